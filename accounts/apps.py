@@ -1,0 +1,8 @@
+"""Users, roles and the audit trail."""
+
+from django.apps import AppConfig
+
+
+class AccountsConfig(AppConfig):
+    name = "accounts"
+    verbose_name = "Users, roles and the audit trail"

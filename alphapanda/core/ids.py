@@ -1,0 +1,45 @@
+"""Identity is derived from what caused a thing, so that doing a step twice finds its first result."""
+
+from __future__ import annotations
+
+from uuid import UUID, uuid5
+
+NAMESPACE = UUID("6f1c2a52-6b0e-5c3c-9a64-0a1fa9a2da2a")
+
+
+def derived(kind: str, *parts: object) -> UUID:
+    """The id of a thing of a kind that follows from its parts."""
+    return uuid5(NAMESPACE, "|".join([kind, *map(str, parts)]))
+
+
+def deployment_id(name: str) -> UUID:
+    return derived("deployment", name)
+
+
+def signal_id(deployment: UUID, step: int, ordinal: int) -> UUID:
+    return derived("signal", deployment, step, ordinal)
+
+
+def decision_id(signal: UUID) -> UUID:
+    return derived("decision", signal)
+
+
+def order_id(decision: UUID, leg: int) -> UUID:
+    return derived("order", decision, leg)
+
+
+def due_id(deployment: UUID, step: int) -> UUID:
+    return derived("due", deployment, step)
+
+
+def fill_id(order: UUID, number: int) -> UUID:
+    """`number`: 1 for the first fill of the order."""
+    return derived("fill", order, number)
+
+
+def entry_id(fill: UUID, number: int) -> UUID:
+    return derived("entry", fill, number)
+
+
+def event_id(event_type: str, subject: object) -> UUID:
+    return derived("event", event_type, subject)

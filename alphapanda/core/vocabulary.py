@@ -1,0 +1,97 @@
+"""The words that every part of the platform speaks. Stored and sent as their values."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Broker(StrEnum):
+    PAPER = "paper"
+    ZERODHA = "zerodha"
+    SHARED = "shared"  # market data and operator actions only; never an order
+
+
+class Side(StrEnum):
+    BUY = "BUY"
+    SELL = "SELL"
+
+    @property
+    def sign(self) -> int:
+        return 1 if self is Side.BUY else -1
+
+    @property
+    def opposite(self) -> Side:
+        return Side.SELL if self is Side.BUY else Side.BUY
+
+
+class OrderType(StrEnum):
+    MARKET = "MARKET"
+    LIMIT = "LIMIT"
+
+
+class Product(StrEnum):
+    """Kite's products: delivery and intraday (NRML comes with derivatives)."""
+
+    CNC = "CNC"
+    MIS = "MIS"
+
+
+class Validity(StrEnum):
+    DAY = "DAY"
+    IOC = "IOC"
+
+
+class OrderStatus(StrEnum):
+    OPEN = "OPEN"
+    COMPLETE = "COMPLETE"
+    CANCELLED = "CANCELLED"
+    REJECTED = "REJECTED"
+    EXPIRED = "EXPIRED"
+
+    @property
+    def is_final(self) -> bool:
+        return self is not OrderStatus.OPEN
+
+
+class Phase(StrEnum):
+    """Session phases of an exchange."""
+
+    CLOSED = "CLOSED"
+    PRE_OPEN = "PRE_OPEN"
+    CONTINUOUS = "CONTINUOUS"
+    CLOSING = "CLOSING"
+    POST_CLOSE = "POST_CLOSE"
+
+
+class HaltLevel(StrEnum):
+    GLOBAL = "GLOBAL"
+    BROKER = "BROKER"
+    DEPLOYMENT = "DEPLOYMENT"
+
+
+class DeploymentStatus(StrEnum):
+    RUNNING = "RUNNING"
+    PAUSED = "PAUSED"  # evaluates, refuses entries, lets exits pass
+    STOPPED = "STOPPED"  # reads nothing
+    QUARANTINED = "QUARANTINED"  # its strategy raised; stands at its cursor
+
+
+class Waiting(StrEnum):
+    """What a deployment waits for before it reads its next item."""
+
+    NOTHING = "NOTHING"
+    SIGNALS = "SIGNALS"
+    DUE = "DUE"
+
+
+class TickFault(StrEnum):
+    """Why a tick is kept out of decisions."""
+
+    BAD_STAMP = "BAD_STAMP"  # before the year 2000 or after 2100
+    NOT_A_TRADING_DAY = "NOT_A_TRADING_DAY"
+    OUT_OF_SESSION = "OUT_OF_SESSION"
+    BACKWARD_TIME = "BACKWARD_TIME"
+    NON_FINITE_PRICE = "NON_FINITE_PRICE"
+    NON_POSITIVE_PRICE = "NON_POSITIVE_PRICE"
+    DUPLICATE = "DUPLICATE"
+    FALLING_VOLUME = "FALLING_VOLUME"

@@ -1,0 +1,9 @@
+"""The event log: topics, the one Kafka client, outbox, relay, inbox, dead letters."""
+
+from django.apps import AppConfig
+
+
+class EventlogConfig(AppConfig):
+    name = "alphapanda.eventlog"
+    label = "eventlog"
+    verbose_name = "Event log"

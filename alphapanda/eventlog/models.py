@@ -1,0 +1,99 @@
+"""Rows of the event log: what is to be published, what was consumed, what could not be handled, and cursors."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import Q
+
+
+class OutboxEvent(models.Model):
+    """One event, written in the transaction of the change it tells of; the relay publishes in id order."""
+
+    id = models.BigAutoField(primary_key=True)
+    event_id = models.UUIDField(unique=True)
+    type = models.CharField(max_length=40)
+    broker = models.CharField(max_length=10)
+    topic = models.CharField(max_length=80)
+    key = models.CharField(max_length=120)
+    correlation_id = models.UUIDField()
+    causation_id = models.UUIDField(db_index=True)
+    body = models.BinaryField()
+    created_at = models.DateTimeField(auto_now_add=True)
+    published_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["id"], condition=Q(published_at__isnull=True), name="outbox_unpublished"),
+            models.Index(fields=["broker", "type"], name="outbox_broker_type"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.type} {self.event_id}"
+
+
+class InboxMark(models.Model):
+    """An event that a consumer has taken effect of, written in the transaction of the effect."""
+
+    consumer = models.CharField(max_length=60)
+    event_id = models.UUIDField()
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["consumer", "event_id"], name="inbox_once")]
+
+    def __str__(self) -> str:
+        return f"{self.consumer} {self.event_id}"
+
+
+class DeadLetter(models.Model):
+    """A message that could not be handled, whole, with the reason and where it stood."""
+
+    class State(models.TextChoices):
+        NEW = "NEW"
+        REDRIVEN = "REDRIVEN"
+        DISCARDED = "DISCARDED"
+
+    consumer = models.CharField(max_length=60)
+    topic = models.CharField(max_length=120)
+    incarnation = models.UUIDField()
+    partition = models.IntegerField()
+    offset = models.BigIntegerField()
+    key = models.BinaryField(null=True)
+    body = models.BinaryField()
+    reason = models.CharField(max_length=60)
+    error = models.CharField(max_length=500)
+    state = models.CharField(max_length=10, choices=State, default=State.NEW)
+    redrive_count = models.IntegerField(default=0)
+    failed_at = models.DateTimeField(auto_now_add=True)
+    settled_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["consumer", "topic", "incarnation", "partition", "offset"], name="dead_letter_once"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.topic}[{self.partition}]@{self.offset}: {self.reason}"
+
+
+class LogCursor(models.Model):
+    """How far a consumer has come in a partition, committed with the rows that it stands for."""
+
+    consumer = models.CharField(max_length=60)
+    topic = models.CharField(max_length=120)
+    partition = models.IntegerField()
+    incarnation = models.UUIDField()
+    offset = models.BigIntegerField(help_text="offset of the message to read next")
+    seq = models.BigIntegerField(default=0, help_text="sequence in the source up to which all is done")
+    state = models.BinaryField(default=b"", help_text="what the consumer must remember with its position")
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["consumer", "topic", "partition"], name="log_cursor_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.consumer} {self.topic}[{self.partition}]@{self.offset}"

@@ -1,0 +1,8 @@
+"""Orders, fills, brokers, charges."""
+
+from django.apps import AppConfig
+
+
+class ExecutionConfig(AppConfig):
+    name = "execution"
+    verbose_name = "Orders, fills, brokers, charges"

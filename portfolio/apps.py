@@ -1,0 +1,8 @@
+"""Portfolios, books, positions, ledger."""
+
+from django.apps import AppConfig
+
+
+class PortfolioConfig(AppConfig):
+    name = "portfolio"
+    verbose_name = "Portfolios, books, positions, ledger"

@@ -1,0 +1,130 @@
+"""Portfolios, the book of each deployment, positions, the ledger, and snapshots."""
+
+from __future__ import annotations
+
+import pgtrigger
+from django.db import models
+
+from alphapanda.core.vocabulary import Broker
+from marketdata.models import Instrument
+
+TRADING_BROKERS = [(b.value, b.value) for b in (Broker.PAPER, Broker.ZERODHA)]
+
+
+def amount_field(**options: object) -> models.DecimalField:
+    """Rupees at booking precision."""
+    return models.DecimalField(max_digits=28, decimal_places=8, **options)
+
+
+class Portfolio(models.Model):
+    """Books of one broker namespace that are watched together."""
+
+    id = models.UUIDField(primary_key=True)
+    name = models.CharField(max_length=80, unique=True)
+    broker = models.CharField(max_length=10, choices=TRADING_BROKERS)
+    starting_cash = amount_field(default=0)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Book(models.Model):
+    """The books of one deployment; its row lock makes their one writer."""
+
+    deployment_id = models.UUIDField(primary_key=True)
+    portfolio = models.ForeignKey(Portfolio, on_delete=models.PROTECT, related_name="books")
+    broker = models.CharField(max_length=10, choices=TRADING_BROKERS)
+    name = models.CharField(max_length=80)
+    cash = amount_field(default=0, help_text="rupees moved since the start")
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Posting(models.Model):
+    """A fill that is to be booked, handed over in the transaction that wrote the fill."""
+
+    class State(models.TextChoices):
+        NEW = "NEW"
+        BOOKED = "BOOKED"
+
+    sequence = models.BigAutoField(primary_key=True)
+    fill_id = models.UUIDField(unique=True)
+    book = models.ForeignKey(Book, on_delete=models.PROTECT, related_name="postings")
+    fill = models.JSONField(help_text="portfolio.domain.books.BookedFill")
+    event_id = models.UUIDField()
+    correlation_id = models.UUIDField()
+    state = models.CharField(max_length=6, choices=State, default=State.NEW)
+    created_at = models.DateTimeField(auto_now_add=True)
+    booked_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["book", "sequence"], condition=models.Q(state="NEW"), name="posting_new"),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.fill_id)
+
+
+class Position(models.Model):
+    """What a book holds of an instrument, at average cost."""
+
+    book = models.ForeignKey(Book, on_delete=models.PROTECT, related_name="positions")
+    instrument = models.ForeignKey(Instrument, on_delete=models.PROTECT)
+    quantity = models.BigIntegerField(default=0, help_text="signed: negative is short")
+    cost = amount_field(default=0, help_text="rupees, of the sign of the quantity")
+    realised = amount_field(default=0, help_text="rupees, before charges")
+    charges = amount_field(default=0)
+    updated_at_ms = models.BigIntegerField(default=0)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["book", "instrument"], name="position_once")]
+
+    def __str__(self) -> str:
+        return f"{self.quantity} {self.instrument}"
+
+
+class LedgerEntry(models.Model):
+    """One side of a posting; those of a fill add up to zero. Append-only."""
+
+    id = models.UUIDField(primary_key=True)
+    book = models.ForeignKey(Book, on_delete=models.PROTECT, related_name="entries")
+    portfolio = models.ForeignKey(Portfolio, on_delete=models.PROTECT, related_name="entries")
+    instrument = models.ForeignKey(Instrument, on_delete=models.PROTECT)
+    fill_id = models.UUIDField(db_index=True)
+    number = models.IntegerField()
+    account = models.CharField(max_length=40, help_text="CASH, POSITION, REALISED or CHARGES:<line>")
+    amount = amount_field(help_text="rupees; what the account gains")
+    at_ms = models.BigIntegerField()
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        verbose_name_plural = "ledger entries"
+        constraints = [models.UniqueConstraint(fields=["fill_id", "number"], name="ledger_entry_once")]
+        triggers = [pgtrigger.Protect(name="append_only", operation=pgtrigger.Update | pgtrigger.Delete)]
+
+    def __str__(self) -> str:
+        return f"{self.account} {self.amount}"
+
+
+class Snapshot(models.Model):
+    """The books of a deployment after one fill. Append-only."""
+
+    id = models.UUIDField(primary_key=True)
+    book = models.ForeignKey(Book, on_delete=models.PROTECT, related_name="snapshots")
+    portfolio = models.ForeignKey(Portfolio, on_delete=models.PROTECT, related_name="snapshots")
+    cash = amount_field()
+    cost = amount_field()
+    realised = amount_field()
+    charges = amount_field()
+    at_ms = models.BigIntegerField()
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        triggers = [pgtrigger.Protect(name="append_only", operation=pgtrigger.Update | pgtrigger.Delete)]
+        indexes = [models.Index(fields=["portfolio", "-created_at"], name="snapshot_recent")]
+
+    def __str__(self) -> str:
+        return f"{self.book_id} at {self.at_ms}"

@@ -1,0 +1,8 @@
+"""Limits, decisions, kill switches."""
+
+from django.apps import AppConfig
+
+
+class RiskConfig(AppConfig):
+    name = "risk"
+    verbose_name = "Limits, decisions, kill switches"

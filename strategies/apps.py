@@ -1,0 +1,8 @@
+"""Strategies, versions, deployments, signals."""
+
+from django.apps import AppConfig
+
+
+class StrategiesConfig(AppConfig):
+    name = "strategies"
+    verbose_name = "Strategies, versions, deployments, signals"

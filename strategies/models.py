@@ -1,0 +1,167 @@
+"""Strategies, their versions, deployments with their checkpoints, and the signals they raise."""
+
+from __future__ import annotations
+
+from django.db import models
+
+from alphapanda.core.vocabulary import (
+    Broker,
+    DeploymentStatus,
+    OrderType,
+    Product,
+    Side,
+    Validity,
+    Waiting,
+)
+from marketdata.models import Instrument
+
+TRADING_BROKERS = [(b.value, b.value) for b in (Broker.PAPER, Broker.ZERODHA)]
+
+
+def choices(words: type) -> list[tuple[str, str]]:
+    """Choices of a field from an enum of the vocabulary."""
+    return [(word.value, word.value) for word in words]
+
+
+class Strategy(models.Model):
+    """A way of trading, by the name under which its class is registered."""
+
+    name = models.CharField(max_length=60, unique=True)
+    title = models.CharField(max_length=120)
+    description = models.TextField(blank=True)
+    is_enabled = models.BooleanField(default=True)
+
+    class Meta:
+        verbose_name_plural = "strategies"
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class StrategyVersion(models.Model):
+    """One version of a strategy's code, with the hash of its source and the schema of its parameters."""
+
+    strategy = models.ForeignKey(Strategy, on_delete=models.PROTECT, related_name="versions")
+    version = models.CharField(max_length=20)
+    source_hash = models.CharField(max_length=64)
+    schema = models.JSONField()
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["strategy", "version"], name="strategy_version_once")]
+
+    def __str__(self) -> str:
+        return f"{self.strategy.name} v{self.version}"
+
+
+class Deployment(models.Model):
+    """A strategy version x parameters x instruments x broker: one state, one cursor, one book."""
+
+    id = models.UUIDField(primary_key=True)
+    name = models.CharField(max_length=80, unique=True)
+    strategy_version = models.ForeignKey(StrategyVersion, on_delete=models.PROTECT)
+    broker = models.CharField(max_length=10, choices=TRADING_BROKERS)
+    params = models.JSONField(default=dict)
+    instruments = models.ManyToManyField(Instrument)
+    execution = models.JSONField(default=dict, help_text="how orders are carried out: PaperSettings")
+    status = models.CharField(
+        max_length=12, choices=choices(DeploymentStatus), default=DeploymentStatus.RUNNING
+    )
+    shard = models.IntegerField(default=0)
+    partition = models.IntegerField(default=0)
+
+    # the checkpoint: written only by compare-and-set on `revision`
+    revision = models.BigIntegerField(default=0)
+    incarnation = models.UUIDField(null=True, blank=True)
+    offset = models.BigIntegerField(default=0, help_text="message to read next")
+    index = models.IntegerField(default=0, help_text="item of that message to read next")
+    seq = models.BigIntegerField(default=-1, help_text="source sequence up to which all is done")
+    step = models.BigIntegerField(default=0)
+    at_ms = models.BigIntegerField(default=0, help_text="event time of the last item")
+    checkpoint = models.BinaryField(default=b"")
+    waiting = models.CharField(max_length=8, choices=choices(Waiting), default=Waiting.NOTHING)
+    waiting_since = models.DateTimeField(null=True, blank=True)
+    consequences = models.JSONField(
+        default=dict, help_text="view, watches and matched step, by execution.settle"
+    )
+
+    error = models.TextField(blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    checkpointed_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(broker__in=["paper", "zerodha"]), name="deployment_broker"
+            )
+        ]
+        indexes = [models.Index(fields=["shard", "status"], name="deployment_shard")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Signal(models.Model):
+    """What a strategy wants, with all that risk must know of the moment. Only `state` ever changes."""
+
+    class State(models.TextChoices):
+        NEW = "NEW"
+        DECIDED = "DECIDED"
+
+    id = models.UUIDField(primary_key=True)
+    deployment = models.ForeignKey(Deployment, on_delete=models.PROTECT, related_name="signals")
+    broker = models.CharField(max_length=10, choices=TRADING_BROKERS)
+    step = models.BigIntegerField()
+    ordinal = models.IntegerField()
+    instrument = models.ForeignKey(Instrument, on_delete=models.PROTECT)
+    side = models.CharField(max_length=4, choices=choices(Side))
+    quantity = models.BigIntegerField()
+    order_type = models.CharField(max_length=8, choices=choices(OrderType))
+    limit_price_e4 = models.BigIntegerField(null=True, blank=True)
+    validity = models.CharField(max_length=4, choices=choices(Validity))
+    product = models.CharField(max_length=4, choices=choices(Product))
+    reason = models.CharField(max_length=200)
+    at_ms = models.BigIntegerField(help_text="event time")
+    marks = models.JSONField(help_text="by token: last price, its time, close of the session before")
+    received_at_ms = models.BigIntegerField(default=0, help_text="when the item came in, for latency only")
+    correlation_id = models.UUIDField()
+    state = models.CharField(max_length=8, choices=State, default=State.NEW)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["deployment", "step", "ordinal"], name="signal_once"),
+            models.CheckConstraint(condition=models.Q(quantity__gt=0), name="signal_quantity"),
+        ]
+        indexes = [
+            models.Index(fields=["deployment", "step"], condition=models.Q(state="NEW"), name="signal_new"),
+            models.Index(fields=["-created_at"], name="signal_recent"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.side} {self.quantity} {self.id}"
+
+
+class Due(models.Model):
+    """An item that touches working orders of a deployment: execution has to match them against it."""
+
+    class State(models.TextChoices):
+        NEW = "NEW"
+        DONE = "DONE"
+
+    id = models.UUIDField(primary_key=True)
+    deployment = models.ForeignKey(Deployment, on_delete=models.PROTECT, related_name="dues")
+    step = models.BigIntegerField()
+    item = models.JSONField()
+    correlation_id = models.UUIDField()
+    state = models.CharField(max_length=4, choices=State, default=State.NEW)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["deployment", "step"], name="due_once")]
+        indexes = [
+            models.Index(fields=["deployment", "step"], condition=models.Q(state="NEW"), name="due_new"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.deployment_id} step {self.step}"
