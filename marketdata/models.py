@@ -8,7 +8,7 @@ from alphapanda.core.vocabulary import Phase, TickFault
 
 
 class Instrument(models.Model):
-    """What can be traded or watched. Identity is (exchange, tradingsymbol): tokens are reused after expiry."""
+    """What can be traded or watched; identity is (exchange, tradingsymbol), for tokens are reused."""
 
     exchange = models.CharField(max_length=10)
     tradingsymbol = models.CharField(max_length=60)

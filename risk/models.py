@@ -104,7 +104,7 @@ class KillSwitch(models.Model):
 
 
 class HaltEffect(models.Model):
-    """Where in a deployment's own log position a kill switch began to count for it, so that a replay applies it there."""
+    """At which step a kill switch began to count for a deployment, so that a replay applies it there."""
 
     kill_switch = models.ForeignKey(KillSwitch, on_delete=models.PROTECT)
     deployment = models.ForeignKey(Deployment, on_delete=models.PROTECT)

@@ -36,7 +36,7 @@ class Payload(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Base of all payloads: prices in 1/10,000 rupee, times in epoch ms, money as decimal text."""
 
 
-class SignalRaised(Payload):
+class SignalRaised(Payload, frozen=True, forbid_unknown_fields=True):
     """A strategy wants to trade."""
 
     signal_id: UUID
@@ -55,7 +55,7 @@ class SignalRaised(Payload):
     at_ms: int
 
 
-class SignalDecided(Payload):
+class SignalDecided(Payload, frozen=True, forbid_unknown_fields=True):
     """Risk approved or denied a signal: the rule that decided and the numbers it saw."""
 
     decision_id: UUID
@@ -69,7 +69,7 @@ class SignalDecided(Payload):
     at_ms: int
 
 
-class OrderSubmitted(Payload):
+class OrderSubmitted(Payload, frozen=True, forbid_unknown_fields=True):
     """An order was handed to its broker."""
 
     order_id: UUID
@@ -85,7 +85,7 @@ class OrderSubmitted(Payload):
     at_ms: int
 
 
-class OrderFilled(Payload):
+class OrderFilled(Payload, frozen=True, forbid_unknown_fields=True):
     """A part of an order, or all of it, traded."""
 
     fill_id: UUID
@@ -100,7 +100,7 @@ class OrderFilled(Payload):
     at_ms: int
 
 
-class OrderFailed(Payload):
+class OrderFailed(Payload, frozen=True, forbid_unknown_fields=True):
     """An order ended without trading in full: cancelled, rejected or expired."""
 
     order_id: UUID
@@ -112,7 +112,7 @@ class OrderFailed(Payload):
     at_ms: int
 
 
-class PnlSnapshot(Payload):
+class PnlSnapshot(Payload, frozen=True, forbid_unknown_fields=True):
     """The books of a deployment after a fill; amounts are rupees as text."""
 
     snapshot_id: UUID
@@ -127,7 +127,7 @@ class PnlSnapshot(Payload):
     at_ms: int
 
 
-class OperatorActed(Payload):
+class OperatorActed(Payload, frozen=True, forbid_unknown_fields=True):
     """An operator halted, released, started, paused, stopped or changed something."""
 
     action: str
@@ -137,7 +137,7 @@ class OperatorActed(Payload):
     details: dict[str, Any]
 
 
-class DeploymentQuarantined(Payload):
+class DeploymentQuarantined(Payload, frozen=True, forbid_unknown_fields=True):
     """A strategy raised; its deployment stands still at its cursor."""
 
     deployment_id: UUID
@@ -193,7 +193,8 @@ def seal(
 ) -> Envelope:
     """Put a payload into an envelope. Raises TypeError where the payload is not that of the event type."""
     if type(payload) is not PAYLOADS[event_type]:
-        raise TypeError(f"{event_type} carries {PAYLOADS[event_type].__name__}, not {type(payload).__name__}")
+        expected = PAYLOADS[event_type].__name__
+        raise TypeError(f"{event_type} carries {expected}, not {type(payload).__name__}")
     return Envelope(
         id=event_id,
         type=event_type,

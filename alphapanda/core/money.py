@@ -41,7 +41,7 @@ def quantized(amount: Decimal) -> Decimal:
 
 
 def round_to_tick_e4(price_e4: int, tick_e4: int, *, up: bool) -> int:
-    """The price on the tick grid at or above (`up`) or at or below a price; a tick of 0 (an index) rounds nothing."""
+    """The price on the tick grid at or above (`up`) or at or below a price; a tick of 0 rounds nothing."""
     if tick_e4 <= 0:
         return price_e4
     rounding = ROUND_CEILING if up else ROUND_FLOOR

@@ -1,4 +1,4 @@
-"""Rows of the event log: what is to be published, what was consumed, what could not be handled, and cursors."""
+"""Rows of the event log: events to publish, events consumed, dead letters, and cursors."""
 
 from __future__ import annotations
 
