@@ -73,7 +73,7 @@ class OrderSubmitted(Payload, frozen=True, forbid_unknown_fields=True):
     """An order was handed to its broker."""
 
     order_id: UUID
-    signal_id: UUID
+    decision_id: UUID
     deployment_id: UUID
     instrument: str
     side: Side

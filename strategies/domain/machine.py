@@ -1,0 +1,251 @@
+"""One step of a deployment: `(state, item) -> (state, stop)`. Backtest, replay and pipeline fold this and nothing else."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from alphapanda.core import ids
+from alphapanda.core.clock import ist_date
+from alphapanda.core.money import round_to_tick_e4, to_e4
+from alphapanda.core.vocabulary import OrderType, Product, Side, Validity
+from marketdata.domain.bars import Bar, BarBuilder
+from marketdata.domain.calendar import Calendar
+from marketdata.domain.quality import Gate
+from marketdata.domain.ticks import Clock, Tick
+from strategies.domain.base import DeploymentSpec, InstrumentSpec, Intent, Strategy, View, build
+from strategies.domain.watches import Watch
+
+
+class Mark(msgspec.Struct, frozen=True):
+    """The last price of an instrument, its event time, and the last price of the session before (0: unknown)."""
+
+    price_e4: int
+    at_ms: int
+    close_before_e4: int = 0
+
+
+class SignalRow(msgspec.Struct, frozen=True):
+    """A signal with all that risk must know of its moment."""
+
+    id: UUID
+    deployment_id: UUID
+    step: int
+    ordinal: int
+    token: int
+    instrument: str
+    side: Side
+    quantity: int
+    order_type: OrderType
+    limit_price_e4: int | None
+    validity: Validity
+    product: Product
+    reason: str
+    at_ms: int
+    received_at_ms: int
+    correlation_id: UUID
+    marks: dict[int, Mark]
+
+
+class Raised(msgspec.Struct, frozen=True):
+    """Stop: the deployment waits until these signals are decided and carried out."""
+
+    signals: tuple[SignalRow, ...]
+
+
+class DueItem(msgspec.Struct, frozen=True):
+    """Stop: this item touches working orders; it is delivered again once they are matched."""
+
+    step: int
+
+
+class Working(msgspec.Struct, frozen=True):
+    """Unfilled units of working orders of one instrument, by side."""
+
+    buy: int = 0
+    sell: int = 0
+
+
+class Consequences(msgspec.Struct, frozen=True):
+    """What a deployment's orders and books came to: position and working units (signed) by instrument name,
+    working orders by token and side, and what wakes execution.
+
+    `matched_step` is the step whose item has been matched against the working orders."""
+
+    holdings: dict[str, tuple[int, int]] = {}
+    working: dict[int, Working] = {}
+    watches: tuple[Watch, ...] = ()
+    matched_step: int = 0
+
+
+class State(msgspec.Struct):
+    """All that a deployment remembers; the checkpoint is this and nothing else."""
+
+    step: int = 0
+    at_ms: int = 0
+    day: int = 0
+    sources: dict[int, int] = msgspec.field(default_factory=dict)
+    gates: dict[int, Gate] = msgspec.field(default_factory=dict)
+    builders: list[BarBuilder] = msgspec.field(default_factory=list)
+    marks: dict[int, Mark] = msgspec.field(default_factory=dict)
+    faults: dict[str, int] = msgspec.field(default_factory=dict)
+    strategy: Any = None
+
+
+class StrategyFailed(Exception):
+    """A strategy raised, or yielded what cannot become a signal. The state is spoilt: go back to the checkpoint."""
+
+
+class Machine:
+    """A deployment at work: its spec, its state and what its orders came to."""
+
+    def __init__(self, spec: DeploymentSpec, strategy: Strategy, calendar: Calendar) -> None:
+        self.spec = spec
+        self.strategy = strategy
+        self.calendar = calendar
+        self.instruments = {instrument.token: instrument for instrument in spec.instruments}
+        self.by_name = {instrument.name: instrument for instrument in spec.instruments}
+        self.tokens = frozenset(self.instruments)
+        self.consequences = Consequences()
+        self.state = self._fresh()
+        self._wants_ticks = type(strategy).on_tick is not Strategy.on_tick
+
+    def _fresh(self) -> State:
+        return State(
+            gates={token: Gate() for token in self.instruments},
+            builders=[
+                BarBuilder(instrument=instrument.name, token=instrument.token, minutes=minutes)
+                for instrument in self.spec.instruments
+                for minutes in self.strategy.bar_minutes()
+            ],
+            strategy=type(self.strategy).State(),
+        )
+
+    def checkpoint(self) -> bytes:
+        """The state as bytes."""
+        return msgspec.msgpack.encode(self.state)
+
+    def restore(self, checkpoint: bytes) -> None:
+        """Take up the state of a checkpoint; empty bytes are a fresh start."""
+        if not checkpoint:
+            self.state = self._fresh()
+            return
+        self.state = msgspec.msgpack.decode(checkpoint, type=State)
+        self.state.strategy = msgspec.convert(self.state.strategy, type(self.strategy).State)
+
+    def advance(self, item: Tick | Clock, *, source: int, seq: int) -> Raised | DueItem | None:
+        """Take in the next item of the log. Raises StrategyFailed."""
+        state = self.state
+        if source and seq <= state.sources.get(source, -1):
+            return None
+        if isinstance(item, Tick):
+            gate = state.gates[item.token]
+            fault = gate.check(item, self.calendar)
+            if fault is not None:
+                state.faults[fault] = state.faults.get(fault, 0) + 1
+                self._pass(source, seq)
+                return None
+        step = state.step + 1
+        if step != self.consequences.matched_step and self._is_due(item):
+            return DueItem(step)
+        state.step = step
+        self._pass(source, seq)
+        signals = self._consume(item, source, seq)
+        return Raised(signals) if signals else None
+
+    def _pass(self, source: int, seq: int) -> None:
+        if source:
+            self.state.sources[source] = seq
+
+    def _is_due(self, item: Tick | Clock) -> bool:
+        return any(watch.is_triggered(item) for watch in self.consequences.watches)
+
+    def _consume(self, item: Tick | Clock, source: int, seq: int) -> tuple[SignalRow, ...]:
+        self._roll_day(item.at_ms)
+        self.state.at_ms = max(self.state.at_ms, item.at_ms)
+        if isinstance(item, Tick):
+            self.state.gates[item.token].accept(item)
+            before = self.state.marks.get(item.token)
+            close = before.close_before_e4 if before else 0
+            self.state.marks[item.token] = Mark(item.price_e4, item.at_ms, close)
+        return self._signals(item, ids.derived("item", source, seq) if source else None)
+
+    def _roll_day(self, at_ms: int) -> None:
+        day = ist_date(at_ms).toordinal()
+        if day > self.state.day:
+            self.state.day = day
+            self.state.marks = {
+                token: Mark(mark.price_e4, mark.at_ms, mark.price_e4)
+                for token, mark in self.state.marks.items()
+            }
+
+    def _signals(self, item: Tick | Clock, correlation_id: UUID | None) -> tuple[SignalRow, ...]:
+        try:
+            intents = list(self._intents(item))
+            return tuple(
+                self._signal(intent, ordinal, item, correlation_id) for ordinal, intent in enumerate(intents)
+            )
+        except Exception as error:  # noqa: BLE001  a strategy may raise anything; it is quarantined for it
+            raise StrategyFailed(traceback.format_exc(limit=-6)) from error
+
+    def _intents(self, item: Tick | Clock) -> Iterator[Intent]:
+        for bar in self._bars(item):
+            yield from self.strategy.on_bar(self.state.strategy, bar, self._view(item, bar.instrument))
+        if self._wants_ticks and isinstance(item, Tick):
+            view = self._view(item, self.instruments[item.token].name)
+            yield from self.strategy.on_tick(self.state.strategy, item, view)
+
+    def _bars(self, item: Tick | Clock) -> Iterator[Bar]:
+        for builder in self.state.builders:
+            if isinstance(item, Clock):
+                yield from builder.on_clock(item.at_ms)
+            elif builder.token == item.token:
+                yield from builder.on_tick(item)
+
+    def _view(self, item: Tick | Clock, instrument: str) -> View:
+        return View(at_ms=item.at_ms, instrument=instrument, holdings=self.consequences.holdings)
+
+    def _signal(
+        self, intent: Intent, ordinal: int, item: Tick | Clock, correlation_id: UUID | None
+    ) -> SignalRow:
+        instrument = self.by_name[intent.instrument]
+        if type(intent.quantity) is not int or intent.quantity < 1:
+            raise ValueError(f"a quantity must be a positive whole number, not {intent.quantity!r}")
+        signal_id = ids.signal_id(self.spec.id, self.state.step, ordinal)
+        return SignalRow(
+            id=signal_id,
+            deployment_id=self.spec.id,
+            step=self.state.step,
+            ordinal=ordinal,
+            token=instrument.token,
+            instrument=instrument.name,
+            side=Side(intent.side),
+            quantity=intent.quantity,
+            order_type=intent.order_type,
+            limit_price_e4=_limit_e4(intent, instrument),
+            validity=Validity(intent.validity),
+            product=self.spec.product,
+            reason=intent.reason[:200],
+            at_ms=item.at_ms,
+            received_at_ms=item.received_ms,
+            correlation_id=correlation_id or ids.derived("item", signal_id),
+            marks=dict(self.state.marks),
+        )
+
+
+def _limit_e4(intent: Intent, instrument: InstrumentSpec) -> int | None:
+    """The limit on the tick grid, never worse for the operator than the strategy asked."""
+    if intent.limit_price is None:
+        return None
+    finest = intent.limit_price.quantize(Decimal("0.0001"))
+    return round_to_tick_e4(to_e4(finest), instrument.tick_e4, up=Side(intent.side) is Side.SELL)
+
+
+def assembled(spec: DeploymentSpec, strategy_class: type[Strategy], calendar: Calendar) -> Machine:
+    """A machine at its start. Raises BadParameters."""
+    return Machine(spec, build(strategy_class, spec.params), calendar)
