@@ -1,4 +1,4 @@
-"""Reference data that ships: dated charge cards."""
+"""Reference data that execution ships with."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from pathlib import Path
 
 from execution.domain.charges import Cards, cards_from_json
 
+CHARGES_FILE = Path(__file__).parent / "data" / "charges.json"
+
 
 @cache
 def charge_cards() -> Cards:
-    """The charge cards of `execution/data/charges.json`."""
-    return cards_from_json((Path(__file__).parent / "data" / "charges.json").read_bytes())
+    """The dated rate cards in `data/charges.json`, read once. Raises BadChargeCards."""
+    return cards_from_json(CHARGES_FILE.read_bytes())
