@@ -1,0 +1,65 @@
+"""Reference data that ships with the product: the exchange calendar, instruments and recorded sessions."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from datetime import date, time
+from functools import cache
+from pathlib import Path
+
+from alphapanda.core.vocabulary import Phase
+from marketdata.domain.calendar import Calendar, PhaseRule, SpecialHours, calendar
+
+DATA_DIR = Path(__file__).resolve().parent / "data"
+CALENDAR_EXCHANGES = ("NSE", "NFO")  # both follow the holidays of NSE's equity segments
+
+
+class UnknownExchange(LookupError):
+    """No calendar is known for an exchange."""
+
+
+def rows(path: Path) -> Iterator[dict[str, str]]:
+    """The rows of a shipped CSV file, without its comment lines."""
+    with path.open(newline="") as lines:
+        yield from csv.DictReader(line for line in lines if not line.startswith("#"))
+
+
+def holidays() -> list[date]:
+    """Weekdays without trading, of every exchange of CALENDAR_EXCHANGES."""
+    return [date.fromisoformat(row["date"]) for row in rows(DATA_DIR / "nse_holidays.csv")]
+
+
+def special_sessions(exchange: str) -> dict[SpecialHours, str]:
+    """Special sessions of an exchange with their names."""
+    return {
+        SpecialHours(
+            date.fromisoformat(row["date"]),
+            time.fromisoformat(row["opens"]),
+            time.fromisoformat(row["closes"]),
+        ): row["name"]
+        for row in rows(DATA_DIR / "special_sessions.csv")
+        if row["exchange"] == exchange
+    }
+
+
+def session_rules(exchange: str) -> list[PhaseRule]:
+    """The hours of an exchange on ordinary days."""
+    return [
+        PhaseRule(
+            date.fromisoformat(row["valid_from"]),
+            Phase(row["phase"]),
+            time.fromisoformat(row["starts"]),
+            time.fromisoformat(row["ends"]),
+        )
+        for row in rows(DATA_DIR / "session_rules.csv")
+        if row["exchange"] == exchange
+    ]
+
+
+@cache
+def load_calendar(exchange: str) -> Calendar:
+    """The calendar of an exchange from the shipped files. Raises UnknownExchange."""
+    if exchange not in CALENDAR_EXCHANGES:
+        raise UnknownExchange(f"{exchange!r}: calendars are shipped for {', '.join(CALENDAR_EXCHANGES)}")
+    return calendar(holidays=holidays(), specials=special_sessions(exchange), rules=session_rules(exchange))
