@@ -7,15 +7,15 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from uuid import UUID
 
+from alphapanda.eventlog.client import Record
+from alphapanda.push import readmodel
 from django.db import transaction
 from django.db.models import F
 
 from alphapanda import failpoints
 from alphapanda.eventlog import cursors, dead_letters, doorbell
-from alphapanda.eventlog.client import Record
-from alphapanda.push import readmodel
 from marketdata.domain.calendar import Calendar
-from marketdata.domain.quality import GateBook
+from marketdata.domain.quality import GateBook, decode_gates
 from marketdata.domain.ticks import Batch, Clock, MalformedTicks, unpack
 from marketdata.models import TickFaultCount
 
@@ -57,7 +57,6 @@ class StreamCore:
         self.gates: dict[int, GateBook] = {}
         self.offsets: dict[int, int] = {}
         self.seqs: dict[int, int] = {}
-        self.sources: dict[int, dict[int, int]] = {}
         self.faults: Counter[tuple[int, str]] = Counter()
         self.poison: list[Poison] = []
         self.marks: dict[int, tuple[int, int]] = {}
@@ -73,7 +72,7 @@ class StreamCore:
             self.offsets[partition] = cursor.offset if cursor and is_same else first_offsets[partition]
             self.seqs[partition] = cursor.seq if cursor else -1
             state = bytes(cursor.state) if cursor else b""
-            self.gates[partition] = GateBook.decode(state) if state else GateBook()
+            self.gates[partition] = decode_gates(state) if state else GateBook()
         return dict(self.offsets)
 
     def take(self, records: Sequence[Record]) -> None:
@@ -98,21 +97,23 @@ class StreamCore:
 
     def _watch(self, partition: int, batch: Batch) -> None:
         gates = self.gates[partition]
+        seen = self.seqs[partition] if batch.source else -1
+        is_overlap = batch.first_seq <= seen
         for number, item in enumerate(batch.items()):
-            if batch.source and batch.seq(number) <= self.seqs[partition]:
+            if is_overlap and batch.seq(number) <= seen:
                 continue
             if isinstance(item, Clock):
                 self.at_ms = max(self.at_ms, item.at_ms)
+                gates.on_clock(item.at_ms)
                 continue
-            fault = gates.check(item, self.calendar)
-            if fault is not None:
+            fault = gates.judge(item, self.calendar)
+            if fault is None:
+                self.marks[item.token] = (item.price_e4, item.at_ms)
+            else:
                 self.faults[item.token, fault.value] += 1
-                continue
-            gates.accept(item)
-            self.marks[item.token] = (item.price_e4, item.at_ms)
         self.items += batch.count
-        if batch.source and batch.count:
-            self.seqs[partition] = max(self.seqs[partition], batch.seq(batch.count - 1))
+        if batch.source:
+            self.seqs[partition] = max(seen, batch.last_seq)
 
     def ring(self) -> None:
         """Ring every shard that has not enough doorbells in flight."""

@@ -1,4 +1,4 @@
-"""A deployment with everything it causes, in memory: the sequence that the pipeline's tasks carry out durably."""
+"""A deployment with everything it causes, in memory: what the pipeline's tasks carry out durably."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The paper exchange: fills are a function of an order and the log after it. Event time only.
 
-A market order takes what is offered: recorded depth level by level where the tick has it, else the last price and
-the configured slippage, no more than the size on offer. A limit order fills at its price or better."""
+A market order takes what is offered: recorded depth level by level where the tick has it, else the last price
+and the configured slippage, no more than the size on offer. A limit order fills at its price or better."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from alphapanda.core import ids
 from alphapanda.core.money import is_on_tick, value
 from alphapanda.core.vocabulary import OrderStatus, OrderType, Product, Side, Validity
 from marketdata.domain.calendar import Calendar
-from marketdata.domain.ticks import Clock, Tick
+from marketdata.domain.ticks import HAS_DEPTH, Clock, Tick
 from strategies.domain.base import InstrumentSpec
 from strategies.domain.machine import SignalRow
 from strategies.domain.watches import Watch
@@ -122,12 +122,11 @@ def place(
 def _expiry(at_ms: int, settings: PaperSettings, calendar: Calendar) -> int:
     """The end of continuous trading of the session in which the order works."""
     closes_ms = calendar.closes_ms(at_ms)
-    if closes_ms is not None and at_ms < closes_ms:
+    if calendar.has_session(at_ms) and at_ms < closes_ms:
         return closes_ms
     if not settings.may_queue:
         return at_ms
-    opens_ms = calendar.next_open_ms(at_ms)
-    return calendar.closes_ms(opens_ms) or opens_ms
+    return calendar.closes_ms(calendar.next_open_ms(at_ms))
 
 
 def _refusal(order: PaperOrder, instrument: InstrumentSpec) -> str:
@@ -151,7 +150,7 @@ def match(
     settings: PaperSettings,
     instruments: Mapping[int, InstrumentSpec],
 ) -> tuple[list[PaperOrder], list[Execution]]:
-    """Match working orders, oldest first, against one item of the log: the orders that changed, and the trades."""
+    """Match working orders, oldest first, against one item of the log: orders that changed, and trades."""
     changed: list[PaperOrder] = []
     executions: list[Execution] = []
     offer = _Offer(item, settings, instruments) if isinstance(item, Tick) else None
@@ -233,13 +232,13 @@ class _Offer:
         """Price and size by level; None is a size that is not bounded."""
         levels = self.tick.asks if order.side is Side.BUY else self.tick.bids
         is_unlimited = self._settings.liquidity is Liquidity.UNLIMITED
-        if self.tick.bids or self.tick.asks:  # with depth on record, an empty side offers nothing
+        if self.tick.flags & HAS_DEPTH:  # with depth on record, an empty side offers nothing
             return [(price_e4, None if is_unlimited else size) for price_e4, size in levels]
         size = None if is_unlimited or self.tick.quantity <= 0 else self.tick.quantity
         return [(self._slipped(order), size)]
 
     def _slipped(self, order: PaperOrder) -> int:
-        """The last price, moved against the order, but not past its limit once the last price is within it."""
+        """The last price, moved against the order, not past its limit while the last price is within it."""
         tick_e4 = self._instruments[order.token].tick_e4
         price_e4 = self.tick.price_e4 + order.side.sign * self._settings.slippage_ticks * tick_e4
         limit_e4 = order.limit_price_e4

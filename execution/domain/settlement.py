@@ -1,4 +1,4 @@
-"""What a deployment's working orders and books come to, as its machine sees them; and trades with their charges."""
+"""Trades with their charges, and what working orders and books come to as a machine sees them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Carrying out decisions at the paper exchange: place, match, settle. Each is one transaction, any number of runs."""
+"""Carrying out decisions at the paper exchange: place, match, settle. One transaction each, any number of runs."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from uuid import UUID
 
 import msgspec
 from django.db import transaction
+from portfolio.services import PostingRequest, postings_receive
 
 from alphapanda import failpoints
-from alphapanda.core.vocabulary import Broker, OrderStatus, Waiting
+from alphapanda.core.vocabulary import Broker, Waiting
 from alphapanda.eventlog import outbox
 from execution import reference, selectors
 from execution.domain import paper
@@ -18,9 +19,8 @@ from execution.domain.settlement import FillRow, charged, consequences
 from execution.models import Fill, Order
 from execution.services import events
 from marketdata.domain.calendar import Calendar
-from marketdata.domain.ticks import item_from_json
+from marketdata.domain.ticks import tick_from_json
 from portfolio import selectors as books
-from portfolio.services import PostingRequest, postings_receive
 from strategies import selectors as deployments
 from strategies.models import Deployment, Due, Signal
 
@@ -90,11 +90,11 @@ def _match(deployment: Deployment, due: Due) -> int:
     instruments = {
         row.instrument.instrument_token: deployments.instrument_spec(row.instrument) for row in rows.values()
     }
-    item = item_from_json(due.item)
+    item = tick_from_json(due.item)
     changed, executions = paper.match(orders, item, settings=_settings(deployment), instruments=instruments)
     fills = charged(executions, changed, step=due.step, cards=reference.charge_cards())
     _save(rows, changed)
-    _write_fills(rows, fills, due)
+    _write_fills(rows, fills)
     Due.objects.filter(id=due.id).update(state=Due.State.DONE)
     return len(fills)
 
@@ -108,7 +108,7 @@ def _save(rows: dict[UUID, Order], changed: Sequence[PaperOrder]) -> None:
     outbox.publish([events.failed(order) for order in failed])
 
 
-def _write_fills(rows: dict[UUID, Order], fills: Sequence[FillRow], due: Due) -> None:
+def _write_fills(rows: dict[UUID, Order], fills: Sequence[FillRow]) -> None:
     Fill.objects.bulk_create(_fill(rows[fill.fill.order_id], fill) for fill in fills)
     envelopes = [events.filled(fill, rows[fill.fill.order_id]) for fill in fills]
     outbox.publish(envelopes)

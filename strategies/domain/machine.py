@@ -1,4 +1,4 @@
-"""One step of a deployment: `(state, item) -> (state, stop)`. Backtest, replay and pipeline fold this and nothing else."""
+"""One step of a deployment: `(state, item) -> (state, stop)`. Backtest and pipeline fold this and nothing else."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import msgspec
 from alphapanda.core import ids
 from alphapanda.core.clock import ist_date
 from alphapanda.core.money import round_to_tick_e4, to_e4
-from alphapanda.core.vocabulary import OrderType, Product, Side, Validity
+from alphapanda.core.vocabulary import OrderType, Product, Side, TickFault, Validity
 from marketdata.domain.bars import Bar, BarBuilder
 from marketdata.domain.calendar import Calendar
 from marketdata.domain.quality import Gate
@@ -88,6 +88,7 @@ class State(msgspec.Struct):
 
     step: int = 0
     at_ms: int = 0
+    clock_ms: int = 0  # of the last clock item
     day: int = 0
     sources: dict[int, int] = msgspec.field(default_factory=dict)
     gates: dict[int, Gate] = msgspec.field(default_factory=dict)
@@ -144,11 +145,9 @@ class Machine:
         if source and seq <= state.sources.get(source, -1):
             return None
         if isinstance(item, Tick):
-            gate = state.gates[item.token]
-            fault = gate.check(item, self.calendar)
+            fault = state.gates[item.token].check(item, self.calendar, clock_ms=state.clock_ms)
             if fault is not None:
-                state.faults[fault] = state.faults.get(fault, 0) + 1
-                self._pass(source, seq)
+                self._refuse(item, fault, source, seq)
                 return None
         step = state.step + 1
         if step != self.consequences.matched_step and self._is_due(item):
@@ -157,6 +156,11 @@ class Machine:
         self._pass(source, seq)
         signals = self._consume(item, source, seq)
         return Raised(signals) if signals else None
+
+    def _refuse(self, tick: Tick, fault: TickFault, source: int, seq: int) -> None:
+        self.state.gates[tick.token].refuse(tick, fault)
+        self.state.faults[fault] = self.state.faults.get(fault, 0) + 1
+        self._pass(source, seq)
 
     def _pass(self, source: int, seq: int) -> None:
         if source:
@@ -173,6 +177,8 @@ class Machine:
             before = self.state.marks.get(item.token)
             close = before.close_before_e4 if before else 0
             self.state.marks[item.token] = Mark(item.price_e4, item.at_ms, close)
+        else:
+            self.state.clock_ms = max(self.state.clock_ms, item.at_ms)
         return self._signals(item, ids.derived("item", source, seq) if source else None)
 
     def _roll_day(self, at_ms: int) -> None:
@@ -190,7 +196,7 @@ class Machine:
             return tuple(
                 self._signal(intent, ordinal, item, correlation_id) for ordinal, intent in enumerate(intents)
             )
-        except Exception as error:  # noqa: BLE001  a strategy may raise anything; it is quarantined for it
+        except Exception as error:
             raise StrategyFailed(traceback.format_exc(limit=-6)) from error
 
     def _intents(self, item: Tick | Clock) -> Iterator[Intent]:
@@ -203,9 +209,12 @@ class Machine:
     def _bars(self, item: Tick | Clock) -> Iterator[Bar]:
         for builder in self.state.builders:
             if isinstance(item, Clock):
-                yield from builder.on_clock(item.at_ms)
+                yield from builder.on_clock(item.at_ms, closes_ms=self._closes_ms(builder))
             elif builder.token == item.token:
                 yield from builder.on_tick(item)
+
+    def _closes_ms(self, builder: BarBuilder) -> int | None:
+        return self.calendar.closes_ms(builder.starts_ms) if builder.ticks else None
 
     def _view(self, item: Tick | Clock, instrument: str) -> View:
         return View(at_ms=item.at_ms, instrument=instrument, holdings=self.consequences.holdings)

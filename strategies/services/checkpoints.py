@@ -14,7 +14,7 @@ from alphapanda.core import ids
 from alphapanda.core.envelope import Envelope, EventType, SignalRaised, seal
 from alphapanda.core.vocabulary import Broker, Waiting
 from alphapanda.eventlog import outbox
-from marketdata.domain.ticks import item_to_json
+from marketdata.domain.ticks import tick_to_json
 from strategies.domain.machine import Raised, SignalRow
 from strategies.models import Deployment, Due, Signal
 from strategies.services.runner import ACTIVE, Runner
@@ -152,6 +152,6 @@ def _due(runner: Runner, step: int) -> Due:
         id=due_id,
         deployment_id=runner.id,
         step=step,
-        item=item_to_json(item),
+        item=tick_to_json(item),
         correlation_id=ids.derived("item", source, seq) if source else ids.derived("item", due_id),
     )

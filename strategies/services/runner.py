@@ -63,7 +63,7 @@ class Runner:
                 return
         self.offset, self.index = offset + 1, 0
         if batch.source and batch.count:
-            self.seq = max(self.seq, batch.seq(batch.count - 1))
+            self.seq = max(self.seq, batch.last_seq)
         self.is_dirty = True
 
     def _stop(self, stopped: Stopped, offset: int, index: int) -> None:

@@ -9,12 +9,12 @@ from collections.abc import Callable
 from datetime import datetime
 from uuid import UUID
 
+from alphapanda.eventlog.client import LogReader
 from django.db import transaction
 
 from alphapanda import logs
 from alphapanda.core.vocabulary import Waiting
 from alphapanda.eventlog import cursors, doorbell, topics
-from alphapanda.eventlog.client import LogReader
 from marketdata.domain.calendar import Calendar
 from marketdata.domain.ticks import Batch, MalformedTicks, unpack
 from strategies.domain.base import BadParameters, UnknownStrategy

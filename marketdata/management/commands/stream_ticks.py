@@ -6,6 +6,7 @@ import signal
 import time
 from typing import Any
 
+from alphapanda.eventlog.client import LogReader
 from django.conf import settings
 from django.core.management.base import BaseCommand
 from django.db import OperationalError, close_old_connections, connection
@@ -13,7 +14,6 @@ from django.utils import timezone
 
 from alphapanda import logs
 from alphapanda.eventlog import incarnation, topics
-from alphapanda.eventlog.client import LogReader
 from marketdata import selectors
 from marketdata.consumers import TickStream
 from marketdata.stream import StreamCore
