@@ -140,7 +140,8 @@ CHANNEL_LAYERS = {
 
 # --- celery: a message is a doorbell. The sweeper rings again, so nothing here tries to make it durable.
 
-CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://", 1)
+# kombu has its own spelling for a unix socket and for the number of the database on it
+CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://", 1).replace("?db=", "?virtual_host=", 1)
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = False  # a task that kills its worker would kill it for ever

@@ -103,6 +103,7 @@ class Server:
         parent = os.getpid()
 
         def in_child() -> None:
+            signal.pthread_sigmask(signal.SIG_SETMASK, ())  # the supervisor blocks what it waits for
             die_with_parent(self.stop_signal)
             if os.getppid() != parent:
                 os._exit(1)
