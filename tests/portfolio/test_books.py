@@ -85,9 +85,11 @@ def same(ours: Decimal | int | None, theirs: object, digits: str = "0.00000001")
 @needs_shared_data
 @pytest.mark.parametrize("case", cases(), ids=lambda case: str(case["id"]))
 def test_published_average_cost_cases(case: dict[str, Any]) -> None:
-    """All 15 cases. Compared: net_qty, avg_price, realised_gross, realised_net, realised_cumulative,
-    realised_this_fill, end_profit and the marks; avg_close is not a figure that books keep. In the case with
-    fees, realised_cumulative is net of the entry fees of the closed quantity only: the test shares them out."""
+    """All 15 cases: net_qty, avg_price, the realised figures, end_profit and the marks are compared.
+
+    avg_close is not a figure that books keep. In the case with fees, realised_cumulative is net of the entry
+    fees of the closed quantity only: the test shares them out.
+    """
     fee_rate = Decimal(case.get("fee_rate", 0))
     holding, entry_fees, fees_closed = FLAT, ZERO, ZERO
     for number, step in enumerate(case["steps"]):
