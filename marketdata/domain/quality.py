@@ -14,7 +14,8 @@ from marketdata.domain.calendar import EARLIEST_MS, LATEST_MS, Calendar
 from marketdata.domain.ticks import NOT_FINITE, Tick
 
 # A stamp further ahead of the last clock item than this is a fault, so that one stamp from the future shuts
-# out two minutes at most. Clock items come once a minute; a recorder was seen 5 s behind the exchange.
+# out two minutes at most. So a feed must send clock items in every minute of a session, whatever else it
+# sends. (Recorded ones do; a recorder's clock was seen 5 s behind the exchange.)
 AHEAD_MS_MAX = 120_000
 # So many ticks in a row, each at or above the one before, prove that a higher volume was the mistake. In 13
 # files of recorded ticks (283,000 rows) no two falling volumes ever followed each other.
@@ -33,14 +34,17 @@ class Gate(msgspec.Struct):
 
     def check(self, tick: Tick, calendar: Calendar, *, clock_ms: int = 0) -> TickFault | None:
         """Why a tick must not pass, None when it may; changes nothing. The first reason in this order counts:
-        BAD_STAMP (also: far ahead of `clock_ms`, the last clock item; 0: none yet), NOT_A_TRADING_DAY,
-        OUT_OF_SESSION, NON_FINITE_PRICE, NON_POSITIVE_PRICE, BACKWARD_TIME, DUPLICATE, FALLING_VOLUME."""
+        BAD_STAMP, NOT_A_TRADING_DAY, OUT_OF_SESSION, BAD_STAMP again (too far ahead of `clock_ms`, the last
+        clock item; 0: none yet), NON_FINITE_PRICE, NON_POSITIVE_PRICE, BACKWARD_TIME, DUPLICATE,
+        FALLING_VOLUME."""
         at_ms = tick.at_ms
-        if not EARLIEST_MS <= at_ms < LATEST_MS or (clock_ms and at_ms > clock_ms + AHEAD_MS_MAX):
+        if not EARLIEST_MS <= at_ms < LATEST_MS:
             return TickFault.BAD_STAMP
         if calendar.phase_at(at_ms) is not Phase.CONTINUOUS:
             has_session = calendar.has_session(at_ms)
             return TickFault.OUT_OF_SESSION if has_session else TickFault.NOT_A_TRADING_DAY
+        if clock_ms and at_ms > clock_ms + AHEAD_MS_MAX:
+            return TickFault.BAD_STAMP
         if tick.flags & NOT_FINITE:
             return TickFault.NON_FINITE_PRICE
         if tick.price_e4 <= 0:
