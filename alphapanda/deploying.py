@@ -17,11 +17,12 @@ from django.db import transaction
 from alphapanda.core import ids
 from alphapanda.core.vocabulary import Broker, HaltLevel, Product
 from execution.domain.paper import PaperSettings
+from marketdata.domain.instruments import InstrumentSpec
 from marketdata.models import Instrument
 from portfolio import services as portfolios
 from risk.domain.limits import Limits
 from risk.models import LimitSet
-from strategies.domain.base import DeploymentSpec, InstrumentSpec, build
+from strategies.domain.base import DeploymentSpec, build
 from strategies.domain.registry import find, known, source_hash
 from strategies.models import Deployment, Strategy, StrategyVersion
 

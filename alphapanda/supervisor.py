@@ -270,7 +270,7 @@ def _become(
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
     except KeyboardInterrupt:
         code = 130
-    except BaseException:  # noqa: BLE001: the end of the process
+    except BaseException:  # noqa: BLE001  the end of the process
         traceback.print_exc()
     finally:
         sys.stdout.flush()

@@ -9,8 +9,9 @@ import msgspec
 
 from alphapanda.core.money import to_e4
 from alphapanda.core.vocabulary import Broker, OrderType, Product, Side, Validity
+from marketdata.domain.instruments import InstrumentSpec
 from marketdata.models import Instrument
-from strategies.domain.base import DeploymentSpec, InstrumentSpec
+from strategies.domain.base import DeploymentSpec
 from strategies.domain.machine import Consequences, Mark, SignalRow
 from strategies.models import Deployment, Signal
 
@@ -18,11 +19,14 @@ from strategies.models import Deployment, Signal
 def instrument_spec(instrument: Instrument) -> InstrumentSpec:
     """An instrument as a deployment must know it."""
     return InstrumentSpec(
-        token=instrument.instrument_token,
+        key=str(instrument),
         exchange=instrument.exchange,
         tradingsymbol=instrument.tradingsymbol,
-        tick_e4=to_e4(instrument.tick_size),
+        token=instrument.instrument_token,
+        tick_size_e4=to_e4(instrument.tick_size),
         lot_size=instrument.lot_size,
+        segment=instrument.segment,
+        partition=instrument.partition,
     )
 
 

@@ -41,7 +41,7 @@ class Account:
         self.settings = msgspec.convert(spec.execution, PaperSettings)
         self.limits = msgspec.convert(spec.limits, Limits, strict=False)
         self.machine: Machine = assembled(spec, find(spec.strategy), calendar)
-        self.names = {instrument.token: instrument.name for instrument in spec.instruments}
+        self.names = {instrument.token: instrument.key for instrument in spec.instruments}
         self.holdings: dict[int, Holding] = {}
         self.day = DayState()
         self.open: dict[UUID, PaperOrder] = {}

@@ -16,8 +16,8 @@ from alphapanda.core import ids
 from alphapanda.core.money import is_on_tick, value
 from alphapanda.core.vocabulary import OrderStatus, OrderType, Product, Side, Validity
 from marketdata.domain.calendar import Calendar
+from marketdata.domain.instruments import InstrumentSpec
 from marketdata.domain.ticks import HAS_DEPTH, Clock, Tick
-from strategies.domain.base import InstrumentSpec
 from strategies.domain.machine import SignalRow
 from strategies.domain.watches import Watch
 
@@ -138,7 +138,7 @@ def _refusal(order: PaperOrder, instrument: InstrumentSpec) -> str:
         return "the market is closed"
     if order.limit_price_e4 is None:
         return ""
-    if order.limit_price_e4 <= 0 or not is_on_tick(order.limit_price_e4, instrument.tick_e4):
+    if order.limit_price_e4 <= 0 or not is_on_tick(order.limit_price_e4, instrument.tick_size_e4):
         return "the limit is no positive multiple of the tick size"
     return ""
 
@@ -239,7 +239,7 @@ class _Offer:
 
     def _slipped(self, order: PaperOrder) -> int:
         """The last price, moved against the order, not past its limit while the last price is within it."""
-        tick_e4 = self._instruments[order.token].tick_e4
+        tick_e4 = self._instruments[order.token].tick_size_e4
         price_e4 = self.tick.price_e4 + order.side.sign * self._settings.slippage_ticks * tick_e4
         limit_e4 = order.limit_price_e4
         if limit_e4 is None or not _is_within(order, self.tick.price_e4):

@@ -7,7 +7,6 @@ from uuid import UUID
 
 import msgspec
 from django.db import transaction
-from portfolio.services import PostingRequest, postings_receive
 
 from alphapanda import failpoints
 from alphapanda.core.vocabulary import Broker, Waiting
@@ -21,6 +20,7 @@ from execution.services import events
 from marketdata.domain.calendar import Calendar
 from marketdata.domain.ticks import tick_from_json
 from portfolio import selectors as books
+from portfolio.services import PostingRequest, postings_receive
 from strategies import selectors as deployments
 from strategies.models import Deployment, Due, Signal
 

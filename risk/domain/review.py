@@ -15,9 +15,9 @@ from alphapanda.core import ids
 from alphapanda.core.clock import ist_date
 from alphapanda.core.money import value
 from alphapanda.core.vocabulary import DeploymentStatus, Phase, Side
+from marketdata.domain.instruments import InstrumentSpec
 from portfolio.domain.books import FLAT, Holding, net, unrealised
 from risk.domain.limits import DayState, Limits
-from strategies.domain.base import InstrumentSpec
 from strategies.domain.machine import Mark, SignalRow, Working
 
 MINUTE_MS = 60_000

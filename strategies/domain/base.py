@@ -11,21 +11,8 @@ import msgspec
 
 from alphapanda.core.vocabulary import Broker, OrderType, Product, Side, Validity
 from marketdata.domain.bars import Bar
+from marketdata.domain.instruments import InstrumentSpec
 from marketdata.domain.ticks import Tick
-
-
-class InstrumentSpec(msgspec.Struct, frozen=True):
-    """What a deployment must know of an instrument. `tick_e4` is 1/10,000 rupee; 0 and lot 0 for an index."""
-
-    token: int
-    exchange: str
-    tradingsymbol: str
-    tick_e4: int
-    lot_size: int
-
-    @property
-    def name(self) -> str:
-        return f"{self.exchange}:{self.tradingsymbol}"
 
 
 class DeploymentSpec(msgspec.Struct, frozen=True):

@@ -16,9 +16,10 @@ from alphapanda.core.money import round_to_tick_e4, to_e4
 from alphapanda.core.vocabulary import OrderType, Product, Side, TickFault, Validity
 from marketdata.domain.bars import Bar, BarBuilder
 from marketdata.domain.calendar import Calendar
+from marketdata.domain.instruments import InstrumentSpec
 from marketdata.domain.quality import Gate
 from marketdata.domain.ticks import Clock, Tick
-from strategies.domain.base import DeploymentSpec, InstrumentSpec, Intent, Strategy, View, build
+from strategies.domain.base import DeploymentSpec, Intent, Strategy, View, build
 from strategies.domain.watches import Watch
 
 
@@ -110,7 +111,7 @@ class Machine:
         self.strategy = strategy
         self.calendar = calendar
         self.instruments = {instrument.token: instrument for instrument in spec.instruments}
-        self.by_name = {instrument.name: instrument for instrument in spec.instruments}
+        self.by_name = {instrument.key: instrument for instrument in spec.instruments}
         self.tokens = frozenset(self.instruments)
         self.consequences = Consequences()
         self.state = self._fresh()
@@ -120,7 +121,7 @@ class Machine:
         return State(
             gates={token: Gate() for token in self.instruments},
             builders=[
-                BarBuilder(instrument=instrument.name, token=instrument.token, minutes=minutes)
+                BarBuilder(instrument=instrument.key, token=instrument.token, minutes=minutes)
                 for instrument in self.spec.instruments
                 for minutes in self.strategy.bar_minutes()
             ],
@@ -203,7 +204,7 @@ class Machine:
         for bar in self._bars(item):
             yield from self.strategy.on_bar(self.state.strategy, bar, self._view(item, bar.instrument))
         if self._wants_ticks and isinstance(item, Tick):
-            view = self._view(item, self.instruments[item.token].name)
+            view = self._view(item, self.instruments[item.token].key)
             yield from self.strategy.on_tick(self.state.strategy, item, view)
 
     def _bars(self, item: Tick | Clock) -> Iterator[Bar]:
@@ -232,7 +233,7 @@ class Machine:
             step=self.state.step,
             ordinal=ordinal,
             token=instrument.token,
-            instrument=instrument.name,
+            instrument=instrument.key,
             side=Side(intent.side),
             quantity=intent.quantity,
             order_type=intent.order_type,
@@ -252,7 +253,7 @@ def _limit_e4(intent: Intent, instrument: InstrumentSpec) -> int | None:
     if intent.limit_price is None:
         return None
     finest = intent.limit_price.quantize(Decimal("0.0001"))
-    return round_to_tick_e4(to_e4(finest), instrument.tick_e4, up=Side(intent.side) is Side.SELL)
+    return round_to_tick_e4(to_e4(finest), instrument.tick_size_e4, up=Side(intent.side) is Side.SELL)
 
 
 def assembled(spec: DeploymentSpec, strategy_class: type[Strategy], calendar: Calendar) -> Machine:
