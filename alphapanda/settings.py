@@ -17,6 +17,12 @@ BASE_DIR = env.ROOT
 RUN_DIR = values["RUN_DIR"]
 DATA = values["DATA"]
 EMBEDDED = env.is_embedded(values)
+# as configured; `manage.py up` starts an embedded server where one is empty
+ADDRESSES = {
+    "postgres": values["DATABASE_URL"],
+    "redis": values["REDIS_URL"],
+    "kafka": values["KAFKA_BOOTSTRAP"],
+}
 DEBUG = values["DEBUG"]
 SECRET_KEY = values["SECRET_KEY"]
 HOST = values["HOST"]

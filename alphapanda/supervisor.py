@@ -1,4 +1,4 @@
-"""The fork server behind `manage.py up`: starts every process, starts it again when it dies, stops all in order.
+"""The fork server behind `manage.py up`: starts every process, revives the dead, stops all in order.
 
 The parent imports what is heavy once and opens no connection and no thread; children are forks of it.
 """
@@ -68,6 +68,7 @@ class Supervisor:
         roles: Sequence[Role],
         servers: Sequence[str] = (),
         verbose: bool = False,
+        lock: int | None = None,
         notice: Callable[[str], None] = lambda _text: None,
         changed: Callable[[list[dict[str, object]]], None] = lambda _rows: None,
     ) -> None:
@@ -78,7 +79,7 @@ class Supervisor:
         self.verbose = verbose
         self.notice = notice
         self.changed = changed
-        self.lock: int | None = None
+        self.lock = lock
         self.is_ready = False
         self.stopping: list[int] = []
         self._written = ""
@@ -178,7 +179,7 @@ class Supervisor:
                 self._renew_all()
 
     def _renew_all(self) -> None:
-        """A new embedded log has a new address and forgot everything: whoever holds the old one begins anew."""
+        """A new embedded log has a new address and no memory: whoever holds the old one begins anew."""
         for child in self.children:
             if child.pid:
                 os.kill(child.pid, signal.SIGKILL)
@@ -270,7 +271,7 @@ def _become(
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
     except KeyboardInterrupt:
         code = 130
-    except BaseException:  # noqa: BLE001  the end of the process
+    except BaseException:  # noqa: BLE001
         traceback.print_exc()
     finally:
         sys.stdout.flush()

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from alphapanda import embedded
+from alphapanda import embedded, env
 from alphapanda.embedded import places
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -41,8 +41,8 @@ def pytest_unconfigure() -> None:
 
 
 def _start() -> None:
-    for name in [name for name in os.environ if name.startswith("ALPHAPANDA_") and name != "ALPHAPANDA_DATA"]:
-        del os.environ[name]  # an operator's environment must not reach the tests
+    for setting in env.SETTINGS:  # an operator's environment and .env must not reach the tests
+        os.environ[setting.variable] = ""
     folder = Path(tempfile.mkdtemp(prefix="ap-test-"))
     servers.callback(shutil.rmtree, folder, ignore_errors=True)
     os.environ["ALPHAPANDA_RUN_DIR"] = str(folder)
@@ -61,4 +61,4 @@ def _find_data() -> None:
     """A git worktree may lie deeper than the checkout that `../shared/data` is relative to."""
     found = [parent / "shared" / "data" for parent in ROOT.parents]
     data = next((place for place in found if place.is_dir()), found[0])
-    os.environ.setdefault("ALPHAPANDA_DATA", str(data))
+    os.environ["ALPHAPANDA_DATA"] = str(data)
