@@ -8,7 +8,7 @@ from decimal import Decimal
 from alphapanda.core.vocabulary import OrderStatus, Side
 from alphapanda.engine import rows
 from alphapanda.engine.rows import Row
-from execution import selectors as executions
+from execution import loading as executions
 from execution.domain.settlement import FillRow
 from execution.models import Fill, Order
 from portfolio import selectors as books
@@ -16,7 +16,7 @@ from portfolio.domain.books import BookedFill, Entry
 from portfolio.models import LedgerEntry, Position
 from risk.domain.review import Verdict
 from risk.models import Decision
-from strategies import selectors as deployments
+from strategies import loading as deployments
 from strategies.models import Deployment, Signal
 
 

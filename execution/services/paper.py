@@ -11,7 +11,7 @@ from django.db import transaction
 from alphapanda import failpoints
 from alphapanda.core.vocabulary import Broker, Waiting
 from alphapanda.eventlog import outbox
-from execution import reference, selectors
+from execution import loading, reference
 from execution.domain import paper
 from execution.domain.paper import PaperOrder, PaperSettings
 from execution.domain.settlement import FillRow, charged, consequences
@@ -21,7 +21,7 @@ from marketdata.domain.calendar import Calendar
 from marketdata.domain.ticks import tick_from_json
 from portfolio import selectors as books
 from portfolio.services import PostingRequest, postings_receive
-from strategies import selectors as deployments
+from strategies import loading as deployments
 from strategies.models import Deployment, Due, Signal
 
 CHANGING = ("status", "reason", "filled_quantity", "fills_count", "turnover", "updated_at_ms")
@@ -48,7 +48,7 @@ def orders_submit(*, deployment_id: UUID, calendar: Calendar) -> int:
     """Place orders for approved decisions that have none; how many."""
     with transaction.atomic():
         deployment = _claimed(deployment_id)
-        decisions = selectors.decisions_unplaced(deployment)
+        decisions = loading.decisions_unplaced(deployment)
         settings = _settings(deployment)
         placed = []
         for decision in decisions:
@@ -85,8 +85,8 @@ def dues_match(*, deployment_id: UUID) -> int:
 
 
 def _match(deployment: Deployment, due: Due) -> int:
-    rows = {row.id: row for row in selectors.orders_open(deployment.id)}
-    orders = [selectors.paper_order(row) for row in rows.values()]
+    rows = {row.id: row for row in loading.orders_open(deployment.id)}
+    orders = [loading.paper_order(row) for row in rows.values()]
     instruments = {
         row.instrument.instrument_token: deployments.instrument_spec(row.instrument) for row in rows.values()
     }
@@ -155,7 +155,7 @@ def _is_unfinished(deployment: Deployment) -> bool:
     return (
         Signal.objects.filter(deployment=deployment, state=Signal.State.NEW).exists()
         or Due.objects.filter(deployment=deployment, state=Due.State.NEW).exists()
-        or bool(selectors.decisions_unplaced(deployment))
+        or bool(loading.decisions_unplaced(deployment))
         or books.has_unbooked(deployment.id)
     )
 
@@ -165,7 +165,7 @@ def _settle(deployment: Deployment) -> None:
     instruments = deployments.instruments_of(deployment.id)
     after = consequences(
         books.holdings_of(deployment.id),
-        [selectors.paper_order(row) for row in selectors.orders_open(deployment.id)],
+        [loading.paper_order(row) for row in loading.orders_open(deployment.id)],
         {token: str(row) for token, row in instruments.items()},
         matched_step=deployment.step + 1 if was_due else deployments.consequences_of(deployment).matched_step,
     )

@@ -15,11 +15,11 @@ from alphapanda.core.vocabulary import Broker, DeploymentStatus
 from alphapanda.eventlog import outbox
 from marketdata.domain.calendar import Calendar
 from portfolio import selectors as books
-from risk import selectors
+from risk import loading
 from risk.domain.limits import DayState
 from risk.domain.review import Context, Verdict, review
 from risk.models import Decision, HaltEffect, RiskState
-from strategies import selectors as signals_of
+from strategies import loading as signals_of
 from strategies.domain.machine import SignalRow
 from strategies.models import Deployment, Signal
 
@@ -48,7 +48,7 @@ def signals_decide(*, deployment_id: UUID, calendar: Calendar) -> int:
 def _decide(deployment: Deployment, rows: Sequence[Signal], calendar: Calendar) -> None:
     signals = [signals_of.signal_row(row) for row in rows]
     memory, _ = RiskState.objects.get_or_create(deployment=deployment)
-    halts = selectors.halts_active(deployment)
+    halts = loading.halts_active(deployment)
     day = msgspec.convert(memory.data, DayState, strict=False)
     context = _context(deployment, signals, day, tuple(f"{halt}: {halt.reason}" for halt in halts), calendar)
     verdicts, day = review(signals, context)
@@ -72,7 +72,7 @@ def _context(
 ) -> Context:
     instruments = signals_of.instruments_of(deployment.id)
     return Context(
-        limits=selectors.limits_in_force(deployment),
+        limits=loading.limits_in_force(deployment),
         day=day,
         holdings=books.holdings_of(deployment.id),
         working=signals_of.consequences_of(deployment).working,

@@ -8,7 +8,7 @@ from uuid import UUID
 from alphapanda.core.vocabulary import DeploymentStatus, Waiting
 from marketdata.domain.calendar import Calendar
 from marketdata.domain.ticks import Batch, Clock, Tick
-from strategies import selectors
+from strategies import loading
 from strategies.domain.machine import DueItem, Machine, Raised, assembled
 from strategies.domain.registry import find
 from strategies.models import Deployment
@@ -79,14 +79,14 @@ class Runner:
         """Take up what execution settled since."""
         self.waiting = Waiting(row.waiting)
         if self.waiting is Waiting.NOTHING:
-            self.machine.consequences = selectors.consequences_of(row)
+            self.machine.consequences = loading.consequences_of(row)
 
 
 def load(row: Deployment, *, calendar: Calendar, incarnation: UUID, first_offset: int) -> Runner:
     """A runner at its checkpoint. In another incarnation of the log it reads from the log's first message and
     skips what it has seen by its sequence in the source. Raises UnknownStrategy, BadParameters."""
-    instruments = selectors.instruments_of(row.id)
-    spec = selectors.spec_of(row, instruments.values())
+    instruments = loading.instruments_of(row.id)
+    spec = loading.spec_of(row, instruments.values())
     machine = assembled(spec, find(spec.strategy), calendar)
     machine.restore(bytes(row.checkpoint))
     is_same_log = row.incarnation == incarnation

@@ -1,4 +1,4 @@
-"""Reads: orders as the paper exchange knows them."""
+"""Rows turned into domain values: orders as the paper exchange knows them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads: deployments as specs, signals as the domain knows them."""
+"""Rows turned into domain values: deployments as specs, signals as the domain knows them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads: limits in force and active kill switches."""
+"""Rows turned into domain values: limits in force and active kill switches."""
 
 from __future__ import annotations
 
