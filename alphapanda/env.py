@@ -22,3 +22,8 @@ def integer(name: str, default: int) -> int:
 
 def run_dir() -> Path:
     return Path(os.environ.get(PREFIX + "RUN_DIR", ROOT / ".run"))
+
+
+def kafka_bootstrap() -> str:
+    """Address of the log; empty where none is configured and the embedded one is to be started."""
+    return text("KAFKA_BOOTSTRAP")
