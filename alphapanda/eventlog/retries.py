@@ -14,6 +14,7 @@ from kombu.exceptions import OperationalError as DoorbellDown
 
 from alphapanda import logs
 from alphapanda.core.envelope import UndecodableEvent
+from alphapanda.eventlog.records import InvalidMessage, LogUnavailable
 
 FIRST_WAIT_S = 0.1
 MOST_WAIT_S = 10.0
@@ -25,14 +26,6 @@ class Fault(StrEnum):
     TRANSIENT = "TRANSIENT"  # the world: try again in place, keep the order
     PERMANENT = "PERMANENT"  # the data: never try again, park it
     CODE = "CODE"  # the program: an operator or a programmer must look
-
-
-class InvalidMessage(ValueError):
-    """A handler says that this message can never be handled: park it, go on."""
-
-
-class LogUnavailable(Exception):
-    """The log cannot be reached or did not answer in time; trying again may help."""
 
 
 class Stopped(Exception):
@@ -67,7 +60,7 @@ def classify(error: BaseException) -> Fault:
 def wait_s(attempt: int) -> float:
     """Full jitter: anything up to 100 ms for the first wait, doubling to 10 s."""
     bound = min(FIRST_WAIT_S * 2 ** min(attempt, 16), MOST_WAIT_S)
-    return random.uniform(0, bound)  # noqa: S311  spreads load, guards nothing
+    return random.uniform(0, bound)
 
 
 def in_place(
