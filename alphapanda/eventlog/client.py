@@ -293,8 +293,10 @@ class GroupReader(_Reader):
     """Reads topics as a member of the group of a service; positions are committed after the effects."""
 
     def __init__(self, service: str, topic_names: Sequence[str], *, instance: str = "1") -> None:
-        # a fixed instance id lets a restart after SIGKILL take over at once
-        super().__init__(topics.group_id(service), GROUP | {"group.instance.id": f"{service}-{instance}"})
+        # A fixed instance id lets a restart after SIGKILL take over at once; the embedded log does not know
+        # such members and would make the restarted one wait for the session of the old one to end.
+        fixed = {} if settings.KAFKA_EMBEDDED else {"group.instance.id": f"{service}-{instance}"}
+        super().__init__(topics.group_id(service), GROUP | fixed)
         self.topics = tuple(topic_names)
         self._consumer.subscribe([topics.wire_name(topics.find(name).name) for name in topic_names])
 
