@@ -29,6 +29,9 @@ NAMES = frozenset(
         "portfolio.after_commit",
         "relay.before_publish",
         "relay.after_publish",
+        "relay.after_ack",
+        "relay.before_mark",
+        "relay.after_mark",
     }
 )
 directory = os.environ.get("ALPHAPANDA_FAILPOINT_DIR", "")

@@ -41,10 +41,15 @@ ZERODHA_API_SECRET = values["ZERODHA_API_SECRET"]
 FEED = values["FEED"]
 FEED_SPEED = values["FEED_SPEED"]
 FEED_FILES = values["FEED_FILES"]
+FEED_BATCH_ITEMS = values["FEED_BATCH_ITEMS"]
+INSTRUMENTS = values["INSTRUMENTS"]
+DEPLOYMENTS = values["DEPLOYMENTS"]
 
 # --- the log (its address: env.kafka_bootstrap(), because an embedded broker's is known when it runs)
 
 KAFKA_BOOTSTRAP = values["KAFKA_BOOTSTRAP"]
+KAFKA_EMBEDDED = KAFKA_BOOTSTRAP == ""
+OUTBOX_KEEP_DAYS = values["OUTBOX_KEEP_DAYS"]
 TOPIC_PREFIX = values["TOPIC_PREFIX"]
 TICK_PARTITIONS = values["TICK_PARTITIONS"]
 TOPIC_PARTITIONS = values["TOPIC_PARTITIONS"]

@@ -7,7 +7,8 @@ from django.db.models import Q
 
 
 class OutboxEvent(models.Model):
-    """One event, written in the transaction of the change it tells of; the relay publishes in id order."""
+    """One message to the log, written in the transaction of the change it tells of; the relay publishes in id
+    order. Dead letters and redriven messages also fill `raw_key`, `partition` and `headers`."""
 
     id = models.BigAutoField(primary_key=True)
     event_id = models.UUIDField(unique=True)
@@ -18,6 +19,9 @@ class OutboxEvent(models.Model):
     correlation_id = models.UUIDField()
     causation_id = models.UUIDField(db_index=True)
     body = models.BinaryField()
+    raw_key = models.BinaryField(null=True, help_text="key as bytes, where it is not the text of `key`")
+    partition = models.IntegerField(null=True, help_text="partition, where the key does not choose it")
+    headers = models.JSONField(default=dict)
     created_at = models.DateTimeField(auto_now_add=True)
     published_at = models.DateTimeField(null=True, blank=True)
 

@@ -1,25 +1,71 @@
-"""The outbox (stand-in until the event log's own)."""
+"""Events leave with the change they tell of: written in its transaction, published by the relay."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import connection
+
 from alphapanda.core.envelope import Envelope, encode
 from alphapanda.eventlog.models import OutboxEvent
+from alphapanda.eventlog.records import MESSAGE_BYTES_MAX, MessageTooLarge
+from alphapanda.eventlog.topics import topic_for
+
+CHANNEL = "outbox"
+PRUNE_ROWS = 10_000
 
 
-def publish(envelopes: list[Envelope]) -> None:
-    """Write events in the transaction of the change they tell of."""
-    OutboxEvent.objects.bulk_create(
-        [
-            OutboxEvent(
-                event_id=envelope.id,
-                type=envelope.type,
-                broker=envelope.broker,
-                topic=f"{envelope.broker}.pnl.snapshots",
-                key=envelope.key,
-                correlation_id=envelope.correlation_id,
-                causation_id=envelope.causation_id,
-                body=encode(envelope),
-            )
-            for envelope in envelopes
-        ]
+class NotInTransaction(RuntimeError):
+    """What must commit together was not called inside a transaction."""
+
+
+def require_transaction(what: str) -> None:
+    """Raises NotInTransaction outside of `transaction.atomic`."""
+    if not connection.in_atomic_block:
+        raise NotInTransaction(f"{what} commits together with the change it stands for")
+
+
+def publish(envelopes: Sequence[Envelope]) -> None:
+    """Write events in the caller's transaction; one that was written before is left as it is.
+    Raises NotInTransaction, WrongNamespace, MessageTooLarge."""
+    add([_row(envelope) for envelope in envelopes])
+
+
+def add(rows: Iterable[OutboxEvent]) -> None:
+    """Write messages to the log in the caller's transaction and wake the relay when it commits."""
+    require_transaction("the outbox")
+    if not (wanted := list(rows)):
+        return
+    OutboxEvent.objects.bulk_create(wanted, ignore_conflicts=True)
+    with connection.cursor() as cursor:
+        cursor.execute(f"NOTIFY {CHANNEL}")  # sent at commit, once for a transaction
+
+
+def _row(envelope: Envelope) -> OutboxEvent:
+    body = encode(envelope)
+    if len(body) > MESSAGE_BYTES_MAX:
+        raise MessageTooLarge(
+            f"{envelope.type} {envelope.id}: {len(body)} bytes, at most {MESSAGE_BYTES_MAX}"
+        )
+    return OutboxEvent(
+        event_id=envelope.id,
+        type=envelope.type,
+        broker=envelope.broker,
+        topic=topic_for(envelope.type, envelope.broker),
+        key=envelope.key,
+        correlation_id=envelope.correlation_id,
+        causation_id=envelope.causation_id,
+        body=body,
     )
+
+
+def prune(*, now: datetime) -> int:
+    """Delete published rows older than OUTBOX_KEEP_DAYS, in portions. Returns how many."""
+    before = now - timedelta(days=settings.OUTBOX_KEEP_DAYS)
+    old = OutboxEvent.objects.filter(published_at__lt=before).order_by("id").values("id")
+    deleted = 0
+    while portion := OutboxEvent.objects.filter(id__in=old[:PRUNE_ROWS]).delete()[0]:
+        deleted += portion
+    return deleted

@@ -1,0 +1,395 @@
+"""The one place that speaks the Kafka protocol; topics go in and out by their names in the map."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
+from django.conf import settings
+
+from alphapanda import logs
+from alphapanda.core.vocabulary import Broker
+from alphapanda.eventlog import topics
+from alphapanda.eventlog.records import (
+    MESSAGE_BYTES_MAX,
+    LogError,
+    LogFatal,
+    LogUnavailable,
+    MessageTooLarge,
+    NotFlushed,
+    OffsetGone,
+    QueueFull,
+    Record,
+)
+from alphapanda.eventlog.tuning import GROUP, PRODUCER, READER, TRANSIENT, WIRE_BYTES_MAX
+
+QUEUE_WAIT_S = 5.0
+ASK_TIMEOUT_S = 10.0
+CLOSE_TIMEOUT_S = 10.0
+SAME_ERROR_EVERY_S = 5.0
+
+log = logs.channel("application")
+Delivered = Callable[[LogError | None, int, int], None]  # error, partition, offset
+
+
+def _error_of(error: KafkaError) -> LogError:
+    if error.fatal():
+        return LogFatal(error.str())
+    if error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
+        return LogError(f"message too large for the log: {error.str()}")
+    if error.name() in TRANSIENT or error.retriable():
+        return LogUnavailable(f"{error.name()}: {error.str()}")
+    return LogError(f"{error.name()}: {error.str()}")
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except KafkaException as error:
+        raise _error_of(error.args[0]) from error
+
+
+class _Watch:
+    """Hears a client's errors: logs them, not more often than worth reading, and keeps a fatal one."""
+
+    def __init__(self, client: str) -> None:
+        self._client = client
+        self._fatal: LogError | None = None
+        self._heard: dict[int, float] = {}
+
+    def __call__(self, error: KafkaError) -> None:
+        if error.fatal():
+            self._fatal = _error_of(error)
+        now = time.monotonic()
+        if now - self._heard.get(error.code(), -SAME_ERROR_EVERY_S) >= SAME_ERROR_EVERY_S:
+            self._heard[error.code()] = now
+            log.warning("eventlog.client.error", client=self._client, code=error.name(), text=error.str())
+
+    def check(self) -> None:
+        if self._fatal is not None:
+            raise self._fatal
+
+
+def _config(client_id: str, watch: _Watch, more: Mapping[str, Any]) -> dict[str, Any]:
+    if not settings.KAFKA_BOOTSTRAP:
+        raise LogError("no address of a log is configured and none is started")
+    return {
+        "bootstrap.servers": settings.KAFKA_BOOTSTRAP,
+        "client.id": client_id,
+        "error_cb": watch,
+        "logger": logging.getLogger("alphapanda.eventlog.librdkafka"),
+        "log.connection.close": False,
+        "reconnect.backoff.max.ms": 1000,
+        **more,
+    }
+
+
+class LogProducer:
+    """Writes to the topics of one namespace: idempotent, acknowledged by all replicas, in order per key.
+
+    Messages wait without limit for a log that is away, because one that expires while the next goes through
+    would break the order; a full queue raises QueueFull instead."""
+
+    def __init__(self, namespace: Broker, *, service: str = "producer") -> None:
+        self.namespace = namespace
+        client_id = topics.group_id(f"{service}.{namespace}")
+        self._watch = _Watch(client_id)
+        self._producer = Producer(_config(client_id, self._watch, PRODUCER))
+
+    def produce(
+        self,
+        topic: str,
+        value: bytes,
+        *,
+        key: bytes,
+        partition: int | None = None,
+        headers: Mapping[str, bytes] | None = None,
+        on_delivery: Delivered | None = None,
+    ) -> None:
+        """Queue one message; `on_delivery` hears its fate in a later `poll` or `flush`.
+        Raises MessageTooLarge, WrongNamespace, QueueFull after waiting, LogFatal."""
+        self._watch.check()
+        if len(value) > MESSAGE_BYTES_MAX:
+            raise MessageTooLarge(f"{len(value)} bytes for {topic}: at most {MESSAGE_BYTES_MAX}")
+        if topics.find(topic).namespace is not self.namespace:
+            raise topics.WrongNamespace(f"the producer of {self.namespace} does not write to {topic}")
+        arguments: dict[str, Any] = {"key": key, "headers": dict(headers) if headers else None}
+        if partition is not None:
+            arguments["partition"] = partition
+        if on_delivery is not None:
+            arguments["on_delivery"] = _delivery(on_delivery)
+        self._queue(topics.wire_name(topic), value, arguments)
+
+    def _queue(self, wire: str, value: bytes, arguments: dict[str, Any]) -> None:
+        deadline = time.monotonic() + QUEUE_WAIT_S
+        while True:
+            try:
+                self._producer.produce(wire, value, **arguments)
+            except BufferError as error:
+                if time.monotonic() > deadline:
+                    raise QueueFull(f"{len(self._producer)} messages wait for {wire}") from error
+                self._producer.poll(0.05)
+            except KafkaException as error:
+                raise _error_of(error.args[0]) from error
+            else:
+                self._producer.poll(0)
+                return
+
+    def poll(self, timeout_s: float = 0.0) -> None:
+        """Hear what was delivered. Raises LogFatal."""
+        self._producer.poll(timeout_s)
+        self._watch.check()
+
+    def flush(self, timeout_s: float) -> None:
+        """Wait until all is acknowledged. Raises NotFlushed with the number left, LogFatal."""
+        left = self._producer.flush(timeout_s)
+        self._watch.check()
+        if left:
+            raise NotFlushed(left)
+
+    def close(self) -> None:
+        """Flush and forget what cannot be flushed. Raises NotFlushed."""
+        try:
+            self.flush(CLOSE_TIMEOUT_S)
+        finally:
+            self._producer.purge()
+            self._producer.poll(0)
+
+    def __enter__(self) -> LogProducer:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
+
+
+def _delivery(told: Delivered) -> Callable[[KafkaError | None, Message], None]:
+    def heard(error: KafkaError | None, message: Message) -> None:
+        told(_error_of(error) if error else None, message.partition(), message.offset())
+
+    return heard
+
+
+class _Reader:
+    """What both kinds of reader share: bounded polls, errors as exceptions."""
+
+    def __init__(self, client_id: str, more: dict[str, Any]) -> None:
+        self._watch = _Watch(client_id)
+        self._failed: LogError | None = None
+        self.positions: dict[tuple[str, int], int] = {}
+        config = READER | {"group.id": client_id} | more
+        self._consumer = Consumer(_config(client_id, self._watch, config))
+
+    def poll(self, *, messages_max: int, timeout_s: float) -> list[Record]:
+        """What is there, at most so many, waiting only while there is nothing. Raises OffsetGone for a gap,
+        after what came before it was returned; LogError for what waiting does not mend."""
+        self._raise_failure()
+        records = self._taken(self._consumer.consume(1, timeout_s))
+        if records and messages_max > 1:
+            records += self._taken(self._consumer.consume(messages_max - 1, 0))
+        if not records:
+            self._raise_failure()
+        return records
+
+    def _raise_failure(self) -> None:
+        self._watch.check()
+        failed, self._failed = self._failed, None
+        if failed is not None:
+            raise failed
+
+    def _taken(self, messages: Iterable[Message]) -> list[Record]:
+        records = []
+        for message in messages:
+            error = message.error()
+            if error is not None:
+                self._failed = self._failure(message, error) or self._failed
+                continue
+            record = _record(message)
+            self.positions[record.topic, record.partition] = record.offset + 1
+            records.append(record)
+        return records
+
+    def _failure(self, message: Message, error: KafkaError) -> LogError | None:
+        if error.code() == KafkaError._AUTO_OFFSET_RESET:
+            return self._gap(topics.logical_name(message.topic()), message.partition(), message.offset())
+        failure = _error_of(error)
+        if isinstance(failure, LogUnavailable):
+            self._watch(error)  # librdkafka tries again by itself
+            return None
+        return failure
+
+    def _gap(self, topic: str, partition: int, wanted: int) -> LogError:
+        try:
+            low, high = self.watermarks(topic, partition)
+        except LogError as error:
+            return error
+        return OffsetGone(topic, partition, wanted=wanted, low=low, high=high)
+
+    def watermarks(self, topic: str, partition: int) -> tuple[int, int]:
+        """The first offset that the log still holds and the one that the next message will have.
+        Raises LogUnavailable, also where the topic does not exist yet."""
+        where = TopicPartition(topics.wire_name(topic), partition)
+        with _translated():
+            answer = self._consumer.get_watermark_offsets(where, timeout=ASK_TIMEOUT_S, cached=False)
+        if answer is None:
+            raise LogUnavailable(f"no watermarks of {topic}[{partition}] in {ASK_TIMEOUT_S} s")
+        return answer
+
+    def close(self) -> None:
+        self._consumer.close()
+
+    def __enter__(self) -> Any:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
+
+
+class LogReader(_Reader):
+    """Reads partitions that it is told, from offsets that it is told; no group, no rebalance, no commit."""
+
+    def __init__(self, service: str = "reader") -> None:
+        super().__init__(topics.group_id(service), {"auto.offset.reset": "error"})
+        self._paused: set[tuple[str, int]] = set()
+
+    def assign(self, topic: str, offsets: Mapping[int, int]) -> None:
+        """Read these partitions of a topic from these offsets on, instead of what was read before."""
+        self.positions = {(topic, partition): offset for partition, offset in offsets.items()}
+        self._paused.clear()
+        self._assign()
+
+    def _assign(self) -> None:
+        self._failed = None
+        self._consumer.assign(
+            [TopicPartition(topics.wire_name(t), p, offset) for (t, p), offset in self.positions.items()]
+        )
+
+    def seek(self, topic: str, partition: int, offset: int) -> None:
+        """Go on at another offset of an assigned partition."""
+        # Consumer.seek fails while an assignment is still being taken up; assigning anew never does.
+        self.positions[topic, partition] = offset
+        self._assign()
+        self._consumer.pause(_partitions(self._paused))
+
+    def pause(self, topic: str, partitions: Iterable[int]) -> None:
+        """Return nothing of these partitions until resumed."""
+        chosen = {(topic, partition) for partition in partitions}
+        self._paused |= chosen
+        self._consumer.pause(_partitions(chosen))
+
+    def resume(self, topic: str, partitions: Iterable[int]) -> None:
+        """Go on where the partitions were paused."""
+        chosen = {(topic, partition) for partition in partitions}
+        self._paused -= chosen
+        self._consumer.resume(_partitions(chosen))
+
+
+class GroupReader(_Reader):
+    """Reads topics as a member of the group of a service; positions are committed after the effects."""
+
+    def __init__(self, service: str, topic_names: Sequence[str], *, instance: str = "1") -> None:
+        # A fixed instance id lets a restart after SIGKILL take over at once; the embedded log does not know
+        # such members and would make the restarted one wait for the session of the old one to end.
+        fixed = {} if settings.KAFKA_EMBEDDED else {"group.instance.id": f"{service}-{instance}"}
+        super().__init__(topics.group_id(service), GROUP | fixed)
+        self.topics = tuple(topic_names)
+        self._consumer.subscribe([topics.wire_name(topics.find(name).name) for name in topic_names])
+
+    def commit(self, records: Sequence[Record]) -> None:
+        """Tell the log that the effects of these records are durable. Not having told costs a second reading
+        only, so a commit refused in a rebalance is logged. Raises LogUnavailable where the log is away."""
+        ends: dict[tuple[str, int], int] = {}
+        for record in records:
+            place = record.topic, record.partition
+            ends[place] = max(ends.get(place, 0), record.offset + 1)
+        try:
+            self._consumer.commit(offsets=_partitions(ends, ends), asynchronous=False)
+        except KafkaException as error:
+            failure = _error_of(error.args[0])
+            if isinstance(failure, (LogUnavailable, LogFatal)):
+                raise failure from error
+            log.warning("eventlog.commit.refused", text=str(failure))
+
+
+def _partitions(
+    places: Iterable[tuple[str, int]], offsets: Mapping[tuple[str, int], int] | None = None
+) -> list[TopicPartition]:
+    if offsets is None:
+        return [TopicPartition(topics.wire_name(topic), partition) for topic, partition in places]
+    return [TopicPartition(topics.wire_name(t), p, offsets[t, p]) for t, p in places]
+
+
+def _record(message: Message) -> Record:
+    return Record(
+        topic=topics.logical_name(message.topic()),
+        partition=message.partition(),
+        offset=message.offset(),
+        key=message.key(),
+        value=message.value() or b"",
+        timestamp_ms=message.timestamp()[1],
+        headers=dict(message.headers() or ()),
+    )
+
+
+class LogAdmin:
+    """Asks the log which topics it has, and makes topics."""
+
+    def __init__(self) -> None:
+        client_id = topics.group_id("admin")
+        self._admin = AdminClient(_config(client_id, _Watch(client_id), {}))
+
+    def partitions(self) -> dict[str, int]:
+        """How many partitions each topic of the log has. Raises LogUnavailable."""
+        with _translated():
+            found = self._admin.list_topics(timeout=ASK_TIMEOUT_S).topics
+        return {topics.logical_name(name): len(topic.partitions) for name, topic in found.items()}
+
+    def touch(self, topic: str) -> None:
+        """Ask about one topic, which makes it where the log is the embedded one. Raises LogUnavailable."""
+        with _translated():
+            self._admin.list_topics(topics.wire_name(topic), timeout=ASK_TIMEOUT_S)
+
+    def create(self, wanted: Sequence[topics.Topic]) -> list[str]:
+        """Make topics as the settings say; one that exists by now is left alone. Returns the names made."""
+        asked = self._admin.create_topics([_new(topic) for topic in wanted], operation_timeout=ASK_TIMEOUT_S)
+        return [topics.logical_name(name) for name, made in asked.items() if _is_made(made)]
+
+    def retention_ms(self, topic: str) -> int:
+        """How long the log keeps messages of a topic. Raises LogError."""
+        resource = ConfigResource(ResourceType.TOPIC, topics.wire_name(topic))
+        with _translated():
+            (described,) = self._admin.describe_configs([resource]).values()
+            return int(described.result(ASK_TIMEOUT_S)["retention.ms"].value)
+
+
+def _new(topic: topics.Topic) -> NewTopic:
+    return NewTopic(
+        topics.wire_name(topic.name),
+        num_partitions=topic.partitions,
+        replication_factor=settings.TOPIC_REPLICATION,
+        config={"retention.ms": str(topic.retention_ms), "max.message.bytes": str(WIRE_BYTES_MAX)},
+    )
+
+
+def _is_made(made: Any) -> bool:
+    try:
+        made.result(ASK_TIMEOUT_S * 2)
+    except KafkaException as error:
+        if error.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS:
+            return False
+        raise _error_of(error.args[0]) from error
+    return True
+
+
+class EmbeddedBroker:
+    """librdkafka's own broker in this process: Kafka protocol on a loopback port, all in memory."""
+
+    def __init__(self) -> None:
+        self._host = Producer({"test.mock.num.brokers": 1, "log_level": 0})
+        (broker,) = self._host.list_topics(timeout=ASK_TIMEOUT_S).brokers.values()
+        self.address = f"{broker.host}:{broker.port}"

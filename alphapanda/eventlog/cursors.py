@@ -1,0 +1,59 @@
+"""How far a consumer has come in a partition, moved in the transaction of the rows that it stands for."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.db import connection
+from django.db.models.functions import Now
+
+from alphapanda.eventlog.models import LogCursor
+from alphapanda.eventlog.outbox import require_transaction
+
+_INSERT = """
+    INSERT INTO eventlog_logcursor (consumer, topic, partition, "offset", incarnation, seq, state, updated_at)
+    VALUES (%s, %s, %s, %s, %s, %s, %s, now()) ON CONFLICT (consumer, topic, partition) DO NOTHING
+"""
+
+
+class CursorMoved(RuntimeError):
+    """Another process has moved the cursor: this one is a zombie and must load it again."""
+
+
+def load(consumer: str, topic: str, partition: int) -> LogCursor | None:
+    """The cursor of a consumer, or None where it has not read the partition yet."""
+    return LogCursor.objects.filter(consumer=consumer, topic=topic, partition=partition).first()
+
+
+def advance(
+    consumer: str,
+    topic: str,
+    partition: int,
+    *,
+    expected_offset: int | None,
+    offset: int,
+    incarnation: UUID,
+    seq: int = 0,
+    state: bytes = b"",
+) -> None:
+    """Move a cursor in the caller's transaction, if it stands at `expected_offset` (None: not there yet).
+    Raises CursorMoved, NotInTransaction."""
+    require_transaction("a cursor")
+    if expected_offset is None:
+        values = [consumer, topic, partition, offset, incarnation, seq, state]
+        with connection.cursor() as cursor:
+            cursor.execute(_INSERT, values)
+            moved = cursor.rowcount
+    else:
+        here = LogCursor.objects.filter(
+            consumer=consumer, topic=topic, partition=partition, offset=expected_offset
+        )
+        # updated_at is named because an update goes past auto_now
+        moved = here.update(offset=offset, incarnation=incarnation, seq=seq, state=state, updated_at=Now())
+    if moved != 1:
+        raise CursorMoved(f"{consumer} {topic}[{partition}] is not at {expected_offset}")
+
+
+def lag(cursor: LogCursor, *, high: int) -> int:
+    """How many messages of the partition are still to be read."""
+    return max(0, high - cursor.offset)

@@ -1,0 +1,86 @@
+"""What an exception means for the work that raised it, and the one way of trying again."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from enum import StrEnum
+from threading import Event
+from typing import TypeVar
+
+import redis.exceptions
+from django.db import InterfaceError, OperationalError
+from kombu.exceptions import OperationalError as DoorbellDown
+
+from alphapanda import logs
+from alphapanda.core.envelope import UndecodableEvent
+from alphapanda.eventlog.records import InvalidMessage, LogUnavailable
+
+FIRST_WAIT_S = 0.1
+MOST_WAIT_S = 10.0
+Result = TypeVar("Result")
+log = logs.channel("application")
+
+
+class Fault(StrEnum):
+    TRANSIENT = "TRANSIENT"  # the world: try again in place, keep the order
+    PERMANENT = "PERMANENT"  # the data: never try again, park it
+    CODE = "CODE"  # the program: an operator or a programmer must look
+
+
+class Stopped(Exception):
+    """The process was asked to stop while it waited to try again."""
+
+
+_TRANSIENT = (
+    InterfaceError,  # the connection was found closed
+    LogUnavailable,
+    redis.exceptions.ConnectionError,
+    redis.exceptions.TimeoutError,
+    DoorbellDown,
+    ConnectionError,
+    TimeoutError,
+)
+# psycopg raises these as OperationalError too, but no waiting mends a wrong password or database name
+_CONFIGURATION_SQLSTATES = ("28", "3D", "42")
+
+
+def classify(error: BaseException) -> Fault:
+    """Whether to try again (TRANSIENT), to park (PERMANENT), or to stop and be looked at (CODE)."""
+    if isinstance(error, OperationalError):
+        sqlstate = getattr(error.__cause__, "sqlstate", None) or ""
+        return Fault.CODE if sqlstate.startswith(_CONFIGURATION_SQLSTATES) else Fault.TRANSIENT
+    if isinstance(error, _TRANSIENT):
+        return Fault.TRANSIENT
+    if isinstance(error, (UndecodableEvent, InvalidMessage)):
+        return Fault.PERMANENT
+    return Fault.CODE
+
+
+def wait_s(attempt: int) -> float:
+    """Full jitter: anything up to 100 ms for the first wait, doubling to 10 s."""
+    bound = min(FIRST_WAIT_S * 2 ** min(attempt, 16), MOST_WAIT_S)
+    return random.uniform(0, bound)
+
+
+def in_place(
+    work: Callable[[], Result],
+    *,
+    stop: Event,
+    before_retry: Callable[[], None] | None = None,
+) -> Result:
+    """Do a piece of work until it succeeds or fails other than by a TRANSIENT fault, which propagates.
+    Raises Stopped when asked to stop between two attempts."""
+    attempt = 0
+    while True:
+        try:
+            return work()
+        except Exception as error:
+            if classify(error) is not Fault.TRANSIENT:
+                raise
+            log.warning("eventlog.retry", attempt=attempt, error=type(error).__name__, text=str(error)[:200])
+        if before_retry is not None:
+            before_retry()
+        if stop.wait(wait_s(attempt)):
+            raise Stopped
+        attempt += 1
