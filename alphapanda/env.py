@@ -183,7 +183,9 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("FEED_SPEED", SPEED, "60", "pace of a recorded feed: a factor of real time, or max"),
     Setting("FEED_FILES", PATHS, "", "files of a recorded feed; empty: the session that ships"),
     Setting("FEED_BATCH_ITEMS", whole(1, 2000), "500", "most items that a feed packs into one message"),
-    Setting("INSTRUMENTS", PATHS, "", "Kite instrument lists that bootstrap loads besides the one that ships"),
+    Setting(
+        "INSTRUMENTS", PATHS, "", "Kite instrument lists that bootstrap loads besides the one that ships"
+    ),
     Setting("DEPLOYMENTS", TEXT, "", "file of deployments to seed; empty: those that ship"),
     Setting("BROKERS", some_of("paper", "zerodha"), "paper", "broker namespaces that exist"),
     Setting("ZERODHA_ENABLED", BOOL, "false", "send orders to Zerodha; needs LIVE_TRADING and credentials"),

@@ -7,13 +7,13 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from alphapanda.eventlog.client import Record
 from alphapanda.push import readmodel
 from django.db import transaction
 from django.db.models import F
 
 from alphapanda import failpoints
 from alphapanda.eventlog import cursors, dead_letters, doorbell
+from alphapanda.eventlog.client import Record
 from marketdata.domain.calendar import Calendar
 from marketdata.domain.quality import GateBook, decode_gates
 from marketdata.domain.ticks import Batch, Clock, MalformedTicks, unpack
@@ -56,6 +56,7 @@ class StreamCore:
         self.monotonic = monotonic
         self.gates: dict[int, GateBook] = {}
         self.offsets: dict[int, int] = {}
+        self.stored: dict[int, int | None] = {}  # where our own cursor rows stand
         self.seqs: dict[int, int] = {}
         self.faults: Counter[tuple[int, str]] = Counter()
         self.poison: list[Poison] = []
@@ -67,7 +68,8 @@ class StreamCore:
     def load(self, partitions: Sequence[int], first_offsets: dict[int, int]) -> dict[int, int]:
         """Offsets at which to read on: the stored cursors, or the log's first messages in another incarnation."""
         for partition in partitions:
-            cursor = cursors.load(consumer=CONSUMER, topic=self.topic, partition=partition)
+            cursor = cursors.load(CONSUMER, self.topic, partition)
+            self.stored[partition] = cursor.offset if cursor else None
             is_same = cursor is not None and cursor.incarnation == self.incarnation
             self.offsets[partition] = cursor.offset if cursor and is_same else first_offsets[partition]
             self.seqs[partition] = cursor.seq if cursor else -1
@@ -154,10 +156,11 @@ class StreamCore:
                 row, _ = TickFaultCount.objects.get_or_create(instrument_token=token, fault=fault)
                 TickFaultCount.objects.filter(id=row.id).update(count=F("count") + count)
             for partition, offset in self.offsets.items():
-                cursors.tell(
-                    consumer=CONSUMER,
-                    topic=self.topic,
-                    partition=partition,
+                cursors.advance(
+                    CONSUMER,
+                    self.topic,
+                    partition,
+                    expected_offset=self.stored[partition],
                     incarnation=self.incarnation,
                     offset=offset,
                     seq=self.seqs[partition],
@@ -165,6 +168,7 @@ class StreamCore:
                 )
             failpoints.hit("stream.before_commit")
         failpoints.hit("stream.after_commit")
+        self.stored.update(self.offsets)
         self.poison.clear()
         self.faults.clear()
 

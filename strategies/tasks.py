@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from uuid import UUID
 
-from alphapanda.eventlog.client import LogReader
 from celery import shared_task
 from django.utils import timezone
 
 from alphapanda import logs
 from alphapanda.eventlog import incarnation
+from alphapanda.eventlog.client import LogReader
 from marketdata import selectors
 from strategies.services.shard import Shard
 
@@ -44,7 +44,7 @@ def _evaluate(number: int, ends: dict[int, int]) -> None:
 def _open(number: int, current: UUID) -> Shard:
     return Shard(
         number,
-        reader=LogReader(client=f"strategies.{number}"),
+        reader=LogReader(f"strategies.{number}"),
         calendar=selectors.calendar("NSE"),
         incarnation=current,
         clock=timezone.now,

@@ -9,12 +9,12 @@ from collections.abc import Callable
 from datetime import datetime
 from uuid import UUID
 
-from alphapanda.eventlog.client import LogReader
 from django.db import transaction
 
 from alphapanda import logs
 from alphapanda.core.vocabulary import Waiting
 from alphapanda.eventlog import cursors, doorbell, topics
+from alphapanda.eventlog.client import LogReader
 from marketdata.domain.calendar import Calendar
 from marketdata.domain.ticks import Batch, MalformedTicks, unpack
 from strategies.domain.base import BadParameters, UnknownStrategy
@@ -52,7 +52,7 @@ class Shard:
         self.incarnation = incarnation
         self.clock = clock
         self.monotonic = monotonic
-        self.topic = topics.MARKET_TICKS.full_name
+        self.topic = topics.MARKET_TICKS
         self.runners: dict[UUID, Runner] = {}
         self.held: dict[int, deque[tuple[int, Batch | None]]] = {}
         self.next_offset: dict[int, int] = {}
@@ -81,7 +81,7 @@ class Shard:
         for deployment_id in self.runners.keys() - active.keys():
             del self.runners[deployment_id]
         if not active:  # nobody here holds back a feed that paces itself by its readers
-            cursors.forget(consumer=f"strategies.{self.number}")
+            cursors.forget(f"strategies.{self.number}")
         for deployment_id, row in active.items():
             runner = self.runners.get(deployment_id)
             if runner is None or runner.revision != row.revision:
@@ -222,9 +222,9 @@ class Shard:
             runners = [runner for runner in self.runners.values() if runner.partition == partition]
             if runners:
                 cursors.tell(
-                    consumer=f"strategies.{self.number}",
-                    topic=self.topic,
-                    partition=partition,
+                    f"strategies.{self.number}",
+                    self.topic,
+                    partition,
                     incarnation=self.incarnation,
                     offset=min(runner.offset for runner in runners),
                     seq=min(runner.seq for runner in runners),

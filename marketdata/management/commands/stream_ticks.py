@@ -6,7 +6,6 @@ import signal
 import time
 from typing import Any
 
-from alphapanda.eventlog.client import LogReader
 from django.conf import settings
 from django.core.management.base import BaseCommand
 from django.db import OperationalError, close_old_connections, connection
@@ -14,6 +13,7 @@ from django.utils import timezone
 
 from alphapanda import logs
 from alphapanda.eventlog import incarnation, topics
+from alphapanda.eventlog.client import LogReader
 from marketdata import selectors
 from marketdata.consumers import TickStream
 from marketdata.stream import StreamCore
@@ -47,9 +47,9 @@ class Command(BaseCommand):
         self.is_stopping = True
 
     def _run(self, batch: int) -> None:
-        topic = topics.MARKET_TICKS.full_name
+        topic = topics.MARKET_TICKS
         partitions = list(range(settings.TICK_PARTITIONS))
-        reader = LogReader(client="tick_stream")
+        reader = LogReader("tick_stream")
         try:
             core = StreamCore(
                 topic=topic,
