@@ -70,6 +70,7 @@ def test_a_fill_is_received_once_and_into_an_open_book() -> None:
     receive(deployment)
     assert Posting.objects.count() == 4
     assert has_unbooked(deployment)
+    postings_receive([])
     with pytest.raises(Book.DoesNotExist):
         receive(ids.deployment_id("nobody"))
 
