@@ -45,17 +45,16 @@ class Booking:
     @classmethod
     def load(cls, book_row: Book, postings: Iterable[Posting]) -> Booking:
         """The instruments of the postings with what the book holds of them. Raises UnknownInstrument."""
-        instruments = _instruments({posting.fill["instrument"] for posting in postings})
-        held = Position.objects.filter(book=book_row, instrument__in=instruments.values())
-        by_id = {row.instrument_id: row for row in held}
+        names = {posting.fill["instrument"] for posting in postings}
+        held = Position.objects.filter(_named(names, "instrument__"), book=book_row).select_related(
+            "instrument"
+        )
+        rows = {str(row.instrument): row for row in held}
         return cls(
             book=book_row,
-            instruments=instruments,
-            holdings={
-                name: holding_of(by_id[instrument.pk])
-                for name, instrument in instruments.items()
-                if instrument.pk in by_id
-            },
+            instruments={name: row.instrument for name, row in rows.items()}
+            | _instruments(names - rows.keys()),
+            holdings={name: holding_of(row) for name, row in rows.items()},
             total=book_total(book_row.pk),
         )
 
@@ -153,12 +152,18 @@ def book_total(deployment_id: UUID) -> Holding:
 
 
 def _instruments(names: set[str]) -> dict[str, Instrument]:
-    pairs = [name.split(":", 1) for name in sorted(names)]
-    wanted = reduce(or_, (Q(exchange=exchange, tradingsymbol=symbol) for exchange, symbol in pairs))
-    found = {str(instrument): instrument for instrument in Instrument.objects.filter(wanted)}
+    if not names:
+        return {}
+    found = {str(instrument): instrument for instrument in Instrument.objects.filter(_named(names))}
     if missing := names - found.keys():
         raise UnknownInstrument(f"no instrument {sorted(missing)}")
     return found
+
+
+def _named(names: set[str], prefix: str = "") -> Q:
+    pairs = [name.split(":", 1) for name in sorted(names)]
+    fields = f"{prefix}exchange", f"{prefix}tradingsymbol"
+    return reduce(or_, (Q(**dict(zip(fields, pair, strict=True))) for pair in pairs))
 
 
 def _event(row: Snapshot, posting: Posting, fill: BookedFill, quantity: int) -> Envelope:

@@ -66,7 +66,7 @@ def postings_receive(fills: Sequence[PostingRequest]) -> None:
     locked = Book.objects.select_for_update(no_key=True).filter(pk__in=wanted).order_by("pk")
     if missing := wanted - set(locked.values_list("pk", flat=True)):
         raise Book.DoesNotExist(f"no book of deployments {sorted(map(str, missing))}")
-    Posting.objects.bulk_create(map(_posting, fills), ignore_conflicts=True)
+    Posting.objects.bulk_create([_posting(request) for request in fills], ignore_conflicts=True)
 
 
 def _posting(request: PostingRequest) -> Posting:

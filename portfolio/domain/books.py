@@ -87,8 +87,6 @@ def book(holding: Holding, fill: BookedFill) -> tuple[Holding, list[Entry]]:
 def _cost_of(holding: Holding, closed: int) -> Decimal:
     if closed == 0:
         return ZERO
-    if closed == abs(holding.quantity):
-        return holding.cost  # all of it, so that no rounding is left on a flat position
     return quantized(holding.cost * closed / abs(holding.quantity))
 
 

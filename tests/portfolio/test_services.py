@@ -15,7 +15,7 @@ from django.utils import timezone
 from alphapanda import failpoints
 from alphapanda.core import ids
 from alphapanda.core.envelope import EventType, PnlSnapshot, decode
-from alphapanda.core.vocabulary import Broker
+from alphapanda.core.vocabulary import Broker, Side
 from alphapanda.eventlog.models import OutboxEvent
 from marketdata.models import Instrument
 from portfolio.audit import books_differences
@@ -37,7 +37,7 @@ from portfolio.services import (
     postings_receive,
 )
 from portfolio.tasks import book as book_task
-from tests.portfolio.rows import TOKENS, book_make, round_trip
+from tests.portfolio.rows import TOKENS, book_make, request, round_trip
 
 
 def receive(deployment: UUID) -> None:
@@ -70,6 +70,7 @@ def test_a_fill_is_received_once_and_into_an_open_book() -> None:
     receive(deployment)
     assert Posting.objects.count() == 4
     assert has_unbooked(deployment)
+    postings_receive([])
     with pytest.raises(Book.DoesNotExist):
         receive(ids.deployment_id("nobody"))
 
@@ -172,14 +173,15 @@ def test_the_number_of_queries_does_not_grow_with_the_fills() -> None:
     few, many = book_make("few"), book_make("many")
     postings_receive(round_trip(few)[:1])
     receive(many)
-    counts = []
-    for deployment in (few, many):
-        with CaptureQueriesContext(
-            connection,
-        ) as queries:
-            run(deployment)
-        counts.append(len(queries))
-    assert counts == [13, 13]
+    assert [queries_of(few), queries_of(many)] == [13, 13]
+    postings_receive(round_trip(few)[1:2])
+    assert queries_of(few) == 12, "instruments come with their positions"
+
+
+def queries_of(deployment: UUID) -> int:
+    with CaptureQueriesContext(connection) as queries:
+        run(deployment)
+    return len(queries)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -230,6 +232,29 @@ def test_many_runs_at_once_book_each_fill_once() -> None:
     assert sum(booked) == 12
     for deployment in deployments:
         assert_booked_once(deployment)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_audit_sees_sound_books_while_they_are_written() -> None:
+    deployment = book_make()
+
+    def write() -> None:
+        try:
+            for number in range(60):
+                postings_receive([request(deployment, number, Side.BUY, 1 + number, 700 + number)])
+                run(deployment)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as pool:
+        writer = pool.submit(write)
+        audits = [books_differences()]
+        while not writer.done():
+            audits.append(books_differences())
+        writer.result()
+    assert len({audit.fills for audit in audits}) > 2, "the audits ran between the writes"
+    assert all(audit.adds_up for audit in audits)
+    assert books_differences().fills == 60
 
 
 def assert_booked_once(deployment: UUID) -> None:
