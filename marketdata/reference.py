@@ -63,3 +63,9 @@ def load_calendar(exchange: str) -> Calendar:
     if exchange not in CALENDAR_EXCHANGES:
         raise UnknownExchange(f"{exchange!r}: calendars are shipped for {', '.join(CALENDAR_EXCHANGES)}")
     return calendar(holidays=holidays(), specials=special_sessions(exchange), rules=session_rules(exchange))
+
+
+# Both are real days, so the stream plays NIFTY 50 of January 2019 (an index: nothing to buy) before YESBANK
+# of July 2019; nothing pretends that they are of one day. For trades at once play YESBANK_FILES alone.
+YESBANK_FILES = (DATA_DIR / "recorded" / "lean_1min_2019-07_YESBANK.csv.gz",)
+SHIPPED_FILES = (DATA_DIR / "recorded" / "lean_1min_2019-01_NIFTY50.csv.gz", *YESBANK_FILES)

@@ -47,12 +47,17 @@ class InstrumentRow(msgspec.Struct, frozen=True):
     instrument_type: str
     segment: str
 
+    @property
+    def key(self) -> str:
+        return f"{self.exchange}:{self.tradingsymbol}"
+
 
 class RowFault(msgspec.Struct, frozen=True):
-    """A line of the list that is no instrument, and why."""
+    """A line of the list that is no instrument, why, and the instrument that it seems to mean."""
 
     line: int
     reason: str
+    key: str = ""  # EXCHANGE:TRADINGSYMBOL as far as it can be told
 
 
 class InstrumentSpec(msgspec.Struct, frozen=True):
@@ -65,7 +70,7 @@ class InstrumentSpec(msgspec.Struct, frozen=True):
     tick_size_e4: int
     lot_size: int
     segment: str
-    partition: int
+    partition: int = 0  # of market.ticks
 
     @property
     def is_index(self) -> bool:
@@ -84,16 +89,24 @@ def parse(lines: Iterable[str]) -> Iterator[InstrumentRow | RowFault]:
     missing = [name for name in COLUMNS if name not in header]
     if missing:
         raise NotAnInstrumentList(f"no column {', '.join(missing)}")
+    lines_of: dict[str, int] = {}
     for cells in reader:
-        if not cells or cells[0].startswith("#"):
-            continue
-        if len(cells) != len(header):
-            yield RowFault(reader.line_num, f"{len(cells)} cells, the header has {len(header)}")
-            continue
-        try:
-            yield _row(dict(zip(header, cells, strict=True)))
-        except ValueError as error:
-            yield RowFault(reader.line_num, str(error))
+        if cells and not cells[0].startswith("#"):
+            yield _row_or_fault(header, cells, reader.line_num, lines_of)
+
+
+def _row_or_fault(
+    header: list[str], cells: list[str], line: int, lines_of: dict[str, int]
+) -> InstrumentRow | RowFault:
+    if len(cells) != len(header):
+        return RowFault(line, f"{len(cells)} cells, the header has {len(header)}")
+    cell = dict(zip(header, cells, strict=True))
+    try:
+        row = _row(cell)
+    except ValueError as error:
+        return RowFault(line, str(error), f"{cell['exchange'].strip()}:{cell['tradingsymbol'].strip()}")
+    first = lines_of.setdefault(row.key, line)
+    return row if first == line else RowFault(line, f"{row.key} is also in line {first}", row.key)
 
 
 def _row(cell: dict[str, str]) -> InstrumentRow:

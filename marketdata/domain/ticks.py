@@ -202,16 +202,25 @@ def source_id(name: str) -> int:
     return zlib.crc32(name.encode()) or 1
 
 
-def pack(items: Sequence[Item], *, source: int, first_seq: int, seqs: Sequence[int] | None = None) -> bytes:
+def pack(
+    items: Sequence[Item],
+    *,
+    source: int,
+    first_seq: int,
+    seqs: Sequence[int] | None = None,
+    received_ms: int | None = None,
+) -> bytes:
     """One message. `seqs`: the number of each item where they do not simply count up from `first_seq`
-    (items of one partition of a shared source). Raises ValueError for what the format cannot hold."""
+    (items of one partition of a shared source); `received_ms`: stamped on all items instead of their own.
+    Raises ValueError for what the format cannot hold."""
     if not 0 < len(items) <= MAX_ITEMS:
         raise ValueError(f"{len(items)} items in a message; 1 to {MAX_ITEMS} fit")
     numbers = range(first_seq, first_seq + len(items)) if seqs is None else seqs
     records, depths = [], []
     try:
         for number, item in zip(numbers, items, strict=True):
-            records.append(_record(item, number - first_seq))
+            received = item.received_ms if received_ms is None else received_ms
+            records.append(_record(item, number - first_seq, received))
             if isinstance(item, Tick) and item.flags & HAS_DEPTH:
                 depths.append(_depth(item))
         return _sealed(b"".join(records + depths), source, first_seq, len(records), len(depths))
@@ -272,14 +281,14 @@ def tick_from_json(value: dict[str, Any]) -> Item:
     return Tick(**(value | {"bids": bids, "asks": asks}))
 
 
-def _record(item: Item, seq_delta: int) -> bytes:
+def _record(item: Item, seq_delta: int, received_ms: int) -> bytes:
     if isinstance(item, Clock):
-        return _RECORD.pack(0, item.at_ms, 0, item.received_ms, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, seq_delta)
+        return _RECORD.pack(0, item.at_ms, 0, received_ms, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, seq_delta)
     if not item.token:
         raise ValueError("token 0 is the clock")
     if (item.bids or item.asks) and not item.flags & HAS_DEPTH:
         raise ValueError("a tick with bids or asks carries the flag HAS_DEPTH")
-    return _RECORD.pack(*item[:_PLAIN], len(item.bids), len(item.asks), seq_delta)
+    return _RECORD.pack(*item[:3], received_ms, *item[4:_PLAIN], len(item.bids), len(item.asks), seq_delta)
 
 
 def _depth(tick: Tick) -> bytes:
