@@ -224,6 +224,8 @@ STORAGES = {
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
 WHITENOISE_USE_FINDERS = EMBEDDED  # serves from the source folders: no collectstatic on a laptop
+if EMBEDDED:
+    STATIC_ROOT.mkdir(parents=True, exist_ok=True)  # whitenoise warns where it is missing, even if unused
 WHITENOISE_AUTOREFRESH = DEBUG
 
 # --- webapi begins: REST_FRAMEWORK, SIMPLE_JWT, SPECTACULAR_SETTINGS, CONTENT_SECURITY_POLICY

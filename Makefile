@@ -1,0 +1,23 @@
+.PHONY: run test lint parity chaos bench fresh env
+
+python := .venv/bin/python
+
+env:  # makes .venv when requirements/*.txt have changed
+	@sh requirements/install
+
+run: env  # everything on this machine, until Ctrl-C
+	@exec $(python) manage.py up
+
+test:
+	@.ci/run
+
+lint: env
+	$(python) -m ruff check .
+	$(python) -m ruff format --check .
+	$(python) -m mypy
+
+parity chaos bench: env
+	@exec $(python) manage.py $@
+
+fresh:  # forgets the embedded data, secrets and logs
+	rm -rf .run
