@@ -1,0 +1,175 @@
+"""List, show, send again and put away what could not be handled."""
+
+from __future__ import annotations
+
+import base64
+import getpass
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db.models import QuerySet
+from django.utils import timezone
+from rich.console import Console
+from rich.table import Table
+
+from alphapanda.eventlog import dead_letters
+from alphapanda.eventlog.models import DeadLetter
+
+SHOWN_MAX = 200
+COLUMNS = (
+    "id",
+    "state",
+    "topic",
+    "partition",
+    "offset",
+    "consumer",
+    "reason",
+    "redrives",
+    "failed at",
+    "error",
+)
+
+
+class Command(BaseCommand):
+    help = "Dead letters: list, show ID, redrive (with --yes), discard (with --yes and --because)."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("act", choices=("list", "show", "redrive", "discard"))
+        parser.add_argument(
+            "ids", nargs="*", help="ids, or ranges such as 10-20; none: all that fit the filters"
+        )
+        parser.add_argument("--topic", default="")
+        parser.add_argument("--reason", default="")
+        parser.add_argument("--consumer", default="")
+        parser.add_argument("--state", default="", choices=("", *DeadLetter.State.values))
+        parser.add_argument("--json", action="store_true", dest="as_json")
+        parser.add_argument(
+            "--yes", action="store_true", help="do it; without this, only show what would be done"
+        )
+        parser.add_argument(
+            "--dry-run", action="store_true", help="only show what would be done, as without --yes"
+        )
+        parser.add_argument("--because", default="", help="why, for the audit trail")
+        parser.add_argument("--actor", default="", help="who; the user of this shell by default")
+        parser.add_argument("--rate", type=float, default=20.0, help="messages a second at most (redrive)")
+        parser.add_argument("--file", type=Path, metavar="DIR", help="folder of repaired bodies named by id")
+
+    def handle(self, *_args: object, act: str, **options: Any) -> None:
+        letters = _chosen(options)
+        if act == "list":
+            self._list(letters, as_json=options["as_json"])
+        elif act == "show":
+            self._show(letters, options)
+        else:
+            self._settle(act, letters, options)
+
+    def _list(self, letters: QuerySet[DeadLetter], *, as_json: bool) -> None:
+        if as_json:
+            self.stdout.write(json.dumps([_fields(letter) for letter in letters], indent=2))
+            return
+        table = Table(*COLUMNS)
+        for letter in letters[:SHOWN_MAX]:
+            table.add_row(*_cells(letter))
+        console = Console(file=self.stdout)
+        console.print(table)
+        console.print(f"{letters.count()} dead letters, {min(letters.count(), SHOWN_MAX)} shown")
+
+    def _show(self, letters: QuerySet[DeadLetter], options: dict[str, Any]) -> None:
+        if not options["ids"]:
+            raise CommandError("show needs an id")
+        if not letters:
+            raise CommandError(f"no dead letter {' '.join(options['ids'])}")
+        shown = [_fields(letter) | _contents(letter) for letter in letters]
+        if options["as_json"]:
+            self.stdout.write(json.dumps(shown, indent=2))
+            return
+        for fields in shown:
+            table = Table(show_header=False)
+            for name, value in fields.items():
+                table.add_row(name, str(value))
+            Console(file=self.stdout).print(table, markup=False)
+
+    def _settle(self, act: str, letters: QuerySet[DeadLetter], options: dict[str, Any]) -> None:
+        if not options["ids"] and not options["state"]:
+            letters = letters.filter(state=DeadLetter.State.NEW)
+        if not letters:
+            raise CommandError("no dead letter fits")
+        if act == "discard" and not options["because"]:
+            raise CommandError("discard needs --because")
+        if options["dry_run"] or not options["yes"]:
+            self._list(letters, as_json=options["as_json"])
+            self.stderr.write(f"nothing done: {act} of {letters.count()} needs --yes")
+            return
+        for letter in list(letters):
+            self._settle_one(act, letter.id, options)
+
+    def _settle_one(self, act: str, letter_id: int, options: dict[str, Any]) -> None:
+        who = {"actor": options["actor"] or getpass.getuser(), "reason": options["because"]}
+        try:
+            if act == "discard":
+                dead_letters.discard([letter_id], now=timezone.now(), **who)
+            else:
+                repair = _repair(options["file"], letter_id)
+                dead_letters.redrive([letter_id], repair=repair, now=timezone.now(), **who)
+                time.sleep(1 / options["rate"])
+        except dead_letters.NotRedrivable as error:
+            raise CommandError(str(error)) from error
+        self.stdout.write(f"{act} {letter_id}: done")
+
+
+def _chosen(options: dict[str, Any]) -> QuerySet[DeadLetter]:
+    names = ("topic", "reason", "consumer", "state")
+    letters = dead_letters.find(**{name: options[name] for name in names})
+    wanted = DeadLetter.objects.none()
+    for text in options["ids"]:
+        first, _, last = text.partition("-")
+        if not first.isdecimal() or not (last or first).isdecimal():
+            raise CommandError(f"{text!r} is no id and no range of ids")
+        wanted |= DeadLetter.objects.filter(id__gte=int(first), id__lte=int(last or first))
+    return letters & wanted if options["ids"] else letters
+
+
+def _repair(folder: Path | None, letter_id: int) -> Callable[[bytes], bytes] | None:
+    if folder is None:
+        return None
+    path = folder / str(letter_id)
+    if not path.is_file():
+        raise CommandError(f"no repaired body at {path}")
+    body = path.read_bytes()
+    return lambda _original: body
+
+
+def _fields(letter: DeadLetter) -> dict[str, Any]:
+    return {
+        "id": letter.id,
+        "state": letter.state,
+        "topic": letter.topic,
+        "partition": letter.partition,
+        "offset": letter.offset,
+        "incarnation": str(letter.incarnation),
+        "consumer": letter.consumer,
+        "reason": letter.reason,
+        "redrive_count": letter.redrive_count,
+        "failed_at": letter.failed_at.isoformat(),
+        "settled_at": letter.settled_at and letter.settled_at.isoformat(),
+        "error": letter.error,
+    }
+
+
+def _contents(letter: DeadLetter) -> dict[str, str]:
+    body, key = bytes(letter.body), bytes(letter.key or b"")
+    return {
+        "key_base64": base64.b64encode(key).decode(),
+        "body_base64": base64.b64encode(body).decode(),
+        "body_text": body.decode(errors="replace"),
+    }
+
+
+def _cells(letter: DeadLetter) -> list[str]:
+    fields = _fields(letter)
+    names = ("id", "state", "topic", "partition", "offset", "consumer", "reason", "redrive_count")
+    return [*(str(fields[n]) for n in names), f"{letter.failed_at:%Y-%m-%d %H:%M:%S}", letter.error]
