@@ -12,6 +12,7 @@ from portfolio.services import postings_book
 
 
 @shared_task(name="portfolio.book", queue="trading")
-def book(*, deployment_id: str, **_newer: Any) -> int:
-    """Book what a deployment has unbooked; arguments of newer senders are ignored."""
-    return postings_book(deployment_id=UUID(deployment_id), now=timezone.now())
+def book(*, deployment_ids: list[str], **_newer: Any) -> None:
+    """Book what deployments have unbooked; arguments of newer senders are ignored."""
+    for deployment_id in deployment_ids:
+        postings_book(deployment_id=UUID(deployment_id), now=timezone.now())
