@@ -1,8 +1,15 @@
 """Wiring of the project package."""
 
 from django.apps import AppConfig
+from django.contrib.admin.apps import AdminConfig
 
 
 class AlphapandaConfig(AppConfig):
     name = "alphapanda"
     verbose_name = "Alpha Panda"
+
+
+class DeskAdminConfig(AdminConfig):
+    """The admin on our own site, which writes every act to the audit trail."""
+
+    default_site = "alphapanda.site.DeskSite"
