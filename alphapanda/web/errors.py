@@ -7,6 +7,7 @@ from typing import Any
 from django.core.exceptions import PermissionDenied
 from django.http import Http404
 from rest_framework import exceptions, status
+from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
@@ -34,6 +35,8 @@ OURS: dict[type[Exception], int] = {
 
 def handler(error: Exception, context: dict[str, Any]) -> Response | None:
     """Answer an anticipated error in the one shape; anything else propagates and is logged by Django."""
+    if request := context.get("request"):  # errors are JSON also where the view answers HTML or YAML
+        request.accepted_renderer, request.accepted_media_type = JSONRenderer(), "application/json"
     for kind, code in OURS.items():
         if isinstance(error, kind):
             return Response(body(code_of(error), str(error)), status=code)
