@@ -16,7 +16,7 @@ from rest_framework.exceptions import NotFound
 from rest_framework.response import Response
 
 from alphapanda.web.roles import ROLE_TO_READ
-from alphapanda.web.views import ApiView, NotStored
+from alphapanda.web.views import ApiView, Common
 
 if TYPE_CHECKING:
     from rest_framework.request import Request
@@ -36,7 +36,7 @@ class Health(ApiView):
         return Response(json.loads(answer.content), status=answer.status_code)
 
 
-class Schema(NotStored, SpectacularAPIView):
+class Schema(Common, SpectacularAPIView):
     """The OpenAPI description, for people with a role."""
 
     required_role = ROLE_TO_READ
@@ -44,7 +44,7 @@ class Schema(NotStored, SpectacularAPIView):
 
 # Swagger draws its arrows as data: images
 @method_decorator(csp_update({"img-src": ["data:"]}), name="dispatch")
-class Docs(NotStored, SpectacularSwaggerSplitView):
+class Docs(Common, SpectacularSwaggerSplitView):
     """The API to read and to try, without any foreign host."""
 
     required_role = ROLE_TO_READ

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from django.urls import path
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_field
 from rest_framework import serializers
+from rest_framework.exceptions import APIException
 from rest_framework.response import Response
 
 from alphapanda.push import readmodel
@@ -19,9 +20,19 @@ from portfolio import selectors
 from portfolio.models import TRADING_BROKERS, LedgerEntry, Portfolio
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rest_framework.request import Request
 
 BROKER_PARAMETER = OpenApiParameter("broker", enum=[value for value, _ in TRADING_BROKERS])
+
+
+class LiveStateUnavailable(APIException):
+    """The read model cannot be read; what is booked can be, by `portfolios/<id>/`."""
+
+    status_code = 503
+    default_detail = "Live state cannot be read now."
+    default_code = "live_state_unavailable"
 
 
 class LiveRows(serializers.Serializer):
@@ -89,7 +100,7 @@ class Positions(ApiView):
     )
     def get(self, request: Request) -> Response:
         """Live positions with marks; 503 while the read model cannot be read."""
-        return Response(_rows(readmodel.positions(), request))
+        return Response(_live(readmodel.positions, request))
 
 
 class Portfolios(ApiView):
@@ -100,7 +111,7 @@ class Portfolios(ApiView):
     )
     def get(self, request: Request) -> Response:
         """Live portfolios with totals; 503 while the read model cannot be read."""
-        return Response(_rows(readmodel.portfolios(), request))
+        return Response(_live(readmodel.portfolios, request))
 
 
 @extend_schema(tags=["portfolios"])
@@ -121,8 +132,12 @@ class Ledger(ListView):
     page_ordering = ("-at_ms", "-id")
 
 
-def _rows(rows: list[dict[str, Any]], request: Request) -> dict[str, Any]:
+def _live(read: Callable[[], list[dict[str, Any]]], request: Request) -> dict[str, Any]:
     broker = request.query_params.get("broker")
+    try:
+        rows = read()
+    except readmodel.ReadModelUnavailable as error:
+        raise LiveStateUnavailable(str(error) or None) from error
     return {"results": [presentable(row) for row in rows if broker in (None, row.get("broker"))]}
 
 

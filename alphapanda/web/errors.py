@@ -12,7 +12,6 @@ from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
 from alphapanda.core.refusals import BadRequest, Conflict, NotThere
-from alphapanda.push.readmodel import ReadModelUnavailable
 
 
 def body(code: str, message: str, fields: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -29,7 +28,6 @@ OURS: dict[type[Exception], int] = {
     Conflict: status.HTTP_409_CONFLICT,
     BadRequest: status.HTTP_400_BAD_REQUEST,
     NotThere: status.HTTP_404_NOT_FOUND,
-    ReadModelUnavailable: status.HTTP_503_SERVICE_UNAVAILABLE,
 }
 
 

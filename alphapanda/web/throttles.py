@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from redis.exceptions import RedisError
+from rest_framework.exceptions import APIException
 from rest_framework.throttling import AnonRateThrottle, ScopedRateThrottle, UserRateThrottle
 
 if TYPE_CHECKING:
@@ -12,8 +13,22 @@ if TYPE_CHECKING:
     from rest_framework.views import APIView
 
 
+class CountersUnavailable(APIException):
+    """Attempts of strangers cannot be counted now, so they are refused."""
+
+    status_code = 503
+    default_detail = "Attempts cannot be counted now. Try again later."
+    default_code = "counters_unavailable"
+
+
 class Anonymous(AnonRateThrottle):
     """Counts strangers by address; fails closed when the counters are out of reach."""
+
+    def allow_request(self, request: Request, view: APIView) -> bool:
+        try:
+            return super().allow_request(request, view)
+        except RedisError as error:
+            raise CountersUnavailable from error
 
 
 class Token(ScopedRateThrottle):
@@ -26,7 +41,10 @@ class Token(ScopedRateThrottle):
         self.num_requests, self.duration = self.parse_rate(self.rate)
 
     def allow_request(self, request: Request, view: APIView) -> bool:
-        return super(ScopedRateThrottle, self).allow_request(request, view)
+        try:
+            return super(ScopedRateThrottle, self).allow_request(request, view)
+        except RedisError as error:
+            raise CountersUnavailable from error
 
 
 class Known(UserRateThrottle):

@@ -15,8 +15,14 @@ if TYPE_CHECKING:
     from rest_framework.response import Response
 
 
-class NotStored:
-    """Answers are of the moment and of the person: nobody on the way keeps them."""
+class Common:
+    """Answers are of the moment and of the person: nobody keeps them. Refusals count as requests."""
+
+    def permission_denied(
+        self, request: Request, message: str | None = None, code: str | None = None
+    ) -> None:
+        self.check_throttles(request)  # else a stranger, who is always refused, might ask for ever
+        super().permission_denied(request, message, code)
 
     def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:
         response = super().finalize_response(request, response, *args, **kwargs)
@@ -24,18 +30,18 @@ class NotStored:
         return response
 
 
-class ApiView(NotStored, APIView):
+class ApiView(Common, APIView):
     """A view that must declare its `required_role`, else it is refused to everybody."""
 
 
-class ListView(NotStored, generics.ListAPIView):
+class ListView(Common, generics.ListAPIView):
     """A list for every role, in pages ordered by `page_ordering`."""
 
     required_role: ClassVar[RequiredRole] = ROLE_TO_READ
     page_ordering: ClassVar[tuple[str, ...]]
 
 
-class DetailView(NotStored, generics.RetrieveAPIView):
+class DetailView(Common, generics.RetrieveAPIView):
     """One row for every role."""
 
     required_role: ClassVar[RequiredRole] = ROLE_TO_READ

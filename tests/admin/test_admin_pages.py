@@ -147,14 +147,14 @@ def test_a_password_never_reaches_the_audit_trail(desk: Client):
         page(User, "add"),
         {
             "username": "bob",
-            "password1": "canary-kx81-zz",
-            "password2": "canary-kx81-zz",
+            "password1": secret,
+            "password2": secret,
             "usable_password": "true",
         },
     )
 
     assert User.objects.filter(username="bob").exists()
-    assert "canary" not in json.dumps(list(AuditEntry.objects.values_list("details", flat=True)))
+    assert secret not in json.dumps(list(AuditEntry.objects.values_list("details", flat=True)))
 
 
 def test_deployments_are_started_paused_and_stopped(desk: Client):

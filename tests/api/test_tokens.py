@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import timedelta
 
 import jwt
 import pytest
 from django.conf import settings
+from django.db import connection
 from django.utils import timezone
 from rest_framework.test import APIClient
 
@@ -63,6 +65,23 @@ def test_a_refresh_token_works_once(alice: User):
 
     assert refresh(pair["refresh"]) == 200
     assert refresh(pair["refresh"]) == 401
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_many_who_refresh_at_once_one_gets_tokens(alice: User):
+    token, codes = a_pair()["refresh"], []
+
+    def use() -> None:
+        codes.append(refresh(token))
+        connection.close()
+
+    threads = [threading.Thread(target=use) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert sorted(codes) == [200, 401, 401, 401, 401, 401]
 
 
 def test_a_revoked_refresh_token_is_dead_and_revoking_twice_is_fine(alice: User):
