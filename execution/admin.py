@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.contrib import admin
+from unfold.contrib.filters.admin import AutocompleteSelectFilter
 
 from alphapanda.web.admin import ReadOnlyDesk, shown
 from execution.models import Fill, Order
@@ -24,8 +25,9 @@ class OrderAdmin(ReadOnlyDesk):
         "reason",
         "broker_order_id",
     )
-    list_filter = ("status", "broker", "side", "order_type", "deployment")
+    list_filter = ("status", "broker", "side", "order_type", ("deployment", AutocompleteSelectFilter))
     list_select_related = ("deployment", "instrument")
+    deferred = ("deployment__checkpoint", "deployment__consequences")
     search_fields = (
         "=id",
         "=broker_order_id",
@@ -50,8 +52,9 @@ class FillAdmin(ReadOnlyDesk):
         "order",
         "number",
     )
-    list_filter = ("broker", "side", "deployment")
+    list_filter = ("broker", "side", ("deployment", AutocompleteSelectFilter))
     list_select_related = ("deployment", "instrument", "order")
+    deferred = ("deployment__checkpoint", "deployment__consequences")
     search_fields = ("=id", "=order__id", "deployment__name", "instrument__tradingsymbol")
     date_hierarchy = "created_at"
     ordering = ("-created_at",)

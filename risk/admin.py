@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
 from django.utils import timezone
+from unfold.contrib.filters.admin import AutocompleteSelectFilter
 
 from alphapanda.web.admin import Desk, ReadOnlyDesk, by_hand, shown
 from risk.models import Decision, HaltEffect, KillSwitch, LimitSet, RiskState
@@ -31,6 +32,7 @@ class LimitSetAdmin(Desk):
     )
     list_filter = ("level", "broker")
     list_select_related = ("deployment",)
+    deferred = ("deployment__checkpoint", "deployment__consequences")
     search_fields = ("deployment__name",)
     autocomplete_fields = ("deployment",)
     ordering = ("level", "broker")
@@ -40,6 +42,7 @@ class LimitSetAdmin(Desk):
 class RiskStateAdmin(ReadOnlyDesk):
     list_display = ("deployment", "updated_at")
     list_select_related = ("deployment",)
+    deferred = ("deployment__checkpoint", "deployment__consequences")
     search_fields = ("deployment__name",)
     ordering = ("-updated_at",)
 
@@ -55,8 +58,9 @@ class DecisionAdmin(ReadOnlyDesk):
         "rule",
         "reason",
     )
-    list_filter = ("is_approved", "rule", "broker", "deployment")
+    list_filter = ("is_approved", "rule", "broker", ("deployment", AutocompleteSelectFilter))
     list_select_related = ("deployment", "signal")
+    deferred = ("deployment__checkpoint", "deployment__consequences")
     search_fields = ("=id", "=signal__id", "deployment__name", "rule", "reason")
     date_hierarchy = "created_at"
     ordering = ("-created_at",)
@@ -80,6 +84,7 @@ class KillSwitchAdmin(Desk):
     )
     list_filter = ("level", "broker", ("released_at", admin.EmptyFieldListFilter))
     list_select_related = ("deployment",)
+    deferred = ("deployment__checkpoint", "deployment__consequences")
     search_fields = ("reason", "deployment__name", "thrown_by")
     autocomplete_fields = ("deployment",)
     date_hierarchy = "thrown_at"
@@ -119,5 +124,6 @@ class KillSwitchAdmin(Desk):
 class HaltEffectAdmin(ReadOnlyDesk):
     list_display = ("kill_switch", "deployment", "from_step", "until_step")
     list_select_related = ("kill_switch__deployment", "deployment")
+    deferred = ("deployment__checkpoint", "kill_switch__deployment__checkpoint")
     search_fields = ("deployment__name",)
     ordering = ("-id",)

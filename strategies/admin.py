@@ -10,6 +10,7 @@ from django import forms
 from django.contrib import admin
 from django.core.exceptions import ValidationError
 from django.utils import timezone
+from unfold.contrib.filters.admin import AutocompleteSelectFilter
 
 from alphapanda.core import ids
 from alphapanda.core.vocabulary import DeploymentStatus
@@ -83,6 +84,7 @@ class DeploymentForm(forms.ModelForm):
 @admin.register(Deployment)
 class DeploymentAdmin(Desk):
     form = DeploymentForm
+    deferred = ("checkpoint",)
     audited_by_services = frozenset({"change"})
     list_display = (
         "name",
@@ -126,9 +128,6 @@ class DeploymentAdmin(Desk):
     def has_delete_permission(self, _request: HttpRequest, _obj: Deployment | None = None) -> bool:
         return False
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Deployment]:
-        return super().get_queryset(request).defer("checkpoint")
-
     def save_model(self, request: HttpRequest, obj: Deployment, form: Any, change: bool) -> None:
         """A new one is born stopped; a change goes through the service, which never touches a checkpoint."""
         if not change:
@@ -169,8 +168,9 @@ class SignalAdmin(ReadOnlyDesk):
         "reason",
         "state",
     )
-    list_filter = ("state", "broker", "side", "deployment")
+    list_filter = ("state", "broker", "side", ("deployment", AutocompleteSelectFilter))
     list_select_related = ("deployment", "instrument")
+    deferred = ("deployment__checkpoint", "deployment__consequences")
     search_fields = ("=id", "=correlation_id", "deployment__name", "instrument__tradingsymbol", "reason")
     date_hierarchy = "created_at"
     ordering = ("-created_at",)
@@ -181,5 +181,6 @@ class DueAdmin(ReadOnlyDesk):
     list_display = ("deployment", "step", "state", "created_at")
     list_filter = ("state",)
     list_select_related = ("deployment",)
+    deferred = ("deployment__checkpoint", "deployment__consequences")
     search_fields = ("=id", "deployment__name")
     ordering = ("-created_at",)

@@ -68,7 +68,12 @@ class Desk(ModelAdmin):
     list_per_page = 50
     show_full_result_count = False
     list_fullwidth = True
+    list_filter_submit = True
+    deferred: tuple[str, ...] = ()  # heavy columns that no page here shows
     audited_by_services: frozenset[str] = frozenset()  # acts of which a service writes the audit entry
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet:
+        return super().get_queryset(request).defer(*self.deferred)
 
     @transaction.atomic
     def changelist_view(self, request: HttpRequest, extra_context: dict | None = None) -> HttpResponse:

@@ -84,6 +84,16 @@ def test_every_list_and_every_page_of_a_row_opens(desk: Client):
         assert desk.get(page(model, "change", row.pk)).status_code == 200, model
 
 
+def test_lists_never_load_checkpoints(desk: Client, django_assert_max_num_queries):
+    one_of_each()
+
+    for name in ("Deployment", "Signal", "Decision", "Order", "Fill", "KillSwitch", "Due", "LimitSet"):
+        model = next(model for model in MODELS if model.__name__ == name)
+        with django_assert_max_num_queries(30) as queries:
+            desk.get(page(model, "changelist"))
+        assert [query for query in queries.captured_queries if '"checkpoint"' in query["sql"]] == [], name
+
+
 def test_lists_need_no_query_per_row(desk: Client, django_assert_max_num_queries):
     for number in range(20):
         a_deployment(f"ma-{number}")
