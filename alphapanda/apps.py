@@ -1,6 +1,7 @@
 """Wiring of the project package."""
 
 from django.apps import AppConfig
+from django.contrib.admin.apps import AdminConfig
 
 
 class AlphapandaConfig(AppConfig):
@@ -10,3 +11,9 @@ class AlphapandaConfig(AppConfig):
     def ready(self) -> None:
         """Bind shared tasks to our Celery app; here, so that importing `alphapanda.core` stays cheap."""
         from alphapanda import celery  # noqa: F401
+
+
+class DeskAdminConfig(AdminConfig):
+    """The admin on our own site, which writes every act to the audit trail."""
+
+    default_site = "alphapanda.site.DeskSite"

@@ -60,8 +60,9 @@ BATCH_ITEMS = values["BATCH_ITEMS"]
 # --- applications
 
 INSTALLED_APPS = [
-    "unfold",
-    "django.contrib.admin",
+    "unfold.apps.BasicAppConfig",  # the site itself is alphapanda.site, which audits
+    "unfold.contrib.filters",
+    "alphapanda.apps.DeskAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -71,6 +72,13 @@ INSTALLED_APPS = [
     "channels",
     "pgtrigger",
     "rest_framework",
+    "rest_framework_simplejwt",
+    "rest_framework_simplejwt.token_blacklist",
+    "django_filters",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "axes",
+    "csp",
     "alphapanda.apps.AlphapandaConfig",
     "alphapanda.eventlog.apps.EventlogConfig",
     "accounts.apps.AccountsConfig",
@@ -83,12 +91,14 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "alphapanda.web.csp.PolicyMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "axes.middleware.AxesMiddleware",  # last: it answers for a lock-out that the view met
 ]
 ROOT_URLCONF = "alphapanda.urls"
 ASGI_APPLICATION = "alphapanda.asgi.application"
@@ -228,25 +238,96 @@ if EMBEDDED:
     STATIC_ROOT.mkdir(parents=True, exist_ok=True)  # whitenoise warns where it is missing, even if unused
 WHITENOISE_AUTOREFRESH = DEBUG
 
-# --- webapi begins: REST_FRAMEWORK, SIMPLE_JWT, SPECTACULAR_SETTINGS, CONTENT_SECURITY_POLICY
+# --- web: login, tokens, REST, admin, content security policy
+
+HEALTH_PATH = "/health/ready/"  # whose answer /api/v1/health/ repeats
+
+LOGIN_URL = "login"
+LOGIN_REDIRECT_URL = "/"
+LOGOUT_REDIRECT_URL = "login"
+AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesStandaloneBackend",  # first: a lock-out is decided before any password is looked at
+    "django.contrib.auth.backends.ModelBackend",
+]
+AXES_FAILURE_LIMIT = 10
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+AXES_LOCKOUT_PARAMETERS = ["username"]  # however many addresses a guesser has; open sessions are not touched
+SILENCED_SYSTEM_CHECKS = ["axes.W006"]  # it wants the address too, which gives a guesser more tries
+AXES_LOCKOUT_CALLABLE = "alphapanda.errors.locked_out"
+AXES_RESET_ON_SUCCESS = True
+AXES_ENABLE_ADMIN = False  # registered by accounts.admin
+AXES_VERBOSE = False
 
 REST_FRAMEWORK: dict[str, Any] = {
-    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_AUTHENTICATION_CLASSES": [
+        "accounts.tokens.BearerAuthentication",
         "rest_framework.authentication.SessionAuthentication",
-        "rest_framework_simplejwt.authentication.JWTAuthentication",
     ],
+    "DEFAULT_PERMISSION_CLASSES": ["alphapanda.web.permissions.HasRequiredRole"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
+    "DEFAULT_PAGINATION_CLASS": "alphapanda.web.pages.Page",
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_THROTTLE_CLASSES": ["alphapanda.web.throttles.Anonymous", "alphapanda.web.throttles.Known"],
+    "DEFAULT_THROTTLE_RATES": {"anon": "60/min", "user": "1200/min", "token": "20/min"},
+    "EXCEPTION_HANDLER": "alphapanda.web.errors.handler",
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }
 SIMPLE_JWT: dict[str, Any] = {
     "SIGNING_KEY": values["JWT_KEY"],
-    "ACCESS_TOKEN_LIFETIME": timedelta(minutes=10),
+    "ALGORITHM": "HS256",
+    "AUDIENCE": "alphapanda-api",
+    "ISSUER": "alphapanda",
+    "ACCESS_TOKEN_LIFETIME": timedelta(minutes=5),
     "REFRESH_TOKEN_LIFETIME": timedelta(hours=12),
+    "ROTATE_REFRESH_TOKENS": True,
+    "BLACKLIST_AFTER_ROTATION": True,
+    "CHECK_REVOKE_TOKEN": True,
+    "CHECK_USER_IS_ACTIVE": True,
 }
-SPECTACULAR_SETTINGS: dict[str, Any] = {"TITLE": "Alpha Panda", "VERSION": "1"}
-CONTENT_SECURITY_POLICY: dict[str, Any] = {"DIRECTIVES": {"default-src": ["'self'"]}}
-
-# --- webapi ends
+SPECTACULAR_SETTINGS: dict[str, Any] = {
+    "TITLE": "Alpha Panda",
+    "DESCRIPTION": (
+        "Prices and money are decimal text in rupees, times ISO 8601 in IST, quantities whole numbers. "
+        "Every error is {error: {code, message, fields}}."
+    ),
+    "VERSION": "1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": ["alphapanda.web.permissions.HasRequiredRole"],
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_NAME_OVERRIDES": {
+        "BrokerEnum": "strategies.models.TRADING_BROKERS",
+        "SignalStateEnum": "strategies.models.Signal.State",
+        "DeadLetterStateEnum": "alphapanda.eventlog.models.DeadLetter.State",
+    },
+}
+CSP_PAGES = {
+    "default-src": ["'none'"],
+    "script-src": ["'self'"],
+    "style-src": ["'self'"],
+    "img-src": ["'self'"],
+    "font-src": ["'self'"],
+    "connect-src": ["'self'"],  # and the websockets of this host: alphapanda.web.csp
+    "form-action": ["'self'"],
+    "base-uri": ["'none'"],
+    "frame-ancestors": ["'none'"],
+}
+CSP_ADMIN = CSP_PAGES | {  # Unfold's Alpine evaluates expressions and styles inline
+    "script-src": ["'self'", "'unsafe-inline'", "'unsafe-eval'"],
+    "style-src": ["'self'", "'unsafe-inline'"],
+    "img-src": ["'self'", "data:"],
+}
+CONTENT_SECURITY_POLICY: dict[str, Any] = {"DIRECTIVES": CSP_PAGES}
+UNFOLD: dict[str, Any] = {
+    "SITE_TITLE": "Alpha Panda",
+    "SITE_HEADER": "Alpha Panda",
+    "SHOW_HISTORY": True,
+    "SHOW_VIEW_ON_SITE": False,
+    "SIDEBAR": {"show_search": True, "show_all_applications": True},
+}
 
 LOGGING_CONFIG = None
 LOG_FORMAT = values["LOG_FORMAT"]

@@ -11,7 +11,7 @@ from alphapanda.core.vocabulary import Phase
 from marketdata.domain.calendar import Calendar, PhaseRule, SpecialHours
 from marketdata.domain.calendar import calendar as calendar_of
 from marketdata.domain.instruments import InstrumentSpec
-from marketdata.models import Holiday, Instrument, SessionRule, SpecialSession
+from marketdata.models import Holiday, Instrument, SessionRule, SpecialSession, TickFaultCount
 from marketdata.reference import UnknownExchange
 
 
@@ -61,3 +61,11 @@ def instruments_by_token(tokens: Iterable[int]) -> dict[int, Instrument]:
 def partitions_by_token(tokens: Iterable[int]) -> dict[int, int]:
     """The partition of market.ticks of each token."""
     return {token: row.partition for token, row in instruments_by_token(tokens).items()}
+
+
+def instruments_known() -> QuerySet[Instrument]:
+    return Instrument.objects.order_by("exchange", "tradingsymbol")
+
+
+def tick_faults_counted() -> QuerySet[TickFaultCount]:
+    return TickFaultCount.objects.order_by("-count", "pk")

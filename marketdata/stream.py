@@ -7,13 +7,13 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from alphapanda.push import readmodel
 from django.db import transaction
 from django.db.models import F
 
 from alphapanda import failpoints
 from alphapanda.eventlog import cursors, dead_letters, doorbell
 from alphapanda.eventlog.client import Record
+from alphapanda.push import readmodel
 from marketdata.domain.calendar import Calendar
 from marketdata.domain.quality import GateBook, decode_gates
 from marketdata.domain.ticks import Batch, Clock, MalformedTicks, unpack

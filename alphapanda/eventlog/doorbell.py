@@ -47,7 +47,9 @@ def ring_shard(shard: int, *, partition_ends: dict[str, int]) -> bool:
 
 def ring_signals(deployment_ids: Sequence[str]) -> bool:
     """Start the chain of deployments that have raised signals."""
-    return _ring_chain(("risk.decide", "execution.submit", "portfolio.book", "execution.settle"), deployment_ids)
+    return _ring_chain(
+        ("risk.decide", "execution.submit", "portfolio.book", "execution.settle"), deployment_ids
+    )
 
 
 def ring_due(deployment_ids: Sequence[str]) -> bool:
