@@ -11,6 +11,7 @@ import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
@@ -197,7 +198,6 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("FAILPOINT_DIR", TEXT, "", "tests only: where armed failpoints lie"),
 )
 BY_VARIABLE = {setting.variable: setting for setting in SETTINGS}
-SECRETS = tuple(setting.name for setting in SETTINGS if setting.secret)
 
 
 class _DotEnv(environ.Env):
@@ -247,6 +247,13 @@ def load(environment: Mapping[str, str], *, dotenv: Path | None = None) -> dict[
 def is_embedded(values: Mapping[str, Parsed]) -> bool:
     """True where the database is our own: secrets then live beside the data that they protect."""
     return not values["DATABASE_URL"]
+
+
+def secret_values(values: Mapping[str, Parsed]) -> list[str]:
+    """What no log may show: the secrets, and of an address its password."""
+    texts = [str(values[setting.name]) for setting in SETTINGS if setting.secret]
+    passwords = [unquote(urlsplit(text).password or "") if "://" in text else text for text in texts]
+    return [password for password in passwords if password]
 
 
 def _unknown(name: str) -> str:

@@ -336,5 +336,5 @@ logs.configure(
     style=LOG_FORMAT,
     level=LOG_LEVEL,
     error_file=RUN_DIR / "logs" / "error.log",
-    secrets=[str(values[name]) for name in env.SECRETS if values[name]],
+    secrets=env.secret_values(values),
 )

@@ -9,6 +9,7 @@ import ctypes
 import gc
 import json
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -28,6 +29,7 @@ STOP_TIMEOUT_S = 5.0
 SETTLED_AFTER_S = 5.0  # a child that lived this long starts again at once
 BACKOFF_MIN_S, BACKOFF_MAX_S = 0.1, 5.0
 TICK_S = 0.5
+LOG_BYTES_MAX = 32 * 1024 * 1024  # of each process, kept twice
 PROCESSES_FILE = "processes.json"
 PR_SET_NAME = 15
 
@@ -111,6 +113,7 @@ class Supervisor:
             self._start_due()
             self.is_ready = all(child.pid for child in self.children)
             self._publish()
+            self._trim_logs()
             self._interrupted(self._next_due())
 
     def stop(self) -> None:
@@ -152,6 +155,13 @@ class Supervisor:
                 )
                 child.started_at = time.time()
                 child.restarts += 1
+
+    def _trim_logs(self) -> None:
+        """Set a log that has grown large aside, in place: its writers append to the open file."""
+        for path in (self.run_dir / "logs").glob("*.log"):
+            if path.stat().st_size > LOG_BYTES_MAX:
+                shutil.copyfile(path, path.with_suffix(".log.1"))
+                os.truncate(path, 0)
 
     def _log_of(self, child: Child) -> Path:
         return self.run_dir / "logs" / f"{child.role.name}.log"

@@ -21,7 +21,7 @@ class Postgres(Server):
     """The database of RUN_DIR; `durable=False` leaves syncing out, for tests only."""
 
     name = "postgres"
-    stop_signal = signal.SIGINT  # fast shutdown: sessions are ended, the files are clean
+    stop_signal = orphan_signal = signal.SIGINT  # fast shutdown: sessions are ended, the files are clean
 
     def __init__(self, run_dir: Path, *, durable: bool = True) -> None:
         super().__init__(run_dir)

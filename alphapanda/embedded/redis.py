@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,6 +15,7 @@ class Redis(Server):
     """The doorbells and the channel layer of RUN_DIR; losing what it holds costs latency only."""
 
     name = "redis"
+    orphan_signal = signal.SIGKILL  # ending in order, it would remove the socket of its successor
 
     def prepare(self) -> None:
         claim_sockets(self.run_dir)

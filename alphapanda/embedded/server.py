@@ -36,6 +36,7 @@ class Server:
 
     name: str
     stop_signal = signal.SIGTERM
+    orphan_signal = signal.SIGTERM  # when the supervisor has died
     user: int | None = None  # the uid to run as
 
     def __init__(self, run_dir: Path) -> None:
@@ -104,7 +105,7 @@ class Server:
 
         def in_child() -> None:
             signal.pthread_sigmask(signal.SIG_SETMASK, ())  # the supervisor blocks what it waits for
-            die_with_parent(self.stop_signal)
+            die_with_parent(self.orphan_signal)
             if os.getppid() != parent:
                 os._exit(1)
 

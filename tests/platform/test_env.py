@@ -102,6 +102,12 @@ def test_live_trading_needs_each_of_its_conditions(name: str) -> None:
     assert "ALPHAPANDA_ZERODHA_ENABLED is true" in message
 
 
+def test_what_no_log_may_show_is_known() -> None:
+    shown = env.secret_values(env.load({**REAL, **LIVE}))
+
+    assert shown == ["hunter2hunter2", "s" * 50, "j" * 43, "key", "secret"]
+
+
 def test_live_trading_with_all_of_them_starts_and_without_it_none_is_asked_for() -> None:
     assert env.load({**REAL, **LIVE})["ZERODHA_ENABLED"] is True
     assert env.load({**REAL, "ALPHAPANDA_BROKERS": "paper,zerodha"})["ZERODHA_ENABLED"] is False

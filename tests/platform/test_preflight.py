@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.management import CommandError
 from django.db.migrations.recorder import MigrationRecorder
-from pytest_django.fixtures import SettingsWrapper
 
 from alphapanda import preflight, processes
 from alphapanda.management.commands.up import choose
@@ -37,7 +37,7 @@ def test_a_migration_that_is_not_applied() -> None:
 
 
 @pytest.mark.django_db
-def test_a_redis_that_does_not_answer(settings: SettingsWrapper, tmp_path: Path) -> None:
+def test_a_redis_that_does_not_answer(settings: Any, tmp_path: Path) -> None:
     settings.REDIS_URL = f"unix://{tmp_path}/none.sock"
 
     assert not finding("redis").is_good
@@ -45,7 +45,7 @@ def test_a_redis_that_does_not_answer(settings: SettingsWrapper, tmp_path: Path)
 
 
 @pytest.mark.django_db
-def test_a_log_that_is_not_there(settings: SettingsWrapper, tmp_path: Path) -> None:
+def test_a_log_that_is_not_there(settings: Any, tmp_path: Path) -> None:
     settings.KAFKA_BOOTSTRAP = "127.0.0.1:1"
     assert "127.0.0.1:1" in finding("log").detail
 
@@ -54,7 +54,7 @@ def test_a_log_that_is_not_there(settings: SettingsWrapper, tmp_path: Path) -> N
 
 
 @pytest.mark.django_db
-def test_a_port_that_is_taken(settings: SettingsWrapper) -> None:
+def test_a_port_that_is_taken(settings: Any) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         settings.PORT = taken.getsockname()[1]
 

@@ -73,7 +73,7 @@ class Command(BaseCommand):
         )
         try:
             supervisor.start_servers()
-            _preload()
+            preload()
             self._prepare(supervisor)
             if is_shown:
                 live.start()
@@ -129,7 +129,7 @@ def _enter(run_dir: str) -> None:
         os.execv(sys.executable, [sys.executable, *sys.argv])
 
 
-def _preload() -> None:
+def preload() -> None:
     """Import what every child needs, once, so that a fork starts in milliseconds and shares the memory."""
     from alphapanda.celery import app
 
