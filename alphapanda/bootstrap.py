@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from django.utils.module_loading import import_string
+from django.conf import settings
+from django.utils import timezone
 
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One service, by its dotted path: it is imported when its turn comes."""
-
-    name: str
-    service: str
+from accounts.services import ensure_roles
+from alphapanda.eventlog.bootstrap import ensure_topics
+from marketdata.services import calendar, instruments
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,16 +21,35 @@ class Done:
     result: str
 
 
-STEPS = (
-    Step("topics", "alphapanda.eventlog.bootstrap.ensure_topics"),
-    Step("roles", "accounts.services.ensure_roles"),
-    Step("calendar", "marketdata.services.calendar.seed"),
-    Step("instruments", "marketdata.services.instruments.load_shipped"),
-)
+def _topics() -> str:
+    return f"{len(ensure_topics())} made"
+
+
+def _roles() -> str:
+    ensure_roles()
+    return "viewer, operator"
+
+
+def _calendar() -> str:
+    return f"{calendar.calendars_load_shipped()} rows added"
+
+
+def _instruments() -> str:
+    reports = [instruments.load_shipped(now=timezone.now())]
+    reports += [instruments.load(path, now=timezone.now()) for path in settings.INSTRUMENTS]
+    added, faulty = sum(r.added for r in reports), sum(len(r.faulty) for r in reports)
+    return f"{added} added" + (f", {faulty} faulty lines" if faulty else "")
+
+
+STEPS: dict[str, Callable[[], str]] = {
+    "topics": _topics,
+    "roles": _roles,
+    "calendar": _calendar,
+    "instruments": _instruments,
+}
 
 
 def run() -> Iterator[Done]:
     """Run every step in order and tell of each; the first error ends it."""
-    for step in STEPS:
-        result = import_string(step.service)()
-        yield Done(step.name, "done" if result is None else str(result))
+    for name, step in STEPS.items():
+        yield Done(name, step())

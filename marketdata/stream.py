@@ -173,8 +173,14 @@ class StreamCore:
         self.faults.clear()
 
     def _push(self, seconds: float) -> None:
-        marks, self.marks = self.marks, {}
-        items, self.items = self.items, 0
-        readmodel.stream_write(
-            marks=marks, items_per_s=items / seconds if seconds else 0, at_ms=self.at_ms, now=self.clock()
-        )
+        """Marks are a hint for screens: while Redis is away they wait, the newest of each instrument."""
+        rate = self.items / seconds if seconds else 0.0
+        self.items = 0
+        try:
+            readmodel.marks_write(self.marks)
+            readmodel.stream_write(
+                items_per_s=round(rate, 1), at_ms=self.at_ms, seen_at=self.clock().isoformat()
+            )
+        except readmodel.ReadModelUnavailable:
+            return
+        self.marks = {}

@@ -13,7 +13,8 @@ from alphapanda.core.vocabulary import Waiting
 from alphapanda.engine import rows, stored_rows
 from alphapanda.engine.rows import KINDS, Row
 from alphapanda.eventlog.models import OutboxEvent
-from alphapanda.proof.stack import Stack
+from alphapanda.proof.private import private_stack
+from alphapanda.stack import Stack
 from portfolio.audit import books_differences
 from strategies.models import Deployment
 from strategies.services.runner import ACTIVE
@@ -116,10 +117,10 @@ def run(
     during: Callable[[Stack], None] = lambda _stack: None,
 ) -> Outcome:
     """Run the pipeline over its recorded feed to the end and compare. Raises StackFailed."""
-    with Stack(environment=environment) as stack:
+    with private_stack(environment) as stack:
         started = time.monotonic()
         during(stack)
-        stack.wait(lambda: is_done(last_seq), "the pipeline to fold the whole stream", timeout_s)
+        stack.wait(lambda: is_done(last_seq), timeout_s=timeout_s, what="end of the whole stream")
         seconds = time.monotonic() - started
         found = of_database()
         count, first = compare(expected, found)
