@@ -193,6 +193,28 @@ def test_a_posting_vanishes_with_the_transaction_that_wrote_the_fill() -> None:
     assert not Posting.objects.exists()
 
 
+@pytest.mark.django_db(transaction=True)
+def test_sequence_numbers_are_in_the_order_of_commits() -> None:
+    deployment = book_make()
+    first, second, *_ = round_trip(deployment)
+
+    def receive_second() -> None:
+        try:
+            postings_receive([second])
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            postings_receive([first])
+            other = pool.submit(receive_second)
+            with pytest.raises(TimeoutError):
+                other.result(timeout=0.2)
+        other.result()
+    in_sequence = Posting.objects.order_by("sequence").values_list("fill_id", flat=True)
+    assert list(in_sequence) == [first.fill.fill_id, second.fill.fill_id]
+
+
 class Death(BaseException):
     """The process dies."""
 
