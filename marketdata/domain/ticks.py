@@ -22,6 +22,7 @@ INDEX = 8  # an index: nothing can be bought at this price
 MAX_ITEMS = 2_000
 MAX_BYTES = 1 << 20
 DEPTH_LEVELS = 5
+FIRST_SEQ = 1  # of every source, so that 0 means "nothing yet" in a cursor
 REDRIVEN = 0  # source of messages sent again from dead letters: never skipped as overlap
 
 _MAGIC = b"APTK"

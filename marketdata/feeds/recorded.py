@@ -12,10 +12,9 @@ from alphapanda.core.clock import DAY_MS, IST_OFFSET_MS, ist_date
 from marketdata.domain.bars import MINUTE_MS
 from marketdata.domain.calendar import EARLIEST_MS, LATEST_MS, Calendar
 from marketdata.domain.instruments import InstrumentSpec
-from marketdata.domain.ticks import HAS_DEPTH, Clock, Item, Levels, Tick, source_id
+from marketdata.domain.ticks import FIRST_SEQ, HAS_DEPTH, Clock, Item, Levels, Tick, source_id
 from marketdata.feeds.files import FileReport, RecordedFile, read_ticks
 
-FIRST_SEQ = 1  # so that 0 means "nothing yet" in a cursor
 # Clock items start and end this long before and after continuous trading: 09:00 to 15:45 on an ordinary day.
 CLOCK_MARGIN_MS = 15 * MINUTE_MS
 _FIELDS = 12  # of a Tick without depth
@@ -43,9 +42,11 @@ class RecordedSource:
         *,
         instruments: Mapping[str, InstrumentSpec],
         calendar: Calendar,
+        run: str = "",
     ) -> None:
+        """`run` tells one playing of the same files from another: a new run is a new source."""
         self.reports = [FileReport(file.path) for file in files]
-        self.name = "recorded:" + "|".join(f"{file.path.name}={file.key}" for file in files)
+        self.name = "recorded:" + "|".join(f"{file.path.name}={file.key}" for file in files) + run
         self.source = source_id(self.name)
         self._depths: Depths = {}
         rows: list[Longs] = []
