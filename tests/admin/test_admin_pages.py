@@ -260,3 +260,20 @@ def test_a_viewer_on_the_staff_sees_and_cannot_act(name: str, role: str):
     assert seen.status_code == (200 if role else 403)
     assert deployment.status == "STOPPED"
     assert client.get(page(Holiday, "add")).status_code == 403
+
+
+def test_an_operator_on_the_staff_acts_and_makes_nobody_an_operator():
+    deployment = a_deployment(status="STOPPED")
+    client = Client()
+    client.force_login(
+        a_person("alice", role="operator", is_staff=True),
+        backend="django.contrib.auth.backends.ModelBackend",
+    )
+
+    client.post(page(Deployment, "changelist"), {"action": "start", "_selected_action": [str(deployment.pk)]})
+
+    deployment.refresh_from_db()
+    assert deployment.status == "RUNNING"
+    assert client.get(page(Holiday, "add")).status_code == 200
+    assert client.get(page(User, "add")).status_code == 403
+    assert client.post(page(User, "change", User.objects.get().pk), {"is_superuser": "on"}).status_code == 403
