@@ -13,8 +13,10 @@ from django.test import Client
 from django.urls import reverse
 
 from accounts.models import AuditEntry, User
+from alphapanda.core.clock import to_ms
 from alphapanda.eventlog.models import DeadLetter, OutboxEvent
 from alphapanda.web.admin import ReadOnlyDesk
+from alphapanda.web.formats import ist
 from marketdata.models import Holiday
 from risk.models import KillSwitch
 from strategies.models import Deployment
@@ -113,6 +115,9 @@ def test_prices_are_rupees_times_are_ist_and_json_is_readable(desk: Client):
     assert "2019-07-09 09:20:00.000 IST" in text("Fill")
     assert "-₹12,490.50" in text("LedgerEntry")
     assert "₹10,00,000.00" in text("Portfolio")
+    decision = rows["Decision"][1]
+    assert ist(to_ms(decision.created_at)) in text("Decision", of="change")
+    assert f'href="{page(Deployment, "change", decision.deployment_id)}"' in text("Decision", of="change")
     assert "&quot;order_value&quot;: &quot;12490.50&quot;" in text("Decision", of="change")
 
 

@@ -242,6 +242,7 @@ def test_the_schema_is_valid_and_complete(tmp_path):
 def test_the_documentation_needs_no_foreign_host(bob: APIClient):
     page = bob.get(AREA + "docs/")
 
+    assert "<style" not in page.content.decode()
     assert "http://" not in page.content.decode()
     assert "https://" not in page.content.decode()
     assert "img-src 'self' data:" in page["Content-Security-Policy"]
