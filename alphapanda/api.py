@@ -49,6 +49,7 @@ class Docs(Common, SpectacularSwaggerSplitView):
 
     required_role = ROLE_TO_READ
     url_name = "schema"
+    template_name = "api/docs.html"
 
 
 class NoSuchRoute(ApiView):

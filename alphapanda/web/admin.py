@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 from django.contrib import messages
 from django.db import models, transaction
 from django.http import HttpResponse, HttpResponseRedirect
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from unfold.admin import ModelAdmin
 
+from alphapanda.core.clock import to_ms
 from alphapanda.core.money import to_rupees
 from alphapanda.core.refusals import Refusal
 from alphapanda.web.formats import ist, pretty, rupees
@@ -45,6 +47,10 @@ def _for_people(row: Model, name: str) -> Any:
         return rupees(to_rupees(value))
     if name.endswith("at_ms"):
         return ist(value)
+    if isinstance(field, models.DateTimeField):
+        return ist(to_ms(value))
+    if isinstance(field, models.ForeignKey):
+        return format_html('<a href="{}">{}</a>', _page_of(value), value)
     if isinstance(field, models.DecimalField):
         return rupees(value)
     if isinstance(field, models.JSONField):
@@ -52,6 +58,10 @@ def _for_people(row: Model, name: str) -> Any:
     if isinstance(field, models.BinaryField):
         return format_html("<pre>{}</pre>", _text(bytes(value)))
     return value
+
+
+def _page_of(row: Model) -> str:
+    return reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_change", args=[row.pk])
 
 
 def _text(raw: bytes) -> str:

@@ -13,8 +13,10 @@ from django.test import Client
 from django.urls import reverse
 
 from accounts.models import AuditEntry, User
+from alphapanda.core.clock import to_ms
 from alphapanda.eventlog.models import DeadLetter, OutboxEvent
 from alphapanda.web.admin import ReadOnlyDesk
+from alphapanda.web.formats import ist
 from marketdata.models import Holiday
 from risk.models import KillSwitch
 from strategies.models import Deployment
@@ -113,6 +115,9 @@ def test_prices_are_rupees_times_are_ist_and_json_is_readable(desk: Client):
     assert "2019-07-09 09:20:00.000 IST" in text("Fill")
     assert "-₹12,490.50" in text("LedgerEntry")
     assert "₹10,00,000.00" in text("Portfolio")
+    decision = rows["Decision"][1]
+    assert ist(to_ms(decision.created_at)) in text("Decision", of="change")
+    assert f'href="{page(Deployment, "change", decision.deployment_id)}"' in text("Decision", of="change")
     assert "&quot;order_value&quot;: &quot;12490.50&quot;" in text("Decision", of="change")
 
 
@@ -260,3 +265,20 @@ def test_a_viewer_on_the_staff_sees_and_cannot_act(name: str, role: str):
     assert seen.status_code == (200 if role else 403)
     assert deployment.status == "STOPPED"
     assert client.get(page(Holiday, "add")).status_code == 403
+
+
+def test_an_operator_on_the_staff_acts_and_makes_nobody_an_operator():
+    deployment = a_deployment(status="STOPPED")
+    client = Client()
+    client.force_login(
+        a_person("alice", role="operator", is_staff=True),
+        backend="django.contrib.auth.backends.ModelBackend",
+    )
+
+    client.post(page(Deployment, "changelist"), {"action": "start", "_selected_action": [str(deployment.pk)]})
+
+    deployment.refresh_from_db()
+    assert deployment.status == "RUNNING"
+    assert client.get(page(Holiday, "add")).status_code == 200
+    assert client.get(page(User, "add")).status_code == 403
+    assert client.post(page(User, "change", User.objects.get().pk), {"is_superuser": "on"}).status_code == 403

@@ -175,6 +175,24 @@ def test_errors_have_one_shape(bob: APIClient, monkeypatch):
     assert "canary" not in answers["server_error"].content.decode()
 
 
+NONSENSE = ["\x00", "9" * 40, "-1", "1e400", "NaN", "[]", "{}", "é", "0001-01-01", "9999-12-31T23:59:59Z", ""]
+ASKED = ("since", "until", "broker", "deployment", "limit", "cursor", "search", "instrument_token", "shard")
+
+
+@pytest.mark.parametrize("nonsense", NONSENSE)
+def test_nonsense_is_never_an_error_of_ours(nonsense: str):
+    alice = client_of("alice")
+    lists = ("signals/", "deployments/", "instruments/", "halts/", "orders/", "dead-letters/", "positions/")
+    bodies = [{"level": nonsense, "reason": nonsense}, {"level": "DEPLOYMENT", "deployment": nonsense}]
+
+    answers = [alice.get(AREA + route, {name: nonsense}) for route in lists for name in ASKED]
+    answers += [alice.post(AREA + "halts/", body) for body in [*bodies, [nonsense], nonsense, None]]
+    answers += [alice.post(AREA + "token/", {"username": nonsense, "password": nonsense})]
+    answers += [alice.post(f"{AREA}halts/{'9' * 40}/release/", {"reason": "x"})]
+
+    assert {answer.status_code for answer in answers} <= {200, 400, 401, 404, 503}
+
+
 def test_a_browser_session_needs_the_csrf_token_to_act():
     client_of("alice")
     browser = APIClient(enforce_csrf_checks=True)
@@ -224,6 +242,7 @@ def test_the_schema_is_valid_and_complete(tmp_path):
 def test_the_documentation_needs_no_foreign_host(bob: APIClient):
     page = bob.get(AREA + "docs/")
 
+    assert "<style" not in page.content.decode()
     assert "http://" not in page.content.decode()
     assert "https://" not in page.content.decode()
     assert "img-src 'self' data:" in page["Content-Security-Policy"]
