@@ -21,6 +21,7 @@ INSTALLED_APPS = [
     "channels",
     "pgtrigger",
     "rest_framework",
+    "csp",
     "alphapanda.apps.AlphapandaConfig",
     "alphapanda.eventlog.apps.EventlogConfig",
     "accounts.apps.AccountsConfig",
@@ -33,6 +34,8 @@ INSTALLED_APPS = [
 AUTH_USER_MODEL = "accounts.User"
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "alphapanda.web.csp.PolicyMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -69,3 +72,34 @@ TIME_ZONE = "Asia/Kolkata"
 STATIC_URL = "static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STATIC_ROOT = RUN_DIR / "static"
+
+# ---- cockpit: redis, channel layer, content security policy ----------------------------------------------
+REDIS_URL = env.text("REDIS_URL", f"unix://{RUN_DIR / 'redis.sock'}")
+ALLOWED_ORIGINS: list[str] = []  # empty: the origin that the page itself was served from
+CHANNEL_LAYERS = {
+    "default": {
+        "BACKEND": "channels_redis.core.RedisChannelLayer",
+        # a push is a hint: little is kept, and not for long
+        "CONFIG": {"hosts": [REDIS_URL], "prefix": "panda", "capacity": 50, "expiry": 5},
+    }
+}
+LOGIN_URL = "/login/"
+CSP_PAGES = {
+    "default-src": ["'none'"],
+    "script-src": ["'self'"],
+    "style-src": ["'self'"],
+    "img-src": ["'self'"],
+    "font-src": ["'self'"],
+    "connect-src": ["'self'"],
+    "form-action": ["'self'"],
+    "base-uri": ["'none'"],
+    "frame-ancestors": ["'none'"],
+}
+CSP_ADMIN = CSP_PAGES | {
+    "script-src": ["'self'", "'unsafe-inline'", "'unsafe-eval'"],
+    "style-src": ["'self'", "'unsafe-inline'"],
+    "img-src": ["'self'", "data:"],
+}
+CONTENT_SECURITY_POLICY = {"DIRECTIVES": CSP_PAGES}
+WHITENOISE_USE_FINDERS = True
+# ---- end of cockpit ---------------------------------------------------------------------------------------
