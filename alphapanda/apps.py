@@ -9,8 +9,10 @@ class AlphapandaConfig(AppConfig):
     verbose_name = "Alpha Panda"
 
     def ready(self) -> None:
-        """Bind shared tasks to our Celery app; here, so that importing `alphapanda.core` stays cheap."""
-        from alphapanda import celery  # noqa: F401
+        """Bind shared tasks to our Celery app and register the health checks; here, so that importing
+        `alphapanda.core` stays cheap."""
+        from alphapanda import celery, health_checks  # noqa: F401
+        from alphapanda.health import basics  # noqa: F401
 
 
 class DeskAdminConfig(AdminConfig):

@@ -1,4 +1,4 @@
-"""How people read numbers and times: rupees in Indian grouping, signs on profits, times in IST, ages in words."""
+"""How people read numbers and times: Indian grouping, signs on profits, times in IST, ages in words."""
 
 from __future__ import annotations
 

@@ -10,6 +10,8 @@ urlpatterns = [
     path("login/", Login.as_view(), name="login"),
     path("logout/", Logout.as_view(), name="logout"),
     path("api/v1/", include("alphapanda.api")),
+    path("health/", include("alphapanda.health.urls")),
+    path("", include("alphapanda.dashboard.urls")),
 ]
 handler400 = "alphapanda.errors.bad_request"
 handler500 = "alphapanda.errors.server_error"
