@@ -50,7 +50,7 @@ class OverviewConsumer(AsyncJsonWebsocketConsumer):
         await self._snapshot()
         self._tasks = [asyncio.create_task(self._flush_for_ever()), asyncio.create_task(self._recheck())]
 
-    async def disconnect(self, code: int) -> None:  # noqa: ARG002  (Channels names it)
+    async def disconnect(self, code: int) -> None:
         for task in self._tasks:
             task.cancel()
         if self.channel_layer:

@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
-
 import msgspec
 
 from alphapanda import deploying
 from alphapanda.deploying import Definition
-from alphapanda.engine.backtest import Run, fold
-from execution.reference import charge_cards
-from marketdata.domain.instruments import InstrumentRow, InstrumentSpec, parse
-from marketdata.domain.ticks import FIRST_SEQ
 from marketdata.feeds.files import RecordedFile, recorded_file
 from marketdata.feeds.recorded import RecordedSource
 from marketdata.reference import load_calendar, shipped_specs
