@@ -48,3 +48,5 @@ settings.RUN_DIR = RUN
 settings.DATABASES["default"]["HOST"] = str(RUN / "postgres")
 settings.REDIS_URL = f"unix://{RUN / 'redis.sock'}"
 settings.CHANNEL_LAYERS["default"]["CONFIG"]["hosts"] = [settings.REDIS_URL]
+settings.STATIC_ROOT = RUN / "static"
+settings.STATIC_ROOT.mkdir()
