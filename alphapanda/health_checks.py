@@ -59,7 +59,7 @@ def read_model() -> Status:
 
 
 def _is_quiet() -> str:
-    """Why no ticks are to be expected now, in words; empty while they are. A recorded feed runs at any hour."""
+    """Why no ticks are expected now, in words; empty while they are. A recorded feed runs at any hour."""
     stream = readmodel.stream()
     if stream.get("source") == "recorded":
         return ""

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 from django.template.loader import render_to_string
+from django.utils.safestring import mark_safe
 
 from alphapanda.core.vocabulary import Broker, Phase
 from alphapanda.dashboard import sparkline
@@ -116,4 +117,4 @@ def _fragment(kind: str, encoded: bytes) -> str:
     context: dict[str, Any] = {"row": row}
     if kind == "curve":
         context["line"] = sparkline.drawn(row["points"])
-    return render_to_string(f"dashboard/rows/_{kind}.html", context).strip()
+    return mark_safe(render_to_string(f"dashboard/rows/_{kind}.html", context).strip())

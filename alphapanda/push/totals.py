@@ -111,7 +111,8 @@ def _last_events(lists: Mapping[str, list[Row]]) -> dict[str, Row]:
     for kind, noun in (("signals", "signal"), ("orders", "order"), ("fills", "fill")):
         for row in lists[kind]:
             event = {
-                "words": f"{noun} {row['side']} {row['quantity']}",
+                "kind": noun,
+                "words": f"{noun} {row['side']} {row['quantity']} {row['instrument']}",
                 "at_ms": row["at_ms"],
                 "order": row["order"],
             }

@@ -11,7 +11,7 @@ const CLOSED = { notLoggedIn: 4401, noRole: 4403 };
 const main = document.getElementById("main");
 const link = document.getElementById("link");
 const words = document.getElementById("link-words");
-const rows = new Rows(document);
+const rows = new Rows(document, showAges);
 const state = {
   sequence: Number(main.dataset.sequence),
   heardAt: Date.now(), // the page itself is the first snapshot

@@ -5,9 +5,11 @@ export class Rows {
   #page;
   #waiting = new Map();
   #drawing = false;
+  #afterwards;
 
-  constructor(page) {
+  constructor(page, afterwards) {
     this.#page = page;
+    this.#afterwards = afterwards;
   }
 
   /** Draw changed rows; null takes a row away. */
@@ -41,6 +43,7 @@ export class Rows {
       else this.#place(kind, old, html);
     }
     this.#waiting.clear();
+    this.#afterwards();
   }
 
   #place(kind, old, html) {

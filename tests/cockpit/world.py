@@ -81,8 +81,8 @@ def trade(
     at_ms = START + step * 1000
     instrument = deployment.instruments.get()
     signal = Signal.objects.create(
-        id=ids.signal_id(deployment.id, step, 0), deployment=deployment, broker=deployment.broker, step=step,
-        ordinal=0, instrument=instrument, side=side, quantity=quantity, order_type="MARKET", validity="DAY",
+        id=ids.signal_id(deployment.id, step, 0), deployment=deployment, broker=deployment.broker,
+        step=step, ordinal=0, instrument=instrument, side=side, quantity=quantity, order_type="MARKET", validity="DAY",
         product="MIS", reason="fast crossed slow", at_ms=at_ms, marks={}, correlation_id=deployment.id,
         state="DECIDED",
     )  # fmt: skip
@@ -98,7 +98,8 @@ def trade(
 def _executed(signal: Signal, decision: Decision, price_e4: int) -> Events:
     value = Decimal(price_e4) * signal.quantity / 10_000
     order = Order.objects.create(
-        id=ids.order_id(decision.id, 1), decision=decision, deployment=signal.deployment, broker=signal.broker,
+        id=ids.order_id(decision.id, 1), decision=decision, deployment=signal.deployment,
+        broker=signal.broker,
         instrument=signal.instrument, step=signal.step, ordinal=0, side=signal.side, quantity=signal.quantity,
         order_type="MARKET", validity="DAY", product="MIS", status="COMPLETE", placed_at_ms=signal.at_ms,
         eligible_from_ms=signal.at_ms, expires_at_ms=signal.at_ms, filled_quantity=signal.quantity,
@@ -106,7 +107,8 @@ def _executed(signal: Signal, decision: Decision, price_e4: int) -> Events:
     )  # fmt: skip
     charges = {"brokerage": "20.00", "STT": str((value / 4000).quantize(Decimal("0.01"))), "GST": "3.71"}
     fill = Fill.objects.create(
-        id=ids.fill_id(order.id, 1), order=order, number=1, deployment=signal.deployment, broker=signal.broker,
+        id=ids.fill_id(order.id, 1), order=order, number=1, deployment=signal.deployment,
+        broker=signal.broker,
         instrument=signal.instrument, step=signal.step + 1, side=signal.side, quantity=signal.quantity,
         price_e4=price_e4, charges=charges, at_ms=signal.at_ms + 400,
     )  # fmt: skip
@@ -130,7 +132,8 @@ def _booked(fill: Fill, charged: Decimal) -> Events:
     book.cash += -value - charged
     book.save()
     snapshot = Snapshot.objects.create(
-        id=uuid5(fill.id, "snapshot"), book=book, portfolio=book.portfolio, cash=book.cash, cost=position.cost,
+        id=uuid5(fill.id, "snapshot"), book=book, portfolio=book.portfolio, cash=book.cash,
+        cost=position.cost,
         realised=position.realised, charges=position.charges, at_ms=fill.at_ms,
     )  # fmt: skip
     payload = PnlSnapshot(
@@ -176,8 +179,8 @@ def _told_of_order(order: Order, fill: Fill) -> Events:
         at_ms=order.placed_at_ms,
     )  # fmt: skip
     filled = OrderFilled(
-        fill_id=fill.id, order_id=order.id, deployment_id=order.deployment_id, instrument=str(order.instrument),
-        side=Side(order.side), quantity=fill.quantity, price_e4=fill.price_e4, charges=fill.charges,
+        fill_id=fill.id, order_id=order.id, deployment_id=order.deployment_id,
+        instrument=str(order.instrument), side=Side(order.side), quantity=fill.quantity, price_e4=fill.price_e4, charges=fill.charges,
         order_status=OrderStatus.COMPLETE, at_ms=fill.at_ms,
     )  # fmt: skip
     return [
