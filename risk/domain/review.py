@@ -81,7 +81,7 @@ def _at(signal: SignalRow, context: Context) -> Context:
     day = context.day
     today = ist_date(signal.at_ms).toordinal()
     if today != day.day:
-        day = DayState(day=today)
+        day = DayState(day=today, recent_ms=day.recent_ms)
     if day.equity is None:
         day = msgspec.structs.replace(day, equity=_equity(context, _closes(signal)))
     recent = tuple(at for at in day.recent_ms if at > signal.at_ms - MINUTE_MS)
