@@ -13,7 +13,7 @@ from uuid import UUID
 import msgspec
 
 from alphapanda.core import ids
-from alphapanda.core.money import is_on_tick, value
+from alphapanda.core.money import is_on_tick, round_to_tick_e4, value
 from alphapanda.core.vocabulary import OrderStatus, OrderType, Product, Side, Validity
 from marketdata.domain.calendar import Calendar
 from marketdata.domain.instruments import InstrumentSpec
@@ -205,7 +205,7 @@ def _ended(order: PaperOrder, status: OrderStatus, reason: str, at_ms: int) -> P
 
 
 class _Offer:
-    """What one tick offers, used up by the orders that take from it."""
+    """What one tick offers, used up by the orders that take from it; trades are in whole lots."""
 
     def __init__(
         self, tick: Tick, settings: PaperSettings, instruments: Mapping[int, InstrumentSpec]
@@ -217,33 +217,37 @@ class _Offer:
 
     def take(self, order: PaperOrder) -> Iterator[tuple[int, int]]:
         """Pairs of quantity and price for the order, best first."""
-        wanted = order.unfilled
+        wanted, lot = order.unfilled, max(self._instruments[order.token].lot_size, 1)
         for level, (price_e4, size) in enumerate(self._levels(order)):
             if wanted == 0 or not _is_within(order, price_e4):
                 return
             left = wanted if size is None else size - self._taken.get((order.side, level), 0)
-            quantity = min(wanted, left)
+            quantity = min(wanted, left) // lot * lot
             if quantity > 0:
                 self._taken[order.side, level] = self._taken.get((order.side, level), 0) + quantity
                 wanted -= quantity
                 yield quantity, price_e4
 
     def _levels(self, order: PaperOrder) -> list[tuple[int, int | None]]:
-        """Price and size by level; None is a size that is not bounded."""
+        """Price and size by level; None is a size that is not bounded. Kite fills up depth with empty levels."""
         levels = self.tick.asks if order.side is Side.BUY else self.tick.bids
         is_unlimited = self._settings.liquidity is Liquidity.UNLIMITED
         if self.tick.flags & HAS_DEPTH:  # with depth on record, an empty side offers nothing
-            return [(price_e4, None if is_unlimited else size) for price_e4, size in levels]
+            offered = [(price_e4, size) for price_e4, size in levels if price_e4 > 0 and size > 0]
+            return [(price_e4, None if is_unlimited else size) for price_e4, size in offered]
+        if not _is_within(order, self.tick.price_e4):
+            return []
         size = None if is_unlimited or self.tick.quantity <= 0 else self.tick.quantity
         return [(self._slipped(order), size)]
 
     def _slipped(self, order: PaperOrder) -> int:
-        """The last price, moved against the order, not past its limit while the last price is within it."""
+        """The last price, moved against the order and onto the tick grid, not past the order's limit."""
         tick_e4 = self._instruments[order.token].tick_size_e4
-        price_e4 = self.tick.price_e4 + order.side.sign * self._settings.slippage_ticks * tick_e4
+        moved_e4 = self.tick.price_e4 + order.side.sign * self._settings.slippage_ticks * tick_e4
+        price_e4 = max(round_to_tick_e4(moved_e4, tick_e4, up=order.side is Side.BUY), tick_e4, 1)
         limit_e4 = order.limit_price_e4
-        if limit_e4 is None or not _is_within(order, self.tick.price_e4):
-            return max(price_e4, tick_e4, 1)
+        if limit_e4 is None:
+            return price_e4
         return min(price_e4, limit_e4) if order.side is Side.BUY else max(price_e4, limit_e4)
 
 

@@ -78,14 +78,16 @@ def consequences(
     *,
     matched_step: int,
 ) -> Consequences:
-    """What the machine of a deployment may know of its orders and books."""
+    """What the machine of a deployment may know of its orders and books.
+
+    An instrument that is no longer the deployment's has no name there, and its strategy does not see it."""
     working = working_by_token(orders)
     seen = {
         names[token]: (
             holdings[token].quantity if token in holdings else 0,
             working[token].buy - working[token].sell if token in working else 0,
         )
-        for token in sorted({*holdings, *working})
+        for token in sorted({*holdings, *working} & names.keys())
     }
     watches = tuple(watch(order) for order in sorted(orders, key=lambda order: (order.step, order.ordinal)))
     return Consequences(

@@ -21,13 +21,14 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class DayState(msgspec.Struct, frozen=True):
-    """One session of a deployment: `day` is the ordinal of the IST date, `equity` the net worth it began with.
+    """One session of a deployment: `day` is the ordinal of the IST date, `equity` the net worth it began with,
+    None while that is unknown.
 
     `recent_ms`: event times of the orders approved within the last minute."""
 
     day: int = 0
     orders: int = 0
-    equity: Decimal = Decimal(0)
+    equity: Decimal | None = None
     recent_ms: tuple[int, ...] = ()
 
 

@@ -81,7 +81,9 @@ def _at(signal: SignalRow, context: Context) -> Context:
     day = context.day
     today = ist_date(signal.at_ms).toordinal()
     if today != day.day:
-        day = DayState(day=today, equity=_equity(context, _closes(signal)) or Decimal(0))
+        day = DayState(day=today, recent_ms=day.recent_ms)
+    if day.equity is None:
+        day = msgspec.structs.replace(day, equity=_equity(context, _closes(signal)))
     recent = tuple(at for at in day.recent_ms if at > signal.at_ms - MINUTE_MS)
     return msgspec.structs.replace(context, day=msgspec.structs.replace(day, recent_ms=recent))
 
@@ -107,6 +109,7 @@ def _case(signal: SignalRow, context: Context) -> Case:
     mark = signal.marks.get(signal.token)
     position = context.holdings.get(signal.token, FLAT).quantity
     equity = _equity(context, {token: mark.price_e4 for token, mark in signal.marks.items()})
+    began_with = context.day.equity
     return Case(
         signal=signal,
         context=context,
@@ -114,7 +117,7 @@ def _case(signal: SignalRow, context: Context) -> Case:
         worst_position=_worst(position, context.working.get(signal.token, Working()), signal),
         order_value=_order_value(signal, mark),
         price_age_ms=signal.at_ms - mark.at_ms if mark else None,
-        day_pnl=None if equity is None else equity - context.day.equity,
+        day_pnl=None if equity is None or began_with is None else equity - began_with,
     )
 
 
@@ -126,7 +129,11 @@ def _worst(position: int, working: Working, signal: SignalRow) -> int:
 
 
 def _order_value(signal: SignalRow, mark: Mark | None) -> Decimal | None:
-    price_e4 = signal.limit_price_e4 or (mark.price_e4 if mark else 0)
+    """At the last price or the limit: a buy cannot cost more than its limit, a sale may bring more."""
+    price_e4 = mark.price_e4 if mark else 0
+    if signal.limit_price_e4 is not None:
+        is_sale = signal.side is Side.SELL
+        price_e4 = max(signal.limit_price_e4, price_e4) if is_sale else signal.limit_price_e4
     return value(price_e4, signal.quantity) if price_e4 > 0 else None
 
 

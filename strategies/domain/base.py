@@ -14,6 +14,8 @@ from marketdata.domain.bars import Bar
 from marketdata.domain.instruments import InstrumentSpec
 from marketdata.domain.ticks import Tick
 
+BAR_MINUTES_MAX = 1_440  # buckets start anew each day
+
 
 class DeploymentSpec(msgspec.Struct, frozen=True):
     """A deployment as data: all that decides what it does, but for the log."""

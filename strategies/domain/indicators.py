@@ -12,7 +12,7 @@ class Ema(msgspec.Struct):
 
     length: int
     count: int = 0
-    total: float = 0.0
+    mean: float = 0.0  # of the values so far, until there are n; equal values have exactly their value
     value: float | None = None
 
     def update(self, x: float) -> float | None:
@@ -21,9 +21,9 @@ class Ema(msgspec.Struct):
         if self.value is not None:
             self.value += (x - self.value) * 2 / (self.length + 1)
         else:
-            self.total += x
+            self.mean += (x - self.mean) / self.count
             if self.count == self.length:
-                self.value = self.total / self.length
+                self.value = self.mean
         return self.value
 
 
@@ -46,6 +46,7 @@ class Window(msgspec.Struct):
         """How many standard deviations (of the window) the newest value lies from the mean; None if undefined."""
         if not self.is_full:
             return None
-        mean = sum(self.values) / self.length
-        deviation = sqrt(sum((x - mean) ** 2 for x in self.values) / self.length)
-        return (self.values[-1] - mean) / deviation if deviation > 0 else None
+        moves = [x - self.values[0] for x in self.values]  # exactly zero where all values are equal
+        mean = sum(moves) / self.length
+        deviation = sqrt(sum((x - mean) ** 2 for x in moves) / self.length)
+        return (moves[-1] - mean) / deviation if deviation > 0 else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Iterator
-from decimal import Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Any
 from uuid import UUID
 
@@ -21,6 +21,10 @@ from marketdata.domain.quality import Gate
 from marketdata.domain.ticks import Clock, Tick
 from strategies.domain.base import DeploymentSpec, Intent, Strategy, View, build
 from strategies.domain.watches import Watch
+
+# Beyond these no exchange takes an order, and columns of the database would not hold the amounts.
+QUANTITY_MAX = 10**9
+LIMIT_PRICE_MAX = Decimal(10) ** 8
 
 
 class Mark(msgspec.Struct, frozen=True):
@@ -133,16 +137,23 @@ class Machine:
         return msgspec.msgpack.encode(self.state)
 
     def restore(self, checkpoint: bytes) -> None:
-        """Take up the state of a checkpoint; empty bytes are a fresh start."""
+        """Take up the state of a checkpoint; empty bytes are a fresh start. What the checkpoint does not know
+        of (instruments, bar lengths) starts afresh, what the deployment no longer has is let go."""
         if not checkpoint:
             self.state = self._fresh()
             return
-        self.state = msgspec.msgpack.decode(checkpoint, type=State)
-        self.state.strategy = msgspec.convert(self.state.strategy, type(self.strategy).State)
+        fresh, state = self._fresh(), msgspec.msgpack.decode(checkpoint, type=State)
+        kept = {(builder.token, builder.minutes): builder for builder in state.builders}
+        state.builders = [kept.get((builder.token, builder.minutes), builder) for builder in fresh.builders]
+        state.gates = {token: state.gates.get(token, gate) for token, gate in fresh.gates.items()}
+        state.strategy = msgspec.convert(state.strategy, type(self.strategy).State)
+        self.state = state
 
     def advance(self, item: Tick | Clock, *, source: int, seq: int) -> Raised | DueItem | None:
         """Take in the next item of the log. Raises StrategyFailed."""
         state = self.state
+        if isinstance(item, Tick) and item.token not in self.instruments:
+            return None
         if source and seq <= state.sources.get(source, -1):
             return None
         if isinstance(item, Tick):
@@ -193,19 +204,22 @@ class Machine:
 
     def _signals(self, item: Tick | Clock, correlation_id: UUID | None) -> tuple[SignalRow, ...]:
         try:
-            intents = list(self._intents(item))
             return tuple(
-                self._signal(intent, ordinal, item, correlation_id) for ordinal, intent in enumerate(intents)
+                self._signal(intent, ordinal, item, correlation_id)
+                for ordinal, intent in enumerate(self._intents(item))
             )
         except Exception as error:
             raise StrategyFailed(traceback.format_exc(limit=-6)) from error
 
-    def _intents(self, item: Tick | Clock) -> Iterator[Intent]:
+    def _intents(self, item: Tick | Clock) -> list[Intent]:
+        intents: list[Intent] = []
         for bar in self._bars(item):
-            yield from self.strategy.on_bar(self.state.strategy, bar, self._view(item, bar.instrument))
+            view = self._view(item, bar.instrument, intents)
+            intents += self.strategy.on_bar(self.state.strategy, bar, view)
         if self._wants_ticks and isinstance(item, Tick):
-            view = self._view(item, self.instruments[item.token].key)
-            yield from self.strategy.on_tick(self.state.strategy, item, view)
+            view = self._view(item, self.instruments[item.token].key, intents)
+            intents += self.strategy.on_tick(self.state.strategy, item, view)
+        return intents
 
     def _bars(self, item: Tick | Clock) -> Iterator[Bar]:
         for builder in self.state.builders:
@@ -217,15 +231,21 @@ class Machine:
     def _closes_ms(self, builder: BarBuilder) -> int | None:
         return self.calendar.closes_ms(builder.starts_ms) if builder.ticks else None
 
-    def _view(self, item: Tick | Clock, instrument: str) -> View:
-        return View(at_ms=item.at_ms, instrument=instrument, holdings=self.consequences.holdings)
+    def _view(self, item: Tick | Clock, instrument: str, intents: list[Intent]) -> View:
+        """What a callback may see; the intents of callbacks before it in the same step count as working."""
+        holdings = self.consequences.holdings
+        if intents:
+            holdings = _with_intents(holdings, intents)
+        return View(at_ms=item.at_ms, instrument=instrument, holdings=holdings)
 
     def _signal(
         self, intent: Intent, ordinal: int, item: Tick | Clock, correlation_id: UUID | None
     ) -> SignalRow:
         instrument = self.by_name[intent.instrument]
-        if type(intent.quantity) is not int or intent.quantity < 1:
-            raise ValueError(f"a quantity must be a positive whole number, not {intent.quantity!r}")
+        if type(intent.quantity) is not int or not 0 < intent.quantity <= QUANTITY_MAX:
+            raise ValueError(
+                f"a quantity is a whole number from 1 to {QUANTITY_MAX}, not {intent.quantity!r}"
+            )
         signal_id = ids.signal_id(self.spec.id, self.state.step, ordinal)
         return SignalRow(
             id=signal_id,
@@ -240,7 +260,7 @@ class Machine:
             limit_price_e4=_limit_e4(intent, instrument),
             validity=Validity(intent.validity),
             product=self.spec.product,
-            reason=intent.reason[:200],
+            reason=intent.reason.replace("\0", "")[:200],
             at_ms=item.at_ms,
             received_at_ms=item.received_ms,
             correlation_id=correlation_id or ids.derived("item", signal_id),
@@ -252,8 +272,19 @@ def _limit_e4(intent: Intent, instrument: InstrumentSpec) -> int | None:
     """The limit on the tick grid, never worse for the operator than the strategy asked."""
     if intent.limit_price is None:
         return None
-    finest = intent.limit_price.quantize(Decimal("0.0001"))
-    return round_to_tick_e4(to_e4(finest), instrument.tick_size_e4, up=Side(intent.side) is Side.SELL)
+    if abs(intent.limit_price) > LIMIT_PRICE_MAX:
+        raise ValueError(f"a limit price of {intent.limit_price} rupees is beyond {LIMIT_PRICE_MAX}")
+    is_sale = Side(intent.side) is Side.SELL
+    finest = intent.limit_price.quantize(Decimal("0.0001"), ROUND_CEILING if is_sale else ROUND_FLOOR)
+    return round_to_tick_e4(to_e4(finest), instrument.tick_size_e4, up=is_sale)
+
+
+def _with_intents(holdings: dict[str, tuple[int, int]], intents: list[Intent]) -> dict[str, tuple[int, int]]:
+    seen = dict(holdings)
+    for intent in intents:
+        position, working = seen.get(intent.instrument, (0, 0))
+        seen[intent.instrument] = position, working + Side(intent.side).sign * intent.quantity
+    return seen
 
 
 def assembled(spec: DeploymentSpec, strategy_class: type[Strategy], calendar: Calendar) -> Machine:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from alphapanda.core.vocabulary import Side
-from marketdata.domain.ticks import Clock, Tick
+from marketdata.domain.ticks import HAS_DEPTH, Clock, Tick
 
 
 class Watch(msgspec.Struct, frozen=True):
@@ -25,6 +25,10 @@ class Watch(msgspec.Struct, frozen=True):
         return self.limit_price_e4 is None or self._is_reached(item, self.limit_price_e4)
 
     def _is_reached(self, tick: Tick, limit_e4: int) -> bool:
+        levels = tick.asks if self.side is Side.BUY else tick.bids
+        prices = [tick.price_e4]
+        if tick.flags & HAS_DEPTH:
+            prices = [price_e4 for price_e4, size in levels if price_e4 > 0 and size > 0]
         if self.side is Side.BUY:
-            return (tick.asks[0][0] if tick.asks else tick.price_e4) <= limit_e4
-        return (tick.bids[0][0] if tick.bids else tick.price_e4) >= limit_e4
+            return any(price_e4 <= limit_e4 for price_e4 in prices)
+        return any(price_e4 >= limit_e4 for price_e4 in prices)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import msgspec
 
 from marketdata.domain.bars import Bar
-from strategies.domain.base import Intent, Strategy, View
+from strategies.domain.base import BAR_MINUTES_MAX, Intent, Strategy, View
 from strategies.domain.indicators import Ema
 
 
@@ -35,8 +35,10 @@ class EmaCross(Strategy):
         def __post_init__(self) -> None:
             if not 0 < self.fast < self.slow:
                 raise ValueError("`fast` must be positive and below `slow`")
-            if self.quantity < 1 or self.bar_minutes < 1:
-                raise ValueError("`quantity` and `bar_minutes` must be at least 1")
+            if self.quantity < 1:
+                raise ValueError("`quantity` must be at least 1")
+            if not 1 <= self.bar_minutes <= BAR_MINUTES_MAX:
+                raise ValueError(f"`bar_minutes` must be from 1 to {BAR_MINUTES_MAX}")
 
     class State(msgspec.Struct):
         averages: dict[str, Averages] = msgspec.field(default_factory=dict)

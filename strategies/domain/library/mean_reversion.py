@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import msgspec
 
 from marketdata.domain.bars import Bar
-from strategies.domain.base import Intent, Strategy, View
+from strategies.domain.base import BAR_MINUTES_MAX, Intent, Strategy, View
 from strategies.domain.indicators import Window
 
 
@@ -26,8 +26,10 @@ class MeanReversion(Strategy):
         short: bool = True
 
         def __post_init__(self) -> None:
-            if self.length < 2 or self.quantity < 1 or self.bar_minutes < 1:
-                raise ValueError("`length` must be at least 2, `quantity` and `bar_minutes` at least 1")
+            if self.length < 2 or self.quantity < 1:
+                raise ValueError("`length` must be at least 2, `quantity` at least 1")
+            if not 1 <= self.bar_minutes <= BAR_MINUTES_MAX:
+                raise ValueError(f"`bar_minutes` must be from 1 to {BAR_MINUTES_MAX}")
             if not 0 <= self.leave_at < self.enter_at:
                 raise ValueError("`leave_at` must lie between 0 and `enter_at`")
 
