@@ -173,14 +173,15 @@ def _told_of_signal(signal: Signal, decision: Decision) -> Events:
 
 def _told_of_order(order: Order, fill: Fill) -> Events:
     submitted = OrderSubmitted(
-        order_id=order.id, signal_id=order.decision.signal_id, deployment_id=order.deployment_id,
+        order_id=order.id, decision_id=order.decision_id, deployment_id=order.deployment_id,
         instrument=str(order.instrument), side=Side(order.side), quantity=order.quantity,
         order_type=OrderType.MARKET, limit_price_e4=None, validity=Validity.DAY, product=Product.MIS,
         at_ms=order.placed_at_ms,
     )  # fmt: skip
     filled = OrderFilled(
         fill_id=fill.id, order_id=order.id, deployment_id=order.deployment_id,
-        instrument=str(order.instrument), side=Side(order.side), quantity=fill.quantity, price_e4=fill.price_e4, charges=fill.charges,
+        instrument=str(order.instrument), side=Side(order.side), quantity=fill.quantity,
+        price_e4=fill.price_e4, charges=fill.charges,
         order_status=OrderStatus.COMPLETE, at_ms=fill.at_ms,
     )  # fmt: skip
     return [
