@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
 
-from alphapanda.eventlog import deadletters
+from alphapanda.eventlog import dead_letters
 from alphapanda.eventlog.models import DeadLetter, InboxMark, LogCursor, OutboxEvent
 from alphapanda.web.admin import ReadOnlyDesk
 
@@ -64,11 +64,11 @@ class DeadLetterAdmin(ReadOnlyDesk):
 
     @admin.action(description="Send again", permissions=["act"])
     def redrive(self, request: HttpRequest, letters: QuerySet[DeadLetter]) -> None:
-        self._settle(request, letters, deadletters.redrive, "redrive")
+        self._settle(request, letters, dead_letters.redrive, "redrive")
 
     @admin.action(description="Discard", permissions=["act"])
     def discard(self, request: HttpRequest, letters: QuerySet[DeadLetter]) -> None:
-        self._settle(request, letters, deadletters.discard, "discard")
+        self._settle(request, letters, dead_letters.discard, "discard")
 
     def _settle(
         self, request: HttpRequest, letters: QuerySet[DeadLetter], service: Callable[..., Any], verb: str
@@ -85,11 +85,11 @@ class DeadLetterAdmin(ReadOnlyDesk):
         dead_letter_id: int,
         now: datetime,
     ) -> None:
-        service(dead_letter_id=dead_letter_id, now=now)
+        letter = service(dead_letter_id=dead_letter_id, now=now)
         self.admin_site.record(
             request,
-            action=f"deadletter.{verb}",
-            target=f"deadletter:{dead_letter_id}",
-            details={},
+            action=f"dead_letter.{verb}",
+            target=f"dead-letter:{dead_letter_id}",
+            details=dead_letters.origin(letter),
             now=now,
         )
