@@ -17,6 +17,7 @@ from execution.domain.paper import PaperOrder, PaperSettings
 from execution.domain.settlement import FillRow, charged, consequences
 from execution.models import Fill, Order
 from execution.services import events
+from marketdata import selectors as market
 from marketdata.domain.calendar import Calendar
 from marketdata.domain.ticks import tick_from_json
 from portfolio import selectors as books
@@ -53,7 +54,7 @@ def orders_submit(*, deployment_id: UUID, calendar: Calendar) -> int:
         placed = []
         for decision in decisions:
             signal = deployments.signal_row(decision.signal)
-            instrument = deployments.instrument_spec(decision.signal.instrument)
+            instrument = market.spec(decision.signal.instrument)
             order = paper.place(signal, settings=settings, instrument=instrument, calendar=calendar)
             placed.append((_row(order, deployment, decision.signal), order))
         Order.objects.bulk_create([row for row, _ in placed])
@@ -87,9 +88,7 @@ def dues_match(*, deployment_id: UUID) -> int:
 def _match(deployment: Deployment, due: Due) -> int:
     rows = {row.id: row for row in loading.orders_open(deployment.id)}
     orders = [loading.paper_order(row) for row in rows.values()]
-    instruments = {
-        row.instrument.instrument_token: deployments.instrument_spec(row.instrument) for row in rows.values()
-    }
+    instruments = {row.instrument.instrument_token: market.spec(row.instrument) for row in rows.values()}
     item = tick_from_json(due.item)
     changed, executions = paper.match(orders, item, settings=_settings(deployment), instruments=instruments)
     fills = charged(executions, changed, step=due.step, cards=reference.charge_cards())

@@ -13,6 +13,7 @@ from alphapanda.core import ids
 from alphapanda.core.envelope import Envelope, EventType, SignalDecided, seal
 from alphapanda.core.vocabulary import Broker, DeploymentStatus
 from alphapanda.eventlog import outbox
+from marketdata import selectors as market
 from marketdata.domain.calendar import Calendar
 from portfolio import selectors as books
 from risk import loading
@@ -76,7 +77,7 @@ def _context(
         day=day,
         holdings=books.holdings_of(deployment.id),
         working=signals_of.consequences_of(deployment).working,
-        instruments={token: signals_of.instrument_spec(row) for token, row in instruments.items()},
+        instruments={token: market.spec(row) for token, row in instruments.items()},
         phase=calendar.phase_at(signals[0].at_ms),
         halts=halts,
         status=DeploymentStatus(deployment.status),
