@@ -75,8 +75,3 @@ def tell(
 def forget(consumer: str) -> None:
     """Drop the cursors of a consumer that reads no more, so that nobody waits for it."""
     LogCursor.objects.filter(consumer=consumer).delete()
-
-
-def lag(cursor: LogCursor, *, high: int) -> int:
-    """How many messages of the partition are still to be read."""
-    return max(0, high - cursor.offset)
