@@ -132,7 +132,7 @@ class StreamCore:
         """Ring every shard that has not enough doorbells in flight."""
         ends = {str(partition): offset for partition, offset in self.offsets.items()}
         for shard in range(self.shards):
-            depth = doorbell.queue_depth(f"strategies.{shard}")
+            depth = doorbell.queue_depth(doorbell.shard_queue(shard))
             if depth is not None and depth < DOORBELLS_IN_FLIGHT_MAX:
                 doorbell.ring_shard(shard, partition_ends=ends)
         self._rung_at = self.monotonic()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 from django.db import connection
+from django.db.models import Min
 from django.db.models.functions import Now
 
 from alphapanda.eventlog.models import LogCursor
@@ -70,6 +71,12 @@ def tell(
         partition=partition,
         defaults={"offset": offset, "incarnation": incarnation, "seq": seq},
     )
+
+
+def slowest(topic: str) -> dict[int, int]:
+    """The seq up to which every consumer of a topic is done, by partition; empty before any began."""
+    rows = LogCursor.objects.filter(topic=topic).values("partition").annotate(done=Min("seq"))
+    return {row["partition"]: row["done"] for row in rows.order_by()}
 
 
 def forget(consumer: str) -> None:
