@@ -96,6 +96,12 @@ def counted(found: Rows) -> dict[str, int]:
     return {kind: sum(len(by_kind.get(kind, [])) for by_kind in found.values()) for kind in KINDS}
 
 
+def _unbalanced() -> int:
+    """What does not add up in the stored books."""
+    audit = books_differences()
+    return len(audit.differences) + len(audit.unbalanced_fills) + sum(map(bool, audit.ledger_sums.values()))
+
+
 def is_done(last_seq: int) -> bool:
     """Whether every deployment has folded the whole stream, booked all of it, and every event is published."""
     try:
@@ -130,6 +136,6 @@ def run(
             rows=counted(found),
             differences=count,
             first=first,
-            books=len(books_differences()),
+            books=_unbalanced(),
             restarts=stack.restarts(),
         )
