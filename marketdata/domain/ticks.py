@@ -274,7 +274,7 @@ def tick_to_json(item: Item) -> dict[str, Any]:
 
 
 def tick_from_json(value: dict[str, Any]) -> Item:
-    """The item of `tick_to_json`, also after a trip through JSON; other shapes raise KeyError or TypeError."""
+    """The item of `tick_to_json`, also after a trip through JSON. Other shapes: KeyError, TypeError."""
     if "token" not in value:
         return Clock(**value)
     bids = tuple((price, quantity) for price, quantity in value["bids"])
