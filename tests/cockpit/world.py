@@ -82,7 +82,8 @@ def trade(
     instrument = deployment.instruments.get()
     signal = Signal.objects.create(
         id=ids.signal_id(deployment.id, step, 0), deployment=deployment, broker=deployment.broker,
-        step=step, ordinal=0, instrument=instrument, side=side, quantity=quantity, order_type="MARKET", validity="DAY",
+        step=step, ordinal=0, instrument=instrument, side=side, quantity=quantity, order_type="MARKET",
+        validity="DAY",
         product="MIS", reason="fast crossed slow", at_ms=at_ms, marks={}, correlation_id=deployment.id,
         state="DECIDED",
     )  # fmt: skip
@@ -180,7 +181,8 @@ def _told_of_order(order: Order, fill: Fill) -> Events:
     )  # fmt: skip
     filled = OrderFilled(
         fill_id=fill.id, order_id=order.id, deployment_id=order.deployment_id,
-        instrument=str(order.instrument), side=Side(order.side), quantity=fill.quantity, price_e4=fill.price_e4, charges=fill.charges,
+        instrument=str(order.instrument), side=Side(order.side), quantity=fill.quantity,
+        price_e4=fill.price_e4, charges=fill.charges,
         order_status=OrderStatus.COMPLETE, at_ms=fill.at_ms,
     )  # fmt: skip
     return [
