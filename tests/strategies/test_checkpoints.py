@@ -20,7 +20,7 @@ BOTH = [an_instrument(7), an_instrument(8)]
 STRATEGIES: dict[str, Strategy] = {
     "ema_cross": build(EmaCross, {"fast": 2, "slow": 4, "bar_minutes": 3}),
     "mean_reversion": build(MeanReversion, {"length": 6, "enter_at": 1.2}),
-    "every_nth": build(EveryNth, {"every": 4}),
+    "every_nth": build(EveryNth, {"every": 5}),
 }
 
 
