@@ -272,7 +272,7 @@ def _limit_e4(intent: Intent, instrument: InstrumentSpec) -> int | None:
     """The limit on the tick grid, never worse for the operator than the strategy asked."""
     if intent.limit_price is None:
         return None
-    if abs(intent.limit_price) > LIMIT_PRICE_MAX:
+    if not intent.limit_price.is_finite() or abs(intent.limit_price) > LIMIT_PRICE_MAX:
         raise ValueError(f"a limit price of {intent.limit_price} rupees is beyond {LIMIT_PRICE_MAX}")
     is_sale = Side(intent.side) is Side.SELL
     finest = intent.limit_price.quantize(Decimal("0.0001"), ROUND_CEILING if is_sale else ROUND_FLOOR)
