@@ -77,10 +77,7 @@ def instrument_specs(lists: Sequence[Path] = ()) -> dict[str, InstrumentSpec]:
     """Instruments by key (EXCHANGE:TRADINGSYMBOL) of the list that ships and of further ones, which win."""
     found: dict[str, InstrumentSpec] = {}
     for path in (DATA_DIR / "instruments.csv", *lists):
-        opened = (
-            gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8")
-        )
-        with opened as lines:
-            rows_ = (row for row in parse(lines) if isinstance(row, InstrumentRow))
-            found |= {spec.key: spec for spec in map(spec_of_row, rows_)}
+        raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        listed = (row for row in parse(raw.decode().splitlines()) if isinstance(row, InstrumentRow))
+        found |= {spec.key: spec for spec in map(spec_of_row, listed)}
     return found
