@@ -7,27 +7,12 @@ from uuid import UUID
 
 import msgspec
 
-from alphapanda.core.money import to_e4
 from alphapanda.core.vocabulary import Broker, OrderType, Product, Side, Validity
-from marketdata.domain.instruments import InstrumentSpec
+from marketdata import selectors
 from marketdata.models import Instrument
 from strategies.domain.base import DeploymentSpec
 from strategies.domain.machine import Consequences, Mark, SignalRow
 from strategies.models import Deployment, Signal
-
-
-def instrument_spec(instrument: Instrument) -> InstrumentSpec:
-    """An instrument as a deployment must know it."""
-    return InstrumentSpec(
-        key=str(instrument),
-        exchange=instrument.exchange,
-        tradingsymbol=instrument.tradingsymbol,
-        token=instrument.instrument_token,
-        tick_size_e4=to_e4(instrument.tick_size),
-        lot_size=instrument.lot_size,
-        segment=instrument.segment,
-        partition=instrument.partition,
-    )
 
 
 def instruments_of(deployment_id: UUID) -> dict[int, Instrument]:
@@ -44,11 +29,16 @@ def spec_of(deployment: Deployment, instruments: Iterable[Instrument]) -> Deploy
         name=deployment.name,
         strategy=deployment.strategy_version.strategy.name,
         params=deployment.params,
-        instruments=tuple(instrument_spec(instrument) for instrument in instruments),
+        instruments=tuple(map(selectors.spec, instruments)),
         broker=Broker(deployment.broker),
         product=Product(execution.pop("product", Product.MIS)),
         execution=execution,
     )
+
+
+def locked(deployment_id: UUID) -> Deployment:
+    """The deployment's row, locked, without its checkpoint: one writer at a time."""
+    return Deployment.objects.select_for_update().defer("checkpoint", "error").get(id=deployment_id)
 
 
 def consequences_of(deployment: Deployment) -> Consequences:

@@ -77,12 +77,12 @@ class Working(msgspec.Struct, frozen=True):
 
 
 class Consequences(msgspec.Struct, frozen=True):
-    """What a deployment's orders and books came to: position and working units (signed) by instrument name,
-    working orders by token and side, and what wakes execution.
+    """What a deployment's orders and books came to, by instrument token: units held (signed), working orders
+    by side, and what wakes execution.
 
     `matched_step` is the step whose item has been matched against the working orders."""
 
-    holdings: dict[str, tuple[int, int]] = {}
+    positions: dict[int, int] = {}
     working: dict[int, Working] = {}
     watches: tuple[Watch, ...] = ()
     matched_step: int = 0
@@ -233,10 +233,21 @@ class Machine:
 
     def _view(self, item: Tick | Clock, instrument: str, intents: list[Intent]) -> View:
         """What a callback may see; the intents of callbacks before it in the same step count as working."""
-        holdings = self.consequences.holdings
+        holdings = self._holdings()
         if intents:
             holdings = _with_intents(holdings, intents)
         return View(at_ms=item.at_ms, instrument=instrument, holdings=holdings)
+
+    def _holdings(self) -> dict[str, tuple[int, int]]:
+        """Position and working units, both signed, by instrument."""
+        positions, working = self.consequences.positions, self.consequences.working
+        return {
+            instrument.key: (
+                positions.get(token, 0),
+                working[token].buy - working[token].sell if token in working else 0,
+            )
+            for token, instrument in self.instruments.items()
+        }
 
     def _signal(
         self, intent: Intent, ordinal: int, item: Tick | Clock, correlation_id: UUID | None

@@ -206,8 +206,10 @@ def test_deliberate_waking_changes_no_row(seed: int) -> None:
 def test_the_machine_sees_what_orders_and_books_came_to(name: str) -> None:
     def agrees(account: Account) -> None:
         told = account.machine.consequences
-        for token, key in account.names.items():
-            position, working = told.holdings.get(key, (0, 0))
+        for token in account.names:
+            position = told.positions.get(token, 0)
+            orders = told.working.get(token, Working())
+            working = orders.buy - orders.sell
             held = account.holdings.get(token)
             own = [order for order in account.open.values() if order.token == token]
             assert position == (held.quantity if held else 0)

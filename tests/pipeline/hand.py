@@ -45,9 +45,7 @@ class MemoryReader:
     def poll(self, *, messages_max: int, timeout_s: float) -> list[Record]:
         found = self.values[self.next : self.next + messages_max]
         start, self.next = self.next, self.next + len(found)
-        return [
-            Record(TOPIC, 0, start + number, b"", value, 0, {}) for number, value in enumerate(found)
-        ]
+        return [Record(TOPIC, 0, start + number, b"", value, 0, {}) for number, value in enumerate(found)]
 
     def close(self) -> None:
         pass
@@ -88,7 +86,9 @@ class Hand:
         monkeypatch.setattr(doorbell, "ring_due", self.ring_due)
 
     def ring_signals(self, deployment_ids: Sequence[str]) -> bool:
-        self.rung.extend((link, one) for one in deployment_ids for link in (self.decide, self.submit, *self.last))
+        self.rung.extend(
+            (link, one) for one in deployment_ids for link in (self.decide, self.submit, *self.last)
+        )
         return True
 
     def ring_due(self, deployment_ids: Sequence[str]) -> bool:
