@@ -1,4 +1,26 @@
-.PHONY: test-kafka
+.PHONY: run test test-kafka lint parity chaos bench fresh env
 
-test-kafka:  ## the log against a real Apache Kafka: needs Java 17 and Maven
-	.venv/bin/pytest tests/eventlog/test_real_kafka.py -m kafka
+python := .venv/bin/python
+
+env:  # makes .venv when requirements/*.txt have changed
+	@sh requirements/install
+
+run: env  # everything on this machine, until Ctrl-C
+	@exec $(python) manage.py up
+
+test:
+	@.ci/run
+
+test-kafka: env  # the log against a real Apache Kafka; needs Java 17 and Maven
+	@exec $(python) -m pytest tests/eventlog/test_real_kafka.py
+
+lint: env
+	$(python) -m ruff check .
+	$(python) -m ruff format --check .
+	$(python) -m mypy
+
+parity chaos bench: env
+	@exec $(python) manage.py $@
+
+fresh:  # forgets the embedded data, secrets and logs
+	rm -rf .run

@@ -6,6 +6,13 @@ import sys
 
 from django.core.management import execute_from_command_line
 
+from alphapanda.env import Misconfigured
+
 if __name__ == "__main__":
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "alphapanda.settings")
-    execute_from_command_line(sys.argv)
+    # numpy's thread pool would not survive the forks of `up`, and no process here computes that much
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    try:
+        execute_from_command_line(sys.argv)
+    except Misconfigured as error:
+        sys.exit(str(error))

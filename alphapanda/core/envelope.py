@@ -73,7 +73,7 @@ class OrderSubmitted(Payload, frozen=True, forbid_unknown_fields=True):
     """An order was handed to its broker."""
 
     order_id: UUID
-    signal_id: UUID
+    decision_id: UUID
     deployment_id: UUID
     instrument: str
     side: Side
@@ -159,7 +159,7 @@ PAYLOADS: dict[EventType, type[Payload]] = {
 
 
 class Envelope(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One event. `ts` is event time in epoch ms; `causation_id` is the event just before, `correlation_id` the
+    """One event. `ts` is event time in epoch ms; `causation_id` the event just before, `correlation_id` the
     event or tick that set all of it off."""
 
     id: UUID

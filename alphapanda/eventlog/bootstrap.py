@@ -55,3 +55,9 @@ def _touched(admin: LogAdmin) -> list[str]:
     for name in missing:
         admin.touch(name)
     return missing
+
+
+def missing_topics() -> list[str]:
+    """Names of topics that are not there. Raises LogError."""
+    found = LogAdmin().partitions()
+    return [name for name in TOPICS if name not in found]

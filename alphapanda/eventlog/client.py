@@ -12,7 +12,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Produ
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
 from django.conf import settings
 
-from alphapanda import logs
+from alphapanda import env, logs
 from alphapanda.core.vocabulary import Broker
 from alphapanda.eventlog import topics
 from alphapanda.eventlog.records import (
@@ -77,10 +77,8 @@ class _Watch:
 
 
 def _config(client_id: str, watch: _Watch, more: Mapping[str, Any]) -> dict[str, Any]:
-    if not settings.KAFKA_BOOTSTRAP:
-        raise LogError("no address of a log is configured and none is started")
     return {
-        "bootstrap.servers": settings.KAFKA_BOOTSTRAP,
+        "bootstrap.servers": env.kafka_bootstrap(),
         "client.id": client_id,
         "error_cb": watch,
         "logger": logging.getLogger("alphapanda.eventlog.librdkafka"),

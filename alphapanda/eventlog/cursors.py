@@ -54,6 +54,29 @@ def advance(
         raise CursorMoved(f"{consumer} {topic}[{partition}] is not at {expected_offset}")
 
 
+def tell(
+    consumer: str,
+    topic: str,
+    partition: int,
+    *,
+    offset: int,
+    incarnation: UUID,
+    seq: int,
+) -> None:
+    """Say how far a consumer has come whose own rows hold the position that counts: for pacing and health."""
+    LogCursor.objects.update_or_create(
+        consumer=consumer,
+        topic=topic,
+        partition=partition,
+        defaults={"offset": offset, "incarnation": incarnation, "seq": seq},
+    )
+
+
+def forget(consumer: str) -> None:
+    """Drop the cursors of a consumer that reads no more, so that nobody waits for it."""
+    LogCursor.objects.filter(consumer=consumer).delete()
+
+
 def lag(cursor: LogCursor, *, high: int) -> int:
     """How many messages of the partition are still to be read."""
     return max(0, high - cursor.offset)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
-from uuid import UUID
 
 from celery import Signature, chain, current_app
 from kombu import Connection
@@ -45,16 +44,16 @@ def ring_shard(shard: int, *, partition_ends: dict[str, int]) -> bool:
     return _send(_signature("strategies.evaluate", shard_queue(shard), arguments))
 
 
-def ring_signals(deployment_id: UUID | str) -> bool:
-    """Start the chain of a deployment that has raised signals."""
+def ring_signals(deployment_ids: Sequence[str]) -> bool:
+    """Start the chain of deployments that have raised signals."""
     return _ring_chain(
-        ("risk.decide", "execution.submit", "portfolio.book", "execution.settle"), str(deployment_id)
+        ("risk.decide", "execution.submit", "portfolio.book", "execution.settle"), deployment_ids
     )
 
 
-def ring_due(deployment_id: UUID | str) -> bool:
-    """Start the chain of a deployment whose working orders are due for matching."""
-    return _ring_chain(("execution.match", "portfolio.book", "execution.settle"), str(deployment_id))
+def ring_due(deployment_ids: Sequence[str]) -> bool:
+    """Start the chain of deployments whose working orders are due for matching."""
+    return _ring_chain(("execution.match", "portfolio.book", "execution.settle"), deployment_ids)
 
 
 def shard_queue(shard: int) -> str:
@@ -67,8 +66,8 @@ def queue_depth(queue: str) -> int | None:
     return _tried(lambda line: int(line.default_channel.client.llen(queue)))
 
 
-def _ring_chain(names: tuple[str, ...], deployment_id: str) -> bool:
-    links = [_signature(name, TRADING, {"deployment_id": deployment_id}) for name in names]
+def _ring_chain(names: tuple[str, ...], deployment_ids: Sequence[str]) -> bool:
+    links = [_signature(name, TRADING, {"deployment_ids": list(deployment_ids)}) for name in names]
     return _send(chain(*links, app=current_app))
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID, uuid4
 
-from django.conf import settings
-
+from alphapanda import env
 from alphapanda.core.vocabulary import Broker
 from alphapanda.eventlog.client import LogProducer, LogReader
 from alphapanda.eventlog.records import LogUnavailable
@@ -23,7 +22,7 @@ class IncarnationUnknown(LogUnavailable):
 def current(*, refresh: bool = False) -> UUID:
     """The identity of the log, asked once in a process unless `refresh`.
     Raises IncarnationUnknown, LogUnavailable."""
-    place = settings.KAFKA_BOOTSTRAP, wire_name(LOG_INCARNATION)
+    place = env.kafka_bootstrap(), wire_name(LOG_INCARNATION)
     if refresh or place not in _known:
         found = _first()
         if found is None:

@@ -1,0 +1,96 @@
+"""Users, roles, the audit trail, logins and tokens in the admin."""
+
+from __future__ import annotations
+
+from axes.models import AccessAttempt, AccessFailureLog, AccessLog
+from django.contrib import admin
+from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
+from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django.contrib.auth.models import Group
+from django.http import HttpRequest
+from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
+from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+
+from accounts.models import AuditEntry, User
+from alphapanda.web.admin import Desk, ReadOnlyDesk
+
+for model in (Group, BlacklistedToken, OutstandingToken):
+    admin.site.unregister(model)
+
+
+@admin.register(User)
+class UserAdmin(DjangoUserAdmin, Desk):
+    form = UserChangeForm
+    add_form = UserCreationForm
+    change_password_form = AdminPasswordChangeForm
+    list_display = ("username", "roles", "is_active", "is_superuser", "last_login")
+    list_filter = ("is_active", "groups")
+
+    @admin.display
+    def roles(self, user: User) -> str:
+        return ", ".join(group.name for group in user.groups.all())
+
+    def get_queryset(self, request: HttpRequest) -> object:
+        return super().get_queryset(request).prefetch_related("groups")
+
+
+@admin.register(Group)
+class GroupAdmin(DjangoGroupAdmin, Desk):
+    pass
+
+
+@admin.register(AuditEntry)
+class AuditEntryAdmin(ReadOnlyDesk):
+    list_display = ("at", "actor", "action", "target", "reason", "ip")
+    list_filter = ("action", "actor")
+    search_fields = ("actor", "action", "target", "reason")
+    date_hierarchy = "at"
+    ordering = ("-id",)
+
+
+@admin.register(AccessAttempt)
+class AccessAttemptAdmin(ReadOnlyDesk):
+    """Failed logins that still count; deleting one lets its person in again."""
+
+    list_display = ("attempt_time", "username", "ip_address", "failures_since_start")
+    search_fields = ("username", "ip_address")
+    exclude = ("get_data", "post_data")
+
+    def has_delete_permission(self, request: HttpRequest, obj: AccessAttempt | None = None) -> bool:
+        return Desk.has_delete_permission(self, request, obj)
+
+
+@admin.register(AccessLog)
+class AccessLogAdmin(ReadOnlyDesk):
+    list_display = ("attempt_time", "username", "ip_address", "logout_time")
+    search_fields = ("username", "ip_address")
+    date_hierarchy = "attempt_time"
+    exclude = ("session_hash",)
+
+
+@admin.register(AccessFailureLog)
+class AccessFailureLogAdmin(ReadOnlyDesk):
+    list_display = ("attempt_time", "username", "ip_address", "locked_out")
+    list_filter = ("locked_out",)
+    search_fields = ("username", "ip_address")
+
+
+@admin.register(OutstandingToken)
+class OutstandingTokenAdmin(ReadOnlyDesk):
+    """Refresh tokens that were given out, without the tokens themselves."""
+
+    list_display = ("created_at", "user", "expires_at", "jti")
+    list_select_related = ("user",)
+    search_fields = ("user__username", "jti")
+    exclude = ("token",)
+
+
+@admin.register(BlacklistedToken)
+class BlacklistedTokenAdmin(ReadOnlyDesk):
+    list_display = ("blacklisted_at", "owner")
+    list_select_related = ("token__user",)
+    exclude = ("token",)
+
+    @admin.display
+    def owner(self, blacklisted: BlacklistedToken) -> str:
+        return str(blacklisted.token.user)

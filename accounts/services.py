@@ -1,0 +1,130 @@
+"""Roles, the first operator, and the audit trail."""
+
+from __future__ import annotations
+
+import secrets
+import string
+from typing import TYPE_CHECKING, Any
+
+from django.contrib.auth.models import Group, Permission
+from django.db import connection, transaction
+
+from accounts.models import AuditEntry, User
+from alphapanda.core import ids
+from alphapanda.core.clock import to_ms
+from alphapanda.core.envelope import EventType, OperatorActed, seal
+from alphapanda.core.refusals import Conflict
+from alphapanda.core.vocabulary import Broker
+from alphapanda.eventlog import outbox
+from alphapanda.web.roles import Role, roles_of
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+__all__ = ["act_record", "audit", "ensure_roles", "operator_create", "roles_of"]
+
+PASSWORD_LENGTH = 20
+# what an operator may change by hand; machine-written tables are read by everybody and changed by nobody
+CONFIGURED = {
+    "holiday": {"add", "change", "delete"},
+    "specialsession": {"add", "change", "delete"},
+    "sessionrule": {"add", "change", "delete"},
+    "strategy": {"add", "change"},
+    "deployment": {"add", "change"},
+    "portfolio": {"add", "change"},
+    "limitset": {"add", "change", "delete"},
+    "killswitch": {"add"},
+}
+NOT_FOR_VIEWERS = {"outstandingtoken", "blacklistedtoken", "session"}
+OUR_APPS = ["accounts", "eventlog", "execution", "marketdata", "portfolio", "risk", "strategies"]
+
+
+class OperatorExists(Conflict):
+    """The first operator was created before; others are made in the admin."""
+
+
+class AuditOutsideTransaction(RuntimeError):
+    """An audit entry must be committed with the act it tells of."""
+
+
+def ensure_roles() -> None:
+    """Make the groups viewer and operator have exactly the permissions of their roles. Idempotent."""
+    ours = Permission.objects.filter(content_type__app_label__in=OUR_APPS).select_related("content_type")
+    seen = [p for p in ours if p.codename.startswith("view_")]
+    configured = [p for p in ours if _is_configured(p)]
+    with transaction.atomic():
+        for role, permissions in ((Role.VIEWER, seen), (Role.OPERATOR, seen + configured)):
+            group, _ = Group.objects.get_or_create(name=role)
+            group.permissions.set(permissions)
+
+
+def _is_configured(permission: Permission) -> bool:
+    action = permission.codename.partition("_")[0]
+    return action in CONFIGURED.get(permission.content_type.model, set())
+
+
+def operator_create(username: str) -> str:
+    """Create the first operator, who also owns the installation, and return the password, kept nowhere.
+
+    Raises OperatorExists.
+    """
+    alphabet = string.ascii_letters + string.digits
+    password = "".join(secrets.choice(alphabet) for _ in range(PASSWORD_LENGTH))
+    with transaction.atomic():
+        ensure_roles()
+        group = Group.objects.select_for_update().get(name=Role.OPERATOR)  # two at once: the second waits
+        if group.user_set.exists() or User.objects.filter(is_superuser=True).exists():
+            raise OperatorExists("There is an operator already.")
+        user = User.objects.create_superuser(username, password=password)
+        user.groups.add(group)
+        audit(actor=username, action="operator.create", target=f"user:{username}")
+    return password
+
+
+def audit(
+    *,
+    actor: str,
+    action: str,
+    target: str,
+    reason: str = "",
+    details: dict[str, Any] | None = None,
+    ip: str | None = None,
+) -> AuditEntry:
+    """Write who did what to what, in the transaction of the act. Raises AuditOutsideTransaction."""
+    if not connection.in_atomic_block:
+        raise AuditOutsideTransaction(f"{action} on {target} is not in a transaction")
+    return AuditEntry.objects.create(
+        actor=actor, action=action, target=target[:200], reason=reason, details=details or {}, ip=ip
+    )
+
+
+def act_record(
+    *,
+    actor: str,
+    action: str,
+    target: str,
+    reason: str,
+    now: datetime,
+    details: dict[str, Any] | None = None,
+    ip: str | None = None,
+) -> AuditEntry:
+    """Audit an operator's act and tell the log of it (OPERATOR_ACTED), in the transaction of the act."""
+    entry = audit(actor=actor, action=action, target=target, reason=reason, details=details, ip=ip)
+    event_id = ids.event_id(EventType.OPERATOR_ACTED, f"{entry.pk}|{to_ms(now)}|{action}|{target}")
+    payload = OperatorActed(action=action, target=target, actor=actor, reason=reason, details=entry.details)
+    outbox.publish(
+        [
+            seal(
+                payload,
+                event_type=EventType.OPERATOR_ACTED,
+                event_id=event_id,
+                ts=to_ms(now),
+                source="accounts",
+                broker=Broker.SHARED,
+                key=target[:120],
+                correlation_id=event_id,
+                causation_id=event_id,
+            )
+        ]
+    )
+    return entry

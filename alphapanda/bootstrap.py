@@ -1,0 +1,55 @@
+"""What must be there before the first process starts: each step is its app's own service, and idempotent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.utils import timezone
+
+from accounts.services import ensure_roles
+from alphapanda.eventlog.bootstrap import ensure_topics
+from marketdata.services import calendar, instruments
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What a step said of its work."""
+
+    name: str
+    result: str
+
+
+def _topics() -> str:
+    return f"{len(ensure_topics())} made"
+
+
+def _roles() -> str:
+    ensure_roles()
+    return "viewer, operator"
+
+
+def _calendar() -> str:
+    return f"{calendar.calendars_load_shipped()} rows added"
+
+
+def _instruments() -> str:
+    reports = [instruments.load_shipped(now=timezone.now())]
+    reports += [instruments.load(path, now=timezone.now()) for path in settings.INSTRUMENTS]
+    added, faulty = sum(r.added for r in reports), sum(len(r.faulty) for r in reports)
+    return f"{added} added" + (f", {faulty} faulty lines" if faulty else "")
+
+
+STEPS: dict[str, Callable[[], str]] = {
+    "topics": _topics,
+    "roles": _roles,
+    "calendar": _calendar,
+    "instruments": _instruments,
+}
+
+
+def run() -> Iterator[Done]:
+    """Run every step in order and tell of each; the first error ends it."""
+    for name, step in STEPS.items():
+        yield Done(name, step())

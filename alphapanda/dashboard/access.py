@@ -1,0 +1,43 @@
+"""Who may look at the dashboard, and which broker namespace they look at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from django.contrib.auth.decorators import login_required
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+
+from alphapanda.core.vocabulary import Broker
+from alphapanda.web.roles import Role, roles_of
+
+View = Callable[..., HttpResponse]
+
+
+def may_look(user: Any) -> bool:
+    """Whether a user is active and has role viewer or operator now."""
+    return Role.VIEWER in roles_of(user)
+
+
+def may_act(user: Any) -> bool:
+    """Whether a user is active and has role operator now."""
+    return Role.OPERATOR in roles_of(user)
+
+
+def viewer_required(view: View) -> View:
+    """Login first; then 403 with words for who has no role."""
+
+    @wraps(view)
+    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        if not may_look(request.user):
+            raise PermissionDenied("Your account has no role yet.")
+        return view(request, *args, **kwargs)
+
+    return login_required(guarded)
+
+
+def broker_of(asked: str) -> str:
+    """The namespace that was asked for; paper where none or an unknown one was."""
+    return Broker.ZERODHA.value if asked == Broker.ZERODHA else Broker.PAPER.value

@@ -1,0 +1,148 @@
+"""The socket of the overview: a snapshot, then what changed, conflated for each client. Read-only."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from importlib import import_module
+from typing import Any
+from urllib.parse import parse_qs
+
+from channels.auth import get_user
+from channels.db import database_sync_to_async
+from channels.generic.websocket import AsyncJsonWebsocketConsumer
+from django.conf import settings
+from django.utils import timezone
+
+from alphapanda.core.clock import to_ms
+from alphapanda.dashboard import screen
+from alphapanda.dashboard.access import broker_of, may_look
+from alphapanda.push import readmodel
+from alphapanda.push.pusher import GROUP, PERIOD_S
+from alphapanda.push.readmodel import ReadModelUnavailable
+
+logger = logging.getLogger(__name__)
+
+NOT_LOGGED_IN, NO_ROLE, TOO_SLOW, TOO_LARGE = 4401, 4403, 4408, 1009
+RECHECK_S = 60.0  # for how long a disabled user or a lowered role may still watch
+BEAT_S = 1.0  # a quiet market must not look like a dead socket
+BEHIND_MAX = 10  # flushes that a client has not acknowledged
+INBOUND_MAX = 256  # characters; a ping needs 30
+
+
+class OverviewConsumer(AsyncJsonWebsocketConsumer):
+    """`/ws/overview/?broker=paper`. The client answers each message with {"type": "ping", "flush": n}."""
+
+    groups = ()  # joined after the checks, not before
+
+    async def connect(self) -> None:
+        await self.accept()
+        self._pending: screen.Rows = {}
+        self._previous = self._sequence = -1
+        self._flush = self._acknowledged = 0
+        self._tasks: list[asyncio.Task[None]] = []
+        self._broker = broker_of(parse_qs(self.scope["query_string"].decode()).get("broker", [""])[0])
+        refusal = await self._refusal()
+        if refusal:
+            await self.close(refusal)
+            return
+        await self.channel_layer.group_add(GROUP, self.channel_name)
+        await self._snapshot()
+        self._tasks = [asyncio.create_task(self._flush_for_ever()), asyncio.create_task(self._recheck())]
+
+    async def disconnect(self, code: int) -> None:
+        for task in self._tasks:
+            task.cancel()
+        if self.channel_layer:
+            await self.channel_layer.group_discard(GROUP, self.channel_name)
+
+    # ---- who may watch ----
+
+    async def _refusal(self) -> int | None:
+        """The close code for who may not watch now. Session and user are read anew: the only ORM here."""
+        store = import_module(settings.SESSION_ENGINE).SessionStore
+        session = self.scope.get("session")
+        key = getattr(session, "session_key", None)
+        user = await get_user({"session": store(key)}) if key else None
+        if user is None or not user.is_authenticated or not user.is_active:
+            return NOT_LOGGED_IN
+        return None if await database_sync_to_async(may_look)(user) else NO_ROLE
+
+    async def _recheck(self) -> None:
+        while True:
+            await asyncio.sleep(RECHECK_S)
+            refusal = await self._refusal()
+            if refusal:
+                await self.close(refusal)
+                return
+
+    # ---- what they see ----
+
+    async def _snapshot(self) -> None:
+        """All there is; changes up to its number that are still on their way are then old news."""
+        try:
+            overview = await asyncio.to_thread(readmodel.overview)
+        except ReadModelUnavailable as error:
+            await self._send({"type": "unavailable", "words": str(error)})
+            return
+        self._pending, self._previous = {}, overview["sequence"]
+        self._sequence = overview["sequence"]
+        own = screen.of_broker(screen.rows(overview), self._broker)
+        await self._send({"type": "snapshot", "sequence": self._sequence, "rows": screen.rendered(own)})
+
+    async def overview_delta(self, message: dict[str, Any]) -> None:
+        """A push: keep the last value of each row. `previous` tells the client whether it missed one."""
+        sequence = message["sequence"]
+        if sequence <= self._sequence:
+            return
+        if sequence != self._sequence + 1:
+            self._previous = sequence - 1
+        self._sequence = sequence
+        for kind, rows in screen.of_broker(message["rows"], self._broker).items():
+            self._pending.setdefault(kind, {}).update(rows)
+
+    async def _flush_for_ever(self) -> None:
+        quiet_s = 0.0
+        while True:
+            await asyncio.sleep(PERIOD_S)
+            quiet_s += PERIOD_S
+            if self._flush - self._acknowledged >= BEHIND_MAX:
+                logger.warning("push.client.too_slow", extra={"behind": self._flush - self._acknowledged})
+                await self.close(TOO_SLOW)
+                return
+            if self._sequence != self._previous:
+                await self._delta()
+                quiet_s = 0.0
+            elif quiet_s >= BEAT_S:
+                await self._send({"type": "beat", "sequence": self._sequence})
+                quiet_s = 0.0
+
+    async def _delta(self) -> None:
+        rows, previous = self._pending, self._previous
+        self._pending, self._previous = {}, self._sequence
+        await self._send(
+            {
+                "type": "delta",
+                "previous": previous,
+                "sequence": self._sequence,
+                "rows": screen.rendered(rows),
+            }
+        )
+
+    async def _send(self, message: dict[str, Any]) -> None:
+        self._flush += 1
+        await self.send_json(message | {"flush": self._flush, "now_ms": to_ms(timezone.now())})
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        """Only a ping counts; nothing that comes in over a socket ever acts."""
+        if bytes_data or len(text_data or "") > INBOUND_MAX:
+            await self.close(TOO_LARGE)
+            return
+        try:
+            content = await self.decode_json(text_data or "")
+        except ValueError:
+            return
+        if isinstance(content, dict) and content.get("type") == "ping":
+            flush = content.get("flush")
+            if isinstance(flush, int) and self._acknowledged < flush <= self._flush:
+                self._acknowledged = flush

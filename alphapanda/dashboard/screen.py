@@ -1,0 +1,120 @@
+"""The overview as rows by kind and id, and each row as HTML: one place for page, snapshot and push."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+from django.template.loader import render_to_string
+from django.utils.safestring import mark_safe
+
+from alphapanda.core.vocabulary import Broker, Phase
+from alphapanda.dashboard import sparkline
+
+Row = dict[str, Any]
+Rows = dict[str, dict[str, Row]]
+
+SINGLE = ("strip", "halts", "tiles", "curve")  # one row for each broker namespace
+TABLES = ("deployments", "positions", "signals", "orders", "fills", "marks")
+PHASE_WORDS = {
+    Phase.CLOSED: "Market closed",
+    Phase.PRE_OPEN: "Pre-open",
+    Phase.CONTINUOUS: "Market open",
+    Phase.CLOSING: "Closing session",
+    Phase.POST_CLOSE: "Post-close",
+}
+
+
+def rows(overview: Mapping[str, Any]) -> Rows:
+    """Every row of the overview of both broker namespaces."""
+    brokers = sorted({*overview["totals"], Broker.PAPER.value})
+    screen: Rows = {kind: _by_id(overview[kind]) for kind in TABLES}
+    screen["positions"] = {i: row for i, row in screen["positions"].items() if row["quantity"]}
+    screen["strip"] = {broker: _strip(overview, broker) for broker in brokers}
+    screen["halts"] = {broker: _halts(overview["session"], broker) for broker in brokers}
+    screen["tiles"] = {broker: _tiles(overview, broker) for broker in brokers}
+    screen["curve"] = {broker: _curve(overview, broker) for broker in brokers}
+    return screen
+
+
+def of_broker(screen: Rows, broker: str) -> Rows:
+    """The rows that one broker namespace shows; a removed row (None) passes, for its owner is forgotten."""
+    return {
+        kind: {i: row for i, row in found.items() if row is None or broker in _brokers(row)}
+        for kind, found in screen.items()
+    }
+
+
+def _brokers(row: Row) -> list[str]:
+    return list(row["brokers"]) if "brokers" in row else [row["broker"]]
+
+
+def _by_id(found: Iterable[Row]) -> dict[str, Row]:
+    return {row["id"]: row for row in found}
+
+
+def _strip(overview: Mapping[str, Any], broker: str) -> Row:
+    stream, session = overview["stream"], overview["session"]
+    totals = overview["totals"].get(broker, {})
+    phase = session.get("phase")
+    return {
+        "broker": broker,
+        "day_pnl": totals.get("day_pnl"),
+        "open_positions": totals.get("open_positions", 0),
+        "phase": phase,
+        "phase_words": PHASE_WORDS[Phase(phase)] if phase else "Market state unknown",
+        "source": stream.get("source"),
+        "speed": _speed(stream.get("speed")),
+        "at_ms": stream.get("last_at_ms"),
+        "received_at_ms": stream.get("received_at_ms"),
+    }
+
+
+def _speed(speed: float | None) -> str:
+    """x60, or nothing for the pace of the world."""
+    return f"×{speed:g}" if speed and speed != 1 else ""  # noqa: RUF001
+
+
+def _halts(session: Mapping[str, Any], broker: str) -> Row:
+    active = [halt for halt in session.get("halts", []) if halt["broker"] in ("", broker)]
+    return {"broker": broker, "active": active}
+
+
+def _tiles(overview: Mapping[str, Any], broker: str) -> Row:
+    totals, stream = overview["totals"].get(broker, {}), overview["stream"]
+    names = ("equity", "realised", "unrealised", "charges", "unmarked")
+    return {name: totals.get(name) for name in names} | {
+        "broker": broker,
+        "ticks_per_s": stream.get("ticks_per_s"),
+        "lag": stream.get("lag"),
+        "orders_today": overview["session"].get("orders_today", {}).get(broker, 0),
+    }
+
+
+def _curve(overview: Mapping[str, Any], broker: str) -> Row:
+    points = overview["curves"].get(broker, [])
+    return {"broker": broker, "day": overview["day"], "points": [list(point) for point in points]}
+
+
+def rendered(screen: Rows) -> dict[str, dict[str, str | None]]:
+    """The HTML of rows by kind and id; None for a row that is gone."""
+    return {
+        kind: {i: None if row is None else fragment(kind, row) for i, row in found.items()}
+        for kind, found in screen.items()
+    }
+
+
+def fragment(kind: str, row: Row) -> str:
+    """One row as one HTML element with the id `kind-id`. Equal rows are rendered once for all sockets."""
+    return _fragment(kind, msgspec.json.encode(row, order="deterministic"))
+
+
+@lru_cache(maxsize=2048)
+def _fragment(kind: str, encoded: bytes) -> str:
+    row = msgspec.json.decode(encoded)
+    context: dict[str, Any] = {"row": row}
+    if kind == "curve":
+        context["line"] = sparkline.drawn(row["points"])
+    return mark_safe(render_to_string(f"dashboard/rows/_{kind}.html", context).strip())

@@ -1,0 +1,175 @@
+"""Deployments from definitions: what seeding, `parity` and `backtest` share. A definition is plain JSON:
+name, strategy, params, instruments (EXCHANGE:SYMBOL), broker, execution, limits."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from django.conf import settings
+from django.db import transaction
+
+from alphapanda.core import ids
+from alphapanda.core.vocabulary import Broker, HaltLevel, Product
+from execution.domain.paper import PaperSettings
+from marketdata.domain.instruments import InstrumentSpec
+from marketdata.models import Instrument
+from portfolio import services as portfolios
+from risk.domain.limits import Limits
+from risk.models import LimitSet
+from strategies.domain.base import DeploymentSpec, build
+from strategies.domain.registry import find, known, source_hash
+from strategies.models import Deployment, Strategy, StrategyVersion
+
+SEEDS = Path(__file__).parent / "seeds" / "deployments.json"
+
+
+class BadDefinition(ValueError):
+    """A definition of a deployment does not fit; the text says which and why."""
+
+
+class Definition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A deployment as an operator writes it down."""
+
+    name: str
+    strategy: str
+    instruments: tuple[str, ...]
+    params: dict[str, Any] = {}
+    broker: Broker = Broker.PAPER
+    execution: dict[str, Any] = {}
+    limits: dict[str, Any] = {}
+    product: Product = Product.MIS
+
+
+def read(path: Path) -> list[Definition]:
+    """The definitions of a file, checked. Raises BadDefinition."""
+    try:
+        definitions = msgspec.json.decode(path.read_bytes(), type=list[Definition])
+    except (OSError, msgspec.MsgspecError) as error:
+        raise BadDefinition(f"{path}: {error}") from error
+    for definition in definitions:
+        check(definition)
+    return definitions
+
+
+def check(definition: Definition) -> None:
+    """Refuse what the strategy, the paper exchange or risk would refuse later. Raises BadDefinition."""
+    try:
+        build(find(definition.strategy), definition.params)
+        msgspec.convert(definition.execution, PaperSettings)
+        msgspec.convert(definition.limits, Limits, strict=False)
+    except (LookupError, ValueError) as error:
+        raise BadDefinition(f"{definition.name}: {error}") from error
+
+
+def spec(definition: Definition, instrument_of: Callable[[str], InstrumentSpec]) -> DeploymentSpec:
+    """A definition as the engine wants it; `instrument_of` knows instruments by name."""
+    return DeploymentSpec(
+        id=ids.deployment_id(definition.name),
+        name=definition.name,
+        strategy=definition.strategy,
+        params=definition.params,
+        instruments=tuple(
+            sorted(map(instrument_of, definition.instruments), key=lambda instrument: instrument.token)
+        ),
+        broker=definition.broker,
+        product=definition.product,
+        execution=definition.execution,
+        limits=definition.limits,
+    )
+
+
+@transaction.atomic
+def register_strategies() -> list[StrategyVersion]:
+    """A row for every strategy there is, and one for every version of its code."""
+    return [_registered(strategy_class) for _, strategy_class in sorted(known().items())]
+
+
+def _registered(strategy_class: Any) -> StrategyVersion:
+    description = (strategy_class.on_bar.__doc__ or "").strip()
+    strategy, _ = Strategy.objects.get_or_create(
+        name=strategy_class.name,
+        defaults={"title": strategy_class.title or strategy_class.name, "description": description},
+    )
+    version, _ = StrategyVersion.objects.get_or_create(
+        strategy=strategy,
+        version=strategy_class.version,
+        defaults={
+            "source_hash": source_hash(strategy_class),
+            "schema": msgspec.json.schema(strategy_class.Params),
+        },
+    )
+    return version
+
+
+@transaction.atomic
+def deploy(definitions: Iterable[Definition], *, portfolio_id: UUID) -> list[Deployment]:
+    """Deployments, their books and limits; those that are there already stay as they are."""
+    versions = {version.strategy.name: version for version in register_strategies()}
+    return [
+        _deployed(number, definition, versions[definition.strategy], portfolio_id)
+        for number, definition in enumerate(definitions)
+    ]
+
+
+def _deployed(
+    number: int, definition: Definition, version: StrategyVersion, portfolio_id: UUID
+) -> Deployment:
+    instruments = [_instrument(name) for name in definition.instruments]
+    partitions = {instrument.partition for instrument in instruments}
+    if len(partitions) > 1:
+        raise BadDefinition(f"{definition.name}: its instruments are on several partitions of the log")
+    deployment, is_new = Deployment.objects.get_or_create(
+        id=ids.deployment_id(definition.name),
+        defaults={
+            "name": definition.name,
+            "strategy_version": version,
+            "broker": definition.broker,
+            "params": definition.params,
+            "execution": {**definition.execution, "product": definition.product.value},
+            "shard": number % settings.SHARDS,
+            "partition": partitions.pop(),
+        },
+    )
+    if is_new:
+        deployment.instruments.set(instruments)
+        _limit(deployment, definition.limits)
+        portfolios.book_open(
+            deployment_id=deployment.id,
+            portfolio_id=portfolio_id,
+            broker=definition.broker,
+            name=definition.name,
+        )
+    return deployment
+
+
+def _limit(deployment: Deployment, limits: dict[str, Any]) -> None:
+    if limits:
+        values = msgspec.structs.asdict(msgspec.convert(limits, Limits, strict=False))
+        LimitSet.objects.create(level=HaltLevel.DEPLOYMENT, deployment=deployment, **values)
+
+
+def _instrument(name: str) -> Instrument:
+    exchange, _, symbol = name.partition(":")
+    try:
+        return Instrument.objects.get(exchange=exchange, tradingsymbol=symbol)
+    except Instrument.DoesNotExist:
+        raise BadDefinition(
+            f"no instrument {name}: load its list with `manage.py load_instruments`"
+        ) from None
+
+
+def portfolio_of(broker: Broker, *, starting_cash: Decimal) -> UUID:
+    """The one seeded portfolio of a broker namespace."""
+    name = f"{broker.value.title()} portfolio"
+    return portfolios.portfolio_create(name=name, broker=broker, starting_cash=starting_cash).id
+
+
+def to_json(definitions: Iterable[Definition]) -> str:
+    """Definitions as a file that `read` takes."""
+    return json.dumps(msgspec.to_builtins(list(definitions)), indent=2)

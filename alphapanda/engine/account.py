@@ -1,0 +1,110 @@
+"""A deployment with everything it causes, in memory: what the pipeline's tasks carry out durably."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+import msgspec
+
+from alphapanda.core.vocabulary import OrderStatus
+from execution.domain.charges import Cards
+from execution.domain.paper import PaperOrder, PaperSettings, match, place
+from execution.domain.settlement import FillRow, charged, consequences, working_by_token
+from marketdata.domain.calendar import Calendar
+from marketdata.domain.ticks import Clock, Tick
+from portfolio.domain.books import FLAT, Entry, Holding, book
+from risk.domain.limits import DayState, Limits
+from risk.domain.review import Context, Verdict, review
+from strategies.domain.base import DeploymentSpec
+from strategies.domain.machine import DueItem, Machine, SignalRow, assembled
+from strategies.domain.registry import find
+
+
+class Journal(msgspec.Struct):
+    """Every row that a deployment caused, in the order in which it came to be."""
+
+    signals: list[SignalRow] = msgspec.field(default_factory=list)
+    verdicts: list[Verdict] = msgspec.field(default_factory=list)
+    orders: dict[UUID, PaperOrder] = msgspec.field(default_factory=dict)
+    fills: list[FillRow] = msgspec.field(default_factory=list)
+    entries: list[Entry] = msgspec.field(default_factory=list)
+
+
+class Account:
+    """A deployment's machine, orders, books and journal."""
+
+    def __init__(self, spec: DeploymentSpec, *, calendar: Calendar, cards: Cards) -> None:
+        self.spec = spec
+        self.cards = cards
+        self.calendar = calendar
+        self.settings = msgspec.convert(spec.execution, PaperSettings)
+        self.limits = msgspec.convert(spec.limits, Limits, strict=False)
+        self.machine: Machine = assembled(spec, find(spec.strategy), calendar)
+        self.names = {instrument.token: instrument.key for instrument in spec.instruments}
+        self.holdings: dict[int, Holding] = {}
+        self.day = DayState()
+        self.open: dict[UUID, PaperOrder] = {}
+        self.journal = Journal()
+
+    def take(self, item: Tick | Clock, *, source: int, seq: int) -> None:
+        """One item of the log with all its consequences. Raises StrategyFailed."""
+        stop = self.machine.advance(item, source=source, seq=seq)
+        if isinstance(stop, DueItem):
+            self._match(item, stop.step)
+            stop = self.machine.advance(item, source=source, seq=seq)
+        if stop is not None:
+            assert not isinstance(stop, DueItem), "an item is matched once"
+            self._carry_out(stop.signals)
+
+    def _match(self, item: Tick | Clock, step: int) -> None:
+        changed, executions = match(
+            list(self.open.values()), item, settings=self.settings, instruments=self.machine.instruments
+        )
+        fills = charged(executions, changed, step=step, cards=self.cards)
+        self.journal.fills.extend(fills)
+        self._keep(changed)
+        for row in fills:
+            self._book(row)
+        self._settle(matched_step=step)
+
+    def _book(self, row: FillRow) -> None:
+        holding, entries = book(self.holdings.get(row.fill.token, FLAT), row.fill)
+        self.holdings[row.fill.token] = holding
+        self.journal.entries.extend(entries)
+
+    def _carry_out(self, signals: Sequence[SignalRow]) -> None:
+        self.journal.signals.extend(signals)
+        verdicts, self.day = review(signals, self._context(signals[0].at_ms))
+        self.journal.verdicts.extend(verdicts)
+        approved = [signal for signal, verdict in zip(signals, verdicts, strict=True) if verdict.is_approved]
+        self._keep([self._placed(signal) for signal in approved])
+        self._settle(matched_step=self.machine.consequences.matched_step)
+
+    def _placed(self, signal: SignalRow) -> PaperOrder:
+        instrument = self.machine.instruments[signal.token]
+        return place(signal, settings=self.settings, instrument=instrument, calendar=self.calendar)
+
+    def _context(self, at_ms: int) -> Context:
+        return Context(
+            limits=self.limits,
+            day=self.day,
+            holdings=self.holdings,
+            working=working_by_token(self.open.values()),
+            instruments=self.machine.instruments,
+            phase=self.calendar.phase_at(at_ms),
+            may_queue=self.settings.may_queue,
+        )
+
+    def _keep(self, orders: Sequence[PaperOrder]) -> None:
+        for order in orders:
+            self.journal.orders[order.id] = order
+            if order.status is OrderStatus.OPEN:
+                self.open[order.id] = order
+            else:
+                self.open.pop(order.id, None)
+
+    def _settle(self, *, matched_step: int) -> None:
+        self.machine.consequences = consequences(
+            self.holdings, list(self.open.values()), self.names, matched_step=matched_step
+        )

@@ -1,0 +1,221 @@
+"""Checks that look at the tables of the apps: the age of each stage from tick to screen, what waits."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from pathlib import Path
+
+from django.conf import settings
+from django.db.models import Max, Min, Model, QuerySet
+from django.utils import timezone
+
+from alphapanda.core.clock import ist_date, to_ms
+from alphapanda.core.vocabulary import DeploymentStatus, Phase, Waiting
+from alphapanda.eventlog.models import LogCursor, OutboxEvent
+from alphapanda.health.basics import age_s
+from alphapanda.health.registry import Group, Status, check, fail, ok, warn, within
+from alphapanda.push import readmodel
+from alphapanda.push.connection import client
+from execution.models import Fill, Order
+from marketdata.models import Holiday
+from marketdata.selectors import calendar
+from portfolio.models import Posting
+from risk.models import Decision
+from strategies.models import Deployment, Due, Signal
+
+EXCHANGE = "NSE"
+TICKS_TOPIC = "market.ticks"
+LOG_PATIENCE_S = 2.0
+TICK_AGE_WARN_S, TICK_AGE_FAIL_S = 3.0, 30.0
+CHECKPOINT_AGE_WARN_S = 30.0  # checkpoints are written every few seconds while ticks come
+WAITING_WARN_S, WAITING_FAIL_S = 5.0, 60.0
+LAG_WARN = 1_000
+CALENDAR_WARN_DAYS = 60
+
+
+@check("log", Group.READY)
+def log() -> Status:
+    """The Kafka-protocol log answers about its topics."""
+    from alphapanda.eventlog.client import LogAdmin  # a client is opened only where the check runs
+
+    topics = within(LOG_PATIENCE_S, lambda: LogAdmin().partitions())
+    return ok(f"answers, {len(topics)} topics", value=len(topics))
+
+
+@check("redis", Group.READY)
+def redis() -> Status:
+    client().ping()
+    return ok("answers")
+
+
+@check("read model", Group.READY)
+def read_model() -> Status:
+    built = readmodel.is_built()
+    return ok("built") if built else fail("not built: run `manage.py rebuild_read_model`")
+
+
+# ---- stages: how old is the last item that passed ----
+
+
+def _is_quiet() -> str:
+    """Why no ticks are expected now, in words; empty while they are. A recorded feed runs at any hour."""
+    stream = readmodel.stream()
+    if stream.get("source") == "recorded":
+        return ""
+    phase = calendar(EXCHANGE).phase_at(to_ms(timezone.now()))
+    return "market closed" if phase is Phase.CLOSED else ""
+
+
+def _flow(moment: datetime | None, *, warn_s: float, fail_s: float | None = None) -> Status:
+    """A stage that passes something all the time while ticks come."""
+    quiet = _is_quiet()
+    age = None if moment is None else age_s(moment)
+    if quiet:
+        return ok(quiet, age_s=age)
+    if age is None:
+        return warn("no recent data: nothing has come through yet")
+    if fail_s is not None and age >= fail_s:
+        return fail("no recent data", age_s=age)
+    return warn("no recent data", age_s=age) if age >= warn_s else ok("flowing", age_s=age)
+
+
+def _last(found: QuerySet[Model], field: str = "created_at") -> datetime | None:
+    return found.aggregate(at=Max(field))["at"]
+
+
+def _event(moment: datetime | None) -> Status:
+    """A stage that passes something only when a strategy trades: its age says nothing about health."""
+    return ok("none yet") if moment is None else ok("last one", age_s=age_s(moment))
+
+
+@check("tick received", Group.STAGE)
+def tick_received() -> Status:
+    received_ms = readmodel.stream().get("received_at_ms")
+    moment = (
+        datetime.fromtimestamp(received_ms / 1000, timezone.get_current_timezone()) if received_ms else None
+    )
+    return _flow(moment, warn_s=TICK_AGE_WARN_S, fail_s=TICK_AGE_FAIL_S)
+
+
+@check("tick stream", Group.STAGE)
+def tick_stream() -> Status:
+    cursors = LogCursor.objects.filter(topic__endswith=TICKS_TOPIC)
+    return _flow(_last(cursors, "updated_at"), warn_s=TICK_AGE_WARN_S, fail_s=TICK_AGE_FAIL_S)
+
+
+@check("evaluated", Group.STAGE)
+def evaluated() -> Status:
+    """The newest checkpoint of the deployments that run."""
+    running = Deployment.objects.filter(status=DeploymentStatus.RUNNING)
+    if not running.exists():
+        return ok("no deployment runs")
+    return _flow(_last(running, "checkpointed_at"), warn_s=CHECKPOINT_AGE_WARN_S)
+
+
+@check("signalled", Group.STAGE)
+def signalled() -> Status:
+    return _event(_last(Signal.objects.all()))
+
+
+@check("decided", Group.STAGE)
+def decided() -> Status:
+    return _event(_last(Decision.objects.all()))
+
+
+@check("submitted", Group.STAGE)
+def submitted() -> Status:
+    return _event(_last(Order.objects.all()))
+
+
+@check("filled", Group.STAGE)
+def filled() -> Status:
+    return _event(_last(Fill.objects.all()))
+
+
+@check("booked", Group.STAGE)
+def booked() -> Status:
+    return _event(_last(Posting.objects.filter(state=Posting.State.BOOKED), "booked_at"))
+
+
+@check("published", Group.STAGE)
+def published() -> Status:
+    return _event(_last(OutboxEvent.objects.exclude(published_at=None), "published_at"))
+
+
+# ---- queues: what waits, and for how long ----
+
+
+@check("consumer lag", Group.QUEUE)
+def consumer_lag() -> Status:
+    """Messages of the log that the tick stream has still to read, as it last said."""
+    lag = readmodel.stream().get("lag")
+    if lag is None:
+        return ok("the tick stream has not said")
+    words = f"{lag:g} messages behind"
+    return (warn if lag >= LAG_WARN else ok)(words, value=lag)
+
+
+def _oldest(words: str, moment: datetime | None, count: int) -> Status:
+    if moment is None:
+        return ok("none", value=0)
+    age = age_s(moment)
+    told = f"{count} {words}"
+    if age >= WAITING_FAIL_S:
+        return fail(f"{told}: are trading workers and the sweeper running?", age_s=age, value=count)
+    return (warn if age >= WAITING_WARN_S else ok)(told, age_s=age, value=count)
+
+
+@check("waiting deployments", Group.QUEUE)
+def waiting_deployments() -> Status:
+    """The oldest chain that is not finished."""
+    waiting = Deployment.objects.exclude(waiting=Waiting.NOTHING).exclude(status=DeploymentStatus.QUARANTINED)
+    oldest = waiting.aggregate(at=Min("waiting_since"))["at"]
+    return _oldest("waiting for their chain", oldest, waiting.count())
+
+
+@check("unfinished rows", Group.QUEUE)
+def unfinished_rows() -> Status:
+    """Signals to decide, dues to match, fills to book."""
+    found = (
+        Signal.objects.filter(state=Signal.State.NEW),
+        Due.objects.filter(state=Due.State.NEW),
+        Posting.objects.filter(state=Posting.State.NEW),
+    )
+    ages = [rows.aggregate(at=Min("created_at"))["at"] for rows in found]
+    oldest = min((at for at in ages if at), default=None)
+    return _oldest("unfinished", oldest, sum(rows.count() for rows in found) if oldest else 0)
+
+
+@check("quarantined", Group.QUEUE)
+def quarantined() -> Status:
+    names = list(
+        Deployment.objects.filter(status=DeploymentStatus.QUARANTINED).values_list("name", flat=True)
+    )
+    return warn(", ".join(names), value=len(names)) if names else ok("none", value=0)
+
+
+# ---- the house ----
+
+
+@check("calendar", Group.HOUSE)
+def calendar_horizon() -> Status:
+    """How far ahead the exchange's holidays are known."""
+    last = Holiday.objects.filter(exchange=EXCHANGE).aggregate(day=Max("date"))["day"]
+    if last is None:
+        return warn("no holidays are known: load the exchange calendar", value=0)
+    days = (last - ist_date(to_ms(timezone.now()))).days
+    words = f"holidays known until {last:%d %b %Y}"
+    return (warn if days < CALENDAR_WARN_DAYS else ok)(words, value=days)
+
+
+@check("processes", Group.HOUSE)
+def processes() -> Status:
+    """What `manage.py up` says of its processes; silent where something else runs them."""
+    path = Path(settings.RUN_DIR, "processes.json")
+    if not path.exists():
+        return ok("not run by `manage.py up`")
+    rows = json.loads(path.read_text())["processes"]
+    restarts = sum(row["restarts"] for row in rows)
+    words = f"{len(rows)} processes, {restarts} restarts"
+    return (warn if restarts else ok)(words, value=restarts)

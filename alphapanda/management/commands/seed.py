@@ -1,0 +1,62 @@
+"""`manage.py seed`: an operator, strategies, portfolios, deployments and limits; what is there stays as it is."""
+
+from __future__ import annotations
+
+import json
+from argparse import ArgumentParser
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management import BaseCommand, CommandError
+from rich.console import Console
+
+from accounts import services as accounts
+from alphapanda import deploying
+from alphapanda.core.vocabulary import Broker
+
+PAPER_CASH = Decimal(1_000_000)
+
+
+class Command(BaseCommand):
+    help = "Seed an operator, strategies, portfolios, deployments and risk limits."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--deployments", default=settings.DEPLOYMENTS, help="file of definitions")
+        parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+    def handle(self, *_args: Any, **options: Any) -> None:
+        try:
+            seeded = _seed(Path(options["deployments"]) if options["deployments"] else deploying.SEEDS)
+        except deploying.BadDefinition as error:
+            raise CommandError(str(error)) from None
+        if options["json"]:
+            self.stdout.write(json.dumps(seeded))
+            return
+        console = Console(file=self.stdout, highlight=False)
+        console.print(f"  [green]✓[/] deployments  [dim]{', '.join(seeded['deployments'])}[/]")
+        if seeded["password"]:
+            console.print(
+                f"\n  operator [bold]{seeded['operator']}[/], password [bold]{seeded['password']}[/]"
+                "  [dim](shown this once)[/]"
+            )
+
+
+def _seed(definitions: Path) -> dict[str, Any]:
+    found = deploying.read(definitions)
+    deploying.portfolio_of(Broker.ZERODHA, starting_cash=Decimal(0))
+    portfolio_id = deploying.portfolio_of(Broker.PAPER, starting_cash=PAPER_CASH)
+    deployments = deploying.deploy(found, portfolio_id=portfolio_id)
+    return {
+        "deployments": [deployment.name for deployment in deployments],
+        "operator": "operator",
+        "password": _password(),
+    }
+
+
+def _password() -> str:
+    try:
+        return accounts.operator_create("operator")
+    except accounts.OperatorExists:
+        return ""

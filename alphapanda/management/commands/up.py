@@ -1,0 +1,148 @@
+"""`manage.py up`: the whole platform on this machine, until Ctrl-C."""
+
+from __future__ import annotations
+
+import os
+import sys
+from argparse import ArgumentParser
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management import BaseCommand, CommandError, call_command, get_commands
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from alphapanda import embedded, preflight, processes
+from alphapanda.supervisor import Supervisor, is_port_free
+
+CONFIGURED = {"postgres": "DATABASE_URL", "redis": "REDIS_URL", "kafka": "KAFKA_BOOTSTRAP"}
+
+
+class Command(BaseCommand):
+    help = "Start, watch and stop every process; embedded servers where no address is configured."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--only", default="", help="roles to start, separated by commas")
+        parser.add_argument("--without", default="", help="roles to leave out")
+        parser.add_argument("--run-dir", default="", help="instead of ALPHAPANDA_RUN_DIR")
+        parser.add_argument("--verbose", action="store_true", help="logs to the console, not to RUN_DIR/logs")
+
+    def handle(self, *_args: Any, **options: Any) -> None:
+        _enter(options["run_dir"])
+        self.console = Console(highlight=False)
+        roles = self._roles(options["only"], options["without"])
+        try:
+            with embedded.lock(settings.RUN_DIR) as lock:
+                self._run(roles, lock=lock, verbose=options["verbose"])
+        except (embedded.RunDirTaken, embedded.DidNotStart) as error:
+            raise CommandError(str(error)) from None
+
+    def _roles(self, only: str, without: str) -> list[processes.Role]:
+        roles = choose(processes.table(), only=_names(only), without=_names(without))
+        for role in [role for role in roles if not role.is_available]:
+            self._warn(f"{role.name} is left out: there is no command {role.command}")
+        if any(role.name == "web" for role in roles) and not is_port_free(settings.HOST, settings.PORT):
+            raise CommandError(f"{settings.HOST}:{settings.PORT} is taken: set ALPHAPANDA_PORT")
+        return [role for role in roles if role.is_available]
+
+    def _run(self, roles: list[processes.Role], *, lock: int, verbose: bool) -> None:
+        servers = [name for name in embedded.ALL if not settings.ADDRESSES[name]]
+        for name in servers:
+            self.console.print(f"  embedded {name} [dim](ALPHAPANDA_{CONFIGURED[name]} is empty)[/]")
+        live = Live(
+            console=self.console,
+            auto_refresh=False,
+            redirect_stdout=False,
+            redirect_stderr=False,
+            transient=True,
+        )
+        is_shown = self.console.is_terminal and not verbose
+        supervisor = Supervisor(
+            run_dir=settings.RUN_DIR,
+            roles=roles,
+            servers=servers,
+            verbose=verbose,
+            notice=self._warn,
+            changed=lambda rows: (
+                live.update(_status(rows), refresh=True) if is_shown and live.is_started else None
+            ),
+            lock=lock,
+        )
+        try:
+            supervisor.start_servers()
+            preload()
+            self._prepare(supervisor)
+            if is_shown:
+                live.start()
+            supervisor.serve()
+        finally:
+            live.stop()
+            supervisor.stop()
+
+    def _prepare(self, supervisor: Supervisor) -> None:
+        """Migrate, bootstrap, seed and check, in a fork: the parent must hold no connection."""
+        if supervisor.once(self._ready_the_house) != 0 and not supervisor.stopping:
+            raise CommandError("not started: see above")
+        names = {child.role.name for child in supervisor.children}
+        if "web" in names:
+            self.console.print(
+                f"\n  [bold]http://{settings.HOST}:{settings.PORT}/[/]  [dim]Ctrl-C stops all[/]\n"
+            )
+
+    def _ready_the_house(self) -> None:
+        call_command("migrate", verbosity=0, interactive=False)
+        call_command("bootstrap")
+        if "seed" in get_commands():
+            call_command("seed")
+        bad = [finding for finding in preflight.run(port=False) if not finding.is_good]
+        for finding in bad:
+            self.console.print(f"  [red]✗[/] {finding.name}: {finding.detail}")
+        sys.exit(bool(bad))
+
+    def _warn(self, text: str) -> None:
+        self.console.print(f"  [yellow]![/] {text}")
+
+
+def choose(roles: list[processes.Role], *, only: set[str], without: set[str]) -> list[processes.Role]:
+    """The roles named, by full name or by the part before the dot; raises CommandError for a name of none."""
+    known = {name for role in roles for name in (role.name, role.name.partition(".")[0])}
+    if strange := (only | without) - known:
+        raise CommandError(f"no role {', '.join(sorted(strange))}; one of {', '.join(sorted(known))}")
+    return [role for role in roles if (not only or _named(role, only)) and not _named(role, without)]
+
+
+def _named(role: processes.Role, names: set[str]) -> bool:
+    return bool({role.name, role.name.partition(".")[0]} & names)
+
+
+def _names(text: str) -> set[str]:
+    return {name.strip() for name in text.split(",") if name.strip()}
+
+
+def _enter(run_dir: str) -> None:
+    """Settings are read by now; another RUN_DIR means starting over with it in the environment."""
+    if run_dir and Path(run_dir).resolve() != settings.RUN_DIR:
+        os.environ["ALPHAPANDA_RUN_DIR"] = str(Path(run_dir).resolve())
+        os.execv(sys.executable, [sys.executable, *sys.argv])
+
+
+def preload() -> None:
+    """Import what every child needs, once, so that a fork starts in milliseconds and shares the memory."""
+    from alphapanda.celery import app
+
+    app.loader.import_default_modules()
+    for name in ("celery.apps.worker", "celery.apps.beat", "celery.bin.worker", "alphapanda.asgi"):
+        import_module(name)
+    import_module(settings.ROOT_URLCONF)
+
+
+def _status(rows: list[dict[str, Any]]) -> Table:
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for row in rows:
+        mark = "[green]●[/]" if row["pid"] else "[red]○[/]"
+        restarts = f"[yellow]{row['restarts']} restarts[/]" if row["restarts"] else ""
+        table.add_row(f"  {mark}", str(row["role"]), f"[dim]{row['pid'] or 'down'}[/]", restarts)
+    return table

@@ -1,0 +1,147 @@
+"""Whether everything that the platform stands on is there; half a system is not started."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import redis
+from django.conf import settings
+from django.db import DatabaseError, connection
+from django.db.migrations.executor import MigrationExecutor
+from django.utils.module_loading import import_string
+
+from alphapanda import env
+from alphapanda.supervisor import is_port_free
+
+MISSING_TOPICS = "alphapanda.eventlog.bootstrap.missing_topics"
+CLOCK_DRIFT_S_MAX = 2.0
+EARLIEST_CLOCK_S = 1_735_689_600  # 1 January 2025: a clock before that has lost its battery
+TIMEOUT_S = 5.0
+
+
+class Missing(Exception):
+    """A part is not as it must be; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One check's outcome."""
+
+    name: str
+    is_good: bool
+    detail: str
+
+
+def run(*, port: bool = True) -> list[Finding]:
+    """Make every check, whatever the others found; `port=False` leaves out whether the web port is free."""
+    return [_find(name, check) for name, check in CHECKS.items() if port or name != "port"]
+
+
+def _find(name: str, check: Callable[[], str]) -> Finding:
+    try:
+        return Finding(name, is_good=True, detail=check())
+    except (Missing, DatabaseError, redis.RedisError, env.NoBroker, OSError, ImportError) as error:
+        return Finding(name, is_good=False, detail=str(error).strip() or type(error).__name__)
+
+
+def database() -> str:
+    connection.ensure_connection()
+    version = connection.cursor().execute("show server_version").fetchone()[0]
+    return f"PostgreSQL {version}"
+
+
+def migrations() -> str:
+    executor = MigrationExecutor(connection)
+    plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    if plan:
+        raise Missing(f"{len(plan)} not applied: run `manage.py migrate`")
+    return "all applied"
+
+
+def redis_server() -> str:
+    with redis.Redis.from_url(
+        settings.REDIS_URL, socket_connect_timeout=TIMEOUT_S, socket_timeout=TIMEOUT_S
+    ) as client:
+        return f"Redis {client.info('server')['redis_version']}"
+
+
+def log() -> str:
+    """Reachable over TCP; whether it is a broker shows in the topics."""
+    addresses = env.kafka_bootstrap()
+    faults = [fault for fault in map(_unreachable, addresses.split(",")) if fault]
+    if len(faults) == len(addresses.split(",")):
+        raise Missing("; ".join(faults))
+    return addresses
+
+
+def topics() -> str:
+    missing = import_string(MISSING_TOPICS)()
+    if missing:
+        raise Missing(f"{', '.join(missing)} not there: run `manage.py bootstrap`")
+    return "all there"
+
+
+def folders() -> str:
+    settings.RUN_DIR.mkdir(parents=True, exist_ok=True)
+    if not os.access(settings.RUN_DIR, os.W_OK):
+        raise Missing(f"{settings.RUN_DIR} is not writable")
+    if not settings.WHITENOISE_USE_FINDERS and not (settings.STATIC_ROOT / "admin").is_dir():
+        raise Missing(f"{settings.STATIC_ROOT} is empty: run `manage.py collectstatic`")
+    return str(settings.RUN_DIR)
+
+
+def port() -> str:
+    if not is_port_free(settings.HOST, settings.PORT):
+        raise Missing(f"{settings.HOST}:{settings.PORT} is taken: set ALPHAPANDA_PORT")
+    return f"{settings.HOST}:{settings.PORT} is free"
+
+
+def clock() -> str:
+    try:
+        ZoneInfo("Asia/Kolkata")
+    except ZoneInfoNotFoundError:
+        raise Missing("no time zone data: install tzdata") from None
+    drift = abs(_database_time() - time.time())
+    if time.time() < EARLIEST_CLOCK_S or drift > CLOCK_DRIFT_S_MAX:
+        raise Missing(f"this clock and the database's are {drift:.1f} s apart: set the time (chrony, ntp)")
+    return f"within {drift:.1f} s of the database's"
+
+
+def brokers() -> str:
+    """The settings have refused a live broker without its switch and credentials; here is what is left."""
+    live = "sends orders to Zerodha" if settings.ZERODHA_ENABLED else "no real money"
+    return f"{', '.join(settings.BROKERS)}; {live}"
+
+
+def _database_time() -> float:
+    with connection.cursor() as cursor:
+        cursor.execute("select extract(epoch from clock_timestamp())")
+        return float(cursor.fetchone()[0])
+
+
+def _unreachable(address: str) -> str:
+    url = urlsplit(f"//{address.strip()}")
+    try:
+        socket.create_connection((url.hostname, url.port or 9092), TIMEOUT_S).close()
+    except OSError as error:
+        return f"{address}: {error.strerror or error}"
+    return ""
+
+
+CHECKS: dict[str, Callable[[], str]] = {
+    "database": database,
+    "migrations": migrations,
+    "redis": redis_server,
+    "log": log,
+    "topics": topics,
+    "folders": folders,
+    "port": port,
+    "clock": clock,
+    "brokers": brokers,
+}

@@ -1,0 +1,219 @@
+"""Rows of the read model out of rows of PostgreSQL: plain values, money as text, `order` by arrival."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from django.db.models import QuerySet
+
+from alphapanda.core.clock import ist_date, ist_midnight_ms, to_ms
+from alphapanda.core.money import ZERO, value
+from execution.models import Fill, Order
+from portfolio.models import Book, Portfolio, Position, Snapshot
+from risk.models import Decision, KillSwitch
+from strategies.models import Deployment, Signal
+
+Row = dict[str, Any]
+
+
+def _arrival(moment: datetime) -> int:
+    """Microseconds: what a list is ordered by. Event time would sort a recorded session below a live one."""
+    return to_ms(moment) * 1000 + moment.microsecond % 1000
+
+
+def _common(found: Any) -> Row:
+    return {
+        "id": str(found.id),
+        "deployment_id": str(found.deployment_id),
+        "deployment": found.deployment.name,
+        "broker": found.broker,
+        "order": _arrival(found.created_at),
+    }
+
+
+def _traded(found: Signal | Order | Fill) -> Row:
+    return _common(found) | {
+        "instrument": str(found.instrument),
+        "side": found.side,
+        "quantity": found.quantity,
+    }
+
+
+def deployments(found: QuerySet[Deployment]) -> list[Row]:
+    """Deployments as they stand in their rows; the checkpoint itself is not read."""
+    chosen = found.defer("checkpoint", "consequences", "params", "execution")
+    related = chosen.select_related("strategy_version__strategy").prefetch_related("instruments")
+    return [_deployment(deployment) for deployment in related]
+
+
+def _deployment(found: Deployment) -> Row:
+    instruments = sorted((str(i), i.instrument_token) for i in found.instruments.all())
+    return {
+        "id": str(found.id),
+        "name": found.name,
+        "broker": found.broker,
+        "strategy": found.strategy_version.strategy.name,
+        "version": found.strategy_version.version,
+        "status": found.status,
+        "waiting": found.waiting,
+        "waiting_since_ms": to_ms(found.waiting_since) if found.waiting_since else None,
+        "step": found.step,
+        "at_ms": found.at_ms,
+        "error": found.error.strip().rpartition("\n")[2],  # the last line of a traceback says what
+        "instruments": [{"instrument": name, "token": token} for name, token in instruments],
+    }
+
+
+def portfolio(found: Portfolio) -> Row:
+    """A portfolio without its sums: those are added up when it is read."""
+    return {
+        "id": str(found.id),
+        "name": found.name,
+        "broker": found.broker,
+        "starting_cash": str(found.starting_cash),
+    }
+
+
+def book(found: Book, newest: Snapshot | None, net_before: Callable[[UUID, int], str]) -> Row:
+    """A book with its profit so far and what that was when the day of its newest booking began."""
+    day = ist_date(newest.at_ms) if newest else None
+    return {
+        "id": str(found.deployment_id),
+        "portfolio_id": str(found.portfolio_id),
+        "broker": found.broker,
+        "cash": str(found.cash),
+        "net": str(newest.realised - newest.charges) if newest else "0",
+        "day": day.isoformat() if day else None,
+        "day_base": net_before(found.deployment_id, ist_midnight_ms(day)) if day else "0",
+    }
+
+
+def positions(found: QuerySet[Position]) -> list[Row]:
+    """Positions, flat ones too, by deployment and token."""
+    return [_position(position) for position in found.select_related("book", "instrument")]
+
+
+def _position(found: Position) -> Row:
+    token = found.instrument.instrument_token
+    return {
+        "id": f"{found.book_id}:{token}",
+        "deployment_id": str(found.book_id),
+        "deployment": found.book.name,
+        "portfolio_id": str(found.book.portfolio_id),
+        "broker": found.book.broker,
+        "instrument": str(found.instrument),
+        "token": token,
+        "quantity": found.quantity,
+        "cost": str(found.cost),
+        "realised": str(found.realised),
+        "charges": str(found.charges),
+        "updated_at_ms": found.updated_at_ms,
+    }
+
+
+def signals(found: QuerySet[Signal]) -> list[Row]:
+    """Signals with the verdict of risk where it has been given."""
+    return [_signal(signal) for signal in found.select_related("deployment", "instrument", "decision")]
+
+
+def _signal(found: Signal) -> Row:
+    decision = getattr(found, "decision", None)
+    return _traded(found) | {
+        "step": found.step,
+        "order_type": found.order_type,
+        "limit_price_e4": found.limit_price_e4,
+        "product": found.product,
+        "reason": found.reason,
+        "at_ms": found.at_ms,
+        "decision": _verdict(decision) if decision else None,
+    }
+
+
+def _verdict(found: Decision) -> Row:
+    return {
+        "approved": found.is_approved,
+        "rule": found.rule,
+        "reason": found.reason,
+        "at_ms": found.at_ms,
+    }
+
+
+def decisions(found: QuerySet[Decision]) -> list[Row]:
+    """Decisions with the rule that decided and the numbers it saw."""
+    related = found.select_related("deployment")
+    return [
+        _common(decision)
+        | _verdict(decision)
+        | {"signal_id": str(decision.signal_id), "numbers": decision.numbers}
+        for decision in related
+    ]
+
+
+def orders(found: QuerySet[Order]) -> list[Row]:
+    """Orders as they stand."""
+    return [_order(order) for order in found.select_related("deployment", "instrument")]
+
+
+def _order(found: Order) -> Row:
+    filled = found.filled_quantity
+    return _traded(found) | {
+        "order_type": found.order_type,
+        "limit_price_e4": found.limit_price_e4,
+        "product": found.product,
+        "validity": found.validity,
+        "status": found.status,
+        "reason": found.reason,
+        "filled_quantity": filled,
+        "average": str(found.turnover / filled) if filled else None,
+        "at_ms": found.placed_at_ms,
+        "updated_at_ms": found.updated_at_ms,
+    }
+
+
+def fills(found: QuerySet[Fill]) -> list[Row]:
+    """Fills with their charges by line."""
+    return [
+        _traded(fill)
+        | {
+            "order_id": str(fill.order_id),
+            "number": fill.number,
+            "price_e4": fill.price_e4,
+            "charges": fill.charges,
+            "charged": str(sum(map(Decimal, fill.charges.values()), ZERO)),
+            "value": str(value(fill.price_e4, fill.quantity)),
+            "at_ms": fill.at_ms,
+        }
+        for fill in found.select_related("deployment", "instrument")
+    ]
+
+
+def snapshots(found: QuerySet[Snapshot]) -> list[Row]:
+    """Points of the profit curve."""
+    return [
+        {
+            "id": str(snapshot.id),
+            "order": _arrival(snapshot.created_at),
+            "book_id": str(snapshot.book_id),
+            "broker": snapshot.book.broker,
+            "net": str(snapshot.realised - snapshot.charges),
+            "at_ms": snapshot.at_ms,
+        }
+        for snapshot in found.select_related("book")
+    ]
+
+
+def halt(found: KillSwitch) -> Row:
+    """An active kill switch."""
+    return {
+        "id": found.pk,
+        "level": found.level,
+        "target": found.broker or (found.deployment.name if found.deployment else ""),
+        "broker": found.broker or (found.deployment.broker if found.deployment else ""),
+        "reason": found.reason,
+        "by": found.thrown_by,
+        "at_ms": to_ms(found.thrown_at),
+    }

@@ -1,0 +1,183 @@
+"""From facts in PostgreSQL to live state: an event only says which rows changed, the rows say what is true.
+
+So the read model is the same whether it saw every event, saw some twice, or was rebuilt from nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from typing import Any
+from uuid import UUID
+
+from django.utils import timezone
+
+from alphapanda import projection_rows as rows
+from alphapanda.core.clock import ist_date, ist_midnight_ms, to_ms
+from alphapanda.core.envelope import (
+    DeploymentQuarantined,
+    Envelope,
+    OperatorActed,
+    OrderFailed,
+    OrderFilled,
+    OrderSubmitted,
+    Payload,
+    PnlSnapshot,
+    SignalDecided,
+    SignalRaised,
+)
+from alphapanda.push import readmodel
+from alphapanda.push.readmodel import ReadModelUnavailable
+from execution.models import Fill, Order
+from marketdata.selectors import calendar
+from portfolio.models import Book, Portfolio, Position, Snapshot
+from risk.models import Decision, KillSwitch
+from strategies.models import Deployment, Signal
+
+logger = logging.getLogger(__name__)
+Rows = dict[str, list[dict[str, Any]]]
+
+EXCHANGE = "NSE"
+_is_behind = False  # this process could not write an event's rows: only a rebuild makes good
+
+
+def project(events: Sequence[tuple[Envelope, Payload]]) -> None:
+    """Bring the read model up to events that the relay published. Never raises for a Redis that is away:
+    it rebuilds when Redis is back."""
+    global _is_behind
+    try:
+        if _is_behind or not readmodel.is_built():
+            rebuild()
+            return
+        with readmodel.writing():
+            readmodel.upsert(_changed(payload for _, payload in events))
+    except ReadModelUnavailable as error:
+        _is_behind = True
+        logger.warning("push.readmodel.unavailable", extra={"error": str(error)})
+
+
+def rebuild() -> dict[str, int]:
+    """Build the read model from PostgreSQL alone; the answer is how many rows of each kind it has."""
+    global _is_behind
+    _net_before.cache_clear()
+    with readmodel.writing():
+        everything = _everything()
+        readmodel.replace(everything)
+        _is_behind = False
+    refresh()
+    return {kind: len(found) for kind, found in everything.items()}
+
+
+def ensure_built() -> bool:
+    """Rebuild where Redis has lost the read model or this process fell behind; says whether it did."""
+    if readmodel.is_built() and not _is_behind:
+        return False
+    rebuild()
+    return True
+
+
+def refresh() -> None:
+    """Bring in what no event tells: checkpoints of deployments, active halts, the phase of the market."""
+    with readmodel.writing():
+        readmodel.upsert({"deployments": rows.deployments(Deployment.objects.all())})
+    switches = KillSwitch.objects.filter(released_at=None).select_related("deployment").order_by("id")
+    stats = readmodel.stream()
+    now_ms = to_ms(timezone.now())
+    is_recorded = stats.get("source") == "recorded"
+    at_ms = int(stats.get("last_at_ms") or 0) if is_recorded else now_ms
+    readmodel.session_write(
+        phase=calendar(EXCHANGE).phase_at(at_ms) if at_ms else None,
+        halts=[rows.halt(switch) for switch in switches],
+        orders_today=_orders_of_day(at_ms or now_ms),
+    )
+
+
+def _orders_of_day(at_ms: int) -> dict[str, int]:
+    """Orders by broker that were placed on the trading date of a time."""
+    start = ist_midnight_ms(ist_date(at_ms))
+    placed = Order.objects.filter(placed_at_ms__gte=start).values_list("broker", flat=True)
+    counts: dict[str, int] = {}
+    for broker in placed:
+        counts[broker] = counts.get(broker, 0) + 1
+    return counts
+
+
+def _everything() -> Rows:
+    kept = readmodel.kept
+    return {
+        "deployments": rows.deployments(Deployment.objects.all()),
+        "portfolios": [rows.portfolio(found) for found in Portfolio.objects.all()],
+        "books": _books(Book.objects.all()),
+        "positions": rows.positions(Position.objects.all()),
+        "signals": rows.signals(Signal.objects.order_by("-created_at", "-id")[: kept("signals")]),
+        "decisions": rows.decisions(Decision.objects.order_by("-created_at", "-id")[: kept("decisions")]),
+        "orders": rows.orders(Order.objects.order_by("-created_at", "-id")[: kept("orders")]),
+        "fills": rows.fills(Fill.objects.order_by("-created_at", "-id")[: kept("fills")]),
+        "snapshots": rows.snapshots(Snapshot.objects.order_by("-created_at", "-id")[: kept("snapshots")]),
+    }
+
+
+def _changed(payloads: Iterable[Payload]) -> Rows:
+    ids = _ids(payloads)
+    signals = Signal.objects.filter(id__in=ids["signals"])
+    decisions = Decision.objects.filter(signal_id__in=ids["signals"])
+    changed: Rows = {}
+    if ids["signals"]:
+        changed |= {"signals": rows.signals(signals), "decisions": rows.decisions(decisions)}
+    if ids["orders"]:
+        changed["orders"] = rows.orders(Order.objects.filter(id__in=ids["orders"]))
+    if ids["fills"]:
+        changed["fills"] = rows.fills(Fill.objects.filter(id__in=ids["fills"]))
+    if ids["books"]:
+        changed |= _booked(ids["books"], ids["snapshots"])
+    if ids["deployments"]:
+        changed["deployments"] = rows.deployments(Deployment.objects.filter(id__in=ids["deployments"]))
+    return changed
+
+
+def _booked(books: set[UUID], snapshots: set[UUID]) -> Rows:
+    return {
+        "books": _books(Book.objects.filter(deployment_id__in=books)),
+        "portfolios": [rows.portfolio(p) for p in Portfolio.objects.filter(books__in=books).distinct()],
+        "positions": rows.positions(Position.objects.filter(book_id__in=books)),
+        "snapshots": rows.snapshots(Snapshot.objects.filter(id__in=snapshots)),
+    }
+
+
+def _ids(payloads: Iterable[Payload]) -> dict[str, set[UUID]]:
+    """Which rows the events tell of."""
+    kinds = ("signals", "orders", "fills", "books", "snapshots", "deployments")
+    ids: dict[str, set[UUID]] = {kind: set() for kind in kinds}
+    for payload in payloads:
+        match payload:
+            case SignalRaised() | SignalDecided():
+                ids["signals"].add(payload.signal_id)
+            case OrderSubmitted() | OrderFailed():
+                ids["orders"].add(payload.order_id)
+            case OrderFilled():
+                ids["orders"].add(payload.order_id)
+                ids["fills"].add(payload.fill_id)
+            case PnlSnapshot():
+                ids["books"].add(payload.deployment_id)
+                ids["snapshots"].add(payload.snapshot_id)
+            case DeploymentQuarantined():
+                ids["deployments"].add(payload.deployment_id)
+            case OperatorActed():
+                pass  # halts and changes of deployments come with the next refresh
+    return ids
+
+
+def _books(found: Any) -> list[dict[str, Any]]:
+    books = list(found)
+    latest = Snapshot.objects.filter(book__in=books).order_by("book_id", "-created_at", "-id")
+    newest = {snapshot.book_id: snapshot for snapshot in latest.distinct("book_id")}
+    return [rows.book(book, newest.get(book.deployment_id), _net_before) for book in books]
+
+
+@lru_cache(maxsize=4096)
+def _net_before(book_id: UUID, day_start_ms: int) -> str:
+    """Realised profit after charges of a book when a day began. Immutable, so asked for once."""
+    before = Snapshot.objects.filter(book_id=book_id, at_ms__lt=day_start_ms).order_by("-created_at", "-id")
+    snapshot = before.first()
+    return str(snapshot.realised - snapshot.charges) if snapshot else "0"

@@ -1,0 +1,141 @@
+"""Parity: the rows of the running pipeline equal those of the backtest, one by one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+from django.db import OperationalError, connection
+
+from alphapanda.core.vocabulary import Waiting
+from alphapanda.engine import rows, stored_rows
+from alphapanda.engine.rows import KINDS, Row
+from alphapanda.eventlog.models import OutboxEvent
+from alphapanda.proof.private import private_stack
+from alphapanda.stack import Stack
+from portfolio.audit import books_differences
+from strategies.models import Deployment
+from strategies.services.runner import ACTIVE
+
+
+class Difference(msgspec.Struct, frozen=True):
+    """The first row of a deployment in which two runs differ, as each side has it (None: it has none)."""
+
+    deployment: str
+    kind: str
+    number: int
+    expected: Row | None
+    found: Row | None
+
+
+class Outcome(msgspec.Struct):
+    """One run of the pipeline against the expected rows."""
+
+    label: str
+    seconds: float
+    rows: dict[str, int]
+    differences: int
+    first: list[Difference]
+    books: int
+    restarts: dict[str, int]
+
+    @property
+    def is_good(self) -> bool:
+        return self.differences == 0 and self.books == 0 and sum(self.rows.values()) > 0
+
+
+Rows = dict[str, dict[str, list[Row]]]
+
+
+def of_accounts(accounts: Sequence[Any]) -> Rows:
+    """Expected rows by deployment name."""
+    return {account.spec.name: rows.of_account(account) for account in accounts}
+
+
+def of_database() -> Rows:
+    """Stored rows by deployment name."""
+    return {row.name: stored_rows.of_deployment(row) for row in Deployment.objects.order_by("name")}
+
+
+def compare(expected: Rows, found: Rows) -> tuple[int, list[Difference]]:
+    """How many rows differ, and the first of each deployment and kind."""
+    count = 0
+    first: list[Difference] = []
+    for name in sorted(expected.keys() | found.keys()):
+        for kind in KINDS:
+            numbers = _differing(expected.get(name, {}).get(kind, []), found.get(name, {}).get(kind, []))
+            count += len(numbers)
+            if numbers:
+                first.append(_difference(name, kind, numbers[0], expected, found))
+    return count, first
+
+
+def _differing(expected: list[Row], found: list[Row]) -> list[int]:
+    longest = max(len(expected), len(found))
+    return [number for number in range(longest) if _at(expected, number) != _at(found, number)]
+
+
+def _at(rows_: list[Row], number: int) -> Row | None:
+    return rows_[number] if number < len(rows_) else None
+
+
+def _difference(name: str, kind: str, number: int, expected: Rows, found: Rows) -> Difference:
+    return Difference(
+        deployment=name,
+        kind=kind,
+        number=number,
+        expected=_at(expected.get(name, {}).get(kind, []), number),
+        found=_at(found.get(name, {}).get(kind, []), number),
+    )
+
+
+def counted(found: Rows) -> dict[str, int]:
+    """Rows by kind, over all deployments."""
+    return {kind: sum(len(by_kind.get(kind, [])) for by_kind in found.values()) for kind in KINDS}
+
+
+def _unbalanced() -> int:
+    """What does not add up in the stored books."""
+    audit = books_differences()
+    return len(audit.differences) + len(audit.unbalanced_fills) + sum(map(bool, audit.ledger_sums.values()))
+
+
+def is_done(last_seq: int) -> bool:
+    """Whether every deployment has folded the whole stream, booked all of it, and every event is published."""
+    try:
+        rows_ = list(Deployment.objects.filter(status__in=ACTIVE).values_list("seq", "waiting"))
+        is_folded = all(seq >= last_seq and waiting == Waiting.NOTHING for seq, waiting in rows_)
+        return is_folded and not OutboxEvent.objects.filter(published_at__isnull=True).exists()
+    except OperationalError:  # the proof may just have killed the database
+        connection.close()
+        return False
+
+
+def run(
+    *,
+    label: str,
+    environment: dict[str, str],
+    last_seq: int,
+    expected: Rows,
+    timeout_s: float,
+    during: Callable[[Stack], None] = lambda _stack: None,
+) -> Outcome:
+    """Run the pipeline over its recorded feed to the end and compare. Raises StackFailed."""
+    with private_stack(environment) as stack:
+        started = time.monotonic()
+        during(stack)
+        stack.wait(lambda: is_done(last_seq), timeout_s=timeout_s, what="end of the whole stream")
+        seconds = time.monotonic() - started
+        found = of_database()
+        count, first = compare(expected, found)
+        return Outcome(
+            label=label,
+            seconds=round(seconds, 1),
+            rows=counted(found),
+            differences=count,
+            first=first,
+            books=_unbalanced(),
+            restarts=stack.restarts(),
+        )

@@ -1,0 +1,33 @@
+"""A stack that belongs to a proof: its own folder, servers and processes, and this process's view of its database."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from django.conf import settings
+from django.db import connection
+
+from alphapanda.embedded import places
+from alphapanda.stack import Stack
+
+
+@contextmanager
+def private_stack(
+    environment: Mapping[str, str], *, without: Sequence[str] = ("web", "beat")
+) -> Iterator[Stack]:
+    """Start a stack in a new folder and point this process's database connection at it; remove all afterwards."""
+    with tempfile.TemporaryDirectory(prefix="alphapanda-", ignore_cleanup_errors=True) as folder:
+        run_dir = Path(folder)
+        env = {"ALPHAPANDA_DATA": str(settings.DATA), **environment}
+        host = connection.settings_dict["HOST"]
+        try:
+            with Stack(run_dir, without=without, env=env) as stack:
+                connection.close()
+                connection.settings_dict["HOST"] = str(places.postgres_socket_dir(run_dir))
+                yield stack
+        finally:
+            connection.close()
+            connection.settings_dict["HOST"] = host

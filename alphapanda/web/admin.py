@@ -1,0 +1,169 @@
+"""What admin pages of all apps share: audited acts, read-only tables, rupees, IST, readable JSON."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.contrib import messages
+from django.db import models, transaction
+from django.http import HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import format_html
+from unfold.admin import ModelAdmin
+
+from alphapanda.core.clock import to_ms
+from alphapanda.core.money import to_rupees
+from alphapanda.core.refusals import Refusal
+from alphapanda.web.formats import ist, pretty, rupees
+from alphapanda.web.roles import Role, roles_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from django.db.models import Model, QuerySet
+    from django.http import HttpRequest
+
+BYTES_SHOWN = 4000
+
+
+def shown(name: str, label: str = "") -> Callable[[Model], Any]:
+    """A column of a field, written for people: prices and amounts as ₹, event times in IST, JSON indented."""
+
+    def column(row: Model) -> Any:
+        return _for_people(row, name)
+
+    column.__name__ = name
+    column.short_description = label or name.removesuffix("_e4").removesuffix("_ms").replace("_", " ")
+    column.admin_order_field = name
+    return column
+
+
+def _for_people(row: Model, name: str) -> Any:
+    field, value = row._meta.get_field(name), getattr(row, name)
+    if value is None:
+        return None
+    if name.endswith("_e4"):
+        return rupees(to_rupees(value))
+    if name.endswith("at_ms"):
+        return ist(value)
+    if isinstance(field, models.DateTimeField):
+        return ist(to_ms(value))
+    if isinstance(field, models.ForeignKey):
+        return format_html('<a href="{}">{}</a>', _page_of(value), value)
+    if isinstance(field, models.DecimalField):
+        return rupees(value)
+    if isinstance(field, models.JSONField):
+        return format_html("<pre>{}</pre>", pretty(value))
+    if isinstance(field, models.BinaryField):
+        return format_html("<pre>{}</pre>", _text(bytes(value)))
+    return value
+
+
+def _page_of(row: Model) -> str:
+    return reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_change", args=[row.pk])
+
+
+def _text(raw: bytes) -> str:
+    try:
+        text = raw[:BYTES_SHOWN].decode()
+    except UnicodeDecodeError:
+        text = raw[: BYTES_SHOWN // 4].hex(" ")
+    return f"{text} … ({len(raw)} bytes)" if len(raw) > BYTES_SHOWN else text
+
+
+class Desk(ModelAdmin):
+    """An admin page whose acts go to the audit trail, in the transaction of the act."""
+
+    list_per_page = 50
+    show_full_result_count = False
+    list_fullwidth = True
+    list_filter_submit = True
+    deferred: tuple[str, ...] = ()  # heavy columns that no page here shows
+    audited_by_services: frozenset[str] = frozenset()  # acts of which a service writes the audit entry
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet:
+        return super().get_queryset(request).defer(*self.deferred)
+
+    @transaction.atomic
+    def changelist_view(self, request: HttpRequest, extra_context: dict | None = None) -> HttpResponse:
+        return super().changelist_view(request, extra_context)
+
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        try:
+            return super().changeform_view(request, *args, **kwargs)
+        except Refusal as refusal:
+            self.message_user(request, str(refusal), messages.ERROR)
+            return HttpResponseRedirect(request.get_full_path())
+
+    def log_addition(self, request: HttpRequest, obj: Model, message: Any) -> Any:
+        self._record(request, "add", obj, message)
+        return super().log_addition(request, obj, message)
+
+    def log_change(self, request: HttpRequest, obj: Model, message: Any) -> Any:
+        self._record(request, "change", obj, message)
+        return super().log_change(request, obj, message)
+
+    def log_deletions(self, request: HttpRequest, queryset: QuerySet) -> Any:
+        for row in queryset:
+            self._record(request, "delete", row, "")
+        return super().log_deletions(request, queryset)
+
+    def save_model(self, request: HttpRequest, obj: Model, form: Any, change: bool) -> None:
+        names = [name for name in form.changed_data if "password" not in name]
+        request.desk_changes = {
+            name: [str(form.initial.get(name)), str(form.cleaned_data.get(name))] for name in names
+        }
+        super().save_model(request, obj, form, change)
+
+    def act_on(
+        self, request: HttpRequest, rows: QuerySet, service: Callable[..., Any], *, key: str, **facts: Any
+    ) -> None:
+        """Call a service for each chosen row and tell the operator how it went."""
+        for row in rows:
+            try:
+                service(**{key: row.pk}, now=timezone.now(), **facts)
+            except Refusal as refusal:
+                self.message_user(request, str(refusal), messages.ERROR)
+            else:
+                self.message_user(request, f"Done: {row}", messages.SUCCESS)
+
+    def has_act_permission(self, request: HttpRequest) -> bool:
+        """Acts on live trading are for operators."""
+        return Role.OPERATOR in roles_of(request.user)
+
+    def _record(self, request: HttpRequest, verb: str, obj: Model, message: Any) -> None:
+        if verb in self.audited_by_services:
+            return
+        self.admin_site.record(
+            request,
+            action=f"{obj._meta.model_name}.{verb}",
+            target=f"{obj._meta.model_name}:{obj}",
+            details={"message": message, "changes": getattr(request, "desk_changes", {}), "pk": str(obj.pk)},
+            now=timezone.now(),
+        )
+
+
+class ReadOnlyDesk(Desk):
+    """A table that only the machine writes: nothing can be added, changed or deleted here."""
+
+    def has_add_permission(self, _request: HttpRequest, _obj: Model | None = None) -> bool:
+        return False
+
+    def has_change_permission(self, _request: HttpRequest, _obj: Model | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, _request: HttpRequest, _obj: Model | None = None) -> bool:
+        return False
+
+    def get_fields(self, _request: HttpRequest, _obj: Model | None = None) -> list[Any]:
+        return [shown(field.name) for field in self.opts.fields if field.name not in (self.exclude or ())]
+
+
+def by_hand(request: HttpRequest) -> dict[str, Any]:
+    """Who acts in the admin, as services ask for it."""
+    return {
+        "actor": request.user.get_username(),
+        "reason": "by hand in the admin",
+        "ip": request.META.get("REMOTE_ADDR"),
+    }

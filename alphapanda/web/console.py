@@ -1,0 +1,46 @@
+"""What commands show: a table for people, JSON for scripts."""
+
+from __future__ import annotations
+
+import getpass
+import json
+from typing import TYPE_CHECKING, Any
+
+from django.core.management.base import BaseCommand, CommandError
+from rich.console import Console
+from rich.table import Table
+
+from alphapanda.core.refusals import Refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from django.core.management.base import CommandParser
+
+
+class ActCommand(BaseCommand):
+    """A command that acts or lists; a refused act ends it with its message and exit code 1."""
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--reason", default="", help="why; it goes to the audit trail")
+        parser.add_argument("--actor", default=f"shell:{getpass.getuser()}", help="who acts")
+        parser.add_argument("--json", action="store_true", dest="as_json", help="for scripts")
+
+    def act(self, service: Callable[..., Any], **arguments: Any) -> Any:
+        """Call a service; its refusal is the command's."""
+        try:
+            return service(**arguments)
+        except Refusal as error:
+            raise CommandError(str(error)) from error
+
+    def show(self, rows: list[dict[str, Any]], *, as_json: bool) -> None:
+        """Write rows that have the same columns."""
+        if as_json:
+            self.stdout.write(json.dumps(rows, default=str))
+        elif not rows:
+            self.stdout.write("None.")
+        else:
+            table = Table(*rows[0])
+            for row in rows:
+                table.add_row(*("" if value is None else str(value) for value in row.values()))
+            Console(file=self.stdout, width=None if self.stdout.isatty() else 200).print(table)

@@ -1,0 +1,23 @@
+"""Pages of long lists."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rest_framework.pagination import CursorPagination
+
+if TYPE_CHECKING:
+    from django.db.models import QuerySet
+    from rest_framework.request import Request
+    from rest_framework.views import APIView
+
+
+class Page(CursorPagination):
+    """Stable under new rows; each view names its `page_ordering`."""
+
+    page_size = 100
+    max_page_size = 1000
+    page_size_query_param = "limit"
+
+    def get_ordering(self, _request: Request, _queryset: QuerySet, view: APIView) -> tuple[str, ...]:
+        return view.page_ordering

@@ -1,0 +1,63 @@
+"""What every view of the API has in common."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import generics, serializers
+from rest_framework.views import APIView
+
+from alphapanda.web.roles import ROLE_TO_READ, RequiredRole
+
+if TYPE_CHECKING:
+    from rest_framework.request import Request
+    from rest_framework.response import Response
+
+
+class Common:
+    """Answers are of the moment and of the person: nobody keeps them. Refusals count as requests."""
+
+    def permission_denied(
+        self, request: Request, message: str | None = None, code: str | None = None
+    ) -> None:
+        self.check_throttles(request)  # else a stranger, who is always refused, might ask for ever
+        super().permission_denied(request, message, code)
+
+    def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:
+        response = super().finalize_response(request, response, *args, **kwargs)
+        response["Cache-Control"] = "no-store"
+        return response
+
+
+class ApiView(Common, APIView):
+    """A view that must declare its `required_role`, else it is refused to everybody."""
+
+
+class ListView(Common, generics.ListAPIView):
+    """A list for every role, in pages ordered by `page_ordering`."""
+
+    required_role: ClassVar[RequiredRole] = ROLE_TO_READ
+    page_ordering: ClassVar[tuple[str, ...]]
+
+
+class DetailView(Common, generics.RetrieveAPIView):
+    """One row for every role."""
+
+    required_role: ClassVar[RequiredRole] = ROLE_TO_READ
+
+
+@extend_schema_field({"type": "object", "additionalProperties": True})
+class AnyObject(serializers.JSONField):
+    """A JSON object of any shape."""
+
+
+class Reason(serializers.Serializer):
+    """Why an operator acts."""
+
+    reason = serializers.CharField(max_length=300)
+
+
+def actor_of(request: Request) -> dict[str, Any]:
+    """Who acts and from where, as services ask for it."""
+    return {"actor": request.user.get_username(), "ip": request.META.get("REMOTE_ADDR")}

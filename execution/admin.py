@@ -1,0 +1,60 @@
+"""Orders and fills in the admin."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from unfold.contrib.filters.admin import AutocompleteSelectFilter
+
+from alphapanda.web.admin import ReadOnlyDesk, shown
+from execution.models import Fill, Order
+
+
+@admin.register(Order)
+class OrderAdmin(ReadOnlyDesk):
+    list_display = (
+        shown("placed_at_ms", "placed"),
+        "deployment",
+        "broker",
+        "instrument",
+        "side",
+        "quantity",
+        "filled_quantity",
+        "order_type",
+        shown("limit_price_e4"),
+        "status",
+        "reason",
+        "broker_order_id",
+    )
+    list_filter = ("status", "broker", "side", "order_type", ("deployment", AutocompleteSelectFilter))
+    list_select_related = ("deployment", "instrument")
+    deferred = ("deployment__checkpoint", "deployment__consequences")
+    search_fields = (
+        "=id",
+        "=broker_order_id",
+        "=correlation_id",
+        "deployment__name",
+        "instrument__tradingsymbol",
+    )
+    date_hierarchy = "created_at"
+    ordering = ("-created_at",)
+
+
+@admin.register(Fill)
+class FillAdmin(ReadOnlyDesk):
+    list_display = (
+        shown("at_ms", "event time"),
+        "deployment",
+        "broker",
+        "instrument",
+        "side",
+        "quantity",
+        shown("price_e4"),
+        "order",
+        "number",
+    )
+    list_filter = ("broker", "side", ("deployment", AutocompleteSelectFilter))
+    list_select_related = ("deployment", "instrument", "order")
+    deferred = ("deployment__checkpoint", "deployment__consequences")
+    search_fields = ("=id", "=order__id", "deployment__name", "instrument__tradingsymbol")
+    date_hierarchy = "created_at"
+    ordering = ("-created_at",)

@@ -1,0 +1,98 @@
+"""Trades with their charges, and what working orders and books come to as a machine sees them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from uuid import UUID
+
+import msgspec
+
+from alphapanda.core import ids
+from alphapanda.core.clock import ist_date
+from alphapanda.core.vocabulary import OrderStatus, Side
+from execution.domain.charges import Cards, fill_charges
+from execution.domain.paper import Execution, PaperOrder, watch
+from portfolio.domain.books import BookedFill, Holding
+from strategies.domain.machine import Consequences, Working
+
+
+class FillRow(msgspec.Struct, frozen=True):
+    """A trade with its charges, as it is stored."""
+
+    id: UUID
+    number: int
+    step: int
+    fill: BookedFill
+    order_status: OrderStatus
+    received_at_ms: int
+
+
+def charged(
+    executions: Sequence[Execution], changed: Sequence[PaperOrder], *, step: int, cards: Cards
+) -> list[FillRow]:
+    """Fills of one item, each with what it adds to the charges of its order."""
+    status = {order.id: order.status for order in changed}
+    return [_charged(execution, step, status[execution.order.id], cards) for execution in executions]
+
+
+def _charged(execution: Execution, step: int, order_status: OrderStatus, cards: Cards) -> FillRow:
+    order = execution.order
+    charges = fill_charges(
+        cards.on(ist_date(execution.at_ms)),
+        side=order.side,
+        product=order.product,
+        exchange=order.instrument.partition(":")[0],
+        turnover_before=order.turnover,
+        turnover_after=order.turnover + execution.turnover,
+    )
+    fill_id = ids.fill_id(order.id, execution.number)
+    fill = BookedFill(
+        fill_id=fill_id,
+        order_id=order.id,
+        deployment_id=order.deployment_id,
+        instrument=order.instrument,
+        token=order.token,
+        side=order.side,
+        quantity=execution.quantity,
+        price_e4=execution.price_e4,
+        charges=charges,
+        at_ms=execution.at_ms,
+    )
+    return FillRow(fill_id, execution.number, step, fill, order_status, execution.received_at_ms)
+
+
+def working_by_token(orders: Iterable[PaperOrder]) -> dict[int, Working]:
+    """Unfilled units of working orders by instrument and side."""
+    sums: dict[int, Working] = {}
+    for order in orders:
+        now = sums.get(order.token, Working())
+        buy = order.unfilled if order.side is Side.BUY else 0
+        sums[order.token] = Working(now.buy + buy, now.sell + order.unfilled - buy)
+    return sums
+
+
+def consequences(
+    holdings: Mapping[int, Holding],
+    orders: Sequence[PaperOrder],
+    names: Mapping[int, str],
+    *,
+    matched_step: int,
+) -> Consequences:
+    """What the machine of a deployment may know of its orders and books.
+
+    An instrument that is no longer the deployment's has no name there, and its strategy does not see it."""
+    working = working_by_token(orders)
+    seen = {
+        names[token]: (
+            holdings[token].quantity if token in holdings else 0,
+            working[token].buy - working[token].sell if token in working else 0,
+        )
+        for token in sorted({*holdings, *working} & names.keys())
+    }
+    watches = tuple(watch(order) for order in sorted(orders, key=lambda order: (order.step, order.ordinal)))
+    return Consequences(
+        holdings={name: pair for name, pair in seen.items() if pair != (0, 0)},
+        working=dict(sorted(working.items())),
+        watches=watches,
+        matched_step=matched_step,
+    )

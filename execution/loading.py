@@ -1,0 +1,54 @@
+"""Rows turned into domain values: orders as the paper exchange knows them."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from alphapanda.core.vocabulary import OrderStatus, OrderType, Product, Side, Validity
+from execution.domain.paper import PaperOrder
+from execution.models import Order
+from risk.models import Decision
+from strategies.models import Deployment
+
+
+def orders_open(deployment_id: UUID) -> list[Order]:
+    """Working orders, oldest first."""
+    rows = Order.objects.filter(deployment_id=deployment_id, status=OrderStatus.OPEN)
+    return list(rows.select_related("instrument").order_by("step", "ordinal"))
+
+
+def paper_order(row: Order) -> PaperOrder:
+    """A stored order as the paper exchange knows it."""
+    return PaperOrder(
+        id=row.id,
+        decision_id=row.decision_id,
+        deployment_id=row.deployment_id,
+        correlation_id=row.correlation_id,
+        step=row.step,
+        ordinal=row.ordinal,
+        token=row.instrument.instrument_token,
+        instrument=str(row.instrument),
+        side=Side(row.side),
+        quantity=row.quantity,
+        order_type=OrderType(row.order_type),
+        limit_price_e4=row.limit_price_e4,
+        validity=Validity(row.validity),
+        product=Product(row.product),
+        placed_at_ms=row.placed_at_ms,
+        eligible_from_ms=row.eligible_from_ms,
+        expires_at_ms=row.expires_at_ms,
+        updated_at_ms=row.updated_at_ms,
+        status=OrderStatus(row.status),
+        reason=row.reason,
+        filled_quantity=row.filled_quantity,
+        fills_count=row.fills_count,
+        turnover=row.turnover,
+    )
+
+
+def decisions_unplaced(deployment: Deployment) -> list[Decision]:
+    """Approved decisions of the deployment's step that have no order yet, in the order of their signals."""
+    rows = Decision.objects.filter(
+        deployment_id=deployment.id, is_approved=True, order__isnull=True, signal__step=deployment.step
+    )
+    return list(rows.select_related("signal__instrument").order_by("signal__ordinal"))

@@ -1,0 +1,20 @@
+"""Reads of orders and fills."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from execution.models import Fill, Order
+
+if TYPE_CHECKING:
+    from django.db.models import QuerySet
+
+HEAVY = ("deployment__checkpoint", "deployment__consequences")
+
+
+def orders_recorded() -> QuerySet[Order]:
+    return Order.objects.select_related("deployment", "instrument").defer(*HEAVY)
+
+
+def fills_recorded() -> QuerySet[Fill]:
+    return Fill.objects.select_related("deployment", "instrument").defer(*HEAVY)

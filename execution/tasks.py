@@ -1,0 +1,57 @@
+"""Links of the chain, and the sweeper that rings again for whatever is unfinished."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from uuid import UUID
+
+from celery import shared_task
+from django.utils import timezone
+
+from alphapanda.core.vocabulary import Waiting
+from alphapanda.eventlog import doorbell
+from execution.services import paper
+from marketdata import selectors
+from strategies.models import Deployment
+
+UNFINISHED_AFTER = timedelta(milliseconds=250)
+SWEPT_MAX = 500
+QUEUED_MAX = 100  # doorbells still in the queue are late, not lost: ringing more would only make it longer
+
+
+@shared_task(name="execution.submit")
+def submit(*, deployment_ids: list[str], **_newer: object) -> None:
+    """Place orders for approved decisions."""
+    for deployment_id in deployment_ids:
+        paper.orders_submit(deployment_id=UUID(deployment_id), calendar=selectors.calendar("NSE"))
+
+
+@shared_task(name="execution.match")
+def match(*, deployment_ids: list[str], **_newer: object) -> None:
+    """Match working orders against due items."""
+    for deployment_id in deployment_ids:
+        paper.dues_match(deployment_id=UUID(deployment_id))
+
+
+@shared_task(name="execution.settle")
+def settle(*, deployment_ids: list[str], **_newer: object) -> None:
+    """Let deployments read on, and ring their shards."""
+    shards = {paper.deployment_settle(deployment_id=UUID(deployment_id)) for deployment_id in deployment_ids}
+    for shard in shards - {None}:
+        doorbell.ring_shard(shard, partition_ends={})
+
+
+@shared_task(name="execution.sweep")
+def sweep(**_newer: object) -> None:
+    """Ring again the chains of deployments that have waited too long."""
+    if (doorbell.queue_depth("trading") or 0) > QUEUED_MAX:
+        return
+    late = timezone.now() - UNFINISHED_AFTER
+    rows = Deployment.objects.exclude(waiting=Waiting.NOTHING).filter(waiting_since__lt=late)
+    waiting = list(rows.order_by("waiting_since").values_list("id", "waiting")[:SWEPT_MAX])
+    signals = [str(deployment_id) for deployment_id, kind in waiting if kind == Waiting.SIGNALS]
+    dues = [str(deployment_id) for deployment_id, kind in waiting if kind == Waiting.DUE]
+    if signals:
+        doorbell.ring_signals(signals)
+    if dues:
+        doorbell.ring_due(dues)

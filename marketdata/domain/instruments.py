@@ -1,0 +1,172 @@
+"""Instruments as plain values, and Kite's instrument list (CSV) parsed into them or into faults."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Iterator
+from datetime import date
+from decimal import Decimal, InvalidOperation
+
+import msgspec
+
+from alphapanda.core.money import PriceNotExact, to_e4
+
+COLUMNS = (
+    "instrument_token",
+    "exchange_token",
+    "tradingsymbol",
+    "name",
+    "last_price",
+    "expiry",
+    "strike",
+    "tick_size",
+    "lot_size",
+    "instrument_type",
+    "segment",
+    "exchange",
+)
+INDICES = "INDICES"
+# Lengths of the columns of marketdata.Instrument: a longer text is a faulty row, not a failed load.
+_LENGTHS = {"tradingsymbol": 60, "name": 120, "instrument_type": 10, "segment": 20, "exchange": 10}
+_TOKEN_MAX = 2**32 - 1  # Kite sends tokens as unsigned 32-bit integers
+_PRICE_MAX = Decimal(10) ** 8
+
+
+class InstrumentRow(msgspec.Struct, frozen=True):
+    """One instrument of Kite's list; money in rupees, exact to four places."""
+
+    exchange: str
+    tradingsymbol: str
+    instrument_token: int
+    exchange_token: int
+    name: str
+    expiry: date | None
+    strike: Decimal
+    tick_size: Decimal
+    lot_size: int
+    instrument_type: str
+    segment: str
+
+    @property
+    def key(self) -> str:
+        return f"{self.exchange}:{self.tradingsymbol}"
+
+
+class RowFault(msgspec.Struct, frozen=True):
+    """A line of the list that is no instrument, why, and the instrument that it seems to mean."""
+
+    line: int
+    reason: str
+    key: str = ""  # EXCHANGE:TRADINGSYMBOL as far as it can be told
+
+
+class InstrumentSpec(msgspec.Struct, frozen=True):
+    """What decisions need to know of an instrument; `tick_size_e4` and `lot_size` are 0 for an index."""
+
+    key: str  # EXCHANGE:TRADINGSYMBOL
+    exchange: str
+    tradingsymbol: str
+    token: int
+    tick_size_e4: int
+    lot_size: int
+    segment: str
+    partition: int = 0  # of market.ticks
+
+    @property
+    def is_index(self) -> bool:
+        return self.segment == INDICES
+
+
+class NotAnInstrumentList(ValueError):
+    """A file without Kite's columns."""
+
+
+def parse(lines: Iterable[str]) -> Iterator[InstrumentRow | RowFault]:
+    """The instruments and faults of a CSV in line order; lines that start with # and empty lines are skipped.
+    Raises NotAnInstrumentList where the header lacks a column."""
+    reader = csv.reader(lines)
+    header = next((cells for cells in reader if cells and not cells[0].startswith("#")), [])
+    missing = [name for name in COLUMNS if name not in header]
+    if missing:
+        raise NotAnInstrumentList(f"no column {', '.join(missing)}")
+    lines_of: dict[str, int] = {}
+    for cells in reader:
+        if cells and not cells[0].startswith("#"):
+            yield _row_or_fault(header, cells, reader.line_num, lines_of)
+
+
+def _row_or_fault(
+    header: list[str], cells: list[str], line: int, lines_of: dict[str, int]
+) -> InstrumentRow | RowFault:
+    if len(cells) != len(header):
+        return RowFault(line, f"{len(cells)} cells, the header has {len(header)}")
+    cell = dict(zip(header, cells, strict=True))
+    try:
+        row = _row(cell)
+    except ValueError as error:
+        return RowFault(line, str(error), f"{cell['exchange'].strip()}:{cell['tradingsymbol'].strip()}")
+    first = lines_of.setdefault(row.key, line)
+    return row if first == line else RowFault(line, f"{row.key} is also in line {first}", row.key)
+
+
+def _row(cell: dict[str, str]) -> InstrumentRow:
+    texts = {name: _text(name, cell[name].strip(), limit) for name, limit in _LENGTHS.items()}
+    return InstrumentRow(
+        **texts,
+        instrument_token=_whole("instrument_token", cell, least=1, most=_TOKEN_MAX),
+        exchange_token=_whole("exchange_token", cell, least=0, most=_TOKEN_MAX),
+        expiry=_expiry(cell["expiry"].strip()),
+        strike=_rupees("strike", cell),
+        tick_size=_rupees("tick_size", cell),
+        lot_size=_whole("lot_size", cell, least=0, most=2**31 - 1),
+    )
+
+
+def _text(name: str, text: str, limit: int) -> str:
+    if not text and name != "name":
+        raise ValueError(f"{name} is empty")
+    if len(text) > limit or not text.isprintable():
+        raise ValueError(f"{name} {text[:20]!r} is longer than {limit} or not printable")
+    return text
+
+
+def _whole(name: str, cell: dict[str, str], *, least: int, most: int) -> int:
+    text = cell[name].strip()
+    if not (text.isascii() and text.isdigit()) or not least <= int(text) <= most:
+        raise ValueError(f"{name} {text[:20]!r} is not a whole number from {least} to {most}")
+    return int(text)
+
+
+def _rupees(name: str, cell: dict[str, str]) -> Decimal:
+    text = cell[name].strip()
+    try:
+        amount = Decimal(text)
+        to_e4(amount)
+    except (InvalidOperation, PriceNotExact):
+        raise ValueError(f"{name} {text[:20]!r} is not an amount in rupees of four places") from None
+    if not 0 <= amount < _PRICE_MAX:
+        raise ValueError(f"{name} {text[:20]!r} is not from 0 to {_PRICE_MAX}")
+    return amount
+
+
+def _expiry(text: str) -> date | None:
+    if not text:
+        return None
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"expiry {text[:20]!r} is not a date") from None
+
+
+def spec_of_row(row: InstrumentRow) -> InstrumentSpec:
+    """What decisions need to know of a listed instrument, on the first partition."""
+    return InstrumentSpec(
+        key=f"{row.exchange}:{row.tradingsymbol}",
+        exchange=row.exchange,
+        tradingsymbol=row.tradingsymbol,
+        token=row.instrument_token,
+        tick_size_e4=to_e4(row.tick_size),
+        lot_size=row.lot_size,
+        segment=row.segment,
+        partition=0,
+    )

@@ -1,0 +1,68 @@
+"""`manage.py load_instruments`: take over Kite's instrument lists."""
+
+from __future__ import annotations
+
+import json
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.utils import timezone
+from rich.console import Console
+from rich.table import Table
+
+from marketdata.domain.instruments import NotAnInstrumentList
+from marketdata.services.calendar import calendars_load_shipped
+from marketdata.services.instruments import LoadReport, load, load_shipped
+
+FAULTS_SHOWN = 10
+
+
+class Command(BaseCommand):
+    help = "Load instrument lists (Kite's CSV, .gz too); without a file those that ship, and the calendar."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("files", nargs="*", type=Path, metavar="FILE")
+        parser.add_argument("--json", action="store_true", help="print the report as JSON")
+
+    def handle(self, *_args: Any, files: list[Path], **options: Any) -> None:
+        now = timezone.now()
+        try:
+            reports = {str(path): load(path, now=now) for path in files}
+        except (OSError, UnicodeDecodeError, NotAnInstrumentList) as error:
+            raise CommandError(f"no instruments loaded: {error}") from error
+        if not files:
+            calendars_load_shipped()
+            reports = {"shipped": load_shipped(now=now)}
+        if options["json"]:
+            self.stdout.write(json.dumps({name: _as_json(report) for name, report in reports.items()}))
+        else:
+            _show(Console(file=self.stdout), reports)
+
+
+def _as_json(report: LoadReport) -> dict[str, Any]:
+    faulty = [{"line": f.line, "instrument": f.key, "reason": f.reason} for f in report.faulty]
+    return {
+        "loaded_at": report.loaded_at.isoformat(),
+        "added": report.added,
+        "changed": report.changed,
+        "unchanged": report.unchanged,
+        "delisted": report.delisted,
+        "faulty": faulty,
+    }
+
+
+def _show(console: Console, reports: dict[str, LoadReport]) -> None:
+    table = Table("File")
+    for heading in ("Added", "Changed", "Unchanged", "Delisted", "Faulty"):
+        table.add_column(heading, justify="right")
+    for name, report in reports.items():
+        counts = (report.added, report.changed, report.unchanged, report.delisted, len(report.faulty))
+        table.add_row(Path(name).name, *map(str, counts))
+    console.print(table)
+    for name, report in reports.items():
+        for fault in report.faulty[:FAULTS_SHOWN]:
+            console.print(
+                f"{Path(name).name} line {fault.line}: {fault.reason}", style="yellow", markup=False
+            )

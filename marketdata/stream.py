@@ -1,0 +1,186 @@
+"""The synchronous core of the tick stream: log ranges to shards, marks out, faulty ticks counted, poison set aside."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import F
+
+from alphapanda import failpoints
+from alphapanda.eventlog import cursors, dead_letters, doorbell
+from alphapanda.eventlog.client import Record
+from alphapanda.push import readmodel
+from marketdata.domain.calendar import Calendar
+from marketdata.domain.quality import GateBook, decode_gates
+from marketdata.domain.ticks import Batch, Clock, MalformedTicks, unpack
+from marketdata.models import TickFaultCount
+
+CONSUMER = "tick_stream"
+DOORBELLS_IN_FLIGHT_MAX = 2  # a shard; one more would tell it nothing new
+STORE_EVERY_S = 0.25
+PUSH_EVERY_S = 0.25
+SWEEP_EVERY_S = 0.5
+RING_ALL_EVERY_S = 0.5
+
+
+class Poison:
+    """A message that could not be decoded."""
+
+    def __init__(self, record: Record, error: MalformedTicks) -> None:
+        self.record = record
+        self.error = error
+
+
+class StreamCore:
+    """State between polls. What it has not stored it does again: counts and cursor are one transaction."""
+
+    def __init__(
+        self,
+        *,
+        topic: str,
+        shards: int,
+        calendar: Calendar,
+        incarnation: UUID,
+        clock: Callable[[], datetime],
+        monotonic: Callable[[], float],
+    ) -> None:
+        self.topic = topic
+        self.shards = shards
+        self.calendar = calendar
+        self.incarnation = incarnation
+        self.clock = clock
+        self.monotonic = monotonic
+        self.gates: dict[int, GateBook] = {}
+        self.offsets: dict[int, int] = {}
+        self.stored: dict[int, int | None] = {}  # where our own cursor rows stand
+        self.seqs: dict[int, int] = {}
+        self.faults: Counter[tuple[int, str]] = Counter()
+        self.poison: list[Poison] = []
+        self.marks: dict[int, tuple[int, int]] = {}
+        self.items = 0
+        self.at_ms = 0
+        self._stored_at = self._pushed_at = self._swept_at = self._rung_at = 0.0
+
+    def load(self, partitions: Sequence[int], first_offsets: dict[int, int]) -> dict[int, int]:
+        """Offsets at which to read on: the stored cursors, or the log's first messages in another incarnation."""
+        for partition in partitions:
+            cursor = cursors.load(CONSUMER, self.topic, partition)
+            self.stored[partition] = cursor.offset if cursor else None
+            is_same = cursor is not None and cursor.incarnation == self.incarnation
+            self.offsets[partition] = cursor.offset if cursor and is_same else first_offsets[partition]
+            self.seqs[partition] = cursor.seq if cursor else -1
+            state = bytes(cursor.state) if cursor else b""
+            self.gates[partition] = decode_gates(state) if state else GateBook()
+        return dict(self.offsets)
+
+    def take(self, records: Sequence[Record]) -> None:
+        """Take in one poll and ring the shards with the new ends of the log."""
+        for record in records:
+            self._take(record)
+        if records:
+            failpoints.hit("stream.before_ring")
+            self.ring()
+        self.housekeeping()
+
+    def _take(self, record: Record) -> None:
+        if record.offset < self.offsets[record.partition]:
+            return
+        self.offsets[record.partition] = record.offset + 1
+        try:
+            batch = unpack(record.value)
+        except MalformedTicks as error:
+            self.poison.append(Poison(record, error))
+            return
+        self._watch(record.partition, batch)
+
+    def _watch(self, partition: int, batch: Batch) -> None:
+        gates = self.gates[partition]
+        seen = self.seqs[partition] if batch.source else -1
+        is_overlap = batch.first_seq <= seen
+        for number, item in enumerate(batch.items()):
+            if is_overlap and batch.seq(number) <= seen:
+                continue
+            if isinstance(item, Clock):
+                self.at_ms = max(self.at_ms, item.at_ms)
+                gates.on_clock(item.at_ms)
+                continue
+            fault = gates.judge(item, self.calendar)
+            if fault is None:
+                self.marks[item.token] = (item.price_e4, item.at_ms)
+            else:
+                self.faults[item.token, fault.value] += 1
+        self.items += batch.count
+        if batch.source:
+            self.seqs[partition] = max(seen, batch.last_seq)
+
+    def ring(self) -> None:
+        """Ring every shard that has not enough doorbells in flight."""
+        ends = {str(partition): offset for partition, offset in self.offsets.items()}
+        for shard in range(self.shards):
+            depth = doorbell.queue_depth(f"strategies.{shard}")
+            if depth is not None and depth < DOORBELLS_IN_FLIGHT_MAX:
+                doorbell.ring_shard(shard, partition_ends=ends)
+        self._rung_at = self.monotonic()
+
+    def housekeeping(self) -> None:
+        """What is due by time: store, push marks, sweep, ring for shards that lost their doorbell."""
+        now = self.monotonic()
+        if now - self._stored_at >= STORE_EVERY_S:
+            self.store()
+            self._stored_at = now
+        if now - self._pushed_at >= PUSH_EVERY_S:
+            self._push(now - self._pushed_at)
+            self._pushed_at = now
+        if now - self._swept_at >= SWEEP_EVERY_S:
+            doorbell.ring("execution.sweep")
+            self._swept_at = now
+        if now - self._rung_at >= RING_ALL_EVERY_S:
+            self.ring()
+
+    def store(self) -> None:
+        """Counts, dead letters and cursors, in one transaction."""
+        with transaction.atomic():
+            for entry in self.poison:
+                dead_letters.park(
+                    consumer=CONSUMER,
+                    record=entry.record,
+                    reason=entry.error.reason,
+                    error=str(entry.error),
+                    incarnation=self.incarnation,
+                )
+            for (token, fault), count in sorted(self.faults.items()):
+                row, _ = TickFaultCount.objects.get_or_create(instrument_token=token, fault=fault)
+                TickFaultCount.objects.filter(id=row.id).update(count=F("count") + count)
+            for partition, offset in self.offsets.items():
+                cursors.advance(
+                    CONSUMER,
+                    self.topic,
+                    partition,
+                    expected_offset=self.stored[partition],
+                    incarnation=self.incarnation,
+                    offset=offset,
+                    seq=self.seqs[partition],
+                    state=self.gates[partition].encode(),
+                )
+            failpoints.hit("stream.before_commit")
+        failpoints.hit("stream.after_commit")
+        self.stored.update(self.offsets)
+        self.poison.clear()
+        self.faults.clear()
+
+    def _push(self, seconds: float) -> None:
+        """Marks are a hint for screens: while Redis is away they wait, the newest of each instrument."""
+        rate = self.items / seconds if seconds else 0.0
+        self.items = 0
+        try:
+            readmodel.marks_write(self.marks)
+            readmodel.stream_write(
+                items_per_s=round(rate, 1), at_ms=self.at_ms, seen_at=self.clock().isoformat()
+            )
+        except readmodel.ReadModelUnavailable:
+            return
+        self.marks = {}

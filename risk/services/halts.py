@@ -1,0 +1,131 @@
+"""Kill switches: throwing and releasing a halt of entries. Exits and cancels pass."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.db import IntegrityError, transaction
+
+from accounts.services import act_record
+from alphapanda.core.refusals import BadRequest, NotThere
+from alphapanda.core.vocabulary import Broker, HaltLevel
+from risk.models import KillSwitch
+from strategies.models import Deployment
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from uuid import UUID
+
+
+class HaltTargetInvalid(BadRequest):
+    """The level of a halt and what it names do not fit together."""
+
+
+class HaltReasonMissing(BadRequest):
+    """Throwing or releasing a halt needs a reason."""
+
+
+class HaltNotFound(NotThere):
+    """There is no such halt."""
+
+
+@transaction.atomic
+def halt_throw(
+    *,
+    level: str,
+    broker: str = "",
+    deployment_id: UUID | None = None,
+    reason: str,
+    actor: str,
+    now: datetime,
+    ip: str | None = None,
+) -> KillSwitch:
+    """Halt entries of everything, of a broker or of a deployment; thrown twice it is the same active row.
+
+    Raises HaltTargetInvalid, HaltReasonMissing.
+    """
+    _check_reason(reason)
+    _check_target(level, broker, deployment_id)
+    target = {"level": level, "broker": broker, "deployment_id": deployment_id}
+    halt, created = _active_or_new(target, reason=reason, actor=actor)
+    if created:
+        act_record(
+            actor=actor,
+            action="halt.throw",
+            target=_name(halt),
+            reason=reason,
+            details={"halt": halt.pk},
+            now=now,
+            ip=ip,
+        )
+    return halt
+
+
+@transaction.atomic
+def halt_release(
+    *, halt_id: int, actor: str, reason: str, now: datetime, ip: str | None = None
+) -> KillSwitch:
+    """Release a halt. Idempotent: the first release counts. Raises HaltNotFound, HaltReasonMissing."""
+    _check_reason(reason)
+    try:
+        halt = KillSwitch.objects.select_for_update().get(pk=halt_id)
+    except KillSwitch.DoesNotExist as error:
+        raise HaltNotFound(f"There is no halt {halt_id}.") from error
+    if halt.released_at is not None:
+        return halt
+    halt.released_by, halt.released_at = actor, now
+    halt.save(update_fields=["released_by", "released_at"])
+    act_record(
+        actor=actor,
+        action="halt.release",
+        target=_name(halt),
+        reason=reason,
+        details={"halt": halt.pk},
+        now=now,
+        ip=ip,
+    )
+    return halt
+
+
+def _active_or_new(target: dict[str, object], *, reason: str, actor: str) -> tuple[KillSwitch, bool]:
+    active = KillSwitch.objects.filter(**target, released_at__isnull=True)
+    if halt := active.first():
+        return halt, False
+    try:
+        with transaction.atomic():
+            return KillSwitch.objects.create(**target, reason=reason, thrown_by=actor), True
+    except IntegrityError:  # somebody threw it at the same moment; the unique constraint made us wait
+        return active.get(), False
+
+
+def _check_reason(reason: str) -> None:
+    if not reason.strip():
+        raise HaltReasonMissing("Say why.")
+
+
+def _check_target(level: str, broker: str, deployment_id: UUID | None) -> None:
+    fits = {
+        HaltLevel.GLOBAL: not broker and deployment_id is None,
+        HaltLevel.BROKER: broker in (Broker.PAPER, Broker.ZERODHA) and deployment_id is None,
+        HaltLevel.DEPLOYMENT: not broker and deployment_id is not None,
+    }
+    if level not in fits:
+        raise HaltTargetInvalid(f"{level!r} is not one of {', '.join(HaltLevel)}.")
+    if not fits[HaltLevel(level)]:
+        raise HaltTargetInvalid(f"A {level} halt names exactly what it halts: {_expected(HaltLevel(level))}.")
+    if deployment_id is not None and not Deployment.objects.filter(pk=deployment_id).exists():
+        raise HaltTargetInvalid(f"There is no deployment {deployment_id}.")
+
+
+def _expected(level: HaltLevel) -> str:
+    return {
+        HaltLevel.GLOBAL: "neither broker nor deployment",
+        HaltLevel.BROKER: "a broker, paper or zerodha",
+        HaltLevel.DEPLOYMENT: "a deployment and no broker",
+    }[level]
+
+
+def _name(halt: KillSwitch) -> str:
+    if halt.level == HaltLevel.DEPLOYMENT:
+        return f"halt:deployment:{halt.deployment.name}"
+    return f"halt:{halt.broker}" if halt.level == HaltLevel.BROKER else "halt:global"

@@ -1,0 +1,137 @@
+// Keeps the overview live. A push is a hint: the snapshot is read again every 5 s and after every gap.
+import { Rows } from "./rows.js";
+import { watchHalt } from "./halt.js";
+
+const POLL_MS = 5_000;
+const LATE_MS = 3_000;
+const STALE_MS = 10_000;
+const RETRY_MS = { first: 500, most: 15_000 };
+const CLOSED = { notLoggedIn: 4401, noRole: 4403 };
+
+const main = document.getElementById("main");
+const link = document.getElementById("link");
+const words = document.getElementById("link-words");
+const rows = new Rows(document, showAges);
+const state = {
+  sequence: Number(main.dataset.sequence),
+  heardAt: Date.now(), // the page itself is the first snapshot
+  clockAhead: 0, // the server's clock before ours, in ms
+  refused: "",
+  retries: 0,
+  older: 0,
+  fetching: false,
+};
+
+function heard(message) {
+  state.heardAt = Date.now();
+  state.clockAhead = message.now_ms - state.heardAt;
+}
+
+function applySnapshot(message) {
+  state.sequence = message.sequence;
+  state.older = 0;
+  rows.replace(message.rows);
+}
+
+function onMessage(socket, message) {
+  heard(message);
+  socket.send(JSON.stringify({ type: "ping", flush: message.flush }));
+  if (message.type === "snapshot") applySnapshot(message);
+  if (message.type === "beat" && message.sequence > state.sequence) refetch();
+  if (message.type !== "delta" || message.sequence <= state.sequence) return;
+  if (message.previous > state.sequence) {
+    refetch();
+    return;
+  }
+  state.sequence = message.sequence;
+  rows.update(message.rows);
+}
+
+async function refetch() {
+  if (state.fetching || document.hidden) return;
+  state.fetching = true;
+  try {
+    const answer = await fetch(main.dataset.snapshot, {
+      headers: { Accept: "application/json" },
+      signal: AbortSignal.timeout(POLL_MS),
+    });
+    if (answer.redirected || answer.status === 401 || answer.status === 403) location.reload();
+    if (!answer.ok) return;
+    const message = await answer.json();
+    heard(message);
+    // one that is older than what a push brought meanwhile waits for the next; twice older means a new count
+    if (message.sequence >= state.sequence || ++state.older > 1) applySnapshot(message);
+  } catch {
+    // no network: the age on the dot says so
+  } finally {
+    state.fetching = false;
+  }
+}
+
+function connect() {
+  const scheme = location.protocol === "https:" ? "wss:" : "ws:";
+  const socket = new WebSocket(`${scheme}//${location.host}${main.dataset.socket}`);
+  socket.addEventListener("message", (event) => {
+    state.retries = 0;
+    onMessage(socket, JSON.parse(event.data));
+  });
+  socket.addEventListener("close", (event) => {
+    if (event.code === CLOSED.notLoggedIn) {
+      location.reload();
+      return;
+    }
+    if (event.code === CLOSED.noRole) {
+      state.refused = "no role any more";
+      return;
+    }
+    const wait = Math.min(RETRY_MS.most, RETRY_MS.first * 2 ** state.retries);
+    state.retries += 1;
+    setTimeout(connect, wait / 2 + (Math.random() * wait) / 2);
+  });
+}
+
+function age(ms) {
+  const s = Math.max(ms, 0) / 1000;
+  if (s < 10) return `${s.toFixed(1)} s`;
+  if (s < 60) return `${Math.floor(s)} s`;
+  if (s < 3600) return `${Math.floor(s / 60)} min`;
+  if (s < 86400) return `${Math.floor(s / 3600)} h`;
+  return `${Math.floor(s / 86400)} d`;
+}
+
+function clockText(ms) {
+  return new Date(ms).toLocaleTimeString("en-GB", { timeZone: "Asia/Kolkata" });
+}
+
+/** How old what stands here is: the last word of the server, or the last tick while ticks should come. */
+function dataAge(strip, now) {
+  const silence = now - state.clockAhead - state.heardAt;
+  const received = Number(strip?.dataset.received);
+  const isOpen = strip?.dataset.phase && strip.dataset.phase !== "CLOSED";
+  const quiet = received && isOpen ? now - received : 0;
+  return { silence, quiet, worst: Math.max(silence, quiet) };
+}
+
+function showAges() {
+  const now = Date.now() + state.clockAhead;
+  const strip = document.querySelector(".strip");
+  const { silence, quiet, worst } = dataAge(strip, now);
+  const level = worst >= STALE_MS ? "stale" : worst >= LATE_MS ? "late" : "live";
+  link.dataset.state = level;
+  main.classList.toggle("is-late", level === "late");
+  main.classList.toggle("is-stale", level === "stale");
+  const told = level === "live" ? `live ${age(worst)}` : silence >= LATE_MS ? `no contact ${age(silence)}` : `no ticks ${age(quiet)}`;
+  words.textContent = state.refused || told;
+  for (const title of document.querySelectorAll(".panel h2")) title.dataset.asOf = `as of ${clockText(now - worst)}`;
+  const clock = strip?.dataset.source === "recorded" ? Number(strip.dataset.at) : now;
+  for (const cell of document.querySelectorAll(".age[data-at]")) {
+    if (cell.dataset.at) cell.textContent = age(clock - Number(cell.dataset.at));
+  }
+}
+
+connect();
+watchHalt(refetch);
+setInterval(refetch, POLL_MS);
+setInterval(showAges, 500);
+showAges();
+document.addEventListener("visibilitychange", refetch);

@@ -1,0 +1,72 @@
+// Rows come as HTML by kind and id; the element's own id is `kind-id`. All changes of a frame are drawn together.
+const FRESH_KINDS = new Set(["signals", "orders", "fills"]);
+
+export class Rows {
+  #page;
+  #waiting = new Map();
+  #drawing = false;
+  #afterwards;
+
+  constructor(page, afterwards) {
+    this.#page = page;
+    this.#afterwards = afterwards;
+  }
+
+  /** Draw changed rows; null takes a row away. */
+  update(byKind) {
+    for (const [kind, rows] of Object.entries(byKind)) {
+      for (const [id, html] of Object.entries(rows)) this.#waiting.set(`${kind}-${id}`, { kind, html });
+    }
+    if (this.#drawing) return;
+    this.#drawing = true;
+    requestAnimationFrame(() => this.#draw());
+  }
+
+  /** Make these rows all there is. */
+  replace(byKind) {
+    const gone = {};
+    for (const body of this.#page.querySelectorAll("tbody[data-kind]")) {
+      const { kind } = body.dataset;
+      const now = byKind[kind] ?? {};
+      const ids = [...body.rows].map((row) => row.id.slice(kind.length + 1)).filter((id) => !(id in now));
+      gone[kind] = Object.fromEntries(ids.map((id) => [id, null]));
+    }
+    this.update(gone);
+    this.update(byKind);
+  }
+
+  #draw() {
+    this.#drawing = false;
+    for (const [id, { kind, html }] of this.#waiting) {
+      const old = this.#page.getElementById(id);
+      if (html === null) old?.remove();
+      else this.#place(kind, old, html);
+    }
+    this.#waiting.clear();
+    this.#afterwards();
+  }
+
+  #place(kind, old, html) {
+    const holder = this.#page.createElement("template");
+    holder.innerHTML = html;
+    const fresh = holder.content.firstElementChild;
+    if (old) {
+      if (old.outerHTML === fresh.outerHTML) return;
+      this.#tint(old, fresh);
+      old.replaceWith(fresh);
+      return;
+    }
+    const body = this.#page.querySelector(`tbody[data-kind="${kind}"]`);
+    if (!body) return;
+    if (FRESH_KINDS.has(kind)) fresh.classList.add("fresh");
+    const isBefore = body.dataset.sort === "newest" ? (a, b) => Number(a) > Number(b) : (a, b) => a < b;
+    const next = [...body.rows].find((row) => isBefore(fresh.dataset.order, row.dataset.order));
+    body.insertBefore(fresh, next ?? null);
+  }
+
+  #tint(old, fresh) {
+    const before = Number(old.dataset.price);
+    const after = Number(fresh.dataset.price);
+    if (before && after && before !== after) fresh.classList.add(after > before ? "rose" : "fell");
+  }
+}

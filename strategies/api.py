@@ -1,0 +1,170 @@
+"""Strategies, deployments and signals over REST."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from django.urls import path
+from django.utils import timezone
+from django_filters import rest_framework as filters
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.response import Response
+
+from alphapanda.web.fields import InstantField, PriceField
+from alphapanda.web.filters import EventTimeFilter
+from alphapanda.web.roles import RequiredRole
+from alphapanda.web.views import AnyObject, ApiView, DetailView, ListView, Reason, actor_of
+from strategies import selectors
+from strategies.models import Deployment, Signal, Strategy
+from strategies.services.lifecycle import ACTS
+
+if TYPE_CHECKING:
+    from rest_framework.request import Request
+
+
+class StrategySerializer(serializers.ModelSerializer):
+    versions = serializers.SlugRelatedField(slug_field="version", many=True, read_only=True)
+
+    class Meta:
+        model = Strategy
+        fields = ("name", "title", "description", "is_enabled", "versions")
+
+
+class DeploymentSerializer(serializers.ModelSerializer):
+    strategy = serializers.CharField(source="strategy_version.strategy.name", read_only=True)
+    version = serializers.CharField(source="strategy_version.version", read_only=True)
+    instruments = serializers.StringRelatedField(many=True)
+    params = AnyObject(read_only=True)
+    at = InstantField(source="at_ms")
+
+    class Meta:
+        model = Deployment
+        fields = (
+            "id",
+            "name",
+            "strategy",
+            "version",
+            "broker",
+            "instruments",
+            "params",
+            "status",
+            "shard",
+            "partition",
+            "step",
+            "at",
+            "waiting",
+            "waiting_since",
+            "error",
+            "revision",
+            "created_at",
+            "checkpointed_at",
+        )
+
+
+class SignalSerializer(serializers.ModelSerializer):
+    deployment_name = serializers.CharField(source="deployment.name", read_only=True)
+    instrument = serializers.StringRelatedField()
+    limit_price = PriceField(source="limit_price_e4", allow_null=True)
+    at = InstantField(source="at_ms")
+
+    class Meta:
+        model = Signal
+        fields = (
+            "id",
+            "deployment",
+            "deployment_name",
+            "broker",
+            "step",
+            "ordinal",
+            "instrument",
+            "side",
+            "quantity",
+            "order_type",
+            "limit_price",
+            "validity",
+            "product",
+            "reason",
+            "state",
+            "correlation_id",
+            "at",
+        )
+
+
+class DeploymentFilter(filters.FilterSet):
+    strategy = filters.CharFilter(field_name="strategy_version__strategy__name")
+
+    class Meta:
+        model = Deployment
+        fields = ("broker", "status", "name", "shard")
+
+
+class SignalFilter(EventTimeFilter):
+    class Meta:
+        model = Signal
+        fields = ("broker", "deployment", "side", "state")
+
+
+@extend_schema(tags=["strategies"])
+class Strategies(ListView):
+    """The strategies that this installation knows."""
+
+    queryset = selectors.strategies_with_versions()
+    serializer_class = StrategySerializer
+    page_ordering = ("name",)
+    filterset_fields = ("is_enabled",)
+
+
+@extend_schema(tags=["deployments"])
+class Deployments(ListView):
+    """Deployments with their state and cursor."""
+
+    queryset = selectors.deployments_detailed()
+    serializer_class = DeploymentSerializer
+    filterset_class = DeploymentFilter
+    page_ordering = ("name",)
+
+
+@extend_schema(tags=["deployments"])
+class DeploymentDetail(DetailView):
+    """One deployment."""
+
+    queryset = selectors.deployments_detailed()
+    serializer_class = DeploymentSerializer
+
+
+class DeploymentAct(ApiView):
+    """Start, pause, stop or release a deployment; asked twice, it is done once."""
+
+    required_role = RequiredRole()
+    act = ""
+
+    @extend_schema(request=Reason, responses=DeploymentSerializer, tags=["deployments"])
+    def post(self, request: Request, pk: UUID) -> Response:
+        form = Reason(data=request.data)
+        form.is_valid(raise_exception=True)
+        ACTS[self.act](deployment_id=pk, now=timezone.now(), **form.validated_data, **actor_of(request))
+        return Response(DeploymentSerializer(selectors.deployments_detailed().get(pk=pk)).data)
+
+
+@extend_schema(tags=["signals"])
+class Signals(ListView):
+    """What strategies wanted, newest first."""
+
+    queryset = selectors.signals_recorded()
+    serializer_class = SignalSerializer
+    filterset_class = SignalFilter
+    page_ordering = ("-created_at", "-id")
+
+
+urlpatterns = [
+    path("strategies/", Strategies.as_view()),
+    path("deployments/", Deployments.as_view()),
+    path("deployments/<uuid:pk>/", DeploymentDetail.as_view()),
+    path("deployments/<uuid:pk>/start/", DeploymentAct.as_view(act="start")),
+    path("deployments/<uuid:pk>/pause/", DeploymentAct.as_view(act="pause")),
+    path("deployments/<uuid:pk>/stop/", DeploymentAct.as_view(act="stop")),
+    path("deployments/<uuid:pk>/release/", DeploymentAct.as_view(act="release_quarantine")),
+    path("signals/", Signals.as_view()),
+]

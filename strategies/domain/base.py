@@ -1,0 +1,140 @@
+"""What a strategy is: typed parameters, a state that can be stored, and two pure callbacks that yield intents."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from decimal import Decimal
+from typing import Any, ClassVar
+from uuid import UUID
+
+import msgspec
+
+from alphapanda.core.vocabulary import Broker, OrderType, Product, Side, Validity
+from marketdata.domain.bars import Bar
+from marketdata.domain.instruments import InstrumentSpec
+from marketdata.domain.ticks import Tick
+
+BAR_MINUTES_MAX = 1_440  # buckets start anew each day
+
+
+class DeploymentSpec(msgspec.Struct, frozen=True):
+    """A deployment as data: all that decides what it does, but for the log."""
+
+    id: UUID
+    name: str
+    strategy: str
+    params: dict[str, Any]
+    instruments: tuple[InstrumentSpec, ...]
+    broker: Broker = Broker.PAPER
+    product: Product = Product.MIS
+    execution: dict[str, Any] = {}
+    limits: dict[str, Any] = {}
+
+
+class Intent(msgspec.Struct, frozen=True):
+    """What a strategy wants at this moment; it becomes a signal."""
+
+    instrument: str
+    side: Side
+    quantity: int
+    reason: str = ""
+    limit_price: Decimal | None = None
+    validity: Validity = Validity.DAY
+
+    @property
+    def order_type(self) -> OrderType:
+        return OrderType.MARKET if self.limit_price is None else OrderType.LIMIT
+
+
+class View:
+    """What a strategy may see besides the tick or bar: the time, its own position, and ways to ask for orders.
+
+    `at_ms` is event time. Without an instrument, methods speak of the one of the current tick or bar."""
+
+    __slots__ = ("_holdings", "at_ms", "instrument")
+
+    def __init__(self, *, at_ms: int, instrument: str, holdings: dict[str, tuple[int, int]]) -> None:
+        self.at_ms = at_ms
+        self.instrument = instrument
+        self._holdings = holdings
+
+    def position(self, instrument: str = "") -> int:
+        """Units held, negative when short."""
+        return self._holdings.get(instrument or self.instrument, (0, 0))[0]
+
+    def working(self, instrument: str = "") -> int:
+        """Units of working orders, signed by their side."""
+        return self._holdings.get(instrument or self.instrument, (0, 0))[1]
+
+    def buy(self, quantity: int, **options: Any) -> Intent:
+        """Options: reason, limit_price (Decimal rupees; without one a market order), validity, instrument."""
+        return self._intent(Side.BUY, quantity, options)
+
+    def sell(self, quantity: int, **options: Any) -> Intent:
+        """As `buy`."""
+        return self._intent(Side.SELL, quantity, options)
+
+    def target(self, quantity: int, *, reason: str = "", instrument: str = "") -> Iterator[Intent]:
+        """Market orders that bring position and working orders to a signed quantity; a flip closes first."""
+        name = instrument or self.instrument
+        now = self.position(name) + self.working(name)
+        if now * quantity < 0:
+            yield self._towards(-now, reason, name)
+            now = 0
+        if quantity != now:
+            yield self._towards(quantity - now, reason, name)
+
+    def _towards(self, change: int, reason: str, instrument: str) -> Intent:
+        side = Side.BUY if change > 0 else Side.SELL
+        return Intent(instrument=instrument, side=side, quantity=abs(change), reason=reason)
+
+    def _intent(self, side: Side, quantity: int, options: dict[str, Any]) -> Intent:
+        instrument = options.pop("instrument", "") or self.instrument
+        return Intent(instrument=instrument, side=side, quantity=quantity, **options)
+
+
+class Strategy:
+    """Base of all strategies. Pure: what it yields follows from its parameters, its state and the arguments.
+
+    Subclasses set `name`, `version`, `title`, their own `Params` and `State` (msgspec structs; the state must
+    survive being stored, so it holds numbers, texts, lists and dicts) and either callback."""
+
+    name: ClassVar[str] = ""
+    version: ClassVar[str] = "1"
+    title: ClassVar[str] = ""
+
+    class Params(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+        """Typed parameters; raise ValueError in `__post_init__` where they do not fit together."""
+
+    class State(msgspec.Struct):
+        """What the strategy remembers."""
+
+    def __init__(self, params: Any) -> None:
+        self.params = params
+
+    def bar_minutes(self) -> tuple[int, ...]:
+        """The bar lengths that `on_bar` wants; by default the parameter `bar_minutes`, where there is one."""
+        minutes = getattr(self.params, "bar_minutes", 0)
+        return (minutes,) if minutes else ()
+
+    def on_tick(self, state: Any, tick: Tick, view: View) -> Iterable[Intent]:
+        return ()
+
+    def on_bar(self, state: Any, bar: Bar, view: View) -> Iterable[Intent]:
+        return ()
+
+
+class UnknownStrategy(LookupError):
+    """No strategy is registered under the name."""
+
+
+class BadParameters(ValueError):
+    """Parameters do not fit the strategy; the text says which and why."""
+
+
+def build(strategy_class: type[Strategy], params: dict[str, Any]) -> Strategy:
+    """A strategy with checked parameters. Raises BadParameters."""
+    try:
+        return strategy_class(msgspec.convert(params, strategy_class.Params, strict=True))
+    except (msgspec.ValidationError, ValueError) as error:
+        raise BadParameters(f"{strategy_class.name}: {error}") from error

@@ -1,0 +1,85 @@
+"""Rows turned into domain values: deployments as specs, signals as the domain knows them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from uuid import UUID
+
+import msgspec
+
+from alphapanda.core.money import to_e4
+from alphapanda.core.vocabulary import Broker, OrderType, Product, Side, Validity
+from marketdata.domain.instruments import InstrumentSpec
+from marketdata.models import Instrument
+from strategies.domain.base import DeploymentSpec
+from strategies.domain.machine import Consequences, Mark, SignalRow
+from strategies.models import Deployment, Signal
+
+
+def instrument_spec(instrument: Instrument) -> InstrumentSpec:
+    """An instrument as a deployment must know it."""
+    return InstrumentSpec(
+        key=str(instrument),
+        exchange=instrument.exchange,
+        tradingsymbol=instrument.tradingsymbol,
+        token=instrument.instrument_token,
+        tick_size_e4=to_e4(instrument.tick_size),
+        lot_size=instrument.lot_size,
+        segment=instrument.segment,
+        partition=instrument.partition,
+    )
+
+
+def instruments_of(deployment_id: UUID) -> dict[int, Instrument]:
+    """The instruments of a deployment by token, in the order of their tokens."""
+    rows = Instrument.objects.filter(deployment=deployment_id).order_by("instrument_token")
+    return {row.instrument_token: row for row in rows}
+
+
+def spec_of(deployment: Deployment, instruments: Iterable[Instrument]) -> DeploymentSpec:
+    """A deployment as data."""
+    execution = dict(deployment.execution)
+    return DeploymentSpec(
+        id=deployment.id,
+        name=deployment.name,
+        strategy=deployment.strategy_version.strategy.name,
+        params=deployment.params,
+        instruments=tuple(instrument_spec(instrument) for instrument in instruments),
+        broker=Broker(deployment.broker),
+        product=Product(execution.pop("product", Product.MIS)),
+        execution=execution,
+    )
+
+
+def consequences_of(deployment: Deployment) -> Consequences:
+    """What the deployment's orders and books came to when execution last settled it."""
+    return msgspec.convert(deployment.consequences, Consequences, strict=False)
+
+
+def signals_new(deployment_id: UUID) -> list[Signal]:
+    """Undecided signals in the order in which they are to be judged."""
+    rows = Signal.objects.filter(deployment_id=deployment_id, state=Signal.State.NEW)
+    return list(rows.select_related("instrument").order_by("step", "ordinal"))
+
+
+def signal_row(signal: Signal) -> SignalRow:
+    """A stored signal as the domain knows it."""
+    return SignalRow(
+        id=signal.id,
+        deployment_id=signal.deployment_id,
+        step=signal.step,
+        ordinal=signal.ordinal,
+        token=signal.instrument.instrument_token,
+        instrument=str(signal.instrument),
+        side=Side(signal.side),
+        quantity=signal.quantity,
+        order_type=OrderType(signal.order_type),
+        limit_price_e4=signal.limit_price_e4,
+        validity=Validity(signal.validity),
+        product=Product(signal.product),
+        reason=signal.reason,
+        at_ms=signal.at_ms,
+        received_at_ms=signal.received_at_ms,
+        correlation_id=signal.correlation_id,
+        marks=msgspec.convert(signal.marks, dict[int, Mark], strict=False),
+    )

@@ -1,0 +1,196 @@
+"""What an operator does to a deployment: start, pause, stop, release from quarantine, configure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.db import transaction
+
+from accounts.services import act_record
+from alphapanda.core.refusals import BadRequest, Conflict, NotThere
+from alphapanda.core.vocabulary import Broker, DeploymentStatus
+from strategies.models import Deployment
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from uuid import UUID
+
+RUNNING, PAUSED = DeploymentStatus.RUNNING, DeploymentStatus.PAUSED
+STOPPED, QUARANTINED = DeploymentStatus.STOPPED, DeploymentStatus.QUARANTINED
+
+# act -> (from which states, to which). A quarantined deployment leaves only by its release, so that nobody
+# starts a failing strategy again without having seen its error.
+TRANSITIONS: dict[str, tuple[frozenset[DeploymentStatus], DeploymentStatus]] = {
+    "start": (frozenset({PAUSED, STOPPED}), RUNNING),
+    "pause": (frozenset({RUNNING}), PAUSED),
+    "stop": (frozenset({RUNNING, PAUSED}), STOPPED),
+    "release_quarantine": (frozenset({QUARANTINED}), RUNNING),
+}
+
+
+class DeploymentNotFound(NotThere):
+    """There is no such deployment."""
+
+
+class IllegalTransition(Conflict):
+    """A deployment cannot go from its state to the one asked for."""
+
+
+class BrokerNotEnabled(Conflict):
+    """The real broker is not switched on in the settings."""
+
+
+class StrategyNotEnabled(Conflict):
+    """The strategy of the deployment is switched off."""
+
+
+class DeploymentNotStopped(Conflict):
+    """What a deployment trades, and how, changes only while it is stopped."""
+
+
+class ReasonMissing(BadRequest):
+    """An act on live trading needs a reason."""
+
+
+def deployment_start(
+    *, deployment_id: UUID, actor: str, reason: str, now: datetime, ip: str | None = None
+) -> Deployment:
+    """Let a paused or stopped deployment run. Idempotent; locks the row.
+
+    Raises DeploymentNotFound, IllegalTransition, BrokerNotEnabled, StrategyNotEnabled, ReasonMissing.
+    """
+    return _move("start", deployment_id=deployment_id, actor=actor, reason=reason, now=now, ip=ip)
+
+
+def deployment_pause(
+    *, deployment_id: UUID, actor: str, reason: str, now: datetime, ip: str | None = None
+) -> Deployment:
+    """Refuse entries of a running deployment; its exits pass. Idempotent; locks the row.
+
+    Raises DeploymentNotFound, IllegalTransition, ReasonMissing.
+    """
+    return _move("pause", deployment_id=deployment_id, actor=actor, reason=reason, now=now, ip=ip)
+
+
+def deployment_stop(
+    *, deployment_id: UUID, actor: str, reason: str, now: datetime, ip: str | None = None
+) -> Deployment:
+    """Let a deployment read nothing more. Idempotent; locks the row.
+
+    Raises DeploymentNotFound, IllegalTransition, ReasonMissing.
+    """
+    return _move("stop", deployment_id=deployment_id, actor=actor, reason=reason, now=now, ip=ip)
+
+
+def deployment_release_quarantine(
+    *, deployment_id: UUID, actor: str, reason: str, now: datetime, ip: str | None = None
+) -> Deployment:
+    """Let a quarantined deployment read the tick again on which it raised. Idempotent; locks the row.
+
+    Raises DeploymentNotFound, IllegalTransition, BrokerNotEnabled, StrategyNotEnabled, ReasonMissing.
+    """
+    return _move(
+        "release_quarantine", deployment_id=deployment_id, actor=actor, reason=reason, now=now, ip=ip
+    )
+
+
+ACTS = {
+    "start": deployment_start,
+    "pause": deployment_pause,
+    "stop": deployment_stop,
+    "release_quarantine": deployment_release_quarantine,
+}
+
+
+@transaction.atomic
+def deployment_configure(
+    *,
+    deployment_id: UUID,
+    changes: dict[str, Any],
+    actor: str,
+    reason: str,
+    now: datetime,
+    ip: str | None = None,
+) -> Deployment:
+    """Change columns of a stopped deployment, never its checkpoint. Locks the row.
+
+    Raises DeploymentNotFound, DeploymentNotStopped.
+    """
+    deployment = _locked(deployment_id)
+    if deployment.status != STOPPED:
+        raise DeploymentNotStopped(f"{deployment.name} is {deployment.status}: stop it before you change it.")
+    before = {name: getattr(deployment, name) for name in changes}
+    for name, value in changes.items():
+        setattr(deployment, name, value)
+    deployment.revision += 1
+    deployment.save(update_fields=[*changes, "revision"])
+    details = {"before": _text(before), "after": _text(changes), "step": deployment.step}
+    act_record(
+        actor=actor,
+        action="deployment.configure",
+        target=_target(deployment),
+        reason=reason,
+        details=details,
+        now=now,
+        ip=ip,
+    )
+    return deployment
+
+
+@transaction.atomic
+def _move(
+    act: str, *, deployment_id: UUID, actor: str, reason: str, now: datetime, ip: str | None
+) -> Deployment:
+    if not reason.strip():
+        raise ReasonMissing("Say why.")
+    deployment = _locked(deployment_id)
+    allowed, goal = TRANSITIONS[act]
+    if deployment.status == goal:
+        return deployment
+    _check(deployment, act, allowed, goal)
+    details = {"from": deployment.status, "to": goal.value, "step": deployment.step}
+    deployment.status = goal
+    deployment.error = ""
+    deployment.revision += 1  # the fence: a worker that folds this deployment loses its next compare-and-set
+    deployment.save(update_fields=["status", "error", "revision"])
+    act_record(
+        actor=actor,
+        action=f"deployment.{act}",
+        target=_target(deployment),
+        reason=reason,
+        details=details | {"revision": deployment.revision},
+        now=now,
+        ip=ip,
+    )
+    return deployment
+
+
+def _locked(deployment_id: UUID) -> Deployment:
+    query = Deployment.objects.select_related("strategy_version__strategy").select_for_update(of=("self",))
+    try:
+        return query.get(pk=deployment_id)
+    except Deployment.DoesNotExist as error:
+        raise DeploymentNotFound(f"There is no deployment {deployment_id}.") from error
+
+
+def _check(
+    deployment: Deployment, act: str, allowed: frozenset[DeploymentStatus], goal: DeploymentStatus
+) -> None:
+    if deployment.status not in allowed:
+        raise IllegalTransition(f"{deployment.name} is {deployment.status}: {act} is not possible.")
+    if goal is not RUNNING:
+        return
+    if deployment.broker == Broker.ZERODHA and not settings.ZERODHA_ENABLED:
+        raise BrokerNotEnabled("The zerodha broker is switched off in the settings.")
+    if not deployment.strategy_version.strategy.is_enabled:
+        raise StrategyNotEnabled(f"Strategy {deployment.strategy_version.strategy.name} is switched off.")
+
+
+def _target(deployment: Deployment) -> str:
+    return f"deployment:{deployment.name}"
+
+
+def _text(values: dict[str, Any]) -> dict[str, Any]:
+    plain = (str, int, dict, list, bool, type(None))
+    return {name: value if isinstance(value, plain) else str(value) for name, value in values.items()}

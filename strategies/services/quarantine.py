@@ -1,0 +1,37 @@
+"""A strategy that raises stands still at its cursor: skipping one tick would silently change all later results."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.db import transaction
+
+from alphapanda.core import ids
+from alphapanda.core.envelope import DeploymentQuarantined, EventType, seal
+from alphapanda.core.vocabulary import Broker, DeploymentStatus
+from alphapanda.eventlog import outbox
+from strategies.models import Deployment
+
+
+def quarantine(*, deployment_id: UUID, error: str) -> None:
+    """Stop a deployment at its checkpoint, with the traceback on its row."""
+    with transaction.atomic():
+        row = Deployment.objects.select_for_update().get(id=deployment_id)
+        row.status = DeploymentStatus.QUARANTINED
+        row.error = error
+        row.save(update_fields=["status", "error"])
+        subject = f"{row.id}:{row.step}:{row.revision}"
+        event_id = ids.event_id(EventType.DEPLOYMENT_QUARANTINED, subject)
+        payload = DeploymentQuarantined(deployment_id=row.id, step=row.step, error=error[-2000:])
+        envelope = seal(
+            payload,
+            event_type=EventType.DEPLOYMENT_QUARANTINED,
+            event_id=event_id,
+            ts=row.at_ms,
+            source="strategies",
+            broker=Broker(row.broker),
+            key=str(row.id),
+            correlation_id=event_id,
+            causation_id=event_id,
+        )
+        outbox.publish([envelope])

@@ -1,0 +1,107 @@
+"""One deployment in the memory of its shard: the machine, where it stands in the log, and how to store both."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from alphapanda.core.vocabulary import DeploymentStatus, Waiting
+from marketdata.domain.calendar import Calendar
+from marketdata.domain.ticks import Batch, Clock, Tick
+from strategies import loading
+from strategies.domain.machine import DueItem, Machine, Raised, assembled
+from strategies.domain.registry import find
+from strategies.models import Deployment
+
+ACTIVE = (DeploymentStatus.RUNNING, DeploymentStatus.PAUSED)
+
+
+@dataclass
+class Stopped:
+    """Why a runner stands, and the item at which it does."""
+
+    stop: Raised | DueItem
+    item: Tick | Clock
+    source: int
+    seq: int
+
+
+@dataclass
+class Runner:
+    """A deployment at work. Nothing here is stored until `strategies.services.checkpoints` does so."""
+
+    id: UUID
+    machine: Machine
+    revision: int
+    partition: int
+    offset: int
+    index: int
+    seq: int
+    incarnation: UUID | None
+    waiting: Waiting
+    instrument_ids: dict[int, int]
+    stored_seq: int = -1
+    is_dirty: bool = False
+    stopped: Stopped | None = field(default=None)
+
+    @property
+    def is_ready(self) -> bool:
+        return self.waiting is Waiting.NOTHING and self.stopped is None
+
+    def take(self, offset: int, batch: Batch) -> None:
+        """Fold one message of the log, up to its end or the first stop. Raises StrategyFailed."""
+        if offset < self.offset:
+            return
+        first = self.index if offset == self.offset else 0
+        for index in batch.indices_for(self.machine.tokens):
+            if index < first:
+                continue
+            item, seq = batch.item(index), batch.seq(index)
+            stop = self.machine.advance(item, source=batch.source, seq=seq)
+            if stop is not None:
+                self._stop(Stopped(stop, item, batch.source, seq), offset, index)
+                return
+        self.offset, self.index = offset + 1, 0
+        if batch.source and batch.count:
+            self.seq = max(self.seq, batch.last_seq)
+        self.is_dirty = True
+
+    def _stop(self, stopped: Stopped, offset: int, index: int) -> None:
+        """Stand behind the item that raised signals, before the item that is due."""
+        self.stopped = stopped
+        self.offset = offset
+        self.index = index if isinstance(stopped.stop, DueItem) else index + 1
+        if stopped.source:
+            self.seq = max(self.seq, stopped.seq - 1 if isinstance(stopped.stop, DueItem) else stopped.seq)
+        self.is_dirty = True
+
+    def refresh(self, row: Deployment) -> None:
+        """Take up what execution settled since."""
+        self.waiting = Waiting(row.waiting)
+        if self.waiting is Waiting.NOTHING:
+            self.machine.consequences = loading.consequences_of(row)
+
+
+def load(row: Deployment, *, calendar: Calendar, incarnation: UUID, first_offset: int) -> Runner:
+    """A runner at its checkpoint. In another incarnation of the log it reads from the log's first message and
+    skips what it has seen by its sequence in the source. Raises UnknownStrategy, BadParameters."""
+    instruments = loading.instruments_of(row.id)
+    spec = loading.spec_of(row, instruments.values())
+    machine = assembled(spec, find(spec.strategy), calendar)
+    machine.restore(bytes(row.checkpoint))
+    is_same_log = row.incarnation == incarnation
+    runner = Runner(
+        id=row.id,
+        machine=machine,
+        revision=row.revision,
+        partition=row.partition,
+        offset=row.offset if is_same_log else first_offset,
+        index=row.index if is_same_log else 0,
+        seq=row.seq,
+        incarnation=incarnation,
+        waiting=Waiting(row.waiting),
+        instrument_ids={token: instrument.id for token, instrument in instruments.items()},
+        stored_seq=row.seq,
+    )
+    runner.refresh(row)
+    return runner

@@ -1,0 +1,239 @@
+"""A shard: the deployments of one worker process, folded over the log that it reads itself.
+
+Start, crash recovery and a lost race are one path: load the checkpoint, read the log from its cursor."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from datetime import datetime
+from uuid import UUID
+
+from django.db import transaction
+
+from alphapanda import logs
+from alphapanda.core.vocabulary import Waiting
+from alphapanda.eventlog import cursors, doorbell, topics
+from alphapanda.eventlog.client import LogReader
+from marketdata.domain.calendar import Calendar
+from marketdata.domain.ticks import Batch, MalformedTicks, unpack
+from strategies.domain.base import BadParameters, UnknownStrategy
+from strategies.domain.machine import StrategyFailed
+from strategies.models import Deployment
+from strategies.services import checkpoints
+from strategies.services.quarantine import quarantine
+from strategies.services.runner import ACTIVE, Runner, load
+
+MESSAGES_HELD_MAX = 400  # of one partition; beyond it, deployments that wait are read again later
+MESSAGES_A_ROUND = 200
+CHECKPOINT_EVERY_S = 1.0
+CHECKPOINT_EVERY_SEQ = 5_000  # items; bounds what a restart reads again, and how far a paced feed runs ahead
+FAILURES_MAX = 3
+
+log = logs.channel("trading")
+
+
+class Shard:
+    """All runners of one shard. `clock` gives the wall time, `monotonic` paces checkpoints; neither decides."""
+
+    def __init__(
+        self,
+        number: int,
+        *,
+        reader: LogReader,
+        calendar: Calendar,
+        incarnation: UUID,
+        clock: Callable[[], datetime],
+        monotonic: Callable[[], float],
+    ) -> None:
+        self.number = number
+        self.reader = reader
+        self.calendar = calendar
+        self.incarnation = incarnation
+        self.clock = clock
+        self.monotonic = monotonic
+        self.topic = topics.MARKET_TICKS
+        self.runners: dict[UUID, Runner] = {}
+        self.held: dict[int, deque[tuple[int, Batch | None]]] = {}
+        self.next_offset: dict[int, int] = {}
+        self._checkpointed_at = 0.0
+        self._failures: dict[UUID, tuple[int, int]] = {}  # step at which a strategy raised, and how often
+
+    def evaluate(self, ends: dict[int, int]) -> bool:
+        """One round: read up to the ends of the partitions (bounded), fold, store, ring. True: call again."""
+        self._refresh()
+        self._read(ends)
+        for runner in list(self.runners.values()):
+            self._fold(runner)
+        stopped = self._store()
+        self._trim()
+        return bool(stopped) or any(
+            self.next_offset.get(partition, end) < end for partition, end in ends.items()
+        )
+
+    # deployments
+
+    def _refresh(self) -> None:
+        rows = Deployment.objects.filter(shard=self.number).only(
+            "id", "revision", "status", "waiting", "consequences"
+        )
+        active = {row.id: row for row in rows if row.status in ACTIVE}
+        for deployment_id in self.runners.keys() - active.keys():
+            del self.runners[deployment_id]
+        if not active:  # nobody here holds back a feed that paces itself by its readers
+            cursors.forget(f"strategies.{self.number}")
+        for deployment_id, row in active.items():
+            runner = self.runners.get(deployment_id)
+            if runner is None or runner.revision != row.revision:
+                self._load(deployment_id)
+            elif runner.waiting is not Waiting.NOTHING:
+                runner.refresh(row)
+
+    def _load(self, deployment_id: UUID) -> None:
+        row = Deployment.objects.select_related("strategy_version__strategy").get(id=deployment_id)
+        low, _ = self.reader.watermarks(self.topic, row.partition)
+        try:
+            runner = load(row, calendar=self.calendar, incarnation=self.incarnation, first_offset=low)
+        except (UnknownStrategy, BadParameters) as error:
+            self.runners.pop(deployment_id, None)
+            quarantine(deployment_id=deployment_id, error=str(error))
+            return
+        self.runners[deployment_id] = runner
+
+    # the log
+
+    def _read(self, ends: dict[int, int]) -> None:
+        """Have in memory what the ready runners need next, up to the ends."""
+        wanted = self._wanted_offsets()
+        if any(self._needs_seek(partition, offset) for partition, offset in wanted.items()):
+            self._assign(wanted)
+        budget = MESSAGES_A_ROUND
+        while budget > 0 and self._is_behind(ends):
+            records = self.reader.poll(messages_max=budget, timeout_s=0.05)
+            if not records:
+                return
+            for record in records:
+                self._hold(record.partition, record.offset, record.value)
+            budget -= len(records)
+
+    def _wanted_offsets(self) -> dict[int, int]:
+        wanted: dict[int, int] = {}
+        for runner in self.runners.values():
+            if runner.is_ready:
+                wanted[runner.partition] = min(wanted.get(runner.partition, runner.offset), runner.offset)
+        return wanted
+
+    def _needs_seek(self, partition: int, offset: int) -> bool:
+        if partition not in self.next_offset:
+            return True
+        held = self.held[partition]
+        first = held[0][0] if held else self.next_offset[partition]
+        return offset < first
+
+    def _assign(self, wanted: dict[int, int]) -> None:
+        starts = {**self.next_offset, **wanted}
+        for partition, offset in starts.items():
+            low, high = self.reader.watermarks(self.topic, partition)
+            if offset < low:
+                log.warning("strategies.shard.gap", shard=self.number, partition=partition, lost=low - offset)
+            starts[partition] = min(max(offset, low), high)
+            self.held[partition] = deque()
+        self.next_offset = starts
+        self.reader.assign(self.topic, starts)
+
+    def _is_behind(self, ends: dict[int, int]) -> bool:
+        return any(
+            offset < ends.get(partition, 0) and len(self.held[partition]) < MESSAGES_HELD_MAX
+            for partition, offset in self.next_offset.items()
+        )
+
+    def _hold(self, partition: int, offset: int, value: bytes) -> None:
+        try:
+            batch: Batch | None = unpack(value)
+        except MalformedTicks:
+            batch = None  # the tick stream sends it to the dead letters; here it only costs itself
+        self.held[partition].append((offset, batch))
+        self.next_offset[partition] = offset + 1
+
+    def _trim(self) -> None:
+        """Let go of what no runner needs; when too much is held, of what only waiting ones need."""
+        for partition, held in self.held.items():
+            runners = [runner for runner in self.runners.values() if runner.partition == partition]
+            if len(held) >= MESSAGES_HELD_MAX:
+                runners = [runner for runner in runners if runner.waiting is Waiting.NOTHING]
+            needed = min((runner.offset for runner in runners), default=self.next_offset[partition])
+            while held and held[0][0] < needed:
+                held.popleft()
+
+    # evaluation
+
+    def _fold(self, runner: Runner) -> None:
+        try:
+            for offset, batch in self.held.get(runner.partition, ()):
+                if not runner.is_ready:
+                    return
+                if batch is None:
+                    runner.offset = max(runner.offset, offset + 1)
+                else:
+                    runner.take(offset, batch)
+        except StrategyFailed as error:
+            self._failed(runner, error)
+
+    def _failed(self, runner: Runner, error: StrategyFailed) -> None:
+        step = runner.machine.state.step
+        before, count = self._failures.get(runner.id, (step, 0))
+        self._failures[runner.id] = (step, count + 1 if before == step else 1)
+        if self._failures[runner.id][1] >= FAILURES_MAX:
+            log.error("strategies.deployment.quarantined", deployment=str(runner.id))
+            quarantine(deployment_id=runner.id, error=str(error))
+            self.runners.pop(runner.id, None)
+            return
+        self._load(runner.id)
+
+    # storing
+
+    def _store(self) -> list[Runner]:
+        stopped = [runner for runner in self.runners.values() if runner.stopped]
+        dirty = [runner for runner in self.runners.values() if runner.is_dirty and not runner.stopped]
+        is_due = bool(dirty) and self._is_checkpoint_due(dirty)
+        storing = stopped + (dirty if is_due else [])
+        if not storing:
+            return []
+        with transaction.atomic():
+            lost = checkpoints.store(storing, now=self.clock())
+            if is_due:
+                self._tell_progress()
+        for runner in lost:
+            log.info("strategies.runner.reloaded", deployment=str(runner.id))
+            self.runners.pop(runner.id, None)
+        self._ring([runner for runner in stopped if runner not in lost])
+        return stopped
+
+    def _is_checkpoint_due(self, dirty: list[Runner]) -> bool:
+        now = self.monotonic()
+        is_far = max(runner.seq - runner.stored_seq for runner in dirty) >= CHECKPOINT_EVERY_SEQ
+        if is_far or now - self._checkpointed_at >= CHECKPOINT_EVERY_S:
+            self._checkpointed_at = now
+            return True
+        return False
+
+    def _tell_progress(self) -> None:
+        for partition in self.next_offset:
+            runners = [runner for runner in self.runners.values() if runner.partition == partition]
+            if runners:
+                cursors.tell(
+                    f"strategies.{self.number}",
+                    self.topic,
+                    partition,
+                    incarnation=self.incarnation,
+                    offset=min(runner.offset for runner in runners),
+                    seq=min(runner.seq for runner in runners),
+                )
+
+    def _ring(self, stopped: list[Runner]) -> None:
+        signals = [str(runner.id) for runner in stopped if runner.waiting is Waiting.SIGNALS]
+        dues = [str(runner.id) for runner in stopped if runner.waiting is Waiting.DUE]
+        if signals:
+            doorbell.ring_signals(signals)
+        if dues:
+            doorbell.ring_due(dues)

@@ -1,0 +1,53 @@
+"""Every route, what it answers to whom. A route that is missing here fails the build."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+ANY, VIEWER, OPERATOR = "anybody", "viewer", "operator"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Methods of a route with the least role that each asks for."""
+
+    methods: dict[str, str] = field(default_factory=lambda: {"get": VIEWER})
+
+
+READ = Route()
+ACT = Route({"post": OPERATOR})
+OPEN = Route({"post": ANY})
+
+ROUTES: dict[str, Route] = {
+    "api/v1/token/": OPEN,
+    "api/v1/token/refresh/": OPEN,
+    "api/v1/token/revoke/": OPEN,
+    "api/v1/strategies/": READ,
+    "api/v1/deployments/": READ,
+    "api/v1/deployments/<uuid:pk>/": READ,
+    "api/v1/deployments/<uuid:pk>/start/": ACT,
+    "api/v1/deployments/<uuid:pk>/pause/": ACT,
+    "api/v1/deployments/<uuid:pk>/stop/": ACT,
+    "api/v1/deployments/<uuid:pk>/release/": ACT,
+    "api/v1/signals/": READ,
+    "api/v1/decisions/": READ,
+    "api/v1/halts/": Route({"get": VIEWER, "post": OPERATOR}),
+    "api/v1/halts/<int:pk>/release/": ACT,
+    "api/v1/orders/": READ,
+    "api/v1/orders/<uuid:pk>/": READ,
+    "api/v1/fills/": READ,
+    "api/v1/positions/": READ,
+    "api/v1/portfolios/": READ,
+    "api/v1/portfolios/<uuid:pk>/": READ,
+    "api/v1/ledger/": READ,
+    "api/v1/instruments/": READ,
+    "api/v1/tick-faults/": READ,
+    "api/v1/dead-letters/": READ,
+    "api/v1/dead-letters/<int:pk>/": READ,
+    "api/v1/health/": READ,
+    "api/v1/schema/": READ,
+    "api/v1/docs/": READ,
+    "api/v1/": READ,  # the catch-all of unknown addresses
+}
+# pages for people, with their own tests
+PAGES = {"login/", "logout/"}

@@ -1,0 +1,150 @@
+"""Starting, pausing, stopping and releasing deployments: by service, by API, by command."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from accounts.models import AuditEntry
+from alphapanda.core.envelope import decode
+from alphapanda.eventlog.models import OutboxEvent
+from strategies.models import Deployment
+from strategies.services.lifecycle import (
+    ACTS,
+    BrokerNotEnabled,
+    DeploymentNotFound,
+    DeploymentNotStopped,
+    IllegalTransition,
+    ReasonMissing,
+    StrategyNotEnabled,
+    deployment_configure,
+    deployment_release_quarantine,
+    deployment_start,
+)
+from tests.people import client_of
+from tests.rows import SOME, a_deployment
+
+pytestmark = pytest.mark.django_db
+NOW = datetime(2019, 7, 9, 4, 0, tzinfo=UTC)
+BY = {"actor": "alice", "reason": "drill", "now": NOW}
+
+LEGAL = {
+    ("PAUSED", "start"): "RUNNING",
+    ("STOPPED", "start"): "RUNNING",
+    ("RUNNING", "pause"): "PAUSED",
+    ("RUNNING", "stop"): "STOPPED",
+    ("PAUSED", "stop"): "STOPPED",
+    ("QUARANTINED", "release_quarantine"): "RUNNING",
+    # asked for where it is already: nothing happens
+    ("RUNNING", "start"): "RUNNING",
+    ("PAUSED", "pause"): "PAUSED",
+    ("STOPPED", "stop"): "STOPPED",
+    ("RUNNING", "release_quarantine"): "RUNNING",
+}
+
+
+@pytest.mark.parametrize("act", ACTS)
+@pytest.mark.parametrize("status", ["RUNNING", "PAUSED", "STOPPED", "QUARANTINED"])
+def test_every_status_and_act(status: str, act: str):
+    deployment = a_deployment(status=status, error="boom" if status == "QUARANTINED" else "")
+
+    if (status, act) not in LEGAL:
+        with pytest.raises(IllegalTransition):
+            ACTS[act](deployment_id=deployment.pk, **BY)
+    else:
+        assert ACTS[act](deployment_id=deployment.pk, **BY).status == LEGAL[status, act]
+    deployment.refresh_from_db()
+    changed = deployment.status != status
+    assert deployment.revision == (1 if changed else 0)
+    assert AuditEntry.objects.count() == OutboxEvent.objects.count() == (1 if changed else 0)
+
+
+def test_an_act_tells_who_what_where_in_the_log_and_why():
+    deployment = a_deployment(status="QUARANTINED", error="boom", step=41)
+
+    released = deployment_release_quarantine(deployment_id=deployment.pk, **BY)
+
+    assert released.error == ""
+    entry = AuditEntry.objects.get()
+    assert (entry.actor, entry.action) == ("alice", "deployment.release_quarantine")
+    assert (entry.target, entry.reason) == ("deployment:ma-infy", "drill")
+    assert entry.details == {"from": "QUARANTINED", "to": "RUNNING", "step": 41, "revision": 1}
+    envelope, payload = decode(bytes(OutboxEvent.objects.get().body))
+    assert envelope.broker == "shared"
+    assert payload.details == entry.details
+
+
+def test_a_zerodha_deployment_starts_only_where_the_broker_is_switched_on(settings):
+    deployment = a_deployment(status="STOPPED", broker="zerodha")
+
+    with pytest.raises(BrokerNotEnabled):
+        deployment_start(deployment_id=deployment.pk, **BY)
+
+    settings.ZERODHA_ENABLED = True
+    assert deployment_start(deployment_id=deployment.pk, **BY).status == "RUNNING"
+
+
+def test_a_strategy_that_is_switched_off_does_not_start():
+    deployment = a_deployment(status="STOPPED")
+    strategy = deployment.strategy_version.strategy
+    strategy.is_enabled = False
+    strategy.save()
+
+    with pytest.raises(StrategyNotEnabled):
+        deployment_start(deployment_id=deployment.pk, **BY)
+
+
+def test_no_reason_no_act_and_no_deployment_no_act():
+    with pytest.raises(ReasonMissing):
+        deployment_start(deployment_id=a_deployment().pk, **BY | {"reason": " "})
+    with pytest.raises(DeploymentNotFound):
+        deployment_start(deployment_id=SOME, **BY)
+
+
+def test_configuring_needs_a_stopped_deployment_and_leaves_the_checkpoint_alone():
+    deployment = a_deployment(status="RUNNING", step=9)
+    change = {"changes": {"params": {"fast": 5}}} | BY
+    with pytest.raises(DeploymentNotStopped):
+        deployment_configure(deployment_id=deployment.pk, **change)
+    Deployment.objects.update(status="STOPPED", step=10)
+
+    deployment_configure(deployment_id=deployment.pk, **change)
+
+    deployment.refresh_from_db()
+    assert (deployment.params, deployment.step, deployment.revision) == ({"fast": 5}, 10, 1)
+    assert AuditEntry.objects.get().details["before"] == {"params": {}}
+
+
+def test_over_rest_an_act_may_be_asked_twice_and_an_illegal_one_is_a_conflict():
+    deployment = a_deployment(status="RUNNING")
+    alice = client_of("alice")
+    address = f"/api/v1/deployments/{deployment.pk}/"
+
+    answers = [alice.post(address + "pause/", {"reason": "news"}) for _ in range(2)]
+    conflict = alice.post(address + "release/", {"reason": "news"})
+    unsaid = alice.post(address + "stop/", {})
+
+    assert [answer.json()["status"] for answer in answers] == ["PAUSED", "PAUSED"]
+    assert AuditEntry.objects.get().ip == "127.0.0.1"
+    assert (conflict.status_code, conflict.json()["error"]["code"]) == (409, "illegal_transition")
+    assert unsaid.status_code == 400
+    assert list(unsaid.json()["error"]["fields"]) == ["reason"]
+    assert alice.get(address).json()["at"] == "2019-07-09T09:20:00.000+05:30"
+
+
+def test_the_command_lists_and_acts(capsys):
+    a_deployment(status="STOPPED")
+
+    call_command("deployments", "start", "ma-infy", "--reason", "open", "--actor", "alice", "--json")
+    started = json.loads(capsys.readouterr().out)
+    call_command("deployments")
+
+    assert [row["status"] for row in started] == ["RUNNING"]
+    assert "ma-infy" in capsys.readouterr().out
+    with pytest.raises(CommandError, match="no deployment"):
+        call_command("deployments", "stop", "nobody", "--reason", "x")
+    with pytest.raises(CommandError, match="Say why"):
+        call_command("deployments", "stop", "ma-infy")

@@ -1,0 +1,174 @@
+"""Values of the trading core for tests: each builder makes a good one, options say what is different."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date, time
+from decimal import Decimal
+from typing import Any
+
+from alphapanda.core import ids
+from alphapanda.core.clock import ist_ms
+from alphapanda.core.money import to_e4
+from alphapanda.core.vocabulary import OrderType, Phase, Product, Side, Validity
+from execution.domain.paper import PaperOrder, PaperSettings, place
+from marketdata.domain.calendar import Calendar, PhaseRule, calendar
+from marketdata.domain.instruments import InstrumentSpec
+from marketdata.domain.ticks import HAS_DEPTH, Clock, Tick
+from portfolio.domain.books import Holding
+from strategies.domain.base import DeploymentSpec
+from strategies.domain.machine import Mark, SignalRow
+
+DAY = date(2019, 7, 9)  # a Tuesday
+TICK_E4 = 500
+DEPLOYMENT = ids.deployment_id("of tests")
+NSE = calendar(
+    holidays=[],
+    specials=[],
+    rules=[
+        PhaseRule(date(2010, 1, 1), Phase.PRE_OPEN, time(9), time(9, 15)),
+        PhaseRule(date(2010, 1, 1), Phase.CONTINUOUS, time(9, 15), time(15, 30)),
+        PhaseRule(date(2010, 1, 1), Phase.CLOSING, time(15, 30), time(15, 40)),
+    ],
+)
+
+
+def at(clock: str = "10:00", day: date = DAY) -> int:
+    """Epoch ms of a time in India."""
+    return ist_ms(day, time.fromisoformat(clock))
+
+
+def e4(rupees: object) -> int:
+    return to_e4(str(rupees))
+
+
+def an_instrument(
+    token: int = 7, *, lot: int = 1, tick_e4: int = TICK_E4, symbol: str = ""
+) -> InstrumentSpec:
+    symbol = symbol or f"STOCK{token}"
+    return InstrumentSpec(
+        key=f"NSE:{symbol}",
+        exchange="NSE",
+        tradingsymbol=symbol,
+        token=token,
+        tick_size_e4=tick_e4,
+        lot_size=lot,
+        segment="NSE",
+        partition=0,
+    )
+
+
+def an_index(token: int = 9) -> InstrumentSpec:
+    return an_instrument(token, lot=0, tick_e4=0, symbol="NIFTY 50")
+
+
+def a_tick(
+    price: object = 100,
+    *,
+    at_ms: int = 0,
+    token: int = 7,
+    size: int = 0,
+    bids: Iterable[tuple[object, int]] | None = None,
+    asks: Iterable[tuple[object, int]] | None = None,
+    **more: Any,
+) -> Tick:
+    """A tick at 10:00, in rupees; with bids or asks (also empty ones) it has depth on record."""
+    has_depth = bids is not None or asks is not None
+    return Tick(
+        token=token,
+        at_ms=at_ms or at(),
+        traded_at_ms=0,
+        received_ms=(at_ms or at()) + 3,
+        price_e4=e4(price),
+        quantity=size,
+        volume=-1,
+        oi=0,
+        average_e4=0,
+        buy_quantity=0,
+        sell_quantity=0,
+        flags=HAS_DEPTH if has_depth else 0,
+        bids=tuple((e4(level), quantity) for level, quantity in bids or ()),
+        asks=tuple((e4(level), quantity) for level, quantity in asks or ()),
+    )._replace(**more)
+
+
+def a_clock(clock: str = "10:00", day: date = DAY) -> Clock:
+    return Clock(at(clock, day), at(clock, day) + 3)
+
+
+def a_mark(price: object = 100, *, at_ms: int = 0, close_before: object = 0) -> Mark:
+    return Mark(e4(price), at_ms or at(), e4(close_before))
+
+
+def a_signal(
+    side: Side = Side.BUY,
+    quantity: int = 10,
+    *,
+    limit: object = None,
+    at_ms: int = 0,
+    step: int = 1,
+    ordinal: int = 0,
+    token: int = 7,
+    validity: Validity = Validity.DAY,
+    marks: dict[int, Mark] | None = None,
+) -> SignalRow:
+    """A signal of 10:00 in an instrument whose last price is 100 rupees."""
+    signal_id = ids.signal_id(DEPLOYMENT, step, ordinal)
+    return SignalRow(
+        id=signal_id,
+        deployment_id=DEPLOYMENT,
+        step=step,
+        ordinal=ordinal,
+        token=token,
+        instrument=f"NSE:STOCK{token}",
+        side=side,
+        quantity=quantity,
+        order_type=OrderType.MARKET if limit is None else OrderType.LIMIT,
+        limit_price_e4=None if limit is None else e4(limit),
+        validity=validity,
+        product=Product.MIS,
+        reason="a test",
+        at_ms=at_ms or at(),
+        received_at_ms=(at_ms or at()) + 3,
+        correlation_id=ids.derived("item", 1, step),
+        marks={token: a_mark(at_ms=at_ms)} if marks is None else marks,
+    )
+
+
+def an_order(
+    side: Side = Side.BUY,
+    quantity: int = 10,
+    *,
+    settings: PaperSettings | None = None,
+    instrument: InstrumentSpec | None = None,
+    hours: Calendar = NSE,
+    **signal: Any,
+) -> PaperOrder:
+    """An order placed at 10:00 and eligible at once."""
+    instrument = instrument or an_instrument(signal.get("token", 7))
+    row = a_signal(side, quantity, **({"token": instrument.token} | signal))
+    return place(row, settings=settings or PaperSettings(latency_ms=0), instrument=instrument, calendar=hours)
+
+
+def a_holding(quantity: int, price: object = 100, *, realised: object = 0) -> Holding:
+    """So many units at a price, and what was earned before."""
+    return Holding(quantity, Decimal(str(price)) * quantity, Decimal(str(realised)))
+
+
+def a_deployment(
+    strategy: str = "ema_cross",
+    *,
+    instruments: Iterable[InstrumentSpec] | None = None,
+    execution: dict[str, Any] | None = None,
+    limits: dict[str, Any] | None = None,
+    **params: Any,
+) -> DeploymentSpec:
+    return DeploymentSpec(
+        id=DEPLOYMENT,
+        name="of tests",
+        strategy=strategy,
+        params=params,
+        instruments=tuple(instruments or (an_instrument(),)),
+        execution=execution or {},
+        limits=limits or {},
+    )

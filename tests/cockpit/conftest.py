@@ -1,0 +1,12 @@
+"""Every test of the cockpit starts with an empty Redis."""
+
+from __future__ import annotations
+
+import pytest
+
+from alphapanda.push.connection import client
+
+
+@pytest.fixture(autouse=True)
+def empty_redis() -> None:
+    client().flushall()

@@ -1,0 +1,170 @@
+"""The overview's socket: who may watch, what they see, what they miss."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from importlib import import_module
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from asgiref.sync import sync_to_async
+from channels.layers import get_channel_layer
+from channels.testing import WebsocketCommunicator
+from django.conf import settings
+from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
+from django.contrib.auth.models import Group
+from django.db import connections
+
+from accounts.models import User
+from alphapanda import projections
+from alphapanda.dashboard import consumers
+from alphapanda.push.pusher import GROUP, Pusher
+from alphapanda.routing import websocket_application
+from tests.cockpit import world
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.asyncio]
+
+OWN = b"http://localhost"
+BACKEND = "django.contrib.auth.backends.ModelBackend"
+
+
+@pytest_asyncio.fixture(autouse=True)
+async def _connections_of_the_thread() -> AsyncIterator[None]:
+    """The thread of this test's loop must not keep the test database open."""
+    yield
+    await sync_to_async(connections.close_all)()
+
+
+@sync_to_async
+def session_of(name: str, role: str = "", *, is_active: bool = True) -> str:
+    user = User.objects.create_user(name, password="x", is_active=is_active)
+    if role:
+        user.groups.add(Group.objects.get_or_create(name=role)[0])
+    store = import_module(settings.SESSION_ENGINE).SessionStore()
+    store[SESSION_KEY], store[BACKEND_SESSION_KEY] = str(user.pk), BACKEND
+    store[HASH_SESSION_KEY] = user.get_session_auth_hash()
+    store.create()
+    return str(store.session_key)
+
+
+def dial(session: str = "", origin: bytes | None = OWN) -> WebsocketCommunicator:
+    headers = [(b"host", b"localhost"), (b"cookie", f"sessionid={session}".encode())]
+    if origin is not None:
+        headers.append((b"origin", origin))
+    return WebsocketCommunicator(websocket_application, "/ws/overview/", headers=headers)
+
+
+async def closed_with(communicator: WebsocketCommunicator) -> int:
+    """The close code, whatever was sent before it."""
+    while True:
+        event = await communicator.receive_output(timeout=3)
+        if event["type"] == "websocket.close":
+            return int(event["code"])
+
+
+async def answer(communicator: WebsocketCommunicator) -> dict[str, Any]:
+    message = await communicator.receive_json_from(timeout=3)
+    await communicator.send_json_to({"type": "ping", "flush": message["flush"]})
+    return message
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        None, b"null", b"http://evil.example", b"https://localhost", b"http://localhost:81",
+        b"http://www.localhost", b"http://localhost.", b"http://localhost.evil.example",
+    ],
+)  # fmt: skip
+async def test_another_origin_is_refused_before_anything(origin: bytes | None) -> None:
+    connected, _ = await dial(await session_of("a", "operator"), origin).connect()
+    assert not connected
+
+
+async def test_anonymous_no_role_and_disabled_are_told_why() -> None:
+    for session, code in (
+        ("", 4401),
+        (await session_of("nobody"), 4403),
+        (await session_of("gone", "operator", is_active=False), 4401),
+    ):
+        communicator = dial(session)
+        assert (await communicator.connect())[0]
+        assert await closed_with(communicator) == code
+
+
+@pytest.mark.parametrize("role", ["viewer", "operator"])
+async def test_a_role_gets_a_snapshot_then_what_changed(role: str) -> None:
+    own = await sync_to_async(world.desk)(count=2)
+    await sync_to_async(projections.rebuild)()
+    pusher = Pusher(consumers.screen.rows)
+    await pusher.push()
+    communicator = dial(await session_of("a", role))
+    await communicator.connect()
+    first = await answer(communicator)
+    assert first["type"] == "snapshot"
+    assert len(first["rows"]["deployments"]) == 2
+    events = await sync_to_async(world.trade)(own.deployments[0], 10, world.Side.BUY, 100, 15_000_000)
+    await sync_to_async(projections.project)(events)
+    assert await pusher.push()
+    then = await answer(communicator)
+    assert (then["type"], then["previous"]) == ("delta", first["sequence"])
+    (html,) = then["rows"]["fills"].values()
+    assert html.startswith('<tr id="fills-')
+    assert "1,500.00" in html
+    assert list(then["rows"]["deployments"]) == [str(own.deployments[0].id)]
+    await communicator.disconnect()
+
+
+async def test_a_gap_shows_in_the_numbers_and_changes_are_conflated() -> None:
+    await sync_to_async(projections.rebuild)()
+    communicator = dial(await session_of("a", "viewer"))
+    await communicator.connect()
+    first = (await answer(communicator))["sequence"]
+    for number in (first + 1, first + 3, first + 4):
+        row = {"broker": "paper", "active": [], "number": number}
+        message = {"type": "overview.delta", "sequence": number, "rows": {"halts": {"paper": row}}}
+        await get_channel_layer().group_send(GROUP, message)
+    then = await answer(communicator)
+    assert (then["previous"], then["sequence"]) == (first + 2, first + 4)
+    assert list(then["rows"]["halts"]) == ["paper"]
+    await communicator.disconnect()
+
+
+async def test_rows_of_the_other_namespace_are_not_sent() -> None:
+    await sync_to_async(world.desk)("zerodha", count=1)
+    await sync_to_async(world.desk)("paper", count=1)
+    await sync_to_async(projections.rebuild)()
+    communicator = dial(await session_of("a", "viewer"))
+    await communicator.connect()
+    (html,) = (await answer(communicator))["rows"]["deployments"].values()
+    assert "zerodha" not in html
+    await communicator.disconnect()
+
+
+async def test_a_disabled_user_is_put_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(consumers, "RECHECK_S", 0.1)
+    communicator = dial(await session_of("a", "operator"))
+    await communicator.connect()
+    await sync_to_async(User.objects.update)(is_active=False)
+    assert await closed_with(communicator) == 4401
+
+
+async def test_a_client_that_does_not_answer_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(consumers, "PERIOD_S", 0.01)
+    monkeypatch.setattr(consumers, "BEAT_S", 0.01)
+    await sync_to_async(projections.rebuild)()
+    communicator = dial(await session_of("a", "viewer"))
+    await communicator.connect()
+    assert await closed_with(communicator) == 4408
+
+
+async def test_what_comes_in_is_ignored_and_too_much_closes() -> None:
+    await sync_to_async(projections.rebuild)()
+    communicator = dial(await session_of("a", "operator"))
+    await communicator.connect()
+    await answer(communicator)
+    for text in ("{", "[]", '{"type": "halt"}', '{"type": "ping", "flush": 99}'):
+        await communicator.send_to(text_data=text)
+    assert (await answer(communicator))["type"] == "beat"
+    await communicator.send_to(text_data="x" * 300)
+    assert await closed_with(communicator) == 1009

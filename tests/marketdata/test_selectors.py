@@ -1,0 +1,65 @@
+"""The calendar and the instruments from the database."""
+
+from __future__ import annotations
+
+from datetime import date, time
+
+import pytest
+
+from alphapanda.core.vocabulary import Phase
+from marketdata import selectors
+from marketdata.models import Holiday, Instrument, SpecialSession
+from marketdata.reference import UnknownExchange, load_calendar
+from marketdata.services.calendar import calendars_load_shipped
+from tests.marketdata.helpers import at
+
+pytestmark = pytest.mark.django_db
+
+
+def instrument(symbol: str, token: int, **more: object) -> Instrument:
+    values = {
+        "exchange_token": 1,
+        "tick_size": "0.05",
+        "lot_size": 1,
+        "instrument_type": "EQ",
+        "segment": "NSE",
+    }
+    return Instrument.objects.create(
+        exchange="NSE", tradingsymbol=symbol, instrument_token=token, **(values | more)
+    )
+
+
+def test_the_stored_calendar_is_the_shipped_one_until_an_operator_changes_it() -> None:
+    assert calendars_load_shipped() > 0
+    assert calendars_load_shipped() == 0
+    assert selectors.calendar("NSE") == load_calendar("NSE")
+    assert selectors.calendar("NFO") == load_calendar("NFO")
+    Holiday.objects.create(exchange="NSE", date=date(2026, 12, 1))
+    SpecialSession.objects.create(exchange="NSE", date=date(2026, 11, 8), opens=time(18), closes=time(19))
+    changed = selectors.calendar("NSE")
+    assert not changed.is_trading_day(date(2026, 12, 1))
+    assert changed.phase_at(at("2026-11-08", "18:30")) is Phase.CONTINUOUS
+
+
+def test_an_exchange_without_hours_has_no_calendar() -> None:
+    with pytest.raises(UnknownExchange):
+        selectors.calendar("NSE")
+
+
+def test_specs_are_found_by_key() -> None:
+    instrument("SBIN", 779521, partition=2)
+    found = selectors.specs_by_key(["NSE:SBIN", "NSE:NOBODY"])
+    assert found.keys() == {"NSE:SBIN"}
+    assert (found["NSE:SBIN"].tick_size_e4, found["NSE:SBIN"].token, found["NSE:SBIN"].partition) == (
+        500,
+        779521,
+        2,
+    )
+    assert not found["NSE:SBIN"].is_index
+
+
+def test_a_reused_token_means_the_listed_instrument() -> None:
+    instrument("NEW", 5)
+    instrument("OLD", 5, is_listed=False)
+    assert selectors.instruments_by_token([5])[5].tradingsymbol == "NEW"
+    assert selectors.partitions_by_token([5, 6]) == {5: 0}

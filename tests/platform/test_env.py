@@ -1,0 +1,178 @@
+"""The environment is read strictly: each refusal, and each page that tells of the settings."""
+
+from __future__ import annotations
+
+import json
+import stat
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from alphapanda import env
+from alphapanda.management.commands import settings_table
+
+REAL = {
+    "ALPHAPANDA_DATABASE_URL": "postgres://panda:hunter2hunter2@db/panda",
+    "ALPHAPANDA_SECRET_KEY": "s" * 50,
+    "ALPHAPANDA_JWT_KEY": "j" * 43,
+}
+LIVE = {
+    "ALPHAPANDA_ZERODHA_ENABLED": "true",
+    "ALPHAPANDA_LIVE_TRADING": "true",
+    "ALPHAPANDA_BROKERS": "paper,zerodha",
+    "ALPHAPANDA_ZERODHA_API_KEY": "key",
+    "ALPHAPANDA_ZERODHA_API_SECRET": "secret",
+}
+
+
+def refusal(environment: dict[str, str]) -> str:
+    with pytest.raises(env.Misconfigured) as caught:
+        env.load(environment)
+    return str(caught.value)
+
+
+def test_nothing_set_is_embedded_and_trades_on_paper(tmp_path: Path) -> None:
+    values = env.load({"ALPHAPANDA_RUN_DIR": str(tmp_path)})
+
+    assert env.is_embedded(values)
+    assert (values["BROKERS"], values["ZERODHA_ENABLED"], values["LIVE_TRADING"]) == (["paper"], False, False)
+
+
+def test_an_unknown_name_is_refused_with_the_nearest() -> None:
+    assert "ALPHAPANDA_SHARD is not a setting; did you mean ALPHAPANDA_SHARDS?" in refusal(
+        {"ALPHAPANDA_SHARD": "2"}
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "expected"),
+    [
+        ("LIVE_TRADING", "ture", "true or false"),
+        ("SHARDS", "two", "a whole number from 1 to 64"),
+        ("SHARDS", "2.0", "a whole number from 1 to 64"),
+        ("SHARDS", "0", "a whole number from 1 to 64"),
+        ("PORT", "65536", "a whole number from 1 to 65535"),
+        ("FEED_SPEED", "fast", "a factor above 0, or max"),
+        ("FEED_SPEED", "nan", "a factor above 0, or max"),
+        ("FEED_SPEED", "0", "a factor above 0, or max"),
+        ("LOG_FORMAT", "JSON", "one of json, console"),
+        ("BROKERS", "paper,zerodah", "one or more of paper, zerodha"),
+        ("TOPIC_PREFIX", "a b", "letters, digits"),
+    ],
+)
+def test_a_value_that_does_not_fit_is_refused_by_name(name: str, given: str, expected: str) -> None:
+    message = refusal({f"ALPHAPANDA_{name}": given})
+
+    assert f"ALPHAPANDA_{name} is {given!r}; expected {expected}" in message
+
+
+@pytest.mark.parametrize("word", ["true", "TRUE", "1", "yes", "On"])
+def test_the_words_for_true(word: str, tmp_path: Path) -> None:
+    values = env.load({"ALPHAPANDA_DEBUG": word, "ALPHAPANDA_RUN_DIR": str(tmp_path)})
+
+    assert values["DEBUG"] is True
+
+
+def test_the_value_of_a_secret_is_never_shown() -> None:
+    message = refusal({**REAL, "ALPHAPANDA_SECRET_KEY": "canary-too-short"})
+
+    assert "ALPHAPANDA_SECRET_KEY is a secret (not shown); expected at least 50 characters" in message
+    assert "canary" not in message
+    assert "canary" not in refusal({"ALPHAPANDA_DATABASE_URL": "mysql://panda:canary@db/panda"})
+
+
+def test_secrets_are_required_outside_embedded_mode() -> None:
+    message = refusal({"ALPHAPANDA_DATABASE_URL": REAL["ALPHAPANDA_DATABASE_URL"], "ALPHAPANDA_DEBUG": "on"})
+
+    assert "3 settings do not fit" in message
+    assert "ALPHAPANDA_SECRET_KEY is missing" in message
+    assert "ALPHAPANDA_JWT_KEY is missing" in message
+    assert "ALPHAPANDA_DEBUG is true; expected false" in message
+    assert env.load(REAL)["SECRET_KEY"] == "s" * 50
+
+
+@pytest.mark.parametrize("name", sorted(LIVE.keys() - {"ALPHAPANDA_ZERODHA_ENABLED"}))
+def test_live_trading_needs_each_of_its_conditions(name: str) -> None:
+    message = refusal({**REAL, **LIVE, name: ""})
+
+    assert name in message
+    assert "ALPHAPANDA_ZERODHA_ENABLED is true" in message
+
+
+def test_what_no_log_may_show_is_known() -> None:
+    shown = env.secret_values(env.load({**REAL, **LIVE}))
+
+    assert shown == ["hunter2hunter2", "s" * 50, "j" * 43, "key", "secret"]
+
+
+def test_live_trading_with_all_of_them_starts_and_without_it_none_is_asked_for() -> None:
+    assert env.load({**REAL, **LIVE})["ZERODHA_ENABLED"] is True
+    assert env.load({**REAL, "ALPHAPANDA_BROKERS": "paper,zerodha"})["ZERODHA_ENABLED"] is False
+
+
+def test_all_faults_are_told_at_once() -> None:
+    message = refusal({"ALPHAPANDA_SHARDS": "x", "ALPHAPANDA_PORT": "y", "ALPHAPANDA_NO": "z"})
+
+    assert [name in message for name in ("_SHARDS", "_PORT", "_NO")] == [True, True, True]
+
+
+def test_a_dotenv_is_read_as_strictly_and_the_environment_wins(tmp_path: Path) -> None:
+    dotenv = tmp_path / ".env"
+    dotenv.write_text(
+        f"# mine\nALPHAPANDA_SHARDS=3\nexport ALPHAPANDA_PORT=81\nALPHAPANDA_RUN_DIR={tmp_path}\n"
+    )
+
+    values = env.load({"ALPHAPANDA_PORT": "82"}, dotenv=dotenv)
+
+    assert (values["SHARDS"], values["PORT"]) == (3, 82)
+    dotenv.write_text("ALPHAPANDA_SHARD=3\nwhat is this\n")
+    with pytest.raises(env.Misconfigured, match=r"(?s)line 2: expected NAME=value.*_SHARD is not a setting"):
+        env.load({}, dotenv=dotenv)
+
+
+def test_generated_secrets_are_ours_only_and_stay(tmp_path: Path) -> None:
+    environment = {"ALPHAPANDA_RUN_DIR": str(tmp_path)}
+
+    with ThreadPoolExecutor(8) as pool:  # processes that start at once must agree
+        loads = list(pool.map(lambda _: env.load(environment), range(8)))
+
+    path = tmp_path / "secrets.json"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert {values["JWT_KEY"] for values in loads} == {json.loads(path.read_text())["JWT_KEY"]}
+    assert loads[0]["JWT_KEY"] != loads[0]["SECRET_KEY"]
+
+
+def test_the_command_line_refuses_in_words_not_with_a_traceback(tmp_path: Path) -> None:
+    run = subprocess.run(
+        [sys.executable, str(env.ROOT / "manage.py"), "check"],
+        env={"ALPHAPANDA_LIVE_TRADING": "ture", "ALPHAPANDA_RUN_DIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert run.returncode == 1
+    assert run.stderr.startswith("Alpha Panda does not start: one setting does not fit.")
+    assert "Traceback" not in run.stderr
+
+
+@pytest.mark.parametrize("name", settings_table.PAGES)
+def test_the_pages_tell_the_settings_as_they_are(name: str) -> None:
+    page = (env.ROOT / name).read_text()
+
+    assert settings_table.with_table(page) == page, "run `manage.py settings_table --write`"
+
+
+def test_the_example_tells_the_settings_as_they_are() -> None:
+    assert (env.ROOT / ".env.example").read_text() == settings_table.example()
+
+
+def test_the_example_is_itself_valid(tmp_path: Path) -> None:
+    live = settings_table.example().replace("# ALPHAPANDA_", "ALPHAPANDA_")
+    dotenv = tmp_path / ".env"
+    dotenv.write_text(live.replace("RUN_DIR=.run", f"RUN_DIR={tmp_path}"))
+
+    assert env.load({}, dotenv=dotenv) | {"x": 0}

@@ -1,0 +1,267 @@
+"""Every rule of risk at its limit and one lot past it, their order, and the figures in a verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import pytest
+
+from alphapanda.core import ids
+from alphapanda.core.vocabulary import DeploymentStatus, Phase, Side
+from marketdata.domain.instruments import InstrumentSpec
+from portfolio.domain.books import Holding
+from risk.domain.limits import DayState, Limits, strictest
+from risk.domain.review import RULES, Context, Verdict, review
+from strategies.domain.machine import SignalRow, Working
+from tests.builders import DAY, a_holding, a_mark, a_signal, an_index, an_instrument, at
+
+TODAY = DAY.toordinal()
+STARTED = DayState(day=TODAY, equity=Decimal(0))
+
+
+def a_context(
+    *,
+    limits: Limits | None = None,
+    day: DayState = STARTED,
+    holdings: Mapping[int, Holding] | None = None,
+    working: Mapping[int, Working] | None = None,
+    lot: int = 1,
+    instruments: Mapping[int, InstrumentSpec] | None = None,
+    **more: Any,
+) -> Context:
+    return Context(
+        limits=limits or Limits(),
+        day=day,
+        holdings=holdings or {},
+        working=working or {},
+        instruments=instruments or {7: an_instrument(7, lot=lot), 8: an_instrument(8), 9: an_index(9)},
+        **({"phase": Phase.CONTINUOUS} | more),
+    )
+
+
+def verdict_on(signal: SignalRow, context: Context) -> Verdict:
+    (verdict,), _ = review([signal], context)
+    return verdict
+
+
+def rule_on(signal: SignalRow, context: Context) -> str:
+    verdict = verdict_on(signal, context)
+    assert verdict.is_approved == (verdict.rule in {"within_limits", "exit"})
+    assert verdict.reason
+    return verdict.rule
+
+
+def test_the_rules_are_asked_in_this_order() -> None:
+    assert [rule.__name__ for rule in RULES] == [
+        "kill_switch",
+        "deployment_status",
+        "tradable",
+        "session_phase",
+        "stale_price",
+        "order_quantity",
+        "order_value",
+        "position_limit",
+        "order_rate",
+        "daily_orders",
+        "daily_loss",
+    ]
+
+
+WRONG: dict[str, Any] = {
+    "halts": ("GLOBAL: enough",),
+    "status": DeploymentStatus.PAUSED,
+    "lot": 3,
+    "phase": Phase.CLOSING,
+}
+LIMITS: dict[str, Any] = {
+    "price_age_ms": 999,
+    "order_quantity": 9,
+    "order_value": Decimal(999),
+    "position_quantity": 9,
+    "orders_per_minute": 0,
+    "daily_orders": 0,
+    "daily_loss": Decimal(0),
+}
+
+
+@pytest.mark.parametrize("first", range(len(RULES) + 1))
+def test_the_first_rule_that_objects_decides(first: int) -> None:
+    """Everything is wrong but what the rules before the expected one look at."""
+    wrong = dict(list(WRONG.items())[first:])
+    limits = Limits(**dict(list(LIMITS.items())[max(0, first - len(WRONG)) :]))
+    signal = a_signal(quantity=10, marks={7: a_mark(at_ms=at() - 1000)})
+
+    names = [*(rule.__name__ for rule in RULES), "within_limits"]
+    assert rule_on(signal, a_context(limits=limits, **wrong)) == names[first]
+
+
+@pytest.mark.parametrize(
+    ("limits", "fits", "too_much"),
+    [
+        ({"order_quantity": 150}, 150, 225),
+        ({"order_value": Decimal(15_000)}, 150, 225),
+        ({"position_quantity": 150}, 150, 225),
+    ],
+)
+@pytest.mark.parametrize("side", Side)
+def test_sizes_at_the_limit_and_one_lot_past_it(
+    limits: dict[str, Any], fits: int, too_much: int, side: Side
+) -> None:
+    context = a_context(limits=Limits(**limits), lot=75)
+
+    assert rule_on(a_signal(side, fits), context) == "within_limits"
+    assert rule_on(a_signal(side, too_much), context) == {"position_quantity": "position_limit"}.get(
+        *limits, *limits
+    )
+
+
+def test_a_smaller_limit_by_one_unit_of_money_denies() -> None:
+    signal = a_signal(quantity=10)
+
+    assert rule_on(signal, a_context(limits=Limits(order_value=Decimal("1000.00")))) == "within_limits"
+    assert rule_on(signal, a_context(limits=Limits(order_value=Decimal("999.9999")))) == "order_value"
+
+
+@pytest.mark.parametrize(
+    ("side", "limit", "worth"),
+    [
+        (Side.BUY, None, "1000"),
+        (Side.BUY, "90", "900"),  # a purchase costs its limit at most
+        (Side.BUY, "110", "1100"),
+        (Side.SELL, None, "1000"),
+        (Side.SELL, "110", "1100"),
+        (Side.SELL, "0.05", "1000"),  # a sale at any price is worth what the market pays
+    ],
+)
+def test_what_an_order_is_worth(side: Side, limit: str | None, worth: str) -> None:
+    signal = a_signal(side, 10, limit=limit)
+
+    assert verdict_on(signal, a_context()).numbers["order_value"] == worth
+    assert rule_on(signal, a_context(limits=Limits(order_value=Decimal(worth) - 1))) == "order_value"
+
+
+@pytest.mark.parametrize(
+    ("side", "position", "working", "worst"),
+    [
+        (Side.BUY, 0, Working(), 10),
+        (Side.SELL, 0, Working(), -10),
+        (Side.BUY, 20, Working(buy=5, sell=99), 35),  # as if no sale filled
+        (Side.SELL, 20, Working(buy=99, sell=15), -5),
+        (Side.BUY, -20, Working(buy=15), 5),
+    ],
+)
+def test_the_position_limit_counts_working_orders_of_the_same_side(
+    side: Side, position: int, working: Working, worst: int
+) -> None:
+    def rule(limit: int) -> str:
+        limits = Limits(position_quantity=limit)
+        context = a_context(limits=limits, holdings={7: a_holding(position)}, working={7: working})
+        verdict = verdict_on(a_signal(side, 10), context)
+        assert verdict.numbers["worst_position"] == worst
+        return verdict.rule
+
+    assert rule(abs(worst)) == "within_limits"
+    assert rule(abs(worst) - 1) == "position_limit"
+
+
+def test_the_position_of_another_instrument_does_not_count() -> None:
+    context = a_context(
+        limits=Limits(position_quantity=10), holdings={8: a_holding(10)}, working={8: Working(10, 10)}
+    )
+    marks = {7: a_mark(), 8: a_mark()}
+
+    assert rule_on(a_signal(quantity=10, marks=marks), context) == "within_limits"
+
+
+@pytest.mark.parametrize(("quantity", "rule"), [(75, "within_limits"), (76, "tradable"), (74, "tradable")])
+def test_whole_lots(quantity: int, rule: str) -> None:
+    assert rule_on(a_signal(quantity=quantity), a_context(lot=75)) == rule
+
+
+def test_an_index_is_not_tradable() -> None:
+    assert rule_on(a_signal(token=9), a_context()) == "tradable"
+
+
+@pytest.mark.parametrize("phase", Phase)
+@pytest.mark.parametrize("may_queue", [False, True])
+def test_entries_need_continuous_trading_or_a_queue(phase: Phase, may_queue: bool) -> None:
+    is_fine = phase is Phase.CONTINUOUS or may_queue
+
+    rule = rule_on(a_signal(), a_context(phase=phase, may_queue=may_queue))
+    assert rule == ("within_limits" if is_fine else "session_phase")
+
+
+@pytest.mark.parametrize("status", DeploymentStatus)
+def test_only_a_running_deployment_enters(status: DeploymentStatus) -> None:
+    is_fine = status is DeploymentStatus.RUNNING
+
+    assert rule_on(a_signal(), a_context(status=status)) == (
+        "within_limits" if is_fine else "deployment_status"
+    )
+
+
+def test_the_age_of_a_price() -> None:
+    context = a_context(limits=Limits(price_age_ms=1000))
+
+    assert rule_on(a_signal(marks={7: a_mark(at_ms=at() - 1000)}), context) == "within_limits"
+    assert rule_on(a_signal(marks={7: a_mark(at_ms=at() - 1001)}), context) == "stale_price"
+
+
+def test_an_entry_without_a_price_is_denied_even_without_limits() -> None:
+    assert rule_on(a_signal(marks={}), a_context()) == "stale_price"
+    assert rule_on(a_signal(marks={8: a_mark()}, limit="100"), a_context()) == "stale_price"
+
+
+def test_a_verdict_carries_the_figures_it_stands_on() -> None:
+    limits = Limits(order_quantity=5, order_value=Decimal("100000.00"))
+    context = a_context(
+        limits=limits,
+        day=DayState(day=TODAY, orders=3, equity=Decimal(40), recent_ms=(at() - 100, at() - 5)),
+        holdings={7: a_holding(4, 90)},
+        working={7: Working(buy=2, sell=1)},
+        halts=("GLOBAL: a drill",),
+    )
+    signal = a_signal(quantity=10, marks={7: a_mark(101, at_ms=at() - 20)})
+
+    verdict = verdict_on(signal, context)
+
+    assert verdict.numbers == {
+        "position": 4,
+        "worst_position": 16,
+        "order_value": "1010",
+        "price_age_ms": 20,
+        "day_pnl": "4",  # 4 x (101 - 90) less the 40 of the morning
+        "orders_today": 3,
+        "orders_last_minute": 2,
+        "phase": "CONTINUOUS",
+        "status": "RUNNING",
+        "halts": ["GLOBAL: a drill"],
+        "limits": {
+            "order_quantity": 5,
+            "order_value": "100000",
+            "position_quantity": None,
+            "daily_orders": None,
+            "daily_loss": None,
+            "orders_per_minute": None,
+            "price_age_ms": None,
+        },
+    }
+    assert (verdict.id, verdict.signal_id) == (ids.decision_id(signal.id), signal.id)
+    assert verdict.at_ms == signal.at_ms
+    assert (verdict.rule, verdict.reason) == ("kill_switch", "halted: GLOBAL: a drill")
+    assert msgspec.json.decode(msgspec.json.encode(verdict.numbers)) == verdict.numbers
+
+
+def test_the_strictest_of_several_levels() -> None:
+    levels = [
+        Limits(order_quantity=10, daily_loss=Decimal(500)),
+        Limits(order_quantity=20, daily_orders=0, daily_loss=Decimal("499.99")),
+        Limits(),
+    ]
+
+    assert strictest(levels) == Limits(order_quantity=10, daily_orders=0, daily_loss=Decimal("499.99"))
+    assert strictest(reversed(levels)) == strictest(levels)
+    assert strictest([]) == Limits()

@@ -1,0 +1,215 @@
+"""Builders of rows, one of each kind, down the chain from an instrument to a snapshot."""
+
+from __future__ import annotations
+
+from datetime import date, time
+from decimal import Decimal
+from typing import Any
+from uuid import UUID, uuid4
+
+from alphapanda.core import ids
+from alphapanda.eventlog.models import DeadLetter, InboxMark, LogCursor, OutboxEvent
+from execution.models import Fill, Order
+from marketdata.models import Holiday, Instrument, SessionRule, SpecialSession, TickFaultCount
+from portfolio.models import Book, LedgerEntry, Portfolio, Position, Posting, Snapshot
+from risk.models import Decision, HaltEffect, KillSwitch, LimitSet, RiskState
+from strategies.models import Deployment, Due, Signal, Strategy, StrategyVersion
+
+AT_MS = 1_562_644_200_000  # 2019-07-09 09:20:00 IST
+SOME = UUID(int=7)
+
+
+def an_instrument(**facts: Any) -> Instrument:
+    defaults = {
+        "exchange": "NSE",
+        "tradingsymbol": "INFY",
+        "instrument_token": 408065,
+        "exchange_token": 1594,
+        "name": "INFOSYS",
+        "tick_size": Decimal("0.05"),
+        "lot_size": 1,
+        "instrument_type": "EQ",
+        "segment": "NSE",
+    }
+    values = defaults | facts
+    key = {name: values.pop(name) for name in ("exchange", "tradingsymbol")}
+    return Instrument.objects.get_or_create(**key, defaults=values)[0]
+
+
+def a_deployment(name: str = "ma-infy", **facts: Any) -> Deployment:
+    strategy, _ = Strategy.objects.get_or_create(name="moving_average", defaults={"title": "Moving average"})
+    version, _ = StrategyVersion.objects.get_or_create(
+        strategy=strategy, version="1", defaults={"source_hash": "0" * 64, "schema": {}}
+    )
+    values = {"strategy_version": version, "broker": "paper", "at_ms": AT_MS} | facts
+    deployment = Deployment.objects.create(id=ids.deployment_id(name), name=name, **values)
+    deployment.instruments.add(an_instrument())
+    return deployment
+
+
+def a_signal(deployment: Deployment, step: int = 1) -> Signal:
+    return Signal.objects.create(
+        id=ids.signal_id(deployment.pk, step, 0),
+        deployment=deployment,
+        broker=deployment.broker,
+        step=step,
+        ordinal=0,
+        instrument=an_instrument(),
+        side="BUY",
+        quantity=10,
+        order_type="LIMIT",
+        limit_price_e4=12_490_500,
+        validity="DAY",
+        product="CNC",
+        reason="crossed above",
+        at_ms=AT_MS,
+        marks={},
+        correlation_id=SOME,
+    )
+
+
+def a_decision(signal: Signal) -> Decision:
+    return Decision.objects.create(
+        id=ids.decision_id(signal.pk),
+        signal=signal,
+        deployment=signal.deployment,
+        broker=signal.broker,
+        is_approved=True,
+        rule="all",
+        reason="within limits",
+        numbers={"order_value": "12490.50"},
+        at_ms=AT_MS,
+    )
+
+
+def an_order(decision: Decision) -> Order:
+    return Order.objects.create(
+        id=ids.order_id(decision.pk, 0),
+        decision=decision,
+        deployment=decision.deployment,
+        broker=decision.broker,
+        instrument=an_instrument(),
+        step=1,
+        ordinal=0,
+        side="BUY",
+        quantity=10,
+        order_type="LIMIT",
+        limit_price_e4=12_490_500,
+        validity="DAY",
+        product="CNC",
+        placed_at_ms=AT_MS,
+        eligible_from_ms=AT_MS,
+        expires_at_ms=AT_MS,
+        updated_at_ms=AT_MS,
+        correlation_id=SOME,
+    )
+
+
+def a_fill(order: Order) -> Fill:
+    return Fill.objects.create(
+        id=ids.fill_id(order.pk, 1),
+        order=order,
+        number=1,
+        deployment=order.deployment,
+        broker=order.broker,
+        instrument=order.instrument,
+        step=2,
+        side="BUY",
+        quantity=10,
+        price_e4=12_490_500,
+        charges={"stt": "12.49"},
+        at_ms=AT_MS,
+    )
+
+
+def a_book(deployment: Deployment) -> Book:
+    portfolio, _ = Portfolio.objects.get_or_create(
+        name="paper", defaults={"id": uuid4(), "broker": "paper", "starting_cash": Decimal(1_000_000)}
+    )
+    return Book.objects.create(
+        deployment_id=deployment.pk, portfolio=portfolio, broker="paper", name=deployment.name
+    )
+
+
+def one_of_each() -> dict[type, Any]:
+    """One row of every kind that has an admin page, by model."""
+    deployment = a_deployment()
+    signal = a_signal(deployment)
+    decision = a_decision(signal)
+    order = an_order(decision)
+    halt = KillSwitch.objects.create(level="GLOBAL", reason="drill", thrown_by="alice")
+    rows = [
+        deployment.instruments.get(),
+        deployment.strategy_version.strategy,
+        deployment.strategy_version,
+        deployment,
+        signal,
+        decision,
+        order,
+        a_fill(order),
+        halt,
+        HaltEffect.objects.create(kill_switch=halt, deployment=deployment, from_step=3),
+        RiskState.objects.create(deployment=deployment, data={"orders": 1}),
+        LimitSet.objects.create(level="GLOBAL", order_value=Decimal(100_000)),
+        Due.objects.create(id=SOME, deployment=deployment, step=1, item={}, correlation_id=SOME),
+        *_books(deployment),
+        *_calendar(),
+        *_log(),
+    ]
+    return {type(row): row for row in rows}
+
+
+def _books(deployment: Deployment) -> list[Any]:
+    book = a_book(deployment)
+    money = {"cash": Decimal("-12490.5"), "cost": Decimal("12490.5"), "realised": 0, "charges": 0}
+    owner = {"book": book, "portfolio": book.portfolio, "at_ms": AT_MS}
+    entry = LedgerEntry.objects.create(
+        id=SOME,
+        **owner,
+        instrument=an_instrument(),
+        fill_id=SOME,
+        number=1,
+        account="CASH",
+        amount=Decimal("-12490.5"),
+    )
+    return [
+        book.portfolio,
+        book,
+        entry,
+        Snapshot.objects.create(id=SOME, **owner, **money),
+        Position.objects.create(
+            book=book, instrument=an_instrument(), quantity=10, cost=Decimal("12490.5"), updated_at_ms=AT_MS
+        ),
+        Posting.objects.create(fill_id=SOME, book=book, fill={}, event_id=SOME, correlation_id=SOME),
+    ]
+
+
+def _calendar() -> list[Any]:
+    day, opens, closes = date(2026, 11, 8), time(18, 0), time(19, 0)
+    return [
+        Holiday.objects.create(exchange="NSE", date=date(2026, 12, 25), name="Christmas"),
+        SpecialSession.objects.create(exchange="NSE", date=day, opens=opens, closes=closes, name="Muhurat"),
+        SessionRule.objects.create(
+            exchange="NSE", valid_from=day, phase="CONTINUOUS", starts=time(9, 15), ends=time(15, 30)
+        ),
+        TickFaultCount.objects.create(instrument_token=408065, fault="DUPLICATE", count=3),
+    ]
+
+
+def _log() -> list[Any]:
+    place = {"consumer": "relay", "topic": "market.ticks", "partition": 0, "incarnation": SOME, "offset": 1}
+    return [
+        DeadLetter.objects.create(**place, body=b"{not json", reason="UNDECODABLE", error="bad byte"),
+        LogCursor.objects.create(**place),
+        InboxMark.objects.create(consumer="relay", event_id=SOME),
+        OutboxEvent.objects.create(
+            event_id=SOME,
+            type="signal.raised",
+            broker="paper",
+            topic="paper.signals.raw",
+            key="k",
+            correlation_id=SOME,
+            causation_id=SOME,
+            body=b'{"a":1}',
+        ),
+    ]
