@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
 
-from alphapanda.eventlog import deadletters
+from alphapanda.eventlog import dead_letters
 from alphapanda.eventlog.models import DeadLetter, InboxMark, LogCursor, OutboxEvent
 from alphapanda.web.admin import ReadOnlyDesk
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from django.db.models import QuerySet
     from django.http import HttpRequest
+
+ADMIN = "in the admin"
 
 
 @admin.register(OutboxEvent)
@@ -64,11 +66,11 @@ class DeadLetterAdmin(ReadOnlyDesk):
 
     @admin.action(description="Send again", permissions=["act"])
     def redrive(self, request: HttpRequest, letters: QuerySet[DeadLetter]) -> None:
-        self._settle(request, letters, deadletters.redrive, "redrive")
+        self._settle(request, letters, self._redrive, "redrive")
 
     @admin.action(description="Discard", permissions=["act"])
     def discard(self, request: HttpRequest, letters: QuerySet[DeadLetter]) -> None:
-        self._settle(request, letters, deadletters.discard, "discard")
+        self._settle(request, letters, self._discard, "discard")
 
     def _settle(
         self, request: HttpRequest, letters: QuerySet[DeadLetter], service: Callable[..., Any], verb: str
@@ -85,7 +87,7 @@ class DeadLetterAdmin(ReadOnlyDesk):
         dead_letter_id: int,
         now: datetime,
     ) -> None:
-        service(dead_letter_id=dead_letter_id, now=now)
+        service(dead_letter_id, actor=request.user.get_username(), now=now)
         self.admin_site.record(
             request,
             action=f"deadletter.{verb}",
@@ -93,3 +95,11 @@ class DeadLetterAdmin(ReadOnlyDesk):
             details={},
             now=now,
         )
+
+    @staticmethod
+    def _redrive(dead_letter_id: int, *, actor: str, now: datetime) -> None:
+        dead_letters.redrive([dead_letter_id], actor=actor, now=now, reason=ADMIN)
+
+    @staticmethod
+    def _discard(dead_letter_id: int, *, actor: str, now: datetime) -> None:
+        dead_letters.discard([dead_letter_id], actor=actor, now=now, reason=ADMIN)

@@ -13,6 +13,8 @@ from django.db.models import QuerySet
 from alphapanda.core import ids as identity
 from alphapanda.core.clock import to_ms
 from alphapanda.core.envelope import EventType, OperatorActed, seal
+from alphapanda.core.refusals import Conflict
+from alphapanda.core.vocabulary import Broker
 from alphapanda.eventlog import outbox, topics
 from alphapanda.eventlog.models import DeadLetter, OutboxEvent
 from alphapanda.eventlog.records import MESSAGE_BYTES_MAX, Record
@@ -29,8 +31,8 @@ _SECRET = re.compile(
 _CREDENTIAL = re.compile(r"(?i)\b(bearer\s+\S+|token\s+\S+:\S+)")
 
 
-class NotRedrivable(ValueError):
-    """A dead letter that does not exist, was put away, or was sent again often enough."""
+class DeadLetterRefused(Conflict):
+    """A dead letter does not exist, was put away, or was sent again often enough."""
 
 
 def one_line(error: BaseException | str) -> str:
@@ -151,7 +153,7 @@ def redrive(
     reason: str = "",
 ) -> list[int]:
     """Send dead letters, repaired where `repair` is given, to the topic and partition they came from: all of
-    them or, by raising NotRedrivable, none. A message that fails again and again is sent three times."""
+    them or, by raising DeadLetterRefused, none. A message that fails again and again is sent three times."""
     with transaction.atomic():
         letters = _locked(ids)
         for letter in letters:
@@ -163,10 +165,11 @@ def redrive(
 
 
 def discard(ids: Sequence[int], *, actor: str, now: datetime, reason: str) -> list[int]:
-    """Put dead letters away for good: all of them or, by raising NotRedrivable, none."""
+    """Put dead letters away for good: all of them or, by raising DeadLetterRefused, none."""
     with transaction.atomic():
         letters = _locked(ids)
         for letter in letters:
+            _refuse_if_discarded(letter)
             _settle(letter, DeadLetter.State.DISCARDED, actor=actor, now=now, reason=reason)
     return [letter.id for letter in letters]
 
@@ -174,22 +177,30 @@ def discard(ids: Sequence[int], *, actor: str, now: datetime, reason: str) -> li
 def _locked(ids: Sequence[int]) -> list[DeadLetter]:
     letters = list(DeadLetter.objects.select_for_update().filter(id__in=ids).order_by("id"))
     if unknown := set(ids) - {letter.id for letter in letters}:
-        raise NotRedrivable(f"no dead letter {', '.join(map(str, sorted(unknown)))}")
+        raise DeadLetterRefused(f"no dead letter {', '.join(map(str, sorted(unknown)))}")
     return letters
 
 
-def _refuse_unless_redrivable(letter: DeadLetter) -> None:
+def _refuse_if_discarded(letter: DeadLetter) -> None:
     if letter.state == DeadLetter.State.DISCARDED:
-        raise NotRedrivable(f"dead letter {letter.id} was discarded")
+        raise DeadLetterRefused(f"dead letter {letter.id} is {letter.state}")
+
+
+def _refuse_unless_redrivable(letter: DeadLetter) -> None:
+    _refuse_if_discarded(letter)
+    if letter.topic not in topics.TOPICS:
+        raise DeadLetterRefused(f"dead letter {letter.id} is of {letter.topic}, which is no topic any more")
     if letter.redrive_count >= REDRIVES_MAX:
-        raise NotRedrivable(f"dead letter {letter.id} was sent again {letter.redrive_count} times already")
+        raise DeadLetterRefused(
+            f"dead letter {letter.id} was sent again {letter.redrive_count} times already"
+        )
 
 
 def _repeat(letter: DeadLetter, repair: Callable[[bytes], bytes] | None) -> OutboxEvent:
     body = bytes(letter.body)
     body = body if repair is None else repair(body)
     if len(body) > MESSAGE_BYTES_MAX:
-        raise NotRedrivable(f"dead letter {letter.id} has {len(body)} bytes, above the limit of the log")
+        raise DeadLetterRefused(f"dead letter {letter.id} has {len(body)} bytes, above the limit of the log")
     return _message(
         identity.derived("redrive", letter.id, letter.redrive_count),
         kind="dead.letter.redriven",
@@ -199,6 +210,10 @@ def _repeat(letter: DeadLetter, repair: Callable[[bytes], bytes] | None) -> Outb
         body=body,
         headers={REDRIVEN_HEADER: str(letter.id)},
     )
+
+
+def _namespace(topic: str) -> Broker:
+    return topics.TOPICS[topic].namespace if topic in topics.TOPICS else Broker.SHARED
 
 
 def _settle(letter: DeadLetter, state: DeadLetter.State, *, actor: str, now: datetime, reason: str) -> None:
@@ -220,7 +235,7 @@ def _settle(letter: DeadLetter, state: DeadLetter.State, *, actor: str, now: dat
         event_id=event,
         ts=to_ms(now),
         source="dead_letters",
-        broker=topics.find(letter.topic).namespace,
+        broker=_namespace(letter.topic),
         key=acted.target,
         correlation_id=event,
         causation_id=event,

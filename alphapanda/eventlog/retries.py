@@ -71,8 +71,8 @@ def in_place(
     before_retry: Callable[[], None] | None = None,
     give_up_s: float | None = None,
 ) -> Result:
-    """Do a piece of work until it succeeds. Raises what is no TRANSIENT fault, the last fault once `give_up_s`
-    have passed, and Stopped when asked to stop between two attempts."""
+    """Do a piece of work until it succeeds. Raises what is no TRANSIENT fault, the last one after
+    `give_up_s`, and Stopped when asked to stop between two attempts."""
     attempt = 0
     deadline = None if give_up_s is None else time.monotonic() + give_up_s
     while True:

@@ -22,7 +22,7 @@ from risk.domain.review import review
 from strategies.domain.base import DeploymentSpec
 from strategies.domain.library.ema_cross import EmaCross
 from strategies.domain.library.mean_reversion import MeanReversion
-from strategies.domain.machine import Consequences, Machine
+from strategies.domain.machine import Consequences, Machine, Working
 from tests.builders import NSE, a_clock, a_deployment, a_tick, an_instrument, at
 from tests.strategies.samples import EveryNth
 from tests.walks import a_walk

@@ -11,7 +11,6 @@ from alphapanda.eventlog import bootstrap, incarnation, topics
 from alphapanda.eventlog.client import EmbeddedBroker, GroupReader, LogProducer, LogReader
 from alphapanda.eventlog.records import (
     MESSAGE_BYTES_MAX,
-    LogError,
     LogUnavailable,
     MessageTooLarge,
     NotFlushed,
@@ -118,13 +117,6 @@ def test_a_flush_says_how_many_are_left(settings):
         producer.flush(0.2)
 
     assert late.value.left == 1
-
-
-def test_no_address_is_said_plainly(settings):
-    settings.KAFKA_BOOTSTRAP = ""
-
-    with pytest.raises(LogError, match="no address"):
-        LogReader()
 
 
 @pytest.mark.usefixtures("the_log")

@@ -102,7 +102,7 @@ def test_a_message_that_fails_again_and_again_is_sent_three_times():
         dead_letters.redrive([letter.id], **WHO)
         letter = park(a_record(offset=10 + attempt, headers={"redriven": str(letter.id).encode()}))
 
-    with pytest.raises(dead_letters.NotRedrivable, match="3 times"):
+    with pytest.raises(dead_letters.DeadLetterRefused, match="3 times"):
         dead_letters.redrive([letter.id], **WHO)
 
 
@@ -112,7 +112,7 @@ def test_a_redrive_is_all_or_nothing():
     dead_letters.discard([gone.id], reason="noise", **WHO)
 
     for ids in ([good.id, gone.id], [good.id, 999_999]):
-        with pytest.raises(dead_letters.NotRedrivable):
+        with pytest.raises(dead_letters.DeadLetterRefused):
             dead_letters.redrive(ids, **WHO)
     good.refresh_from_db()
     assert (good.state, good.redrive_count) == ("NEW", 0)

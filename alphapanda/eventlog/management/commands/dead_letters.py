@@ -116,7 +116,7 @@ class Command(BaseCommand):
                 repair = _repair(options["file"], letter_id)
                 dead_letters.redrive([letter_id], repair=repair, now=timezone.now(), **who)
                 time.sleep(1 / options["rate"])
-        except dead_letters.NotRedrivable as error:
+        except dead_letters.DeadLetterRefused as error:
             raise CommandError(str(error)) from error
         self.stdout.write(f"{act} {letter_id}: done")
 
