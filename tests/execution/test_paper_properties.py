@@ -18,12 +18,13 @@ from tests.builders import DAY, NSE, TICK_E4, a_tick, an_instrument, an_order, a
 INSTRUMENTS = {token: an_instrument(token) for token in (7, 8)}
 # Few times and few prices, so that orders and items meet: in the morning, at the session's end, on the next day.
 MORNING, EVENING, TOMORROW = at("09:15"), at("15:30") - 10, at("09:15", DAY + timedelta(days=1))
-TIMES = st.sampled_from([MORNING, EVENING]).flatmap(lambda start: st.integers(start, start + 30))
-PLACED = st.sampled_from([MORNING, EVENING]).flatmap(lambda start: st.integers(start, start + 5))
-LATER = st.one_of(TIMES, TIMES, TIMES, st.just(TOMORROW))
+PLACED = st.sampled_from([MORNING, MORNING, MORNING + 1, MORNING + 5, EVENING])
+LATER = st.one_of(st.integers(MORNING, MORNING + 20), st.integers(EVENING, EVENING + 20), st.just(TOMORROW))
 LIMITS_E4 = st.sampled_from([500, 4_500, 5_000, 5_500])
 PRICES_E4 = st.sampled_from([100, 500, 4_500, 4_900, 5_000, 5_100, 5_500])  # also off the grid
-LEVELS = st.lists(st.tuples(st.sampled_from([0, 4_500, 5_000, 5_500]), st.integers(0, 20)), max_size=3)
+LEVELS = st.lists(
+    st.tuples(st.sampled_from([0, 4_500, 5_000, 5_500]), st.sampled_from([0, 1, 9, 20])), max_size=3
+)
 SETTINGS = st.builds(
     PaperSettings,
     latency_ms=st.integers(0, 10),
@@ -40,7 +41,7 @@ def rupees(price_e4: int) -> Decimal:
 @st.composite
 def ticks(draw: st.DrawFn, times: st.SearchStrategy[int] = LATER) -> Tick:
     depth = {}
-    if draw(st.booleans()):
+    if draw(st.sampled_from([True, True, False])):
         levels = [[(rupees(price), size) for price, size in draw(LEVELS)] for _ in range(2)]
         depth = {"bids": levels[0], "asks": levels[1]}
     return a_tick(
@@ -53,6 +54,7 @@ def ticks(draw: st.DrawFn, times: st.SearchStrategy[int] = LATER) -> Tick:
 
 
 ITEMS: st.SearchStrategy[Item] = st.one_of(ticks(), st.builds(Clock, LATER, st.just(0)))
+LOGS = st.lists(ITEMS, min_size=1, max_size=12).map(lambda items: sorted(items, key=lambda item: item.at_ms))
 
 
 @st.composite
@@ -78,7 +80,7 @@ def books(draw: st.DrawFn) -> tuple[PaperSettings, list[PaperOrder]]:
 
 
 @settings(max_examples=500)
-@given(books(), st.lists(ITEMS, min_size=1, max_size=12))
+@given(books(), LOGS)
 def test_whatever_changes_an_order_triggers_its_watch(
     book: tuple[PaperSettings, list[PaperOrder]], items: list[Item]
 ) -> None:
@@ -92,7 +94,7 @@ def test_whatever_changes_an_order_triggers_its_watch(
         working = [order for order in after.values() if order.status is OrderStatus.OPEN]
 
 
-@given(books(), st.lists(ITEMS, max_size=12))
+@given(books(), LOGS)
 def test_orders_stay_consistent_and_no_limit_is_passed(
     book: tuple[PaperSettings, list[PaperOrder]], items: list[Item]
 ) -> None:
