@@ -14,9 +14,9 @@ from alphapanda import deploying
 from alphapanda.core import ids
 from alphapanda.core.vocabulary import Broker
 from alphapanda.deploying import Definition
+from alphapanda.engine.recorded import Recording
 from alphapanda.eventlog import doorbell
 from alphapanda.eventlog.records import Record
-from alphapanda.proof.recorded import Recording
 from execution.services import paper
 from marketdata.domain.ticks import FIRST_SEQ, Item, pack
 from marketdata.reference import load_calendar

@@ -14,9 +14,10 @@ from rich.console import Console
 from rich.table import Table
 
 from alphapanda import deploying
+from alphapanda.engine.recorded import Recording
 from alphapanda.engine.rows import KINDS
 from alphapanda.proof import parity
-from alphapanda.proof.recorded import Recording, deployments_over
+from alphapanda.proof.recorded import deployments_over
 from alphapanda.stack import StackFailed
 
 TIMEOUT_S = 900.0
