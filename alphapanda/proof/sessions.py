@@ -6,7 +6,7 @@ from pathlib import Path
 
 from alphapanda import deploying
 from alphapanda.deploying import Definition
-from alphapanda.proof.recorded import Recording
+from alphapanda.engine.recorded import Recording
 from marketdata.domain.bars import MINUTE_MS
 from marketdata.feeds.recorded import RecordedSource
 from marketdata.reference import SHIPPED_FILES

@@ -43,7 +43,8 @@ def halt_throw(
 ) -> KillSwitch:
     """Halt entries of everything, of a broker or of a deployment; thrown twice it is the same active row.
 
-    Waits for the decisions that are being made; none commits afterwards with the view of before. Raises HaltTargetInvalid, HaltReasonMissing.
+    Waits for the decisions that are being made; none commits afterwards with the view of before.
+    Raises HaltTargetInvalid, HaltReasonMissing.
     """
     _check_reason(reason)
     _check_target(level, broker, deployment_id)
