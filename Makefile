@@ -1,4 +1,4 @@
-.PHONY: run test lint parity chaos bench fresh env
+.PHONY: run test test-kafka lint parity chaos bench fresh env
 
 python := .venv/bin/python
 
@@ -10,6 +10,9 @@ run: env  # everything on this machine, until Ctrl-C
 
 test:
 	@.ci/run
+
+test-kafka: env  # the log against a real Apache Kafka: needs Java 17 and Maven
+	$(python) -m pytest tests/eventlog/test_real_kafka.py -m kafka
 
 lint: env
 	$(python) -m ruff check .

@@ -223,9 +223,7 @@ def processes() -> Status:
     path = Path(settings.RUN_DIR, "processes.json")
     if not path.exists():
         return ok("not run by `manage.py up`")
-    listed = json.loads(path.read_text())
-    found = listed.get("processes", listed) if isinstance(listed, dict) else listed
-    items = list(found.values()) if isinstance(found, dict) else list(found)
-    restarts = sum(int(item.get("restarts", 0)) for item in items if isinstance(item, dict))
-    words = f"{len(items)} processes, {restarts} restarts"
+    rows = json.loads(path.read_text())["processes"]
+    restarts = sum(row["restarts"] for row in rows)
+    words = f"{len(rows)} processes, {restarts} restarts"
     return (warn if restarts else ok)(words, value=restarts)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from django.db.models import Exists
+
 from alphapanda.core.vocabulary import OrderStatus, OrderType, Product, Side, Validity
 from execution.domain.paper import PaperOrder
 from execution.models import Order
+from portfolio import selectors as books
 from risk.models import Decision
-from strategies.models import Deployment
+from strategies.models import Deployment, Due, Signal
 
 
 def orders_open(deployment_id: UUID) -> list[Order]:
@@ -52,3 +55,16 @@ def decisions_unplaced(deployment: Deployment) -> list[Decision]:
         deployment_id=deployment.id, is_approved=True, order__isnull=True, signal__step=deployment.step
     )
     return list(rows.select_related("signal__instrument").order_by("signal__ordinal"))
+
+
+def is_unfinished(deployment: Deployment) -> bool:
+    """Whether a signal, a due item, an approved decision or a fill of the deployment waits for its next link."""
+    new_signals = Signal.objects.filter(deployment_id=deployment.id, state=Signal.State.NEW)
+    new_dues = Due.objects.filter(deployment_id=deployment.id, state=Due.State.NEW)
+    unplaced = Decision.objects.filter(
+        deployment_id=deployment.id, is_approved=True, order__isnull=True, signal__step=deployment.step
+    )
+    found = Deployment.objects.filter(id=deployment.id).filter(
+        Exists(new_signals) | Exists(new_dues) | Exists(unplaced) | Exists(books.unbooked(deployment.id))
+    )
+    return found.exists()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import timedelta
 from uuid import UUID
 
-from celery import shared_task
+from celery import Task, shared_task
 from django.utils import timezone
 
 from alphapanda.core.vocabulary import Waiting
@@ -19,11 +20,14 @@ SWEPT_MAX = 500
 QUEUED_MAX = 100  # doorbells still in the queue are late, not lost: ringing more would only make it longer
 
 
-@shared_task(name="execution.submit")
-def submit(*, deployment_ids: list[str], **_newer: object) -> None:
-    """Place orders for approved decisions."""
-    for deployment_id in deployment_ids:
-        paper.orders_submit(deployment_id=UUID(deployment_id), calendar=selectors.calendar("NSE"))
+@shared_task(name="execution.submit", bind=True)
+def submit(self: Task, *, deployment_ids: list[str], **_newer: object) -> None:
+    """Place orders for approved decisions; nothing is left for the rest of the chain where all may read on."""
+    calendar = selectors.calendar("NSE")
+    shards = [paper.orders_submit(deployment_id=UUID(one), calendar=calendar) for one in deployment_ids]
+    if None not in shards:
+        self.request.chain = None
+    _ring(shards)
 
 
 @shared_task(name="execution.match")
@@ -36,8 +40,11 @@ def match(*, deployment_ids: list[str], **_newer: object) -> None:
 @shared_task(name="execution.settle")
 def settle(*, deployment_ids: list[str], **_newer: object) -> None:
     """Let deployments read on, and ring their shards."""
-    shards = {paper.deployment_settle(deployment_id=UUID(deployment_id)) for deployment_id in deployment_ids}
-    for shard in shards - {None}:
+    _ring([paper.deployment_settle(deployment_id=UUID(deployment_id)) for deployment_id in deployment_ids])
+
+
+def _ring(shards: Iterable[int | None]) -> None:
+    for shard in sorted({shard for shard in shards if shard is not None}):
         doorbell.ring_shard(shard, partition_ends={})
 
 

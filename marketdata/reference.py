@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+import gzip
+from collections.abc import Iterator, Sequence
 from datetime import date, time
 from functools import cache
 from pathlib import Path
 
 from alphapanda.core.vocabulary import Phase
 from marketdata.domain.calendar import Calendar, PhaseRule, SpecialHours, calendar
+from marketdata.domain.instruments import InstrumentRow, InstrumentSpec, parse, spec_of_row
 
 DATA_DIR = Path(__file__).resolve().parent / "data"
 CALENDAR_EXCHANGES = ("NSE", "NFO")  # both follow the holidays of NSE's equity segments
@@ -69,3 +71,13 @@ def load_calendar(exchange: str) -> Calendar:
 # of July 2019; nothing pretends that they are of one day. For trades at once play YESBANK_FILES alone.
 YESBANK_FILES = (DATA_DIR / "recorded" / "lean_1min_2019-07_YESBANK.csv.gz",)
 SHIPPED_FILES = (DATA_DIR / "recorded" / "lean_1min_2019-01_NIFTY50.csv.gz", *YESBANK_FILES)
+
+
+def instrument_specs(lists: Sequence[Path] = ()) -> dict[str, InstrumentSpec]:
+    """Instruments by key (EXCHANGE:TRADINGSYMBOL) of the list that ships and of further ones, which win."""
+    found: dict[str, InstrumentSpec] = {}
+    for path in (DATA_DIR / "instruments.csv", *lists):
+        raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        listed = (row for row in parse(raw.decode().splitlines()) if isinstance(row, InstrumentRow))
+        found |= {spec.key: spec for spec in map(spec_of_row, listed)}
+    return found

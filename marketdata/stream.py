@@ -101,7 +101,7 @@ class StreamCore:
             return
         self.offsets[record.partition] = record.offset + 1
         try:
-            batch = unpack(record.value)
+            batch = unpack(record.value, is_redriven=record.is_redriven)
         except MalformedTicks as error:
             self.poison.append(Poison(record, error))
             return

@@ -46,9 +46,14 @@ def holdings_of(deployment_id: UUID) -> dict[int, Holding]:
     return {row.instrument.instrument_token: holding_of(row) for row in rows}
 
 
+def unbooked(deployment_id: UUID) -> QuerySet[Posting]:
+    """Fills of a deployment that wait to be booked."""
+    return Posting.objects.filter(book_id=deployment_id, state=Posting.State.NEW)
+
+
 def has_unbooked(deployment_id: UUID) -> bool:
     """Whether a fill of a deployment waits to be booked."""
-    return Posting.objects.filter(book_id=deployment_id, state=Posting.State.NEW).exists()
+    return unbooked(deployment_id).exists()
 
 
 def portfolio_totals(portfolio_id: UUID) -> Totals:

@@ -29,11 +29,16 @@ def spec_of(deployment: Deployment, instruments: Iterable[Instrument]) -> Deploy
         name=deployment.name,
         strategy=deployment.strategy_version.strategy.name,
         params=deployment.params,
-        instruments=tuple(selectors.spec(instrument) for instrument in instruments),
+        instruments=tuple(map(selectors.spec, instruments)),
         broker=Broker(deployment.broker),
         product=Product(execution.pop("product", Product.MIS)),
         execution=execution,
     )
+
+
+def locked(deployment_id: UUID) -> Deployment:
+    """The deployment's row, locked, without its checkpoint: one writer at a time."""
+    return Deployment.objects.select_for_update().defer("checkpoint", "error").get(id=deployment_id)
 
 
 def consequences_of(deployment: Deployment) -> Consequences:

@@ -106,5 +106,5 @@ class Account:
 
     def _settle(self, *, matched_step: int) -> None:
         self.machine.consequences = consequences(
-            self.holdings, list(self.open.values()), self.names, matched_step=matched_step
+            self.holdings, list(self.open.values()), matched_step=matched_step
         )

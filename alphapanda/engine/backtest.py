@@ -5,33 +5,70 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 
-import msgspec
-
 from alphapanda.core.money import ZERO
+from alphapanda.core.vocabulary import Phase
 from alphapanda.engine.account import Account
+from alphapanda.engine.statistics import EquityMeter, EquityPoint, Performance, statistics_of, trades_of
 from execution.domain.charges import Cards
 from marketdata.domain.calendar import Calendar
-from marketdata.domain.ticks import Clock, Item, Tick
-from portfolio.domain.books import net, unrealised
+from marketdata.domain.ticks import Clock, Item
 from strategies.domain.base import DeploymentSpec
 from strategies.domain.machine import StrategyFailed
 
 PROGRESS_EVERY = 10_000
 
 
-class Point(msgspec.Struct, frozen=True):
-    """Profit of a deployment so far, after charges, open positions marked at the last price; rupees."""
+class Run:
+    """What came of one deployment: its account, its equity by minute of the session, and why it stopped, if it
+    did."""
 
-    at_ms: int
-    pnl: Decimal
+    def __init__(self, account: Account, starting_cash: Decimal) -> None:
+        self.account = account
+        self.starting_cash = starting_cash
+        self.curve: list[EquityPoint] = []
+        self.error = ""
+        self._meter = EquityMeter(starting_cash)
+        self._metered = 0  # fills of the journal that the meter has taken in
 
+    def take(self, item: Item, source: int, seq: int) -> None:
+        """One item of the log; nothing after the strategy has raised."""
+        if self.error:
+            return
+        try:
+            self.account.take(item, source=source, seq=seq)
+        except StrategyFailed as error:
+            self.error = str(error)
 
-class Run(msgspec.Struct):
-    """What came of one deployment: its account, its equity by minute, and why it stopped, if it did."""
+    def mark(self, at_ms: int) -> None:
+        """A point of the equity curve, where the minute that ends at `at_ms` was one of continuous trading."""
+        if self.account.calendar.phase_at(at_ms - 1) is Phase.CONTINUOUS:
+            self.curve.append(self._point(at_ms))
 
-    account: Account
-    equity: list[Point] = msgspec.field(default_factory=list)
-    error: str = ""
+    def end(self) -> None:
+        """The last point, where something has changed since the last minute that was marked."""
+        last = self._point(self.account.machine.state.at_ms)
+        before = self.curve[-1].equity if self.curve else self.starting_cash
+        if last.equity != before:
+            self.curve.append(last)
+
+    def performance(self) -> Performance:
+        """Trades, equity and figures."""
+        trades = trades_of(row.fill for row in self.account.journal.fills)
+        figures = statistics_of(self.starting_cash, trades, self.curve, self._meter.charges)
+        return Performance(trades, self.curve, figures)
+
+    def _point(self, at_ms: int) -> EquityPoint:
+        account, fills = self.account, self.account.journal.fills
+        held = account.machine.consequences.positions
+        if not held and self._metered == len(fills) and self.curve:
+            before = self.curve[-1]
+            return EquityPoint(at_ms, before.equity, before.exposure)
+        for row in fills[self._metered :]:
+            self._meter.fill(row.fill)
+        self._metered = len(fills)
+        for token in held:
+            self._meter.mark(account.names[token], account.machine.state.marks[token].price_e4)
+        return self._meter.point(at_ms)
 
 
 def fold(
@@ -42,47 +79,27 @@ def fold(
     first_seq: int,
     calendar: Calendar,
     cards: Cards,
+    starting_cash: Decimal = ZERO,
     on_progress: Callable[[int], None] = lambda _items: None,
 ) -> list[Run]:
     """Fold a stream through deployments; `on_progress` is told the number of items now and then."""
-    runs = [Run(Account(spec, calendar=calendar, cards=cards)) for spec in specs]
+    runs = [Run(Account(spec, calendar=calendar, cards=cards), starting_cash) for spec in specs]
     by_token: dict[int, list[Run]] = {}
     for run in runs:
         for token in run.account.machine.tokens:
             by_token.setdefault(token, []).append(run)
     seq = first_seq - 1
     for seq, item in enumerate(items, start=first_seq):
-        for run in by_token.get(item.token, ()) if isinstance(item, Tick) else runs:
-            if not run.error:
-                _take(run, item, source, seq)
+        if isinstance(item, Clock):
+            for run in runs:
+                run.take(item, source, seq)
+                run.mark(item.at_ms)
+        else:
+            for run in by_token.get(item.token, ()):
+                run.take(item, source, seq)
         if (seq - first_seq) % PROGRESS_EVERY == 0:
             on_progress(seq - first_seq)
+    for run in runs:
+        run.end()
     on_progress(seq - first_seq + 1)
     return runs
-
-
-def _take(run: Run, item: Item, source: int, seq: int) -> None:
-    try:
-        run.account.take(item, source=source, seq=seq)
-    except StrategyFailed as error:
-        run.error = str(error)
-    if isinstance(item, Clock):
-        _mark(run, item.at_ms)
-
-
-def _mark(run: Run, at_ms: int) -> None:
-    """A point of the equity curve, where it has changed."""
-    pnl = pnl_of(run.account)
-    if not run.equity or run.equity[-1].pnl != pnl:
-        run.equity.append(Point(at_ms, pnl))
-
-
-def pnl_of(account: Account) -> Decimal:
-    """Profit after charges at the last prices, in rupees."""
-    total = ZERO
-    for token, holding in account.holdings.items():
-        total += net(holding)
-        mark = account.machine.state.marks.get(token)
-        if holding.quantity and mark:
-            total += unrealised(holding, mark.price_e4)
-    return total

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from django.db.models import QuerySet
     from django.http import HttpRequest
 
+ADMIN = "in the admin"
+
 
 @admin.register(OutboxEvent)
 class OutboxEventAdmin(ReadOnlyDesk):
@@ -64,11 +66,11 @@ class DeadLetterAdmin(ReadOnlyDesk):
 
     @admin.action(description="Send again", permissions=["act"])
     def redrive(self, request: HttpRequest, letters: QuerySet[DeadLetter]) -> None:
-        self._settle(request, letters, dead_letters.redrive, "redrive")
+        self._settle(request, letters, self._redrive, "redrive")
 
     @admin.action(description="Discard", permissions=["act"])
     def discard(self, request: HttpRequest, letters: QuerySet[DeadLetter]) -> None:
-        self._settle(request, letters, dead_letters.discard, "discard")
+        self._settle(request, letters, self._discard, "discard")
 
     def _settle(
         self, request: HttpRequest, letters: QuerySet[DeadLetter], service: Callable[..., Any], verb: str
@@ -85,11 +87,19 @@ class DeadLetterAdmin(ReadOnlyDesk):
         dead_letter_id: int,
         now: datetime,
     ) -> None:
-        letter = service(dead_letter_id=dead_letter_id, now=now)
+        service(dead_letter_id, actor=request.user.get_username(), now=now)
         self.admin_site.record(
             request,
-            action=f"dead_letter.{verb}",
-            target=f"dead-letter:{dead_letter_id}",
-            details=dead_letters.origin(letter),
+            action=f"deadletter.{verb}",
+            target=f"deadletter:{dead_letter_id}",
+            details={},
             now=now,
         )
+
+    @staticmethod
+    def _redrive(dead_letter_id: int, *, actor: str, now: datetime) -> None:
+        dead_letters.redrive([dead_letter_id], actor=actor, now=now, reason=ADMIN)
+
+    @staticmethod
+    def _discard(dead_letter_id: int, *, actor: str, now: datetime) -> None:
+        dead_letters.discard([dead_letter_id], actor=actor, now=now, reason=ADMIN)

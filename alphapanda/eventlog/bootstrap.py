@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from threading import Event
+
 from django.conf import settings
 
 from alphapanda import logs
-from alphapanda.eventlog import incarnation
+from alphapanda.eventlog import incarnation, retries
 from alphapanda.eventlog.client import LogAdmin
 from alphapanda.eventlog.topics import TOPICS
+
+READY_S = 30.0
 
 log = logs.channel("application")
 
 
 def ensure_topics() -> list[str]:
     """Make the topics that are missing and give the log its identity; doing it twice changes nothing.
-    Returns the names made. Raises LogError."""
+    A log that is only starting is waited for. Returns the names made. Raises LogError."""
     admin = LogAdmin()
-    made = _touched(admin) if settings.KAFKA_EMBEDDED else _created(admin)
-    log.info("eventlog.ready", topics_made=len(made), incarnation=str(incarnation.ensure()))
+    make = _touched if settings.KAFKA_EMBEDDED else _created
+    made = _patiently(lambda: make(admin))
+    # a topic that was just made has no leader yet for a moment
+    identity = _patiently(incarnation.ensure)
+    log.info("eventlog.ready", topics_made=len(made), incarnation=str(identity))
     return made
+
+
+def _patiently(work: Callable[[], retries.Result]) -> retries.Result:
+    return retries.in_place(work, stop=Event(), give_up_s=READY_S)
 
 
 def _created(admin: LogAdmin) -> list[str]:

@@ -2,43 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from django.db import transaction
 from django.db.models import QuerySet
 
-from alphapanda import logs
-from alphapanda.core import ids
-from alphapanda.core.refusals import Conflict, NotThere
+from alphapanda.core import ids as identity
+from alphapanda.core.clock import to_ms
+from alphapanda.core.envelope import EventType, OperatorActed, seal
+from alphapanda.core.refusals import Conflict
+from alphapanda.core.vocabulary import Broker
 from alphapanda.eventlog import outbox, topics
 from alphapanda.eventlog.models import DeadLetter, OutboxEvent
-from alphapanda.eventlog.records import MESSAGE_BYTES_MAX, Record
+from alphapanda.eventlog.records import MESSAGE_BYTES_MAX, REDRIVEN_HEADER, Record
 
 REDRIVES_MAX = 3
 ERROR_CHARS_MAX = 500
 KEY_CHARS_MAX = 120
-REDRIVEN_HEADER = "redriven"
+
+_SECRET = re.compile(
+    r"(?i)\b(?!instrument_token)(\w*(?:token|secret|password|passwd|api_key|apikey|authorization|checksum)\w*)"
+    r"""(["']?\s*[:=]\s*["']?)[^\s"',}&]+"""
+)
+_CREDENTIAL = re.compile(r"(?i)\b(bearer\s+\S+|token\s+\S+:\S+)")
 
 
-class LetterNotFound(NotThere):
-    """There is no such dead letter."""
-
-
-class NotRedrivable(Conflict):
-    """A dead letter was put away, or was sent again often enough."""
-
-
-class AlreadyDiscarded(Conflict):
-    """A dead letter was put away before."""
+class DeadLetterRefused(Conflict):
+    """A dead letter does not exist, was put away, or was sent again often enough."""
 
 
 def one_line(error: BaseException | str) -> str:
     """An error as one printable line of at most 500 characters without secrets."""
     flat = "".join(c if c.isprintable() else " " for c in str(error))
-    return logs.without_secrets(" ".join(flat.split()))[:ERROR_CHARS_MAX]
+    hidden = _CREDENTIAL.sub("***", " ".join(flat.split()))
+    return _SECRET.sub(r"\1\2***", hidden)[:ERROR_CHARS_MAX]
 
 
 def park(
@@ -91,7 +91,7 @@ def _announcement(letter: DeadLetter, record: Record, error_class: str) -> Outbo
         headers["body-omitted"] = f"{len(record.value)} bytes are above the limit; the dead letter has them"
     place = (letter.consumer, letter.topic, letter.incarnation, letter.partition, letter.offset)
     return _message(
-        ids.derived("dead-letter", *place),
+        identity.derived("dead-letter", *place),
         kind="dead.letter",
         topic=topics.dead_letters_of(record.topic),
         key=record.key or b"",
@@ -126,59 +126,82 @@ def _message(
     )
 
 
-def find(*, topic: str = "", reason: str = "", consumer: str = "", state: str = "") -> QuerySet[DeadLetter]:
+def find(
+    *,
+    topic: str = "",
+    reason: str = "",
+    consumer: str = "",
+    state: str = "",
+    id_min: int | None = None,
+    id_max: int | None = None,
+) -> QuerySet[DeadLetter]:
     """Dead letters that fit all conditions given, oldest first."""
     wanted = {"topic": topic, "reason": reason, "consumer": consumer, "state": state}
-    return DeadLetter.objects.filter(**{name: value for name, value in wanted.items() if value}).order_by(
+    wanted |= {"id__gte": id_min, "id__lte": id_max}
+    return DeadLetter.objects.filter(**{k: v for k, v in wanted.items() if v not in ("", None)}).order_by(
         "id"
     )
 
 
-@transaction.atomic
 def redrive(
-    *, dead_letter_id: int, now: datetime, repair: Callable[[bytes], bytes] | None = None
-) -> DeadLetter:
-    """Send a dead letter, repaired where `repair` is given, to the topic and partition it came from; the shell
-    that asks writes the audit. What fails again and again is sent three times. Raises LetterNotFound,
-    NotRedrivable."""
-    letter = _locked(dead_letter_id)
-    _refuse_unless_redrivable(letter)
-    letter.redrive_count += 1
-    outbox.add([_repeat(letter, repair)])
-    return _settled(letter, DeadLetter.State.REDRIVEN, now)
+    ids: Sequence[int],
+    *,
+    repair: Callable[[bytes], bytes] | None = None,
+    actor: str,
+    now: datetime,
+    reason: str = "",
+) -> list[int]:
+    """Send dead letters, repaired where `repair` is given, to the topic and partition they came from: all of
+    them or, by raising DeadLetterRefused, none. A message that fails again and again is sent three times."""
+    with transaction.atomic():
+        letters = _locked(ids)
+        for letter in letters:
+            _refuse_unless_redrivable(letter)
+            letter.redrive_count += 1
+            outbox.add([_repeat(letter, repair)])
+            _settle(letter, DeadLetter.State.REDRIVEN, actor=actor, now=now, reason=reason)
+    return [letter.id for letter in letters]
 
 
-@transaction.atomic
-def discard(*, dead_letter_id: int, now: datetime) -> DeadLetter:
-    """Put a dead letter away for good; the shell that asks writes the audit. Raises LetterNotFound,
-    AlreadyDiscarded."""
-    letter = _locked(dead_letter_id)
+def discard(ids: Sequence[int], *, actor: str, now: datetime, reason: str) -> list[int]:
+    """Put dead letters away for good: all of them or, by raising DeadLetterRefused, none."""
+    with transaction.atomic():
+        letters = _locked(ids)
+        for letter in letters:
+            _refuse_if_discarded(letter)
+            _settle(letter, DeadLetter.State.DISCARDED, actor=actor, now=now, reason=reason)
+    return [letter.id for letter in letters]
+
+
+def _locked(ids: Sequence[int]) -> list[DeadLetter]:
+    letters = list(DeadLetter.objects.select_for_update().filter(id__in=ids).order_by("id"))
+    if unknown := set(ids) - {letter.id for letter in letters}:
+        raise DeadLetterRefused(f"no dead letter {', '.join(map(str, sorted(unknown)))}")
+    return letters
+
+
+def _refuse_if_discarded(letter: DeadLetter) -> None:
     if letter.state == DeadLetter.State.DISCARDED:
-        raise AlreadyDiscarded(f"Dead letter {letter.id} was discarded before.")
-    return _settled(letter, DeadLetter.State.DISCARDED, now)
-
-
-def _locked(dead_letter_id: int) -> DeadLetter:
-    try:
-        return DeadLetter.objects.select_for_update().get(id=dead_letter_id)
-    except DeadLetter.DoesNotExist:
-        raise LetterNotFound(f"There is no dead letter {dead_letter_id}.") from None
+        raise DeadLetterRefused(f"dead letter {letter.id} is {letter.state}")
 
 
 def _refuse_unless_redrivable(letter: DeadLetter) -> None:
-    if letter.state == DeadLetter.State.DISCARDED:
-        raise NotRedrivable(f"Dead letter {letter.id} was discarded.")
+    _refuse_if_discarded(letter)
+    if letter.topic not in topics.TOPICS:
+        raise DeadLetterRefused(f"dead letter {letter.id} is of {letter.topic}, which is no topic any more")
     if letter.redrive_count >= REDRIVES_MAX:
-        raise NotRedrivable(f"Dead letter {letter.id} was sent again {letter.redrive_count} times already.")
+        raise DeadLetterRefused(
+            f"dead letter {letter.id} was sent again {letter.redrive_count} times already"
+        )
 
 
 def _repeat(letter: DeadLetter, repair: Callable[[bytes], bytes] | None) -> OutboxEvent:
     body = bytes(letter.body)
     body = body if repair is None else repair(body)
     if len(body) > MESSAGE_BYTES_MAX:
-        raise NotRedrivable(f"Dead letter {letter.id} has {len(body)} bytes, above the limit of the log.")
+        raise DeadLetterRefused(f"dead letter {letter.id} has {len(body)} bytes, above the limit of the log")
     return _message(
-        ids.derived("redrive", letter.id, letter.redrive_count),
+        identity.derived("redrive", letter.id, letter.redrive_count),
         kind="dead.letter.redriven",
         topic=letter.topic,
         partition=letter.partition,
@@ -188,12 +211,32 @@ def _repeat(letter: DeadLetter, repair: Callable[[bytes], bytes] | None) -> Outb
     )
 
 
-def origin(letter: DeadLetter) -> dict[str, Any]:
-    """Where a dead letter stood, for the audit trail."""
-    return {"topic": letter.topic, "partition": letter.partition, "offset": letter.offset}
+def _namespace(topic: str) -> Broker:
+    return topics.TOPICS[topic].namespace if topic in topics.TOPICS else Broker.SHARED
 
 
-def _settled(letter: DeadLetter, state: DeadLetter.State, now: datetime) -> DeadLetter:
-    letter.state, letter.settled_at = state, now
+def _settle(letter: DeadLetter, state: DeadLetter.State, *, actor: str, now: datetime, reason: str) -> None:
+    letter.state = state
+    letter.settled_at = now
     letter.save(update_fields=["state", "settled_at", "redrive_count"])
-    return letter
+    action = f"dead_letter.{state.lower()}"
+    event = identity.event_id(EventType.OPERATOR_ACTED, f"{action}|{letter.id}|{letter.redrive_count}")
+    acted = OperatorActed(
+        action=action,
+        target=f"dead-letter:{letter.id}",
+        actor=actor,
+        reason=reason,
+        details={"topic": letter.topic, "partition": letter.partition, "offset": letter.offset},
+    )
+    sealed = seal(
+        acted,
+        event_type=EventType.OPERATOR_ACTED,
+        event_id=event,
+        ts=to_ms(now),
+        source="dead_letters",
+        broker=_namespace(letter.topic),
+        key=acted.target,
+        correlation_id=event,
+        causation_id=event,
+    )
+    outbox.publish([sealed])

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from celery import Signature, chain, current_app
-from kombu import Connection, Producer
+from kombu import Connection
 
 from alphapanda import logs
 
@@ -26,7 +26,6 @@ class _Line(threading.local):
 
     pid = 0
     connection: Connection | None = None
-    producer: Producer | None = None
     closed_until = 0.0
 
 
@@ -64,7 +63,7 @@ def shard_queue(shard: int) -> str:
 
 def queue_depth(queue: str) -> int | None:
     """How many messages wait in a queue that no worker has taken; None where Redis does not answer."""
-    return _tried(lambda producer: int(producer.channel.client.llen(queue)))
+    return _tried(lambda line: int(line.default_channel.client.llen(queue)))
 
 
 def _ring_chain(names: tuple[str, ...], deployment_ids: Sequence[str]) -> bool:
@@ -78,25 +77,25 @@ def _signature(name: str, queue: str, kwargs: dict[str, Any]) -> Signature:
 
 
 def _send(what: Signature) -> bool:
-    return _tried(lambda producer: what.apply_async(producer=producer, retry=False)) is not None
+    # `connection`, because a chain forgets the `producer` that it is given
+    return _tried(lambda line: what.apply_async(connection=line, retry=False)) is not None
 
 
-def _tried(work: Callable[[Producer], Any]) -> Any:
+def _tried(work: Callable[[Connection], Any]) -> Any:
     if time.monotonic() < _line.closed_until and _line.pid == os.getpid():
         return None
     try:
-        return work(_producer())
+        return work(_connection())
     except Exception as error:  # noqa: BLE001  never raises into the transaction or loop that rang
         _drop()
         _tell(error)
         return None
 
 
-def _producer() -> Producer:
-    if _line.producer is None or _line.pid != os.getpid():
-        app = current_app
+def _connection() -> Connection:
+    if _line.connection is None or _line.pid != os.getpid():
         # kombu retries to open a connection without limit, whatever `retry` says about publishing
-        _line.connection = app.connection_for_write(
+        _line.connection = current_app.connection_for_write(
             transport_options={
                 "max_retries": 0,
                 "interval_start": 0,
@@ -105,13 +104,12 @@ def _producer() -> Producer:
                 "retry_on_timeout": False,
             },
         )
-        _line.producer = app.amqp.Producer(_line.connection)
         _line.pid = os.getpid()
-    return _line.producer
+    return _line.connection
 
 
 def _drop() -> None:
-    connection, _line.connection, _line.producer = _line.connection, None, None
+    connection, _line.connection = _line.connection, None
     _line.pid = os.getpid()
     _line.closed_until = time.monotonic() + COOL_OFF_S
     if connection is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pgtrigger
 from django.db import models
 from django.db.models import Q
 
@@ -29,6 +30,15 @@ class OutboxEvent(models.Model):
         indexes = [
             models.Index(fields=["id"], condition=Q(published_at__isnull=True), name="outbox_unpublished"),
             models.Index(fields=["broker", "type"], name="outbox_broker_type"),
+        ]
+        triggers = [  # wakes the relay at commit, once for a transaction
+            pgtrigger.Trigger(
+                name="wake_relay",
+                level=pgtrigger.Statement,
+                when=pgtrigger.After,
+                operation=pgtrigger.Insert,
+                func="PERFORM pg_notify('outbox', ''); RETURN NULL;",
+            )
         ]
 
     def __str__(self) -> str:

@@ -39,8 +39,6 @@ def add(rows: Iterable[OutboxEvent]) -> None:
     if not (wanted := list(rows)):
         return
     OutboxEvent.objects.bulk_create(wanted, ignore_conflicts=True)
-    with connection.cursor() as cursor:
-        cursor.execute(f"NOTIFY {CHANNEL}")  # sent at commit, once for a transaction
 
 
 def _row(envelope: Envelope) -> OutboxEvent:

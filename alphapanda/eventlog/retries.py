@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Callable
 from enum import StrEnum
 from threading import Event
@@ -14,7 +15,7 @@ from kombu.exceptions import OperationalError as DoorbellDown
 
 from alphapanda import logs
 from alphapanda.core.envelope import UndecodableEvent
-from alphapanda.eventlog.records import InvalidMessage, LogUnavailable
+from alphapanda.eventlog.records import InvalidMessage, LogUnavailable, MessageTooLarge
 
 FIRST_WAIT_S = 0.1
 MOST_WAIT_S = 10.0
@@ -52,7 +53,7 @@ def classify(error: BaseException) -> Fault:
         return Fault.CODE if sqlstate.startswith(_CONFIGURATION_SQLSTATES) else Fault.TRANSIENT
     if isinstance(error, _TRANSIENT):
         return Fault.TRANSIENT
-    if isinstance(error, (UndecodableEvent, InvalidMessage)):
+    if isinstance(error, (UndecodableEvent, InvalidMessage, MessageTooLarge)):
         return Fault.PERMANENT
     return Fault.CODE
 
@@ -68,15 +69,17 @@ def in_place(
     *,
     stop: Event,
     before_retry: Callable[[], None] | None = None,
+    give_up_s: float | None = None,
 ) -> Result:
-    """Do a piece of work until it succeeds or fails other than by a TRANSIENT fault, which propagates.
-    Raises Stopped when asked to stop between two attempts."""
+    """Do a piece of work until it succeeds. Raises what is no TRANSIENT fault, the last one after
+    `give_up_s`, and Stopped when asked to stop between two attempts."""
     attempt = 0
+    deadline = None if give_up_s is None else time.monotonic() + give_up_s
     while True:
         try:
             return work()
         except Exception as error:
-            if classify(error) is not Fault.TRANSIENT:
+            if classify(error) is not Fault.TRANSIENT or (deadline and time.monotonic() > deadline):
                 raise
             log.warning("eventlog.retry", attempt=attempt, error=type(error).__name__, text=str(error)[:200])
         if before_retry is not None:

@@ -72,27 +72,17 @@ def working_by_token(orders: Iterable[PaperOrder]) -> dict[int, Working]:
 
 
 def consequences(
-    holdings: Mapping[int, Holding],
-    orders: Sequence[PaperOrder],
-    names: Mapping[int, str],
-    *,
-    matched_step: int,
+    holdings: Mapping[int, Holding], orders: Sequence[PaperOrder], *, matched_step: int
 ) -> Consequences:
-    """What the machine of a deployment may know of its orders and books.
-
-    An instrument that is no longer the deployment's has no name there, and its strategy does not see it."""
+    """What the machine of a deployment may know of its orders and books."""
     working = working_by_token(orders)
-    seen = {
-        names[token]: (
-            holdings[token].quantity if token in holdings else 0,
-            working[token].buy - working[token].sell if token in working else 0,
-        )
-        for token in sorted({*holdings, *working} & names.keys())
-    }
-    watches = tuple(watch(order) for order in sorted(orders, key=lambda order: (order.step, order.ordinal)))
     return Consequences(
-        holdings={name: pair for name, pair in seen.items() if pair != (0, 0)},
+        positions={
+            token: holding.quantity for token, holding in sorted(holdings.items()) if holding.quantity
+        },
         working=dict(sorted(working.items())),
-        watches=watches,
+        watches=tuple(
+            watch(order) for order in sorted(orders, key=lambda order: (order.step, order.ordinal))
+        ),
         matched_step=matched_step,
     )

@@ -9,6 +9,7 @@ import msgspec
 from django.db import transaction
 
 from alphapanda import failpoints
+from alphapanda.core.envelope import Envelope
 from alphapanda.core.vocabulary import Broker, Waiting
 from alphapanda.eventlog import outbox
 from execution import loading, reference
@@ -33,8 +34,8 @@ class NoPaperDeployment(ValueError):
 
 
 def _claimed(deployment_id: UUID) -> Deployment:
-    """The deployment's row, locked: it has one writer at a time. Raises NoPaperDeployment."""
-    deployment = Deployment.objects.select_for_update().get(id=deployment_id)
+    """The deployment's row, locked. Raises NoPaperDeployment."""
+    deployment = deployments.locked(deployment_id)
     if deployment.broker != Broker.PAPER:
         raise NoPaperDeployment(f"{deployment.name} trades at {deployment.broker}")
     return deployment
@@ -45,23 +46,29 @@ def _settings(deployment: Deployment) -> PaperSettings:
     return msgspec.convert(options, PaperSettings)
 
 
-def orders_submit(*, deployment_id: UUID, calendar: Calendar) -> int:
-    """Place orders for approved decisions that have none; how many."""
+def orders_submit(*, deployment_id: UUID, calendar: Calendar) -> int | None:
+    """Place orders for approved decisions that have none. Where nothing else of the deployment is unfinished
+    it may read on at once: then the shard to ring is returned."""
     with transaction.atomic():
         deployment = _claimed(deployment_id)
-        decisions = loading.decisions_unplaced(deployment)
-        settings = _settings(deployment)
-        placed = []
-        for decision in decisions:
-            signal = deployments.signal_row(decision.signal)
-            instrument = market.spec(decision.signal.instrument)
-            order = paper.place(signal, settings=settings, instrument=instrument, calendar=calendar)
-            placed.append((_row(order, deployment, decision.signal), order))
+        placed = _place(deployment, calendar)
         Order.objects.bulk_create([row for row, _ in placed])
         outbox.publish([event for _, order in placed for event in events.placed(order)])
+        is_settled = _settle_if_finished(deployment)
         failpoints.hit("execution.submit.before_commit")
     failpoints.hit("execution.submit.after_commit")
-    return len(placed)
+    return deployment.shard if is_settled else None
+
+
+def _place(deployment: Deployment, calendar: Calendar) -> list[tuple[Order, PaperOrder]]:
+    settings = _settings(deployment)
+    placed = []
+    for decision in loading.decisions_unplaced(deployment):
+        signal = deployments.signal_row(decision.signal)
+        instrument = market.spec(decision.signal.instrument)
+        order = paper.place(signal, settings=settings, instrument=instrument, calendar=calendar)
+        placed.append((_row(order, deployment, decision.signal), order))
+    return placed
 
 
 def _row(order: PaperOrder, deployment: Deployment, signal: Signal) -> Order:
@@ -93,7 +100,10 @@ def _match(deployment: Deployment, due: Due) -> int:
     changed, executions = paper.match(orders, item, settings=_settings(deployment), instruments=instruments)
     fills = charged(executions, changed, step=due.step, cards=reference.charge_cards())
     _save(rows, changed)
-    _write_fills(rows, fills)
+    filled = [events.filled(fill, rows[fill.fill.order_id]) for fill in fills]
+    failed = [events.failed(order) for order in changed if order.status.is_final and order.unfilled]
+    outbox.publish(filled + failed)
+    _write_fills(rows, fills, filled)
     Due.objects.filter(id=due.id).update(state=Due.State.DONE)
     return len(fills)
 
@@ -102,15 +112,12 @@ def _save(rows: dict[UUID, Order], changed: Sequence[PaperOrder]) -> None:
     for order in changed:
         for name in CHANGING:
             setattr(rows[order.id], name, getattr(order, name))
-    Order.objects.bulk_update([rows[order.id] for order in changed], CHANGING)
-    failed = [order for order in changed if order.status.is_final and order.unfilled]
-    outbox.publish([events.failed(order) for order in failed])
+        rows[order.id].save(update_fields=CHANGING)
 
 
-def _write_fills(rows: dict[UUID, Order], fills: Sequence[FillRow]) -> None:
+def _write_fills(rows: dict[UUID, Order], fills: Sequence[FillRow], envelopes: Sequence[Envelope]) -> None:
+    """Fills, and their hand-over to the books."""
     Fill.objects.bulk_create(_fill(rows[fill.fill.order_id], fill) for fill in fills)
-    envelopes = [events.filled(fill, rows[fill.fill.order_id]) for fill in fills]
-    outbox.publish(envelopes)
     postings_receive(
         [
             PostingRequest(fill=row.fill, event_id=envelope.id, correlation_id=envelope.correlation_id)
@@ -138,35 +145,30 @@ def _fill(order: Order, row: FillRow) -> Fill:
 
 
 def deployment_settle(*, deployment_id: UUID) -> int | None:
-    """Let a deployment read on once nothing of it is unfinished; its shard, or None where it still has to wait."""
+    """Let a deployment read on once nothing of it is unfinished; its shard, or None where it must still wait."""
     with transaction.atomic():
         deployment = _claimed(deployment_id)
-        if deployment.waiting != Waiting.NOTHING:
-            if _is_unfinished(deployment):
-                return None
-            _settle(deployment)
+        is_settled = _settle_if_finished(deployment)
         failpoints.hit("execution.settle.before_commit")
     failpoints.hit("execution.settle.after_commit")
-    return deployment.shard
+    return deployment.shard if is_settled else None
 
 
-def _is_unfinished(deployment: Deployment) -> bool:
-    return (
-        Signal.objects.filter(deployment=deployment, state=Signal.State.NEW).exists()
-        or Due.objects.filter(deployment=deployment, state=Due.State.NEW).exists()
-        or bool(loading.decisions_unplaced(deployment))
-        or books.has_unbooked(deployment.id)
-    )
+def _settle_if_finished(deployment: Deployment) -> bool:
+    if deployment.waiting != Waiting.NOTHING:
+        if loading.is_unfinished(deployment):
+            return False
+        _settle(deployment)
+    return True
 
 
 def _settle(deployment: Deployment) -> None:
-    was_due = deployment.waiting == Waiting.DUE
-    instruments = deployments.instruments_of(deployment.id)
+    """Write what orders and books came to; after a due item its step is matched."""
+    before = deployments.consequences_of(deployment)
     after = consequences(
         books.holdings_of(deployment.id),
         [loading.paper_order(row) for row in loading.orders_open(deployment.id)],
-        {token: str(row) for token, row in instruments.items()},
-        matched_step=deployment.step + 1 if was_due else deployments.consequences_of(deployment).matched_step,
+        matched_step=deployment.step + 1 if deployment.waiting == Waiting.DUE else before.matched_step,
     )
     deployment.consequences = msgspec.to_builtins(after, str_keys=True)
     deployment.waiting = Waiting.NOTHING

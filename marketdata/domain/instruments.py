@@ -156,3 +156,17 @@ def _expiry(text: str) -> date | None:
         return date.fromisoformat(text)
     except ValueError:
         raise ValueError(f"expiry {text[:20]!r} is not a date") from None
+
+
+def spec_of_row(row: InstrumentRow) -> InstrumentSpec:
+    """What decisions need to know of a listed instrument, on the first partition."""
+    return InstrumentSpec(
+        key=f"{row.exchange}:{row.tradingsymbol}",
+        exchange=row.exchange,
+        tradingsymbol=row.tradingsymbol,
+        token=row.instrument_token,
+        tick_size_e4=to_e4(row.tick_size),
+        lot_size=row.lot_size,
+        segment=row.segment,
+        partition=0,
+    )

@@ -34,7 +34,7 @@ _BODY = _HEADER.size + _CRC.size
 # The 12 plain fields of Tick in order, then the number of bids and asks, then seq - first_seq.
 _RECORD = struct.Struct("<IqqqqIqIqIIHBBI")
 _DEPTH = struct.Struct("<" + "qIH" * (2 * DEPTH_LEVELS))  # price, quantity, orders (0: a Tick carries none)
-_DEPTH_WIDTH = 3 * DEPTH_LEVELS
+_DEPTH_READ = struct.Struct("<" + "qI2x" * (2 * DEPTH_LEVELS))
 _PLAIN = 12
 _RECORD_DTYPE = np.dtype(
     [
@@ -192,10 +192,10 @@ class Batch:
             return Clock(row[1], row[3])
         if not row[11] & HAS_DEPTH:
             return Tick._make((*row[:_PLAIN], (), ()))
-        levels = _DEPTH.unpack_from(self._raw, depth)
-        bids = tuple(zip(levels[0:_DEPTH_WIDTH:3], levels[1:_DEPTH_WIDTH:3], strict=True))
-        asks = tuple(zip(levels[_DEPTH_WIDTH::3], levels[_DEPTH_WIDTH + 1 :: 3], strict=True))
-        return Tick._make((*row[:_PLAIN], bids[: row[12]], asks[: row[13]]))
+        values = _DEPTH_READ.unpack_from(self._raw, depth)
+        levels = tuple(zip(values[::2], values[1::2], strict=True))
+        asks = levels[DEPTH_LEVELS : DEPTH_LEVELS + row[13]]
+        return Tick._make((*row[:_PLAIN], levels[: row[12]], asks))
 
 
 def source_id(name: str) -> int:
@@ -258,9 +258,11 @@ def pack_arrays(
     return _sealed(records.tobytes(), source, first_seq, count, 0)
 
 
-def unpack(raw: bytes | None) -> Batch:
-    """The message in a Kafka value. Raises MalformedTicks, and nothing else, for bytes that are none."""
+def unpack(raw: bytes | None, *, is_redriven: bool = False) -> Batch:
+    """The message in a Kafka value; one that was sent again is of no source, so that nobody takes it for overlap.
+    Raises MalformedTicks, and nothing else, for bytes that are none."""
     source, first_seq, count = _checked_header(raw or b"")
+    source = REDRIVEN if is_redriven else source
     batch = Batch(raw or b"", source=source, first_seq=first_seq, count=count)
     records = np.frombuffer(raw or b"", _RECORD_DTYPE, count, _BODY)
     if max(int(records["bids"].max()), int(records["asks"].max())) > DEPTH_LEVELS:
@@ -274,7 +276,7 @@ def tick_to_json(item: Item) -> dict[str, Any]:
 
 
 def tick_from_json(value: dict[str, Any]) -> Item:
-    """The item of `tick_to_json`, also after a trip through JSON. Raises TypeError for other shapes."""
+    """The item of `tick_to_json`, also after a trip through JSON. Other shapes: KeyError, TypeError."""
     if "token" not in value:
         return Clock(**value)
     bids = tuple((price, quantity) for price, quantity in value["bids"])

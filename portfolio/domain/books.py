@@ -68,7 +68,7 @@ def book(holding: Holding, fill: BookedFill) -> tuple[Holding, list[Entry]]:
     released = _cost_of(holding, closed)
     profit = value(fill.price_e4, closed * direction) - released
     cost_change = value(fill.price_e4, signed + closed * direction) - released
-    charges = {line: quantized(Decimal(amount)) for line, amount in fill.charges.items()}
+    charges = {line: quantized(Decimal(amount)) for line, amount in sorted(fill.charges.items())}
     charged = sum(charges.values(), ZERO)
     after = Holding(
         quantity=holding.quantity + signed,

@@ -13,7 +13,7 @@ from alphapanda.core import ids
 from alphapanda.core.envelope import Envelope, EventType, SignalDecided, seal
 from alphapanda.core.vocabulary import Broker, DeploymentStatus
 from alphapanda.eventlog import outbox
-from marketdata import selectors as market
+from marketdata import selectors
 from marketdata.domain.calendar import Calendar
 from portfolio import selectors as books
 from risk import loading
@@ -37,7 +37,7 @@ def signals_decide(*, deployment_id: UUID, calendar: Calendar) -> int:
     """Judge the undecided signals of a deployment; how many there were. Any number of runs do it once."""
     with transaction.atomic():
         share_kill_lock()
-        deployment = Deployment.objects.select_for_update().get(id=deployment_id)
+        deployment = signals_of.locked(deployment_id)
         rows = signals_of.signals_new(deployment_id)
         if rows:
             _decide(deployment, rows, calendar)
@@ -51,7 +51,7 @@ def _decide(deployment: Deployment, rows: Sequence[Signal], calendar: Calendar) 
     memory, _ = RiskState.objects.get_or_create(deployment=deployment)
     halts = loading.halts_active(deployment)
     day = msgspec.convert(memory.data, DayState, strict=False)
-    context = _context(deployment, signals, day, tuple(f"{halt}: {halt.reason}" for halt in halts), calendar)
+    context = _context(deployment, rows, day, tuple(f"{halt}: {halt.reason}" for halt in halts), calendar)
     verdicts, day = review(signals, context)
     memory.data = msgspec.to_builtins(day)
     memory.save()
@@ -66,18 +66,18 @@ def _decide(deployment: Deployment, rows: Sequence[Signal], calendar: Calendar) 
 
 def _context(
     deployment: Deployment,
-    signals: Sequence[SignalRow],
+    signals: Sequence[Signal],
     day: DayState,
     halts: tuple[str, ...],
     calendar: Calendar,
 ) -> Context:
-    instruments = signals_of.instruments_of(deployment.id)
+    instruments = [selectors.spec(signal.instrument) for signal in signals]
     return Context(
         limits=loading.limits_in_force(deployment),
         day=day,
         holdings=books.holdings_of(deployment.id),
         working=signals_of.consequences_of(deployment).working,
-        instruments={token: market.spec(row) for token, row in instruments.items()},
+        instruments={instrument.token: instrument for instrument in instruments},
         phase=calendar.phase_at(signals[0].at_ms),
         halts=halts,
         status=DeploymentStatus(deployment.status),

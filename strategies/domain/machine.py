@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Any
 from uuid import UUID
@@ -11,7 +11,7 @@ from uuid import UUID
 import msgspec
 
 from alphapanda.core import ids
-from alphapanda.core.clock import ist_date
+from alphapanda.core.clock import ist_day
 from alphapanda.core.money import round_to_tick_e4, to_e4
 from alphapanda.core.vocabulary import OrderType, Product, Side, TickFault, Validity
 from marketdata.domain.bars import Bar, BarBuilder
@@ -77,12 +77,12 @@ class Working(msgspec.Struct, frozen=True):
 
 
 class Consequences(msgspec.Struct, frozen=True):
-    """What a deployment's orders and books came to: position and working units (signed) by instrument name,
-    working orders by token and side, and what wakes execution.
+    """What a deployment's orders and books came to, by instrument token: units held (signed), working orders
+    by side, and what wakes execution.
 
     `matched_step` is the step whose item has been matched against the working orders."""
 
-    holdings: dict[str, tuple[int, int]] = {}
+    positions: dict[int, int] = {}
     working: dict[int, Working] = {}
     watches: tuple[Watch, ...] = ()
     matched_step: int = 0
@@ -118,8 +118,8 @@ class Machine:
         self.by_name = {instrument.key: instrument for instrument in spec.instruments}
         self.tokens = frozenset(self.instruments)
         self.consequences = Consequences()
-        self.state = self._fresh()
-        self._wants_ticks = type(strategy).on_tick is not Strategy.on_tick
+        self._wants_ticks = strategy.wants_ticks()
+        self._take_up(self._fresh())
 
     def _fresh(self) -> State:
         return State(
@@ -132,6 +132,12 @@ class Machine:
             strategy=type(self.strategy).State(),
         )
 
+    def _take_up(self, state: State) -> None:
+        self.state = state
+        self._builders: dict[int, list[BarBuilder]] = {token: [] for token in self.instruments}
+        for builder in state.builders:
+            self._builders[builder.token].append(builder)
+
     def checkpoint(self) -> bytes:
         """The state as bytes."""
         return msgspec.msgpack.encode(self.state)
@@ -140,33 +146,39 @@ class Machine:
         """Take up the state of a checkpoint; empty bytes are a fresh start. What the checkpoint does not know
         of (instruments, bar lengths) starts afresh, what the deployment no longer has is let go."""
         if not checkpoint:
-            self.state = self._fresh()
+            self._take_up(self._fresh())
             return
         fresh, state = self._fresh(), msgspec.msgpack.decode(checkpoint, type=State)
         kept = {(builder.token, builder.minutes): builder for builder in state.builders}
         state.builders = [kept.get((builder.token, builder.minutes), builder) for builder in fresh.builders]
         state.gates = {token: state.gates.get(token, gate) for token, gate in fresh.gates.items()}
         state.strategy = msgspec.convert(state.strategy, type(self.strategy).State)
-        self.state = state
+        self._take_up(state)
 
     def advance(self, item: Tick | Clock, *, source: int, seq: int) -> Raised | DueItem | None:
         """Take in the next item of the log. Raises StrategyFailed."""
         state = self.state
-        if isinstance(item, Tick) and item.token not in self.instruments:
+        tick = item if isinstance(item, Tick) else None
+        if tick is not None and tick.token not in self.instruments:
             return None
         if source and seq <= state.sources.get(source, -1):
             return None
-        if isinstance(item, Tick):
-            fault = state.gates[item.token].check(item, self.calendar, clock_ms=state.clock_ms)
+        if tick is not None:
+            fault = state.gates[tick.token].check(tick, self.calendar, clock_ms=state.clock_ms)
             if fault is not None:
-                self._refuse(item, fault, source, seq)
+                self._refuse(tick, fault, source, seq)
                 return None
         step = state.step + 1
-        if step != self.consequences.matched_step and self._is_due(item):
+        after = self.consequences
+        if after.watches and step != after.matched_step and self._is_due(item):
             return DueItem(step)
         state.step = step
         self._pass(source, seq)
-        signals = self._consume(item, source, seq)
+        self._remember(item, tick)
+        bars = self._bars_of_tick(tick) if tick is not None else self._bars_of_clock(item.at_ms)
+        if not bars and not (self._wants_ticks and tick is not None):
+            return None  # nothing can happen: this is how most items end
+        signals = self._signals(item, bars, source, seq)
         return Raised(signals) if signals else None
 
     def _refuse(self, tick: Tick, fault: TickFault, source: int, seq: int) -> None:
@@ -181,39 +193,53 @@ class Machine:
     def _is_due(self, item: Tick | Clock) -> bool:
         return any(watch.is_triggered(item) for watch in self.consequences.watches)
 
-    def _consume(self, item: Tick | Clock, source: int, seq: int) -> tuple[SignalRow, ...]:
-        self._roll_day(item.at_ms)
-        self.state.at_ms = max(self.state.at_ms, item.at_ms)
-        if isinstance(item, Tick):
-            self.state.gates[item.token].accept(item)
-            before = self.state.marks.get(item.token)
-            close = before.close_before_e4 if before else 0
-            self.state.marks[item.token] = Mark(item.price_e4, item.at_ms, close)
-        else:
-            self.state.clock_ms = max(self.state.clock_ms, item.at_ms)
-        return self._signals(item, ids.derived("item", source, seq) if source else None)
+    def _remember(self, item: Tick | Clock, tick: Tick | None) -> None:
+        state, at_ms = self.state, item.at_ms
+        day = ist_day(at_ms)
+        if day > state.day:
+            self._roll_day(day)
+        state.at_ms = max(state.at_ms, at_ms)
+        if tick is None:
+            state.clock_ms = max(state.clock_ms, at_ms)
+            return
+        state.gates[tick.token].accept(tick)
+        before = state.marks.get(tick.token)
+        state.marks[tick.token] = Mark(tick.price_e4, at_ms, before.close_before_e4 if before else 0)
 
-    def _roll_day(self, at_ms: int) -> None:
-        day = ist_date(at_ms).toordinal()
-        if day > self.state.day:
-            self.state.day = day
-            self.state.marks = {
-                token: Mark(mark.price_e4, mark.at_ms, mark.price_e4)
-                for token, mark in self.state.marks.items()
-            }
+    def _roll_day(self, day: int) -> None:
+        self.state.day = day
+        self.state.marks = {
+            token: Mark(mark.price_e4, mark.at_ms, mark.price_e4) for token, mark in self.state.marks.items()
+        }
 
-    def _signals(self, item: Tick | Clock, correlation_id: UUID | None) -> tuple[SignalRow, ...]:
+    def _bars_of_tick(self, tick: Tick) -> list[Bar]:
+        bars: list[Bar] = []
+        for builder in self._builders[tick.token]:
+            bars += builder.on_tick(tick)
+        return bars
+
+    def _bars_of_clock(self, at_ms: int) -> list[Bar]:
+        bars: list[Bar] = []
+        for builder in self.state.builders:
+            if builder.ticks:
+                bars += builder.on_clock(at_ms, closes_ms=self.calendar.closes_ms(builder.starts_ms))
+        return bars
+
+    def _signals(
+        self, item: Tick | Clock, bars: Iterable[Bar], source: int, seq: int
+    ) -> tuple[SignalRow, ...]:
         try:
+            intents = self._intents(item, bars)
+            correlation_id = ids.derived("item", source, seq) if source and intents else None
             return tuple(
-                self._signal(intent, ordinal, item, correlation_id)
-                for ordinal, intent in enumerate(self._intents(item))
+                self._signal(intent, ordinal, item, correlation_id) for ordinal, intent in enumerate(intents)
             )
         except Exception as error:
             raise StrategyFailed(traceback.format_exc(limit=-6)) from error
 
-    def _intents(self, item: Tick | Clock) -> list[Intent]:
+    def _intents(self, item: Tick | Clock, bars: Iterable[Bar]) -> list[Intent]:
         intents: list[Intent] = []
-        for bar in self._bars(item):
+        for bar in bars:
             view = self._view(item, bar.instrument, intents)
             intents += self.strategy.on_bar(self.state.strategy, bar, view)
         if self._wants_ticks and isinstance(item, Tick):
@@ -221,22 +247,23 @@ class Machine:
             intents += self.strategy.on_tick(self.state.strategy, item, view)
         return intents
 
-    def _bars(self, item: Tick | Clock) -> Iterator[Bar]:
-        for builder in self.state.builders:
-            if isinstance(item, Clock):
-                yield from builder.on_clock(item.at_ms, closes_ms=self._closes_ms(builder))
-            elif builder.token == item.token:
-                yield from builder.on_tick(item)
-
-    def _closes_ms(self, builder: BarBuilder) -> int | None:
-        return self.calendar.closes_ms(builder.starts_ms) if builder.ticks else None
-
     def _view(self, item: Tick | Clock, instrument: str, intents: list[Intent]) -> View:
         """What a callback may see; the intents of callbacks before it in the same step count as working."""
-        holdings = self.consequences.holdings
+        holdings = self._holdings()
         if intents:
             holdings = _with_intents(holdings, intents)
         return View(at_ms=item.at_ms, instrument=instrument, holdings=holdings)
+
+    def _holdings(self) -> dict[str, tuple[int, int]]:
+        """Position and working units, both signed, by instrument."""
+        positions, working = self.consequences.positions, self.consequences.working
+        return {
+            instrument.key: (
+                positions.get(token, 0),
+                working[token].buy - working[token].sell if token in working else 0,
+            )
+            for token, instrument in self.instruments.items()
+        }
 
     def _signal(
         self, intent: Intent, ordinal: int, item: Tick | Clock, correlation_id: UUID | None
@@ -272,7 +299,7 @@ def _limit_e4(intent: Intent, instrument: InstrumentSpec) -> int | None:
     """The limit on the tick grid, never worse for the operator than the strategy asked."""
     if intent.limit_price is None:
         return None
-    if abs(intent.limit_price) > LIMIT_PRICE_MAX:
+    if not intent.limit_price.is_finite() or abs(intent.limit_price) > LIMIT_PRICE_MAX:
         raise ValueError(f"a limit price of {intent.limit_price} rupees is beyond {LIMIT_PRICE_MAX}")
     is_sale = Side(intent.side) is Side.SELL
     finest = intent.limit_price.quantize(Decimal("0.0001"), ROUND_CEILING if is_sale else ROUND_FLOOR)

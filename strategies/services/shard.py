@@ -11,10 +11,11 @@ from uuid import UUID
 
 from django.db import transaction
 
-from alphapanda import logs
+from alphapanda import failpoints, logs
 from alphapanda.core.vocabulary import Waiting
 from alphapanda.eventlog import cursors, doorbell, topics
 from alphapanda.eventlog.client import LogReader
+from alphapanda.eventlog.records import Record
 from marketdata.domain.calendar import Calendar
 from marketdata.domain.ticks import Batch, MalformedTicks, unpack
 from strategies.domain.base import BadParameters, UnknownStrategy
@@ -57,6 +58,7 @@ class Shard:
         self.held: dict[int, deque[tuple[int, Batch | None]]] = {}
         self.next_offset: dict[int, int] = {}
         self._checkpointed_at = 0.0
+        self._is_new = False
         self._failures: dict[UUID, tuple[int, int]] = {}  # step at which a strategy raised, and how often
 
     def evaluate(self, ends: dict[int, int]) -> bool:
@@ -99,6 +101,7 @@ class Shard:
             quarantine(deployment_id=deployment_id, error=str(error))
             return
         self.runners[deployment_id] = runner
+        self._is_new = True  # tells at once where it stands, so that a paced feed waits for it
 
     # the log
 
@@ -113,7 +116,7 @@ class Shard:
             if not records:
                 return
             for record in records:
-                self._hold(record.partition, record.offset, record.value)
+                self._hold(record)
             budget -= len(records)
 
     def _wanted_offsets(self) -> dict[int, int]:
@@ -147,13 +150,13 @@ class Shard:
             for partition, offset in self.next_offset.items()
         )
 
-    def _hold(self, partition: int, offset: int, value: bytes) -> None:
+    def _hold(self, record: Record) -> None:
         try:
-            batch: Batch | None = unpack(value)
+            batch: Batch | None = unpack(record.value, is_redriven=record.is_redriven)
         except MalformedTicks:
             batch = None  # the tick stream sends it to the dead letters; here it only costs itself
-        self.held[partition].append((offset, batch))
-        self.next_offset[partition] = offset + 1
+        self.held[record.partition].append((record.offset, batch))
+        self.next_offset[record.partition] = record.offset + 1
 
     def _trim(self) -> None:
         """Let go of what no runner needs; when too much is held, of what only waiting ones need."""
@@ -195,14 +198,15 @@ class Shard:
     def _store(self) -> list[Runner]:
         stopped = [runner for runner in self.runners.values() if runner.stopped]
         dirty = [runner for runner in self.runners.values() if runner.is_dirty and not runner.stopped]
-        is_due = bool(dirty) and self._is_checkpoint_due(dirty)
+        is_due = self._is_new or (bool(dirty) and self._is_checkpoint_due(dirty))
         storing = stopped + (dirty if is_due else [])
-        if not storing:
+        if not storing and not self._is_new:
             return []
         with transaction.atomic():
             lost = checkpoints.store(storing, now=self.clock())
             if is_due:
                 self._tell_progress()
+        self._is_new = False
         for runner in lost:
             log.info("strategies.runner.reloaded", deployment=str(runner.id))
             self.runners.pop(runner.id, None)
@@ -237,3 +241,5 @@ class Shard:
             doorbell.ring_signals(signals)
         if dues:
             doorbell.ring_due(dues)
+        if signals or dues:
+            failpoints.hit("strategies.after_ring")

@@ -82,7 +82,8 @@ def trade(
     instrument = deployment.instruments.get()
     signal = Signal.objects.create(
         id=ids.signal_id(deployment.id, step, 0), deployment=deployment, broker=deployment.broker,
-        step=step, ordinal=0, instrument=instrument, side=side, quantity=quantity, order_type="MARKET", validity="DAY",
+        step=step, ordinal=0, instrument=instrument, side=side, quantity=quantity, order_type="MARKET",
+        validity="DAY",
         product="MIS", reason="fast crossed slow", at_ms=at_ms, marks={}, correlation_id=deployment.id,
         state="DECIDED",
     )  # fmt: skip

@@ -15,7 +15,7 @@ from django.db import connection, transaction
 from alphapanda import failpoints
 from alphapanda.core.envelope import decode
 from alphapanda.core.vocabulary import Broker
-from alphapanda.eventlog import outbox, relay, retries
+from alphapanda.eventlog import client, outbox, relay, retries
 from alphapanda.eventlog.client import LogProducer
 from alphapanda.eventlog.models import OutboxEvent
 from alphapanda.eventlog.records import LogUnavailable
@@ -192,16 +192,16 @@ def test_the_loss_of_its_session_is_outlived(in_background, an_event, monkeypatc
     stop.set()
 
 
-def test_a_log_that_is_away_is_waited_for(a_relay, an_event, settings):
+def test_a_log_that_is_away_is_waited_for(an_event, settings, monkeypatch):
+    monkeypatch.setattr(relay, "DRAIN_S", 0.1)
+    monkeypatch.setattr(client, "CLOSE_TIMEOUT_S", 0.1)
     publish(an_event(1))
     address, settings.KAFKA_BOOTSTRAP = settings.KAFKA_BOOTSTRAP, "127.0.0.1:1"
-    a_relay.stop.set()  # or it would wait for ever
-    relay_drain, relay.DRAIN_S = relay.DRAIN_S, 0.1
-    try:
-        with pytest.raises(LogUnavailable, match="1 unanswered"):
-            a_relay.publish_batch()
-    finally:
-        relay.DRAIN_S = relay_drain
+    first = Relay()
+    first.stop.set()  # or it would wait for ever
+    with pytest.raises(LogUnavailable, match="1 unanswered"):
+        first.publish_batch()
+    first.close()
 
     assert unpublished() == 1
     settings.KAFKA_BOOTSTRAP = address

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from django.conf import settings
 
 from marketdata.domain.calendar import Calendar
 from marketdata.reference import load_calendar
@@ -16,7 +17,8 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.fixture(scope="session")
 def data() -> Path:
     """The shared data; tests that need it skip where it is missing."""
-    folder = Path(os.environ.get("ALPHAPANDA_DATA", ROOT.parent / "shared" / "data"))
+    default = os.environ.get("ALPHAPANDA_DATA", ROOT.parent / "shared" / "data")
+    folder = Path(getattr(settings, "DATA", default))
     if not folder.is_dir():
         pytest.skip("the shared data folder is missing: set ALPHAPANDA_DATA")
     return folder

@@ -7,19 +7,15 @@ import getpass
 import json
 import time
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 from rich.console import Console
 from rich.table import Table
 
-from accounts.services import act_record
-from alphapanda.core.refusals import Refusal
 from alphapanda.eventlog import dead_letters
 from alphapanda.eventlog.models import DeadLetter
 
@@ -112,26 +108,16 @@ class Command(BaseCommand):
             self._settle_one(act, letter.id, options)
 
     def _settle_one(self, act: str, letter_id: int, options: dict[str, Any]) -> None:
-        now = timezone.now()
-        if act == "discard":
-            service = dead_letters.discard
-        else:
-            service = partial(dead_letters.redrive, repair=_repair(options["file"], letter_id))
+        who = {"actor": options["actor"] or getpass.getuser(), "reason": options["because"]}
         try:
-            with transaction.atomic():
-                letter = service(dead_letter_id=letter_id, now=now)
-                act_record(
-                    actor=options["actor"] or f"shell:{getpass.getuser()}",
-                    action=f"dead_letter.{act}",
-                    target=f"dead-letter:{letter_id}",
-                    reason=options["because"],
-                    details=dead_letters.origin(letter),
-                    now=now,
-                )
-        except Refusal as error:
+            if act == "discard":
+                dead_letters.discard([letter_id], now=timezone.now(), **who)
+            else:
+                repair = _repair(options["file"], letter_id)
+                dead_letters.redrive([letter_id], repair=repair, now=timezone.now(), **who)
+                time.sleep(1 / options["rate"])
+        except dead_letters.DeadLetterRefused as error:
             raise CommandError(str(error)) from error
-        if act == "redrive":
-            time.sleep(1 / options["rate"])
         self.stdout.write(f"{act} {letter_id}: done")
 
 

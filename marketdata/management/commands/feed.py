@@ -24,7 +24,7 @@ from marketdata.domain.ticks import FIRST_SEQ
 from marketdata.feeds.files import UnknownFormat, recorded_file
 from marketdata.feeds.recorded import RecordedSource, UnknownInstrument
 from marketdata.feeds.synthetic import SyntheticSource
-from marketdata.reference import SHIPPED_FILES
+from marketdata.reference import YESBANK_FILES
 from marketdata.services import feed
 
 log = logs.channel("market_data")
@@ -52,7 +52,9 @@ class Command(BaseCommand):
         )
         parser.add_argument("--speed", type=_speed, help="times real time, or max; default: FEED_SPEED")
         parser.add_argument("--from-start", action="store_true", help="a new run, played from its beginning")
-        parser.add_argument("--batch", type=int, default=feed.BATCH_ITEMS, help="most items in a message")
+        parser.add_argument(
+            "--batch", type=int, default=settings.FEED_BATCH_ITEMS, help="most items in a message"
+        )
         parser.add_argument(
             "--lead", type=int, default=feed.LEAD_ITEMS, help="items ahead of the consumers; 0: any"
         )
@@ -75,7 +77,7 @@ class Command(BaseCommand):
     def _play_recorded(
         self, producer: LogProducer, stop: threading.Event, speed: float, options: dict[str, Any]
     ) -> None:
-        source, partitions = _source(options["files"] or settings.FEED_FILES or SHIPPED_FILES, options)
+        source, partitions = _source(options["files"] or settings.FEED_FILES or YESBANK_FILES, options)
         with LogReader("feed") as reader:
             tails = feed.tails(reader, source=source.source, partitions=range(settings.TICK_PARTITIONS))
         start = feed.first_seq(source, tails=tails, done={} if options["from_start"] else feed.consumed())

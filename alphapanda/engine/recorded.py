@@ -1,0 +1,93 @@
+"""Recorded sessions for backtests and proofs: the stream, its instruments, and deployments over them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from decimal import Decimal
+from functools import cached_property
+from pathlib import Path
+
+import msgspec
+
+from alphapanda import deploying
+from alphapanda.core.money import ZERO
+from alphapanda.deploying import BadDefinition, Definition
+from alphapanda.engine.backtest import Run, fold
+from execution.reference import charge_cards
+from marketdata.domain.instruments import InstrumentSpec
+from marketdata.domain.ticks import FIRST_SEQ, Item
+from marketdata.feeds.files import recorded_file
+from marketdata.feeds.recorded import RecordedSource
+from marketdata.reference import instrument_specs, load_calendar
+from strategies.domain.base import DeploymentSpec
+
+
+class Recording(msgspec.Struct, dict=True):
+    """Files to play, instrument lists besides the one that ships, and what to deploy."""
+
+    files: list[str]
+    definitions: list[Definition]
+    instruments: list[Path]
+
+    @cached_property
+    def known(self) -> dict[str, InstrumentSpec]:
+        """Every instrument of the lists by name. Raises OSError, NotAnInstrumentList."""
+        return instrument_specs(self.instruments)
+
+    def source(self) -> RecordedSource:
+        """The numbered stream. Raises UnknownInstrument, UnknownFormat, OSError."""
+        return RecordedSource(
+            [recorded_file(name) for name in self.files],
+            instruments=self.known,
+            calendar=load_calendar("NSE"),
+        )
+
+    def specs(self) -> list[DeploymentSpec]:
+        """The deployments. Raises BadDefinition."""
+        return [deploying.spec(definition, self._found) for definition in self.definitions]
+
+    def _found(self, key: str) -> InstrumentSpec:
+        if key not in self.known:
+            raise BadDefinition(f"no instrument {key} in the lists given; add its list with --instruments")
+        return self.known[key]
+
+    def backtest(
+        self,
+        source: RecordedSource,
+        on_progress: Callable[[int], None] = lambda _items: None,
+        *,
+        starting_cash: Decimal = ZERO,
+    ) -> list[Run]:
+        """The engine folded over the stream in this process."""
+        items = source.iter_from()
+        return self.fold(items, source=source.source, on_progress=on_progress, starting_cash=starting_cash)
+
+    def fold(
+        self,
+        items: Iterable[Item],
+        *,
+        source: int,
+        on_progress: Callable[[int], None] = lambda _items: None,
+        starting_cash: Decimal = ZERO,
+    ) -> list[Run]:
+        """The engine folded over any items, numbered from the first."""
+        return fold(
+            items,
+            self.specs(),
+            source=source,
+            first_seq=FIRST_SEQ,
+            calendar=load_calendar("NSE"),
+            cards=charge_cards(),
+            starting_cash=starting_cash,
+            on_progress=on_progress,
+        )
+
+    def environment(self, definitions_file: Path) -> dict[str, str]:
+        """What makes a private stack play this recording, as fast as it can."""
+        definitions_file.write_text(deploying.to_json(self.definitions))
+        return {
+            "ALPHAPANDA_FEED_FILES": ",".join(self.files),
+            "ALPHAPANDA_FEED_SPEED": "max",
+            "ALPHAPANDA_INSTRUMENTS": ",".join(map(str, self.instruments)),
+            "ALPHAPANDA_DEPLOYMENTS": str(definitions_file),
+        }

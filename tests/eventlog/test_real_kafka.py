@@ -1,0 +1,159 @@
+"""What only a real broker can show: topics made with partitions and retention, and what retention drops."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from django.db import transaction
+
+from alphapanda.core.envelope import decode
+from alphapanda.core.vocabulary import Broker
+from alphapanda.eventlog import bootstrap, incarnation, outbox, topics
+from alphapanda.eventlog.client import GroupReader, LogAdmin, LogProducer, LogReader
+from alphapanda.eventlog.models import OutboxEvent
+from alphapanda.eventlog.records import MESSAGE_BYTES_MAX, LogUnavailable, OffsetGone
+from alphapanda.eventlog.relay import Relay
+from tests.kafka import server
+
+pytestmark = [
+    pytest.mark.kafka,
+    pytest.mark.skipif(bool(server.why_not()), reason=f"the real Kafka {server.why_not()}"),
+]
+
+
+@pytest.fixture(scope="module")
+def kafka(tmp_path_factory):
+    one = server.KafkaServer(tmp_path_factory.mktemp("kafka"))
+    yield one
+    one.stop()
+
+
+def configure(settings, kafka, *, prefix):
+    settings.KAFKA_BOOTSTRAP, settings.KAFKA_EMBEDDED = kafka.address, False
+    settings.TICK_PARTITIONS, settings.TOPIC_PARTITIONS, settings.TOPIC_RETENTION_HOURS = 3, 2, 24
+    settings.TOPIC_REPLICATION = 1
+    settings.TOPIC_PREFIX = prefix
+
+
+@pytest.fixture
+def the_log(kafka, settings):
+    configure(settings, kafka, prefix="desk")
+    bootstrap.ensure_topics()
+
+
+def read(topic, partition, offset, *, count):
+    found = []
+    deadline = time.monotonic() + 20
+    with LogReader() as reader:
+        reader.assign(topic, {partition: offset})
+        while len(found) < count and time.monotonic() < deadline:
+            found += reader.poll(messages_max=100, timeout_s=1)
+    return found
+
+
+def test_bootstrap_makes_the_topics_once_as_configured(kafka, settings):
+    configure(settings, kafka, prefix="fresh")
+    admin = LogAdmin()
+    with pytest.raises(LogUnavailable):
+        incarnation.current()
+
+    made = bootstrap.ensure_topics()
+    first = incarnation.current()
+    found = admin.partitions()
+    assert sorted(made) == sorted(topics.TOPICS)
+    assert bootstrap.ensure_topics() == []
+
+    assert incarnation.current(refresh=True) == first
+    assert {name: found[name] for name in topics.TOPICS} == {
+        n: t.partitions for n, t in topics.TOPICS.items()
+    }
+    assert admin.partitions() == found
+    assert admin.retention_ms("market.ticks") == 24 * 3_600_000
+    assert admin.retention_ms("log.incarnation") == -1
+
+
+@pytest.mark.usefixtures("the_log")
+def test_a_message_of_the_largest_size_makes_the_round_trip():
+    body = bytes(range(256)) * (MESSAGE_BYTES_MAX // 256)
+    with LogProducer(Broker.SHARED) as producer:
+        producer.produce("market.bars", body, key=b"k", partition=1, headers={"h": b"1"})
+
+    (record,) = read("market.bars", 1, 0, count=1)
+
+    assert (record.value == body, record.key, record.headers) == (True, b"k", {"h": b"1"})
+
+
+def test_what_retention_dropped_is_a_gap(kafka, settings, monkeypatch):
+    monkeypatch.setattr(topics, "HOUR_MS", 1)
+    configure(settings, kafka, prefix="short")
+    bootstrap.ensure_topics()
+    with LogProducer(Broker.SHARED) as producer:
+        for number in range(6):
+            producer.produce("market.ticks", b"%d" % number, key=b"k", partition=2)
+
+    with LogReader() as reader:
+        deadline = time.monotonic() + 30
+        while reader.watermarks("market.ticks", 2) != (6, 6):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        reader.assign("market.ticks", {2: 3})
+        with pytest.raises(OffsetGone) as gap:
+            _until_something(reader)
+
+        reader.seek("market.ticks", 2, gap.value.low)
+        assert reader.poll(messages_max=1, timeout_s=0.5) == []
+
+    assert (gap.value.wanted, gap.value.low, gap.value.high) == (3, 6, 6)
+
+
+def _until_something(reader):
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        if found := reader.poll(messages_max=100, timeout_s=0.5):
+            return found
+    return []
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("the_log")
+def test_the_relay_and_a_group_make_the_round_trip(an_event):
+    events = [an_event(number, key=f"k{number % 3}") for number in range(50)]
+    with transaction.atomic():
+        outbox.publish(events)
+    relay = Relay()
+    assert relay.publish_batch() == 50
+    relay.close()
+    assert not OutboxEvent.objects.filter(published_at__isnull=True).exists()
+
+    found = []
+    for _member in range(2):  # the second goes on where the first committed
+        with GroupReader("projections", ["paper.orders.failed"]) as reader:
+            records = _until_something(reader)[:20] if not found else _all_of(reader, 30)
+            reader.commit(records)
+            found += records
+
+    by_key = {f"k{lane}": [e.id for e in events[lane::3]] for lane in range(3)}
+    seen = [decode(record.value)[0] for record in found]
+    assert {key: list(dict.fromkeys(e.id for e in seen if e.key == key)) for key in by_key} == by_key
+
+
+def _all_of(reader, count):
+    found = []
+    deadline = time.monotonic() + 20
+    while len(found) < count and time.monotonic() < deadline:
+        found += reader.poll(messages_max=100, timeout_s=0.5)
+    return found
+
+
+@pytest.mark.usefixtures("the_log")
+def test_other_partition_counts_are_told(settings, monkeypatch):
+    told = []
+    monkeypatch.setattr(bootstrap.log, "warning", lambda event, **more: told.append(more), raising=False)
+    settings.TICK_PARTITIONS = 5
+
+    assert bootstrap.ensure_topics() == []
+
+    assert told == [
+        {"topic": topic, "found": 3, "configured": 5} for topic in ("market.ticks", "market.ticks.dlq")
+    ]
