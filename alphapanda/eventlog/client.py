@@ -248,12 +248,9 @@ class _Reader:
 
     def lag(self) -> int:
         """How many messages are still to be read, as the log last told when it was read; asks nothing."""
-        return sum(max(0, self._high(*place) - offset) for place, offset in self.positions.items())
-
-    def _high(self, topic: str, partition: int) -> int:
-        where = TopicPartition(topics.wire_name(topic), partition)
-        _, high = self._consumer.get_watermark_offsets(where, cached=True)
-        return high  # below zero while nothing has been heard
+        known = zip(_partitions(self.positions), self.positions.values(), strict=True)
+        highs = ((self._consumer.get_watermark_offsets(where, cached=True)[1], at) for where, at in known)
+        return sum(max(0, high - at) for high, at in highs)  # a high is below zero until one is heard
 
     def close(self) -> None:
         self._consumer.close()
@@ -359,7 +356,7 @@ class LogAdmin:
         self._admin = AdminClient(_config(client_id, _Watch(client_id), {}))
 
     def partitions(self) -> dict[str, int]:
-        """How many partitions each of our topics in the log has. Raises LogUnavailable."""
+        """How many partitions each of our topics has. Raises LogUnavailable."""
         with _translated():
             found = self._admin.list_topics(timeout=ASK_TIMEOUT_S).topics
         ours = {name: found[wire] for name in topics.TOPICS if (wire := topics.wire_name(name)) in found}
