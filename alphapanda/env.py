@@ -311,7 +311,7 @@ def _generated(values: Mapping[str, Parsed]) -> dict[str, Parsed]:
     kept = _kept(path)
     if not set(missing) <= kept.keys():
         path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_name(f"secrets.{os.getpid()}.tmp")
+        draft = path.with_name(f"secrets.{secrets.token_hex(8)}.tmp")
         fresh = {name: secrets.token_urlsafe(64) for name in missing} | kept
         draft.touch(mode=0o600)
         draft.write_text(json.dumps(fresh))
