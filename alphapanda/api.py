@@ -6,8 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from csp.decorators import csp_update
-from django.conf import settings
-from django.urls import Resolver404, include, path, re_path, resolve
+from django.urls import include, path, re_path
 from django.utils.decorators import method_decorator
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
@@ -15,6 +14,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitVie
 from rest_framework.exceptions import NotFound
 from rest_framework.response import Response
 
+from alphapanda.health.views import ready
 from alphapanda.web.roles import ROLE_TO_READ
 from alphapanda.web.views import ApiView, Common
 
@@ -27,12 +27,8 @@ class Health(ApiView):
 
     @extend_schema(responses={200: OpenApiTypes.OBJECT, 503: OpenApiTypes.OBJECT}, tags=["health"])
     def get(self, request: Request) -> Response:
-        """What the health page says, with its status."""
-        try:
-            match = resolve(settings.HEALTH_PATH)
-        except Resolver404 as error:
-            raise NotFound("Health is not served here.") from error
-        answer = match.func(request._request, *match.args, **match.kwargs)
+        """What `/health/ready` says, with its status."""
+        answer = ready(request._request)
         return Response(json.loads(answer.content), status=answer.status_code)
 
 

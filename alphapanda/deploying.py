@@ -1,10 +1,10 @@
-"""Deployments from definitions: what seeding, `parity` and `backtest` share. A definition is plain JSON:
-name, strategy, params, instruments (EXCHANGE:SYMBOL), broker, execution, limits."""
+"""Deployments from definitions: what the admin, seeding, `parity` and `backtest` share. A definition is plain
+JSON: name, strategy, params, instruments (EXCHANGE:SYMBOL), broker, execution, limits."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,8 @@ from django.conf import settings
 from django.db import transaction
 
 from alphapanda.core import ids
-from alphapanda.core.vocabulary import Broker, HaltLevel, Product
+from alphapanda.core.refusals import BadRequest
+from alphapanda.core.vocabulary import Broker, DeploymentStatus, HaltLevel, Product
 from execution.domain.paper import PaperSettings
 from marketdata.domain.instruments import InstrumentSpec
 from marketdata.models import Instrument
@@ -29,7 +30,7 @@ from strategies.models import Deployment, Strategy, StrategyVersion
 SEEDS = Path(__file__).parent / "seeds" / "deployments.json"
 
 
-class BadDefinition(ValueError):
+class BadDefinition(BadRequest):
     """A definition of a deployment does not fit; the text says which and why."""
 
 
@@ -108,44 +109,57 @@ def _registered(strategy_class: Any) -> StrategyVersion:
 
 
 @transaction.atomic
-def deploy(definitions: Iterable[Definition], *, portfolio_id: UUID) -> list[Deployment]:
-    """Deployments, their books and limits; those that are there already stay as they are."""
-    versions = {version.strategy.name: version for version in register_strategies()}
+def deploy(definitions: Sequence[Definition], *, portfolio_id: UUID) -> list[Deployment]:
+    """Deployments that run at once; those that are there already stay as they are. Raises as `create`."""
+    there = Deployment.objects.in_bulk([ids.deployment_id(definition.name) for definition in definitions])
     return [
-        _deployed(number, definition, versions[definition.strategy], portfolio_id)
-        for number, definition in enumerate(definitions)
+        there.get(ids.deployment_id(definition.name))
+        or create(definition, portfolio_id=portfolio_id, status=DeploymentStatus.RUNNING)
+        for definition in definitions
     ]
 
 
-def _deployed(
-    number: int, definition: Definition, version: StrategyVersion, portfolio_id: UUID
-) -> Deployment:
+@transaction.atomic
+def create(definition: Definition, *, portfolio_id: UUID, status: DeploymentStatus) -> Deployment:
+    """The one way to make a deployment: with its instruments and their partition, the shard that has least to
+    do, its limits and its book. Raises BadDefinition, BrokerConflict."""
+    check(definition)
     instruments = [_instrument(name) for name in definition.instruments]
-    partitions = {instrument.partition for instrument in instruments}
-    if len(partitions) > 1:
-        raise BadDefinition(f"{definition.name}: its instruments are on several partitions of the log")
-    deployment, is_new = Deployment.objects.get_or_create(
+    deployment = Deployment.objects.create(
         id=ids.deployment_id(definition.name),
-        defaults={
-            "name": definition.name,
-            "strategy_version": version,
-            "broker": definition.broker,
-            "params": definition.params,
-            "execution": {**definition.execution, "product": definition.product.value},
-            "shard": number % settings.SHARDS,
-            "partition": partitions.pop(),
-        },
+        name=definition.name,
+        strategy_version=_registered(find(definition.strategy)),
+        broker=definition.broker,
+        params=definition.params,
+        execution={**definition.execution, "product": definition.product.value},
+        status=status,
+        shard=_least_loaded_shard(),
+        partition=_partition(definition.name, instruments),
     )
-    if is_new:
-        deployment.instruments.set(instruments)
-        _limit(deployment, definition.limits)
-        portfolios.book_open(
-            deployment_id=deployment.id,
-            portfolio_id=portfolio_id,
-            broker=definition.broker,
-            name=definition.name,
-        )
+    deployment.instruments.set(instruments)
+    _limit(deployment, definition.limits)
+    portfolios.book_open(
+        deployment_id=deployment.id,
+        portfolio_id=portfolio_id,
+        broker=definition.broker,
+        name=definition.name,
+    )
     return deployment
+
+
+def _partition(name: str, instruments: list[Instrument]) -> int:
+    partitions = {instrument.partition for instrument in instruments}
+    if len(partitions) != 1:
+        raise BadDefinition(f"{name}: its instruments must be on one partition of the log")
+    return partitions.pop()
+
+
+def _least_loaded_shard() -> int:
+    """The shard with the fewest deployments, of several the first."""
+    counts = dict.fromkeys(range(settings.SHARDS), 0)
+    for shard in Deployment.objects.filter(shard__in=counts).values_list("shard", flat=True):
+        counts[shard] += 1
+    return min(counts, key=counts.__getitem__)
 
 
 def _limit(deployment: Deployment, limits: dict[str, Any]) -> None:

@@ -165,7 +165,12 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("SECRET_KEY", at_least(50), "", "Django's signing key", secret=True, required=True),
     Setting("JWT_KEY", at_least(43), "", "API tokens' own key, 256 bits or more", secret=True, required=True),
     Setting("ALLOWED_HOSTS", ITEMS, "127.0.0.1,localhost", "host names that the web process answers to"),
-    Setting("ALLOWED_ORIGINS", ITEMS, "", "browser origins trusted for forms and sockets; empty: HOST:PORT"),
+    Setting(
+        "ALLOWED_ORIGINS",
+        ITEMS,
+        "",
+        "browser origins trusted for forms and sockets; empty: only the page's own",
+    ),
     Setting("DEBUG", BOOL, "false", "Django's debug pages; refused outside embedded mode"),
     Setting("RUN_DIR", PATH, ".run", "sockets, embedded data, logs, process list"),
     Setting("DATA", PATH, "../shared/data", "shared test data"),

@@ -11,12 +11,14 @@ from pathlib import Path
 
 NAMES = frozenset(
     {
+        "feed.before_produce",
         "feed.after_produce",
         "stream.before_ring",
         "stream.before_commit",
         "stream.after_commit",
         "strategies.before_commit",
         "strategies.after_commit",
+        "strategies.after_ring",
         "risk.before_commit",
         "risk.after_commit",
         "execution.submit.before_commit",

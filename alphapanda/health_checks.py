@@ -18,7 +18,8 @@ from alphapanda.health.registry import Group, Status, check, fail, ok, warn, wit
 from alphapanda.push import readmodel
 from alphapanda.push.connection import client
 from execution.models import Fill, Order
-from marketdata.models import Holiday
+from marketdata.models import Holiday, SessionRule
+from marketdata.reference import UnknownExchange
 from marketdata.selectors import calendar
 from portfolio.models import Posting
 from risk.models import Decision
@@ -32,6 +33,7 @@ CHECKPOINT_AGE_WARN_S = 30.0  # checkpoints are written every few seconds while 
 WAITING_WARN_S, WAITING_FAIL_S = 5.0, 60.0
 LAG_WARN = 1_000
 CALENDAR_WARN_DAYS = 60
+NO_HOURS = "no session hours are stored: run `manage.py bootstrap`"
 
 
 @check("log", Group.READY)
@@ -69,8 +71,11 @@ def _is_quiet() -> str:
 
 def _flow(moment: datetime | None, *, warn_s: float, fail_s: float | None = None) -> Status:
     """A stage that passes something all the time while ticks come."""
-    quiet = _is_quiet()
     age = None if moment is None else age_s(moment)
+    try:
+        quiet = _is_quiet()
+    except UnknownExchange:
+        return warn(NO_HOURS, age_s=age)
     if quiet:
         return ok(quiet, age_s=age)
     if age is None:
@@ -201,9 +206,11 @@ def quarantined() -> Status:
 @check("calendar", Group.HOUSE)
 def calendar_horizon() -> Status:
     """How far ahead the exchange's holidays are known."""
+    if not SessionRule.objects.filter(exchange=EXCHANGE).exists():
+        return warn(NO_HOURS, value=0)
     last = Holiday.objects.filter(exchange=EXCHANGE).aggregate(day=Max("date"))["day"]
     if last is None:
-        return warn("no holidays are known: load the exchange calendar", value=0)
+        return warn("no holidays are known: run `manage.py bootstrap`", value=0)
     days = (last - ist_date(to_ms(timezone.now()))).days
     words = f"holidays known until {last:%d %b %Y}"
     return (warn if days < CALENDAR_WARN_DAYS else ok)(words, value=days)

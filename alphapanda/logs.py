@@ -35,6 +35,11 @@ def channel(name: str) -> Any:
     return structlog.stdlib.get_logger(f"alphapanda.{name}")
 
 
+def without_secrets(text: str) -> str:
+    """A text without what looks like a secret in it."""
+    return BEARER.sub(rf"\1\2{REDACTED}", SECRET_TEXT.sub(rf"\1\2{REDACTED}", text))
+
+
 class Redaction:
     """The processor that takes secrets out: by key, by known value, and by shape inside texts."""
 
@@ -62,9 +67,7 @@ class Redaction:
         return self.text(str(value))
 
     def text(self, text: str) -> str:
-        if self.known:
-            text = self.known.sub(REDACTED, text)
-        return BEARER.sub(rf"\1\2{REDACTED}", SECRET_TEXT.sub(rf"\1\2{REDACTED}", text))
+        return without_secrets(self.known.sub(REDACTED, text) if self.known else text)
 
 
 def configure(*, style: str, level: str, error_file: Path, secrets: Iterable[str]) -> None:

@@ -14,12 +14,12 @@ import redis
 from django.conf import settings
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
-from django.utils.module_loading import import_string
 
 from alphapanda import env
+from alphapanda.eventlog.bootstrap import missing_topics
+from alphapanda.eventlog.records import LogError
 from alphapanda.supervisor import is_port_free
 
-MISSING_TOPICS = "alphapanda.eventlog.bootstrap.missing_topics"
 CLOCK_DRIFT_S_MAX = 2.0
 EARLIEST_CLOCK_S = 1_735_689_600  # 1 January 2025: a clock before that has lost its battery
 TIMEOUT_S = 5.0
@@ -46,7 +46,7 @@ def run(*, port: bool = True) -> list[Finding]:
 def _find(name: str, check: Callable[[], str]) -> Finding:
     try:
         return Finding(name, is_good=True, detail=check())
-    except (Missing, DatabaseError, redis.RedisError, env.NoBroker, OSError, ImportError) as error:
+    except (Missing, DatabaseError, redis.RedisError, LogError, env.NoBroker, OSError) as error:
         return Finding(name, is_good=False, detail=str(error).strip() or type(error).__name__)
 
 
@@ -81,7 +81,7 @@ def log() -> str:
 
 
 def topics() -> str:
-    missing = import_string(MISSING_TOPICS)()
+    missing = missing_topics()
     if missing:
         raise Missing(f"{', '.join(missing)} not there: run `manage.py bootstrap`")
     return "all there"

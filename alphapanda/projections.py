@@ -27,9 +27,11 @@ from alphapanda.core.envelope import (
     SignalDecided,
     SignalRaised,
 )
+from alphapanda.core.vocabulary import Phase
 from alphapanda.push import readmodel
 from alphapanda.push.readmodel import ReadModelUnavailable
 from execution.models import Fill, Order
+from marketdata.reference import UnknownExchange
 from marketdata.selectors import calendar
 from portfolio.models import Book, Portfolio, Position, Snapshot
 from risk.models import Decision, KillSwitch
@@ -87,10 +89,18 @@ def refresh() -> None:
     is_recorded = stats.get("source") == "recorded"
     at_ms = int(stats.get("last_at_ms") or 0) if is_recorded else now_ms
     readmodel.session_write(
-        phase=calendar(EXCHANGE).phase_at(at_ms) if at_ms else None,
+        phase=_phase(at_ms),
         halts=[rows.halt(switch) for switch in switches],
         orders_today=_orders_of_day(at_ms or now_ms),
     )
+
+
+def _phase(at_ms: int) -> Phase | None:
+    """The phase of the market; None before the first tick and where no hours are known."""
+    try:
+        return calendar(EXCHANGE).phase_at(at_ms) if at_ms else None
+    except UnknownExchange:
+        return None
 
 
 def _orders_of_day(at_ms: int) -> dict[str, int]:

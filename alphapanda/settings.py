@@ -209,7 +209,7 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
 ALLOWED_HOSTS = values["ALLOWED_HOSTS"]
-ALLOWED_ORIGINS = values["ALLOWED_ORIGINS"] or [f"http://{host}:{PORT}" for host in ALLOWED_HOSTS]
+ALLOWED_ORIGINS = values["ALLOWED_ORIGINS"]
 CSRF_TRUSTED_ORIGINS = ALLOWED_ORIGINS
 CSRF_COOKIE_HTTPONLY = False  # htmx-style forms of our own pages read it
 CSRF_COOKIE_SAMESITE = "Strict"
@@ -239,8 +239,6 @@ if EMBEDDED:
 WHITENOISE_AUTOREFRESH = DEBUG
 
 # --- web: login, tokens, REST, admin, content security policy
-
-HEALTH_PATH = "/health/ready/"  # whose answer /api/v1/health/ repeats
 
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "/"

@@ -26,7 +26,7 @@ from alphapanda.processes import Role
 
 WAITED_FOR = {signal.SIGCHLD, signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 STOP_TIMEOUT_S = 5.0
-SETTLED_AFTER_S = 5.0  # a child that lived this long starts again at once
+SETTLED_AFTER_S = 1.0  # a child that lived this long starts again at once
 BACKOFF_MIN_S, BACKOFF_MAX_S = 0.1, 5.0
 TICK_S = 0.5
 LOG_BYTES_MAX = 32 * 1024 * 1024  # of each process, kept twice

@@ -2,10 +2,34 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from django.contrib import admin
+from django.db import transaction
 
 from alphapanda.web.admin import Desk, ReadOnlyDesk, shown
+from marketdata import selectors
 from marketdata.models import Holiday, Instrument, SessionRule, SpecialSession, TickFaultCount
+
+if TYPE_CHECKING:
+    from django.db.models import Model, QuerySet
+    from django.http import HttpRequest
+
+
+class CalendarDesk(Desk):
+    """What the exchange calendar is made of: a change counts at once here, in other processes within seconds."""
+
+    def save_model(self, request: HttpRequest, obj: Model, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        transaction.on_commit(selectors.calendars_forget)
+
+    def delete_model(self, request: HttpRequest, obj: Model) -> None:
+        super().delete_model(request, obj)
+        transaction.on_commit(selectors.calendars_forget)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet) -> None:
+        super().delete_queryset(request, queryset)
+        transaction.on_commit(selectors.calendars_forget)
 
 
 @admin.register(Instrument)
@@ -31,7 +55,7 @@ class InstrumentAdmin(ReadOnlyDesk):
 
 
 @admin.register(Holiday)
-class HolidayAdmin(Desk):
+class HolidayAdmin(CalendarDesk):
     list_display = ("date", "exchange", "name")
     list_filter = ("exchange",)
     search_fields = ("name",)
@@ -40,7 +64,7 @@ class HolidayAdmin(Desk):
 
 
 @admin.register(SpecialSession)
-class SpecialSessionAdmin(Desk):
+class SpecialSessionAdmin(CalendarDesk):
     list_display = ("date", "exchange", "opens", "closes", "name")
     list_filter = ("exchange",)
     search_fields = ("name",)
@@ -49,7 +73,7 @@ class SpecialSessionAdmin(Desk):
 
 
 @admin.register(SessionRule)
-class SessionRuleAdmin(Desk):
+class SessionRuleAdmin(CalendarDesk):
     list_display = ("exchange", "phase", "starts", "ends", "valid_from")
     list_filter = ("exchange", "phase")
     ordering = ("exchange", "-valid_from", "starts")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 
 from django.db.models import Q, QuerySet
 
@@ -14,9 +15,30 @@ from marketdata.domain.instruments import InstrumentSpec
 from marketdata.models import Holiday, Instrument, SessionRule, SpecialSession, TickFaultCount
 from marketdata.reference import UnknownExchange
 
+CALENDAR_KEPT_S = 5.0  # how long a process may go on with a calendar that an operator has changed
+_calendars: dict[str, tuple[float, Calendar]] = {}
 
-def calendar(exchange: str) -> Calendar:
-    """The calendar of an exchange as operators keep it. Raises UnknownExchange where no hours are stored."""
+
+def calendar(exchange: str, *, monotonic: Callable[[], float] = time.monotonic) -> Calendar:
+    """The calendar of an exchange as operators keep it, at most CALENDAR_KEPT_S old in this process.
+    Raises UnknownExchange where no hours are stored."""
+    now = monotonic()
+    loaded_at, kept = _calendars.get(exchange, (now, None))
+    if kept is not None and now - loaded_at < CALENDAR_KEPT_S:
+        return kept
+    found = _stored_calendar(exchange)
+    if kept != found:
+        kept = found
+    _calendars[exchange] = now, kept  # an unchanged one keeps the days that it has worked out
+    return kept
+
+
+def calendars_forget() -> None:
+    """Read calendars anew when they are asked for next, for they were changed in this process."""
+    _calendars.clear()
+
+
+def _stored_calendar(exchange: str) -> Calendar:
     rules = SessionRule.objects.filter(exchange=exchange)
     found = [PhaseRule(rule.valid_from, Phase(rule.phase), rule.starts, rule.ends) for rule in rules]
     if not found:

@@ -13,13 +13,14 @@ from django.db import transaction
 from alphapanda import failpoints
 from alphapanda.core import ids
 from alphapanda.core.money import ZERO
+from alphapanda.core.refusals import Conflict
 from alphapanda.core.vocabulary import Broker
 from portfolio.booking import Booking, book_postings
 from portfolio.domain.books import BookedFill
 from portfolio.models import Book, Portfolio, Posting
 
 
-class BrokerConflict(ValueError):
+class BrokerConflict(Conflict):
     """A portfolio or book exists already with another broker or portfolio; books never change sides."""
 
 

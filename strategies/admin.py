@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 from django import forms
 from django.contrib import admin
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
 
-from alphapanda.core import ids
 from alphapanda.core.vocabulary import DeploymentStatus
 from alphapanda.web.admin import Desk, ReadOnlyDesk, by_hand, shown
+from strategies.domain.base import BadParameters, UnknownStrategy, build
+from strategies.domain.registry import find
 from strategies.models import Deployment, Due, Signal, Strategy, StrategyVersion
 from strategies.services.lifecycle import (
     deployment_configure,
@@ -74,15 +73,15 @@ class DeploymentForm(forms.ModelForm):
         return cleaned
 
     def _check_params(self, strategy: str, params: dict[str, Any]) -> None:
-        # imported at the call: strategies' code is no business of processes that only show pages
         try:
-            import_module("strategies.registry").validate_params(strategy, params)
-        except (ValueError, TypeError, LookupError, ImportError, msgspec.MsgspecError) as error:
+            build(find(strategy), params)
+        except (BadParameters, UnknownStrategy) as error:
             self.add_error("params", str(error))
 
 
-@admin.register(Deployment)
 class DeploymentAdmin(Desk):
+    """The page of deployments but for making one, which concerns more apps: `alphapanda.admin` registers it."""
+
     form = DeploymentForm
     deferred = ("checkpoint",)
     audited_by_services = frozenset({"change"})
@@ -103,7 +102,7 @@ class DeploymentAdmin(Desk):
     autocomplete_fields = ("instruments", "strategy_version")
     ordering = ("name",)
     actions = ("start", "pause", "stop", "release")
-    fixed = ("name", "strategy_version", "broker")
+    fixed = ("name", "strategy_version", "broker", "instruments")
     watched = (
         "status",
         "shard",
@@ -119,7 +118,7 @@ class DeploymentAdmin(Desk):
     )
 
     def get_fields(self, _request: HttpRequest, obj: Deployment | None = None) -> tuple[Any, ...]:
-        asked = (*self.fixed, "instruments", *CONFIGURABLE)
+        asked = (*self.fixed, *CONFIGURABLE)
         return asked if obj is None else (*asked, *self.watched)
 
     def get_readonly_fields(self, _request: HttpRequest, obj: Deployment | None = None) -> tuple[Any, ...]:
@@ -129,11 +128,7 @@ class DeploymentAdmin(Desk):
         return False
 
     def save_model(self, request: HttpRequest, obj: Deployment, form: Any, change: bool) -> None:
-        """A new one is born stopped; a change goes through the service, which never touches a checkpoint."""
-        if not change:
-            obj.id, obj.status = ids.deployment_id(obj.name), DeploymentStatus.STOPPED
-            super().save_model(request, obj, form, change)
-            return
+        """A change goes through the service, which never touches a checkpoint."""
         changes = {name: form.cleaned_data[name] for name in form.changed_data if name in CONFIGURABLE}
         deployment_configure(deployment_id=obj.pk, changes=changes, now=timezone.now(), **by_hand(request))
 

@@ -14,6 +14,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from django.core.cache import cache
 
 from alphapanda import embedded, env
 from alphapanda.embedded import places
@@ -30,6 +31,8 @@ def pytest_configure(config: pytest.Config) -> None:
         _join(number=int(worker.removeprefix("gw")) + 1)
     elif not config.option.collectonly and not config.option.help:
         _start()
+    if not worker and getattr(config.option, "numprocesses", None):
+        return  # the workers inherit our environment, and must not read the settings before they join
     os.environ["DJANGO_SETTINGS_MODULE"] = SETTINGS_MODULE
     from django.conf import settings
 
@@ -38,6 +41,23 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_unconfigure() -> None:
     servers.close()
+
+
+@pytest.fixture(autouse=True)
+def nothing_remembered() -> None:
+    """Requests counted by throttles and lock-outs, and the calendars of a test before, must not reach the next."""
+    from marketdata import selectors  # needs the app registry
+
+    cache.clear()
+    selectors.calendars_forget()
+
+
+@pytest.fixture
+def exchange_hours(db: None) -> None:
+    """The shipped calendar in the database, as `manage.py bootstrap` puts it there."""
+    from marketdata.services.calendar import calendars_load_shipped
+
+    calendars_load_shipped()
 
 
 def _start() -> None:

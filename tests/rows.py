@@ -37,7 +37,7 @@ def an_instrument(**facts: Any) -> Instrument:
 
 
 def a_deployment(name: str = "ma-infy", **facts: Any) -> Deployment:
-    strategy, _ = Strategy.objects.get_or_create(name="moving_average", defaults={"title": "Moving average"})
+    strategy, _ = Strategy.objects.get_or_create(name="ema_cross", defaults={"title": "Averages that cross"})
     version, _ = StrategyVersion.objects.get_or_create(
         strategy=strategy, version="1", defaults={"source_hash": "0" * 64, "schema": {}}
     )

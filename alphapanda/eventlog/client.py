@@ -76,9 +76,17 @@ class _Watch:
             raise self._fatal
 
 
+def address() -> str:
+    """Where the log is now. Raises LogUnavailable while no embedded broker serves it."""
+    try:
+        return env.kafka_bootstrap()
+    except env.NoBroker as error:
+        raise LogUnavailable(str(error)) from error
+
+
 def _config(client_id: str, watch: _Watch, more: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        "bootstrap.servers": env.kafka_bootstrap(),
+        "bootstrap.servers": address(),
         "client.id": client_id,
         "error_cb": watch,
         "logger": logging.getLogger("alphapanda.eventlog.librdkafka"),
@@ -382,12 +390,3 @@ def _is_made(made: Any) -> bool:
             return False
         raise _error_of(error.args[0]) from error
     return True
-
-
-class EmbeddedBroker:
-    """librdkafka's own broker in this process: Kafka protocol on a loopback port, all in memory."""
-
-    def __init__(self) -> None:
-        self._host = Producer({"test.mock.num.brokers": 1, "log_level": 0})
-        (broker,) = self._host.list_topics(timeout=ASK_TIMEOUT_S).brokers.values()
-        self.address = f"{broker.host}:{broker.port}"

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from uuid import UUID, uuid4
 
-from alphapanda import env
 from alphapanda.core.vocabulary import Broker
-from alphapanda.eventlog.client import LogProducer, LogReader
+from alphapanda.eventlog.client import LogProducer, LogReader, address
 from alphapanda.eventlog.records import LogUnavailable
 from alphapanda.eventlog.topics import LOG_INCARNATION, wire_name
 
@@ -22,7 +21,7 @@ class IncarnationUnknown(LogUnavailable):
 def current(*, refresh: bool = False) -> UUID:
     """The identity of the log, asked once in a process unless `refresh`.
     Raises IncarnationUnknown, LogUnavailable."""
-    place = env.kafka_bootstrap(), wire_name(LOG_INCARNATION)
+    place = address(), wire_name(LOG_INCARNATION)
     if refresh or place not in _known:
         found = _first()
         if found is None:

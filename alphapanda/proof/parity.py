@@ -121,9 +121,10 @@ def run(
     expected: Rows,
     timeout_s: float,
     during: Callable[[Stack], None] = lambda _stack: None,
+    without: Sequence[str] = ("web", "beat"),
 ) -> Outcome:
     """Run the pipeline over its recorded feed to the end and compare. Raises StackFailed."""
-    with private_stack(environment) as stack:
+    with private_stack(environment, without=without) as stack:
         started = time.monotonic()
         during(stack)
         stack.wait(lambda: is_done(last_seq), timeout_s=timeout_s, what="end of the whole stream")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.db import transaction
 
-from marketdata import reference
+from marketdata import reference, selectors
 from marketdata.models import Holiday, SessionRule, SpecialSession
 
 
@@ -29,6 +29,7 @@ def calendars_load_shipped() -> int:
             [SessionRule(exchange=exchange, **rule._asdict()) for rule in reference.session_rules(exchange)],
             ignore_conflicts=True,
         )
+    transaction.on_commit(selectors.calendars_forget)
     return _rows() - before
 
 

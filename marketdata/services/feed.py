@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from django.db.models import Min
 
+from alphapanda import failpoints
 from alphapanda.eventlog.models import LogCursor
 from marketdata.domain.bars import MINUTE_MS
 from marketdata.domain.ticks import FIRST_SEQ, Clock, Item, MalformedTicks, pack, unpack
@@ -121,7 +122,9 @@ class Publisher:
         if not items:
             return
         raw = pack(items, source=self._source, first_seq=seqs[0], seqs=seqs, received_ms=self._wall.now_ms())
+        failpoints.hit("feed.before_produce")
         self._producer.produce(TOPIC, raw, key=str(partition).encode(), partition=partition)
+        failpoints.hit("feed.after_produce")
         self.sent[partition] = seqs[-1]
         items.clear()
         seqs.clear()

@@ -117,6 +117,10 @@ class Strategy:
         minutes = getattr(self.params, "bar_minutes", 0)
         return (minutes,) if minutes else ()
 
+    def wants_ticks(self) -> bool:
+        """Whether `on_tick` is to be called at all; by default where a strategy has its own."""
+        return type(self).on_tick is not Strategy.on_tick
+
     def on_tick(self, state: Any, tick: Tick, view: View) -> Iterable[Intent]:
         return ()
 

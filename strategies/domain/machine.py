@@ -118,7 +118,7 @@ class Machine:
         self.by_name = {instrument.key: instrument for instrument in spec.instruments}
         self.tokens = frozenset(self.instruments)
         self.consequences = Consequences()
-        self._wants_ticks = type(strategy).on_tick is not Strategy.on_tick
+        self._wants_ticks = strategy.wants_ticks()
         self._take_up(self._fresh())
 
     def _fresh(self) -> State:

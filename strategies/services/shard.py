@@ -11,7 +11,7 @@ from uuid import UUID
 
 from django.db import transaction
 
-from alphapanda import logs
+from alphapanda import failpoints, logs
 from alphapanda.core.vocabulary import Waiting
 from alphapanda.eventlog import cursors, doorbell, topics
 from alphapanda.eventlog.client import LogReader
@@ -57,6 +57,7 @@ class Shard:
         self.held: dict[int, deque[tuple[int, Batch | None]]] = {}
         self.next_offset: dict[int, int] = {}
         self._checkpointed_at = 0.0
+        self._is_new = False
         self._failures: dict[UUID, tuple[int, int]] = {}  # step at which a strategy raised, and how often
 
     def evaluate(self, ends: dict[int, int]) -> bool:
@@ -99,6 +100,7 @@ class Shard:
             quarantine(deployment_id=deployment_id, error=str(error))
             return
         self.runners[deployment_id] = runner
+        self._is_new = True  # tells at once where it stands, so that a paced feed waits for it
 
     # the log
 
@@ -195,14 +197,15 @@ class Shard:
     def _store(self) -> list[Runner]:
         stopped = [runner for runner in self.runners.values() if runner.stopped]
         dirty = [runner for runner in self.runners.values() if runner.is_dirty and not runner.stopped]
-        is_due = bool(dirty) and self._is_checkpoint_due(dirty)
+        is_due = self._is_new or (bool(dirty) and self._is_checkpoint_due(dirty))
         storing = stopped + (dirty if is_due else [])
-        if not storing:
+        if not storing and not self._is_new:
             return []
         with transaction.atomic():
             lost = checkpoints.store(storing, now=self.clock())
             if is_due:
                 self._tell_progress()
+        self._is_new = False
         for runner in lost:
             log.info("strategies.runner.reloaded", deployment=str(runner.id))
             self.runners.pop(runner.id, None)
@@ -237,3 +240,5 @@ class Shard:
             doorbell.ring_signals(signals)
         if dues:
             doorbell.ring_due(dues)
+        if signals or dues:
+            failpoints.hit("strategies.after_ring")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from html import unescape
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from django.apps import apps
@@ -14,10 +16,13 @@ from django.urls import reverse
 
 from accounts.models import AuditEntry, User
 from alphapanda.core.clock import to_ms
+from alphapanda.core.vocabulary import Broker
 from alphapanda.eventlog.models import DeadLetter, OutboxEvent
 from alphapanda.web.admin import ReadOnlyDesk
 from alphapanda.web.formats import ist
 from marketdata.models import Holiday
+from portfolio.models import Book
+from portfolio.services import portfolio_create
 from risk.models import KillSwitch
 from strategies.models import Deployment
 from tests.people import a_person
@@ -183,25 +188,14 @@ def test_deployments_are_started_paused_and_stopped(desk: Client):
     assert AuditEntry.objects.count() == 3
 
 
-@pytest.fixture
-def registry(monkeypatch) -> None:
-    """The hook of the strategies' registry: `fast` must be a number."""
-
-    def validate_params(_strategy: str, params: dict) -> None:
-        if not isinstance(params.get("fast"), int):
-            raise ValueError("fast must be a number")
-
-    module = SimpleNamespace(validate_params=validate_params)
-    monkeypatch.setattr("strategies.admin.import_module", lambda _name: module)
-
-
-@pytest.mark.usefixtures("registry")
 def test_parameters_are_checked_and_change_only_while_stopped(desk: Client):
     deployment = a_deployment(status="STOPPED", step=5)
-    form = {"instruments": [an_instrument().pk], "execution": "{}", "params": '{"fast": "x"}'}
+    form = {"execution": "{}", "params": '{"fast": "x"}'}
     address = page(Deployment, "change", deployment.pk)
 
-    assert "fast must be a number" in desk.post(address, form).content.decode()
+    assert "Expected `int`, got `str`" in unescape(desk.post(address, form).content.decode())
+    refused = desk.post(address, form | {"params": "{}", "execution": '{"latency_ms": -1}'})
+    assert "must not be negative" in refused.content.decode()
     assert desk.post(address, form | {"params": '{"fast": 3}'}).status_code == 302
     deployment.refresh_from_db()
     assert (deployment.params, deployment.revision, deployment.step) == ({"fast": 3}, 1, 5)
@@ -210,17 +204,62 @@ def test_parameters_are_checked_and_change_only_while_stopped(desk: Client):
     assert "Stop the deployment" in desk.post(address, form | {"params": '{"fast": 4}'}).content.decode()
 
 
-@pytest.mark.usefixtures("registry")
-def test_a_new_deployment_is_born_stopped(desk: Client):
-    version = a_deployment("first").strategy_version
-    form = {"instruments": [an_instrument().pk], "execution": "{}", "params": '{"fast": 3}'}
+@pytest.fixture
+def new() -> dict[str, Any]:
+    """The form of a new deployment on an instrument of partition 2, beside one on shard 0."""
+    other = a_deployment("first", shard=0)
+    tcs = an_instrument(tradingsymbol="TCS", instrument_token=2, partition=2)
+    desk = portfolio_create(name="live", broker=Broker.ZERODHA)
+    return {
+        "name": "second",
+        "strategy_version": other.strategy_version.pk,
+        "broker": "zerodha",
+        "instruments": [tcs.pk],
+        "portfolio": str(desk.pk),
+        "params": '{"fast": 3}',
+        "execution": '{"latency_ms": 20, "product": "CNC"}',
+    }
 
-    desk.post(
-        page(Deployment, "add"),
-        form | {"name": "second", "strategy_version": version.pk, "broker": "zerodha"},
-    )
 
-    assert Deployment.objects.get(name="second").status == "STOPPED"
+def test_a_new_deployment_is_born_stopped_with_book_shard_and_partition(desk: Client, new: dict[str, Any]):
+    assert desk.get(page(Deployment, "add")).status_code == 200
+    desk.post(page(Deployment, "add"), new)
+
+    made = Deployment.objects.get(name="second")
+    assert (made.status, made.shard, made.partition) == ("STOPPED", 1, 2)
+    assert (made.params, made.execution) == ({"fast": 3}, {"latency_ms": 20, "product": "CNC"})
+    assert [str(instrument) for instrument in made.instruments.all()] == ["NSE:TCS"]
+    book = Book.objects.get(pk=made.pk)
+    assert (book.name, book.broker, book.portfolio.name) == ("second", "zerodha", "live")
+    entry = AuditEntry.objects.get()
+    assert (entry.action, entry.details["changes"]["name"]) == ("deployment.add", "second")
+    assert "live" in desk.get(page(Deployment, "change", made.pk)).content.decode()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"broker": "paper"}, "belongs to zerodha"),
+        ({"params": '{"slow": 1}'}, "below `slow`"),
+        ({"execution": '{"latency": 1}'}, "unknown field"),
+        ({"execution": '{"product": "NRML"}'}, "NRML"),
+        ({"name": "first"}, "already exists"),
+    ],
+)
+def test_a_deployment_that_cannot_work_is_not_made(desk: Client, new: dict[str, Any], wrong: dict, said: str):
+    answer = desk.post(page(Deployment, "add"), new | wrong)
+
+    assert said in unescape(answer.content.decode())
+    assert (Deployment.objects.count(), Book.objects.count()) == (1, 0)
+
+
+def test_instruments_of_two_partitions_are_refused(desk: Client, new: dict[str, Any]):
+    two = [*new["instruments"], an_instrument().pk]
+
+    answer = desk.post(page(Deployment, "add"), new | {"instruments": two}, follow=True)
+
+    assert "must be on one partition" in answer.content.decode()
+    assert Deployment.objects.count() == 1
 
 
 def test_kill_switches_are_thrown_and_released(desk: Client):

@@ -50,4 +50,12 @@ ROUTES: dict[str, Route] = {
     "api/v1/": READ,  # the catch-all of unknown addresses
 }
 # pages for people, with their own tests
-PAGES = {"login/", "logout/"}
+PAGES = {
+    "",
+    "login/",
+    "logout/",
+    "overview/snapshot",
+    "health/",
+    "health/^live/?$",
+    "health/^ready/?$",
+}

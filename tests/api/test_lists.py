@@ -8,13 +8,10 @@ from typing import Any
 
 import pytest
 from django.core.management import call_command
-from django.http import JsonResponse
-from django.test import override_settings
-from django.urls import path
 from redis.exceptions import RedisError
 from rest_framework.test import APIClient
 
-from alphapanda import urls as house
+from alphapanda.health import registry
 from alphapanda.push import readmodel
 from alphapanda.web.formats import plain, presentable, rupees
 from portfolio.models import Portfolio
@@ -136,20 +133,14 @@ def test_without_a_read_model_live_state_is_unavailable(bob: APIClient, monkeypa
     }
 
 
-class WithHealth:
-    """The house with a health page that is not well."""
+def test_health_is_repeated_with_its_status(bob: APIClient, monkeypatch):
+    broken = (registry.Group.READY, lambda: registry.fail("down"))
+    monkeypatch.setattr(registry, "_checks", {"redis": broken})
 
-    urlpatterns = [
-        *house.urlpatterns,
-        path("health/ready/", lambda _request: JsonResponse({"redis": "down"}, status=503)),
-    ]
-
-
-@override_settings(ROOT_URLCONF=WithHealth)
-def test_health_is_repeated_with_its_status(bob: APIClient):
     answer = bob.get(AREA + "health/")
 
-    assert (answer.status_code, answer.json()) == (503, {"redis": "down"})
+    assert (answer.status_code, answer.json()) == (503, {"status": "fail", "checks": {"redis": "fail"}})
+    assert answer.json() == bob.get("/health/ready").json()
 
 
 def test_errors_have_one_shape(bob: APIClient, monkeypatch):

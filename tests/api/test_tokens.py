@@ -42,7 +42,11 @@ def test_a_pair_opens_the_api_for_five_minutes(alice: User):
     pair = a_pair()
 
     claims = jwt.decode(
-        pair["access"], settings.JWT_KEY, algorithms=["HS256"], audience="alphapanda-api", issuer="alphapanda"
+        pair["access"],
+        settings.SIMPLE_JWT["SIGNING_KEY"],
+        algorithms=["HS256"],
+        audience="alphapanda-api",
+        issuer="alphapanda",
     )
 
     assert get(pair["access"]) == 200
@@ -132,7 +136,7 @@ def test_a_lowered_role_counts_at_once(alice: User):
 @pytest.mark.filterwarnings("ignore::jwt.warnings.InsecureKeyLengthWarning")
 def test_forged_tokens_are_refused(alice: User, change: dict, key: str | None, algorithm: str):
     claims = jwt.decode(a_pair()["access"], options={"verify_signature": False}) | change
-    secret = settings.JWT_KEY if key is None else key
+    secret = settings.SIMPLE_JWT["SIGNING_KEY"] if key is None else key
 
     assert get(jwt.encode(claims, secret or None, algorithm=algorithm)) == 401
 

@@ -9,4 +9,4 @@ from alphapanda.push.connection import client
 
 @pytest.fixture(autouse=True)
 def empty_redis() -> None:
-    client().flushall()
+    client().flushdb()  # flushall would empty those of the other test workers

@@ -47,12 +47,12 @@ def test_an_event_twice_changes_nothing() -> None:
     assert seen() == once
 
 
-def test_flushall_then_rebuild_gives_the_same_overview() -> None:
+def test_flush_then_rebuild_gives_the_same_overview() -> None:
     own = world.desk(count=4)
     world.morning(own, rounds=3)
     projections.rebuild()
     before = seen()
-    client().flushall()
+    client().flushdb()
     assert not readmodel.is_built()
     with pytest.raises(readmodel.ReadModelUnavailable):
         readmodel.overview()

@@ -174,7 +174,7 @@ def _told_of_signal(signal: Signal, decision: Decision) -> Events:
 
 def _told_of_order(order: Order, fill: Fill) -> Events:
     submitted = OrderSubmitted(
-        order_id=order.id, signal_id=order.decision.signal_id, deployment_id=order.deployment_id,
+        order_id=order.id, decision_id=order.decision_id, deployment_id=order.deployment_id,
         instrument=str(order.instrument), side=Side(order.side), quantity=order.quantity,
         order_type=OrderType.MARKET, limit_price_e4=None, validity=Validity.DAY, product=Product.MIS,
         at_ms=order.placed_at_ms,

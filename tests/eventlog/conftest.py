@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from uuid import UUID, uuid4
 
 import pytest
@@ -11,24 +11,16 @@ from alphapanda.core import ids
 from alphapanda.core.envelope import Envelope, EventType, OrderFailed, seal
 from alphapanda.core.vocabulary import Broker, OrderStatus
 from alphapanda.eventlog import bootstrap
-from alphapanda.eventlog.client import EmbeddedBroker, LogReader
+from alphapanda.eventlog.client import LogReader
 from alphapanda.eventlog.records import Record
 
 AnEvent = Callable[..., Envelope]
 
 
-@pytest.fixture(scope="session")
-def broker() -> EmbeddedBroker:
-    return EmbeddedBroker()
-
-
 @pytest.fixture
-def empty_log(broker: EmbeddedBroker, settings: object) -> Iterator[None]:
-    """A log of its own for the test: the prefix keeps it apart from the others on the same broker."""
-    settings.KAFKA_BOOTSTRAP = broker.address
-    settings.KAFKA_EMBEDDED = True
+def empty_log(settings: object) -> None:
+    """A log of its own for the test: the prefix keeps it apart from the others on the session's broker."""
     settings.TOPIC_PREFIX = f"test{uuid4().hex[:8]}"
-    return
 
 
 @pytest.fixture

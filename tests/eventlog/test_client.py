@@ -6,9 +6,10 @@ import time
 
 import pytest
 
+from alphapanda import embedded
 from alphapanda.core.vocabulary import Broker
 from alphapanda.eventlog import bootstrap, incarnation, topics
-from alphapanda.eventlog.client import EmbeddedBroker, GroupReader, LogProducer, LogReader
+from alphapanda.eventlog.client import GroupReader, LogProducer, LogReader
 from alphapanda.eventlog.records import (
     MESSAGE_BYTES_MAX,
     LogUnavailable,
@@ -119,6 +120,13 @@ def test_a_flush_says_how_many_are_left(settings):
     assert late.value.left == 1
 
 
+def test_a_broker_that_is_away_is_said_plainly(settings, tmp_path):
+    settings.RUN_DIR = tmp_path
+
+    with pytest.raises(LogUnavailable, match="no embedded Kafka broker serves"):
+        LogReader()
+
+
 @pytest.mark.usefixtures("the_log")
 def test_a_group_goes_on_where_it_committed():
     write("operator.actions", [b"0", b"1", b"2"])
@@ -153,11 +161,11 @@ def test_a_log_gets_one_identity():
 
 
 @pytest.mark.usefixtures("the_log")
-def test_another_log_is_another_incarnation(settings):
+def test_another_log_is_another_incarnation(settings, tmp_path):
     first = incarnation.current()
 
-    another = EmbeddedBroker()
-    settings.KAFKA_BOOTSTRAP = another.address
-    bootstrap.ensure_topics()
+    with embedded.start_all(tmp_path, ["kafka"]):
+        settings.RUN_DIR = tmp_path
+        bootstrap.ensure_topics()
 
-    assert incarnation.current() != first
+        assert incarnation.current() != first

@@ -9,7 +9,7 @@ from decimal import Decimal
 import pytest
 
 from alphapanda.core.vocabulary import OrderStatus, Side, Validity
-from execution.domain.paper import Liquidity, PaperOrder, PaperSettings, match
+from execution.domain.paper import Liquidity, PaperOrder, PaperSettings, match, watch
 from marketdata.domain.ticks import Clock, Item
 from tests.builders import DAY, a_clock, a_tick, an_instrument, an_order, at, e4
 
@@ -237,3 +237,19 @@ def test_an_ioc_order_expires_where_no_tick_comes() -> None:
     (order,), _ = matched(an_order(validity=Validity.IOC), Clock(at("15:30"), 0))
 
     assert order.status is OrderStatus.EXPIRED
+
+
+@pytest.mark.parametrize("side", Side)
+def test_a_watch_looks_past_empty_levels_and_sleeps_where_nothing_is_offered(side: Side) -> None:
+    order = an_order(side, 10, limit=100)
+
+    def is_awake(levels: list[tuple[str, int]]) -> bool:
+        tick = a_tick(100, bids=levels, asks=levels)
+        is_triggered = watch(order).is_triggered(tick)
+        assert is_triggered == bool(matched(order, tick)[0])
+        return is_triggered
+
+    assert is_awake([("0", 0), ("100", 5)])
+    assert is_awake([("100", 0), ("100", 5)])
+    assert not is_awake([("0", 0)] * 5)
+    assert not is_awake([])

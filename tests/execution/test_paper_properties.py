@@ -6,7 +6,7 @@ from datetime import timedelta
 from decimal import Decimal
 from random import Random
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alphapanda.core.money import is_on_tick, to_rupees
@@ -16,17 +16,18 @@ from marketdata.domain.ticks import Clock, Item, Tick
 from tests.builders import DAY, NSE, TICK_E4, a_tick, an_instrument, an_order, at
 
 INSTRUMENTS = {token: an_instrument(token) for token in (7, 8)}
-# around the session's end too, where expiry, latency and fills meet
-TIMES = st.one_of(
-    st.integers(at("09:15"), at("09:15") + 200),
-    st.integers(at("15:30") - 100, at("15:30") + 100),
-    st.integers(at("09:15", DAY + timedelta(days=1)), at("09:16", DAY + timedelta(days=1))),
+# Few times and few prices, so that orders and items meet: in the morning, at the session's end, on the next day.
+MORNING, EVENING, TOMORROW = at("09:15"), at("15:30") - 10, at("09:15", DAY + timedelta(days=1))
+PLACED = st.sampled_from([MORNING, MORNING, MORNING + 1, MORNING + 5, EVENING])
+LATER = st.one_of(st.integers(MORNING, MORNING + 20), st.integers(EVENING, EVENING + 20), st.just(TOMORROW))
+LIMITS_E4 = st.sampled_from([500, 4_500, 5_000, 5_500])
+PRICES_E4 = st.sampled_from([100, 500, 4_500, 4_900, 5_000, 5_100, 5_500])  # also off the grid
+LEVELS = st.lists(
+    st.tuples(st.sampled_from([0, 4_500, 5_000, 5_500]), st.sampled_from([0, 1, 9, 20])), max_size=3
 )
-PRICES_E4 = st.integers(1, 60).map(lambda steps: steps * TICK_E4 // 5)  # also off the grid
-LEVELS = st.lists(st.tuples(st.sampled_from([0, 500, 4_500, 5_000, 5_500]), st.integers(0, 20)), max_size=5)
 SETTINGS = st.builds(
     PaperSettings,
-    latency_ms=st.integers(0, 100),
+    latency_ms=st.integers(0, 10),
     slippage_ticks=st.integers(0, 3),
     liquidity=st.sampled_from(Liquidity),
     may_queue=st.booleans(),
@@ -38,9 +39,9 @@ def rupees(price_e4: int) -> Decimal:
 
 
 @st.composite
-def ticks(draw: st.DrawFn, times: st.SearchStrategy[int] = TIMES) -> Tick:
+def ticks(draw: st.DrawFn, times: st.SearchStrategy[int] = LATER) -> Tick:
     depth = {}
-    if draw(st.booleans()):
+    if draw(st.sampled_from([True, True, False])):
         levels = [[(rupees(price), size) for price, size in draw(LEVELS)] for _ in range(2)]
         depth = {"bids": levels[0], "asks": levels[1]}
     return a_tick(
@@ -52,18 +53,19 @@ def ticks(draw: st.DrawFn, times: st.SearchStrategy[int] = TIMES) -> Tick:
     )
 
 
-ITEMS: st.SearchStrategy[Item] = st.one_of(ticks(), st.builds(Clock, TIMES, st.just(0)))
+ITEMS: st.SearchStrategy[Item] = st.one_of(ticks(), st.builds(Clock, LATER, st.just(0)))
+LOGS = st.lists(ITEMS, min_size=1, max_size=12).map(lambda items: sorted(items, key=lambda item: item.at_ms))
 
 
 @st.composite
-def orders(draw: st.DrawFn, settings: PaperSettings, ordinal: int = 0) -> PaperOrder:
-    limit = draw(st.none() | st.integers(1, 12).map(lambda steps: rupees(steps * TICK_E4)))
+def orders(draw: st.DrawFn, how: PaperSettings, ordinal: int = 0) -> PaperOrder:
+    limit = draw(st.none() | LIMITS_E4.map(rupees))
     return an_order(
         draw(st.sampled_from(Side)),
         draw(st.integers(1, 30)),
-        settings=settings,
+        settings=how,
         limit=limit,
-        at_ms=draw(TIMES),
+        at_ms=draw(PLACED),
         ordinal=ordinal,
         token=draw(st.sampled_from([7, 7, 7, 8])),
         validity=draw(st.sampled_from(Validity)),
@@ -72,36 +74,37 @@ def orders(draw: st.DrawFn, settings: PaperSettings, ordinal: int = 0) -> PaperO
 
 @st.composite
 def books(draw: st.DrawFn) -> tuple[PaperSettings, list[PaperOrder]]:
-    settings = draw(SETTINGS)
-    placed = [draw(orders(settings, ordinal)) for ordinal in range(draw(st.integers(1, 5)))]
-    return settings, [order for order in placed if order.status is OrderStatus.OPEN]
+    how = draw(SETTINGS)
+    placed = [draw(orders(how, ordinal)) for ordinal in range(draw(st.integers(1, 5)))]
+    return how, [order for order in placed if order.status is OrderStatus.OPEN]
 
 
-@given(books(), st.lists(ITEMS, min_size=1, max_size=12))
+@settings(max_examples=500)
+@given(books(), LOGS)
 def test_whatever_changes_an_order_triggers_its_watch(
     book: tuple[PaperSettings, list[PaperOrder]], items: list[Item]
 ) -> None:
     """A false negative would let a pipeline pass over a fill that a backtest sees."""
-    settings, working = book
+    how, working = book
     for item in items:
         awake = {order.id for order in working if watch(order).is_triggered(item)}
-        changed, _ = match(working, item, settings=settings, instruments=INSTRUMENTS)
+        changed, _ = match(working, item, settings=how, instruments=INSTRUMENTS)
         assert {order.id for order in changed} <= awake
         after = {order.id: order for order in [*working, *changed]}
         working = [order for order in after.values() if order.status is OrderStatus.OPEN]
 
 
-@given(books(), st.lists(ITEMS, max_size=12))
+@given(books(), LOGS)
 def test_orders_stay_consistent_and_no_limit_is_passed(
     book: tuple[PaperSettings, list[PaperOrder]], items: list[Item]
 ) -> None:
-    settings, working = book
+    how, working = book
     after = {order.id: order for order in working}
     filled = dict.fromkeys(after, 0)
     turnover = dict.fromkeys(after, Decimal(0))
     for item in items:
         open_orders = [order for order in after.values() if order.status is OrderStatus.OPEN]
-        changed, executions = match(open_orders, item, settings=settings, instruments=INSTRUMENTS)
+        changed, executions = match(open_orders, item, settings=how, instruments=INSTRUMENTS)
         for one in executions:
             assert isinstance(item, Tick)
             assert item.token == one.order.token
@@ -127,8 +130,8 @@ def test_orders_stay_consistent_and_no_limit_is_passed(
 def test_no_more_than_the_depth_on_record_is_traded_and_never_better(
     book: tuple[PaperSettings, list[PaperOrder]], tick: Tick
 ) -> None:
-    settings, working = book
-    _, executions = match(working, tick, settings=settings, instruments=INSTRUMENTS)
+    how, working = book
+    _, executions = match(working, tick, settings=how, instruments=INSTRUMENTS)
     for side, levels in ((Side.BUY, tick.asks), (Side.SELL, tick.bids)):
         own = [one for one in executions if one.order.side is side]
         if not own or not tick.flags:
@@ -139,16 +142,16 @@ def test_no_more_than_the_depth_on_record_is_traded_and_never_better(
         for price_e4 in {one.price_e4 for one in own}:
             traded = sum(one.quantity for one in own if one.price_e4 == price_e4)
             assert sizes[price_e4] > 0
-            assert settings.liquidity is Liquidity.UNLIMITED or traded <= sizes[price_e4]
+            assert how.liquidity is Liquidity.UNLIMITED or traded <= sizes[price_e4]
 
 
 @given(books(), ITEMS, st.randoms(use_true_random=False))
 def test_the_order_in_which_orders_are_handed_in_does_not_matter(
     book: tuple[PaperSettings, list[PaperOrder]], item: Item, random: Random
 ) -> None:
-    settings, working = book
+    how, working = book
     shuffled = random.sample(working, len(working))
 
-    assert match(shuffled, item, settings=settings, instruments=INSTRUMENTS) == match(
-        working, item, settings=settings, instruments=INSTRUMENTS
+    assert match(shuffled, item, settings=how, instruments=INSTRUMENTS) == match(
+        working, item, settings=how, instruments=INSTRUMENTS
     )

@@ -36,9 +36,23 @@ def test_the_stored_calendar_is_the_shipped_one_until_an_operator_changes_it() -
     assert selectors.calendar("NFO") == load_calendar("NFO")
     Holiday.objects.create(exchange="NSE", date=date(2026, 12, 1))
     SpecialSession.objects.create(exchange="NSE", date=date(2026, 11, 8), opens=time(18), closes=time(19))
+    selectors.calendars_forget()
     changed = selectors.calendar("NSE")
     assert not changed.is_trading_day(date(2026, 12, 1))
     assert changed.phase_at(at("2026-11-08", "18:30")) is Phase.CONTINUOUS
+
+
+def test_a_calendar_is_read_anew_after_some_seconds_and_kept_where_nothing_changed() -> None:
+    calendars_load_shipped()
+    first = selectors.calendar("NSE", monotonic=lambda: 0.0)
+    same = selectors.calendar("NSE", monotonic=lambda: 6.0)
+    Holiday.objects.create(exchange="NSE", date=date(2026, 12, 1))
+
+    kept = selectors.calendar("NSE", monotonic=lambda: 10.9)
+    changed = selectors.calendar("NSE", monotonic=lambda: 11.0)
+
+    assert first is same is kept
+    assert not changed.is_trading_day(date(2026, 12, 1))
 
 
 def test_an_exchange_without_hours_has_no_calendar() -> None:

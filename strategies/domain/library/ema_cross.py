@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import msgspec
 
 from marketdata.domain.bars import Bar
+from marketdata.domain.ticks import Tick
 from strategies.domain.base import BAR_MINUTES_MAX, Intent, Strategy, View
 from strategies.domain.indicators import Ema
 
@@ -24,7 +25,7 @@ class EmaCross(Strategy):
     title = "Exponential-average cross"
 
     class Params(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-        """`quantity` in units; `short` also sells short; `bar_minutes` is the length of a bar."""
+        """`quantity` in units; `short` also sells short; `bar_minutes` is the length of a bar, 0 acts on every tick."""
 
         fast: int = 9
         slow: int = 21
@@ -37,18 +38,27 @@ class EmaCross(Strategy):
                 raise ValueError("`fast` must be positive and below `slow`")
             if self.quantity < 1:
                 raise ValueError("`quantity` must be at least 1")
-            if not 1 <= self.bar_minutes <= BAR_MINUTES_MAX:
-                raise ValueError(f"`bar_minutes` must be from 1 to {BAR_MINUTES_MAX}")
+            if not 0 <= self.bar_minutes <= BAR_MINUTES_MAX:
+                raise ValueError(f"`bar_minutes` must be from 0 (every tick) to {BAR_MINUTES_MAX}")
 
     class State(msgspec.Struct):
         averages: dict[str, Averages] = msgspec.field(default_factory=dict)
 
+    def wants_ticks(self) -> bool:
+        return not self.params.bar_minutes
+
     def on_bar(self, state: State, bar: Bar, view: View) -> Iterable[Intent]:
         """Acts on the bar at which the fast average crosses the slow one."""
-        pair = state.averages.get(bar.instrument)
+        return self._on_price(state, float(bar.close), view)
+
+    def on_tick(self, state: State, tick: Tick, view: View) -> Iterable[Intent]:
+        return self._on_price(state, float(tick.price), view)
+
+    def _on_price(self, state: State, price: float, view: View) -> Iterable[Intent]:
+        pair = state.averages.get(view.instrument)
         if pair is None:
-            pair = state.averages[bar.instrument] = Averages(Ema(self.params.fast), Ema(self.params.slow))
-        fast, slow = pair.fast.update(float(bar.close)), pair.slow.update(float(bar.close))
+            pair = state.averages[view.instrument] = Averages(Ema(self.params.fast), Ema(self.params.slow))
+        fast, slow = pair.fast.update(price), pair.slow.update(price)
         if fast is None or slow is None or fast == slow:
             return
         before, pair.side = pair.side, 1 if fast > slow else -1

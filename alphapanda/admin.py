@@ -1,0 +1,92 @@
+"""The admin page of deployments: making one concerns strategies, portfolio and risk, so it is wired here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from django import forms
+from django.contrib import admin
+
+from alphapanda import deploying
+from alphapanda.core.vocabulary import Broker, DeploymentStatus, Product
+from execution.domain.paper import PaperSettings
+from portfolio.models import Book, Portfolio
+from strategies.admin import DeploymentAdmin, DeploymentForm
+from strategies.domain.registry import known
+from strategies.models import Deployment
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest
+
+
+class ConfiguredDeployment(DeploymentForm):
+    """Checks also how orders are carried out, which strategies know nothing of."""
+
+    def clean_execution(self) -> dict[str, Any]:
+        execution = super().clean_execution()
+        try:
+            paper = {name: value for name, value in execution.items() if name != "product"}
+            msgspec.convert(paper, PaperSettings)
+            Product(execution.get("product", Product.MIS))
+        except ValueError as error:
+            raise forms.ValidationError(str(error)) from error
+        return execution
+
+
+class NewDeployment(ConfiguredDeployment):
+    """What a deployment is made of; `definition` holds it when the form is valid."""
+
+    portfolio = forms.ModelChoiceField(Portfolio.objects.order_by("name"), help_text="of the same broker")
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean()
+        portfolio, version = cleaned.get("portfolio"), cleaned.get("strategy_version")
+        if portfolio and portfolio.broker != cleaned.get("broker"):
+            self.add_error("portfolio", f"{portfolio} belongs to {portfolio.broker}.")
+        installed = known().get(version.strategy.name) if version else None
+        if installed and installed.version != version.version:
+            self.add_error("strategy_version", "Only the version that is installed can be deployed.")
+        if not self.errors:
+            self._define(cleaned)
+        return cleaned
+
+    def _define(self, cleaned: dict[str, Any]) -> None:
+        execution = dict(cleaned["execution"])
+        self.definition = deploying.Definition(
+            name=cleaned["name"],
+            strategy=cleaned["strategy_version"].strategy.name,
+            instruments=tuple(map(str, cleaned["instruments"])),
+            params=cleaned["params"],
+            broker=Broker(cleaned["broker"]),
+            product=Product(execution.pop("product", Product.MIS)),
+            execution=execution,
+        )
+
+
+@admin.register(Deployment)
+class DeploymentDesk(DeploymentAdmin):
+    """A new deployment is born stopped; limits are given to it on their own page."""
+
+    form = ConfiguredDeployment
+    fixed = (*DeploymentAdmin.fixed, "portfolio")
+
+    def get_form(self, request: HttpRequest, obj: Deployment | None = None, **options: Any) -> Any:
+        form = self.form if obj else NewDeployment
+        return super().get_form(request, obj, **{"form": form} | options)
+
+    def portfolio(self, deployment: Deployment) -> Portfolio | None:
+        book = Book.objects.filter(pk=deployment.pk).select_related("portfolio").first()
+        return book.portfolio if book else None
+
+    def save_model(self, request: HttpRequest, obj: Deployment, form: Any, change: bool) -> None:
+        if change:
+            super().save_model(request, obj, form, change)
+            return
+        made = deploying.create(
+            form.definition,
+            portfolio_id=form.cleaned_data["portfolio"].pk,
+            status=DeploymentStatus.STOPPED,
+        )
+        obj.pk = made.pk
+        request.desk_changes = msgspec.to_builtins(form.definition)

@@ -1,0 +1,98 @@
+"""`manage.py bench`: ticks a second and latencies of the whole stack on this machine, durable throughout."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from django.conf import settings
+from django.core.management import BaseCommand, CommandError
+from rich.console import Console
+from rich.table import Table
+
+from alphapanda import deploying
+from alphapanda.proof import bench, sessions
+from alphapanda.proof.private import private_stack
+from alphapanda.stack import StackFailed
+
+FLOOR_PER_S = (
+    9_000  # all that one Kite key can stream: 3 connections x 3,000 instruments, about a tick a second
+)
+FLOOR_P99_MS = 250.0
+BOOKED = "tick received to fill booked"
+
+
+class Command(BaseCommand):
+    help = "Measure sustained ticks/s and p50/p99 latencies of all processes; the backtest's speed as well."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "--rates", default="9000:60", help="TICKS_PER_S:SECONDS,…; the first is the floor"
+        )
+        parser.add_argument("--shards", type=int, default=1)
+        parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+    def handle(self, *_args: Any, **options: Any) -> None:
+        console = Console(stderr=options["json"], highlight=False)
+        found = []
+        try:
+            for rate, seconds in _rates(options["rates"]):
+                with console.status(f"{rate:,} ticks/s for {seconds} s"):
+                    found.append(_measure(rate, seconds, options["shards"]))
+                if not options["json"]:
+                    _show(console, found[-1])
+        except StackFailed as error:
+            raise CommandError(str(error)) from error
+        speed = round(bench.backtest_items_per_s(sessions.shipped()))
+        console.print(f"in-process backtest: {speed:,} items/s (the session that ships, three deployments)")
+        if options["json"]:
+            self.stdout.write(json.dumps({"runs": msgspec.to_builtins(found), "backtest_items_per_s": speed}))
+        if not _meets_floor(found[0]):
+            raise SystemExit(1)
+
+
+def _rates(text: str) -> list[tuple[int, float]]:
+    try:
+        pairs = [part.split(":") for part in text.split(",")]
+        return [(int(rate), float(seconds)) for rate, seconds in pairs]
+    except ValueError:
+        raise CommandError(f"--rates {text!r}: write TICKS_PER_S:SECONDS, e.g. 9000:60,20000:15") from None
+
+
+def _measure(rate: int, seconds: float, shards: int) -> bench.Measured:
+    with tempfile.TemporaryDirectory(prefix="alphapanda-") as folder:
+        definitions = Path(folder) / "deployments.json"
+        definitions.write_text(deploying.to_json(bench.definitions()))
+        environment = {
+            "ALPHAPANDA_INSTRUMENTS": str(bench.instrument_list(Path(folder) / "instruments.csv")),
+            "ALPHAPANDA_DEPLOYMENTS": str(definitions),
+            "ALPHAPANDA_SHARDS": str(shards),
+            "ALPHAPANDA_DATA": str(settings.DATA),
+        }
+        with private_stack(environment, without=("web", "beat", "feed")) as stack:
+            return bench.measure(stack, rate=rate, seconds=seconds)
+
+
+def _meets_floor(run: bench.Measured) -> bool:
+    booked = run.hops[BOOKED]
+    is_fast = booked.count > 0 and booked.p99_ms <= FLOOR_P99_MS
+    return run.behind == 0 and run.sent >= 0.98 * run.asked_per_s * run.seconds and is_fast
+
+
+def _show(console: Console, run: bench.Measured) -> None:
+    rate = run.sent / run.seconds
+    console.print(
+        f"\n[bold]{run.asked_per_s:,} ticks/s asked[/]: {run.sent:,} sent, about {rate:,.0f}/s; "
+        f"{run.behind:,} not consumed, backlog gone after {run.drained_s} s; memory {run.memory_mb:.0f} MB"
+    )
+    table = Table()
+    for heading in ("from … to …", "count", "p50 ms", "p99 ms"):
+        table.add_column(heading, justify="left" if heading.startswith("from") else "right")
+    for name, spread in run.hops.items():
+        table.add_row(name, f"{spread.count:,}", f"{spread.p50_ms:.1f}", f"{spread.p99_ms:.1f}")
+    console.print(table)
+    console.print("CPU, % of one core: " + ", ".join(f"{k} {v:.0f}" for k, v in run.cpu_percent.items()))

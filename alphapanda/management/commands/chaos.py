@@ -1,0 +1,107 @@
+"""`manage.py chaos`: kill processes and servers during a paced replay and compare every row."""
+
+from __future__ import annotations
+
+import json
+import random
+import tempfile
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from django.conf import settings
+from django.core.management import BaseCommand, CommandError
+from rich.console import Console
+
+from alphapanda.management.commands.parity import show
+from alphapanda.proof import chaos, parity, sessions
+from alphapanda.stack import Stack, StackFailed
+
+DRAIN_TIMEOUT_S = 180.0
+
+
+class Command(BaseCommand):
+    help = "Prove that nothing is lost or doubled, whatever dies. Prints the seed; --seed plays it again."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--seed", type=int, help="default: drawn, and printed")
+        parser.add_argument("--short", action="store_true", help="20 kills over the session that ships")
+        parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+    def handle(self, *_args: Any, **options: Any) -> None:
+        console = Console(stderr=options["json"], highlight=False)
+        seed = options["seed"] if options["seed"] is not None else random.SystemRandom().randrange(1 << 31)
+        plan = msgspec.structs.replace(chaos.SHORT if options["short"] else chaos.FULL, seed=seed)
+        console.print(f"seed [bold]{seed}[/]")
+        try:
+            calm, wild, toll = _run(console, plan, is_short=options["short"])
+        except (StackFailed, FileNotFoundError) as error:
+            raise CommandError(f"seed {seed}: {error}") from error
+        self._tell(console, calm, wild, toll, as_json=options["json"], seed=seed)
+        if not (calm.is_good and wild.is_good) or toll.unfired or toll.killed < plan.kills * 0.9:
+            raise SystemExit(1)
+
+    def _tell(
+        self,
+        console: Console,
+        calm: parity.Outcome,
+        wild: parity.Outcome,
+        toll: chaos.Toll,
+        *,
+        as_json: bool,
+        seed: int,
+    ) -> None:
+        if as_json:
+            found = {"seed": seed, "uninterrupted": calm, "killed": wild, "toll": toll, "kills": toll.killed}
+            self.stdout.write(json.dumps(msgspec.to_builtins(found)))
+            return
+        show(console, calm)
+        show(console, wild)
+        console.print(f"kills {toll.killed}: " + ", ".join(f"{k} {v}" for k, v in toll.kills.items()))
+        console.print(
+            f"directed crashes {len(toll.crashes)}, failpoints not reached: {toll.unfired or 'none'}"
+        )
+
+
+def _run(
+    console: Console, plan: chaos.Plan, *, is_short: bool
+) -> tuple[parity.Outcome, parity.Outcome, chaos.Toll]:
+    recording = sessions.shipped() if is_short else sessions.a_month(Path(settings.DATA))
+    source = recording.source()
+    expected = parity.of_accounts([run.account for run in recording.backtest(source)])
+    console.print(f"backtest: {len(source):,} items")
+    with tempfile.TemporaryDirectory(prefix="alphapanda-") as folder, console.status("") as status:
+        environment = recording.environment(Path(folder) / "deployments.json")
+        status.update("the uninterrupted run")
+        calm = parity.run(
+            label="uninterrupted",
+            environment=environment,
+            last_seq=source.last_seq,
+            expected=expected,
+            timeout_s=DRAIN_TIMEOUT_S,
+        )
+        armed = Path(folder) / "failpoints"
+        armed.mkdir()
+        toll = chaos.Toll()
+
+        def during(stack: Stack) -> None:
+            nonlocal toll
+            toll = chaos.havoc(stack, plan, armed, status.update)
+
+        wild = parity.run(
+            label=f"killed, seed {plan.seed}",
+            environment={
+                **environment,
+                "ALPHAPANDA_FEED_SPEED": str(sessions.speed_for(source, seconds=plan.seconds)),
+                "ALPHAPANDA_FAILPOINT_DIR": str(armed),
+            },
+            without=("web",),
+            last_seq=source.last_seq,
+            expected=expected,
+            timeout_s=DRAIN_TIMEOUT_S,
+            during=during,
+        )
+        toll.unfired = chaos.unfired(armed)
+        toll.crashes = sorted(chaos.failpoints.NAMES - set(toll.unfired))
+    return calm, wild, toll
