@@ -64,4 +64,6 @@ class EmaCross(Strategy):
         before, pair.side = pair.side, 1 if fast > slow else -1
         if before and before != pair.side:
             wanted = self.params.quantity * pair.side if pair.side > 0 or self.params.short else 0
-            yield from view.target(wanted, instrument=instrument, reason=f"fast {fast:.4f} crossed slow {slow:.4f}")
+            yield from view.target(
+                wanted, instrument=instrument, reason=f"fast {fast:.4f} crossed slow {slow:.4f}"
+            )
