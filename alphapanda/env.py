@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import io
 import json
-import os
 import re
 import secrets
 from collections.abc import Callable, Mapping
