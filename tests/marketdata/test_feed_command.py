@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ def log(monkeypatch: pytest.MonkeyPatch, settings: Any) -> FlushedLog:
     log = FlushedLog()
     monkeypatch.setattr(feed, "LogProducer", lambda *_args, **_more: log)
     monkeypatch.setattr(feed, "LogReader", lambda *_args: log)
-    monkeypatch.setattr(feed.signal, "signal", lambda *_args: None)
+    monkeypatch.setattr(feed, "stop_flag", threading.Event)  # the signals stay those of the tests
     settings.TICK_PARTITIONS = 1
     settings.FEED_FILES = ()
     calendars_load_shipped()

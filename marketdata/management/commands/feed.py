@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import signal
 import threading
 import time
 from argparse import ArgumentParser, ArgumentTypeError
@@ -19,6 +18,7 @@ from alphapanda import logs
 from alphapanda.core.clock import ist_text
 from alphapanda.core.vocabulary import Broker
 from alphapanda.eventlog.client import LogProducer, LogReader
+from alphapanda.eventlog.shutdown import stop_flag
 from marketdata import selectors
 from marketdata.domain.ticks import FIRST_SEQ
 from marketdata.feeds.files import UnknownFormat, recorded_file
@@ -63,9 +63,7 @@ class Command(BaseCommand):
         parser.add_argument("--ticks-per-s", type=int, default=3_000, help="of a synthetic source")
 
     def handle(self, *_args: Any, **options: Any) -> None:
-        stop = threading.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: stop.set())
+        stop = stop_flag()
         speed = settings.FEED_SPEED if options["speed"] is None else options["speed"]
         with LogProducer(Broker.SHARED, service="feed") as producer:
             if options["source"] == "synthetic":

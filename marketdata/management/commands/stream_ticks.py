@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import signal
 import time
 from typing import Any
 
@@ -15,11 +14,13 @@ from django.utils import timezone
 from alphapanda import logs
 from alphapanda.eventlog import incarnation, topics
 from alphapanda.eventlog.client import LogReader
+from alphapanda.eventlog.shutdown import stop_flag
 from marketdata import selectors
 from marketdata.consumers import TickStream
 from marketdata.stream import StreamCore
 
 POLL_S = 0.02
+RETRY_S = 0.2
 log = logs.channel("market_data")
 
 
@@ -32,20 +33,15 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        self.is_stopping = False
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._stop)
-        while not self.is_stopping:
+        self.stop = stop_flag()
+        while not self.stop.is_set():
             try:
                 self._run(options["batch"])
             except OperationalError as error:  # the database went away: load the stored cursor and go on
                 log.warning("market_data.stream.database_lost", error=str(error))
                 connection.close()
                 close_old_connections()
-                time.sleep(0.2)
-
-    def _stop(self, *_: object) -> None:
-        self.is_stopping = True
+                self.stop.wait(RETRY_S)
 
     def _run(self, batch: int) -> None:
         topic = topics.MARKET_TICKS
@@ -70,7 +66,7 @@ class Command(BaseCommand):
             reader.close()
 
     def _loop(self, stream: TickStream, reader: LogReader, batch: int) -> None:
-        while not self.is_stopping:
+        while not self.stop.is_set():
             records = reader.poll(messages_max=batch, timeout_s=POLL_S)
             if records:
                 stream.handle({"type": "ticks.polled", "records": records})
