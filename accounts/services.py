@@ -16,12 +16,10 @@ from alphapanda.core.envelope import EventType, OperatorActed, seal
 from alphapanda.core.refusals import Conflict
 from alphapanda.core.vocabulary import Broker
 from alphapanda.eventlog import outbox
-from alphapanda.web.roles import Role, roles_of
+from alphapanda.web.roles import Role
 
 if TYPE_CHECKING:
     from datetime import datetime
-
-__all__ = ["act_record", "audit", "ensure_roles", "operator_create", "roles_of"]
 
 PASSWORD_LENGTH = 20
 # what an operator may change by hand; machine-written tables are read by everybody and changed by nobody

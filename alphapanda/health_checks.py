@@ -13,6 +13,7 @@ from django.utils import timezone
 from alphapanda.core.clock import ist_date, to_ms
 from alphapanda.core.vocabulary import DeploymentStatus, Phase, Waiting
 from alphapanda.eventlog.models import LogCursor, OutboxEvent
+from alphapanda.eventlog.topics import MARKET_TICKS
 from alphapanda.health.basics import age_s
 from alphapanda.health.registry import Group, Status, check, fail, ok, warn, within
 from alphapanda.push import readmodel
@@ -21,12 +22,12 @@ from execution.models import Fill, Order
 from marketdata.models import Holiday, SessionRule
 from marketdata.reference import UnknownExchange
 from marketdata.selectors import calendar
+from marketdata.stream import CONSUMER as TICK_STREAM
 from portfolio.models import Posting
 from risk.models import Decision
 from strategies.models import Deployment, Due, Signal
 
 EXCHANGE = "NSE"
-TICKS_TOPIC = "market.ticks"
 LOG_PATIENCE_S = 2.0
 TICK_AGE_WARN_S, TICK_AGE_FAIL_S = 3.0, 30.0
 CHECKPOINT_AGE_WARN_S = 30.0  # checkpoints are written every few seconds while ticks come
@@ -105,7 +106,7 @@ def tick_received() -> Status:
 
 @check("tick stream", Group.STAGE)
 def tick_stream() -> Status:
-    cursors = LogCursor.objects.filter(topic__endswith=TICKS_TOPIC)
+    cursors = LogCursor.objects.filter(consumer=TICK_STREAM, topic=MARKET_TICKS)
     return _flow(_last(cursors, "updated_at"), warn_s=TICK_AGE_WARN_S, fail_s=TICK_AGE_FAIL_S)
 
 

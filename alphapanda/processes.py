@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from django.conf import settings
 from django.core.management import call_command, get_commands
 
+from alphapanda.eventlog.doorbell import shard_queue
+
 
 @dataclass(frozen=True, slots=True)
 class Role:
@@ -34,7 +36,7 @@ def table() -> list[Role]:
             for n in range(settings.TRADING_WORKERS)
         ),
         *(
-            Role(f"strategies.{n}", _worker(f"strategies.{n}", f"strategies.{n}"), stops=3)
+            Role(shard_queue(n), _worker(shard_queue(n), shard_queue(n)), stops=3)
             for n in range(settings.SHARDS)
         ),
         Role("stream", _command("stream_ticks"), stops=2, command="stream_ticks"),

@@ -5,7 +5,6 @@ So the read model is the same whether it saw every event, saw some twice, or was
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any
@@ -13,6 +12,7 @@ from uuid import UUID
 
 from django.utils import timezone
 
+from alphapanda import logs
 from alphapanda import projection_rows as rows
 from alphapanda.core.clock import ist_date, ist_midnight_ms, to_ms
 from alphapanda.core.envelope import (
@@ -37,7 +37,7 @@ from portfolio.models import Book, Portfolio, Position, Snapshot
 from risk.models import Decision, KillSwitch
 from strategies.models import Deployment, Signal
 
-logger = logging.getLogger(__name__)
+log = logs.channel("application")
 Rows = dict[str, list[dict[str, Any]]]
 
 EXCHANGE = "NSE"
@@ -56,7 +56,7 @@ def project(events: Sequence[tuple[Envelope, Payload]]) -> None:
             readmodel.upsert(_changed(payload for _, payload in events))
     except ReadModelUnavailable as error:
         _is_behind = True
-        logger.warning("push.readmodel.unavailable", extra={"error": str(error)})
+        log.warning("push.readmodel.unavailable", error=str(error))
 
 
 def rebuild() -> dict[str, int]:

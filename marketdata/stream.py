@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -11,6 +11,7 @@ from django.db import transaction
 from django.db.models import F
 
 from alphapanda import failpoints
+from alphapanda.core.clock import to_ms
 from alphapanda.eventlog import cursors, dead_letters, doorbell
 from alphapanda.eventlog.client import Record
 from alphapanda.push import readmodel
@@ -22,7 +23,7 @@ from marketdata.models import TickFaultCount
 CONSUMER = "tick_stream"
 DOORBELLS_IN_FLIGHT_MAX = 2  # a shard; one more would tell it nothing new
 STORE_EVERY_S = 0.25
-PUSH_EVERY_S = 0.25
+PUSH_EVERY_S = 0.25  # as often as screens are pushed
 SWEEP_EVERY_S = 0.5
 RING_ALL_EVERY_S = 0.5
 
@@ -47,13 +48,18 @@ class StreamCore:
         incarnation: UUID,
         clock: Callable[[], datetime],
         monotonic: Callable[[], float],
+        lag: Callable[[], int] = lambda: 0,
+        feed: Mapping[str, str | float] | None = None,
     ) -> None:
+        """`feed`: what screens say of where ticks come from; `lag`: how many messages are still to be read."""
         self.topic = topic
         self.shards = shards
         self.calendar = calendar
         self.incarnation = incarnation
         self.clock = clock
         self.monotonic = monotonic
+        self.lag = lag
+        self.feed = feed or {}
         self.gates: dict[int, GateBook] = {}
         self.offsets: dict[int, int] = {}
         self.stored: dict[int, int | None] = {}  # where our own cursor rows stand
@@ -63,7 +69,10 @@ class StreamCore:
         self.marks: dict[int, tuple[int, int]] = {}
         self.items = 0
         self.at_ms = 0
-        self._stored_at = self._pushed_at = self._swept_at = self._rung_at = 0.0
+        self.received_at_ms = 0
+        self._is_idle = False
+        self._pushed_at = monotonic()
+        self._stored_at = self._swept_at = self._rung_at = 0.0
 
     def load(self, partitions: Sequence[int], first_offsets: dict[int, int]) -> dict[int, int]:
         """Offsets at which to read on: the stored cursors, or the log's first messages in another incarnation."""
@@ -82,6 +91,7 @@ class StreamCore:
         for record in records:
             self._take(record)
         if records:
+            self.received_at_ms = to_ms(self.clock())
             failpoints.hit("stream.before_ring")
             self.ring()
         self.housekeeping()
@@ -91,7 +101,7 @@ class StreamCore:
             return
         self.offsets[record.partition] = record.offset + 1
         try:
-            batch = unpack(record.value)
+            batch = unpack(record.value, is_redriven=record.is_redriven)
         except MalformedTicks as error:
             self.poison.append(Poison(record, error))
             return
@@ -110,6 +120,7 @@ class StreamCore:
                 continue
             fault = gates.judge(item, self.calendar)
             if fault is None:
+                self.at_ms = max(self.at_ms, item.at_ms)
                 self.marks[item.token] = (item.price_e4, item.at_ms)
             else:
                 self.faults[item.token, fault.value] += 1
@@ -121,7 +132,7 @@ class StreamCore:
         """Ring every shard that has not enough doorbells in flight."""
         ends = {str(partition): offset for partition, offset in self.offsets.items()}
         for shard in range(self.shards):
-            depth = doorbell.queue_depth(f"strategies.{shard}")
+            depth = doorbell.queue_depth(doorbell.shard_queue(shard))
             if depth is not None and depth < DOORBELLS_IN_FLIGHT_MAX:
                 doorbell.ring_shard(shard, partition_ends=ends)
         self._rung_at = self.monotonic()
@@ -149,7 +160,7 @@ class StreamCore:
                     consumer=CONSUMER,
                     record=entry.record,
                     reason=entry.error.reason,
-                    error=str(entry.error),
+                    error=entry.error,
                     incarnation=self.incarnation,
                 )
             for (token, fault), count in sorted(self.faults.items()):
@@ -173,14 +184,18 @@ class StreamCore:
         self.faults.clear()
 
     def _push(self, seconds: float) -> None:
-        """Marks are a hint for screens: while Redis is away they wait, the newest of each instrument."""
-        rate = self.items / seconds if seconds else 0.0
-        self.items = 0
+        """Marks are a hint for screens: while Redis is away they wait, the newest of each instrument.
+        A stream that stands still says so once."""
+        is_idle, self.items, items = not self.items, 0, self.items
+        if is_idle and self._is_idle:
+            return
+        facts = dict(self.feed) | {"ticks_per_s": round(items / seconds, 1), "lag": self.lag()}
+        if self.received_at_ms:
+            facts |= {"last_at_ms": self.at_ms, "received_at_ms": self.received_at_ms}
         try:
             readmodel.marks_write(self.marks)
-            readmodel.stream_write(
-                items_per_s=round(rate, 1), at_ms=self.at_ms, seen_at=self.clock().isoformat()
-            )
+            readmodel.stream_write(**facts)
         except readmodel.ReadModelUnavailable:
             return
         self.marks = {}
+        self._is_idle = is_idle

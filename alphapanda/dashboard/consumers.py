@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from importlib import import_module
 from typing import Any
 from urllib.parse import parse_qs
@@ -14,6 +13,7 @@ from channels.generic.websocket import AsyncJsonWebsocketConsumer
 from django.conf import settings
 from django.utils import timezone
 
+from alphapanda import logs
 from alphapanda.core.clock import to_ms
 from alphapanda.dashboard import screen
 from alphapanda.dashboard.access import broker_of, may_look
@@ -21,7 +21,7 @@ from alphapanda.push import readmodel
 from alphapanda.push.pusher import GROUP, PERIOD_S
 from alphapanda.push.readmodel import ReadModelUnavailable
 
-logger = logging.getLogger(__name__)
+log = logs.channel("application")
 
 NOT_LOGGED_IN, NO_ROLE, TOO_SLOW, TOO_LARGE = 4401, 4403, 4408, 1009
 RECHECK_S = 60.0  # for how long a disabled user or a lowered role may still watch
@@ -107,7 +107,7 @@ class OverviewConsumer(AsyncJsonWebsocketConsumer):
             await asyncio.sleep(PERIOD_S)
             quiet_s += PERIOD_S
             if self._flush - self._acknowledged >= BEHIND_MAX:
-                logger.warning("push.client.too_slow", extra={"behind": self._flush - self._acknowledged})
+                log.warning("push.client.too_slow", behind=self._flush - self._acknowledged)
                 await self.close(TOO_SLOW)
                 return
             if self._sequence != self._previous:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +15,7 @@ from alphapanda.deploying import BadDefinition, Definition
 from alphapanda.engine.backtest import Run, fold
 from execution.reference import charge_cards
 from marketdata.domain.instruments import InstrumentSpec
-from marketdata.domain.ticks import FIRST_SEQ
+from marketdata.domain.ticks import FIRST_SEQ, Item
 from marketdata.feeds.files import recorded_file
 from marketdata.feeds.recorded import RecordedSource
 from marketdata.reference import instrument_specs, load_calendar
@@ -59,10 +59,22 @@ class Recording(msgspec.Struct, dict=True):
         starting_cash: Decimal = ZERO,
     ) -> list[Run]:
         """The engine folded over the stream in this process."""
+        items = source.iter_from()
+        return self.fold(items, source=source.source, on_progress=on_progress, starting_cash=starting_cash)
+
+    def fold(
+        self,
+        items: Iterable[Item],
+        *,
+        source: int,
+        on_progress: Callable[[int], None] = lambda _items: None,
+        starting_cash: Decimal = ZERO,
+    ) -> list[Run]:
+        """The engine folded over any items, numbered from the first."""
         return fold(
-            source.iter_from(),
+            items,
             self.specs(),
-            source=source.source,
+            source=source,
             first_seq=FIRST_SEQ,
             calendar=load_calendar("NSE"),
             cards=charge_cards(),

@@ -246,6 +246,15 @@ class _Reader:
             raise LogUnavailable(f"no watermarks of {topic}[{partition}] in {ASK_TIMEOUT_S} s")
         return answer
 
+    def lag(self) -> int:
+        """How many messages are still to be read, as the log last told when it was read; asks nothing."""
+        return sum(max(0, self._high(*place) - offset) for place, offset in self.positions.items())
+
+    def _high(self, topic: str, partition: int) -> int:
+        where = TopicPartition(topics.wire_name(topic), partition)
+        _, high = self._consumer.get_watermark_offsets(where, cached=True)
+        return high  # below zero while nothing has been heard
+
     def close(self) -> None:
         self._consumer.close()
 
@@ -350,10 +359,11 @@ class LogAdmin:
         self._admin = AdminClient(_config(client_id, _Watch(client_id), {}))
 
     def partitions(self) -> dict[str, int]:
-        """How many partitions each topic of the log has. Raises LogUnavailable."""
+        """How many partitions each of our topics in the log has. Raises LogUnavailable."""
         with _translated():
             found = self._admin.list_topics(timeout=ASK_TIMEOUT_S).topics
-        return {topics.logical_name(name): len(topic.partitions) for name, topic in found.items()}
+        ours = {name: found[wire] for name in topics.TOPICS if (wire := topics.wire_name(name)) in found}
+        return {name: len(topic.partitions) for name, topic in ours.items()}
 
     def touch(self, topic: str) -> None:
         """Ask about one topic, which makes it where the log is the embedded one. Raises LogUnavailable."""

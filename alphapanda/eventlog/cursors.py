@@ -5,6 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 from django.db import connection
+from django.db.models import Min
 from django.db.models.functions import Now
 
 from alphapanda.eventlog.models import LogCursor
@@ -72,11 +73,12 @@ def tell(
     )
 
 
+def slowest(topic: str) -> dict[int, int]:
+    """The seq up to which every consumer of a topic is done, by partition; empty before any began."""
+    rows = LogCursor.objects.filter(topic=topic).values("partition").annotate(done=Min("seq"))
+    return {row["partition"]: row["done"] for row in rows.order_by()}
+
+
 def forget(consumer: str) -> None:
     """Drop the cursors of a consumer that reads no more, so that nobody waits for it."""
     LogCursor.objects.filter(consumer=consumer).delete()
-
-
-def lag(cursor: LogCursor, *, high: int) -> int:
-    """How many messages of the partition are still to be read."""
-    return max(0, high - cursor.offset)

@@ -17,12 +17,11 @@ from alphapanda.core.refusals import Conflict
 from alphapanda.core.vocabulary import Broker
 from alphapanda.eventlog import outbox, topics
 from alphapanda.eventlog.models import DeadLetter, OutboxEvent
-from alphapanda.eventlog.records import MESSAGE_BYTES_MAX, Record
+from alphapanda.eventlog.records import MESSAGE_BYTES_MAX, REDRIVEN_HEADER, Record
 
 REDRIVES_MAX = 3
 ERROR_CHARS_MAX = 500
 KEY_CHARS_MAX = 120
-REDRIVEN_HEADER = "redriven"
 
 _SECRET = re.compile(
     r"(?i)\b(?!instrument_token)(\w*(?:token|secret|password|passwd|api_key|apikey|authorization|checksum)\w*)"

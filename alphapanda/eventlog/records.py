@@ -43,6 +43,9 @@ class OffsetGone(LogError):
         self.topic, self.partition, self.wanted, self.low, self.high = topic, partition, wanted, low, high
 
 
+REDRIVEN_HEADER = "redriven"
+
+
 class Record(msgspec.Struct, frozen=True, gc=False):
     """One message as it was read."""
 
@@ -53,6 +56,11 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     value: bytes
     timestamp_ms: int
     headers: dict[str, bytes]
+
+    @property
+    def is_redriven(self) -> bool:
+        """Whether it was a dead letter and is here for a second time, behind what came after it."""
+        return REDRIVEN_HEADER in self.headers
 
 
 class InvalidMessage(ValueError):

@@ -27,9 +27,6 @@ DRAIN_S = 10.0
 
 Fates = dict[int, Exception | None]  # outbox id: why it was refused, None where the log has it
 Listener = Callable[[list[tuple[Envelope, Payload]]], None]
-listeners: list[Listener] = []
-"""Called with the events of each batch once the log has them, before they are marked: an event may come
-twice. A listener that raises is logged and stops nothing."""
 
 log = logs.channel("application")
 _EVENT_TYPES = frozenset(EventType)
@@ -39,10 +36,20 @@ class Relay:
     """One relay; of several started, one holds the lock and works while the others wait to take over.
 
     Lock, LISTEN, selection and marks share one database session: a relay that lost its session has lost the
-    lock with it and can mark nothing."""
+    lock with it and can mark nothing.
 
-    def __init__(self, *, stop: Event | None = None, batch_max: int = BATCH_MAX) -> None:
+    `listeners` are called with the events of each batch once the log has them, before they are marked: an
+    event may come twice. A listener that raises is logged and stops nothing."""
+
+    def __init__(
+        self,
+        *,
+        stop: Event | None = None,
+        batch_max: int = BATCH_MAX,
+        listeners: Sequence[Listener] = (),
+    ) -> None:
         self.stop = stop or Event()
+        self._listeners = listeners
         self._batch_max = batch_max
         self._producers: dict[Broker, LogProducer] = {}
         self._session: Any = None  # the database session that holds the lock
@@ -158,10 +165,10 @@ class Relay:
         return self._producers[namespace]
 
     def _call_listeners(self, rows: Sequence[OutboxEvent]) -> None:
-        if not listeners:
+        if not self._listeners:
             return
         events = list(_events(rows))
-        for listener in listeners if events else []:
+        for listener in self._listeners if events else []:
             try:
                 listener(events)
             except Exception:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as TooSlow
@@ -10,7 +9,9 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
-logger = logging.getLogger(__name__)
+from alphapanda import logs
+
+log = logs.channel("application")
 
 
 class Level(StrEnum):
@@ -107,5 +108,5 @@ def _tried(name: str, function: Check) -> Status:
     try:
         return function()
     except Exception as error:  # noqa: BLE001  (whatever breaks a check is what it was to find)
-        logger.warning("health.check.failed", extra={"check": name, "error": repr(error)})
+        log.warning("health.check.failed", check=name, error=repr(error))
         return fail(f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"[:200])

@@ -96,7 +96,7 @@ def counted(found: Rows) -> dict[str, int]:
     return {kind: sum(len(by_kind.get(kind, [])) for by_kind in found.values()) for kind in KINDS}
 
 
-def _unbalanced() -> int:
+def unbalanced() -> int:
     """What does not add up in the stored books."""
     audit = books_differences()
     return len(audit.differences) + len(audit.unbalanced_fills) + sum(map(bool, audit.ledger_sums.values()))
@@ -105,12 +105,18 @@ def _unbalanced() -> int:
 def is_done(last_seq: int) -> bool:
     """Whether every deployment has folded the whole stream, booked all of it, and every event is published."""
     try:
-        rows_ = list(Deployment.objects.filter(status__in=ACTIVE).values_list("seq", "waiting"))
-        is_folded = all(seq >= last_seq and waiting == Waiting.NOTHING for seq, waiting in rows_)
-        return is_folded and not OutboxEvent.objects.filter(published_at__isnull=True).exists()
+        behind = Deployment.objects.filter(status__in=ACTIVE, seq__lt=last_seq)
+        return not behind.exists() and is_idle()
     except OperationalError:  # the proof may just have killed the database
         connection.close()
         return False
+
+
+def is_idle() -> bool:
+    """Whether no deployment waits and every event is published."""
+    waiting = Deployment.objects.filter(status__in=ACTIVE).exclude(waiting=Waiting.NOTHING)
+    unpublished = OutboxEvent.objects.filter(published_at__isnull=True)
+    return not (waiting.exists() or unpublished.exists())
 
 
 def run(
@@ -137,6 +143,6 @@ def run(
             rows=counted(found),
             differences=count,
             first=first,
-            books=_unbalanced(),
+            books=unbalanced(),
             restarts=stack.restarts(),
         )

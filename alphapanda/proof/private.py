@@ -18,16 +18,17 @@ from alphapanda.stack import Stack
 def private_stack(
     environment: Mapping[str, str], *, without: Sequence[str] = ("web", "beat")
 ) -> Iterator[Stack]:
-    """Start a stack in a new folder and point this process's database connection at it; remove all afterwards."""
+    """Start a stack in a new folder and point this process at its database and log; remove all afterwards."""
     with tempfile.TemporaryDirectory(prefix="alphapanda-", ignore_cleanup_errors=True) as folder:
         run_dir = Path(folder)
         env = {"ALPHAPANDA_DATA": str(settings.DATA), **environment}
-        host = connection.settings_dict["HOST"]
+        host, outer_dir = connection.settings_dict["HOST"], settings.RUN_DIR
         try:
             with Stack(run_dir, without=without, env=env) as stack:
                 connection.close()
                 connection.settings_dict["HOST"] = str(places.postgres_socket_dir(run_dir))
+                settings.RUN_DIR = run_dir  # where the address of the embedded log is read
                 yield stack
         finally:
             connection.close()
-            connection.settings_dict["HOST"] = host
+            connection.settings_dict["HOST"], settings.RUN_DIR = host, outer_dir

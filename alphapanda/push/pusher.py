@@ -6,7 +6,6 @@ A push is a hint. Whoever misses one sees a gap in the sequence and reads the sn
 from __future__ import annotations
 
 import asyncio
-import logging
 import threading
 import uuid
 from collections.abc import Callable
@@ -15,11 +14,12 @@ from typing import Any
 import redis
 from channels.layers import get_channel_layer
 
+from alphapanda import logs
 from alphapanda.push import readmodel
 from alphapanda.push.connection import client
 from alphapanda.push.readmodel import ReadModelUnavailable
 
-logger = logging.getLogger(__name__)
+log = logs.channel("application")
 
 GROUP = "dashboard"
 PERIOD_S = 0.25
@@ -88,7 +88,7 @@ class Pusher:
             await get_channel_layer().group_send(GROUP, message)
         except (ReadModelUnavailable, redis.RedisError, OSError) as error:
             self._sent = None
-            logger.info("push.dropped", extra={"error": str(error)})
+            log.info("push.dropped", error=str(error))
             return False
         return True
 

@@ -1,23 +1,23 @@
-"""Template filters over `alphapanda.formatting`."""
+"""Template filters over `alphapanda.web.formats`."""
 
 from __future__ import annotations
 
 from django import template
 
-from alphapanda import formatting
+from alphapanda.web import formats
 
 register = template.Library()
 for function in (
-    formatting.rupees,
-    formatting.rupees_signed,
-    formatting.rupees_compact,
-    formatting.price,
-    formatting.number,
-    formatting.average,
-    formatting.direction,
-    formatting.ist_time,
-    formatting.ist_stamp,
-    formatting.age,
+    formats.rupees,
+    formats.rupees_signed,
+    formats.rupees_compact,
+    formats.price,
+    formats.number,
+    formats.average,
+    formats.direction,
+    formats.ist_time,
+    formats.ist_stamp,
+    formats.age,
 ):
     register.filter(function.__name__, function)
 

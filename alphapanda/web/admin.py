@@ -15,7 +15,7 @@ from unfold.admin import ModelAdmin
 from alphapanda.core.clock import to_ms
 from alphapanda.core.money import to_rupees
 from alphapanda.core.refusals import Refusal
-from alphapanda.web.formats import ist, pretty, rupees
+from alphapanda.web.formats import ist_exact, pretty, rupees_exact
 from alphapanda.web.roles import Role, roles_of
 
 if TYPE_CHECKING:
@@ -44,15 +44,15 @@ def _for_people(row: Model, name: str) -> Any:
     if value is None:
         return None
     if name.endswith("_e4"):
-        return rupees(to_rupees(value))
+        return rupees_exact(to_rupees(value))
     if name.endswith("at_ms"):
-        return ist(value)
+        return ist_exact(value)
     if isinstance(field, models.DateTimeField):
-        return ist(to_ms(value))
+        return ist_exact(to_ms(value))
     if isinstance(field, models.ForeignKey):
         return format_html('<a href="{}">{}</a>', _page_of(value), value)
     if isinstance(field, models.DecimalField):
-        return rupees(value)
+        return rupees_exact(value)
     if isinstance(field, models.JSONField):
         return format_html("<pre>{}</pre>", pretty(value))
     if isinstance(field, models.BinaryField):

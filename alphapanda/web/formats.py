@@ -1,15 +1,116 @@
-"""How amounts and times are written for people and for programs."""
+"""How numbers, amounts and times are written, for people (Indian grouping, signs on profits, times in IST, ages in
+words) and for programs (decimal text, ISO 8601)."""
 
 from __future__ import annotations
 
 import json
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from babel.numbers import format_decimal
+from babel.numbers import format_compact_currency, format_currency, format_decimal
 
 from alphapanda.core.clock import IST, ist_text, to_datetime
 from alphapanda.core.money import to_rupees
+
+LOCALE = "en_IN"
+UNKNOWN = "–"  # noqa: RUF001 (an unknown number is a dash, never 0)
+COMPACT_FROM = Decimal(1_00_00_000)  # a crore: below it the full figure fits into a tile
+MINUTE_S, HOUR_S, DAY_S = 60, 3_600, 86_400
+
+Amount = Decimal | int | str | None
+
+
+def _decimal(amount: Amount) -> Decimal | None:
+    if amount is None or amount == "":
+        return None
+    try:
+        return Decimal(amount)
+    except InvalidOperation:
+        return None
+
+
+def rupees(amount: Amount) -> str:
+    """An amount in full: ₹12,34,567.50; a dash where it is not known."""
+    value = _decimal(amount)
+    return UNKNOWN if value is None else format_currency(value, "INR", locale=LOCALE)
+
+
+def rupees_exact(amount: Amount) -> str:
+    """As `rupees`, with up to four places where the amount has them: ₹83.2575."""
+    value = _decimal(amount)
+    if value is None:
+        return UNKNOWN
+    return format_currency(value, "INR", format="¤#,##,##0.00##", locale=LOCALE, currency_digits=False)
+
+
+def rupees_signed(amount: Amount) -> str:
+    """A profit or loss, always with its sign but for nought: +₹1,200.00, -₹35.10, ₹0.00."""
+    value = _decimal(amount)
+    text = rupees(value)
+    return f"+{text}" if value is not None and text.strip("₹0.,-") and value > 0 else text
+
+
+def rupees_compact(amount: Amount) -> str:
+    """An amount for a tile: in full below a crore, else ₹1.23Cr."""
+    value = _decimal(amount)
+    if value is None or abs(value) < COMPACT_FROM:
+        return rupees(value)
+    return format_compact_currency(value, "INR", locale=LOCALE, fraction_digits=2)
+
+
+def price(price_e4: int | None) -> str:
+    """A price with two places, with four where it needs them."""
+    if price_e4 is None:
+        return UNKNOWN
+    pattern = "#,##,##0.00" if price_e4 % 100 == 0 else "#,##,##0.0000"
+    return format_decimal(to_rupees(price_e4), format=pattern, locale=LOCALE)
+
+
+def number(value: Amount) -> str:
+    """A whole number in Indian grouping."""
+    known = _decimal(value)
+    return UNKNOWN if known is None else format_decimal(known.to_integral_value(), locale=LOCALE)
+
+
+def average(amount: Amount) -> str:
+    """Rupees per unit, to the paisa."""
+    value = _decimal(amount)
+    return UNKNOWN if value is None else format_decimal(value, format="#,##,##0.00", locale=LOCALE)
+
+
+def direction(amount: Amount) -> str:
+    """The word for the colour of a profit: up, down or flat."""
+    value = _decimal(amount) or Decimal(0)
+    return "up" if value > 0 else "down" if value < 0 else "flat"
+
+
+def ist_time(at_ms: int | None) -> str:
+    """10:12:31, in India."""
+    return f"{to_datetime(at_ms).astimezone(IST):%H:%M:%S}" if at_ms else UNKNOWN
+
+
+def ist_stamp(at_ms: int | None) -> str:
+    """2019-07-09 10:12:31, in India."""
+    return f"{to_datetime(at_ms).astimezone(IST):%Y-%m-%d %H:%M:%S}" if at_ms else UNKNOWN
+
+
+def ist_exact(at_ms: int) -> str:
+    """2019-07-09 09:15:00.000 IST; nothing for 0, which means never."""
+    return f"{ist_stamp(at_ms)}.{at_ms % 1000:03d} IST" if at_ms else ""
+
+
+def age(seconds: float | None) -> str:
+    """How long ago: 0.4 s, 12 s, 3 min, 2 h 05 min, 4 d."""
+    if seconds is None:
+        return UNKNOWN
+    whole = int(seconds)
+    if whole < MINUTE_S:
+        return f"{max(seconds, 0):.1f} s" if seconds < 10 else f"{whole} s"
+    if whole < HOUR_S:
+        return f"{whole // MINUTE_S} min"
+    if whole < DAY_S:
+        return f"{whole // HOUR_S} h {whole % HOUR_S // MINUTE_S:02d} min"
+    return f"{whole // DAY_S} d"
 
 
 def plain(amount: Decimal) -> str:
@@ -17,20 +118,6 @@ def plain(amount: Decimal) -> str:
     text = format(amount, "f")
     whole, _, places = text.partition(".")
     return f"{whole}.{places.rstrip('0').ljust(2, '0')}"
-
-
-def rupees(amount: Decimal) -> str:
-    """Rupees for people, with lakh and crore grouping: ₹12,34,567.50."""
-    text = format_decimal(abs(amount), format="#,##,##0.00##", locale="en_IN")
-    return f"{'-' if amount < 0 else ''}₹{text}"
-
-
-def ist(at_ms: int) -> str:
-    """A time for people: 2019-07-09 09:15:00.000 IST; nothing for 0, which means never."""
-    if not at_ms:
-        return ""
-    moment = to_datetime(at_ms).astimezone(IST)
-    return f"{moment:%Y-%m-%d %H:%M:%S}.{at_ms % 1000:03d} IST"
 
 
 def pretty(value: Any) -> str:

@@ -258,9 +258,11 @@ def pack_arrays(
     return _sealed(records.tobytes(), source, first_seq, count, 0)
 
 
-def unpack(raw: bytes | None) -> Batch:
-    """The message in a Kafka value. Raises MalformedTicks, and nothing else, for bytes that are none."""
+def unpack(raw: bytes | None, *, is_redriven: bool = False) -> Batch:
+    """The message in a Kafka value; one that was sent again is of no source, so that nobody takes it for overlap.
+    Raises MalformedTicks, and nothing else, for bytes that are none."""
     source, first_seq, count = _checked_header(raw or b"")
+    source = REDRIVEN if is_redriven else source
     batch = Batch(raw or b"", source=source, first_seq=first_seq, count=count)
     records = np.frombuffer(raw or b"", _RECORD_DTYPE, count, _BODY)
     if max(int(records["bids"].max()), int(records["asks"].max())) > DEPTH_LEVELS:

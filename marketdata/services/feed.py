@@ -10,16 +10,15 @@ from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
-from django.db.models import Min
 
 from alphapanda import failpoints
-from alphapanda.eventlog.models import LogCursor
+from alphapanda.eventlog import cursors
+from alphapanda.eventlog.topics import MARKET_TICKS
 from marketdata.domain.bars import MINUTE_MS
 from marketdata.domain.ticks import FIRST_SEQ, Clock, Item, MalformedTicks, pack, unpack
 from marketdata.feeds.recorded import RecordedSource
 from marketdata.feeds.synthetic import SyntheticSource
 
-TOPIC = "market.ticks"
 BATCH_ITEMS = 500
 # What an embedded log surely holds: it drops its oldest beyond about 5 MiB a partition; so many items are
 # 4.4 MB when all carry depth and nothing compresses.
@@ -123,7 +122,7 @@ class Publisher:
             return
         raw = pack(items, source=self._source, first_seq=seqs[0], seqs=seqs, received_ms=self._wall.now_ms())
         failpoints.hit("feed.before_produce")
-        self._producer.produce(TOPIC, raw, key=str(partition).encode(), partition=partition)
+        self._producer.produce(MARKET_TICKS, raw, key=str(partition).encode(), partition=partition)
         failpoints.hit("feed.after_produce")
         self.sent[partition] = seqs[-1]
         items.clear()
@@ -132,8 +131,7 @@ class Publisher:
 
 def consumed() -> dict[int, int]:
     """The seq up to which every consumer of market.ticks is done, by partition; empty before any began."""
-    rows = LogCursor.objects.filter(topic=TOPIC).values("partition").annotate(done=Min("seq"))
-    return {row["partition"]: row["done"] for row in rows.order_by()}
+    return cursors.slowest(MARKET_TICKS)
 
 
 def tails(reader: Reader, *, source: int, partitions: Iterable[int]) -> dict[int, int]:
@@ -228,7 +226,7 @@ def play_synthetic(
             if ahead_s > 0:
                 stop.wait(ahead_s)
             producer.produce(
-                TOPIC, message.raw, key=str(message.partition).encode(), partition=message.partition
+                MARKET_TICKS, message.raw, key=str(message.partition).encode(), partition=message.partition
             )
             sent += message.items
     return sent
@@ -242,11 +240,11 @@ def _due_s(times: npt.NDArray[np.int64], speed: float) -> npt.NDArray[np.float64
 
 
 def _tail(reader: Reader, source: int, partition: int) -> int:
-    low, high = reader.watermarks(TOPIC, partition)
+    low, high = reader.watermarks(MARKET_TICKS, partition)
     offset, found = max(low, high - _TAIL_MESSAGES), FIRST_SEQ - 1
     if offset >= high:
         return found
-    reader.assign(TOPIC, {partition: offset})
+    reader.assign(MARKET_TICKS, {partition: offset})
     while offset < high:
         records = list(reader.poll(messages_max=_TAIL_MESSAGES, timeout_s=_READ_TIMEOUT_S))
         if not records:

@@ -15,6 +15,7 @@ from alphapanda import failpoints, logs
 from alphapanda.core.vocabulary import Waiting
 from alphapanda.eventlog import cursors, doorbell, topics
 from alphapanda.eventlog.client import LogReader
+from alphapanda.eventlog.records import Record
 from marketdata.domain.calendar import Calendar
 from marketdata.domain.ticks import Batch, MalformedTicks, unpack
 from strategies.domain.base import BadParameters, UnknownStrategy
@@ -115,7 +116,7 @@ class Shard:
             if not records:
                 return
             for record in records:
-                self._hold(record.partition, record.offset, record.value)
+                self._hold(record)
             budget -= len(records)
 
     def _wanted_offsets(self) -> dict[int, int]:
@@ -149,13 +150,13 @@ class Shard:
             for partition, offset in self.next_offset.items()
         )
 
-    def _hold(self, partition: int, offset: int, value: bytes) -> None:
+    def _hold(self, record: Record) -> None:
         try:
-            batch: Batch | None = unpack(value)
+            batch: Batch | None = unpack(record.value, is_redriven=record.is_redriven)
         except MalformedTicks:
             batch = None  # the tick stream sends it to the dead letters; here it only costs itself
-        self.held[partition].append((offset, batch))
-        self.next_offset[partition] = offset + 1
+        self.held[record.partition].append((record.offset, batch))
+        self.next_offset[record.partition] = record.offset + 1
 
     def _trim(self) -> None:
         """Let go of what no runner needs; when too much is held, of what only waiting ones need."""

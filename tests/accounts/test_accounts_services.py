@@ -16,10 +16,10 @@ from accounts.services import (
     audit,
     ensure_roles,
     operator_create,
-    roles_of,
 )
 from alphapanda.core.envelope import decode
 from alphapanda.eventlog.models import OutboxEvent
+from alphapanda.web.roles import roles_of
 from tests.people import a_person
 
 pytestmark = pytest.mark.django_db

@@ -19,7 +19,7 @@ from alphapanda.core.clock import to_ms
 from alphapanda.core.vocabulary import Broker
 from alphapanda.eventlog.models import DeadLetter, OutboxEvent
 from alphapanda.web.admin import ReadOnlyDesk
-from alphapanda.web.formats import ist
+from alphapanda.web.formats import ist_exact
 from marketdata.models import Holiday
 from portfolio.models import Book
 from portfolio.services import portfolio_create
@@ -121,7 +121,7 @@ def test_prices_are_rupees_times_are_ist_and_json_is_readable(desk: Client):
     assert "-₹12,490.50" in text("LedgerEntry")
     assert "₹10,00,000.00" in text("Portfolio")
     decision = rows["Decision"][1]
-    assert ist(to_ms(decision.created_at)) in text("Decision", of="change")
+    assert ist_exact(to_ms(decision.created_at)) in text("Decision", of="change")
     assert f'href="{page(Deployment, "change", decision.deployment_id)}"' in text("Decision", of="change")
     assert "&quot;order_value&quot;: &quot;12490.50&quot;" in text("Decision", of="change")
 

@@ -13,7 +13,7 @@ from rest_framework.test import APIClient
 
 from alphapanda.health import registry
 from alphapanda.push import readmodel
-from alphapanda.web.formats import plain, presentable, rupees
+from alphapanda.web.formats import plain, presentable, rupees_exact
 from portfolio.models import Portfolio
 from tests.people import PASSWORD, client_of
 from tests.rows import AT_MS, a_deployment, a_signal, an_instrument, one_of_each
@@ -240,8 +240,8 @@ def test_the_documentation_needs_no_foreign_host(bob: APIClient):
 
 
 def test_amounts_for_people_and_for_programs():
-    assert rupees(Decimal("-12345678.5")) == "-₹1,23,45,678.50"
-    assert rupees(Decimal("83.2575")) == "₹83.2575"
+    assert rupees_exact(Decimal("-12345678.5")) == "-₹1,23,45,678.50"
+    assert rupees_exact(Decimal("83.2575")) == "₹83.2575"
     assert plain(Decimal("0E-8")) == "0.00"
     assert plain(Decimal("1249.05500000")) == "1249.055"
     assert presentable({"lines": [{"cost_e4": 10_000}], "step": 3}) == {

@@ -11,10 +11,11 @@ from django.core.management import call_command
 from django.test import Client
 
 from accounts.models import User
-from alphapanda import formatting, health_checks, projections
+from alphapanda import health_checks, projections
 from alphapanda.core.vocabulary import Phase, Side
 from alphapanda.health import registry
 from alphapanda.push import readmodel
+from alphapanda.web import formats
 from tests.cockpit import world
 
 pytestmark = pytest.mark.django_db
@@ -115,16 +116,16 @@ def test_a_check_that_raises_fails_with_its_words(monkeypatch: pytest.MonkeyPatc
 
 
 def test_numbers() -> None:
-    assert formatting.rupees("1234567.5") == "₹12,34,567.50"
-    assert formatting.rupees_signed(Decimal("1200")) == "+₹1,200.00"
-    assert formatting.rupees_signed("-35.1") == "-₹35.10"
-    assert formatting.rupees_signed("0.001") == "₹0.00"
-    assert formatting.rupees_signed(None) == formatting.UNKNOWN
-    assert formatting.rupees_compact("12345678") == "₹1.23Cr"
-    assert formatting.price(15_304_000) == "1,530.40"
-    assert formatting.price(825_425) == "82.5425"
-    assert formatting.ist_stamp(world.START) == "2019-07-09 09:15:00"
-    assert [formatting.age(s) for s in (0.42, 12, 200, 7500, 200_000)] == [
+    assert formats.rupees("1234567.5") == "₹12,34,567.50"
+    assert formats.rupees_signed(Decimal("1200")) == "+₹1,200.00"
+    assert formats.rupees_signed("-35.1") == "-₹35.10"
+    assert formats.rupees_signed("0.001") == "₹0.00"
+    assert formats.rupees_signed(None) == formats.UNKNOWN
+    assert formats.rupees_compact("12345678") == "₹1.23Cr"
+    assert formats.price(15_304_000) == "1,530.40"
+    assert formats.price(825_425) == "82.5425"
+    assert formats.ist_stamp(world.START) == "2019-07-09 09:15:00"
+    assert [formats.age(s) for s in (0.42, 12, 200, 7500, 200_000)] == [
         "0.4 s", "12 s", "3 min", "2 h 05 min", "2 d",
     ]  # fmt: skip
 

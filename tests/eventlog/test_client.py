@@ -161,6 +161,13 @@ def test_a_log_gets_one_identity():
 
 
 @pytest.mark.usefixtures("the_log")
+def test_topics_of_another_prefix_are_not_ours(settings):
+    settings.TOPIC_PREFIX += ".other"
+
+    assert bootstrap.missing_topics() == list(topics.TOPICS)
+
+
+@pytest.mark.usefixtures("the_log")
 def test_another_log_is_another_incarnation(settings, tmp_path):
     first = incarnation.current()
 

@@ -96,7 +96,6 @@ def test_a_cursor_moves_only_from_where_it_is_expected():
             advance(expected, 9)
     cursor = cursors.load("c", "market.ticks", 0)
     assert (cursor.offset, cursor.seq, cursor.incarnation) == (8, 9, LOG)
-    assert cursors.lag(cursor, high=10) == 2
 
     advance(8, 0, OTHER_LOG)
     assert cursors.load("c", "market.ticks", 0).incarnation == OTHER_LOG

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from alphapanda.eventlog.models import LogCursor
+from alphapanda.eventlog.topics import MARKET_TICKS
 from marketdata.domain.calendar import Calendar
 from marketdata.domain.ticks import FIRST_SEQ, Clock, Item, unpack
 from marketdata.feeds.recorded import RecordedSource
@@ -37,7 +38,7 @@ class Log:
     place: tuple[int, int] = (0, 0)
 
     def produce(self, topic: str, value: bytes, *, key: bytes, partition: int) -> None:
-        assert (topic, key) == (feed.TOPIC, str(partition).encode())
+        assert (topic, key) == (MARKET_TICKS, str(partition).encode())
         self.partitions.setdefault(partition, []).append(value)
 
     def flush(self, timeout_s: float) -> None:
@@ -237,9 +238,9 @@ def test_consumed_is_the_slowest_consumer_of_each_partition() -> None:
         )
 
     assert feed.consumed() == {}
-    cursor("a", feed.TOPIC, 0, 7)
-    cursor("b", feed.TOPIC, 0, 5)
-    cursor("a", feed.TOPIC, 1, 9)
+    cursor("a", MARKET_TICKS, 0, 7)
+    cursor("b", MARKET_TICKS, 0, 5)
+    cursor("a", MARKET_TICKS, 1, 9)
     cursor("a", "market.bars", 0, 1)
     assert feed.consumed() == {0: 5, 1: 9}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import sys
@@ -35,6 +36,15 @@ def test_an_armed_one_kills_once(tmp_path: Path) -> None:
 
 def test_it_does_nothing_when_off() -> None:
     assert run("").stdout == "alive False\n"
+
+
+def test_every_name_is_hit_at_one_place_and_every_hit_has_a_name() -> None:
+    code = [
+        path for path in env.ROOT.glob("[a-z]*/**/*.py") if path.relative_to(env.ROOT).parts[0] != "tests"
+    ]
+    hits = [name for path in code for name in re.findall(r"failpoints\.hit\((.+?)\)", path.read_text())]
+
+    assert sorted(hits) == sorted(f'"{name}"' for name in failpoints.NAMES)
 
 
 def test_an_unknown_name_raises(tmp_path: Path) -> None:

@@ -11,9 +11,9 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from alphapanda import formatting
 from alphapanda.health import registry
 from alphapanda.health.registry import Level, Result
+from alphapanda.web import formats
 
 WATCH_S = 2.0
 STYLES = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "bold red"}
@@ -27,7 +27,7 @@ def table(results: list[Result]) -> Table:
     for result in results:
         status = result.status
         style = STYLES[status.level]
-        age = formatting.age(status.age_s) if status.age_s is not None else ""
+        age = formats.age(status.age_s) if status.age_s is not None else ""
         found.add_row(result.name, f"[{style}]{status.level}[/]", age, status.words)
     return found
 

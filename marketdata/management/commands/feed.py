@@ -10,12 +10,12 @@ from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Iterable
 from typing import Any
 
-import structlog
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
+from alphapanda import logs
 from alphapanda.core.clock import ist_text
 from alphapanda.core.vocabulary import Broker
 from alphapanda.eventlog.client import LogProducer, LogReader
@@ -27,7 +27,7 @@ from marketdata.feeds.synthetic import SyntheticSource
 from marketdata.reference import YESBANK_FILES
 from marketdata.services import feed
 
-log = structlog.stdlib.get_logger("alphapanda.market_data")
+log = logs.channel("market_data")
 CLOCK_EXCHANGE = "NSE"  # whose trading days have clock items; its margin covers the ten minutes more of NFO
 SYNTHETIC_SEED = 20190709
 
@@ -98,7 +98,7 @@ class Command(BaseCommand):
             is_over = player.play(start, speed=speed)
         producer.flush(feed.FLUSH_TIMEOUT_S)
         if is_over:
-            log.info("recorded session finished", source=source.name, last=source.last_seq)
+            log.info("market_data.feed.finished", source=source.name, last=source.last_seq)
             if not options["exit_at_end"]:
                 stop.wait()
 

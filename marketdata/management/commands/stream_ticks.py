@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import time
 from typing import Any
@@ -58,6 +59,8 @@ class Command(BaseCommand):
                 incarnation=incarnation.current(),
                 clock=timezone.now,
                 monotonic=time.monotonic,
+                lag=reader.lag,
+                feed=_feed(),
             )
             firsts = {partition: reader.watermarks(topic, partition)[0] for partition in partitions}
             reader.assign(topic, core.load(partitions, firsts))
@@ -73,3 +76,10 @@ class Command(BaseCommand):
                 stream.handle({"type": "ticks.polled", "records": records})
             else:
                 stream.handle({"type": "time.passed"})
+
+
+def _feed() -> dict[str, str | float]:
+    """What the settings say of where ticks come from: a recorded feed has a pace of its own."""
+    pace = settings.FEED_SPEED
+    is_paced = settings.FEED == "recorded" and math.isfinite(pace)
+    return {"source": settings.FEED} | ({"speed": pace} if is_paced else {})

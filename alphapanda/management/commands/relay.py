@@ -1,9 +1,10 @@
-"""Publish the outbox to the log until told to stop."""
+"""Publish the outbox to the log, and keep the screens up to date with it, until told to stop."""
 
 from __future__ import annotations
 
 from django.core.management.base import BaseCommand
 
+from alphapanda import live, projections
 from alphapanda.eventlog.relay import Relay
 from alphapanda.eventlog.shutdown import stop_flag
 
@@ -12,4 +13,6 @@ class Command(BaseCommand):
     help = "Publish the outbox to the log until SIGTERM: then finish the batch, flush, exit 0."
 
     def handle(self, *_args: object, **_options: object) -> None:
-        Relay(stop=stop_flag()).run()
+        stop = stop_flag()
+        with live.screens(stop):
+            Relay(stop=stop, listeners=[projections.project]).run()
