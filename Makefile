@@ -1,4 +1,4 @@
-.PHONY: run test test-kafka lint parity chaos bench fresh env
+.PHONY: run test test-kafka lint parity chaos bench poison namespaces fresh env
 
 python := .venv/bin/python
 
@@ -19,7 +19,7 @@ lint: env
 	$(python) -m ruff format --check .
 	$(python) -m mypy
 
-parity chaos bench: env
+parity chaos bench poison: env
 	@exec $(python) manage.py $@
 
 fresh:  # forgets the embedded data, secrets and logs

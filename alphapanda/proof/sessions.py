@@ -49,3 +49,59 @@ def speed_for(source: RecordedSource, *, seconds: float) -> float:
     """The factor at which a recording takes so long, nights counted as one minute as the feed does."""
     times = source.times_from()
     return float((times[1:] - times[:-1]).clip(max=MINUTE_MS).sum()) / 1000 / seconds
+
+
+def a_month_of_bars(data: Path) -> Recording:
+    """17 sessions of five symbols: an index, on which every signal is denied, among them. Raises NoSharedData."""
+    recording = a_month(data)
+    more = [
+        Definition(
+            name="Minutes ICICIBANK",
+            strategy="ema_cross",
+            instruments=("NSE:ICICIBANK",),
+            params={"fast": 9, "slow": 21, "quantity": 100},
+            limits={"daily_orders": 30, "daily_loss": "2000", "position_quantity": 150},
+        ),
+        Definition(
+            name="Reversion SBIN, HDFCBANK",
+            strategy="mean_reversion",
+            instruments=("NSE:HDFCBANK", "NSE:SBIN"),
+            params={"length": 30, "enter_at": 2.2, "leave_at": 0.2, "quantity": 50, "bar_minutes": 3},
+            execution={"latency_ms": 250, "slippage_ticks": 2},
+        ),
+        Definition(name="Index", strategy="ema_cross", instruments=("NSE:NIFTY BANK",), params=SWING),
+    ]
+    return Recording(bars(data, BANKS), [*recording.definitions, *more], [])
+
+
+def days_of_ticks(data: Path) -> Recording:
+    """Ticks as recorded, with depth and with faults, of four days. Raises NoSharedData."""
+    names = [
+        "nse_ltp_2021-04-30_dirty_RELIANCE",
+        *(f"nse_ltp_2021-06-0{day}_{symbol}" for day in (2, 4) for symbol in ("RELIANCE", "INFY", "SBIN")),
+        "nse_depth5_2025-12-15_NSE_BSE",
+        "nse_depth5_2025-12-15_NSE_BHARATFORG",
+    ]
+    files = [data / "ticks" / f"{name}.csv.gz" for name in names]
+    if not files[0].exists():
+        raise NoSharedData(f"{files[0]} is missing: name the folder of shared test data in ALPHAPANDA_DATA")
+    quick = {"fast": 5, "slow": 13, "quantity": 100}
+    definitions = [
+        Definition(name="Trend RELIANCE", strategy="ema_cross", instruments=("NSE:RELIANCE",), params=quick),
+        Definition(
+            name="Reversion INFY, SBIN",
+            strategy="mean_reversion",
+            instruments=("NSE:INFY", "NSE:SBIN"),
+            params={"length": 20, "enter_at": 1.8, "quantity": 60},
+            limits={"orders_per_minute": 2},
+        ),
+        Definition(name="Depth BSE", strategy="ema_cross", instruments=("NSE:BSE",), params=quick),
+        Definition(
+            name="Ticks BHARATFORG",
+            strategy="ema_cross",
+            instruments=("NSE:BHARATFORG",),
+            params={"fast": 40, "slow": 160, "quantity": 500, "bar_minutes": 0},
+            execution={"latency_ms": 0},
+        ),
+    ]
+    return Recording([str(path) for path in files], definitions, [])

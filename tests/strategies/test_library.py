@@ -168,7 +168,7 @@ def test_mean_reversion_on_a_frozen_price_does_nothing() -> None:
         (EmaCross, {"slow": 21.5}, "slow"),
         (EmaCross, {"quantity": 0}, "quantity"),
         (EmaCross, {"quantity": True}, "quantity"),
-        (EmaCross, {"bar_minutes": 0}, "bar_minutes"),
+        (EmaCross, {"bar_minutes": -1}, "bar_minutes"),
         (EmaCross, {"bar_minutes": 1441}, "bar_minutes"),
         (EmaCross, {"speed": 1}, "speed"),
         (EmaCross, {"short": None}, "short"),

@@ -23,7 +23,7 @@ from alphapanda.engine.backtest import Run
 from alphapanda.engine.recorded import Recording
 from alphapanda.engine.report import Object, reported
 from alphapanda.engine.statistics import EquityPoint, Performance, Trade
-from alphapanda.formatting import average, ist_stamp, number, rupees, rupees_signed
+from alphapanda.web.formats import average, ist_stamp, number, rupees, rupees_signed
 from execution.domain.charges import NoChargeCard
 from execution.domain.paper import PaperSettings
 from marketdata.domain.instruments import NotAnInstrumentList

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import tempfile
 from argparse import ArgumentParser
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from django.conf import settings
 from django.core.management import BaseCommand, CommandError
 from rich.console import Console
 from rich.table import Table
@@ -16,7 +18,7 @@ from rich.table import Table
 from alphapanda import deploying
 from alphapanda.engine.recorded import Recording
 from alphapanda.engine.rows import KINDS
-from alphapanda.proof import parity
+from alphapanda.proof import parity, sessions
 from alphapanda.proof.recorded import deployments_over
 from alphapanda.stack import StackFailed
 
@@ -27,54 +29,81 @@ class Command(BaseCommand):
     help = "Play recorded files through real processes and compare every row with the backtest."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--data", nargs="+", required=True, metavar="FILE", help="FILE[=EXCHANGE:SYMBOL]")
+        parser.add_argument(
+            "--data", nargs="+", metavar="FILE", help="FILE[=EXCHANGE:SYMBOL]; default: the shared test data"
+        )
         parser.add_argument(
             "--deployments", help="JSON file of definitions; default: three on each instrument"
         )
         parser.add_argument(
             "--instruments", nargs="*", default=[], type=Path, help="Kite lists to load as well"
         )
-        parser.add_argument("--shards", type=int, default=1)
-        parser.add_argument("--batch", type=int, default=500, help="most items of one message of the log")
+        parser.add_argument("--shards", type=int, help="default: 1 and 2, one run after the other")
+        parser.add_argument("--batch", type=int, help="most items of one message; default: 1000 and 23")
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
     def handle(self, *_args: Any, **options: Any) -> None:
         console = Console(stderr=options["json"], highlight=False)
         try:
-            outcome = _run(console, options)
-        except (deploying.BadDefinition, StackFailed, LookupError, OSError) as error:
+            outcomes = [
+                outcome
+                for name, recording in _recordings(options).items()
+                for outcome in _run(console, name, recording, _setups(options))
+            ]
+        except (deploying.BadDefinition, StackFailed, LookupError, OSError, ValueError) as error:
             raise CommandError(str(error)) from error
+        is_good = all(outcome.is_good for outcome in outcomes)
         if options["json"]:
-            self.stdout.write(json.dumps(msgspec.to_builtins(outcome) | {"good": outcome.is_good}))
-        else:
-            show(console, outcome)
-        if not outcome.is_good:
+            self.stdout.write(json.dumps({"runs": msgspec.to_builtins(outcomes), "good": is_good}))
+        if not is_good:
             raise SystemExit(1)
 
 
-def _run(console: Console, options: dict[str, Any]) -> parity.Outcome:
+def _setups(options: dict[str, Any]) -> list[tuple[int, int]]:
+    """Numbers of shards and of items in a message."""
+    if options["shards"] or options["batch"]:
+        return [(options["shards"] or 1, options["batch"] or 500)]
+    return [(1, 1_000), (2, 23)]
+
+
+def _recordings(options: dict[str, Any]) -> dict[str, Recording]:
+    if not options["data"]:
+        data = Path(settings.DATA)
+        return {"minute bars": sessions.a_month_of_bars(data), "ticks": sessions.days_of_ticks(data)}
     files = [str(Path(name).resolve()) if "=" not in name else name for name in options["data"]]
     given = options["deployments"]
     definitions = deploying.read(Path(given)) if given else deployments_over(files)
-    recording = Recording(files, definitions, [path.resolve() for path in options["instruments"]])
+    return {"files": Recording(files, definitions, [path.resolve() for path in options["instruments"]])}
+
+
+def _run(
+    console: Console, name: str, recording: Recording, setups: list[tuple[int, int]]
+) -> Iterator[parity.Outcome]:
     with console.status("reading and backtesting") as status:
         source = recording.source()
         runs = recording.backtest(
             source, lambda items: status.update(f"backtest {items:,} of {len(source):,}")
         )
-    console.print(f"backtest: {len(source):,} items, {len(runs)} deployments")
-    with tempfile.TemporaryDirectory(prefix="alphapanda-") as folder, console.status("the pipeline plays"):
-        environment = recording.environment(Path(folder) / "deployments.json") | {
-            "ALPHAPANDA_SHARDS": str(options["shards"]),
-            "ALPHAPANDA_FEED_BATCH_ITEMS": str(options["batch"]),
-        }
-        return parity.run(
-            label=f"{options['shards']} shards, {options['batch']} items a message",
-            environment=environment,
-            last_seq=source.last_seq,
-            expected=parity.of_accounts([run.account for run in runs]),
-            timeout_s=TIMEOUT_S,
-        )
+    console.print(f"{name}: {len(source):,} items, {len(runs)} deployments")
+    expected = parity.of_accounts([run.account for run in runs])
+    for shards, batch in setups:
+        with (
+            tempfile.TemporaryDirectory(prefix="alphapanda-") as folder,
+            console.status("the pipeline plays"),
+        ):
+            environment = recording.environment(Path(folder) / "deployments.json") | {
+                "ALPHAPANDA_SHARDS": str(shards),
+                "ALPHAPANDA_FEED_BATCH_ITEMS": str(batch),
+            }
+            outcome = parity.run(
+                label=f"{name}, {shards} shards, {batch} items a message",
+                environment=environment,
+                last_seq=source.last_seq,
+                expected=expected,
+                timeout_s=TIMEOUT_S,
+            )
+        show(console, outcome)
+        yield outcome
 
 
 def show(console: Console, outcome: parity.Outcome) -> None:

@@ -49,19 +49,21 @@ class EmaCross(Strategy):
 
     def on_bar(self, state: State, bar: Bar, view: View) -> Iterable[Intent]:
         """Acts on the bar at which the fast average crosses the slow one."""
-        return self._on_price(state, float(bar.close), view)
+        return self._on_price(state, bar.instrument, float(bar.close), view)
 
     def on_tick(self, state: State, tick: Tick, view: View) -> Iterable[Intent]:
-        return self._on_price(state, float(tick.price), view)
+        return self._on_price(state, view.instrument, float(tick.price), view)
 
-    def _on_price(self, state: State, price: float, view: View) -> Iterable[Intent]:
-        pair = state.averages.get(view.instrument)
+    def _on_price(self, state: State, instrument: str, price: float, view: View) -> Iterable[Intent]:
+        pair = state.averages.get(instrument)
         if pair is None:
-            pair = state.averages[view.instrument] = Averages(Ema(self.params.fast), Ema(self.params.slow))
+            pair = state.averages[instrument] = Averages(Ema(self.params.fast), Ema(self.params.slow))
         fast, slow = pair.fast.update(price), pair.slow.update(price)
         if fast is None or slow is None or fast == slow:
             return
         before, pair.side = pair.side, 1 if fast > slow else -1
         if before and before != pair.side:
             wanted = self.params.quantity * pair.side if pair.side > 0 or self.params.short else 0
-            yield from view.target(wanted, reason=f"fast {fast:.4f} crossed slow {slow:.4f}")
+            yield from view.target(
+                wanted, instrument=instrument, reason=f"fast {fast:.4f} crossed slow {slow:.4f}"
+            )
