@@ -194,7 +194,12 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 }
 CELERY_TIMEZONE = TIME_ZONE
 CELERY_BEAT_SCHEDULER = "celery.beat:Scheduler"  # in memory: the shelve file breaks on SIGKILL
-CELERY_BEAT_SCHEDULE: dict[str, Any] = {}
+CELERY_BEAT_SCHEDULE: dict[str, Any] = {
+    # the tick stream sweeps twice a second; this one stands in for it while it is down
+    "sweep": {"task": "execution.sweep", "schedule": 5.0, "options": {"expires": 5}},
+    "audit": {"task": "alphapanda.audit", "schedule": 600.0, "options": {"expires": 600}},
+    "prune": {"task": "alphapanda.prune", "schedule": 3600.0, "options": {"expires": 3600}},
+}
 
 # --- people and browsers
 

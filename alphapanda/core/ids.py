@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from uuid import UUID, uuid5
+from hashlib import sha1
+from uuid import UUID
 
 NAMESPACE = UUID("6f1c2a52-6b0e-5c3c-9a64-0a1fa9a2da2a")
+_PREFIX = NAMESPACE.bytes
 
 
 def derived(kind: str, *parts: object) -> UUID:
-    """The id of a thing of a kind that follows from its parts."""
-    return uuid5(NAMESPACE, "|".join([kind, *map(str, parts)]))
+    """The id of a thing of a kind that follows from its parts: uuid5 in the namespace, in less time than uuid5."""
+    name = "|".join([kind, *map(str, parts)])
+    return UUID(bytes=sha1(_PREFIX + name.encode(), usedforsecurity=False).digest()[:16], version=5)
 
 
 def deployment_id(name: str) -> UUID:

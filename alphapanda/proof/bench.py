@@ -197,7 +197,13 @@ def memory_mb(stack: Stack) -> float:
     every = [process for processes in _processes(stack).values() for process in processes]
     if stack.process:
         every.append(psutil.Process(stack.process.pid))
-    return sum(process.memory_full_info().pss for process in every) / 1e6
+    return sum(map(_pss, every)) / 1e6
+
+
+def _pss(process: psutil.Process) -> int:
+    with suppress(psutil.NoSuchProcess):
+        return int(process.memory_full_info().pss)
+    return 0
 
 
 def backtest_items_per_s(recording: Recording) -> float:

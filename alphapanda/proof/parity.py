@@ -19,15 +19,30 @@ from portfolio.audit import books_differences
 from strategies.models import Deployment
 from strategies.services.runner import ACTIVE
 
+# The row that caused a row: by which of its fields, and among the rows of which kind.
+CAUSES = {
+    "entries": ("fill", "fills"),
+    "fills": ("order", "orders"),
+    "orders": ("decision", "decisions"),
+    "decisions": ("signal", "signals"),
+}
+
+
+class Side(msgspec.Struct, frozen=True):
+    """A row as one side has it (None: it has none), and what caused it, back to the signal."""
+
+    row: Row | None
+    causes: list[Row]
+
 
 class Difference(msgspec.Struct, frozen=True):
-    """The first row of a deployment in which two runs differ, as each side has it (None: it has none)."""
+    """The first row of a deployment in which two runs differ."""
 
     deployment: str
     kind: str
     number: int
-    expected: Row | None
-    found: Row | None
+    expected: Side
+    found: Side
 
 
 class Outcome(msgspec.Struct):
@@ -86,9 +101,21 @@ def _difference(name: str, kind: str, number: int, expected: Rows, found: Rows) 
         deployment=name,
         kind=kind,
         number=number,
-        expected=_at(expected.get(name, {}).get(kind, []), number),
-        found=_at(found.get(name, {}).get(kind, []), number),
+        expected=_side(expected.get(name, {}), kind, number),
+        found=_side(found.get(name, {}), kind, number),
     )
+
+
+def _side(by_kind: dict[str, list[Row]], kind: str, number: int) -> Side:
+    row = _at(by_kind.get(kind, []), number)
+    causes: list[Row] = []
+    cause = row
+    while cause is not None and kind in CAUSES:
+        field, kind = CAUSES[kind]
+        wanted = cause[field]
+        cause = next((one for one in by_kind.get(kind, []) if one["id"] == wanted), None)
+        causes += [cause] if cause else []
+    return Side(row, causes)
 
 
 def counted(found: Rows) -> dict[str, int]:

@@ -29,6 +29,7 @@ MESSAGES_HELD_MAX = 400  # of one partition; beyond it, deployments that wait ar
 MESSAGES_A_ROUND = 200
 CHECKPOINT_EVERY_S = 1.0
 CHECKPOINT_EVERY_SEQ = 5_000  # items; bounds what a restart reads again, and how far a paced feed runs ahead
+REFRESH_EVERY_S = 0.1
 FAILURES_MAX = 3
 
 log = logs.channel("trading")
@@ -58,12 +59,14 @@ class Shard:
         self.held: dict[int, deque[tuple[int, Batch | None]]] = {}
         self.next_offset: dict[int, int] = {}
         self._checkpointed_at = 0.0
+        self._refreshed_at = -REFRESH_EVERY_S
         self._is_new = False
         self._failures: dict[UUID, tuple[int, int]] = {}  # step at which a strategy raised, and how often
 
     def evaluate(self, ends: dict[int, int]) -> bool:
         """One round: read up to the ends of the partitions (bounded), fold, store, ring. True: call again."""
-        self._refresh()
+        if self._is_refresh_due():
+            self._refresh()
         self._read(ends)
         for runner in list(self.runners.values()):
             self._fold(runner)
@@ -74,6 +77,15 @@ class Shard:
         )
 
     # deployments
+
+    def _is_refresh_due(self) -> bool:
+        """At once while a deployment waits; else now and then: what an operator changed is fenced by the swap."""
+        now = self.monotonic()
+        is_waiting = any(runner.waiting is not Waiting.NOTHING for runner in self.runners.values())
+        if is_waiting or now - self._refreshed_at >= REFRESH_EVERY_S:
+            self._refreshed_at = now
+            return True
+        return False
 
     def _refresh(self) -> None:
         rows = Deployment.objects.filter(shard=self.number).only(

@@ -123,4 +123,5 @@ def show(console: Console, outcome: parity.Outcome) -> None:
         console.print(
             f"[red]first difference[/]: {difference.deployment}, {difference.kind} {difference.number}"
         )
-        console.print_json(json.dumps({"backtest": difference.expected, "pipeline": difference.found}))
+        sides = {"backtest": difference.expected, "pipeline": difference.found}
+        console.print_json(json.dumps(msgspec.to_builtins(sides)))
