@@ -186,10 +186,14 @@ def _processes(stack: Stack) -> dict[str, list[psutil.Process]]:
 
 def _cpu(stack: Stack) -> dict[str, float]:
     """CPU seconds used so far, by role or server."""
-    return {
-        name: sum(t.user + t.system for t in (process.cpu_times() for process in processes))
-        for name, processes in _processes(stack).items()
-    }
+    return {name: sum(map(_cpu_s, processes)) for name, processes in _processes(stack).items()}
+
+
+def _cpu_s(process: psutil.Process) -> float:
+    with suppress(psutil.NoSuchProcess):
+        used = process.cpu_times()
+        return float(used.user + used.system)
+    return 0.0
 
 
 def memory_mb(stack: Stack) -> float:
