@@ -20,21 +20,21 @@ SWEPT_MAX = 500
 QUEUED_MAX = 100  # doorbells still in the queue are late, not lost: ringing more would only make it longer
 
 
-@shared_task(name="execution.submit", bind=True)
-def submit(self: Task, *, deployment_ids: list[str], **_newer: object) -> None:
-    """Place orders for approved decisions; nothing is left for the rest of the chain where all may read on."""
+@shared_task(name="execution.submit")
+def submit(*, deployment_ids: list[str], **_newer: object) -> bool:
+    """Place orders for approved decisions; True where all deployments may read on: nothing is left to do."""
     calendar = selectors.calendar("NSE")
     shards = [paper.orders_submit(deployment_id=UUID(one), calendar=calendar) for one in deployment_ids]
-    if None not in shards:
-        self.request.chain = None
     _ring(shards)
+    return None not in shards
 
 
-@shared_task(name="execution.match")
-def match(*, deployment_ids: list[str], **_newer: object) -> None:
+@shared_task(name="execution.match", bind=True)
+def match(self: Task, *, deployment_ids: list[str], **_newer: object) -> None:
     """Match working orders against due items."""
     for deployment_id in deployment_ids:
         paper.dues_match(deployment_id=UUID(deployment_id))
+    doorbell.carry_on(self)
 
 
 @shared_task(name="execution.settle")
