@@ -1,4 +1,4 @@
-"""Users, roles and the audit trail."""
+"""People and audit."""
 
 from django.apps import AppConfig
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import warnings
 from typing import Any
 
 import structlog
 from celery import Celery, signals
+
+# as root Celery warns of pickled messages; ours are JSON only
+warnings.filterwarnings("ignore", message="You're running the worker with superuser privileges")
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "alphapanda.settings")
 

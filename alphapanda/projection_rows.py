@@ -11,7 +11,7 @@ from uuid import UUID
 from django.db.models import QuerySet
 
 from alphapanda.core.clock import ist_date, ist_midnight_ms, to_ms
-from alphapanda.core.money import ZERO, value
+from alphapanda.core.money import ZERO, value, written
 from execution.models import Fill, Order
 from portfolio.models import Book, Portfolio, Position, Snapshot
 from risk.models import Decision, KillSwitch
@@ -74,7 +74,7 @@ def portfolio(found: Portfolio) -> Row:
         "id": str(found.id),
         "name": found.name,
         "broker": found.broker,
-        "starting_cash": str(found.starting_cash),
+        "starting_cash": written(found.starting_cash),
     }
 
 
@@ -85,8 +85,8 @@ def book(found: Book, newest: Snapshot | None, net_before: Callable[[UUID, int],
         "id": str(found.deployment_id),
         "portfolio_id": str(found.portfolio_id),
         "broker": found.broker,
-        "cash": str(found.cash),
-        "net": str(newest.realised - newest.charges) if newest else "0",
+        "cash": written(found.cash),
+        "net": written(newest.realised - newest.charges) if newest else "0",
         "day": day.isoformat() if day else None,
         "day_base": net_before(found.deployment_id, ist_midnight_ms(day)) if day else "0",
     }
@@ -108,9 +108,9 @@ def _position(found: Position) -> Row:
         "instrument": str(found.instrument),
         "token": token,
         "quantity": found.quantity,
-        "cost": str(found.cost),
-        "realised": str(found.realised),
-        "charges": str(found.charges),
+        "cost": written(found.cost),
+        "realised": written(found.realised),
+        "charges": written(found.charges),
         "updated_at_ms": found.updated_at_ms,
     }
 
@@ -183,7 +183,7 @@ def fills(found: QuerySet[Fill]) -> list[Row]:
             "number": fill.number,
             "price_e4": fill.price_e4,
             "charges": fill.charges,
-            "charged": str(sum(map(Decimal, fill.charges.values()), ZERO)),
+            "charged": written(sum(map(Decimal, fill.charges.values()), ZERO)),
             "value": str(value(fill.price_e4, fill.quantity)),
             "at_ms": fill.at_ms,
         }
@@ -199,7 +199,7 @@ def snapshots(found: QuerySet[Snapshot]) -> list[Row]:
             "order": _arrival(snapshot.created_at),
             "book_id": str(snapshot.book_id),
             "broker": snapshot.book.broker,
-            "net": str(snapshot.realised - snapshot.charges),
+            "net": written(snapshot.realised - snapshot.charges),
             "at_ms": snapshot.at_ms,
         }
         for snapshot in found.select_related("book")

@@ -27,6 +27,7 @@ from alphapanda.core.envelope import (
     SignalDecided,
     SignalRaised,
 )
+from alphapanda.core.money import written
 from alphapanda.core.vocabulary import Phase
 from alphapanda.push import readmodel
 from alphapanda.push.readmodel import ReadModelUnavailable
@@ -190,4 +191,4 @@ def _net_before(book_id: UUID, day_start_ms: int) -> str:
     """Realised profit after charges of a book when a day began. Immutable, so asked for once."""
     before = Snapshot.objects.filter(book_id=book_id, at_ms__lt=day_start_ms).order_by("-created_at", "-id")
     snapshot = before.first()
-    return str(snapshot.realised - snapshot.charges) if snapshot else "0"
+    return written(snapshot.realised - snapshot.charges) if snapshot else "0"

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import environ
+from django.templatetags.static import static
 
 from alphapanda import env, logs
 from alphapanda.embedded import places
@@ -120,6 +121,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 USE_TZ = True
 TIME_ZONE = "Asia/Kolkata"
 LANGUAGE_CODE = "en-in"
+FORMAT_MODULE_PATH = ["alphapanda.web.locales"]  # dates and times as everywhere else
 
 # --- database
 
@@ -329,6 +331,10 @@ UNFOLD: dict[str, Any] = {
     "SITE_HEADER": "Alpha Panda",
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
+    "SITE_ICON": lambda _request: static("img/panda.svg"),
+    "SITE_FAVICONS": [
+        {"rel": "icon", "type": "image/svg+xml", "href": lambda _request: static("img/panda.svg")}
+    ],
     "SIDEBAR": {"show_search": True, "show_all_applications": True},
 }
 

@@ -1,7 +1,9 @@
 """All addresses."""
 
 from django.contrib import admin
+from django.templatetags.static import static
 from django.urls import include, path
+from django.views.generic import RedirectView
 
 from accounts.views import Login, Logout
 
@@ -11,6 +13,7 @@ urlpatterns = [
     path("logout/", Logout.as_view(), name="logout"),
     path("api/v1/", include("alphapanda.api")),
     path("health/", include("alphapanda.health.urls")),
+    path("favicon.ico", RedirectView.as_view(url=static("img/panda.svg"))),  # browsers ask unasked
     path("", include("alphapanda.dashboard.urls")),
 ]
 handler400 = "alphapanda.errors.bad_request"

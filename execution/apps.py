@@ -1,4 +1,4 @@
-"""Orders, fills, brokers, charges."""
+"""Execution."""
 
 from django.apps import AppConfig
 

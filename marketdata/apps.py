@@ -1,4 +1,4 @@
-"""Instruments, calendar, feeds, bars and the tick stream."""
+"""Market data."""
 
 from django.apps import AppConfig
 

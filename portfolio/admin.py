@@ -71,14 +71,18 @@ class LedgerEntryAdmin(ReadOnlyDesk):
         "instrument",
         "account",
         shown("amount"),
-        "fill_id",
-        "number",
+        "fill",
     )
     list_filter = ("account", "portfolio", "book")
     list_select_related = ("portfolio", "book", "instrument")
     search_fields = ("=fill_id", "book__name", "instrument__tradingsymbol", "account")
     date_hierarchy = "created_at"
     ordering = ("-created_at", "number")
+
+    @admin.display(ordering="fill_id")
+    def fill(self, entry: LedgerEntry) -> str:
+        """As much of its id as tells it from its neighbours."""
+        return str(entry.fill_id)[:8]
 
 
 @admin.register(Snapshot)

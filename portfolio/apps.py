@@ -1,4 +1,4 @@
-"""Portfolios, books, positions, ledger."""
+"""Portfolio."""
 
 from django.apps import AppConfig
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pgtrigger
 from django.db import models
 
+from alphapanda.core.clock import ist_text
 from alphapanda.core.vocabulary import Broker
 from marketdata.models import Instrument
 
@@ -127,4 +128,4 @@ class Snapshot(models.Model):
         indexes = [models.Index(fields=["portfolio", "-created_at"], name="snapshot_recent")]
 
     def __str__(self) -> str:
-        return f"{self.book_id} at {self.at_ms}"
+        return f"{self.book} at {ist_text(self.at_ms)}"

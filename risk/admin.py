@@ -59,7 +59,7 @@ class DecisionAdmin(ReadOnlyDesk):
         "reason",
     )
     list_filter = ("is_approved", "rule", "broker", ("deployment", AutocompleteSelectFilter))
-    list_select_related = ("deployment", "signal")
+    list_select_related = ("deployment", "signal__instrument")
     deferred = ("deployment__checkpoint", "deployment__consequences")
     search_fields = ("=id", "=signal__id", "deployment__name", "rule", "reason")
     date_hierarchy = "created_at"

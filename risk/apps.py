@@ -1,4 +1,4 @@
-"""Limits, decisions, kill switches."""
+"""Risk."""
 
 from django.apps import AppConfig
 

@@ -51,7 +51,7 @@ class RiskState(models.Model):
     updated_at = models.DateTimeField(auto_now=True)
 
     def __str__(self) -> str:
-        return str(self.deployment_id)
+        return str(self.deployment)
 
 
 class Decision(models.Model):
@@ -115,4 +115,4 @@ class HaltEffect(models.Model):
         constraints = [models.UniqueConstraint(fields=["kill_switch", "deployment"], name="halt_effect_once")]
 
     def __str__(self) -> str:
-        return f"{self.kill_switch} on {self.deployment_id} from step {self.from_step}"
+        return f"{self.kill_switch} on {self.deployment} from step {self.from_step}"

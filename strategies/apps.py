@@ -1,4 +1,4 @@
-"""Strategies, versions, deployments, signals."""
+"""Strategies."""
 
 from django.apps import AppConfig
 

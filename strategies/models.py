@@ -139,7 +139,7 @@ class Signal(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.side} {self.quantity} {self.id}"
+        return f"{self.side} {self.quantity} {self.instrument}"
 
 
 class Due(models.Model):
@@ -164,4 +164,4 @@ class Due(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.deployment_id} step {self.step}"
+        return f"{self.deployment} step {self.step}"

@@ -40,6 +40,11 @@ def quantized(amount: Decimal) -> Decimal:
     return amount.quantize(MONEY_QUANTUM, rounding=ROUND_HALF_EVEN)
 
 
+def written(amount: Decimal) -> str:
+    """An amount as text without an exponent: nought is 0.00000000, not 0E-8."""
+    return f"{amount:f}"
+
+
 def round_to_tick_e4(price_e4: int, tick_e4: int, *, up: bool) -> int:
     """The price on the tick grid at or above (`up`) or at or below a price; a tick of 0 rounds nothing."""
     if tick_e4 <= 0:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from importlib import import_module
 from typing import Any
 from urllib.parse import parse_qs
 
+import redis
 from channels.auth import get_user
 from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncJsonWebsocketConsumer
@@ -26,6 +28,7 @@ log = logs.channel("application")
 NOT_LOGGED_IN, NO_ROLE, TOO_SLOW, TOO_LARGE = 4401, 4403, 4408, 1009
 RECHECK_S = 60.0  # for how long a disabled user or a lowered role may still watch
 BEAT_S = 1.0  # a quiet market must not look like a dead socket
+JOIN_S = 2.0  # the group is a key of Redis: whoever flushes it puts every socket out
 BEHIND_MAX = 10  # flushes that a client has not acknowledged
 INBOUND_MAX = 256  # characters; a ping needs 30
 
@@ -48,7 +51,8 @@ class OverviewConsumer(AsyncJsonWebsocketConsumer):
             return
         await self.channel_layer.group_add(GROUP, self.channel_name)
         await self._snapshot()
-        self._tasks = [asyncio.create_task(self._flush_for_ever()), asyncio.create_task(self._recheck())]
+        work = (self._flush_for_ever(), self._recheck(), self._stay_joined())
+        self._tasks = [asyncio.create_task(each) for each in work]
 
     async def disconnect(self, code: int) -> None:
         for task in self._tasks:
@@ -75,6 +79,13 @@ class OverviewConsumer(AsyncJsonWebsocketConsumer):
             if refusal:
                 await self.close(refusal)
                 return
+
+    async def _stay_joined(self) -> None:
+        """Join again and again; a Redis that is away closes the socket from its other side."""
+        while True:
+            await asyncio.sleep(JOIN_S)
+            with suppress(redis.RedisError, OSError):
+                await self.channel_layer.group_add(GROUP, self.channel_name)
 
     # ---- what they see ----
 

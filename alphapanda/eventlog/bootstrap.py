@@ -25,7 +25,7 @@ def ensure_topics() -> list[str]:
     made = _patiently(lambda: make(admin))
     # a topic that was just made has no leader yet for a moment
     identity = _patiently(incarnation.ensure)
-    log.info("eventlog.ready", topics_made=len(made), incarnation=str(identity))
+    log.debug("eventlog.ready", topics_made=len(made), incarnation=str(identity))
     return made
 
 

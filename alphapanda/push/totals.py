@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from alphapanda.core.clock import ist_date
-from alphapanda.core.money import ZERO, to_rupees, value
+from alphapanda.core.money import ZERO, to_rupees, value, written
 
 Row = dict[str, Any]
 Marks = Mapping[int, tuple[int, int]]
@@ -62,8 +62,8 @@ def _marked(row: Row, marks: Marks) -> Row:
         "mark_e4": price_e4,
         "mark_at_ms": at_ms,
         "average": str(cost / row["quantity"]) if row["quantity"] else None,
-        "value": str(worth if worth is not None else cost) if row["quantity"] else "0",
-        "unrealised": "0" if not row["quantity"] else None if worth is None else str(worth - cost),
+        "value": written(worth if worth is not None else cost) if row["quantity"] else "0",
+        "unrealised": "0" if not row["quantity"] else None if worth is None else written(worth - cost),
     }
 
 
@@ -77,7 +77,7 @@ def _of_day(book: Row, day: date | None) -> Row:
     """A book with its realised profit after charges of this day."""
     is_today = day is not None and book["day"] == day.isoformat()
     gained = Decimal(book["net"]) - Decimal(book["day_base"]) if is_today else ZERO
-    return book | {"net_day": str(gained)}
+    return book | {"net_day": written(gained)}
 
 
 def _portfolio(row: Row, books: list[Row], positions: list[Row]) -> Row:
@@ -85,13 +85,13 @@ def _portfolio(row: Row, books: list[Row], positions: list[Row]) -> Row:
     own = [position for position in positions if position["portfolio_id"] == row["id"]]
     cash = Decimal(row["starting_cash"]) + _add(own_books, "cash")
     return row | {
-        "cash": str(cash),
-        "cost": str(_add(own, "cost")),
-        "realised": str(_add(own, "realised")),
-        "charges": str(_add(own, "charges")),
-        "unrealised": str(_add(own, "unrealised")),
-        "equity": str(cash + _add(own, "value")),
-        "day_pnl": str(_add(own_books, "net_day") + _add(own, "unrealised")),
+        "cash": written(cash),
+        "cost": written(_add(own, "cost")),
+        "realised": written(_add(own, "realised")),
+        "charges": written(_add(own, "charges")),
+        "unrealised": written(_add(own, "unrealised")),
+        "equity": written(cash + _add(own, "value")),
+        "day_pnl": written(_add(own_books, "net_day") + _add(own, "unrealised")),
         "open_positions": sum(1 for position in own if position["quantity"]),
     }
 
@@ -99,7 +99,7 @@ def _portfolio(row: Row, books: list[Row], positions: list[Row]) -> Row:
 def _totals(portfolios: list[Row], positions: list[Row]) -> Row:
     added = ("cash", "cost", "realised", "charges", "unrealised", "equity", "day_pnl")
     unmarked = sum(1 for row in positions if row["quantity"] and row["mark_e4"] is None)
-    return {field: str(_add(portfolios, field)) for field in added} | {
+    return {field: written(_add(portfolios, field)) for field in added} | {
         "open_positions": sum(row["open_positions"] for row in portfolios),
         "unmarked": unmarked,
     }
@@ -131,7 +131,7 @@ def _deployment(row: Row, books: list[Row], positions: list[Row], last_events: M
         if position["quantity"]
     ]
     last = last_events.get(row["id"])
-    return row | {"held": held, "pnl": str(net_day + _add(own, "unrealised")), "last_event": last}
+    return row | {"held": held, "pnl": written(net_day + _add(own, "unrealised")), "last_event": last}
 
 
 def _watched(deployments: list[Row], marks: Marks) -> list[Row]:
@@ -166,5 +166,5 @@ def curve(snapshots: Iterable[Row], books: Iterable[Row], day: date | None) -> l
     for row in sorted(snapshots, key=lambda row: row["order"]):
         if day is not None and ist_date(row["at_ms"]) == day:
             gained[row["book_id"]] = Decimal(row["net"]) - bases.get(row["book_id"], ZERO)
-            points.append((row["at_ms"], str(sum(gained.values(), ZERO))))
+            points.append((row["at_ms"], written(sum(gained.values(), ZERO))))
     return points

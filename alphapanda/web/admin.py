@@ -45,10 +45,10 @@ def _for_people(row: Model, name: str) -> Any:
         return None
     if name.endswith("_e4"):
         return rupees_exact(to_rupees(value))
-    if name.endswith("at_ms"):
-        return ist_exact(value)
+    if name.endswith(("at_ms", "from_ms")):
+        return _instant(value)
     if isinstance(field, models.DateTimeField):
-        return ist_exact(to_ms(value))
+        return _instant(to_ms(value))
     if isinstance(field, models.ForeignKey):
         return format_html('<a href="{}">{}</a>', _page_of(value), value)
     if isinstance(field, models.DecimalField):
@@ -58,6 +58,11 @@ def _for_people(row: Model, name: str) -> Any:
     if isinstance(field, models.BinaryField):
         return format_html("<pre>{}</pre>", _text(bytes(value)))
     return value
+
+
+def _instant(at_ms: int) -> str:
+    """On one line: a narrow column would break it into three."""
+    return ist_exact(at_ms).replace(" ", "\u00a0")
 
 
 def _page_of(row: Model) -> str:

@@ -14,6 +14,7 @@ from alphapanda.core.envelope import (
     Payload,
     seal,
 )
+from alphapanda.core.money import written
 from alphapanda.core.vocabulary import Broker
 from execution.domain.paper import PaperOrder
 from execution.domain.settlement import FillRow
@@ -98,7 +99,7 @@ def filled(row: FillRow, order: Order) -> Envelope:
         side=fill.side,
         quantity=fill.quantity,
         price_e4=fill.price_e4,
-        charges={line: str(amount) for line, amount in fill.charges.items()},
+        charges={line: written(amount) for line, amount in fill.charges.items()},
         order_status=row.order_status,
         at_ms=fill.at_ms,
     )

@@ -10,6 +10,7 @@ from django.db import transaction
 
 from alphapanda import failpoints
 from alphapanda.core.envelope import Envelope
+from alphapanda.core.money import written
 from alphapanda.core.vocabulary import Broker, Waiting
 from alphapanda.eventlog import outbox
 from execution import loading, reference
@@ -138,7 +139,7 @@ def _fill(order: Order, row: FillRow) -> Fill:
         side=row.fill.side,
         quantity=row.fill.quantity,
         price_e4=row.fill.price_e4,
-        charges={line: str(amount) for line, amount in row.fill.charges.items()},
+        charges={line: written(amount) for line, amount in row.fill.charges.items()},
         at_ms=row.fill.at_ms,
         received_at_ms=row.received_at_ms,
     )

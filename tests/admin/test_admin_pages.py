@@ -114,7 +114,11 @@ def test_prices_are_rupees_times_are_ist_and_json_is_readable(desk: Client):
 
     def text(name: str, *, of: str = "changelist") -> str:
         model, row = rows[name]
-        return desk.get(page(model, of, *([row.pk] if of == "change" else []))).content.decode()
+        return (
+            desk.get(page(model, of, *([row.pk] if of == "change" else [])))
+            .content.decode()
+            .replace("\u00a0", " ")
+        )
 
     assert "₹1,249.05" in text("Fill")
     assert "2019-07-09 09:20:00.000 IST" in text("Fill")

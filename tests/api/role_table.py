@@ -52,6 +52,7 @@ ROUTES: dict[str, Route] = {
 # pages for people, with their own tests
 PAGES = {
     "",
+    "favicon.ico",
     "login/",
     "logout/",
     "overview/snapshot",

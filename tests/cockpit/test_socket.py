@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from importlib import import_module
 from typing import Any
@@ -19,6 +20,7 @@ from django.db import connections
 from accounts.models import User
 from alphapanda import projections
 from alphapanda.dashboard import consumers
+from alphapanda.push.connection import client
 from alphapanda.push.pusher import GROUP, Pusher
 from alphapanda.routing import websocket_application
 from tests.cockpit import world
@@ -127,6 +129,21 @@ async def test_a_gap_shows_in_the_numbers_and_changes_are_conflated() -> None:
     then = await answer(communicator)
     assert (then["previous"], then["sequence"]) == (first + 2, first + 4)
     assert list(then["rows"]["halts"]) == ["paper"]
+    await communicator.disconnect()
+
+
+async def test_a_flushed_redis_is_joined_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(consumers, "JOIN_S", 0.05)
+    await sync_to_async(projections.rebuild)()
+    communicator = dial(await session_of("a", "viewer"))
+    await communicator.connect()
+    first = (await answer(communicator))["sequence"]
+    await sync_to_async(client().flushdb)()
+    await asyncio.sleep(0.3)
+    rows = {"halts": {"paper": {"broker": "paper", "active": []}}}
+    message = {"type": "overview.delta", "sequence": first + 1, "rows": rows}
+    await get_channel_layer().group_send(GROUP, message)
+    assert (await answer(communicator))["type"] == "delta"
     await communicator.disconnect()
 
 

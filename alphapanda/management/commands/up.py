@@ -11,7 +11,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management import BaseCommand, CommandError, call_command, get_commands
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 
@@ -60,6 +60,7 @@ class Command(BaseCommand):
             transient=True,
         )
         is_shown = self.console.is_terminal and not verbose
+        address = _address({role.name for role in roles})
         supervisor = Supervisor(
             run_dir=settings.RUN_DIR,
             roles=roles,
@@ -67,7 +68,9 @@ class Command(BaseCommand):
             verbose=verbose,
             notice=self._warn,
             changed=lambda rows: (
-                live.update(_status(rows), refresh=True) if is_shown and live.is_started else None
+                live.update(Group(_status(rows), address), refresh=True)
+                if is_shown and live.is_started
+                else None
             ),
             lock=lock,
         )
@@ -76,21 +79,25 @@ class Command(BaseCommand):
             preload()
             self._prepare(supervisor)
             if is_shown:
+                self.console.print()
                 live.start()
+            else:
+                self.console.print(address)
             supervisor.serve()
         finally:
             live.stop()
+            if supervisor.stopping:
+                self.console.print("  stopping, in order [dim](Ctrl-C again kills)[/]")
             supervisor.stop()
+            if supervisor.stopping:
+                self.console.print(
+                    "  [green]✓[/] stopped [dim](the next start goes on where this one was)[/]"
+                )
 
     def _prepare(self, supervisor: Supervisor) -> None:
         """Migrate, bootstrap, seed and check, in a fork: the parent must hold no connection."""
         if supervisor.once(self._ready_the_house) != 0 and not supervisor.stopping:
             raise CommandError("not started: see above")
-        names = {child.role.name for child in supervisor.children}
-        if "web" in names:
-            self.console.print(
-                f"\n  [bold]http://{settings.HOST}:{settings.PORT}/[/]  [dim]Ctrl-C stops all[/]\n"
-            )
 
     def _ready_the_house(self) -> None:
         call_command("migrate", verbosity=0, interactive=False)
@@ -137,6 +144,11 @@ def preload() -> None:
     for name in ("celery.apps.worker", "celery.apps.beat", "celery.bin.worker", "alphapanda.asgi"):
         import_module(name)
     import_module(settings.ROOT_URLCONF)
+
+
+def _address(roles: set[str]) -> str:
+    where = f"[bold]http://{settings.HOST}:{settings.PORT}/[/]  " if "web" in roles else ""
+    return f"\n  {where}[dim]Ctrl-C stops all[/]\n"
 
 
 def _status(rows: list[dict[str, Any]]) -> Table:

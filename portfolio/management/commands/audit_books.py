@@ -23,6 +23,8 @@ class Command(BaseCommand):
         audit = books_differences()
         if options["json"]:
             self.stdout.write(msgspec.json.encode(audit).decode())
+        elif audit.adds_up:
+            self.stdout.write(f"{audit.books} books, {audit.fills} fills: all add up")
         else:
             Console(file=self.stdout).print(differences_table(audit))
         if not audit.adds_up:
@@ -31,10 +33,7 @@ class Command(BaseCommand):
 
 def differences_table(audit: Audit) -> Table:
     """One row for each thing that does not add up."""
-    table = Table(
-        title=f"{audit.books} books, {audit.fills} fills: "
-        + ("all add up" if audit.adds_up else "DIFFERENCES")
-    )
+    table = Table(title=f"{audit.books} books, {audit.fills} fills: DIFFERENCES")
     for column in ("book", "instrument", "figure", "origin"):
         table.add_column(column)
     for column in ("stored", "expected"):
