@@ -12,7 +12,7 @@ from django.db.models import F
 
 from alphapanda import failpoints
 from alphapanda.core.clock import to_ms
-from alphapanda.eventlog import cursors, dead_letters, doorbell
+from alphapanda.eventlog import cursors, dead_letters, doorbell, outbox
 from alphapanda.eventlog.client import Record
 from alphapanda.push import readmodel
 from marketdata.domain.calendar import Calendar
@@ -155,6 +155,8 @@ class StreamCore:
     def store(self) -> None:
         """Counts, dead letters and cursors, in one transaction."""
         with transaction.atomic():
+            if not self.poison:
+                outbox.commit_late()
             for entry in self.poison:
                 dead_letters.park(
                     consumer=CONSUMER,

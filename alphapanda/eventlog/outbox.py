@@ -27,6 +27,14 @@ def require_transaction(what: str) -> None:
         raise NotInTransaction(f"{what} commits together with the change it stands for")
 
 
+def commit_late() -> None:
+    """Let the open transaction commit without waiting for the disk. For positions only: what a crash of the
+    database takes back is done again from the log, and comes out the same."""
+    require_transaction("a late commit")
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL synchronous_commit TO OFF")
+
+
 def publish(envelopes: Sequence[Envelope]) -> None:
     """Write events in the caller's transaction; one that was written before is left as it is.
     Raises NotInTransaction, WrongNamespace, MessageTooLarge."""

@@ -13,7 +13,7 @@ from django.db import transaction
 
 from alphapanda import failpoints, logs
 from alphapanda.core.vocabulary import Waiting
-from alphapanda.eventlog import cursors, doorbell, topics
+from alphapanda.eventlog import cursors, doorbell, outbox, topics
 from alphapanda.eventlog.client import LogReader
 from alphapanda.eventlog.records import Record
 from marketdata.domain.calendar import Calendar
@@ -30,6 +30,7 @@ MESSAGES_A_ROUND = 200
 CHECKPOINT_EVERY_S = 1.0
 CHECKPOINT_EVERY_SEQ = 5_000  # items; bounds what a restart reads again, and how far a paced feed runs ahead
 REFRESH_EVERY_S = 0.1
+READ_WAIT_S = 0.03  # the doorbell is rung as soon as one reader has a message; ours has it a moment later
 FAILURES_MAX = 3
 
 log = logs.channel("trading")
@@ -122,14 +123,23 @@ class Shard:
         wanted = self._wanted_offsets()
         if any(self._needs_seek(partition, offset) for partition, offset in wanted.items()):
             self._assign(wanted)
+        timeout_s = 0.0 if self._has_work() else READ_WAIT_S
         budget = MESSAGES_A_ROUND
         while budget > 0 and self._is_behind(ends):
-            records = self.reader.poll(messages_max=budget, timeout_s=0.05)
+            records = self.reader.poll(messages_max=budget, timeout_s=timeout_s)
             if not records:
                 return
             for record in records:
                 self._hold(record)
             budget -= len(records)
+            timeout_s = 0.0
+
+    def _has_work(self) -> bool:
+        """Whether a deployment that waited can go on with what is held; then nothing is waited for."""
+        return any(
+            runner.is_ready and runner.offset < self.next_offset.get(runner.partition, 0)
+            for runner in self.runners.values()
+        )
 
     def _wanted_offsets(self) -> dict[int, int]:
         wanted: dict[int, int] = {}
@@ -215,6 +225,8 @@ class Shard:
         if not storing and not self._is_new:
             return []
         with transaction.atomic():
+            if not stopped:
+                outbox.commit_late()
             lost = checkpoints.store(storing, now=self.clock())
             if is_due:
                 self._tell_progress()
