@@ -11,6 +11,7 @@ from django.utils import timezone
 from accounts.services import ensure_roles
 from alphapanda.eventlog.bootstrap import ensure_topics
 from marketdata.services import calendar, instruments
+from strategies.services.sharding import deployments_reshard
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +42,16 @@ def _instruments() -> str:
     return f"{added} added" + (f", {faulty} faulty lines" if faulty else "")
 
 
+def _shards() -> str:
+    return f"{settings.SHARDS}, {deployments_reshard()} deployments moved"
+
+
 STEPS: dict[str, Callable[[], str]] = {
     "topics": _topics,
     "roles": _roles,
     "calendar": _calendar,
     "instruments": _instruments,
+    "shards": _shards,
 }
 
 

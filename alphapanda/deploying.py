@@ -11,7 +11,6 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from django.conf import settings
 from django.db import transaction
 
 from alphapanda.core import ids
@@ -26,6 +25,7 @@ from risk.models import LimitSet
 from strategies.domain.base import DeploymentSpec, build
 from strategies.domain.registry import find, known, source_hash
 from strategies.models import Deployment, Strategy, StrategyVersion
+from strategies.services.sharding import least_loaded_shard
 
 SEEDS = Path(__file__).parent / "seeds" / "deployments.json"
 
@@ -133,7 +133,7 @@ def create(definition: Definition, *, portfolio_id: UUID, status: DeploymentStat
         params=definition.params,
         execution={**definition.execution, "product": definition.product.value},
         status=status,
-        shard=_least_loaded_shard(),
+        shard=least_loaded_shard(),
         partition=_partition(definition.name, instruments),
     )
     deployment.instruments.set(instruments)
@@ -152,14 +152,6 @@ def _partition(name: str, instruments: list[Instrument]) -> int:
     if len(partitions) != 1:
         raise BadDefinition(f"{name}: its instruments must be on one partition of the log")
     return partitions.pop()
-
-
-def _least_loaded_shard() -> int:
-    """The shard with the fewest deployments, of several the first."""
-    counts = dict.fromkeys(range(settings.SHARDS), 0)
-    for shard in Deployment.objects.filter(shard__in=counts).values_list("shard", flat=True):
-        counts[shard] += 1
-    return min(counts, key=counts.__getitem__)
 
 
 def _limit(deployment: Deployment, limits: dict[str, Any]) -> None:

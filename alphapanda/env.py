@@ -19,6 +19,7 @@ from alphapanda.embedded.places import KAFKA_ADDRESS
 
 ROOT = Path(__file__).resolve().parent.parent
 PREFIX = "ALPHAPANDA_"
+SHARDS_MAX = 64
 
 Parsed = str | int | float | bool | Path | list[str] | list[Path]
 
@@ -175,7 +176,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("DATA", PATH, "../shared/data", "shared test data"),
     Setting("HOST", TEXT, "127.0.0.1", "address that the web process listens on"),
     Setting("PORT", whole(1, 65535), "8000", "port that the web process listens on"),
-    Setting("SHARDS", whole(1, 64), "2", "strategy workers, one queue each"),
+    Setting("SHARDS", whole(1, SHARDS_MAX), "2", "strategy workers, one queue each"),
     Setting("TRADING_WORKERS", whole(1, 64), "2", "workers of risk, execution and portfolio"),
     Setting("TOPIC_PREFIX", TOPIC, "", "put before every topic and consumer group"),
     Setting("TICK_PARTITIONS", whole(1, 4), "1", "partitions of market.ticks that are used"),

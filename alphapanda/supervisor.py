@@ -60,7 +60,8 @@ class Child:
 class Supervisor:
     """Owns RUN_DIR's processes; `serve` returns when a signal has ended them all.
 
-    `notice` is told, in words, of what the operator should know; `changed` is called when the table changes.
+    `notice` is told, in words, of what the operator should know; `changed` is called when the table changes;
+    `renew`, in a fork, makes a new embedded log ready before anybody meets it.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class Supervisor:
         lock: int | None = None,
         notice: Callable[[str], None] = lambda _text: None,
         changed: Callable[[list[dict[str, object]]], None] = lambda _rows: None,
+        renew: Callable[[], None] = lambda: None,
     ) -> None:
         self.run_dir = run_dir
         self.children = [Child(role) for role in roles]
@@ -81,6 +83,7 @@ class Supervisor:
         self.verbose = verbose
         self.notice = notice
         self.changed = changed
+        self.renew = renew
         self.lock = lock
         self.is_ready = False
         self.stopping: list[int] = []
@@ -193,6 +196,8 @@ class Supervisor:
         for child in self.children:
             if child.pid:
                 os.kill(child.pid, signal.SIGKILL)
+        if self.once(self.renew) != 0 and not self.stopping:
+            self.notice("the new log could not be made ready: see above")
 
     def _stop_group(self, group: list[Child]) -> None:
         deadline = time.monotonic() + STOP_TIMEOUT_S

@@ -64,7 +64,8 @@ class StreamCore:
         self.gates: dict[int, GateBook] = {}
         self.offsets: dict[int, int] = {}
         self.stored: dict[int, int | None] = {}  # where our own cursor rows stand
-        self.seqs: dict[int, int] = {}
+        self.sources: dict[int, int] = {}
+        self.seqs: dict[int, int] = {}  # in these sources
         self.faults: Counter[tuple[int, str]] = Counter()
         self.poison: list[Poison] = []
         self.marks: dict[int, tuple[int, int]] = {}
@@ -83,6 +84,7 @@ class StreamCore:
             self.stored[partition] = cursor.offset if cursor else None
             is_same = cursor is not None and cursor.incarnation == self.incarnation
             self.offsets[partition] = cursor.offset if cursor and is_same else first_offsets[partition]
+            self.sources[partition] = cursor.source if cursor else 0
             self.seqs[partition] = cursor.seq if cursor else -1
             state = bytes(cursor.state) if cursor else b""
             self.gates[partition] = decode_gates(state) if state else GateBook()
@@ -111,7 +113,8 @@ class StreamCore:
 
     def _watch(self, partition: int, batch: Batch) -> None:
         gates = self.gates[partition]
-        seen = self.seqs[partition] if batch.source else -1
+        is_known = batch.source and batch.source == self.sources[partition]
+        seen = self.seqs[partition] if is_known else -1
         is_overlap = batch.first_seq <= seen
         for number, item in enumerate(batch.items()):
             if is_overlap and batch.seq(number) <= seen:
@@ -128,7 +131,7 @@ class StreamCore:
                 self.faults[item.token, fault.value] += 1
         self.items += batch.count
         if batch.source:
-            self.seqs[partition] = max(seen, batch.last_seq)
+            self.sources[partition], self.seqs[partition] = batch.source, max(seen, batch.last_seq)
 
     def _rate(self, seconds: float) -> float:
         """Items a second over the last pushes."""
@@ -185,6 +188,7 @@ class StreamCore:
                     expected_offset=self.stored[partition],
                     incarnation=self.incarnation,
                     offset=offset,
+                    source=self.sources[partition],
                     seq=self.seqs[partition],
                     state=self.gates[partition].encode(),
                 )

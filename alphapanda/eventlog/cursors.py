@@ -5,15 +5,16 @@ from __future__ import annotations
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import Min
+from django.db.models import Case, Min, When
 from django.db.models.functions import Now
 
 from alphapanda.eventlog.models import LogCursor
 from alphapanda.eventlog.outbox import require_transaction
 
 _INSERT = """
-    INSERT INTO eventlog_logcursor (consumer, topic, partition, "offset", incarnation, seq, state, updated_at)
-    VALUES (%s, %s, %s, %s, %s, %s, %s, now()) ON CONFLICT (consumer, topic, partition) DO NOTHING
+    INSERT INTO eventlog_logcursor
+        (consumer, topic, partition, "offset", incarnation, source, seq, state, updated_at)
+    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, now()) ON CONFLICT (consumer, topic, partition) DO NOTHING
 """
 
 
@@ -34,6 +35,7 @@ def advance(
     expected_offset: int | None,
     offset: int,
     incarnation: UUID,
+    source: int = 0,
     seq: int = 0,
     state: bytes = b"",
 ) -> None:
@@ -41,7 +43,7 @@ def advance(
     Raises CursorMoved, NotInTransaction."""
     require_transaction("a cursor")
     if expected_offset is None:
-        values = [consumer, topic, partition, offset, incarnation, seq, state]
+        values = [consumer, topic, partition, offset, incarnation, source, seq, state]
         with connection.cursor() as cursor:
             cursor.execute(_INSERT, values)
             moved = cursor.rowcount
@@ -50,7 +52,9 @@ def advance(
             consumer=consumer, topic=topic, partition=partition, offset=expected_offset
         )
         # updated_at is named because an update goes past auto_now
-        moved = here.update(offset=offset, incarnation=incarnation, seq=seq, state=state, updated_at=Now())
+        moved = here.update(
+            offset=offset, incarnation=incarnation, source=source, seq=seq, state=state, updated_at=Now()
+        )
     if moved != 1:
         raise CursorMoved(f"{consumer} {topic}[{partition}] is not at {expected_offset}")
 
@@ -62,6 +66,7 @@ def tell(
     *,
     offset: int,
     incarnation: UUID,
+    source: int,
     seq: int,
 ) -> None:
     """Say how far a consumer has come whose own rows hold the position that counts: for pacing and health."""
@@ -69,16 +74,18 @@ def tell(
         consumer=consumer,
         topic=topic,
         partition=partition,
-        defaults={"offset": offset, "incarnation": incarnation, "seq": seq},
+        defaults={"offset": offset, "incarnation": incarnation, "source": source, "seq": seq},
     )
 
 
-def slowest(topic: str) -> dict[int, int]:
-    """The seq up to which every consumer of a topic is done, by partition; empty before any began."""
-    rows = LogCursor.objects.filter(topic=topic).values("partition").annotate(done=Min("seq"))
+def slowest(topic: str, *, source: int) -> dict[int, int]:
+    """The seq of a source up to which every consumer of a topic is done, by partition: 0 where one has not met
+    the source; empty before any began."""
+    seq = Case(When(source=source, then="seq"), default=0)
+    rows = LogCursor.objects.filter(topic=topic).values("partition").annotate(done=Min(seq))
     return {row["partition"]: row["done"] for row in rows.order_by()}
 
 
-def forget(consumer: str) -> None:
-    """Drop the cursors of a consumer that reads no more, so that nobody waits for it."""
-    LogCursor.objects.filter(consumer=consumer).delete()
+def forget(*consumers: str) -> None:
+    """Drop the cursors of consumers that read no more, so that nobody waits for them."""
+    LogCursor.objects.filter(consumer__in=consumers).delete()

@@ -100,7 +100,10 @@ class LogCursor(models.Model):
     partition = models.IntegerField()
     incarnation = models.UUIDField()
     offset = models.BigIntegerField(help_text="offset of the message to read next")
-    seq = models.BigIntegerField(default=0, help_text="sequence in the source up to which all is done")
+    source = models.BigIntegerField(
+        default=0, help_text="source of the last message; 0: none yet, or several"
+    )
+    seq = models.BigIntegerField(default=0, help_text="sequence in that source up to which all is done")
     state = models.BinaryField(default=b"", help_text="what the consumer must remember with its position")
     updated_at = models.DateTimeField(auto_now=True)
 

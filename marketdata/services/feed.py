@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import Protocol
 
@@ -129,9 +130,9 @@ class Publisher:
         seqs.clear()
 
 
-def consumed() -> dict[int, int]:
-    """The seq up to which every consumer of market.ticks is done, by partition; empty before any began."""
-    return cursors.slowest(MARKET_TICKS)
+def consumed(source: int) -> dict[int, int]:
+    """The seq of a source up to which every consumer of market.ticks is done, by partition."""
+    return cursors.slowest(MARKET_TICKS, source=source)
 
 
 def tails(reader: Reader, *, source: int, partitions: Iterable[int]) -> dict[int, int]:
@@ -145,7 +146,7 @@ def first_seq(source: RecordedSource, *, tails: Mapping[int, int], done: Mapping
     if any(seq >= FIRST_SEQ for seq in tails.values()):
         return min(tails.values()) + 1
     start = max(FIRST_SEQ, min(done.get(partition, 0) for partition in tails) + 1)
-    # A cursor does not name its source: one beyond the end of this recording speaks of another.
+    # files of the same name may have become shorter
     return start if start <= source.last_seq + 1 else FIRST_SEQ
 
 
@@ -159,7 +160,7 @@ class RecordedFeed:
         *,
         wall: Wall,
         stop: threading.Event,
-        done: Callable[[], Mapping[int, int]] = consumed,
+        done: Callable[[], Mapping[int, int]] | None = None,
         lead_items: int = LEAD_ITEMS,
         progress: Callable[[Progress], None] = lambda _: None,
     ) -> None:
@@ -167,7 +168,7 @@ class RecordedFeed:
         self._publisher = publisher
         self._wall = wall
         self._stop = stop
-        self._done = done
+        self._done = done or partial(consumed, source.source)
         self._lead_items = lead_items
         self._progress = progress
         self._may_reach = 0  # the seq up to which the consumers let us go

@@ -107,6 +107,10 @@ class StrategyFailed(Exception):
     """A strategy raised, or yielded what cannot become a signal. The state is spoilt: go back to the checkpoint."""
 
 
+class CheckpointDoesNotFit(ValueError):
+    """A stored state is none of this code's: the strategy's State has changed since."""
+
+
 class Machine:
     """A deployment at work: its spec, its state and what its orders came to."""
 
@@ -144,15 +148,22 @@ class Machine:
 
     def restore(self, checkpoint: bytes) -> None:
         """Take up the state of a checkpoint; empty bytes are a fresh start. What the checkpoint does not know
-        of (instruments, bar lengths) starts afresh, what the deployment no longer has is let go."""
+        of (instruments, bar lengths) starts afresh, what the deployment no longer has is let go.
+        Raises CheckpointDoesNotFit, and changes nothing then."""
         if not checkpoint:
             self._take_up(self._fresh())
             return
-        fresh, state = self._fresh(), msgspec.msgpack.decode(checkpoint, type=State)
+        fresh = self._fresh()
+        try:
+            state = msgspec.msgpack.decode(checkpoint, type=State)
+            state.strategy = _remembered(state.strategy, type(self.strategy).State)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise CheckpointDoesNotFit(
+                f"the checkpoint does not fit {self.spec.strategy}: {error}"
+            ) from error
         kept = {(builder.token, builder.minutes): builder for builder in state.builders}
         state.builders = [kept.get((builder.token, builder.minutes), builder) for builder in fresh.builders]
         state.gates = {token: state.gates.get(token, gate) for token, gate in fresh.gates.items()}
-        state.strategy = msgspec.convert(state.strategy, type(self.strategy).State)
         self._take_up(state)
 
     def advance(self, item: Tick | Clock, *, source: int, seq: int) -> Raised | DueItem | None:
@@ -293,6 +304,15 @@ class Machine:
             correlation_id=correlation_id or ids.derived("item", signal_id),
             marks=dict(self.state.marks),
         )
+
+
+def _remembered(stored: Any, state_class: type) -> Any:
+    """What a strategy remembered, as its State. A field that State no longer has would be forgotten in silence."""
+    state: Any = msgspec.convert(stored, state_class)
+    strange = set(stored) - set(state.__struct_encode_fields__) if isinstance(stored, dict) else ()
+    if strange:
+        raise msgspec.ValidationError(f"State has no {', '.join(map(repr, sorted(strange)))}")
+    return state
 
 
 def _limit_e4(intent: Intent, instrument: InstrumentSpec) -> int | None:

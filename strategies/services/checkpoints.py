@@ -52,6 +52,7 @@ def _swap(runner: Runner, now: datetime) -> bool:
             incarnation=runner.incarnation,
             offset=runner.offset,
             index=runner.index,
+            source=runner.source,
             seq=runner.seq,
             step=runner.machine.state.step,
             at_ms=runner.machine.state.at_ms,

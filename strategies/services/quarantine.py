@@ -6,17 +6,25 @@ from uuid import UUID
 
 from django.db import transaction
 
+from alphapanda import logs
 from alphapanda.core import ids
 from alphapanda.core.envelope import DeploymentQuarantined, EventType, seal
 from alphapanda.core.vocabulary import Broker, DeploymentStatus
 from alphapanda.eventlog import outbox
-from strategies.models import Deployment
+from strategies import loading as deployments
+from strategies.services.runner import ACTIVE
+
+log = logs.channel("trading")
 
 
-def quarantine(*, deployment_id: UUID, error: str) -> None:
-    """Stop a deployment at its checkpoint, with the traceback on its row."""
+def quarantine(*, deployment_id: UUID, error: str, revision: int | None = None) -> bool:
+    """Stop an active deployment at its checkpoint, with the traceback on its row. False, and nothing is done,
+    where it was stopped, or is not at the `revision` given any more: the error is of a state that has gone."""
     with transaction.atomic():
-        row = Deployment.objects.select_for_update().get(id=deployment_id)
+        row = deployments.locked(deployment_id)
+        if row.status not in ACTIVE or revision not in (None, row.revision):
+            return False
+        log.error("strategies.deployment.quarantined", deployment=str(row.id), error=error[-300:])
         row.status = DeploymentStatus.QUARANTINED
         row.error = error
         row.save(update_fields=["status", "error"])
@@ -35,3 +43,4 @@ def quarantine(*, deployment_id: UUID, error: str) -> None:
             causation_id=event_id,
         )
         outbox.publish([envelope])
+    return True

@@ -36,6 +36,7 @@ class Runner:
     partition: int
     offset: int
     index: int
+    source: int
     seq: int
     incarnation: UUID | None
     waiting: Waiting
@@ -63,7 +64,7 @@ class Runner:
                 return
         self.offset, self.index = offset + 1, 0
         if batch.source and batch.count:
-            self.seq = max(self.seq, batch.last_seq)
+            self._pass(batch.source, batch.last_seq)
         self.is_dirty = True
 
     def _stop(self, stopped: Stopped, offset: int, index: int) -> None:
@@ -72,8 +73,13 @@ class Runner:
         self.offset = offset
         self.index = index if isinstance(stopped.stop, DueItem) else index + 1
         if stopped.source:
-            self.seq = max(self.seq, stopped.seq - 1 if isinstance(stopped.stop, DueItem) else stopped.seq)
+            self._pass(stopped.source, stopped.seq - 1 if isinstance(stopped.stop, DueItem) else stopped.seq)
         self.is_dirty = True
+
+    def _pass(self, source: int, seq: int) -> None:
+        """Another source counts from its own beginning."""
+        self.seq = max(self.seq, seq) if source == self.source else seq
+        self.source = source
 
     def refresh(self, row: Deployment) -> None:
         """Take up what execution settled since."""
@@ -84,7 +90,8 @@ class Runner:
 
 def load(row: Deployment, *, calendar: Calendar, incarnation: UUID, first_offset: int) -> Runner:
     """A runner at its checkpoint. In another incarnation of the log it reads from the log's first message and
-    skips what it has seen by its sequence in the source. Raises UnknownStrategy, BadParameters."""
+    skips what it has seen by its sequence in the source. Raises UnknownStrategy, BadParameters,
+    CheckpointDoesNotFit."""
     instruments = loading.instruments_of(row.id)
     spec = loading.spec_of(row, instruments.values())
     machine = assembled(spec, find(spec.strategy), calendar)
@@ -97,6 +104,7 @@ def load(row: Deployment, *, calendar: Calendar, incarnation: UUID, first_offset
         partition=row.partition,
         offset=row.offset if is_same_log else first_offset,
         index=row.index if is_same_log else 0,
+        source=row.source,
         seq=row.seq,
         incarnation=incarnation,
         waiting=Waiting(row.waiting),

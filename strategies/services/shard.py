@@ -19,11 +19,12 @@ from alphapanda.eventlog.records import Record
 from marketdata.domain.calendar import Calendar
 from marketdata.domain.ticks import Batch, MalformedTicks, unpack
 from strategies.domain.base import BadParameters, UnknownStrategy
-from strategies.domain.machine import StrategyFailed
+from strategies.domain.machine import CheckpointDoesNotFit, StrategyFailed
 from strategies.models import Deployment
 from strategies.services import checkpoints
 from strategies.services.quarantine import quarantine
 from strategies.services.runner import ACTIVE, Runner, load
+from strategies.services.sharding import consumer_of
 
 MESSAGES_HELD_MAX = 400  # of one partition; beyond it, deployments that wait are read again later
 MESSAGES_A_ROUND = 200
@@ -50,6 +51,7 @@ class Shard:
         monotonic: Callable[[], float],
     ) -> None:
         self.number = number
+        self.consumer = consumer_of(number)
         self.reader = reader
         self.calendar = calendar
         self.incarnation = incarnation
@@ -96,7 +98,7 @@ class Shard:
         for deployment_id in self.runners.keys() - active.keys():
             del self.runners[deployment_id]
         if not active:  # nobody here holds back a feed that paces itself by its readers
-            cursors.forget(f"strategies.{self.number}")
+            cursors.forget(self.consumer)
         for deployment_id, row in active.items():
             runner = self.runners.get(deployment_id)
             if runner is None or runner.revision != row.revision:
@@ -109,9 +111,9 @@ class Shard:
         low, _ = self.reader.watermarks(self.topic, row.partition)
         try:
             runner = load(row, calendar=self.calendar, incarnation=self.incarnation, first_offset=low)
-        except (UnknownStrategy, BadParameters) as error:
+        except (UnknownStrategy, BadParameters, CheckpointDoesNotFit) as error:
             self.runners.pop(deployment_id, None)
-            quarantine(deployment_id=deployment_id, error=str(error))
+            quarantine(deployment_id=deployment_id, error=str(error), revision=row.revision)
             return
         self.runners[deployment_id] = runner
         self._is_new = True  # tells at once where it stands, so that a paced feed waits for it
@@ -209,8 +211,7 @@ class Shard:
         before, count = self._failures.get(runner.id, (step, 0))
         self._failures[runner.id] = (step, count + 1 if before == step else 1)
         if self._failures[runner.id][1] >= FAILURES_MAX:
-            log.error("strategies.deployment.quarantined", deployment=str(runner.id))
-            quarantine(deployment_id=runner.id, error=str(error))
+            quarantine(deployment_id=runner.id, error=str(error), revision=runner.revision)
             self.runners.pop(runner.id, None)
             return
         self._load(runner.id)
@@ -228,12 +229,12 @@ class Shard:
             if not stopped:
                 outbox.commit_late()
             lost = checkpoints.store(storing, now=self.clock())
+            for runner in lost:  # what it has in memory is not what is stored
+                log.info("strategies.runner.reloaded", deployment=str(runner.id))
+                self.runners.pop(runner.id, None)
             if is_due:
                 self._tell_progress()
         self._is_new = False
-        for runner in lost:
-            log.info("strategies.runner.reloaded", deployment=str(runner.id))
-            self.runners.pop(runner.id, None)
         self._ring([runner for runner in stopped if runner not in lost])
         return stopped
 
@@ -249,13 +250,16 @@ class Shard:
         for partition in self.next_offset:
             runners = [runner for runner in self.runners.values() if runner.partition == partition]
             if runners:
+                sources = {runner.source for runner in runners}
+                is_one = len(sources) == 1
                 cursors.tell(
-                    f"strategies.{self.number}",
+                    self.consumer,
                     self.topic,
                     partition,
                     incarnation=self.incarnation,
                     offset=min(runner.offset for runner in runners),
-                    seq=min(runner.seq for runner in runners),
+                    source=sources.pop() if is_one else 0,
+                    seq=min(runner.seq for runner in runners) if is_one else 0,
                 )
 
     def _ring(self, stopped: list[Runner]) -> None:

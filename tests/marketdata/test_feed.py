@@ -232,17 +232,18 @@ def test_event_time_passes_at_the_given_speed_and_nights_take_a_minute(yesbank: 
 
 @pytest.mark.django_db
 def test_consumed_is_the_slowest_consumer_of_each_partition() -> None:
-    def cursor(consumer: str, topic: str, partition: int, seq: int) -> None:
-        LogCursor.objects.create(
-            consumer=consumer, topic=topic, partition=partition, incarnation=uuid4(), offset=0, seq=seq
-        )
+    def cursor(consumer: str, topic: str, partition: int, seq: int, source: int = 8) -> None:
+        place = {"consumer": consumer, "topic": topic, "partition": partition}
+        LogCursor.objects.create(**place, incarnation=uuid4(), offset=0, source=source, seq=seq)
 
-    assert feed.consumed() == {}
+    assert feed.consumed(8) == {}
     cursor("a", MARKET_TICKS, 0, 7)
     cursor("b", MARKET_TICKS, 0, 5)
     cursor("a", MARKET_TICKS, 1, 9)
     cursor("a", "market.bars", 0, 1)
-    assert feed.consumed() == {0: 5, 1: 9}
+    assert feed.consumed(8) == {0: 5, 1: 9}
+    cursor("c", MARKET_TICKS, 1, 700, source=5)
+    assert feed.consumed(8) == {0: 5, 1: 0}, "who has only read another source has done nothing of this one"
 
 
 def synthetic(seed: int = 1, **more: int) -> SyntheticSource:

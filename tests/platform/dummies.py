@@ -45,6 +45,7 @@ def main(run_dir: Path, roles: list[str], servers: list[str]) -> None:
                 servers=servers,
                 lock=lock,
                 notice=sys.stderr.write,
+                renew=(run_dir / "renewed").touch,
             )
             try:
                 supervisor.start_servers()

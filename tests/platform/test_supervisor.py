@@ -112,6 +112,7 @@ def test_a_dead_log_is_renewed_with_all_who_held_it(build: Build) -> None:
     stack.kill_server("kafka")
     stack.wait_restarted("obedient", holder, timeout_s=10)
 
+    assert (stack.run_dir / "renewed").exists()
     assert (stack.run_dir / "kafka.address").read_text() != address
     assert stack.restarts() == {"kafka": 1, "obedient": 1}
 

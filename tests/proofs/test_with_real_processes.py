@@ -48,6 +48,13 @@ def test_twenty_kills_and_every_failpoint_change_no_row() -> None:
     assert (found["toll"]["unfired"], found["killed"]["differences"], found["killed"]["books"]) == ([], 0, 0)
 
 
+def test_what_is_interrupted_goes_on_where_it_was() -> None:
+    found = proved("restarts")
+
+    assert (found["differences"], found["books"]) == (0, 0)
+    assert found["restarts"]["kafka"] >= 1  # counted since the last start of all
+
+
 @needs_shared_data
 def test_poison_costs_itself_only_and_comes_back() -> None:
     found = proved("poison", "--malformed", "100", "--good", "5000")

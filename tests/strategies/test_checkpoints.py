@@ -11,7 +11,7 @@ from marketdata.domain.ticks import Item
 from strategies.domain.base import Strategy, build
 from strategies.domain.library.ema_cross import EmaCross
 from strategies.domain.library.mean_reversion import MeanReversion
-from strategies.domain.machine import Machine, Raised
+from strategies.domain.machine import CheckpointDoesNotFit, Machine, Raised
 from tests.builders import NSE, a_deployment, a_tick, an_instrument, at
 from tests.strategies.samples import EveryNth, Scripted, a_machine
 from tests.walks import a_walk
@@ -104,8 +104,8 @@ def test_a_deployment_that_gained_and_lost_instruments_and_bars_goes_on() -> Non
 def test_bytes_that_are_no_checkpoint_are_refused_and_change_nothing() -> None:
     machine = fresh("every_nth")
 
-    with pytest.raises(msgspec.MsgspecError):
+    with pytest.raises(CheckpointDoesNotFit):
         machine.restore(b"\xc1")
-    with pytest.raises(msgspec.MsgspecError):
+    with pytest.raises(CheckpointDoesNotFit):
         machine.restore(msgspec.msgpack.encode({"step": 3, "strategy": {"seen": "many"}}))
     assert machine.state == fresh("every_nth").state

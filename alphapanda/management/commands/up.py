@@ -16,6 +16,7 @@ from rich.live import Live
 from rich.table import Table
 
 from alphapanda import embedded, preflight, processes
+from alphapanda.eventlog.bootstrap import ensure_topics
 from alphapanda.supervisor import Supervisor, is_port_free
 
 CONFIGURED = {"postgres": "DATABASE_URL", "redis": "REDIS_URL", "kafka": "KAFKA_BOOTSTRAP"}
@@ -72,6 +73,7 @@ class Command(BaseCommand):
                 if is_shown and live.is_started
                 else None
             ),
+            renew=ensure_topics,
             lock=lock,
         )
         try:

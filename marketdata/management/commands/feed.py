@@ -78,7 +78,7 @@ class Command(BaseCommand):
         source, partitions = _source(options["files"] or settings.FEED_FILES or YESBANK_FILES, options)
         with LogReader("feed") as reader:
             tails = feed.tails(reader, source=source.source, partitions=range(settings.TICK_PARTITIONS))
-        start = feed.first_seq(source, tails=tails, done={} if options["from_start"] else feed.consumed())
+        start = feed.first_seq(source, tails=tails, done=feed.consumed(source.source))
         wall = SystemWall()
         publisher = feed.Publisher(
             producer,
