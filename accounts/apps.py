@@ -1,8 +1,8 @@
-"""People and audit."""
+"""Users, roles and the audit trail."""
 
 from django.apps import AppConfig
 
 
 class AccountsConfig(AppConfig):
     name = "accounts"
-    verbose_name = "Users, roles and the audit trail"
+    verbose_name = "People and audit"

@@ -185,7 +185,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("TOPIC_REPLICATION", whole(1, 9), "1", "copies of each topic"),
     Setting("OUTBOX_KEEP_DAYS", whole(1, 3650), "14", "how long a published event stays in the database"),
     Setting("BATCH_ITEMS", whole(1, 10000), "500", "most messages of one poll of the log"),
-    Setting("FEED", one_of("none", "recorded", "kite"), "recorded", "where ticks come from"),
+    Setting("FEED", one_of("none", "recorded"), "recorded", "where ticks come from"),
     Setting("FEED_SPEED", SPEED, "60", "pace of a recorded feed: a factor of real time, or max"),
     Setting("FEED_FILES", PATHS, "", "files of a recorded feed; empty: the session that ships"),
     Setting("FEED_BATCH_ITEMS", whole(1, 2000), "500", "most items that a feed packs into one message"),
@@ -262,7 +262,7 @@ def secret_values(values: Mapping[str, Parsed]) -> list[str]:
 
 
 def _unknown(name: str) -> str:
-    near = difflib.get_close_matches(name, BY_VARIABLE, n=1)
+    near = difflib.get_close_matches(name, BY_VARIABLE, n=1, cutoff=0.85)
     return f"{name} is not a setting" + (f"; did you mean {near[0]}?" if near else "; see README, Settings")
 
 

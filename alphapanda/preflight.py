@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import time
@@ -18,7 +19,7 @@ from django.db.migrations.executor import MigrationExecutor
 from alphapanda import env
 from alphapanda.eventlog.bootstrap import missing_topics
 from alphapanda.eventlog.records import LogError
-from alphapanda.supervisor import is_port_free
+from alphapanda.supervisor import PROCESSES_FILE, is_port_free
 
 CLOCK_DRIFT_S_MAX = 2.0
 EARLIEST_CLOCK_S = 1_735_689_600  # 1 January 2025: a clock before that has lost its battery
@@ -98,8 +99,20 @@ def folders() -> str:
 
 def port() -> str:
     if not is_port_free(settings.HOST, settings.PORT):
+        if _is_up():
+            return f"{settings.HOST}:{settings.PORT} is ours: `manage.py up` runs"
         raise Missing(f"{settings.HOST}:{settings.PORT} is taken: set ALPHAPANDA_PORT")
     return f"{settings.HOST}:{settings.PORT} is free"
+
+
+def _is_up() -> bool:
+    """Whether a supervisor holds RUN_DIR; its process list is gone after a clean stop."""
+    try:
+        supervisor = json.loads((settings.RUN_DIR / PROCESSES_FILE).read_text())["supervisor"]
+        os.kill(supervisor, 0)
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def clock() -> str:

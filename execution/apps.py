@@ -1,8 +1,8 @@
-"""Execution."""
+"""Orders, fills, brokers, charges."""
 
 from django.apps import AppConfig
 
 
 class ExecutionConfig(AppConfig):
     name = "execution"
-    verbose_name = "Orders, fills, brokers, charges"
+    verbose_name = "Execution"

@@ -1,8 +1,8 @@
-"""Market data."""
+"""Instruments, calendar, feeds, bars and the tick stream."""
 
 from django.apps import AppConfig
 
 
 class MarketdataConfig(AppConfig):
     name = "marketdata"
-    verbose_name = "Instruments, calendar, feeds, bars and the tick stream"
+    verbose_name = "Market data"

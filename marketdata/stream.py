@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
@@ -24,6 +24,7 @@ CONSUMER = "tick_stream"
 DOORBELLS_IN_FLIGHT_MAX = 2  # a shard; one more would tell it nothing new
 STORE_EVERY_S = 0.25
 PUSH_EVERY_S = 0.25  # as often as screens are pushed
+RATE_OVER_S = 2.0  # a slow feed sends a few messages a second: over one push it would read 0, 8, 0
 SWEEP_EVERY_S = 0.5
 RING_ALL_EVERY_S = 0.5
 
@@ -71,6 +72,7 @@ class StreamCore:
         self.items = 0
         self.at_ms = 0
         self.received_at_ms = 0
+        self._rates: deque[tuple[float, int]] = deque()  # seconds and items of the last pushes
         self._is_idle = False
         self._pushed_at = monotonic()
         self._stored_at = self._swept_at = self._rung_at = 0.0
@@ -147,6 +149,13 @@ class StreamCore:
         if batch.source:
             self.sources[partition], self.seqs[partition] = batch.source, max(seen, batch.last_seq)
 
+    def _rate(self, seconds: float) -> float:
+        """Items a second over the last pushes."""
+        self._rates.append((seconds, self.items))
+        while len(self._rates) > 1 and sum(s for s, _ in self._rates) - self._rates[0][0] >= RATE_OVER_S:
+            self._rates.popleft()
+        return sum(items for _, items in self._rates) / sum(s for s, _ in self._rates)
+
     def ring(self) -> None:
         """Ring every shard that has not enough doorbells in flight."""
         ends = {str(partition): offset for partition, offset in self.offsets.items()}
@@ -208,10 +217,11 @@ class StreamCore:
     def _push(self, seconds: float) -> None:
         """Marks are a hint for screens: while Redis is away they wait, the newest of each instrument.
         A stream that stands still says so once."""
-        is_idle, self.items, items = not self.items, 0, self.items
+        rate, self.items = self._rate(seconds), 0
+        is_idle = not rate
         if is_idle and self._is_idle:
             return
-        facts = dict(self.feed) | {"ticks_per_s": round(items / seconds, 1), "lag": self.lag()}
+        facts = dict(self.feed) | {"ticks_per_s": round(rate, 1), "lag": self.lag()}
         if self.received_at_ms:
             facts |= {"last_at_ms": self.at_ms, "received_at_ms": self.received_at_ms}
         try:

@@ -1,8 +1,8 @@
-"""Portfolio."""
+"""Portfolios, books, positions, ledger."""
 
 from django.apps import AppConfig
 
 
 class PortfolioConfig(AppConfig):
     name = "portfolio"
-    verbose_name = "Portfolios, books, positions, ledger"
+    verbose_name = "Portfolio"

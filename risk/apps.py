@@ -1,8 +1,8 @@
-"""Risk."""
+"""Limits, decisions, kill switches."""
 
 from django.apps import AppConfig
 
 
 class RiskConfig(AppConfig):
     name = "risk"
-    verbose_name = "Limits, decisions, kill switches"
+    verbose_name = "Risk"

@@ -1,8 +1,8 @@
-"""Strategies."""
+"""Strategies, versions, deployments, signals."""
 
 from django.apps import AppConfig
 
 
 class StrategiesConfig(AppConfig):
     name = "strategies"
-    verbose_name = "Strategies, versions, deployments, signals"
+    verbose_name = "Strategies"

@@ -47,7 +47,7 @@ SETTING = re.compile(r"\bALPHAPANDA_[A-Z][A-Z_]*[A-Z]\b")
 ENTRY_NAMES = {"admin.py", "apps.py", "manage.py", "models.py", "settings.py", "tasks.py"}
 # the loop for services that consume the log's events: tested, but no service of the product consumes any yet
 UNUSED_YET = {"alphapanda/eventlog/stage.py"}
-ENTRY_PLACES = ("/management/commands/", "/migrations/", "/templatetags/", "/domain/library/")
+ENTRY_PLACES = ("/locales/", "/management/commands/", "/migrations/", "/templatetags/", "/domain/library/")
 PASSED_OVER = {".env", ".git", "__pycache__", "node_modules"}
 TEXTS = {".py", ".md", ".html", ".js", ".css", ".toml", ".yaml", ".yml", ".sh", ".xml", ""}
 

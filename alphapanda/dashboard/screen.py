@@ -10,6 +10,7 @@ import msgspec
 from django.template.loader import render_to_string
 from django.utils.safestring import mark_safe
 
+from alphapanda.core.clock import ist_date
 from alphapanda.core.vocabulary import Broker, Phase
 from alphapanda.dashboard import sparkline
 
@@ -32,6 +33,8 @@ def rows(overview: Mapping[str, Any]) -> Rows:
     brokers = sorted({*overview["totals"], Broker.PAPER.value})
     screen: Rows = {kind: _by_id(overview[kind]) for kind in TABLES}
     screen["positions"] = {i: row for i, row in screen["positions"].items() if row["quantity"]}
+    for kind in ("signals", "orders", "fills", "deployments"):
+        screen[kind] = {i: _dated(row, overview["day"]) for i, row in screen[kind].items()}
     screen["strip"] = {broker: _strip(overview, broker) for broker in brokers}
     screen["halts"] = {broker: _halts(overview["session"], broker) for broker in brokers}
     screen["tiles"] = {broker: _tiles(overview, broker) for broker in brokers}
@@ -53,6 +56,13 @@ def _brokers(row: Row) -> list[str]:
 
 def _by_id(found: Iterable[Row]) -> dict[str, Row]:
     return {row["id"]: row for row in found}
+
+
+def _dated(row: Row, day: str | None) -> Row:
+    """With the mark of an earlier day: a bare time would be read as today's."""
+    event = row.get("last_event", row)  # a deployment's is the newest of its rows
+    is_past = bool(day and event) and ist_date(event["at_ms"]).isoformat() != day
+    return row | {"is_past": is_past}
 
 
 def _strip(overview: Mapping[str, Any], broker: str) -> Row:

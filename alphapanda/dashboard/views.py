@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.utils import timezone
@@ -12,6 +13,7 @@ from django.views.decorators.http import require_safe
 
 from alphapanda import projections
 from alphapanda.core.clock import to_ms
+from alphapanda.core.vocabulary import Broker
 from alphapanda.dashboard import screen
 from alphapanda.dashboard.access import broker_of, may_act, viewer_required
 from alphapanda.push import readmodel
@@ -42,7 +44,7 @@ def overview(request: HttpRequest) -> HttpResponse:
         "single": {kind: html[kind].get(broker) for kind in screen.SINGLE},
         "tables": {kind: list(html[kind].values()) for kind in screen.TABLES},
         "deployments": own["deployments"].values(),
-        "has_live": "zerodha" in found["totals"],
+        "has_live": Broker.ZERODHA in settings.BROKERS,
     }
     return render(request, "dashboard/overview.html", context)
 

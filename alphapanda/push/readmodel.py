@@ -123,7 +123,7 @@ def marks_write(marks: Mapping[int, tuple[int, int]]) -> None:
 
 def stream_write(**stats: str | float) -> None:
     """Statistics of the tick stream. Known to the screens: `ticks_per_s`, `last_at_ms` (event time),
-    `received_at_ms` (wall clock), `lag` (messages), `source` (recorded, kite or simulator), `speed`."""
+    `received_at_ms` (wall clock), `lag` (messages), `source` (recorded or synthetic), `speed`."""
     _write_facts("stream", stats)
 
 

@@ -16,6 +16,7 @@ for function in (
     formats.average,
     formats.direction,
     formats.ist_time,
+    formats.ist_past,
     formats.ist_stamp,
     formats.age,
 ):

@@ -61,8 +61,8 @@ def _for_people(row: Model, name: str) -> Any:
 
 
 def _instant(at_ms: int) -> str:
-    """On one line: a narrow column would break it into three."""
-    return ist_exact(at_ms).replace(" ", "\u00a0")
+    """On one line, and without the thousandths of a recorded bar: a narrow column would break it into three."""
+    return format_html('<span class="whitespace-nowrap">{}</span>', ist_exact(at_ms).replace(".000 ", " "))
 
 
 def _page_of(row: Model) -> str:

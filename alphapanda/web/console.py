@@ -33,12 +33,12 @@ class ActCommand(BaseCommand):
         except Refusal as error:
             raise CommandError(str(error)) from error
 
-    def show(self, rows: list[dict[str, Any]], *, as_json: bool) -> None:
+    def show(self, rows: list[dict[str, Any]], *, as_json: bool, nothing: str = "None.") -> None:
         """Write rows that have the same columns."""
         if as_json:
             self.stdout.write(json.dumps(rows, default=str))
         elif not rows:
-            self.stdout.write("None.")
+            self.stdout.write(nothing)
         else:
             table = Table(*rows[0])
             for row in rows:

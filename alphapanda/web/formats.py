@@ -89,6 +89,12 @@ def ist_time(at_ms: int | None) -> str:
     return f"{to_datetime(at_ms).astimezone(IST):%H:%M:%S}" if at_ms else UNKNOWN
 
 
+def ist_past(at_ms: int) -> str:
+    """9 Jul 15:20, in India: a time of another day than the one that is shown."""
+    moment = to_datetime(at_ms).astimezone(IST)
+    return f"{moment.day} {moment:%b %H:%M}"
+
+
 def ist_stamp(at_ms: int | None) -> str:
     """2019-07-09 10:12:31, in India."""
     return f"{to_datetime(at_ms).astimezone(IST):%Y-%m-%d %H:%M:%S}" if at_ms else UNKNOWN

@@ -66,11 +66,11 @@ def test_what_the_stream_says_is_what_the_screens_show() -> None:
     assert rows["marks"][str(TOKEN)]["price_e4"] == 15_305_000
     assert TickFaultCount.objects.get().count == 1
 
-    seconds[0] = 3.0
+    seconds[0] = 5.0
     stream.housekeeping()
     idle = readmodel.revision()
     assert readmodel.stream()["ticks_per_s"] == 0.0
-    seconds[0] = 4.0
+    seconds[0] = 6.0
     stream.housekeeping()
     assert readmodel.revision() == idle
 

@@ -9,13 +9,16 @@ import pytest
 from django.contrib.auth.models import Group
 from django.core.management import call_command
 from django.test import Client
+from django.utils import timezone
 
 from accounts.models import User
 from alphapanda import health_checks, projections
 from alphapanda.core.vocabulary import Phase, Side
+from alphapanda.dashboard import screen
 from alphapanda.health import registry
 from alphapanda.push import readmodel
 from alphapanda.web import formats
+from risk.services.halts import halt_throw
 from tests.cockpit import world
 
 pytestmark = pytest.mark.django_db
@@ -45,6 +48,28 @@ def test_the_page_and_the_snapshot_show_the_same_fragments() -> None:
     assert all(html in page for kind in rows.values() for html in kind.values())
     assert 'id="halt"' not in page
     assert 'id="halt"' in browser("operator").get("/").content.decode()
+
+
+def test_a_halt_is_told_and_released_by_operators() -> None:
+    world.desk(count=1)
+    halt_throw(level="GLOBAL", reason="try", actor="bob", now=timezone.now())
+    projections.rebuild()
+    page = browser("operator").get("/").content.decode()
+    assert "everything: try" in page
+    assert 'id="release-dialog"' in page
+    assert 'id="release-dialog"' not in browser("viewer").get("/").content.decode()
+
+
+def test_a_row_of_an_earlier_day_says_so() -> None:
+    own = world.desk(count=1)
+    world.morning(own, rounds=1)
+    projections.rebuild()
+    rows = screen.rows(readmodel.overview())
+    (fill, *_) = rows["fills"].values()
+    assert not fill["is_past"]
+    later = screen.rows(readmodel.overview() | {"day": "2099-01-01"})
+    assert all(row["is_past"] for row in later["fills"].values())
+    assert formats.ist_past(fill["at_ms"])[:5] in screen.fragment("fills", fill | {"is_past": True})
 
 
 def test_pages_carry_no_inline_script_or_style() -> None:

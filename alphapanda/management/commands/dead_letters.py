@@ -71,6 +71,9 @@ class Command(BaseCommand):
         if as_json:
             self.stdout.write(json.dumps([_fields(letter) for letter in letters], indent=2))
             return
+        if not letters:
+            self.stdout.write("no dead letters")
+            return
         table = Table(*COLUMNS)
         for letter in letters[:SHOWN_MAX]:
             table.add_row(*_cells(letter))

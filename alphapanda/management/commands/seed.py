@@ -38,7 +38,7 @@ class Command(BaseCommand):
         console.print(f"  [green]✓[/] deployments  [dim]{', '.join(seeded['deployments'])}[/]")
         if seeded["password"]:
             console.print(
-                f"\n  operator [bold]{seeded['operator']}[/], password [bold]{seeded['password']}[/]"
+                f"\n  log in as [bold]{seeded['operator']}[/], password [bold]{seeded['password']}[/]"
                 "  [dim](shown this once)[/]"
             )
 

@@ -47,7 +47,8 @@ class Command(BaseCommand):
             self._warn(f"{role.name} is left out: there is no command {role.command}")
         if any(role.name == "web" for role in roles) and not is_port_free(settings.HOST, settings.PORT):
             raise CommandError(f"{settings.HOST}:{settings.PORT} is taken: set ALPHAPANDA_PORT")
-        return [role for role in roles if role.is_available]
+        has_feed = settings.FEED != "none"
+        return [role for role in roles if role.is_available and (has_feed or role.name != "feed")]
 
     def _run(self, roles: list[processes.Role], *, lock: int, verbose: bool) -> None:
         servers = [name for name in embedded.ALL if not settings.ADDRESSES[name]]

@@ -34,4 +34,4 @@ class Command(ActCommand):
             actor=options["actor"],
             now=timezone.now(),
         )
-        self.show(halts_as_rows(halts_active()), as_json=as_json)
+        self.show(halts_as_rows(halts_active()), as_json=as_json, nothing="Nothing is halted any more.")
