@@ -18,6 +18,7 @@ from alphapanda.core.clock import ist_date, ist_midnight_ms, to_ms
 from alphapanda.core.envelope import (
     DeploymentQuarantined,
     Envelope,
+    LogGap,
     OperatorActed,
     OrderFailed,
     OrderFilled,
@@ -174,7 +175,7 @@ def _ids(payloads: Iterable[Payload]) -> dict[str, set[UUID]]:
                 ids["snapshots"].add(payload.snapshot_id)
             case DeploymentQuarantined():
                 ids["deployments"].add(payload.deployment_id)
-            case OperatorActed():
+            case OperatorActed() | LogGap():
                 pass  # halts and changes of deployments come with the next refresh
     return ids
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import timedelta
-from uuid import UUID
 
 from celery import Task, shared_task
 from django.utils import timezone
 
-from alphapanda.core.vocabulary import Waiting
-from alphapanda.eventlog import doorbell
+from alphapanda.core.vocabulary import DeploymentStatus, Waiting
+from alphapanda.eventlog import doorbell, retries
 from execution.services import paper
 from marketdata import selectors
 from strategies.models import Deployment
+from strategies.services.quarantine import quarantine_for
 
 UNFINISHED_AFTER = timedelta(milliseconds=250)
 SWEPT_MAX = 500
@@ -24,23 +24,29 @@ QUEUED_MAX = 100  # doorbells still in the queue are late, not lost: ringing mor
 def submit(*, deployment_ids: list[str], **_newer: object) -> bool:
     """Place orders for approved decisions; True where all deployments may read on: nothing is left to do."""
     calendar = selectors.calendar("NSE")
-    shards = [paper.orders_submit(deployment_id=UUID(one), calendar=calendar) for one in deployment_ids]
-    _ring(shards)
-    return None not in shards
+    shards = retries.for_each(
+        deployment_ids,
+        lambda one: paper.orders_submit(deployment_id=one, calendar=calendar),
+        failed=quarantine_for,
+    )
+    _ring(shards.values())
+    return None not in shards.values()
 
 
 @shared_task(name="execution.match", bind=True)
 def match(self: Task, *, deployment_ids: list[str], **_newer: object) -> None:
     """Match working orders against due items."""
-    for deployment_id in deployment_ids:
-        paper.dues_match(deployment_id=UUID(deployment_id))
+    retries.for_each(deployment_ids, lambda one: paper.dues_match(deployment_id=one), failed=quarantine_for)
     doorbell.carry_on(self)
 
 
 @shared_task(name="execution.settle")
 def settle(*, deployment_ids: list[str], **_newer: object) -> None:
     """Let deployments read on, and ring their shards."""
-    _ring([paper.deployment_settle(deployment_id=UUID(deployment_id)) for deployment_id in deployment_ids])
+    shards = retries.for_each(
+        deployment_ids, lambda one: paper.deployment_settle(deployment_id=one), failed=quarantine_for
+    )
+    _ring(shards.values())
 
 
 def _ring(shards: Iterable[int | None]) -> None:
@@ -50,11 +56,12 @@ def _ring(shards: Iterable[int | None]) -> None:
 
 @shared_task(name="execution.sweep")
 def sweep(**_newer: object) -> None:
-    """Ring again the chains of deployments that have waited too long."""
+    """Ring again the chains of deployments that have waited too long; those in quarantine wait for release."""
     if (doorbell.queue_depth("trading") or 0) > QUEUED_MAX:
         return
     late = timezone.now() - UNFINISHED_AFTER
     rows = Deployment.objects.exclude(waiting=Waiting.NOTHING).filter(waiting_since__lt=late)
+    rows = rows.exclude(status=DeploymentStatus.QUARANTINED)
     waiting = list(rows.order_by("waiting_since").values_list("id", "waiting")[:SWEPT_MAX])
     signals = [str(deployment_id) for deployment_id, kind in waiting if kind == Waiting.SIGNALS]
     dues = [str(deployment_id) for deployment_id, kind in waiting if kind == Waiting.DUE]

@@ -12,7 +12,7 @@ from django.db.models import F
 
 from alphapanda import failpoints
 from alphapanda.core.clock import to_ms
-from alphapanda.eventlog import cursors, dead_letters, doorbell, outbox
+from alphapanda.eventlog import cursors, dead_letters, doorbell, gaps, outbox
 from alphapanda.eventlog.client import Record
 from alphapanda.push import readmodel
 from marketdata.domain.calendar import Calendar
@@ -77,18 +77,34 @@ class StreamCore:
         self._pushed_at = monotonic()
         self._stored_at = self._swept_at = self._rung_at = 0.0
 
-    def load(self, partitions: Sequence[int], first_offsets: dict[int, int]) -> dict[int, int]:
-        """Offsets at which to read on: the stored cursors, or the log's first messages in another incarnation."""
-        for partition in partitions:
+    def load(self, watermarks: Mapping[int, tuple[int, int]]) -> dict[int, int]:
+        """Offsets at which to read on: the stored cursors, or the log's first messages in another incarnation.
+        A gap is told and passed."""
+        for partition, (low, high) in watermarks.items():
             cursor = cursors.load(CONSUMER, self.topic, partition)
             self.stored[partition] = cursor.offset if cursor else None
             is_same = cursor is not None and cursor.incarnation == self.incarnation
-            self.offsets[partition] = cursor.offset if cursor and is_same else first_offsets[partition]
+            wanted = cursor.offset if cursor and is_same else low
+            self.offsets[partition] = self._resumed(partition, wanted, low, high)
             self.sources[partition] = cursor.source if cursor else 0
             self.seqs[partition] = cursor.seq if cursor else -1
             state = bytes(cursor.state) if cursor else b""
             self.gates[partition] = decode_gates(state) if state else GateBook()
         return dict(self.offsets)
+
+    def _resumed(self, partition: int, wanted: int, low: int, high: int) -> int:
+        resumed = gaps.inside(wanted, low=low, high=high)
+        if resumed != wanted:
+            gaps.tell(
+                CONSUMER,
+                self.topic,
+                partition,
+                wanted=wanted,
+                resumed=resumed,
+                incarnation=self.incarnation,
+                now=self.clock(),
+            )
+        return resumed
 
     def take(self, records: Sequence[Record]) -> None:
         """Take in one poll and ring the shards with the new ends of the log."""

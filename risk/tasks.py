@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from uuid import UUID
-
 from celery import Task, shared_task
 
-from alphapanda.eventlog import doorbell
+from alphapanda.eventlog import doorbell, retries
 from marketdata import selectors
 from risk.services import decisions
+from strategies.services.quarantine import quarantine_for
 
 
 @shared_task(name="risk.decide", bind=True)
 def decide(self: Task, *, deployment_ids: list[str], **_newer: object) -> None:
     """Judge the new signals of deployments."""
     calendar = selectors.calendar("NSE")
-    for deployment_id in deployment_ids:
-        decisions.signals_decide(deployment_id=UUID(deployment_id), calendar=calendar)
+    retries.for_each(
+        deployment_ids,
+        lambda one: decisions.signals_decide(deployment_id=one, calendar=calendar),
+        failed=quarantine_for,
+    )
     doorbell.carry_on(self)

@@ -30,6 +30,7 @@ class EventType(StrEnum):
     PNL_SNAPSHOT = "pnl.snapshot"
     OPERATOR_ACTED = "operator.acted"
     DEPLOYMENT_QUARANTINED = "deployment.quarantined"
+    LOG_GAP = "log.gap"
 
 
 class Payload(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -138,11 +139,21 @@ class OperatorActed(Payload, frozen=True, forbid_unknown_fields=True):
 
 
 class DeploymentQuarantined(Payload, frozen=True, forbid_unknown_fields=True):
-    """A strategy raised; its deployment stands still at its cursor."""
+    """A strategy, or what follows from its signals, raised; its deployment stands still at its cursor."""
 
     deployment_id: UUID
     step: int
     error: str
+
+
+class LogGap(Payload, frozen=True, forbid_unknown_fields=True):
+    """The log no longer held what a consumer was to read next; it goes on at `resumed`."""
+
+    consumer: str
+    topic: str
+    partition: int
+    wanted: int
+    resumed: int
 
 
 PAYLOADS: dict[EventType, type[Payload]] = {
@@ -155,6 +166,7 @@ PAYLOADS: dict[EventType, type[Payload]] = {
     EventType.PNL_SNAPSHOT: PnlSnapshot,
     EventType.OPERATOR_ACTED: OperatorActed,
     EventType.DEPLOYMENT_QUARANTINED: DeploymentQuarantined,
+    EventType.LOG_GAP: LogGap,
 }
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Iterable
 from enum import StrEnum
 from threading import Event
 from typing import TypeVar
+from uuid import UUID
 
 import redis.exceptions
 from django.db import InterfaceError, OperationalError
@@ -56,6 +58,26 @@ def classify(error: BaseException) -> Fault:
     if isinstance(error, (UndecodableEvent, InvalidMessage, MessageTooLarge)):
         return Fault.PERMANENT
     return Fault.CODE
+
+
+def for_each(
+    ids: Iterable[str],
+    work: Callable[[UUID], Result],
+    *,
+    failed: Callable[[UUID, str], object] = lambda _one, _error: None,
+) -> dict[UUID, Result]:
+    """Do a piece of work for each of several: what one raises is logged, told to `failed` and costs itself only.
+    Raises TRANSIENT faults, which are nobody's own. Returns what came of those that did not fail."""
+    done = {}
+    for one in map(UUID, ids):
+        try:
+            done[one] = work(one)
+        except Exception as error:
+            if classify(error) is Fault.TRANSIENT:
+                raise
+            log.exception("eventlog.link.failed", subject=str(one))
+            failed(one, traceback.format_exc(limit=-6))
+    return done
 
 
 def wait_s(attempt: int) -> float:

@@ -60,7 +60,11 @@ class Topic:
 _SHARED = (
     (MARKET_TICKS, "packed ticks and clock items of the market", "instrument token"),
     (MARKET_BARS, "bars made from ticks", "instrument token"),
-    (OPERATOR_ACTIONS, "what operators did, and deployments that were quarantined", "target"),
+    (
+        OPERATOR_ACTIONS,
+        "what operators did or must know: acts, quarantined deployments, gaps in the log",
+        "target",
+    ),
 )
 _PER_BROKER = (
     ("signals.raw", "signals as strategies raised them", "deployment:instrument"),
@@ -96,7 +100,7 @@ _OF_EVENT = {
     EventType.ORDER_FAILED: "orders.failed",
     EventType.PNL_SNAPSHOT: "pnl.snapshots",
 }
-_OF_OPERATORS = frozenset({EventType.OPERATOR_ACTED, EventType.DEPLOYMENT_QUARANTINED})
+_OF_OPERATORS = frozenset({EventType.OPERATOR_ACTED, EventType.DEPLOYMENT_QUARANTINED, EventType.LOG_GAP})
 
 
 def topic_for(event_type: EventType, broker: Broker) -> str:

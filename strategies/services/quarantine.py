@@ -1,4 +1,5 @@
-"""A strategy that raises stands still at its cursor: skipping one tick would silently change all later results."""
+"""A deployment whose strategy or chain raises stands still at its cursor: skipping one tick would silently change
+all later results."""
 
 from __future__ import annotations
 
@@ -44,3 +45,8 @@ def quarantine(*, deployment_id: UUID, error: str, revision: int | None = None) 
         )
         outbox.publish([envelope])
     return True
+
+
+def quarantine_for(deployment_id: UUID, error: str) -> None:
+    """Quarantine a deployment whose chain raised: as it stands, whatever its revision."""
+    quarantine(deployment_id=deployment_id, error=error)

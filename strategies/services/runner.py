@@ -67,6 +67,11 @@ class Runner:
             self._pass(batch.source, batch.last_seq)
         self.is_dirty = True
 
+    def jump(self, offset: int) -> None:
+        """Go on at another message of the log: those between are lost."""
+        self.offset, self.index = offset, 0
+        self.is_dirty = True
+
     def _stop(self, stopped: Stopped, offset: int, index: int) -> None:
         """Stand behind the item that raised signals, before the item that is due."""
         self.stopped = stopped

@@ -13,9 +13,9 @@ from django.db import transaction
 
 from alphapanda import failpoints, logs
 from alphapanda.core.vocabulary import Waiting
-from alphapanda.eventlog import cursors, doorbell, outbox, topics
+from alphapanda.eventlog import cursors, doorbell, gaps, outbox, topics
 from alphapanda.eventlog.client import LogReader
-from alphapanda.eventlog.records import Record
+from alphapanda.eventlog.records import OffsetGone, Record
 from marketdata.domain.calendar import Calendar
 from marketdata.domain.ticks import Batch, MalformedTicks, unpack
 from strategies.domain.base import BadParameters, UnknownStrategy
@@ -128,7 +128,12 @@ class Shard:
         timeout_s = 0.0 if self._has_work() else READ_WAIT_S
         budget = MESSAGES_A_ROUND
         while budget > 0 and self._is_behind(ends):
-            records = self.reader.poll(messages_max=budget, timeout_s=timeout_s)
+            try:
+                records = self.reader.poll(messages_max=budget, timeout_s=timeout_s)
+            except OffsetGone as gone:
+                self._pass_gap(gone.partition, gone.wanted, gone.low, gone.high)
+                self.reader.assign(self.topic, self.next_offset)
+                return
             if not records:
                 return
             for record in records:
@@ -161,12 +166,28 @@ class Shard:
         starts = {**self.next_offset, **wanted}
         for partition, offset in starts.items():
             low, high = self.reader.watermarks(self.topic, partition)
-            if offset < low:
-                log.warning("strategies.shard.gap", shard=self.number, partition=partition, lost=low - offset)
-            starts[partition] = min(max(offset, low), high)
             self.held[partition] = deque()
-        self.next_offset = starts
-        self.reader.assign(self.topic, starts)
+            self.next_offset[partition] = offset
+            if not low <= offset <= high:
+                self._pass_gap(partition, offset, low, high)
+        self.reader.assign(self.topic, self.next_offset)
+
+    def _pass_gap(self, partition: int, wanted: int, low: int, high: int) -> None:
+        """Go on behind messages that are lost; a deployment that was to read one of them never will."""
+        self.next_offset[partition] = gaps.inside(wanted, low=low, high=high)
+        gaps.tell(
+            self.consumer,
+            self.topic,
+            partition,
+            wanted=wanted,
+            resumed=self.next_offset[partition],
+            incarnation=self.incarnation,
+            now=self.clock(),
+        )
+        for runner in self.runners.values():
+            is_here = runner.partition == partition and runner.is_ready
+            if is_here and runner.offset >= wanted and not low <= runner.offset <= high:
+                runner.jump(gaps.inside(runner.offset, low=low, high=high))
 
     def _is_behind(self, ends: dict[int, int]) -> bool:
         return any(

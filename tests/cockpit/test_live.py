@@ -39,7 +39,7 @@ def a_stream(seconds: Callable[[], float]) -> StreamCore:
         lag=lambda: 3,
         feed={"source": "recorded", "speed": 60.0},
     )
-    stream.load([0], {0: 0})
+    stream.load({0: (0, 0)})
     return stream
 
 

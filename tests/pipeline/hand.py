@@ -16,7 +16,7 @@ from alphapanda.core.vocabulary import Broker
 from alphapanda.deploying import Definition
 from alphapanda.engine.recorded import Recording
 from alphapanda.eventlog import doorbell
-from alphapanda.eventlog.records import Record
+from alphapanda.eventlog.records import OffsetGone, Record
 from execution.services import paper
 from marketdata.domain.ticks import FIRST_SEQ, Item, pack
 from marketdata.reference import load_calendar
@@ -35,14 +35,17 @@ class MemoryReader:
     def __init__(self, values: Sequence[bytes]) -> None:
         self.values = list(values)
         self.next = 0
+        self.low = 0  # retention has dropped what stands before
 
     def watermarks(self, topic: str, partition: int) -> tuple[int, int]:
-        return 0, len(self.values)
+        return self.low, len(self.values)
 
     def assign(self, topic: str, offsets: dict[int, int]) -> None:
         self.next = offsets[0]
 
     def poll(self, *, messages_max: int, timeout_s: float) -> list[Record]:
+        if self.next < self.low:
+            raise OffsetGone(TOPIC, 0, wanted=self.next, low=self.low, high=len(self.values))
         found = self.values[self.next : self.next + messages_max]
         start, self.next = self.next, self.next + len(found)
         return [Record(TOPIC, 0, start + number, b"", value, 0, {}) for number, value in enumerate(found)]

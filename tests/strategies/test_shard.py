@@ -7,6 +7,7 @@ import pytest
 from django.test import override_settings
 from django.utils import timezone
 
+from alphapanda.core.envelope import decode
 from alphapanda.core.vocabulary import DeploymentStatus
 from alphapanda.eventlog import cursors
 from alphapanda.eventlog.models import LogCursor, OutboxEvent
@@ -16,6 +17,7 @@ from marketdata.reference import YESBANK_FILES
 from strategies.models import Deployment
 from strategies.services import checkpoints, lifecycle
 from strategies.services.quarantine import quarantine
+from strategies.services.shard import Shard
 from strategies.services.sharding import deployments_reshard
 from tests.pipeline.hand import TOPIC, Hand, packed, recording, seeded
 
@@ -34,8 +36,7 @@ def hand_over(monkeypatch, messages, *, shards: int = 1) -> Hand:
         seeded(deployments_over(FILES))
     hand = Hand(messages, shards=shards)
     hand.attach(monkeypatch)
-    for shard in hand.shards:
-        monkeypatch.setattr(shard, "_is_checkpoint_due", lambda _dirty: True)
+    monkeypatch.setattr(Shard, "_is_checkpoint_due", lambda _shard, _dirty: True)
     return hand
 
 
@@ -128,3 +129,23 @@ def test_a_zombie_can_neither_store_nor_quarantine(monkeypatch, items):
 
     found = one()
     assert (found.seq, found.status, found.error) == (after.seq, DeploymentStatus.STOPPED, "")
+
+
+@pytest.mark.parametrize("is_read", [True, False])
+def test_what_the_log_has_dropped_is_told_and_passed(monkeypatch, items, is_read):
+    """Whether the gap is found by the next poll or by a worker that starts."""
+    messages = packed(items[:400], source=8, batch=50)
+    hand = hand_over(monkeypatch, messages[:3])
+    hand.run()
+    (shard,), (reader,) = hand.shards, hand.readers
+    reader.values, reader.low = messages, 6
+    hand.shards = [shard if is_read else hand.shard(0)]
+
+    hand.run()
+    hand.run()
+
+    assert {row.seq for row in Deployment.objects.all()} == {FIRST_SEQ + 399}
+    assert {row.offset for row in Deployment.objects.all()} == {8}
+    (gap,) = OutboxEvent.objects.filter(type="log.gap")
+    _, told = decode(bytes(gap.body))
+    assert (told.consumer, told.wanted, told.resumed) == ("strategies.0", 3, 6)

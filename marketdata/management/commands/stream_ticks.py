@@ -14,6 +14,7 @@ from django.utils import timezone
 from alphapanda import logs
 from alphapanda.eventlog import incarnation, topics
 from alphapanda.eventlog.client import LogReader
+from alphapanda.eventlog.records import OffsetGone
 from alphapanda.eventlog.shutdown import stop_flag
 from marketdata import selectors
 from marketdata.consumers import TickStream
@@ -42,10 +43,12 @@ class Command(BaseCommand):
                 connection.close()
                 close_old_connections()
                 self.stop.wait(RETRY_S)
+            except OffsetGone as error:  # loading again tells of the gap and passes it
+                log.warning("market_data.stream.offset_gone", error=str(error))
 
     def _run(self, batch: int) -> None:
         topic = topics.MARKET_TICKS
-        partitions = list(range(settings.TICK_PARTITIONS))
+        partitions = range(settings.TICK_PARTITIONS)
         reader = LogReader("tick_stream")
         try:
             core = StreamCore(
@@ -58,8 +61,8 @@ class Command(BaseCommand):
                 lag=reader.lag,
                 feed=_feed(),
             )
-            firsts = {partition: reader.watermarks(topic, partition)[0] for partition in partitions}
-            reader.assign(topic, core.load(partitions, firsts))
+            watermarks = {partition: reader.watermarks(topic, partition) for partition in partitions}
+            reader.assign(topic, core.load(watermarks))
             self._loop(TickStream(core), reader, batch)
             core.store()
         finally:
