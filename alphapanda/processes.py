@@ -78,8 +78,10 @@ def _command(name: str) -> Callable[[], None]:
 
 def _worker(queue: str, name: str) -> Callable[[], None]:
     def run() -> None:
+        from alphapanda import watchdog
         from alphapanda.celery import app
 
+        watchdog.start(queue)
         os.environ["CELERY_SKIP_CHECKS"] = "1"  # the preflight has made them; a restart must be quick
         quiet = ["--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel=WARNING"]
         app.worker_main(
