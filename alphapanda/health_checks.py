@@ -34,6 +34,7 @@ CHECKPOINT_AGE_WARN_S = 30.0  # checkpoints are written every few seconds while 
 WAITING_WARN_S, WAITING_FAIL_S = 5.0, 60.0
 LAG_WARN = 1_000
 CALENDAR_WARN_DAYS = 60
+OVER = (Phase.POST_CLOSE, Phase.CLOSED)
 NO_HOURS = "no session hours are stored: run `manage.py bootstrap`"
 
 
@@ -62,10 +63,11 @@ def read_model() -> Status:
 
 
 def _is_quiet() -> str:
-    """Why no ticks are expected now, in words; empty while they are. A recorded feed runs at any hour."""
+    """Why no ticks are expected now, in words; empty while they are. A recording has its own clock."""
     stream = readmodel.stream()
     if stream.get("source") == "recorded":
-        return ""
+        phase = calendar(EXCHANGE).phase_at(stream.get("last_at_ms") or 0)
+        return "the recorded session is over" if stream.get("last_at_ms") and phase in OVER else ""
     phase = calendar(EXCHANGE).phase_at(to_ms(timezone.now()))
     return "market closed" if phase is Phase.CLOSED else ""
 

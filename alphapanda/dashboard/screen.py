@@ -74,12 +74,18 @@ def _strip(overview: Mapping[str, Any], broker: str) -> Row:
         "day_pnl": totals.get("day_pnl"),
         "open_positions": totals.get("open_positions", 0),
         "phase": phase,
-        "phase_words": PHASE_WORDS[Phase(phase)] if phase else "Market state unknown",
+        "phase_words": _phase_words(phase, stream.get("source")),
         "source": stream.get("source"),
         "speed": _speed(stream.get("speed")),
         "at_ms": stream.get("last_at_ms"),
         "received_at_ms": stream.get("received_at_ms"),
     }
+
+
+def _phase_words(phase: str | None, source: str | None) -> str:
+    if source == "recorded" and phase in (Phase.POST_CLOSE, Phase.CLOSED):
+        return "Recorded session over"
+    return PHASE_WORDS[Phase(phase)] if phase else "Market state unknown"
 
 
 def _speed(speed: float | None) -> str:

@@ -159,11 +159,12 @@ def _watched(deployments: list[Row], marks: Marks) -> list[Row]:
 
 
 def curve(snapshots: Iterable[Row], books: Iterable[Row], day: date | None) -> list[tuple[int, str]]:
-    """Realised profit after charges over the day, by time: one point for each booking."""
+    """Realised profit after charges over the day, by event time (books arrive as they are done, one of them
+    hours of a fast recording before another): one point for each booking."""
     bases = {book["id"]: Decimal(book["day_base"]) for book in books}
     gained: dict[str, Decimal] = {}
     points = []
-    for row in sorted(snapshots, key=lambda row: row["order"]):
+    for row in sorted(snapshots, key=lambda row: (row["at_ms"], row["order"])):
         if day is not None and ist_date(row["at_ms"]) == day:
             gained[row["book_id"]] = Decimal(row["net"]) - bases.get(row["book_id"], ZERO)
             points.append((row["at_ms"], written(sum(gained.values(), ZERO))))

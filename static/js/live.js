@@ -107,7 +107,8 @@ function clockText(ms) {
 function dataAge(strip, now) {
   const silence = now - state.clockAhead - state.heardAt;
   const received = Number(strip?.dataset.received);
-  const isOpen = strip?.dataset.phase && strip.dataset.phase !== "CLOSED";
+  const over = strip?.dataset.source === "recorded" ? ["CLOSED", "POST_CLOSE"] : ["CLOSED"];
+  const isOpen = strip?.dataset.phase && !over.includes(strip.dataset.phase);
   const quiet = received && isOpen ? now - received : 0;
   return { silence, quiet, worst: Math.max(silence, quiet) };
 }

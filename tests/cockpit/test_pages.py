@@ -129,6 +129,18 @@ def test_a_quiet_live_market_is_said_to_be_closed_not_stale(monkeypatch: pytest.
     assert health_checks.tick_received().words == "no recent data"
 
 
+@pytest.mark.parametrize(
+    ("phase", "quiet"), [(Phase.CONTINUOUS, ""), (Phase.POST_CLOSE, "the recorded session is over")]
+)
+def test_a_recording_is_judged_by_its_own_clock(
+    phase: Phase, quiet: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hours = type("Recorded", (), {"phase_at": lambda self, at_ms: phase})
+    monkeypatch.setattr(health_checks, "calendar", lambda exchange: hours())
+    readmodel.stream_write(source="recorded", last_at_ms=1)
+    assert health_checks._is_quiet() == quiet
+
+
 def test_a_check_that_raises_fails_with_its_words(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken() -> registry.Status:
         raise ValueError("no such thing")

@@ -7,13 +7,16 @@ from decimal import Decimal
 import pytest
 
 from alphapanda import projections
+from alphapanda.core.clock import ist_date
 from alphapanda.core.vocabulary import Side
 from alphapanda.push import readmodel
 from alphapanda.push.connection import client
 from alphapanda.push.pusher import Pusher, changes
+from alphapanda.push.totals import curve
 from tests.cockpit import world
 
 pytestmark = pytest.mark.django_db
+DAY_MS = 1_562_643_900_000  # 2019-07-09 09:15 IST
 
 
 def seen() -> dict[str, object]:
@@ -84,6 +87,15 @@ def test_day_pnl_leaves_earlier_days_out() -> None:
     (portfolio,) = readmodel.portfolios()
     charged_today = Decimal("20.00") + Decimal("37.50") + Decimal("3.71")
     assert Decimal(portfolio["day_pnl"]) == Decimal("200.00") - charged_today
+
+
+def test_the_curve_goes_forward_in_event_time() -> None:
+    """A book that arrives later may tell of an earlier hour."""
+    snapshots = [
+        {"order": 1, "at_ms": DAY_MS + 2_000, "book_id": "a", "net": "5"},
+        {"order": 2, "at_ms": DAY_MS + 1_000, "book_id": "b", "net": "-2"},
+    ]
+    assert curve(snapshots, [], ist_date(DAY_MS)) == [(DAY_MS + 1_000, "-2"), (DAY_MS + 2_000, "3")]
 
 
 def test_recent_lists_are_capped_and_newest_first() -> None:
