@@ -216,7 +216,9 @@ def calendar_horizon() -> Status:
         return warn("no holidays are known: run `manage.py bootstrap`", value=0)
     days = (last - ist_date(to_ms(timezone.now()))).days
     words = f"holidays known until {last:%d %b %Y}"
-    return (warn if days < CALENDAR_WARN_DAYS else ok)(words, value=days)
+    if days < CALENDAR_WARN_DAYS:
+        return warn(f"{words}: add the next in the admin, Holidays", value=days)
+    return ok(words, value=days)
 
 
 @check("processes", Group.HOUSE)
