@@ -113,7 +113,9 @@ class Shard:
             runner = load(row, calendar=self.calendar, incarnation=self.incarnation, first_offset=low)
         except (UnknownStrategy, BadParameters, CheckpointDoesNotFit) as error:
             self.runners.pop(deployment_id, None)
-            quarantine(deployment_id=deployment_id, error=str(error), revision=row.revision)
+            newer = "; is its code newer than this worker? restart, then release the deployment"
+            hint = newer if isinstance(error, UnknownStrategy) else ""
+            quarantine(deployment_id=deployment_id, error=f"{error}{hint}", revision=row.revision)
             return
         self.runners[deployment_id] = runner
         self._is_new = True  # tells at once where it stands, so that a paced feed waits for it
