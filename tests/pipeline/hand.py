@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
+from itertools import count
 from uuid import UUID
 
 from django.utils import timezone
@@ -27,6 +27,7 @@ from strategies.services.shard import Shard
 
 INCARNATION = ids.derived("test", "incarnation")
 TOPIC = "market.ticks"
+SECONDS = count()
 
 
 class MemoryReader:
@@ -80,7 +81,7 @@ class Hand:
             calendar=self.calendar,
             incarnation=INCARNATION,
             clock=timezone.now,
-            monotonic=time.monotonic,
+            monotonic=lambda: float(next(SECONDS)),  # every round is late enough to look at all rows again
         )
 
     def attach(self, monkeypatch: object) -> None:
