@@ -16,7 +16,9 @@ from django.db import transaction
 from alphapanda.core import ids
 from alphapanda.core.refusals import BadRequest
 from alphapanda.core.vocabulary import Broker, DeploymentStatus, HaltLevel, Product
+from execution.domain.charges import NoChargeCard
 from execution.domain.paper import PaperSettings
+from execution.reference import charge_cards
 from marketdata.domain.instruments import InstrumentSpec
 from marketdata.models import Instrument
 from portfolio import services as portfolios
@@ -125,6 +127,8 @@ def create(definition: Definition, *, portfolio_id: UUID, status: DeploymentStat
     do, its limits and its book. Raises BadDefinition, BrokerConflict."""
     check(definition)
     instruments = [_instrument(name) for name in definition.instruments]
+    for instrument in instruments:
+        _check_charges(definition, instrument)
     deployment = Deployment.objects.create(
         id=ids.deployment_id(definition.name),
         name=definition.name,
@@ -145,6 +149,15 @@ def create(definition: Definition, *, portfolio_id: UUID, status: DeploymentStat
         name=definition.name,
     )
     return deployment
+
+
+def _check_charges(definition: Definition, instrument: Instrument) -> None:
+    """What cannot be charged cannot be booked: refuse it before it trades."""
+    try:
+        latest = charge_cards().cards[-1]
+        latest.rates_for(exchange=instrument.exchange, product=definition.product)
+    except NoChargeCard as error:
+        raise BadDefinition(f"{definition.name}: {instrument}: {error}") from error
 
 
 def _partition(name: str, instruments: list[Instrument]) -> int:

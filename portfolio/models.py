@@ -44,7 +44,7 @@ class Book(models.Model):
 
 
 class Posting(models.Model):
-    """A fill that is to be booked, handed over in the transaction that wrote the fill."""
+    """A fill that is to be booked, handed over in the transaction that wrote the fill. Only its state changes."""
 
     class State(models.TextChoices):
         NEW = "NEW"
@@ -63,6 +63,10 @@ class Posting(models.Model):
     class Meta:
         indexes = [
             models.Index(fields=["book", "sequence"], condition=models.Q(state="NEW"), name="posting_new"),
+        ]
+        triggers = [
+            pgtrigger.ReadOnly(name="fixed", exclude=["state", "booked_at"]),
+            pgtrigger.Protect(name="kept", operation=pgtrigger.Delete),
         ]
 
     def __str__(self) -> str:

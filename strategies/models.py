@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pgtrigger
 from django.db import models
 
 from alphapanda.core.vocabulary import (
@@ -137,6 +138,10 @@ class Signal(models.Model):
         indexes = [
             models.Index(fields=["deployment", "step"], condition=models.Q(state="NEW"), name="signal_new"),
             models.Index(fields=["-created_at"], name="signal_recent"),
+        ]
+        triggers = [
+            pgtrigger.ReadOnly(name="fixed", exclude=["state"]),
+            pgtrigger.Protect(name="kept", operation=pgtrigger.Delete),
         ]
 
     def __str__(self) -> str:

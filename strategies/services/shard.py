@@ -4,6 +4,7 @@ Start, crash recovery and a lost race are one path: load the checkpoint, read th
 
 from __future__ import annotations
 
+import traceback
 from collections import deque
 from collections.abc import Callable
 from datetime import datetime
@@ -16,6 +17,7 @@ from alphapanda.core.vocabulary import Waiting
 from alphapanda.eventlog import cursors, doorbell, gaps, outbox, topics
 from alphapanda.eventlog.client import LogReader
 from alphapanda.eventlog.records import OffsetGone, Record
+from alphapanda.eventlog.retries import Fault, classify
 from marketdata.domain.calendar import Calendar
 from marketdata.domain.ticks import Batch, MalformedTicks, unpack
 from strategies.domain.base import BadParameters, UnknownStrategy
@@ -111,14 +113,22 @@ class Shard:
         low, _ = self.reader.watermarks(self.topic, row.partition)
         try:
             runner = load(row, calendar=self.calendar, incarnation=self.incarnation, first_offset=low)
-        except (UnknownStrategy, BadParameters, CheckpointDoesNotFit) as error:
-            self.runners.pop(deployment_id, None)
-            newer = "; is its code newer than this worker? restart, then release the deployment"
-            hint = newer if isinstance(error, UnknownStrategy) else ""
-            quarantine(deployment_id=deployment_id, error=f"{error}{hint}", revision=row.revision)
+        except Exception as error:
+            if classify(error) is Fault.TRANSIENT:
+                raise
+            self._refuse(row, error)
             return
         self.runners[deployment_id] = runner
         self._is_new = True  # tells at once where it stands, so that a paced feed waits for it
+
+    def _refuse(self, row: Deployment, error: Exception) -> None:
+        """A deployment whose row does not make a runner stands still; the others of the shard go on."""
+        self.runners.pop(row.id, None)
+        newer = "; is its code newer than this worker? restart, then release the deployment"
+        hint = newer if isinstance(error, UnknownStrategy) else ""
+        is_foreseen = isinstance(error, BadParameters | CheckpointDoesNotFit | UnknownStrategy)
+        text = f"{error}{hint}" if is_foreseen else "".join(traceback.format_exception(error, limit=-6))
+        quarantine(deployment_id=row.id, error=text, revision=row.revision)
 
     # the log
 

@@ -21,10 +21,10 @@ from alphapanda.eventlog.models import DeadLetter, OutboxEvent
 from alphapanda.web.admin import ReadOnlyDesk
 from alphapanda.web.formats import ist_exact
 from marketdata.models import Holiday
-from portfolio.models import Book
+from portfolio.models import Book, Posting
 from portfolio.services import portfolio_create
 from risk.models import KillSwitch
-from strategies.models import Deployment
+from strategies.models import Deployment, Signal
 from tests.people import a_person
 from tests.rows import SOME, a_deployment, an_instrument, one_of_each
 
@@ -141,6 +141,23 @@ def test_the_database_refuses_to_change_history(name: str):
         ):
             sql.execute(change)
     assert model.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("model", "change"),
+    [
+        (Signal, "UPDATE {} SET quantity = quantity + 1"),
+        (Posting, "UPDATE {} SET book_id = book_id, fill = '[1]'"),
+        (Signal, "DELETE FROM {}"),
+        (Posting, "DELETE FROM {}"),
+    ],
+)
+def test_what_was_wanted_and_what_was_handed_over_stay_as_written(model: type, change: str):
+    one_of_each()
+    with pytest.raises(ProgrammingError), transaction.atomic(), connection.cursor() as sql:
+        sql.execute(change.format(model._meta.db_table))  # type: ignore[attr-defined]
+
+    assert model.objects.update(state=model.objects.get().state) == 1  # type: ignore[attr-defined]
 
 
 def test_changes_by_hand_are_audited_with_before_and_after_and_told_to_the_log(desk: Client):

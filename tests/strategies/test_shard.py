@@ -60,6 +60,19 @@ def test_a_checkpoint_that_does_not_fit_quarantines_its_deployment_only(monkeypa
     assert OutboxEvent.objects.filter(type="deployment.quarantined").count() == 1
 
 
+def test_a_row_that_makes_no_deployment_costs_itself_only(monkeypatch, items):
+    hand = hand_over(monkeypatch, packed(items[:400], source=8, batch=50))
+    bad = one("Reversion on NSE:YESBANK")
+    Deployment.objects.filter(id=bad.id).update(execution={"product": "SWAP"})
+
+    hand.run()
+
+    bad.refresh_from_db()
+    assert bad.status == DeploymentStatus.QUARANTINED
+    assert "'SWAP' is not a valid Product" in bad.error
+    assert one().seq == FIRST_SEQ + 399
+
+
 def test_a_source_counts_from_its_own_beginning(monkeypatch, items):
     """Else the feed would start a second recording, on a new log, where the first one ended."""
     hand = hand_over(
