@@ -19,7 +19,7 @@ from alphapanda.core.vocabulary import Broker, DeploymentStatus, HaltLevel, Prod
 from execution.domain.charges import NoChargeCard
 from execution.domain.paper import PaperSettings
 from execution.reference import charge_cards
-from marketdata.domain.instruments import InstrumentSpec
+from marketdata.domain.instruments import InstrumentSpec, NoSegment, Segment, segment_of
 from marketdata.models import Instrument
 from portfolio import services as portfolios
 from risk.domain.limits import Limits
@@ -29,6 +29,13 @@ from strategies.domain.registry import find, known, source_hash
 from strategies.models import Deployment, Strategy, StrategyVersion
 from strategies.services.sharding import least_loaded_shard
 
+# Kite lists these with a lot of 1 and means so many units: what they are worth would be wrong by that factor
+LOTS_OF_MANY = (
+    Segment.CURRENCY_FUTURES,
+    Segment.CURRENCY_OPTIONS,
+    Segment.COMMODITY_FUTURES,
+    Segment.COMMODITY_OPTIONS,
+)
 SEEDS = Path(__file__).parent / "seeds" / "deployments.json"
 
 
@@ -154,10 +161,16 @@ def create(definition: Definition, *, portfolio_id: UUID, status: DeploymentStat
 def _check_charges(definition: Definition, instrument: Instrument) -> None:
     """What cannot be charged cannot be booked: refuse it before it trades."""
     try:
+        segment = segment_of(instrument.exchange, instrument.instrument_type)
         latest = charge_cards().cards[-1]
-        latest.rates_for(exchange=instrument.exchange, product=definition.product)
-    except NoChargeCard as error:
+        latest.rates_for(exchange=instrument.exchange, product=definition.product, segment=segment)
+    except (NoChargeCard, NoSegment) as error:
         raise BadDefinition(f"{definition.name}: {instrument}: {error}") from error
+    if segment in LOTS_OF_MANY and instrument.lot_size < 2:
+        raise BadDefinition(
+            f"{definition.name}: {instrument}: a lot of 1 does not say how many units a lot holds; give the"
+            " units in column lot_size of its instrument list"
+        )
 
 
 def _partition(name: str, instruments: list[Instrument]) -> int:

@@ -1,4 +1,5 @@
-"""The audit: books rebuilt from fills alone, and from the ledger alone, must equal what is stored."""
+"""The audit: books rebuilt from fills and corporate actions alone, and from the ledger alone, must equal what is
+stored."""
 
 from __future__ import annotations
 
@@ -23,9 +24,10 @@ from portfolio.domain.books import (
     BookedFill,
     Holding,
     cash_of,
-    rebuild,
 )
-from portfolio.models import Book, LedgerEntry, Portfolio, Position, Posting
+from portfolio.domain.history import rebuild
+from portfolio.models import Book, LedgerEntry, Portfolio, Position
+from portfolio.selectors import events_booked
 
 NAMES = ("quantity", "cost", "realised", "charges")
 
@@ -81,12 +83,10 @@ def _one_snapshot() -> Iterator[None]:
 
 
 def _audit_book(book: Book) -> tuple[int, list[Difference]]:
-    payloads = (
-        book.postings.filter(state=Posting.State.BOOKED).order_by("sequence").values_list("fill", flat=True)
-    )
-    fills = [msgspec.convert(payload, BookedFill) for payload in payloads.iterator()]
+    events = events_booked(book)
+    fills = sum(isinstance(event, BookedFill) for event in events)
     stored = _stored(book)
-    from_fills = rebuild(fills)
+    from_fills = rebuild(events)
     from_ledger, ledger_cash = _from_ledger(book, from_fills)
     cash = sum(map(cash_of, from_fills.values()), ZERO)
     differences = [
@@ -95,7 +95,7 @@ def _audit_book(book: Book) -> tuple[int, list[Difference]]:
         *_compare_figure(book, "", "cash", "fills", book.cash, cash),
         *_compare_figure(book, "", "cash", "ledger", book.cash, ledger_cash),
     ]
-    return len(fills), differences
+    return fills, differences
 
 
 def _stored(book: Book) -> dict[str, Holding]:
@@ -107,6 +107,7 @@ def _from_ledger(book: Book, counted: dict[str, Holding]) -> tuple[dict[str, Hol
     """Holdings and cash by the ledger's sums; it holds rupees only, so quantities are taken as counted."""
     kind = Case(
         When(account__startswith=f"{CHARGES}:", then=Value(CHARGES)),
+        When(account__startswith=REALISED, then=Value(REALISED)),
         default=F("account"),
         output_field=CharField(),
     )

@@ -80,7 +80,9 @@ class Account:
         changed, executions = match(
             list(self.open.values()), item, settings=self.settings, instruments=self.machine.instruments
         )
-        fills = charged(executions, changed, step=step, cards=self.cards)
+        fills = charged(
+            executions, changed, step=step, cards=self.cards, instruments=self.machine.instruments
+        )
         self.journal.fills.extend(fills)
         self._keep(changed)
         for row in fills:

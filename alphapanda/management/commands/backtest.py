@@ -26,7 +26,7 @@ from alphapanda.engine.statistics import EquityPoint, Performance, Trade
 from alphapanda.web.formats import average, ist_stamp, number, rupees, rupees_signed
 from execution.domain.charges import NoChargeCard
 from execution.domain.paper import PaperSettings
-from marketdata.domain.instruments import NotAnInstrumentList
+from marketdata.domain.instruments import NoSegment, NotAnInstrumentList
 from marketdata.feeds.files import UnknownFormat, recorded_file
 from marketdata.feeds.recorded import RecordedSource, UnknownInstrument
 from risk.domain.limits import Limits
@@ -154,7 +154,7 @@ def _folded(recording: Recording, source: RecordedSource, *, starting_cash: Deci
             [run] = recording.backtest(
                 source, lambda items: progress.update(task, completed=items), starting_cash=starting_cash
             )
-        except NoChargeCard as error:
+        except (NoChargeCard, NoSegment) as error:
             raise CommandError(f"a fill cannot be charged: {error}") from None
         return run, time.perf_counter() - started
 
