@@ -13,7 +13,7 @@ from marketdata.domain.stretch import Longs, Stretch
 from marketdata.domain.ticks import Tick
 
 ClosesMs = Callable[[int], int]  # the end of the session of a time
-Made = list[tuple[int, Bar]]  # bars, each with the place of the item that closed it
+Made = tuple[Longs, list[Bar]]  # the place of the item that closed each bar, and the bars
 # Rows of the columns of bars in the making; the last two are places of their first and last tick.
 _STARTS, _OPEN, _HIGH, _LOW, _CLOSE, _VOLUME, _TICKS, _FIRST, _LAST = range(9)
 
@@ -28,15 +28,16 @@ def bars_of(builder: BarBuilder, stretch: Stretch, ticks: Longs, clocks: Longs, 
 def _one_by_one(
     builder: BarBuilder, stretch: Stretch, ticks: Longs, clocks: Longs, closes_ms: ClosesMs
 ) -> Made:
-    made: Made = []
+    places: list[int] = []
+    made: list[Bar] = []
     for place in np.sort(np.concatenate([ticks, clocks])).tolist():
         item = stretch.item(place)
         if isinstance(item, Tick):
-            made += zip(repeat(place), builder.on_tick(item), strict=False)
+            made += builder.on_tick(item)
         elif builder.ticks:
-            bars = builder.on_clock(item.at_ms, closes_ms=closes_ms(builder.starts_ms))
-            made += zip(repeat(place), bars, strict=False)
-    return made
+            made += builder.on_clock(item.at_ms, closes_ms=closes_ms(builder.starts_ms))
+        places += [place] * (len(made) - len(places))
+    return np.array(places, np.int64), made
 
 
 def _at_once(
@@ -56,8 +57,7 @@ def _at_once(
     _leave_volume(builder, int(days[0]), int(days[-1]), int(stretch.column("volume")[places[-1]]))
     rows = groups[: _TICKS + 1, :count].tolist()
     fixed = repeat(builder.instrument), repeat(builder.token), rows[_STARTS], repeat(builder.minutes)
-    bars = map(Bar, *fixed, *rows[_OPEN:])
-    return list(zip(closed_at[:count].tolist(), bars, strict=True))
+    return closed_at[:count], list(map(Bar, *fixed, *rows[_OPEN:]))
 
 
 def _news(builder: BarBuilder, stretch: Stretch, ticks: Longs) -> tuple[Longs, Longs, Longs, Longs] | None:

@@ -103,8 +103,8 @@ def at_once(stretches: Iterable[Stretch], gate: Gate, builders: Sequence[BarBuil
         passed = np.setdiff1d(ticks, list(found))
         faults += ((first + place, fault) for place, fault in found.items())
         for builder in builders:
-            made = bars_of(builder, stretch, passed, clocks, NSE.closes_ms)
-            bars += ((first + place, bar) for place, bar in made)
+            places, made = bars_of(builder, stretch, passed, clocks, NSE.closes_ms)
+            bars += zip((first + places).tolist(), made, strict=True)
     return faults, bars
 
 
