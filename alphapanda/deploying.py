@@ -63,7 +63,7 @@ def read(path: Path) -> list[Definition]:
 def check(definition: Definition) -> None:
     """Refuse what the strategy, the paper exchange or risk would refuse later. Raises BadDefinition."""
     try:
-        build(find(definition.strategy), definition.params)
+        build(find(definition.strategy), definition.params, instruments=definition.instruments)
         msgspec.convert(definition.execution, PaperSettings)
         msgspec.convert(definition.limits, Limits, strict=False)
     except (LookupError, ValueError) as error:

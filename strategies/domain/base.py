@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 from typing import Any, ClassVar
 from uuid import UUID
@@ -13,8 +13,6 @@ from alphapanda.core.vocabulary import Broker, OrderType, Product, Side, Validit
 from marketdata.domain.bars import Bar
 from marketdata.domain.instruments import InstrumentSpec
 from marketdata.domain.ticks import Tick
-
-BAR_MINUTES_MAX = 1_440  # buckets start anew each day
 
 
 class DeploymentSpec(msgspec.Struct, frozen=True):
@@ -112,6 +110,9 @@ class Strategy:
     def __init__(self, params: Any) -> None:
         self.params = params
 
+    def check(self, instruments: Sequence[str]) -> None:
+        """Refuse instruments (EXCHANGE:SYMBOL) that the parameters do not fit. Raises ValueError."""
+
     def bar_minutes(self) -> tuple[int, ...]:
         """The bar lengths that `on_bar` wants; by default the parameter `bar_minutes`, where there is one."""
         minutes = getattr(self.params, "bar_minutes", 0)
@@ -136,9 +137,15 @@ class BadParameters(ValueError):
     """Parameters do not fit the strategy; the text says which and why."""
 
 
-def build(strategy_class: type[Strategy], params: dict[str, Any]) -> Strategy:
-    """A strategy with checked parameters. Raises BadParameters."""
+def build(
+    strategy_class: type[Strategy], params: dict[str, Any], *, instruments: Sequence[str] = ()
+) -> Strategy:
+    """A strategy with parameters that are checked, also against the instruments where they are given.
+    Raises BadParameters."""
     try:
-        return strategy_class(msgspec.convert(params, strategy_class.Params, strict=True))
+        strategy = strategy_class(msgspec.convert(params, strategy_class.Params, strict=True))
+        if instruments:
+            strategy.check(instruments)
+        return strategy
     except (msgspec.ValidationError, ValueError) as error:
         raise BadParameters(f"{strategy_class.name}: {error}") from error
