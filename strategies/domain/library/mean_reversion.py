@@ -38,7 +38,7 @@ class MeanReversion(Strategy):
         windows: dict[str, Window] = msgspec.field(default_factory=dict)
 
     def warm_up(self) -> int:
-        return int(self.params.length)
+        return int(self.params.length) - 1
 
     def on_bar(self, state: State, bar: Bar, view: View) -> Iterable[Intent]:
         """Enters against the move, leaves near the mean."""

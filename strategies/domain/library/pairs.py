@@ -56,7 +56,7 @@ class Pairs(Strategy):
             raise ValueError(f"the instruments must be {' and '.join(sorted(legs))}, and no other")
 
     def warm_up(self) -> int:
-        return int(self.params.length)
+        return int(self.params.length) - 1
 
     def on_bar(self, state: State, bar: Bar, view: View) -> Iterable[Intent]:
         """Acts when both legs have closed the same bar."""

@@ -39,7 +39,7 @@ class RsiReversion(Strategy):
         strengths: dict[str, Rsi] = msgspec.field(default_factory=dict)
 
     def warm_up(self) -> int:
-        return int(self.params.length) + 1
+        return int(self.params.length)
 
     def on_bar(self, state: State, bar: Bar, view: View) -> Iterable[Intent]:
         """Enters at an extreme of the strength, leaves in its middle."""
