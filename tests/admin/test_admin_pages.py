@@ -257,7 +257,7 @@ def test_a_new_deployment_is_born_stopped_with_book_shard_and_partition(desk: Cl
     ("wrong", "said"),
     [
         ({"broker": "paper"}, "belongs to zerodha"),
-        ({"params": '{"slow": 1}'}, "below `slow`"),
+        ({"params": '{"slow": 9}'}, "below `slow`"),
         ({"execution": '{"latency": 1}'}, "unknown field"),
         ({"execution": '{"product": "NRML"}'}, "NRML"),
         ({"name": "first"}, "already exists"),

@@ -220,7 +220,7 @@ def test_people_read_rupees_as_in_india() -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["nobody", "--data", YESBANK], "no strategy is called 'nobody'; there are: ema_cross"),
+        (["nobody", "--data", YESBANK], "no strategy is called 'nobody'; there are: donchian"),
         (["ema_cross", "--data", "gone_YESBANK.csv"], "No such file"),
         (["ema_cross", "--data", "nameless.csv"], "write PATH=EXCHANGE:SYMBOL"),
         (["ema_cross", "--data", f"{YESBANK}=NSE:NOBODY"], "add its list with --instruments"),
