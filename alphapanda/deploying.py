@@ -24,9 +24,10 @@ from marketdata.models import Instrument
 from portfolio import services as portfolios
 from risk.domain.limits import Limits
 from risk.models import LimitSet
-from strategies.domain.base import DeploymentSpec, build
-from strategies.domain.registry import find, known, source_hash
-from strategies.models import Deployment, Strategy, StrategyVersion
+from strategies.domain.base import DeploymentSpec, UnknownStrategy, build
+from strategies.models import Deployment, StrategyVersion
+from strategies.registry import find
+from strategies.services.catalogue import version_installed
 from strategies.services.sharding import least_loaded_shard
 
 SEEDS = Path(__file__).parent / "seeds" / "deployments.json"
@@ -88,29 +89,6 @@ def spec(definition: Definition, instrument_of: Callable[[str], InstrumentSpec])
 
 
 @transaction.atomic
-def register_strategies() -> list[StrategyVersion]:
-    """A row for every strategy there is, and one for every version of its code."""
-    return [_registered(strategy_class) for _, strategy_class in sorted(known().items())]
-
-
-def _registered(strategy_class: Any) -> StrategyVersion:
-    description = (strategy_class.on_bar.__doc__ or "").strip()
-    strategy, _ = Strategy.objects.get_or_create(
-        name=strategy_class.name,
-        defaults={"title": strategy_class.title or strategy_class.name, "description": description},
-    )
-    version, _ = StrategyVersion.objects.get_or_create(
-        strategy=strategy,
-        version=strategy_class.version,
-        defaults={
-            "source_hash": source_hash(strategy_class),
-            "schema": msgspec.json.schema(strategy_class.Params),
-        },
-    )
-    return version
-
-
-@transaction.atomic
 def deploy(definitions: Sequence[Definition], *, portfolio_id: UUID) -> list[Deployment]:
     """Deployments that run at once; those that are there already stay as they are. Raises as `create`."""
     there = Deployment.objects.in_bulk([ids.deployment_id(definition.name) for definition in definitions])
@@ -125,6 +103,7 @@ def deploy(definitions: Sequence[Definition], *, portfolio_id: UUID) -> list[Dep
 def create(definition: Definition, *, portfolio_id: UUID, status: DeploymentStatus) -> Deployment:
     """The one way to make a deployment: with its instruments and their partition, the shard that has least to
     do, its limits and its book. Raises BadDefinition, BrokerConflict."""
+    version = _version(definition)
     check(definition)
     instruments = [_instrument(name) for name in definition.instruments]
     for instrument in instruments:
@@ -132,7 +111,7 @@ def create(definition: Definition, *, portfolio_id: UUID, status: DeploymentStat
     deployment = Deployment.objects.create(
         id=ids.deployment_id(definition.name),
         name=definition.name,
-        strategy_version=_registered(find(definition.strategy)),
+        strategy_version=version,
         broker=definition.broker,
         params=definition.params,
         execution={**definition.execution, "product": definition.product.value},
@@ -149,6 +128,14 @@ def create(definition: Definition, *, portfolio_id: UUID, status: DeploymentStat
         name=definition.name,
     )
     return deployment
+
+
+def _version(definition: Definition) -> StrategyVersion:
+    """The installed code, tried in a process of its own before this one imports it."""
+    try:
+        return version_installed(definition.strategy)
+    except UnknownStrategy as error:
+        raise BadDefinition(f"{definition.name}: {error}") from error
 
 
 def _check_charges(definition: Definition, instrument: Instrument) -> None:

@@ -147,4 +147,3 @@ def _file(place: _Place, size: int) -> File:
     else:
         reading = read(code.source, may_import=place.module.partition(".")[0])
     return File(code, reading.offers, reading.faults)
-

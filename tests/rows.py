@@ -7,13 +7,16 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
 
+from django.utils import timezone
+
 from alphapanda.core import ids
 from alphapanda.eventlog.models import DeadLetter, InboxMark, LogCursor, OutboxEvent
 from execution.models import Fill, Order
 from marketdata.models import Holiday, Instrument, SessionRule, SpecialSession, TickFaultCount
 from portfolio.models import Book, LedgerEntry, Portfolio, Position, Posting, Snapshot
 from risk.models import Decision, HaltEffect, KillSwitch, LimitSet, RiskState
-from strategies.models import Deployment, Due, Signal, Strategy, StrategyVersion
+from strategies.models import Command, Deployment, Due, Signal, StrategyFile
+from strategies.services.catalogue import version_installed
 
 AT_MS = 1_562_644_200_000  # 2019-07-09 09:20:00 IST
 SOME = UUID(int=7)
@@ -37,11 +40,7 @@ def an_instrument(**facts: Any) -> Instrument:
 
 
 def a_deployment(name: str = "ma-infy", **facts: Any) -> Deployment:
-    strategy, _ = Strategy.objects.get_or_create(name="ema_cross", defaults={"title": "Averages that cross"})
-    version, _ = StrategyVersion.objects.get_or_create(
-        strategy=strategy, version="1", defaults={"source_hash": "0" * 64, "schema": {}}
-    )
-    values = {"strategy_version": version, "broker": "paper", "at_ms": AT_MS} | facts
+    values = {"strategy_version": version_installed("ema_cross"), "broker": "paper", "at_ms": AT_MS} | facts
     deployment = Deployment.objects.create(id=ids.deployment_id(name), name=name, **values)
     deployment.instruments.add(an_instrument())
     return deployment
@@ -142,6 +141,13 @@ def one_of_each() -> dict[type, Any]:
         deployment.instruments.get(),
         deployment.strategy_version.strategy,
         deployment.strategy_version,
+        StrategyFile.objects.create(
+            file="my_strategies/mine.py",
+            origin="folder my_strategies",
+            source_hash="0" * 64,
+            faults=[{"line": 3, "text": "imports os"}],
+            changed_at=timezone.now(),
+        ),
         deployment,
         signal,
         decision,
@@ -151,6 +157,7 @@ def one_of_each() -> dict[type, Any]:
         HaltEffect.objects.create(kill_switch=halt, deployment=deployment, from_step=3),
         RiskState.objects.create(deployment=deployment, data={"orders": 1}),
         LimitSet.objects.create(level="GLOBAL", order_value=Decimal(100_000)),
+        Command.objects.create(id=SOME, deployment=deployment, kind="FLATTEN", reason="drill", actor="alice"),
         Due.objects.create(id=SOME, deployment=deployment, step=1, item={}, correlation_id=SOME),
         *_books(deployment),
         *_calendar(),

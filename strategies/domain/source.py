@@ -16,18 +16,14 @@ VERSION = re.compile(r"[A-Za-z0-9._-]{1,20}")
 
 # of the standard library, what only computes; of our own, what is pure itself
 PURE_STANDARD = frozenset(
-    "__future__ abc array bisect cmath collections contextlib copy dataclasses datetime decimal enum fractions "
-    "functools graphlib heapq itertools math numbers operator re statistics string struct textwrap types typing "
-    "zlib zoneinfo".split()
+    ["__future__", "abc", "array", "bisect", "cmath", "collections", "contextlib", "copy", "dataclasses", "datetime", "decimal", "enum", "fractions", "functools", "graphlib", "heapq", "itertools", "math", "numbers", "operator", "re", "statistics", "string", "struct", "textwrap", "types", "typing", "zlib", "zoneinfo"]
 )
 OWN = ("accounts", "alphapanda", "execution", "marketdata", "portfolio", "risk", "strategies")
 IMPURE_FOREIGN = frozenset(
-    "aiohttp asgiref autobahn boto3 celery channels confluent_kafka daphne django environ httpx kafka kiteconnect "
-    "kombu psutil psycopg redis requests rest_framework sqlalchemy structlog twisted urllib3 websocket "
-    "websockets yfinance".split()
+    ["aiohttp", "asgiref", "autobahn", "boto3", "celery", "channels", "confluent_kafka", "daphne", "django", "environ", "httpx", "kafka", "kiteconnect", "kombu", "psutil", "psycopg", "redis", "requests", "rest_framework", "sqlalchemy", "structlog", "twisted", "urllib3", "websocket", "websockets", "yfinance"]
 )
-IMPURE_CALLS = frozenset("__import__ breakpoint compile eval exec hash id input open print".split())
-IMPURE_METHODS = frozenset("now today utcnow uuid1 uuid4".split())
+IMPURE_CALLS = frozenset(["__import__", "breakpoint", "compile", "eval", "exec", "hash", "id", "input", "open", "print"])
+IMPURE_METHODS = frozenset(["now", "today", "utcnow", "uuid1", "uuid4"])
 RANDOM = ("numpy.random", "np.random")
 
 

@@ -55,7 +55,13 @@ SHAPE = {
         "source_sha256": "str",
         "params": {"fast": "int", "slow": "int", "quantity": "int", "bar_minutes": "int", "short": "bool"},
         "product": "str",
-        "execution": {"latency_ms": "int", "slippage_ticks": "int", "liquidity": "str", "may_queue": "bool"},
+        "execution": {
+            "latency_ms": "int",
+            "slippage_ticks": "int",
+            "liquidity": "str",
+            "may_queue": "bool",
+            "square_off": "bool",
+        },
         "limits": {
             "order_quantity": "NoneType",
             "order_value": "NoneType",
@@ -240,9 +246,9 @@ def test_bad_input_says_what_to_do(words: list[str], said: str) -> None:
 
 @pytest.fixture
 def raising(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
-    libraries.drop(monkeypatch, tmp_path, name="raises", code=RAISES)
+    path = libraries.drop("raises", RAISES)
     yield
-    libraries.forget("raises")
+    libraries.taken_away(path)
 
 
 @pytest.mark.usefixtures("raising")
