@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.template.loader import render_to_string
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget, UnfoldBooleanWidget
 
 from alphapanda.core.vocabulary import DeploymentStatus
@@ -18,6 +19,8 @@ from strategies.loading import strategy_class_of
 from strategies.models import StrategyVersion
 
 if TYPE_CHECKING:
+    from django.utils.safestring import SafeString
+
     from strategies.domain.base import Strategy
 
 CONFIGURABLE = ("params", "execution")
@@ -26,16 +29,14 @@ CONFIGURABLE = ("params", "execution")
 class ParametersWidget(forms.Widget):
     """An input for each parameter, named FIELD__PARAMETER; one named FIELD takes all of them as JSON instead."""
 
-    template_name = "strategies/parameters.html"
-
     def __init__(self, parameters: tuple[Parameter, ...]) -> None:
         super().__init__()
         self.parameters = parameters
 
-    def get_context(self, name: str, value: Any, attrs: dict[str, Any] | None) -> dict[str, Any]:
+    def render(self, name: str, value: Any, attrs: Any = None, renderer: Any = None) -> SafeString:
         given = _object(value)
         rows = [(one, _input(one, f"{name}__{one.name}", given)) for one in self.parameters]
-        return super().get_context(name, value, attrs) | {"name": name, "rows": rows}
+        return render_to_string("strategies/parameters.html", {"name": name, "rows": rows})
 
     def value_from_datadict(self, data: Any, _files: Any, name: str) -> Any:
         if name in data:

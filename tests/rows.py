@@ -7,16 +7,14 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
 
-from django.utils import timezone
-
 from alphapanda.core import ids
 from alphapanda.eventlog.models import DeadLetter, InboxMark, LogCursor, OutboxEvent
 from execution.models import Fill, Order
 from marketdata.models import Holiday, Instrument, SessionRule, SpecialSession, TickFaultCount
 from portfolio.models import Book, LedgerEntry, Portfolio, Position, Posting, Snapshot
 from risk.models import Decision, HaltEffect, KillSwitch, LimitSet, RiskState
-from strategies.models import Command, Deployment, Due, Signal, StrategyFile
-from strategies.services.catalogue import version_installed
+from strategies.models import Command, Deployment, Due, Signal
+from strategies.services.catalogue import catalogue_refresh, version_installed
 
 AT_MS = 1_562_644_200_000  # 2019-07-09 09:20:00 IST
 SOME = UUID(int=7)
@@ -141,13 +139,7 @@ def one_of_each() -> dict[type, Any]:
         deployment.instruments.get(),
         deployment.strategy_version.strategy,
         deployment.strategy_version,
-        StrategyFile.objects.create(
-            file="my_strategies/mine.py",
-            origin="folder my_strategies",
-            source_hash="0" * 64,
-            faults=[{"line": 3, "text": "imports os"}],
-            changed_at=timezone.now(),
-        ),
+        next(file for file in catalogue_refresh() if file.file == "ema_cross.py"),
         deployment,
         signal,
         decision,

@@ -109,7 +109,7 @@ def _made(code: Code) -> ModuleType:
     linecache.cache[label] = len(code.source), None, code.source.splitlines(keepends=True), label
     sys.modules[module.__name__] = module  # msgspec looks up annotations there
     try:
-        exec(compile(code.source, label, "exec"), vars(module))
+        exec(compile(code.source, label, "exec"), vars(module))  # noqa: S102 - the very purpose
     except (Exception, SystemExit) as error:
         del sys.modules[module.__name__]
         raise DoesNotLoad(code.file, _fault(error, label)) from error

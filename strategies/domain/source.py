@@ -15,15 +15,21 @@ NAME = re.compile(r"[a-z][a-z0-9_]{0,59}")
 VERSION = re.compile(r"[A-Za-z0-9._-]{1,20}")
 
 # of the standard library, what only computes; of our own, what is pure itself
-PURE_STANDARD = frozenset(
-    ["__future__", "abc", "array", "bisect", "cmath", "collections", "contextlib", "copy", "dataclasses", "datetime", "decimal", "enum", "fractions", "functools", "graphlib", "heapq", "itertools", "math", "numbers", "operator", "re", "statistics", "string", "struct", "textwrap", "types", "typing", "zlib", "zoneinfo"]
-)
+PURE_STANDARD = {
+    "__future__", "abc", "array", "bisect", "cmath", "collections", "contextlib", "copy", "dataclasses", "datetime",
+    "decimal", "enum", "fractions", "functools", "graphlib", "heapq", "itertools", "math", "numbers", "operator",
+    "re", "statistics", "string", "struct", "textwrap", "types", "typing", "zlib", "zoneinfo",
+}  # fmt: skip
 OWN = ("accounts", "alphapanda", "execution", "marketdata", "portfolio", "risk", "strategies")
-IMPURE_FOREIGN = frozenset(
-    ["aiohttp", "asgiref", "autobahn", "boto3", "celery", "channels", "confluent_kafka", "daphne", "django", "environ", "httpx", "kafka", "kiteconnect", "kombu", "psutil", "psycopg", "redis", "requests", "rest_framework", "sqlalchemy", "structlog", "twisted", "urllib3", "websocket", "websockets", "yfinance"]
-)
-IMPURE_CALLS = frozenset(["__import__", "breakpoint", "compile", "eval", "exec", "hash", "id", "input", "open", "print"])
-IMPURE_METHODS = frozenset(["now", "today", "utcnow", "uuid1", "uuid4"])
+IMPURE_FOREIGN = {
+    "aiohttp", "asgiref", "autobahn", "boto3", "celery", "channels", "confluent_kafka", "daphne", "django", "environ",
+    "httpx", "kafka", "kiteconnect", "kombu", "psutil", "psycopg", "redis", "requests", "rest_framework",
+    "sqlalchemy", "structlog", "twisted", "urllib3", "websocket", "websockets", "yfinance",
+}  # fmt: skip
+IMPURE_CALLS = {
+    "__import__", "breakpoint", "compile", "eval", "exec", "hash", "id", "input", "open", "print",
+}  # fmt: skip
+IMPURE_METHODS = {"now", "today", "utcnow", "uuid1", "uuid4"}
 RANDOM = ("numpy.random", "np.random")
 
 

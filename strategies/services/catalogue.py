@@ -111,7 +111,7 @@ def _noted(file: File, result: Result) -> StrategyFile:
         "origin": file.code.origin,
         "source_hash": file.code.hash,
         "strategies": [one.name for one in result.strategies],
-        "faults": msgspec.to_builtins(result.faults),
+        "faults": [msgspec.to_builtins(fault) for fault in result.faults],
     }
     row, is_new = StrategyFile.objects.get_or_create(
         file=file.code.file, defaults=facts | {"changed_at": timezone.now()}

@@ -43,6 +43,7 @@ MACHINE_WRITTEN = {
         "Instrument",
         "TickFaultCount",
         "StrategyVersion",
+        "StrategyFile",
         "Signal",
         "Command",
         "Due",
