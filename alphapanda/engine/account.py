@@ -18,8 +18,8 @@ from risk.domain.limits import DayState, Limits
 from risk.domain.review import Context, Verdict, review
 from strategies.domain.base import DeploymentSpec
 from strategies.domain.machine import Machine, assembled
-from strategies.domain.registry import find
 from strategies.domain.signals import CommandRow, DueItem, Raised, SignalRow
+from strategies.registry import find
 
 
 class Journal(msgspec.Struct):
