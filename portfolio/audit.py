@@ -59,7 +59,7 @@ class Audit(msgspec.Struct, frozen=True):
 
 def books_differences() -> Audit:
     """Audit every book against one snapshot of the database; writers go on meanwhile."""
-    with _one_snapshot():
+    with one_snapshot():
         audits = [_audit_book(book) for book in Book.objects.order_by("name")]
         unbalanced = LedgerEntry.objects.values("fill_id").annotate(total=Sum("amount")).exclude(total=0)
         sums = Portfolio.objects.annotate(total=Sum("entries__amount", default=ZERO)).order_by("name")
@@ -73,7 +73,8 @@ def books_differences() -> Audit:
 
 
 @contextmanager
-def _one_snapshot() -> Iterator[None]:
+def one_snapshot() -> Iterator[None]:
+    """All reads inside see one moment of the database; writers go on meanwhile."""
     outermost = not connection.in_atomic_block
     with transaction.atomic():
         if outermost:
