@@ -15,8 +15,8 @@ from execution.domain.paper import PaperSettings
 from execution.services.corporate import corporate_action_apply
 from portfolio.admin import CorporateActionAdmin
 from portfolio.models import Book, CorporateAction, Portfolio
-from strategies.admin import DeploymentAdmin, DeploymentForm
-from strategies.domain.registry import known
+from strategies.admin import DeploymentAdmin
+from strategies.forms import DeploymentForm
 from strategies.models import Deployment
 
 if TYPE_CHECKING:
@@ -48,8 +48,7 @@ class NewDeployment(ConfiguredDeployment):
         portfolio, version = cleaned.get("portfolio"), cleaned.get("strategy_version")
         if portfolio and portfolio.broker != cleaned.get("broker"):
             self.add_error("portfolio", f"{portfolio} belongs to {portfolio.broker}.")
-        installed = known().get(version.strategy.name) if version else None
-        if installed and installed.version != version.version:
+        if version and not version.is_installed:
             self.add_error("strategy_version", "Only the version that is installed can be deployed.")
         if not self.errors:
             self._define(cleaned)

@@ -24,9 +24,10 @@ from marketdata.models import Instrument
 from portfolio import services as portfolios
 from risk.domain.limits import Limits
 from risk.models import LimitSet
-from strategies.domain.base import DeploymentSpec, build
-from strategies.domain.registry import find, known, source_hash
-from strategies.models import Deployment, Strategy, StrategyVersion
+from strategies.domain.base import DeploymentSpec, UnknownStrategy, build
+from strategies.models import Deployment, StrategyVersion
+from strategies.registry import find
+from strategies.services.catalogue import version_installed
 from strategies.services.sharding import least_loaded_shard
 
 # Kite lists these with a lot of 1 and means so many units: what they are worth would be wrong by that factor
@@ -70,7 +71,7 @@ def read(path: Path) -> list[Definition]:
 def check(definition: Definition) -> None:
     """Refuse what the strategy, the paper exchange or risk would refuse later. Raises BadDefinition."""
     try:
-        build(find(definition.strategy), definition.params)
+        build(find(definition.strategy), definition.params, instruments=definition.instruments)
         msgspec.convert(definition.execution, PaperSettings)
         msgspec.convert(definition.limits, Limits, strict=False)
     except (LookupError, ValueError) as error:
@@ -95,29 +96,6 @@ def spec(definition: Definition, instrument_of: Callable[[str], InstrumentSpec])
 
 
 @transaction.atomic
-def register_strategies() -> list[StrategyVersion]:
-    """A row for every strategy there is, and one for every version of its code."""
-    return [_registered(strategy_class) for _, strategy_class in sorted(known().items())]
-
-
-def _registered(strategy_class: Any) -> StrategyVersion:
-    description = (strategy_class.on_bar.__doc__ or "").strip()
-    strategy, _ = Strategy.objects.get_or_create(
-        name=strategy_class.name,
-        defaults={"title": strategy_class.title or strategy_class.name, "description": description},
-    )
-    version, _ = StrategyVersion.objects.get_or_create(
-        strategy=strategy,
-        version=strategy_class.version,
-        defaults={
-            "source_hash": source_hash(strategy_class),
-            "schema": msgspec.json.schema(strategy_class.Params),
-        },
-    )
-    return version
-
-
-@transaction.atomic
 def deploy(definitions: Sequence[Definition], *, portfolio_id: UUID) -> list[Deployment]:
     """Deployments that run at once; those that are there already stay as they are. Raises as `create`."""
     there = Deployment.objects.in_bulk([ids.deployment_id(definition.name) for definition in definitions])
@@ -132,6 +110,7 @@ def deploy(definitions: Sequence[Definition], *, portfolio_id: UUID) -> list[Dep
 def create(definition: Definition, *, portfolio_id: UUID, status: DeploymentStatus) -> Deployment:
     """The one way to make a deployment: with its instruments and their partition, the shard that has least to
     do, its limits and its book. Raises BadDefinition, BrokerConflict."""
+    version = _version(definition)
     check(definition)
     instruments = [_instrument(name) for name in definition.instruments]
     for instrument in instruments:
@@ -139,7 +118,7 @@ def create(definition: Definition, *, portfolio_id: UUID, status: DeploymentStat
     deployment = Deployment.objects.create(
         id=ids.deployment_id(definition.name),
         name=definition.name,
-        strategy_version=_registered(find(definition.strategy)),
+        strategy_version=version,
         broker=definition.broker,
         params=definition.params,
         execution={**definition.execution, "product": definition.product.value},
@@ -156,6 +135,14 @@ def create(definition: Definition, *, portfolio_id: UUID, status: DeploymentStat
         name=definition.name,
     )
     return deployment
+
+
+def _version(definition: Definition) -> StrategyVersion:
+    """The installed code, tried in a process of its own before this one imports it."""
+    try:
+        return version_installed(definition.strategy)
+    except UnknownStrategy as error:
+        raise BadDefinition(f"{definition.name}: {error}") from error
 
 
 def _check_charges(definition: Definition, instrument: Instrument) -> None:

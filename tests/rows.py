@@ -22,7 +22,8 @@ from portfolio.models import (
     Snapshot,
 )
 from risk.models import Decision, HaltEffect, KillSwitch, LimitSet, RiskState
-from strategies.models import Command, Deployment, Due, Signal, Strategy, StrategyVersion
+from strategies.models import Command, Deployment, Due, Signal
+from strategies.services.catalogue import catalogue_refresh, version_installed
 
 AT_MS = 1_562_644_200_000  # 2019-07-09 09:20:00 IST
 SOME = UUID(int=7)
@@ -46,11 +47,7 @@ def an_instrument(**facts: Any) -> Instrument:
 
 
 def a_deployment(name: str = "ma-infy", **facts: Any) -> Deployment:
-    strategy, _ = Strategy.objects.get_or_create(name="ema_cross", defaults={"title": "Averages that cross"})
-    version, _ = StrategyVersion.objects.get_or_create(
-        strategy=strategy, version="1", defaults={"source_hash": "0" * 64, "schema": {}}
-    )
-    values = {"strategy_version": version, "broker": "paper", "at_ms": AT_MS} | facts
+    values = {"strategy_version": version_installed("ema_cross"), "broker": "paper", "at_ms": AT_MS} | facts
     deployment = Deployment.objects.create(id=ids.deployment_id(name), name=name, **values)
     deployment.instruments.add(an_instrument())
     return deployment
@@ -151,6 +148,7 @@ def one_of_each() -> dict[type, Any]:
         deployment.instruments.get(),
         deployment.strategy_version.strategy,
         deployment.strategy_version,
+        next(file for file in catalogue_refresh() if file.file == "ema_cross.py"),
         deployment,
         signal,
         decision,

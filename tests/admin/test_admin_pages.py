@@ -43,6 +43,7 @@ MACHINE_WRITTEN = {
         "Instrument",
         "TickFaultCount",
         "StrategyVersion",
+        "StrategyFile",
         "Signal",
         "Command",
         "Due",
@@ -267,7 +268,7 @@ def test_a_new_deployment_is_born_stopped_with_book_shard_and_partition(desk: Cl
     ("wrong", "said"),
     [
         ({"broker": "paper"}, "belongs to zerodha"),
-        ({"params": '{"slow": 1}'}, "below `slow`"),
+        ({"params": '{"slow": 9}'}, "below `slow`"),
         ({"execution": '{"latency": 1}'}, "unknown field"),
         ({"execution": '{"product": "MTF"}'}, "MTF"),
         ({"name": "first"}, "already exists"),

@@ -23,6 +23,7 @@ ROUTES: dict[str, Route] = {
     "api/v1/token/refresh/": OPEN,
     "api/v1/token/revoke/": OPEN,
     "api/v1/strategies/": READ,
+    "api/v1/strategies/files/": READ,
     "api/v1/deployments/": READ,
     "api/v1/deployments/<uuid:pk>/": READ,
     "api/v1/deployments/<uuid:pk>/start/": ACT,

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from django.conf import settings
 from django.core.management import BaseCommand, CommandError
 from rich.console import Console
 from rich.progress import Progress
@@ -31,7 +32,7 @@ from marketdata.feeds.files import UnknownFormat, recorded_file
 from marketdata.feeds.recorded import RecordedSource, UnknownInstrument
 from risk.domain.limits import Limits
 from strategies.domain.base import BadParameters, UnknownStrategy, build
-from strategies.domain.registry import find
+from strategies.registry import find
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 WIDTH = 110  # on a pipe
@@ -82,7 +83,7 @@ def _definition(options: dict[str, Any]) -> Definition:
     try:
         strategy = find(options["strategy"])
     except UnknownStrategy as error:
-        raise CommandError(f"{error}; your own goes into strategies/domain/library/") from None
+        raise CommandError(f"{error}; your own go into {settings.STRATEGIES}") from None
     params = _object("--params", options["params"])
     try:
         build(strategy, params)
