@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import time
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,9 +19,9 @@ from alphapanda.proof import parity
 from alphapanda.proof.recorded import deployments_over
 from marketdata.reference import YESBANK_FILES
 from strategies import loading
-from strategies.domain import registry
 from strategies.domain.base import Bracket, Intent, Strategy, View
 from strategies.models import Command, Deployment
+from tests.engine import libraries
 from tests.pipeline.hand import Hand, packed, recording, seeded
 
 FILES = [str(YESBANK_FILES[0])]
@@ -45,6 +47,36 @@ def test_rows_equal_the_backtest(monkeypatch, expected, shards, batch):
 
     count, first = parity.compare(rows, parity.of_database())
     assert (count, first) == (0, [])
+
+
+LIBRARY = [
+    Definition(name=name, strategy=name, instruments=("NSE:YESBANK",), params={"quantity": 100} | params)
+    for name, params in {
+        "donchian": {"bar_minutes": 5, "length": 8, "exit_length": 4},
+        "opening_range": {"entries_daily": 3},
+        "rsi_reversion": {"bar_minutes": 3, "length": 6},
+        "supertrend": {"bar_minutes": 3, "multiple": 1.5},
+        "vwap_reversion": {"enter_at": 1.5},
+    }.items()
+]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_library_does_the_same_in_the_pipeline(monkeypatch):
+    """Those of one instrument that `deployments_over` has not; pairs and momentum are below."""
+    recorded = recording(FILES, LIBRARY)
+    source = recorded.source()
+    with override_settings(SHARDS=1):
+        seeded(LIBRARY)
+    hand = Hand(packed(source.iter_from(), source=source.source, batch=211))
+    hand.attach(monkeypatch)
+
+    hand.run()
+
+    found = parity.of_database()
+    expected = parity.of_accounts([run.account for run in recorded.backtest(source)])
+    assert parity.compare(expected, found) == (0, [])
+    assert min(len(found[one.name]["fills"]) for one in LIBRARY) >= 2
 
 
 class Guarded(Strategy):
@@ -80,11 +112,25 @@ def command_given() -> None:
     )
 
 
+@pytest.fixture
+def guarded() -> Iterator[None]:
+    """The class as a file of the folder, with the pure ones of this module's imports."""
+    lines = Path(__file__).read_text().splitlines()
+    imports = [
+        line
+        for line in lines
+        if line.startswith(("from collections.abc", "from da", "from de", "from typing"))
+    ]
+    imports += [line for line in lines if line.startswith("from strategies.domain")]
+    path = libraries.drop("guarded", "\n".join([*imports, inspect.getsource(Guarded)]))
+    yield
+    libraries.taken_away(path)
+
+
+@pytest.mark.usefixtures("guarded")
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(("batch", "flattened_at"), [(2000, None), (41, 5), (173, 25)])
 def test_guards_and_commands_do_the_same_in_the_pipeline(monkeypatch, batch, flattened_at):
-    monkeypatch.setattr(registry, "known", lambda: {"guarded": Guarded})
-    monkeypatch.setattr("alphapanda.deploying.known", registry.known)
     definitions = [Definition(name="guarded", strategy="guarded", instruments=("NSE:YESBANK",))]
     recorded = recording(FILES, definitions)
     source = recorded.source()
