@@ -10,7 +10,7 @@ from alphapanda.core.vocabulary import Phase
 from alphapanda.engine.account import Account
 from alphapanda.engine.statistics import EquityMeter, EquityPoint, Performance, statistics_of, trades_of
 from execution.domain.charges import Cards
-from marketdata.domain.calendar import Calendar
+from marketdata.domain.calendar import MarketHours
 from marketdata.domain.ticks import Clock, Item
 from strategies.domain.base import DeploymentSpec
 from strategies.domain.machine import StrategyFailed
@@ -27,6 +27,7 @@ class Run:
         self.starting_cash = starting_cash
         self.curve: list[EquityPoint] = []
         self.error = ""
+        self._hours = list({id(hours): hours for hours in account.machine.calendars.values()}.values())
         self._meter = EquityMeter(starting_cash)
         self._metered = 0  # fills of the journal that the meter has taken in
 
@@ -41,7 +42,7 @@ class Run:
 
     def mark(self, at_ms: int) -> None:
         """A point of the equity curve, where the minute that ends at `at_ms` was one of continuous trading."""
-        if self.account.calendar.phase_at(at_ms - 1) is Phase.CONTINUOUS:
+        if any(hours.phase_at(at_ms - 1) is Phase.CONTINUOUS for hours in self._hours):
             self.curve.append(self._point(at_ms))
 
     def end(self) -> None:
@@ -77,7 +78,7 @@ def fold(
     *,
     source: int,
     first_seq: int,
-    calendar: Calendar,
+    calendar: MarketHours,
     cards: Cards,
     starting_cash: Decimal = ZERO,
     on_progress: Callable[[int], None] = lambda _items: None,

@@ -15,8 +15,9 @@ from alphapanda.core.clock import ist_day
 from alphapanda.core.money import round_to_tick_e4, to_e4
 from alphapanda.core.vocabulary import OrderType, Product, Side, TickFault, Validity
 from marketdata.domain.bars import Bar, BarBuilder
-from marketdata.domain.calendar import Calendar
+from marketdata.domain.calendar import MarketHours
 from marketdata.domain.instruments import InstrumentSpec
+from marketdata.domain.markets import anchor_minutes
 from marketdata.domain.quality import Gate
 from marketdata.domain.ticks import Clock, Tick
 from strategies.domain.base import DeploymentSpec, Intent, Strategy, View, build
@@ -114,11 +115,11 @@ class CheckpointDoesNotFit(ValueError):
 class Machine:
     """A deployment at work: its spec, its state and what its orders came to."""
 
-    def __init__(self, spec: DeploymentSpec, strategy: Strategy, calendar: Calendar) -> None:
+    def __init__(self, spec: DeploymentSpec, strategy: Strategy, calendar: MarketHours) -> None:
         self.spec = spec
         self.strategy = strategy
-        self.calendar = calendar
         self.instruments = {instrument.token: instrument for instrument in spec.instruments}
+        self.calendars = {token: calendar.of(one) for token, one in self.instruments.items()}
         self.by_name = {instrument.key: instrument for instrument in spec.instruments}
         self.tokens = frozenset(self.instruments)
         self.consequences = Consequences()
@@ -129,7 +130,12 @@ class Machine:
         return State(
             gates={token: Gate() for token in self.instruments},
             builders=[
-                BarBuilder(instrument=instrument.key, token=instrument.token, minutes=minutes)
+                BarBuilder(
+                    instrument=instrument.key,
+                    token=instrument.token,
+                    minutes=minutes,
+                    anchor_minutes=anchor_minutes(instrument.exchange),
+                )
                 for instrument in self.spec.instruments
                 for minutes in self.strategy.bar_minutes()
             ],
@@ -175,7 +181,7 @@ class Machine:
         if source and seq <= state.sources.get(source, -1):
             return None
         if tick is not None:
-            fault = state.gates[tick.token].check(tick, self.calendar, clock_ms=state.clock_ms)
+            fault = state.gates[tick.token].check(tick, self.calendars[tick.token], clock_ms=state.clock_ms)
             if fault is not None:
                 self._refuse(tick, fault, source, seq)
                 return None
@@ -233,7 +239,9 @@ class Machine:
         bars: list[Bar] = []
         for builder in self.state.builders:
             if builder.ticks:
-                bars += builder.on_clock(at_ms, closes_ms=self.calendar.closes_ms(builder.starts_ms))
+                bars += builder.on_clock(
+                    at_ms, closes_ms=self.calendars[builder.token].closes_ms(builder.starts_ms)
+                )
         return bars
 
     def _signals(
@@ -334,6 +342,6 @@ def _with_intents(holdings: dict[str, tuple[int, int]], intents: list[Intent]) -
     return seen
 
 
-def assembled(spec: DeploymentSpec, strategy_class: type[Strategy], calendar: Calendar) -> Machine:
+def assembled(spec: DeploymentSpec, strategy_class: type[Strategy], calendar: MarketHours) -> Machine:
     """A machine at its start. Raises BadParameters."""
     return Machine(spec, build(strategy_class, spec.params), calendar)

@@ -18,7 +18,8 @@ from alphapanda.eventlog import cursors, doorbell, gaps, outbox, topics
 from alphapanda.eventlog.client import LogReader
 from alphapanda.eventlog.records import OffsetGone, Record
 from alphapanda.eventlog.retries import Fault, classify
-from marketdata.domain.calendar import Calendar
+from marketdata.domain.calendar import MarketHours
+from marketdata.domain.markets import UnknownMarket
 from marketdata.domain.ticks import Batch, MalformedTicks, unpack
 from strategies.domain.base import BadParameters, UnknownStrategy
 from strategies.domain.machine import CheckpointDoesNotFit, StrategyFailed
@@ -47,7 +48,7 @@ class Shard:
         number: int,
         *,
         reader: LogReader,
-        calendar: Calendar,
+        calendar: MarketHours,
         incarnation: UUID,
         clock: Callable[[], datetime],
         monotonic: Callable[[], float],
@@ -126,7 +127,9 @@ class Shard:
         self.runners.pop(row.id, None)
         newer = "; is its code newer than this worker? restart, then release the deployment"
         hint = newer if isinstance(error, UnknownStrategy) else ""
-        is_foreseen = isinstance(error, BadParameters | CheckpointDoesNotFit | UnknownStrategy)
+        is_foreseen = isinstance(
+            error, BadParameters | CheckpointDoesNotFit | UnknownMarket | UnknownStrategy
+        )
         text = f"{error}{hint}" if is_foreseen else "".join(traceback.format_exception(error, limit=-6))
         quarantine(deployment_id=row.id, error=text, revision=row.revision)
 
