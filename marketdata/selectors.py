@@ -165,8 +165,8 @@ def _ruled(one: InstrumentSpec, rule: InstrumentRule | None, freeze_quantity: in
         one,
         tick_size_e4=to_e4(rule.tick_size),
         lot_size=rule.lot_size,
-        expiry=rule.expiry,
-        strike_e4=to_e4(rule.strike),
+        expiry=rule.expiry or one.expiry,
+        strike_e4=to_e4(rule.strike) or one.strike_e4,
         freeze_quantity=freeze_quantity,
     )
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from alphapanda.core.clock import ist_day
+from alphapanda.core.clock import DAY_MS, IST_OFFSET_MS, ist_day
 from marketdata.domain.bars import DAY_MINUTES, MINUTE_MS, Bar, BarBuilder, bar_time, bucket
 from marketdata.domain.calendar import Calendar
 from marketdata.domain.quality import Gate, GateBook
@@ -30,6 +30,7 @@ class Longer(msgspec.Struct, array_like=True):
     volume: int = 0
     ticks: int = 0
     closed_ms: int = 0  # end of the last closed bucket: nothing older makes a bar again
+    from_ms: int = 0  # the first whole bar: nothing before it is taken
 
     def ends_ms(self, closes_ms: int) -> int:
         """When the open bar is over: at its end, or where its session closes (`closes_ms`) before that."""
@@ -39,6 +40,8 @@ class Longer(msgspec.Struct, array_like=True):
     def take(self, bar: Bar, anchor_minutes: int) -> Bar | None:
         """Add a minute; the open bar is returned where the minute belongs to a later one. Of a minute whose
         longer bar is closed only the volume is kept, for the next bar of the day."""
+        if bar.starts_ms < self.from_ms:
+            return None
         starts_ms = bucket(bar.starts_ms, self.minutes, anchor_minutes)
         closed = self.close(bar) if self.ticks and starts_ms > self.starts_ms else None
         if starts_ms < max(self.closed_ms, self.starts_ms if self.ticks else 0):
@@ -80,9 +83,15 @@ class Series(msgspec.Struct, array_like=True):
 
     minute: BarBuilder
     longer: list[Longer] = msgspec.field(default_factory=lambda: [Longer(minutes) for minutes in LONGER])
+    from_ms: int = 0  # the first whole minute
 
     def on_tick(self, tick: Tick) -> list[Bar]:
         """The bars that this tick closes, the shortest first."""
+        if self.from_ms:
+            if bar_time(tick) < self.from_ms:
+                self._pass(tick)
+                return []
+            self.from_ms = 0
         minutes = self.minute.on_tick(tick)
         if not minutes:
             return minutes
@@ -91,6 +100,11 @@ class Series(msgspec.Struct, array_like=True):
             if longer.ticks and longer.starts_ms + longer.minutes * MINUTE_MS <= self.minute.starts_ms:
                 bars.append(longer.close(self.minute))
         return bars
+
+    def _pass(self, tick: Tick) -> None:
+        """What trades before the first whole minute is in no bar."""
+        if tick.volume >= 0:
+            self.minute.day, self.minute.day_volume = (tick.at_ms + IST_OFFSET_MS) // DAY_MS, tick.volume
 
     def on_clock(self, at_ms: int, calendar: Calendar) -> list[Bar]:
         """The bars that time has closed: their end, or the end of their session, has come."""
@@ -119,9 +133,9 @@ def begun(instrument: str, token: int, anchor_minutes: int, gate: Gate | None) -
     if gate is None or gate.last is None:
         return series
     seen_ms = max(gate.at_ms, bar_time(gate.last))
-    every: list[BarBuilder | Longer] = [series.minute, *series.longer]
-    for each in every:
-        each.closed_ms = bucket(seen_ms, each.minutes, anchor_minutes) + each.minutes * MINUTE_MS
+    series.from_ms = bucket(seen_ms, 1, anchor_minutes) + MINUTE_MS
+    for longer in series.longer:
+        longer.from_ms = bucket(seen_ms, longer.minutes, anchor_minutes) + longer.minutes * MINUTE_MS
     series.minute.day = gate.day
     series.minute.day_volume = max(gate.volume, 0)
     return series

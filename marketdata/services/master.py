@@ -84,7 +84,7 @@ def _touched(changes: Iterable[Change]) -> list[Touched]:
             by_key.setdefault(change.before, []).append(change)
     found = selectors.primary_keys(by_key)
     by_id: dict[int, list[Use]] = {}
-    for use in uses(found.values()):
+    for use in sorted(uses(found.values())):
         by_id.setdefault(use.instrument_id, []).append(use)
     return [Touched(key, by_key[key], by_id[found[key]]) for key in sorted(by_key) if found.get(key) in by_id]
 

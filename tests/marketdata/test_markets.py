@@ -52,9 +52,9 @@ def test_an_instrument_knows_its_market(instrument: InstrumentSpec, market: Mark
 
 
 def test_an_unknown_exchange_is_refused_by_name() -> None:
-    with pytest.raises(UnknownMarket, match="'NCO'.*MCX"):
+    with pytest.raises(UnknownMarket, match=r"'NCO'.*MCX"):
         load_calendars().of(an_instrument_of("NCO"))
-    with pytest.raises(UnknownMarket, match="NSE:X.*NSE"):
+    with pytest.raises(UnknownMarket, match=r"NSE:X.*NSE"):
         Calendars({}).of(an_instrument_of("NSE"))
 
 
