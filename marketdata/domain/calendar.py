@@ -16,6 +16,8 @@ from marketdata.domain.markets import Market, UnknownMarket
 
 EARLIEST_MS = 946_684_800_000  # 2000-01-01 UTC: stamps before it are faults, not history
 LATEST_MS = 4_102_444_800_000  # 2100-01-01 UTC
+# Where no cutoff is known: Zerodha closes intraday equity positions from 15:20 on (support article, undated).
+SQUARE_OFF_MINUTES = 10
 _SEARCH_DAYS = 60  # no exchange was ever shut that long; a longer gap means missing rules
 _MINUTE_MS = 60_000
 
@@ -123,20 +125,22 @@ class Calendar:
         It may lie before the time. Raises NoSession."""
         return self._first_session(at_ms, lambda _: True).closes_ms
 
-    def square_off_at(self, at_ms: int) -> int:
-        """When the broker squares off intraday positions on the day of a time, of the next trading day when
-        that day has no session; the end of continuous trading where no cutoff is known. Raises NoSession."""
-        return self._cut_off(CutoffKind.SQUARE_OFF, at_ms)
+    def square_off_ms(self, at_ms: int) -> int | None:
+        """When the broker closes intraday positions of the day of a time; None on a day without a session."""
+        return self._cut_off(CutoffKind.SQUARE_OFF, at_ms, SQUARE_OFF_MINUTES)
 
-    def expiry_closes_ms(self, at_ms: int) -> int:
-        """As `square_off_at`, for the end of trading in contracts that expire on that day. Raises NoSession."""
-        return self._cut_off(CutoffKind.EXPIRY, at_ms)
+    def expiry_closes_ms(self, at_ms: int) -> int | None:
+        """When trading ends, on the day of a time, in contracts that expire on it; None without a session."""
+        return self._cut_off(CutoffKind.EXPIRY, at_ms, 0)
 
-    def _cut_off(self, kind: CutoffKind, at_ms: int) -> int:
-        session = self._first_session(at_ms, lambda _: True)
-        day = ist_date(session.closes_ms)
-        minutes = [cut.minutes for cut in self.cutoffs if cut.kind is kind and cut.valid_from <= day]
-        return max(session.opens_ms, session.closes_ms - (minutes[-1] if minutes else 0) * _MINUTE_MS)
+    def _cut_off(self, kind: CutoffKind, at_ms: int, default_minutes: int) -> int | None:
+        session = self._day_of(at_ms).session
+        if session is None:
+            return None
+        day = ist_date(at_ms)
+        known = [cut.minutes for cut in self.cutoffs if cut.kind is kind and cut.valid_from <= day]
+        minutes = known[-1] if known else default_minutes
+        return max(session.opens_ms, session.closes_ms - minutes * _MINUTE_MS)
 
     def _first_session(self, at_ms: int, fits: Callable[[Session], bool]) -> Session:
         for ahead in range(_SEARCH_DAYS):

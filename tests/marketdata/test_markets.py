@@ -119,7 +119,7 @@ def test_phases_by_market_and_date(market: str, day: str, clock: str, phase: Pha
     ],
 )
 def test_square_off_by_market_and_date(market: str, day: str, clock: str) -> None:
-    assert load_calendar(market).square_off_at(at(day, "10:00")) == at(day, clock)
+    assert load_calendar(market).square_off_ms(at(day, "10:00")) == at(day, clock)
 
 
 def test_currency_stops_at_half_past_twelve_on_its_expiry_and_others_at_their_close() -> None:
@@ -132,7 +132,12 @@ def test_a_cutoff_never_lies_before_the_opening() -> None:
     one = calendar(
         holidays=(), specials=[evening], rules=(), cutoffs=[Cutoff(OLD, CutoffKind.SQUARE_OFF, 10)]
     )
-    assert one.square_off_at(at("2026-11-08", "10:00")) == at("2026-11-08", "18:00")
+    assert one.square_off_ms(at("2026-11-08", "10:00")) == at("2026-11-08", "18:00")
+    assert one.square_off_ms(at("2026-11-09", "10:00")) is None
+
+
+def test_where_no_cutoff_is_known_the_square_off_is_ten_minutes_before_the_end() -> None:
+    assert NSE.square_off_ms(at("2019-07-09", "10:00")) == at("2019-07-09", "15:20")
 
 
 def test_every_known_day_has_a_session_that_holds_its_square_off() -> None:
@@ -141,7 +146,7 @@ def test_every_known_day_has_a_session_that_holds_its_square_off() -> None:
         while day < date(2027, 1, 1):
             session = one.session(day)
             if session is not None:
-                assert session.opens_ms < one.square_off_at(session.opens_ms) <= session.closes_ms
+                assert session.opens_ms < one.square_off_ms(session.opens_ms) <= session.closes_ms
             day += timedelta(days=1)
 
 
