@@ -16,7 +16,7 @@ DAY_MINUTES = 1_440  # a bar of the day: it starts at midnight in India, as Kite
 ANCHOR_MINUTES = 9 * 60 + 15
 # A time of the last trade further from the event time than this is not believed. Seen: 6 s ahead of the
 # recorder, and 86 s behind it where it caught up after a silence.
-_TRADED_APART_MS_MAX = 5 * MINUTE_MS
+TRADED_APART_MS_MAX = 5 * MINUTE_MS
 
 
 class Bar(msgspec.Struct, frozen=True):
@@ -133,7 +133,7 @@ class BarBuilder(msgspec.Struct):
 def bar_time(tick: Tick) -> int:
     """The time by which a tick belongs to a bar: of its trade, where that is believable, else of the event."""
     apart = tick.traded_at_ms - tick.at_ms
-    return tick.traded_at_ms if -_TRADED_APART_MS_MAX <= apart <= _TRADED_APART_MS_MAX else tick.at_ms
+    return tick.traded_at_ms if -TRADED_APART_MS_MAX <= apart <= TRADED_APART_MS_MAX else tick.at_ms
 
 
 def bucket(at_ms: int, minutes: int, anchor_minutes: int = ANCHOR_MINUTES) -> int:
