@@ -10,8 +10,9 @@ import numpy.typing as npt
 
 from alphapanda.core.clock import DAY_MS, IST_OFFSET_MS, ist_date
 from marketdata.domain.bars import MINUTE_MS
-from marketdata.domain.calendar import EARLIEST_MS, LATEST_MS, Calendar
+from marketdata.domain.calendar import EARLIEST_MS, LATEST_MS, Calendar, MarketHours
 from marketdata.domain.instruments import InstrumentSpec
+from marketdata.domain.markets import UnknownMarket
 from marketdata.domain.stretch import Stretch
 from marketdata.domain.ticks import FIRST_SEQ, HAS_DEPTH, Clock, Item, Levels, Tick, source_id
 from marketdata.feeds.files import FileReport, RecordedFile, read_ticks
@@ -35,15 +36,16 @@ class UnknownInstrument(LookupError):
 
 class RecordedSource:
     """The stream of some files: by event time, then by order of the files; inside a file in recorded order,
-    so that a faulty stamp moves nothing. Clock items stand at every minute of the trading days that have
-    ticks, before the first item at or after it. Raises UnknownInstrument, UnknownFormat, OSError."""
+    so that a faulty stamp moves nothing. Clock items stand at every minute of the trading days of the
+    recorded markets that have ticks, before the first item at or after it.
+    Raises UnknownInstrument, UnknownFormat, OSError."""
 
     def __init__(
         self,
         files: Sequence[RecordedFile],
         *,
         instruments: Mapping[str, InstrumentSpec],
-        calendar: Calendar,
+        calendar: MarketHours,
         run: str = "",
     ) -> None:
         """`run` tells one playing of the same files from another: a new run is a new source."""
@@ -57,7 +59,7 @@ class RecordedSource:
             loaded = self._load(file, report, instruments, sum(len(part) for part in rows))
             rows.append(loaded)
             times.append(_times(loaded[:, 1]))
-        self._rows, self._times, self._order = _merged(rows, times, calendar)
+        self._rows, self._times, self._order = _merged(rows, times, _calendars(files, instruments, calendar))
 
     def __len__(self) -> int:
         return len(self._order)
@@ -119,13 +121,15 @@ def _times(stamps: Longs) -> Longs:
     return np.maximum.accumulate(times)
 
 
-def _merged(rows: list[Longs], times: list[Longs], calendar: Calendar) -> tuple[Longs, Longs, Longs]:
+def _merged(
+    rows: list[Longs], times: list[Longs], calendars: Sequence[Calendar]
+) -> tuple[Longs, Longs, Longs]:
     """All rows with clock rows behind them, the stream time of each item, and the order of the stream."""
     all_rows = np.concatenate([*rows, np.empty((0, _FIELDS), np.int64)])
     all_times = np.concatenate([*times, np.empty(0, np.int64)])
     order = np.argsort(all_times, kind="stable")
     sorted_times = all_times[order]
-    clocks = _clock_times(sorted_times, calendar)
+    clocks = _clock_times(sorted_times, calendars)
     clock_rows = np.zeros((len(clocks), _FIELDS), np.int64)
     clock_rows[:, 1] = clocks
     places = np.searchsorted(sorted_times, clocks, side="left")
@@ -136,11 +140,24 @@ def _merged(rows: list[Longs], times: list[Longs], calendar: Calendar) -> tuple[
     )
 
 
-def _clock_times(times: Longs, calendar: Calendar) -> Longs:
+def _calendars(
+    files: Sequence[RecordedFile], instruments: Mapping[str, InstrumentSpec], hours: MarketHours
+) -> list[Calendar]:
+    """The calendars of the recorded markets, each once."""
+    try:
+        found = [hours.of(instruments[file.key]) for file in files]
+    except UnknownMarket as error:
+        raise UnknownInstrument(str(error)) from error
+    return list({id(calendar): calendar for calendar in found}.values())
+
+
+def _clock_times(times: Longs, calendars: Sequence[Calendar]) -> Longs:
+    """Every minute of the days that have ticks, from before the first market opens until after the last closes."""
     minutes: list[npt.NDArray[Any]] = [np.empty(0, np.int64)]
     for day in np.unique((times[times > 0] + IST_OFFSET_MS) // DAY_MS).tolist():
-        session = calendar.session(ist_date(day * DAY_MS))
-        if session is not None:
-            first, last = session.opens_ms - CLOCK_MARGIN_MS, session.closes_ms + CLOCK_MARGIN_MS
+        sessions = [found for c in calendars if (found := c.session(ist_date(day * DAY_MS)))]
+        if sessions:
+            first = min(session.opens_ms for session in sessions) - CLOCK_MARGIN_MS
+            last = max(session.closes_ms for session in sessions) + CLOCK_MARGIN_MS
             minutes.append(np.arange(first, last + 1, MINUTE_MS))
     return np.concatenate(minutes)
