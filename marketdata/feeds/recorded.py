@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from alphapanda.core.clock import DAY_MS, IST_OFFSET_MS, ist_date
+from alphapanda.core.clock import DAY_MS, IST_OFFSET_MS, ist_date, ist_text
 from marketdata.domain.bars import MINUTE_MS
 from marketdata.domain.calendar import EARLIEST_MS, LATEST_MS, Calendar
 from marketdata.domain.instruments import InstrumentSpec
 from marketdata.domain.ticks import FIRST_SEQ, HAS_DEPTH, Clock, Item, Levels, Tick, source_id
+from marketdata.feeds.bar_files import DAY_MINUTES, NotInOrder
 from marketdata.feeds.files import FileReport, RecordedFile, read_ticks
 
 # Clock items start and end this long before and after continuous trading: 09:00 to 15:45 on an ordinary day.
 CLOCK_MARGIN_MS = 15 * MINUTE_MS
+DAYS_CLOCK_MS = 5 * MINUTE_MS  # between clock items where there are bars of days only
 _FIELDS = 12  # of a Tick without depth
 _CHUNK = 8_192
 # A stamp so far above the median of the next five is a fault: it must not push the clock of the stream ahead.
@@ -34,7 +37,8 @@ class UnknownInstrument(LookupError):
 class RecordedSource:
     """The stream of some files: by event time, then by order of the files; inside a file in recorded order,
     so that a faulty stamp moves nothing. Clock items stand at every minute of the trading days that have
-    ticks, before the first item at or after it. Raises UnknownInstrument, UnknownFormat, OSError."""
+    ticks, before the first item at or after it; where all files are bars of days, every five minutes and at the
+    minutes of ticks. Raises UnknownInstrument, UnknownFormat, NotInOrder, OSError."""
 
     def __init__(
         self,
@@ -52,10 +56,14 @@ class RecordedSource:
         rows: list[Longs] = []
         times: list[Longs] = []
         for file, report in zip(files, self.reports, strict=True):
-            loaded = self._load(file, report, instruments, sum(len(part) for part in rows))
+            loaded = self._load(file, report, instruments, calendar, sum(len(part) for part in rows))
             rows.append(loaded)
             times.append(_times(loaded[:, 1]))
-        self._rows, self._times, self._order = _merged(rows, times, calendar)
+        _check_overlap(files, times)
+        every_ms = (
+            DAYS_CLOCK_MS if {report.minutes for report in self.reports} == {DAY_MINUTES} else MINUTE_MS
+        )
+        self._rows, self._times, self._order = _merged(rows, times, calendar, every_ms)
 
     def __len__(self) -> int:
         return len(self._order)
@@ -83,12 +91,19 @@ class RecordedSource:
         return times
 
     def _load(
-        self, file: RecordedFile, report: FileReport, instruments: Mapping[str, InstrumentSpec], base: int
+        self,
+        file: RecordedFile,
+        report: FileReport,
+        instruments: Mapping[str, InstrumentSpec],
+        calendar: Calendar,
+        base: int,
     ) -> Longs:
         spec = instruments.get(file.key)
         if spec is None:
             raise UnknownInstrument(f"{file.path.name}: {file.key} is not in the instrument list")
-        ticks = list(read_ticks(file.path, token=spec.token, is_index=spec.is_index, report=report))
+        ticks = list(
+            read_ticks(file.path, token=spec.token, is_index=spec.is_index, report=report, calendar=calendar)
+        )
         for index, tick in enumerate(ticks):
             if tick.flags & HAS_DEPTH:
                 self._depths[base + index] = tick.bids, tick.asks
@@ -109,13 +124,31 @@ def _times(stamps: Longs) -> Longs:
     return np.maximum.accumulate(times)
 
 
-def _merged(rows: list[Longs], times: list[Longs], calendar: Calendar) -> tuple[Longs, Longs, Longs]:
+def _check_overlap(files: Sequence[RecordedFile], times: list[Longs]) -> None:
+    """Raises NotInOrder where two files of one instrument tell of the same time."""
+    kept = ((part[0], part[-1], file) for file, part in zip(files, times, strict=True) if len(part))
+    by_key: dict[str, list[tuple[int, int, RecordedFile]]] = {}
+    for first, last, file in kept:
+        by_key.setdefault(file.key, []).append((int(first), int(last), file))
+    for key, stretches in by_key.items():
+        stretches.sort(key=lambda stretch: stretch[:2])
+        for (_, until, before), (since, _, after) in pairwise(stretches):
+            if since <= until:
+                raise NotInOrder(
+                    f"{after.path} begins at {ist_text(since)}, before {before.path} of the same {key} ends at "
+                    f"{ist_text(until)}; files of one instrument are accepted where they do not overlap"
+                )
+
+
+def _merged(
+    rows: list[Longs], times: list[Longs], calendar: Calendar, every_ms: int
+) -> tuple[Longs, Longs, Longs]:
     """All rows with clock rows behind them, the stream time of each item, and the order of the stream."""
     all_rows = np.concatenate([*rows, np.empty((0, _FIELDS), np.int64)])
     all_times = np.concatenate([*times, np.empty(0, np.int64)])
     order = np.argsort(all_times, kind="stable")
     sorted_times = all_times[order]
-    clocks = _clock_times(sorted_times, calendar)
+    clocks = _clock_times(sorted_times, calendar, every_ms)
     clock_rows = np.zeros((len(clocks), _FIELDS), np.int64)
     clock_rows[:, 1] = clocks
     places = np.searchsorted(sorted_times, clocks, side="left")
@@ -126,11 +159,15 @@ def _merged(rows: list[Longs], times: list[Longs], calendar: Calendar) -> tuple[
     )
 
 
-def _clock_times(times: Longs, calendar: Calendar) -> Longs:
+def _clock_times(times: Longs, calendar: Calendar, every_ms: int) -> Longs:
     minutes: list[npt.NDArray[Any]] = [np.empty(0, np.int64)]
     for day in np.unique((times[times > 0] + IST_OFFSET_MS) // DAY_MS).tolist():
         session = calendar.session(ist_date(day * DAY_MS))
         if session is not None:
             first, last = session.opens_ms - CLOCK_MARGIN_MS, session.closes_ms + CLOCK_MARGIN_MS
-            minutes.append(np.arange(first, last + 1, MINUTE_MS))
-    return np.concatenate(minutes)
+            minutes.append(np.arange(first, last + 1, every_ms))
+            if every_ms != MINUTE_MS:
+                minutes.append(np.array(session, np.int64))
+    if every_ms != MINUTE_MS:
+        minutes.append((times - times % MINUTE_MS)[times > 0])
+    return np.unique(np.concatenate(minutes))
