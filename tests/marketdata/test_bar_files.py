@@ -141,7 +141,9 @@ def test_files_that_overlap_are_refused(tmp_path: Path, nse: Calendar) -> None:
     two = bars(tmp_path, "2019-07-09T10:03:00+05:30", name="b_SBIN.csv")
     later = bars(tmp_path, "2019-07-09T11:00:00+05:30", name="c_SBIN.csv")
     other = bars(tmp_path, "2019-07-09T10:03:00+05:30", name="b_INFY.csv")
-    with pytest.raises(NotInOrder, match=r"b_SBIN\.csv begins at .*10:03.* before .*a_SBIN\.csv of the same NSE:SBIN"):
+    with pytest.raises(
+        NotInOrder, match=r"b_SBIN\.csv begins at .*10:03.* before .*a_SBIN\.csv of the same NSE:SBIN"
+    ):
         source([one, two], nse)
     with pytest.raises(NotInOrder):
         source([one, one], nse)

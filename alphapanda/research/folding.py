@@ -1,0 +1,61 @@
+"""A stretch folded through deployments, with progress, and an end where somebody asks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from alphapanda.engine.backtest import Run, fold
+from alphapanda.engine.stretch import Stretch
+from alphapanda.research.plan import BadPlan, Opened
+from execution.domain.charges import NoChargeCard
+from strategies.domain.base import DeploymentSpec
+
+Told = Callable[[int], None]  # how many items are done; may raise Cancelled
+
+
+class Cancelled(Exception):
+    """Somebody does not want the result any more."""
+
+
+class Progress:
+    """Items done in all foldings of a backtest, of so many that there will be."""
+
+    def __init__(self, total: int, tell: Callable[[int, int], None]) -> None:
+        self.total = total
+        self._tell = tell
+        self._before = 0
+
+    def told(self, items: int) -> None:
+        """`items` of the folding at work are done."""
+        self._tell(min(self._before + items, self.total), self.total)
+
+    def over(self, items: int) -> None:
+        """A folding of so many items has come to its end."""
+        self._before += items
+        self._tell(min(self._before, self.total), self.total)
+
+
+def folded(
+    opened: Opened,
+    stretch: Stretch | None = None,
+    *,
+    specs: Sequence[DeploymentSpec] | None = None,
+    told: Told = lambda _items: None,
+) -> list[Run]:
+    """The deployments of a plan (or others) over its stretch (or another). Raises BadPlan, and what `told` raises."""
+    stretch = opened.stretch if stretch is None else stretch
+    try:
+        return fold(
+            stretch.items(),
+            opened.specs if specs is None else specs,
+            source=stretch.source.source,
+            first_seq=stretch.first_seq,
+            calendar=opened.calendar,
+            cards=opened.cards,
+            starting_cash=opened.plan.cash,
+            on_progress=told,
+        )
+    except NoChargeCard as error:
+        raise BadPlan(
+            f"a fill cannot be charged: {error}; costs that are no rate card are none, order:RUPEES, bps:POINTS"
+        ) from None
