@@ -12,11 +12,13 @@ from typing import Any
 
 import msgspec
 
-from alphapanda.core.clock import ist_date
+from alphapanda.core.clock import ist_date, ist_day
 from alphapanda.core.money import ZERO
+from alphapanda.core.vocabulary import Product
 from alphapanda.deploying import Definition
 from alphapanda.engine.backtest import Run
 from alphapanda.engine.statistics import Performance
+from alphapanda.web.formats import rupees, rupees_signed
 from execution.domain.charges import Cards, NoChargeCard
 from execution.domain.paper import Liquidity, PaperSettings
 from marketdata.domain.ticks import HAS_DEPTH
@@ -46,6 +48,7 @@ class Doubt(StrEnum):
     COSTS_FORGOTTEN = "COSTS_FORGOTTEN"
     COSTS_EAT_PROFIT = "COSTS_EAT_PROFIT"
     FREE_FILLS = "FREE_FILLS"
+    HELD_OVERNIGHT = "HELD_OVERNIGHT"
     ASSUMED_RATES = "ASSUMED_RATES"
     COARSE_BARS = "COARSE_BARS"
     UNREADABLE_ROWS = "UNREADABLE_ROWS"
@@ -101,7 +104,7 @@ def of_trades(performance: Performance, definitions: Sequence[Definition]) -> It
         yield Finding(
             Doubt.ONE_TRADE,
             f"one trade made {PERCENT * best / net:.0f} % of the profit; without it the rest made "
-            f"₹{net - best:.2f}",
+            f"{rupees_signed(net - best)}",
             numbers={"best": str(best), "net": str(net)},
         )
 
@@ -127,7 +130,7 @@ def of_costs(performance: Performance, runs: Sequence[Run], cards: Cards) -> Ite
         yield Finding(
             Doubt.COSTS_EAT_PROFIT,
             f"charges take {PERCENT * figures.charges / figures.gross_pnl:.0f} % of a profit of "
-            f"₹{figures.gross_pnl:.2f}",
+            f"{rupees(figures.gross_pnl)}",
             numbers={"charges": str(figures.charges), "gross_pnl": str(figures.gross_pnl)},
         )
     guessed = sorted({day for fill in fills if _is_assumed(cards, day := ist_date(fill.at_ms))})
@@ -160,6 +163,21 @@ def of_execution(runs: Sequence[Run], flags: int) -> Iterator[Finding]:
             "record",
             run.account.spec.name,
         )
+
+
+def of_product(runs: Sequence[Run], definitions: Sequence[Definition]) -> Iterator[Finding]:
+    """Intraday positions that were carried to another day: a broker squares them off, and the charges differ."""
+    for run, definition in zip(runs, definitions, strict=True):
+        trades = run.performance().trades if definition.product is Product.MIS else []
+        carried = sum(ist_day(trade.entered_at_ms) != ist_day(trade.exited_at_ms) for trade in trades)
+        if carried:
+            yield Finding(
+                Doubt.HELD_OVERNIGHT,
+                f"{carried} of {len(trades)} trades of the intraday product MIS were held overnight; a broker "
+                "squares them off, and to hold them costs the charges of delivery (--product CNC)",
+                definition.name,
+                {"trades": carried, "of": len(trades)},
+            )
 
 
 def of_data(

@@ -12,6 +12,7 @@ import msgspec
 
 from alphapanda import deploying
 from alphapanda.core.refusals import BadRequest
+from alphapanda.core.vocabulary import Product
 from alphapanda.deploying import BadDefinition, Definition
 from alphapanda.engine.costs import Costs, cards_of
 from alphapanda.engine.recorded import Recording
@@ -73,6 +74,7 @@ def definition_of(
     params: dict[str, Any],
     execution: dict[str, Any],
     limits: dict[str, Any],
+    product: Product = Product.MIS,
     name: str = "backtest",
 ) -> Definition:
     """One deployment over all instruments of some files. Raises BadPlan."""
@@ -83,6 +85,7 @@ def definition_of(
         params=params,
         execution=execution,
         limits=limits,
+        product=product,
     )
 
 

@@ -81,6 +81,7 @@ def checked(opened: Opened, runs: Sequence[Run], performance: Performance) -> It
     for one in (one for shown in seen.values() for one in shown):
         flags |= one.flags
     yield from findings.of_execution(runs, flags)
+    yield from findings.of_product(runs, definitions)
 
 
 def _finding(finding: Finding) -> Object:

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from alphapanda.core.clock import DAY_MS
+from alphapanda.core.vocabulary import Product
 from alphapanda.engine.backtest import Run
 from alphapanda.engine.combined import combined
 from alphapanda.engine.costs import CostModel, Costs
@@ -101,7 +102,7 @@ def test_a_clean_run_has_no_finding(file: str) -> None:
 
 
 def test_a_clean_portfolio_has_no_finding(file: str) -> None:
-    second = a_definition(name="second", params={"fast": 5, "slow": 15, "quantity": 100})
+    second = a_definition(name="second", params={"fast": 5, "slow": 15, "quantity": 100, "short": False})
 
     assert carried_out(read(file, a_definition(), second)).findings == []
 
@@ -229,7 +230,7 @@ def test_costs_that_were_forgotten_are_found(file: str) -> None:
 
 
 def test_costs_that_eat_the_profit_are_found(file: str) -> None:
-    dear = read(file, costs=Costs(CostModel.OF_TURNOVER, Decimal(130)))
+    dear = read(file, costs=Costs(CostModel.OF_TURNOVER, Decimal(60)))
 
     assert found_in(dear).keys() == {Doubt.COSTS_EAT_PROFIT}
 
@@ -238,6 +239,13 @@ def test_fills_without_a_spread_are_found(file: str) -> None:
     free = a_definition(execution={"slippage_ticks": 0})
 
     assert found_in(read(file, free)).keys() == {Doubt.FREE_FILLS}
+
+
+def test_intraday_positions_that_stay_overnight_are_found(file: str) -> None:
+    found = found_in(read(file, a_definition(product=Product.MIS)))
+
+    assert found.keys() == {Doubt.HELD_OVERNIGHT}
+    assert 0 < found[Doubt.HELD_OVERNIGHT].numbers["trades"] < 14
 
 
 def test_rates_that_are_assumed_are_found() -> None:
@@ -262,7 +270,7 @@ def test_rows_that_cannot_be_read_are_found(file: str, tmp_path: Path) -> None:
     path.write_text(Path(file.partition("=")[0]).read_text() + "2025-08-01T09:15:00+05:30,1,x\n")
     found = found_in(read(f"{path}={KEY}"))
 
-    assert "line 3752: 3 cells, the header has 6" in found[Doubt.UNREADABLE_ROWS].text
+    assert "line 5252: 3 cells, the header has 6" in found[Doubt.UNREADABLE_ROWS].text
 
 
 @needs_shared_data

@@ -7,6 +7,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
+from alphapanda.core.vocabulary import Product
 from alphapanda.deploying import Definition
 from alphapanda.research.plan import Opened, Plan, opened
 from marketdata.reference import load_calendar
@@ -25,7 +26,7 @@ def up_and_down(minute: int) -> int:
 
 
 def waves(
-    path: Path, *, days: int = 10, shape: Callable[[int], int] = up_and_down, volume: int = 10_000
+    path: Path, *, days: int = 14, shape: Callable[[int], int] = up_and_down, volume: int = 10_000
 ) -> str:
     """A file of one-minute bars; each bar opens where the last one closed."""
     lines, minute = [HEADER], 0
@@ -50,7 +51,9 @@ def sessions(days: int) -> list[date]:
 
 
 def a_definition(strategy: str = "ema_cross", name: str = "wave", **facts: Any) -> Definition:
-    values = {"params": {"quantity": 200}, "instruments": (KEY,)} | facts
+    """Long only, and delivered: what is held overnight."""
+    params = {"quantity": 200, "short": False}
+    values = {"params": params, "instruments": (KEY,), "product": Product.CNC} | facts
     return Definition(name=name, strategy=strategy, **values)
 
 

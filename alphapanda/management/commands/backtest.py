@@ -18,6 +18,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from alphapanda import deploying
 from alphapanda.core.refusals import Refusal
+from alphapanda.core.vocabulary import Product
 from alphapanda.engine.costs import Costs, costs_of
 from alphapanda.research import console
 from alphapanda.research.plan import (
@@ -93,6 +94,8 @@ def add_plan_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--to", dest="last_day", metavar="DATE", help="last day, IST, included")
     parser.add_argument("--fills", default="paper", help=f"a fill model: {', '.join(FILL_MODELS)}")
     parser.add_argument("--execution", default="{}", help="JSON: the rule of execution, over the fill model")
+    products = [product.value for product in Product]
+    parser.add_argument("--product", default=Product.MIS.value, choices=products, help="of the orders")
     parser.add_argument("--costs", default="zerodha", help="zerodha, none, order:RUPEES or bps:BASIS_POINTS")
     parser.add_argument("--limits", default="{}", help="JSON: risk limits")
     parser.add_argument("--instruments", nargs="*", default=[], metavar="LIST", help="further Kite lists")
@@ -123,6 +126,7 @@ def _definitions(options: dict[str, Any]) -> tuple[deploying.Definition, ...]:
         params=object_of("--params", options["params"]),
         execution=execution_of(options["fills"], object_of("--execution", options["execution"])),
         limits=object_of("--limits", options["limits"]),
+        product=Product(options["product"]),
     )
     return one_for_each(definition) if options["each"] else (definition,)
 
