@@ -31,7 +31,13 @@ from strategies.domain.registry import find
 # Names for rules of execution; further settings win over those of the name.
 FILL_MODELS: dict[str, dict[str, Any]] = {
     "paper": {},
-    "next_open": {"latency_ms": 0, "slippage_ticks": 0, "liquidity": "UNLIMITED", "may_queue": True},
+    "next_open": {
+        "latency_ms": 0,
+        "slippage_ticks": 0,
+        "liquidity": "UNLIMITED",
+        "may_queue": True,
+        "square_off": False,
+    },
     "pessimistic": {"latency_ms": 500, "slippage_ticks": 5},
 }
 

@@ -18,7 +18,7 @@ from alphapanda.engine.stretch import Stretch
 from alphapanda.research.findings import Doubt, Finding
 from alphapanda.research.folding import Progress, folded
 from alphapanda.research.plan import Opened
-from strategies.domain.machine import SignalRow
+from strategies.domain.signals import SignalRow
 
 CUTS = (1 / 3, 2 / 3)  # where data end in the re-runs for look-ahead
 SKIPPED = 0.1  # of the data in the re-run for warm-up

@@ -124,6 +124,7 @@ SHAPE = {
                 "slippage_ticks": "int",
                 "liquidity": "str",
                 "may_queue": "bool",
+                "square_off": "bool",
             },
             "limits": LIMITS,
             "instruments": ["str"],

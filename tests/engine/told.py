@@ -13,6 +13,7 @@ from decimal import Decimal
 from alphapanda.core.vocabulary import Phase
 from alphapanda.engine.backtest import Run, fold
 from alphapanda.engine.costs import CostModel, Costs, cards_of
+from alphapanda.research.plan import FILL_MODELS
 from execution.domain.charges import Cards
 from marketdata.domain.bars import MINUTE_MS
 from marketdata.domain.calendar import Calendar, PhaseRule, calendar
@@ -22,7 +23,7 @@ from strategies.domain.base import DeploymentSpec
 from tests.builders import a_deployment, an_instrument
 
 FREE: Cards = cards_of(Costs(CostModel.NONE))
-NOW = {"latency_ms": 0, "slippage_ticks": 0, "liquidity": "UNLIMITED", "may_queue": True}
+NOW = FILL_MODELS["next_open"]
 EVERY_WEEKDAY: Calendar = calendar(
     holidays=[],
     specials=[],

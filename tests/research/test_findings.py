@@ -242,7 +242,7 @@ def test_fills_without_a_spread_are_found(file: str) -> None:
 
 
 def test_intraday_positions_that_stay_overnight_are_found(file: str) -> None:
-    found = found_in(read(file, a_definition(product=Product.MIS)))
+    found = found_in(read(file, a_definition(product=Product.MIS, execution={"square_off": False})))
 
     assert found.keys() == {Doubt.HELD_OVERNIGHT}
     assert 0 < found[Doubt.HELD_OVERNIGHT].numbers["trades"] < 14
