@@ -10,6 +10,7 @@ from django.contrib import admin
 
 from alphapanda import deploying
 from alphapanda.core.vocabulary import Broker, DeploymentStatus, Product
+from alphapanda.research import admin as _backtests  # noqa: F401  registers its page
 from execution.domain.paper import PaperSettings
 from portfolio.models import Book, Portfolio
 from strategies.admin import DeploymentAdmin, DeploymentForm

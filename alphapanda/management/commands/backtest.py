@@ -21,6 +21,7 @@ from alphapanda.core.refusals import Refusal
 from alphapanda.core.vocabulary import Product
 from alphapanda.engine.costs import Costs, costs_of
 from alphapanda.research import console
+from alphapanda.research.places import absolute
 from alphapanda.research.plan import (
     FILL_MODELS,
     Opened,
@@ -71,6 +72,7 @@ class Command(BaseCommand):
             if options["store"]:
                 from alphapanda.research import stored  # needs the database, which nothing else here does
 
+                plan = absolute(plan)
                 return _watched(lambda tell: stored.run_here(plan, name=options["store"], tell=tell))
             found = opened(plan)
             return _watched(lambda tell: carried_out(found, tell), found)
