@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from alphapanda.engine.backtest import Run, fold
 from alphapanda.engine.stretch import Stretch
 from alphapanda.research.plan import BadPlan, Opened
 from execution.domain.charges import NoChargeCard
+from marketdata.domain.ticks import Item
 from strategies.domain.base import DeploymentSpec
 
 Told = Callable[[int], None]  # how many items are done; may raise Cancelled
@@ -44,9 +45,21 @@ def folded(
 ) -> list[Run]:
     """The deployments of a plan (or others) over its stretch (or another). Raises BadPlan, and what `told` raises."""
     stretch = opened.stretch if stretch is None else stretch
+    return folded_items(opened, stretch.items(), stretch, specs=specs, told=told)
+
+
+def folded_items(
+    opened: Opened,
+    items: Iterable[Item],
+    stretch: Stretch,
+    *,
+    specs: Sequence[DeploymentSpec] | None = None,
+    told: Told = lambda _items: None,
+) -> list[Run]:
+    """As `folded`, over items that stand in the place of a stretch's own."""
     try:
         return fold(
-            stretch.items(),
+            items,
             opened.specs if specs is None else specs,
             source=stretch.source.source,
             first_seq=stretch.first_seq,
