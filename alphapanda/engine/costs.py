@@ -9,15 +9,14 @@ from enum import StrEnum
 import msgspec
 
 from alphapanda.core.money import ZERO
-from alphapanda.core.vocabulary import Product
-from execution.domain.charges import EQUITY, Cards, ChargeCard, Rates
+from execution.domain.cards import Cards, ChargeCard, ChargeClass, Fees, Rates
+from execution.domain.charges import OTHERS
 from execution.reference import charge_cards
 
 BASIS_POINTS = 10_000
 NO_CAP = Decimal(10) ** 12  # rupees: brokerage without a cap
-WHOLE = Decimal(10) ** 6  # of turnover: so much that only the cap counts
 LONG_AGO = date(1990, 1, 1)
-EXCHANGES = ("NSE", "BSE", "NFO", "BFO", "CDS", "MCX")
+PLACES = ("NSE", "BSE", "NFO", "BFO", f"BFO:{OTHERS}", "CDS", "BCD", "MCX")
 
 
 class CostModel(StrEnum):
@@ -53,28 +52,19 @@ def cards_of(costs: Costs) -> Cards:
     """The rate cards of a cost model."""
     if costs.model is CostModel.ZERODHA:
         return charge_cards()
-    brokerage, cap = ZERO, ZERO
-    if costs.model is CostModel.PER_ORDER:
-        brokerage, cap = WHOLE, costs.amount
-    elif costs.model is CostModel.OF_TURNOVER:
-        brokerage, cap = costs.amount / BASIS_POINTS, NO_CAP
-    rates = tuple(_rates(exchange, product, brokerage, cap) for exchange in EXCHANGES for product in Product)
-    return Cards((ChargeCard(valid_from=LONG_AGO, source=f"the model {costs.model}", rates=rates),))
-
-
-def _rates(exchange: str, product: Product, brokerage: Decimal, cap: Decimal) -> Rates:
-    """Rates that are nought but for brokerage."""
-    return Rates(
-        segment=EQUITY,
-        exchange=exchange,
-        product=product,
-        brokerage=brokerage,
-        brokerage_cap=cap,
-        stt_buy=ZERO,
-        stt_sell=ZERO,
+    rates = Rates(
+        brokerage=costs.amount / BASIS_POINTS if costs.model is CostModel.OF_TURNOVER else ZERO,
+        brokerage_cap=NO_CAP,
+        brokerage_flat=costs.amount if costs.model is CostModel.PER_ORDER else ZERO,
         exchange_fee=ZERO,
         ipft=ZERO,
         sebi=ZERO,
         stamp_buy=ZERO,
-        gst=ZERO,
     )
+    card = ChargeCard(
+        valid_from=LONG_AGO,
+        source=f"the model {costs.model}",
+        rates={kind: dict.fromkeys(PLACES, rates) for kind in ChargeClass},
+        fees=Fees(**dict.fromkeys(Fees.__struct_fields__, ZERO)),
+    )
+    return Cards((card,))

@@ -22,8 +22,8 @@ from alphapanda.research.plan import FILL_MODELS, Plan, checked, definition_of, 
 from alphapanda.research.stored import backtest_again, backtest_cancel, backtest_create
 from alphapanda.web.admin import ReadOnlyDesk, by_hand, shown
 from alphapanda.web.formats import UNKNOWN, rupees_signed
-from strategies.domain.registry import known
 from strategies.models import BacktestRun
+from strategies.registry import names
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -59,7 +59,7 @@ class NewBacktest(forms.ModelForm):
         super().__init__(*args, **kwargs)
         self.fields["files"].choices = [(name, name) for name in recorded_names()]
         self.fields["instruments"].choices = [(name, name) for name in list_names()]
-        self.fields["strategy"].choices = [(name, name) for name in sorted(known())]
+        self.fields["strategy"].choices = [(name, name) for name in names()]
 
     def clean_costs(self) -> Any:
         try:

@@ -104,7 +104,7 @@ def heat_map(
 
 
 def thinned(points: Sequence[Point], most: int = POINTS_MAX) -> list[Point]:
-    """At most so many points, or a few more: of each stretch the lowest and the highest, first and last kept."""
+    """At most so many points, or a few more: of each excerpt the lowest and the highest, first and last kept."""
     if len(points) <= most:
         return list(points)
     size = ceil(2 * len(points) / most)

@@ -56,7 +56,7 @@ def seen_at(items: Iterable[Item], places: set[Place]) -> dict[Place, list[Seen]
                 told.clear()
         elif (item.token, item.at_ms) in places:
             _keep(found, places, [item], _of_tick(item))
-    for told in bars.values():  # a bar that the end of the stretch has cut
+    for told in bars.values():  # a bar that the end of the excerpt has cut
         if told:
             _keep(found, places, told, _of_bar(told))
     return found

@@ -23,7 +23,7 @@ from execution.domain.charges import Cards, NoChargeCard
 from execution.domain.paper import Liquidity, PaperSettings
 from marketdata.domain.ticks import HAS_DEPTH
 from marketdata.feeds.files import FileReport
-from strategies.domain.registry import find
+from strategies.registry import find
 
 TRADES_MIN = 30
 TRADES_PER_PARAMETER = 10

@@ -1,13 +1,15 @@
-"""A stretch folded through deployments, with progress, and an end where somebody asks for it."""
+"""An excerpt folded through deployments, with progress, and an end where somebody asks for it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
 from alphapanda.engine.backtest import Run, fold
-from alphapanda.engine.stretch import Stretch
+from alphapanda.engine.excerpt import Excerpt
 from alphapanda.research.plan import BadPlan, Opened
 from execution.domain.charges import NoChargeCard
+from marketdata.domain.instruments import NoSegment
+from marketdata.domain.stretch import Stretch, stretch_of
 from marketdata.domain.ticks import Item
 from strategies.domain.base import DeploymentSpec
 
@@ -38,37 +40,47 @@ class Progress:
 
 def folded(
     opened: Opened,
-    stretch: Stretch | None = None,
+    excerpt: Excerpt | None = None,
     *,
     specs: Sequence[DeploymentSpec] | None = None,
     told: Told = lambda _items: None,
 ) -> list[Run]:
-    """The deployments of a plan (or others) over its stretch (or another). Raises BadPlan, and what `told` raises."""
-    stretch = opened.stretch if stretch is None else stretch
-    return folded_items(opened, stretch.items(), stretch, specs=specs, told=told)
+    """The deployments of a plan (or others) over its excerpt (or another). Raises BadPlan, and what `told` raises."""
+    excerpt = opened.excerpt if excerpt is None else excerpt
+    return _folded(opened, excerpt.stretches(), excerpt, specs, told)
 
 
 def folded_items(
     opened: Opened,
     items: Iterable[Item],
-    stretch: Stretch,
+    excerpt: Excerpt,
     *,
     specs: Sequence[DeploymentSpec] | None = None,
     told: Told = lambda _items: None,
 ) -> list[Run]:
-    """As `folded`, over items that stand in the place of a stretch's own."""
+    """As `folded`, over items that stand in the place of an excerpt's own."""
+    stretch = stretch_of(list(items), first_seq=excerpt.first_seq)
+    return _folded(opened, [stretch], excerpt, specs, told)
+
+
+def _folded(
+    opened: Opened,
+    stream: Iterable[Stretch],
+    excerpt: Excerpt,
+    specs: Sequence[DeploymentSpec] | None,
+    told: Told,
+) -> list[Run]:
     try:
         return fold(
-            items,
+            stream,
             opened.specs if specs is None else specs,
-            source=stretch.source.source,
-            first_seq=stretch.first_seq,
+            source=excerpt.source.source,
             calendar=opened.calendar,
             cards=opened.cards,
             starting_cash=opened.plan.cash,
             on_progress=told,
         )
-    except NoChargeCard as error:
+    except (NoChargeCard, NoSegment) as error:
         raise BadPlan(
             f"a fill cannot be charged: {error}; costs that are no rate card are none, order:RUPEES, bps:POINTS"
         ) from None

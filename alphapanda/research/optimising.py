@@ -1,6 +1,6 @@
 """An optimisation: windows of walk-forward, a last study on all that may be seen, and one look at what was held out.
 
-The hold-out is cut off before anything else happens. `_tune` and all that it calls get stretches of the rest."""
+The hold-out is cut off before anything else happens. `_tune` and all that it calls get excerpts of the rest."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Any
 import msgspec
 
 from alphapanda.engine.combined import combined
+from alphapanda.engine.excerpt import Excerpt
 from alphapanda.engine.report import sha256_of
 from alphapanda.engine.statistics import Statistics
-from alphapanda.engine.stretch import Stretch
 from alphapanda.research import shuffling
 from alphapanda.research.findings import Weight
 from alphapanda.research.folding import folded, folded_items
@@ -31,7 +31,7 @@ from alphapanda.research.tuning import (
 )
 from alphapanda.version import engine_sha256, product_version
 from alphapanda.web.formats import number
-from strategies.domain.registry import find, source_hash
+from strategies.registry import source_hash
 
 FORMAT = 1
 SIGNIFICANT = 0.05
@@ -66,14 +66,14 @@ class Task(msgspec.Struct, frozen=True):
 class Parts(msgspec.Struct, frozen=True):
     """The data of a task: what may be seen, its windows as pairs of train and test, and what is held out."""
 
-    seen: Stretch
-    windows: list[tuple[Stretch, Stretch]]
-    held_out: Stretch | None
+    seen: Excerpt
+    windows: list[tuple[Excerpt, Excerpt]]
+    held_out: Excerpt | None
 
 
-def parts_of(stretch: Stretch, task: Task) -> Parts:
+def parts_of(excerpt: Excerpt, task: Task) -> Parts:
     """Cut by whole days. Raises BadPlan where there are too few."""
-    days = stretch.days()
+    days = excerpt.days()
     held = round(len(days) * task.hold_out) if task.hold_out else 0
     if task.hold_out and not 0 < held < len(days):
         raise BadPlan(
@@ -81,7 +81,7 @@ def parts_of(stretch: Stretch, task: Task) -> Parts:
         )
     first_held = days[len(days) - held] if held else None
     seen_days = days[: len(days) - held]
-    seen = _of(stretch, seen_days)
+    seen = _of(excerpt, seen_days)
     if len(seen_days) <= task.walk_forward:
         raise BadPlan(
             f"{task.walk_forward} windows need more than {task.walk_forward} days to see, not {len(seen_days)}"
@@ -89,15 +89,15 @@ def parts_of(stretch: Stretch, task: Task) -> Parts:
     return Parts(
         seen=seen,
         windows=_windows(seen, seen_days, task),
-        held_out=_of(stretch, days[-held:]) if first_held else None,
+        held_out=_of(excerpt, days[-held:]) if first_held else None,
     )
 
 
-def _of(stretch: Stretch, days: Sequence[date]) -> Stretch:
-    return stretch.of_days(days[0], days[-1])
+def _of(excerpt: Excerpt, days: Sequence[date]) -> Excerpt:
+    return excerpt.of_days(days[0], days[-1])
 
 
-def _windows(seen: Stretch, days: Sequence[date], task: Task) -> list[tuple[Stretch, Stretch]]:
+def _windows(seen: Excerpt, days: Sequence[date], task: Task) -> list[tuple[Excerpt, Excerpt]]:
     """The days in as many blocks and one more: window n trains on the first n and is tested on the next."""
     if not task.walk_forward:
         return []
@@ -128,7 +128,7 @@ def steps_of(task: Task) -> int:
 def optimised(opened: Opened, task: Task, on_step: Callable[[], None] = lambda: None) -> Object:
     """The whole object of docs/research.md. Raises BadPlan."""
     check(task)
-    parts = parts_of(opened.stretch, task)
+    parts = parts_of(opened.excerpt, task)
     walked = [_walked(opened, task, place, on_step, *window) for place, window in enumerate(parts.windows)]
     study = _tune(opened, parts.seen, task, task.seed, on_step)
     best = study.best.params
@@ -142,7 +142,7 @@ def optimised(opened: Opened, task: Task, on_step: Callable[[], None] = lambda: 
         "best": {"params": best, "value": study.best.value, "statistics": _figures(figures)},
         "walk_forward": walked,
         "walk_forward_efficiency": _efficiency(walked),
-        "hold_out": _stretch_object(judged_on, outside, task) if outside else None,
+        "hold_out": _excerpt_object(judged_on, outside, task) if outside else None,
         "significance": significance,
         "heat_map": heat_map(study, task.knobs),
         "trials": [msgspec.to_builtins(trial) for trial in study.trials],
@@ -150,9 +150,9 @@ def optimised(opened: Opened, task: Task, on_step: Callable[[], None] = lambda: 
     return result | {"findings": list(_findings(result))}
 
 
-def _tune(opened: Opened, stretch: Stretch, task: Task, seed: int, on_step: Callable[[], None]) -> Study:
+def _tune(opened: Opened, excerpt: Excerpt, task: Task, seed: int, on_step: Callable[[], None]) -> Study:
     return tuned(
-        lambda params: judged(opened, stretch, params),
+        lambda params: judged(opened, excerpt, params),
         task.knobs,
         objective=task.objective,
         trials=task.trials,
@@ -162,27 +162,27 @@ def _tune(opened: Opened, stretch: Stretch, task: Task, seed: int, on_step: Call
 
 
 def _walked(
-    opened: Opened, task: Task, place: int, on_step: Callable[[], None], train: Stretch, test: Stretch
+    opened: Opened, task: Task, place: int, on_step: Callable[[], None], train: Excerpt, test: Excerpt
 ) -> Object:
     study = _tune(opened, train, task, task.seed + 1 + place, on_step)
     return {
         "train": _days(train),
         "params": study.best.params,
         "train_value": study.best.value,
-        "test": _stretch_object(test, judged(opened, test, study.best.params), task),
+        "test": _excerpt_object(test, judged(opened, test, study.best.params), task),
     }
 
 
-def _stretch_object(stretch: Stretch, figures: Statistics, task: Task) -> Object:
+def _excerpt_object(excerpt: Excerpt, figures: Statistics, task: Task) -> Object:
     return {
-        "days": _days(stretch),
+        "days": _days(excerpt),
         "value": objective_of(figures, task.objective),
         "statistics": _figures(figures),
     }
 
 
-def _days(stretch: Stretch) -> list[str]:
-    days = stretch.days()
+def _days(excerpt: Excerpt) -> list[str]:
+    days = excerpt.days()
     return [days[0].isoformat(), days[-1].isoformat()]
 
 
@@ -208,7 +208,7 @@ def _meta(opened: Opened, task: Task, parts: Parts) -> Object:
         "files": [{"path": str(file.path), "sha256": sha256_of(file.path)} for file, _ in opened.files],
         "product_version": product_version(),
         "engine_sha256": engine_sha256(),
-        "source_sha256": source_hash(find(opened.plan.definitions[0].strategy)),
+        "source_sha256": source_hash(opened.plan.definitions[0].strategy),
         "costs": {"model": opened.plan.costs.model.value, "amount": str(opened.plan.costs.amount)},
         "starting_cash": str(opened.plan.cash),
         "space": {knob.name: list(knob.choices) or [knob.low, knob.high, knob.step] for knob in task.knobs},
@@ -222,11 +222,11 @@ def _meta(opened: Opened, task: Task, parts: Parts) -> Object:
 
 
 def _significance(
-    opened: Opened, stretch: Stretch, params: Params, task: Task, on_step: Callable[[], None]
+    opened: Opened, excerpt: Excerpt, params: Params, task: Task, on_step: Callable[[], None]
 ) -> Object:
     """Of the best parameters, on the hold-out where there is one: elsewhere they were chosen to look good."""
     specs = specs_with(opened, params)
-    performance = combined(folded(opened, stretch, specs=specs))
+    performance = combined(folded(opened, excerpt, specs=specs))
     observed = float(performance.statistics.net_pnl)
     nets = [trade.net for trade in performance.trades]
     trades = shuffling.of_trades(nets, runs=TRADE_SHUFFLES if task.shuffles else 0, seed=task.seed)
@@ -234,8 +234,8 @@ def _significance(
     ticks_e4 = {one.token: one.tick_size_e4 for spec in specs for one in spec.instruments}
     try:
         for place in range(task.shuffles):
-            items = shuffling.shuffled(stretch.items(), ticks_e4=ticks_e4, seed=task.seed + place)
-            runs = folded_items(opened, items, stretch, specs=specs)
+            items = shuffling.shuffled(excerpt.items(), ticks_e4=ticks_e4, seed=task.seed + place)
+            runs = folded_items(opened, items, excerpt, specs=specs)
             found.append(float(combined(runs).statistics.net_pnl))
             on_step()
     except shuffling.CannotShuffle as error:

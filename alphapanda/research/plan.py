@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from django.conf import settings
 
 from alphapanda import deploying
 from alphapanda.core.refusals import BadRequest
 from alphapanda.core.vocabulary import Product
 from alphapanda.deploying import BadDefinition, Definition
 from alphapanda.engine.costs import Costs, cards_of
+from alphapanda.engine.excerpt import Excerpt, whole
 from alphapanda.engine.recorded import Recording
-from alphapanda.engine.stretch import Stretch, whole
 from execution.domain.charges import Cards
 from execution.domain.paper import PaperSettings
 from marketdata.domain.calendar import Calendar
@@ -26,7 +27,7 @@ from marketdata.feeds.recorded import RecordedSource, UnknownInstrument
 from marketdata.reference import load_calendar
 from risk.domain.limits import Limits
 from strategies.domain.base import BadParameters, UnknownStrategy, build
-from strategies.domain.registry import find
+from strategies.registry import find
 
 # Names for rules of execution; further settings win over those of the name.
 FILL_MODELS: dict[str, dict[str, Any]] = {
@@ -65,7 +66,7 @@ class Opened:
         self.plan = plan
         self.recording = recording
         self.specs = recording.specs()
-        self.stretch: Stretch = whole(source).of_days(plan.first_day, plan.last_day)
+        self.excerpt: Excerpt = whole(source).of_days(plan.first_day, plan.last_day)
         self.files: list[tuple[RecordedFile, FileReport]] = list(
             zip(map(recorded_file, plan.files), source.reports, strict=True)
         )
@@ -138,9 +139,9 @@ def checked(plan: Plan) -> Plan:
 def _check(definition: Definition, recorded: set[str]) -> None:
     try:
         strategy = find(definition.strategy)
-        build(strategy, definition.params)
+        build(strategy, definition.params, instruments=definition.instruments)
     except UnknownStrategy as error:
-        raise BadPlan(f"{error}; your own goes into strategies/domain/library/") from None
+        raise BadPlan(f"{error}; your own go into {settings.STRATEGIES}") from None
     except BadParameters as error:
         raise BadPlan(f"params: {error}; there are: {_names(strategy.Params)}") from None
     try:
@@ -169,10 +170,10 @@ def opened(plan: Plan) -> Opened:
         ) from None
     except (UnknownFormat, NotAnInstrumentList, OSError, EOFError, UnicodeDecodeError) as error:
         raise BadPlan(f"cannot read: {error}") from None
-    if not len(whole(found.stretch.source)):
+    if not len(whole(found.excerpt.source)):
         raise BadPlan("the files hold no tick that can be read")
-    if not len(found.stretch):
-        days = whole(found.stretch.source).days()
+    if not len(found.excerpt):
+        days = whole(found.excerpt.source).days()
         raise BadPlan(f"the files hold nothing from {plan.first_day} to {plan.last_day}, but {_spread(days)}")
     return found
 

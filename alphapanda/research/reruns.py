@@ -14,7 +14,7 @@ import msgspec
 
 from alphapanda.core.clock import ist_text
 from alphapanda.engine.backtest import Run
-from alphapanda.engine.stretch import Stretch
+from alphapanda.engine.excerpt import Excerpt
 from alphapanda.research.findings import Doubt, Finding
 from alphapanda.research.folding import Progress, folded
 from alphapanda.research.plan import Opened
@@ -39,9 +39,9 @@ class Reruns(msgspec.Struct, frozen=True):
         return sum(self.cuts) + self.until - self.skipped
 
 
-def planned(stretch: Stretch) -> Reruns:
-    """The re-runs that a stretch allows."""
-    length = min(len(stretch), int(ITEMS_MAX / (sum(CUTS) + 1 - SKIPPED)))
+def planned(excerpt: Excerpt) -> Reruns:
+    """The re-runs that an excerpt allows."""
+    length = min(len(excerpt), int(ITEMS_MAX / (sum(CUTS) + 1 - SKIPPED)))
     return Reruns(cuts=tuple(int(length * cut) for cut in CUTS), skipped=int(length * SKIPPED), until=length)
 
 
@@ -49,8 +49,8 @@ def look_ahead(opened: Opened, runs: Sequence[Run], reruns: Reruns, progress: Pr
     """Signals that are other ones when the data end earlier."""
     named: set[str] = set()
     for cut in reruns.cuts:
-        stretch = opened.stretch.part(0, cut)
-        again = folded(opened, stretch, told=progress.told)
+        excerpt = opened.excerpt.part(0, cut)
+        again = folded(opened, excerpt, told=progress.told)
         progress.over(cut)
         for run, shorter in zip(runs, again, strict=True):
             changed = first_change(run, shorter)
@@ -83,10 +83,10 @@ def first_change(run: Run, shorter: Run) -> str:
 
 def warm_up(opened: Opened, runs: Sequence[Run], reruns: Reruns, progress: Progress) -> Iterator[Finding]:
     """Signals of the second half that hang on where the data begin."""
-    stretch = opened.stretch.part(reruns.skipped, reruns.until)
-    again = folded(opened, stretch, told=progress.told)
-    progress.over(len(stretch))
-    times = opened.stretch.source.times_from(opened.stretch.first_seq)
+    excerpt = opened.excerpt.part(reruns.skipped, reruns.until)
+    again = folded(opened, excerpt, told=progress.told)
+    progress.over(len(excerpt))
+    times = opened.excerpt.source.times_from(opened.excerpt.first_seq)
     since_ms = int(times[int(reruns.until * COMPARED_FROM)])
     until_ms = int(times[reruns.until - 1])
     for run, later in zip(runs, again, strict=True):

@@ -43,12 +43,12 @@ class Outcome(msgspec.Struct, frozen=True):
 def carried_out(opened: Opened, tell: Callable[[int, int], None] = lambda _done, _total: None) -> Outcome:
     """Fold, check and report. `tell` is told items done and to do, re-runs included, and may raise to end it.
     Raises BadPlan."""
-    again = reruns.planned(opened.stretch)
-    progress = Progress(len(opened.stretch) + again.items, tell)
+    again = reruns.planned(opened.excerpt)
+    progress = Progress(len(opened.excerpt) + again.items, tell)
     started = time.perf_counter()
     runs = folded(opened, told=progress.told)
     seconds = time.perf_counter() - started
-    progress.over(len(opened.stretch))
+    progress.over(len(opened.excerpt))
     performance = combined(runs)
     found = [
         *checked(opened, runs, performance),
@@ -60,7 +60,7 @@ def carried_out(opened: Opened, tell: Callable[[int, int], None] = lambda _done,
         performance,
         definitions=opened.plan.definitions,
         files=opened.files,
-        items=len(opened.stretch),
+        items=len(opened.excerpt),
         plan=_plan(opened),
         findings=[_finding(one) for one in found],
         checks=_checks(again),
@@ -72,7 +72,7 @@ def checked(opened: Opened, runs: Sequence[Run], performance: Performance) -> It
     """The findings that need no other fold."""
     definitions = opened.plan.definitions
     places = evidence.places_of(runs)
-    seen = evidence.seen_at(opened.stretch.items(), places) if places else {}
+    seen = evidence.seen_at(opened.excerpt.items(), places) if places else {}
     yield from findings.of_data(runs, definitions, [(file.key, report) for file, report in opened.files])
     yield from evidence.of_fills(runs, seen, opened.calendar)
     yield from findings.of_trades(performance, definitions)

@@ -248,7 +248,7 @@ def _finish(run: BacktestRun, found: Opened, outcome: Outcome) -> None:
     raw = encoded(outcome.result)
     result, meta = outcome.result, outcome.result["meta"]
     data = [{name: file[name] for name in ("path", "instrument", "sha256", "rows")} for file in meta["files"]]
-    items = found.stretch
+    items = found.excerpt
     _end(
         run,
         State.DONE,

@@ -1,5 +1,5 @@
-"""Parameters tuned on one stretch of data, by Optuna. The tuner is given a stretch and cannot leave it: it folds parts
-of that stretch and nothing else, so what is held out never reaches it."""
+"""Parameters tuned on one excerpt of data, by Optuna. The tuner is given an excerpt and cannot leave it: it folds parts
+of that excerpt and nothing else, so what is held out never reaches it."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any
 import msgspec
 
 from alphapanda.engine.combined import combined
+from alphapanda.engine.excerpt import Excerpt
 from alphapanda.engine.statistics import Statistics
-from alphapanda.engine.stretch import Stretch
 from alphapanda.research.folding import folded
 from alphapanda.research.plan import BadPlan, Opened
 from alphapanda.research.space import Knob, grid_size
 from alphapanda.web.formats import average
 from strategies.domain.base import BadParameters, DeploymentSpec, build
-from strategies.domain.registry import find
+from strategies.registry import find
 
 OBJECTIVES = (
     "sharpe",
@@ -44,7 +44,7 @@ class Trial(msgspec.Struct, frozen=True):
 
 
 class Study(msgspec.Struct, frozen=True):
-    """All trials on a stretch, and the best of them."""
+    """All trials on an excerpt, and the best of them."""
 
     trials: list[Trial]
     best: Trial
@@ -54,13 +54,13 @@ def specs_with(opened: Opened, params: Params) -> list[DeploymentSpec]:
     """The deployments with other parameters. Raises BadParameters."""
     specs = [msgspec.structs.replace(spec, params=spec.params | params) for spec in opened.specs]
     for spec in specs:
-        build(find(spec.strategy), spec.params)
+        build(find(spec.strategy), spec.params, instruments=[one.key for one in spec.instruments])
     return specs
 
 
-def judged(opened: Opened, stretch: Stretch, params: Params) -> Statistics:
-    """The figures of parameters on a stretch. Raises BadParameters, BadPlan where the strategy raises."""
-    runs = folded(opened, stretch, specs=specs_with(opened, params))
+def judged(opened: Opened, excerpt: Excerpt, params: Params) -> Statistics:
+    """The figures of parameters on an excerpt. Raises BadParameters, BadPlan where the strategy raises."""
+    runs = folded(opened, excerpt, specs=specs_with(opened, params))
     for run in runs:
         if run.error:
             raise BadPlan(f"{run.account.spec.name} raised with {params}: {run.error.splitlines()[-1]}")

@@ -13,6 +13,7 @@ from alphapanda.core.clock import DAY_MS, IST_OFFSET_MS, ist_date, ist_text
 from marketdata.domain.bars import MINUTE_MS
 from marketdata.domain.calendar import EARLIEST_MS, LATEST_MS, Calendar
 from marketdata.domain.instruments import InstrumentSpec
+from marketdata.domain.stretch import Stretch
 from marketdata.domain.ticks import FIRST_SEQ, HAS_DEPTH, Clock, Item, Levels, Tick, source_id
 from marketdata.feeds.bar_files import DAY_MINUTES, NotInOrder
 from marketdata.feeds.files import FileReport, RecordedFile, read_ticks
@@ -22,6 +23,7 @@ CLOCK_MARGIN_MS = 15 * MINUTE_MS
 DAYS_CLOCK_MS = 5 * MINUTE_MS  # between clock items where there are bars of days only
 _FIELDS = 12  # of a Tick without depth
 _CHUNK = 8_192
+_STRETCH = 32_768
 # A stamp so far above the median of the next five is a fault: it must not push the clock of the stream ahead.
 _AHEAD_MS_MAX = MINUTE_MS
 _LOOK_AHEAD = 5
@@ -84,6 +86,15 @@ class RecordedSource:
                     yield Tick._make((*row, *self._depths[index]))
                 else:
                     yield Tick(*row)
+
+    def stretches(self, start: int = 0, stop: int | None = None) -> Iterator[Stretch]:
+        """The items from place `start` (counted from 0) up to before `stop`, many at a time; by default all."""
+        end = len(self) if stop is None else min(stop, len(self))
+        for first in range(start, end, _STRETCH):
+            order = self._order[first : min(first + _STRETCH, end)]
+            columns = np.ascontiguousarray(self._rows[order].T)
+            depths = {at: self._depths[i] for at, i in enumerate(order.tolist()) if i in self._depths}
+            yield Stretch(columns, first_seq=FIRST_SEQ + first, depths=depths)
 
     def times_from(self, seq: int = FIRST_SEQ) -> Longs:
         """The stream's own time (ms, never falling) at each item from number `seq` on."""

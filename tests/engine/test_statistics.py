@@ -24,7 +24,8 @@ from alphapanda.engine import ratios
 from alphapanda.engine import statistics as figures
 from alphapanda.engine.statistics import Mark, daily_returns, equity_curve, performance
 from alphapanda.engine.trades import Trade, trade_figures, trades_of, win_rate_percent
-from portfolio.domain.books import BookedFill, net, rebuild, unrealised
+from portfolio.domain.books import BookedFill, net, unrealised
+from portfolio.domain.history import rebuild
 from tests.shared_data import SHARED, needs_shared_data
 
 DEPLOYMENT = ids.deployment_id("statistics")

@@ -18,6 +18,7 @@ from execution.domain.charges import Cards
 from marketdata.domain.bars import MINUTE_MS
 from marketdata.domain.calendar import Calendar, PhaseRule, calendar
 from marketdata.domain.instruments import InstrumentSpec
+from marketdata.domain.stretch import stretch_of
 from marketdata.domain.ticks import Item, Tick
 from strategies.domain.base import DeploymentSpec
 from tests.builders import a_deployment, an_instrument
@@ -60,9 +61,8 @@ def one_run(
     cards: Cards = FREE,
     cash: int = 1_000_000,
 ) -> Run:
-    [run] = fold(
-        items, [spec], source=1, first_seq=1, calendar=hours, cards=cards, starting_cash=Decimal(cash)
-    )
+    stream = [stretch_of(list(items), first_seq=1)]
+    [run] = fold(stream, [spec], source=1, calendar=hours, cards=cards, starting_cash=Decimal(cash))
     return run
 
 

@@ -36,18 +36,16 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture
-def own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[[str, str], None]]:
+def own() -> Iterator[Callable[[str, str], None]]:
     """Drops a strategy of a test into the library."""
-    dropped: list[str] = []
+    dropped: list[Path] = []
 
     def drop(name: str, body: str) -> None:
-        code = f"{HEAD}class Own(Strategy):\n    name = {name!r}\n\n{body}"
-        libraries.drop(monkeypatch, tmp_path, name=name, code=code)
-        dropped.append(name)
+        dropped.append(libraries.drop(name, f"{HEAD}class Own(Strategy):\n    name = {name!r}\n\n{body}"))
 
     yield drop
-    for name in dropped:
-        libraries.forget(name)
+    for path in dropped:
+        libraries.taken_away(path)
 
 
 HEAD = """
@@ -310,8 +308,8 @@ def test_progress_ends_at_its_total_and_a_cancelled_run_stops(file: str) -> None
 def test_long_data_are_checked_over_their_first_part(file: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reruns, "ITEMS_MAX", 5_000)
     opened = read(file)
-    again = reruns.planned(opened.stretch)
+    again = reruns.planned(opened.excerpt)
 
-    assert len(opened.stretch) > 15_000
+    assert len(opened.excerpt) > 15_000
     assert again.items <= 5_000
     assert carried_out(opened).findings == []

@@ -76,7 +76,7 @@ def furthest(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, int]]:
 
 
 def test_the_tuner_never_reads_an_item_of_the_hold_out(found: Opened, furthest: dict[str, int]) -> None:
-    days = found.stretch.days()
+    days = found.excerpt.days()
     starts_ms = ist_midnight_ms(days[-2])
     optimised(found, TASK)
 
@@ -85,8 +85,8 @@ def test_the_tuner_never_reads_an_item_of_the_hold_out(found: Opened, furthest: 
 
 
 def test_parts_are_whole_days_that_do_not_overlap(found: Opened) -> None:
-    parts = parts_of(found.stretch, TASK)
-    days = found.stretch.days()
+    parts = parts_of(found.excerpt, TASK)
+    days = found.excerpt.days()
 
     assert parts.held_out is not None
     assert (parts.seen.days(), parts.held_out.days()) == (days[:6], days[6:])
@@ -96,7 +96,7 @@ def test_parts_are_whole_days_that_do_not_overlap(found: Opened) -> None:
         assert train.stop == test.start
         assert test.stop <= parts.seen.stop
     assert [test.days() for _, test in parts.windows] == [days[2:4], days[4:6]]
-    rolling = parts_of(found.stretch, Task(knobs=KNOBS, walk_forward=2, hold_out=0.25, rolling=True))
+    rolling = parts_of(found.excerpt, Task(knobs=KNOBS, walk_forward=2, hold_out=0.25, rolling=True))
     assert [train.days() for train, _ in rolling.windows] == [days[0:2], days[2:4]]
 
 
@@ -109,7 +109,7 @@ def test_parts_are_whole_days_that_do_not_overlap(found: Opened) -> None:
 )
 def test_too_few_days_are_refused(found: Opened, task: Task, said: str) -> None:
     with pytest.raises(BadPlan, match=said):
-        parts_of(found.stretch, task)
+        parts_of(found.excerpt, task)
 
 
 # ---- the tuner ---------------------------------------------------------------------------------------------
@@ -241,7 +241,7 @@ def test_ticks_are_not_shuffled_as_bars() -> None:
 
 
 def test_shuffled_bars_are_bars_of_the_same_making(found: Opened) -> None:
-    items = list(found.stretch.items())
+    items = list(found.excerpt.items())
     [spec] = found.specs
     [instrument] = spec.instruments
     made = list(shuffling.shuffled(items, ticks_e4={instrument.token: instrument.tick_size_e4}, seed=4))
@@ -261,7 +261,7 @@ def test_shuffled_bars_are_bars_of_the_same_making(found: Opened) -> None:
     assert not (after % instrument.tick_size_e4).any()
     moves = [np.sort(np.log(bars[:, 3] / bars[:, 0])) for bars in (before, after)]
     assert np.allclose(*moves, atol=1e-4)
-    assert folded(found, found.stretch)[0].account.journal.fills
+    assert folded(found, found.excerpt)[0].account.journal.fills
 
 
 NETS = st.lists(st.integers(-500, 500).map(Decimal), min_size=2, max_size=40)

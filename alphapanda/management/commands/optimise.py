@@ -22,7 +22,7 @@ from alphapanda.research.plan import checked, opened
 from alphapanda.research.space import space_of
 from alphapanda.research.tuning import OBJECTIVES, value_text
 from alphapanda.web.formats import number, rupees_signed
-from strategies.domain.registry import find
+from strategies.registry import find
 
 
 class Command(BaseCommand):
@@ -78,7 +78,7 @@ class Command(BaseCommand):
         )
         check(task)
         found = opened(plan)
-        parts_of(found.stretch, task)  # refuse what cannot be cut before anything is run
+        parts_of(found.excerpt, task)  # refuse what cannot be cut before anything is run
         return _watched(steps_of(task), lambda step: optimised(found, task, step))
 
     def _write(self, path: Path, result: Object) -> None:
@@ -112,14 +112,14 @@ def _show(console: Console, result: Object) -> None:
     )
     grid.add_row("best", f"[bold]{pairs(best['params'])}[/], {meta['objective']} {value_text(best['value'])}")
     console.print(grid)
-    console.print(_stretches(result))
+    console.print(_excerpts(result))
     console.print(_luck(result["significance"]))
     console.print(_top(result["trials"], meta["objective"]))
     for one in result["findings"]:
         console.print(f"[yellow]{one['code']}[/] {one['text']}")
 
 
-def _stretches(result: Object) -> Table:
+def _excerpts(result: Object) -> Table:
     table = Table(title=f"\nout of sample: {result['meta']['objective']}", title_justify="left")
     for heading in ("days", "parameters"):
         table.add_column(heading)
@@ -133,13 +133,13 @@ def _stretches(result: Object) -> Table:
     return table
 
 
-def _cells(stretch: Object, params: str, trained: float) -> tuple[str, ...]:
-    figures = stretch["statistics"]
+def _cells(excerpt: Object, params: str, trained: float) -> tuple[str, ...]:
+    figures = excerpt["statistics"]
     return (
-        " to ".join(stretch["days"]),
+        " to ".join(excerpt["days"]),
         params,
         value_text(trained),
-        value_text(stretch["value"]),
+        value_text(excerpt["value"]),
         number(figures["trades"]),
         rupees_signed(figures["net_pnl"]),
     )

@@ -1,4 +1,4 @@
-"""A stretch of a recorded stream: from one item up to another. What is not in it cannot be read through it."""
+"""An excerpt of a recorded stream: from one item up to another. What is not in it cannot be read through it."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ import msgspec
 import numpy as np
 
 from alphapanda.core.clock import DAY_MS, IST_OFFSET_MS, ist_date, ist_midnight_ms
+from marketdata.domain.stretch import Stretch
 from marketdata.domain.ticks import FIRST_SEQ, Item
 from marketdata.feeds.recorded import RecordedSource
 
 
-class Stretch(msgspec.Struct, frozen=True):
+class Excerpt(msgspec.Struct, frozen=True):
     """The items `start` to `stop` (exclusive, counted from 0) of a stream."""
 
     source: RecordedSource
@@ -32,17 +33,21 @@ class Stretch(msgspec.Struct, frozen=True):
     def items(self) -> Iterator[Item]:
         return islice(self.source.iter_from(self.first_seq), len(self))
 
-    def part(self, start: int, stop: int) -> Stretch:
-        """The items from `start` to `stop` of this stretch, no more than it has."""
-        stop = self.start + min(max(stop, 0), len(self))
-        return Stretch(self.source, min(self.start + max(start, 0), stop), stop)
+    def stretches(self) -> Iterator[Stretch]:
+        """As `items`, many at a time."""
+        return self.source.stretches(self.start, self.stop)
 
-    def between(self, since_ms: int, until_ms: int) -> Stretch:
+    def part(self, start: int, stop: int) -> Excerpt:
+        """The items from `start` to `stop` of this excerpt, no more than it has."""
+        stop = self.start + min(max(stop, 0), len(self))
+        return Excerpt(self.source, min(self.start + max(start, 0), stop), stop)
+
+    def between(self, since_ms: int, until_ms: int) -> Excerpt:
         """The items whose stream time is from `since_ms` up to before `until_ms`."""
         first, last = np.searchsorted(self._times(), [since_ms, until_ms])
         return self.part(int(first), int(last))
 
-    def of_days(self, first: date | None, last: date | None) -> Stretch:
+    def of_days(self, first: date | None, last: date | None) -> Excerpt:
         """The items of the days in India from `first` to `last`, both included; None is no bound."""
         since_ms = ist_midnight_ms(first) if first else 0
         until_ms = ist_midnight_ms(last) + DAY_MS if last else 2**62
@@ -58,6 +63,6 @@ class Stretch(msgspec.Struct, frozen=True):
         return self.source.times_from(self.first_seq)[: len(self)]
 
 
-def whole(source: RecordedSource) -> Stretch:
+def whole(source: RecordedSource) -> Excerpt:
     """All of a stream."""
-    return Stretch(source, 0, len(source))
+    return Excerpt(source, 0, len(source))
