@@ -59,9 +59,9 @@ def hashed(source: str) -> str:
 def loaded(code: Code, name: str) -> type[Strategy]:
     """The class of a strategy of a file, the same one each time. Raises DoesNotLoad."""
     module = _module(code)
-    for member in vars(module).values():
-        is_own = isinstance(member, type) and member.__module__ == module.__name__
-        if is_own and issubclass(member, Strategy) and member.name == name:
+    classes = [member for member in vars(module).values() if isinstance(member, type)]
+    for member in classes:
+        if issubclass(member, Strategy) and member.__module__ == module.__name__ and member.name == name:
             return member
     raise DoesNotLoad(code.file, Fault(0, f"has no strategy named {name!r}"))
 

@@ -63,7 +63,7 @@ def read(source: str, *, may_import: str = "") -> Reading:
         line = getattr(error, "lineno", None) or 0
         return Reading((), (Fault(line, f"is no Python: {getattr(error, 'msg', error)}"),))
     faults = [*_imports(tree, may_import), *_calls(tree), *_statements(tree)]
-    offers = []
+    offers: list[Offer] = []
     for offer in _offers(tree):
         fault = _misnamed(offer, [other.name for other in offers])
         offers.append(offer)

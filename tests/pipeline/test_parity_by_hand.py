@@ -42,6 +42,36 @@ def test_rows_equal_the_backtest(monkeypatch, expected, shards, batch):
     assert (count, first) == (0, [])
 
 
+LIBRARY = [
+    Definition(name=name, strategy=name, instruments=("NSE:YESBANK",), params={"quantity": 100} | params)
+    for name, params in {
+        "donchian": {"bar_minutes": 5, "length": 8, "exit_length": 4},
+        "opening_range": {"entries_daily": 3},
+        "rsi_reversion": {"bar_minutes": 3, "length": 6},
+        "supertrend": {"bar_minutes": 3, "multiple": 1.5},
+        "vwap_reversion": {"enter_at": 1.5},
+    }.items()
+]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_library_does_the_same_in_the_pipeline(monkeypatch):
+    """Those of one instrument that `deployments_over` has not; pairs and momentum are below."""
+    recorded = recording(FILES, LIBRARY)
+    source = recorded.source()
+    with override_settings(SHARDS=1):
+        seeded(LIBRARY)
+    hand = Hand(packed(source.iter_from(), source=source.source, batch=211))
+    hand.attach(monkeypatch)
+
+    hand.run()
+
+    found = parity.of_database()
+    expected = parity.of_accounts([run.account for run in recorded.backtest(source)])
+    assert parity.compare(expected, found) == (0, [])
+    assert min(len(found[one.name]["fills"]) for one in LIBRARY) >= 2
+
+
 def command_given() -> None:
     deployment = Deployment.objects.get()
     Command.objects.create(

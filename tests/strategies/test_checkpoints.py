@@ -12,6 +12,7 @@ from strategies.domain.base import Strategy, build
 from strategies.domain.library.donchian import Donchian
 from strategies.domain.library.ema_cross import EmaCross
 from strategies.domain.library.mean_reversion import MeanReversion
+from strategies.domain.library.momentum import Momentum
 from strategies.domain.library.opening_range import OpeningRange
 from strategies.domain.library.pairs import Pairs
 from strategies.domain.library.rsi_reversion import RsiReversion
@@ -31,6 +32,16 @@ STRATEGIES: dict[str, Strategy] = {
     "ema_cross": build(EmaCross, {"fast": 2, "slow": 4, "bar_minutes": 3}),
     "every_nth": build(EveryNth, {"every": 5}),
     "mean_reversion": build(MeanReversion, {"length": 6, "enter_at": 1.2}),
+    "momentum": build(
+        Momentum,
+        {
+            "length": 5,
+            "hold": 1,
+            "bar_minutes": 2,
+            "rebalance_at": [f"{hour}:{minute:02}" for hour in (14, 15) for minute in range(1, 30, 3)],
+            "short": True,
+        },
+    ),
     "opening_range": build(
         OpeningRange, {"opens": "13:30", "range_minutes": 2, "bar_minutes": 1, "entries_daily": 50}
     ),

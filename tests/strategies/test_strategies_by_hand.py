@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import date
-from math import exp
+from datetime import date, time, timedelta
+from math import exp, log
 from typing import Any
 
 import pytest
@@ -12,11 +12,13 @@ from alphapanda.core.vocabulary import Side
 from marketdata.domain.bars import Bar
 from strategies.domain.base import BadParameters, View, build
 from strategies.domain.library.donchian import Donchian
+from strategies.domain.library.momentum import Momentum
 from strategies.domain.library.opening_range import OpeningRange
 from strategies.domain.library.pairs import Pairs
 from strategies.domain.library.rsi_reversion import RsiReversion
 from strategies.domain.library.supertrend import SuperTrendFollower
 from strategies.domain.library.vwap_reversion import VwapReversion
+from tests.builders import DAY, at
 from tests.strategies.bars import NAME, OTHER, Asked, a_bar, acts, run
 
 BUY, SELL = Side.BUY, Side.SELL
@@ -275,6 +277,9 @@ def test_pairs_refuse_other_instruments() -> None:
         (VwapReversion, {"leave_at_deviations": 2.0}, "leave_at_deviations"),
         (VwapReversion, {"enter_from": "15:10"}, "enter_from"),
         (VwapReversion, {"enter_from": "24:00"}, "enter_from"),
+        (Momentum, {"rebalance_at": []}, "rebalance_at"),
+        (Momentum, {"rebalance_at": ["10:15", "10:15"]}, "twice"),
+        (Momentum, {"capital": 0}, "capital"),
         (Pairs, {"first": OTHER}, "two instruments"),
         (Pairs, {"first": "STOCK7"}, "first"),
         (Pairs, {"stop_at": 1.0}, "stop_at"),
@@ -299,3 +304,96 @@ def test_nothing_is_asked_for_within_the_warm_up() -> None:
     for strategy, closes in cases:
         asked: list[Asked] = run(strategy, [a_bar(x) for x in closes])
         assert list(acts(asked)) == [strategy.warm_up()] == [len(closes) - 1]
+
+
+# ---- momentum: two returns each
+
+
+BASKET = {"length": 2, "hold": 1, "capital": 12_000, "rebalance_at": ["10:15"], "bar_minutes": 1}
+THIRD = "NSE:STOCK9"
+
+
+def basket(params: dict[str, Any], prices: dict[str, list[float]], *, days: int = 1) -> list[dict[str, int]]:
+    """What is held after each day's rebalancing, everything filled at once."""
+    strategy, state, held, found = (
+        build(Momentum, BASKET | params),
+        Momentum.State(),
+        dict.fromkeys(prices, 0),
+        [],
+    )
+    for name, closes in prices.items():
+        for number, close in enumerate(closes):
+            assert not list(strategy.on_bar(state, a_bar(close, number=number, instrument=name), a_view({})))
+    for day in range(days):
+        for intent in strategy.on_timer(state, time(10, 15), a_view(held, day=day)):
+            held[intent.instrument] += intent.side.sign * intent.quantity
+        found.append({name: units for name, units in held.items() if units})
+    return found
+
+
+def a_view(held: dict[str, int], *, day: int = 0) -> View:
+    holdings = {name: (units, 0) for name, units in held.items()}
+    return View(at_ms=at("10:15", DAY + timedelta(days=day)), instrument="", holdings=holdings)
+
+
+# returns of the first: 0 and log 1.2; of the second 0.02 and log 1.1; of the third it falls
+RISES = {NAME: [100, 100, 120], OTHER: [100, 102, 120], THIRD: [100, 90, 85]}
+
+
+def test_momentum_holds_what_rose_most_for_its_risk() -> None:
+    # scores: 0.0912 / 0.0912 = 1; 0.0912 / 0.0714 = 1.28; below 0
+    assert basket({}, RISES) == [{OTHER: 100}]
+    assert basket({"short": True, "capital": 24_000}, RISES)[0].keys() == {OTHER, THIRD}
+
+
+def test_momentum_gives_each_holding_the_same_risk() -> None:
+    (held,) = basket({"hold": 3, "capital": 1_000_000}, RISES)
+
+    assert held.keys() == {NAME, OTHER}
+    deviations = {NAME: log(1.2) / 2, OTHER: (log(120 / 102) - log(1.02)) / 2}
+    risks = [held[name] * 120 * deviations[name] for name in held]
+    assert risks[0] == pytest.approx(risks[1], rel=1e-3)
+    assert 999_000 < sum(held.values()) * 120 <= 1_000_000
+
+
+def test_momentum_without_enough_bars_or_without_risers_holds_nothing() -> None:
+    assert basket({}, {NAME: [100, 120]}) == [{}]
+    assert basket({}, {NAME: [100, 100, 100]}) == [{}]
+    assert basket({}, {NAME: [100, 99, 95]}) == [{}]
+
+
+def test_momentum_rebalances_on_its_days_and_leaves_small_differences() -> None:
+    strategy, state = build(Momentum, BASKET | {"every_days": 3}), Momentum.State()
+    for name, closes in RISES.items():
+        for number, close in enumerate(closes):
+            list(strategy.on_bar(state, a_bar(close, number=number, instrument=name), a_view({})))
+
+    asked = [bool(list(strategy.on_timer(state, time(10, 15), a_view({}, day=day)))) for day in range(5)]
+    assert asked == [True, False, False, True, False]
+    again = build(Momentum, BASKET)
+    for held, count in ((100, 0), (91, 0), (90, 0), (89, 1), (111, 1), (-5, 2)):
+        assert len(list(again.on_timer(state, time(10, 15), a_view({OTHER: held}, day=6)))) == count
+
+
+def test_momentum_sells_before_it_buys() -> None:
+    strategy, state = build(Momentum, BASKET), Momentum.State()
+    for name, closes in RISES.items():
+        for number, close in enumerate(closes):
+            list(strategy.on_bar(state, a_bar(close, number=number, instrument=name), a_view({})))
+
+    intents = list(strategy.on_timer(state, time(10, 15), a_view({NAME: 10, THIRD: -4})))
+    assert [(intent.instrument, intent.side) for intent in intents] == [
+        (NAME, SELL),
+        (THIRD, BUY),
+        (OTHER, BUY),
+    ]
+
+
+@pytest.mark.parametrize("strategy", [build(OpeningRange, {}), build(VwapReversion, {})])
+def test_what_is_held_is_left_at_the_time_set_also_without_a_bar(strategy: Any) -> None:
+    state = type(strategy).State()
+    list(strategy.on_bar(state, a_bar(100, clock="09:15", minutes=5), a_view({})))
+
+    assert strategy.timers() == (time(15, 10),)
+    (intent,) = strategy.on_timer(state, time(15, 10), a_view({NAME: -7}))
+    assert (intent.instrument, intent.side, intent.quantity) == (NAME, BUY, 7)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import time
 from typing import Annotated
 
 import msgspec
@@ -66,6 +67,9 @@ class OpeningRange(Strategy):
         self._formed = self._opens + params.range_minutes
         self._leaves = minute_of(params.leave_at)
 
+    def timers(self) -> tuple[time, ...]:
+        return (time.fromisoformat(self.params.leave_at),)
+
     def on_bar(self, state: State, bar: Bar, view: View) -> Iterable[Intent]:
         """Measures the range, then enters at the first close outside it."""
         today = state.ranges.get(bar.instrument)
@@ -83,6 +87,11 @@ class OpeningRange(Strategy):
         if wanted and wanted != now:
             today.entries += 1
         return view.target(wanted, reason=reason)
+
+    def on_timer(self, state: State, at: time, view: View) -> Iterable[Intent]:
+        """Leaves whatever is held."""
+        for name in sorted(state.ranges):
+            yield from view.target(0, instrument=name, reason=f"it is {self.params.leave_at}")
 
     def _measure(self, today: Range, bar: Bar) -> None:
         today.high_e4 = max(today.high_e4, bar.high_e4)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import time
 from typing import Annotated
 
 import msgspec
@@ -48,6 +49,9 @@ class VwapReversion(Strategy):
         super().__init__(params)
         self._enters, self._leaves = minute_of(params.enter_from), minute_of(params.leave_at)
 
+    def timers(self) -> tuple[time, ...]:
+        return (time.fromisoformat(self.params.leave_at),)
+
     def on_bar(self, state: State, bar: Bar, view: View) -> Iterable[Intent]:
         """Takes a bar's typical price with its volume, then compares its close."""
         vwap = state.averages.get(bar.instrument)
@@ -64,6 +68,11 @@ class VwapReversion(Strategy):
         score = (bar.close_e4 / 10_000 - mean) / deviation
         wanted = self._wanted(score, view.position() + view.working())
         return view.target(wanted, reason=f"{score:+.2f} deviations from VWAP {mean:.2f}")
+
+    def on_timer(self, state: State, at: time, view: View) -> Iterable[Intent]:
+        """Leaves whatever is held."""
+        for name in sorted(state.averages):
+            yield from view.target(0, instrument=name, reason=f"it is {self.params.leave_at}")
 
     def _wanted(self, score: float, now: int) -> int:
         if score <= -self.params.enter_at:
