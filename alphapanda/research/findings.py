@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any
 
 import msgspec
+import msgspec.inspect
 
 from alphapanda.core.clock import ist_date, ist_day
 from alphapanda.core.money import ZERO
@@ -111,9 +112,15 @@ def of_trades(performance: Performance, definitions: Sequence[Definition]) -> It
 
 def parameters_of(definition: Definition) -> int:
     """How many numbers and switches of a strategy could be tuned."""
-    fields = msgspec.structs.fields(find(definition.strategy).Params)
-    tunable = {int, float, bool, Decimal}
-    return sum(field.type in tunable and field.name not in NOT_TUNED for field in fields)
+    described = msgspec.inspect.type_info(find(definition.strategy).Params)
+    tunable = msgspec.inspect.IntType | msgspec.inspect.FloatType | msgspec.inspect.BoolType
+    fields = getattr(described, "fields", ())
+    return sum(isinstance(_bare(field.type), tunable) and field.name not in NOT_TUNED for field in fields)
+
+
+def _bare(described: msgspec.inspect.Type) -> msgspec.inspect.Type:
+    """A type without what a schema says beside it."""
+    return described.type if isinstance(described, msgspec.inspect.Metadata) else described
 
 
 def of_costs(performance: Performance, runs: Sequence[Run], cards: Cards) -> Iterator[Finding]:

@@ -177,6 +177,6 @@ def _watched(work: Callable[[Callable[[int, int], None]], Outcome], found: Opene
     screen = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
     with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as progress:
-        items = f"{len(found.stretch):,} items" if found else "items"
+        items = f"{len(found.excerpt):,} items" if found else "items"
         task = progress.add_task(items, total=None)
         return work(lambda done, total: progress.update(task, completed=done, total=total))
