@@ -37,7 +37,7 @@ from portfolio.models import (
     Snapshot,
 )
 from risk.models import Decision, HaltEffect, KillSwitch, LimitSet, RiskState
-from strategies.models import Command, Deployment, Due, Signal
+from strategies.models import BacktestRun, Command, Deployment, Due, Signal
 from strategies.services.catalogue import catalogue_refresh, version_installed
 
 AT_MS = 1_562_644_200_000  # 2019-07-09 09:20:00 IST
@@ -175,6 +175,7 @@ def one_of_each() -> dict[type, Any]:
         LimitSet.objects.create(level="GLOBAL", order_value=Decimal(100_000)),
         Command.objects.create(id=SOME, deployment=deployment, kind="FLATTEN", reason="drill", actor="alice"),
         Due.objects.create(id=SOME, deployment=deployment, step=1, item={}, correlation_id=SOME),
+        BacktestRun.objects.create(id=SOME, name="averages on infy", plan={"files": []}, asked_by="alice"),
         *_books(deployment),
         *_calendar(),
         *_rules(),
