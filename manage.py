@@ -5,6 +5,7 @@ import os
 import sys
 
 from django.core.management import execute_from_command_line
+from django.db import OperationalError
 
 from alphapanda.env import Misconfigured
 
@@ -16,3 +17,8 @@ if __name__ == "__main__":
         execute_from_command_line(sys.argv)
     except Misconfigured as error:
         sys.exit(str(error))
+    except OperationalError as error:
+        sys.exit(
+            f"PostgreSQL does not answer: {str(error).splitlines()[0]}\n"
+            "Start the platform with `make run`, or name a server in ALPHAPANDA_DATABASE_URL."
+        )

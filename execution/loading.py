@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from uuid import UUID
 
 from django.db.models import Exists
 
 from alphapanda.core.vocabulary import OrderStatus, OrderType, Product, Side, Validity
 from execution.domain.paper import PaperOrder
-from execution.models import Order
+from execution.models import Fill, Order
 from portfolio import selectors as books
+from portfolio.domain.books import BookedFill
 from risk.models import Decision
 from strategies.models import Deployment, Due, Signal
 
@@ -46,6 +48,28 @@ def paper_order(row: Order) -> PaperOrder:
         filled_quantity=row.filled_quantity,
         fills_count=row.fills_count,
         turnover=row.turnover,
+    )
+
+
+def fills_of(deployment_id: UUID, *, step: int) -> list[BookedFill]:
+    """Trades of one item of the log, in the order in which they were made."""
+    rows = Fill.objects.filter(deployment_id=deployment_id, step=step).select_related("instrument")
+    return [booked_fill(row) for row in rows.order_by("order__step", "order__ordinal", "number")]
+
+
+def booked_fill(row: Fill) -> BookedFill:
+    """A stored trade as the books know it."""
+    return BookedFill(
+        fill_id=row.id,
+        order_id=row.order_id,
+        deployment_id=row.deployment_id,
+        instrument=str(row.instrument),
+        token=row.instrument.instrument_token,
+        side=Side(row.side),
+        quantity=row.quantity,
+        price_e4=row.price_e4,
+        charges={line: Decimal(charge) for line, charge in row.charges.items()},
+        at_ms=row.at_ms,
     )
 
 

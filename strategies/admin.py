@@ -14,9 +14,10 @@ from alphapanda.core.vocabulary import DeploymentStatus
 from alphapanda.web.admin import Desk, ReadOnlyDesk, by_hand, shown
 from strategies.domain.base import BadParameters, UnknownStrategy, build
 from strategies.domain.registry import find
-from strategies.models import Deployment, Due, Signal, Strategy, StrategyVersion
+from strategies.models import Command, Deployment, Due, Signal, Strategy, StrategyVersion
 from strategies.services.lifecycle import (
     deployment_configure,
+    deployment_flatten,
     deployment_pause,
     deployment_release_quarantine,
     deployment_start,
@@ -101,7 +102,7 @@ class DeploymentAdmin(Desk):
     search_fields = ("name", "strategy_version__strategy__name", "instruments__tradingsymbol", "=id")
     autocomplete_fields = ("instruments", "strategy_version")
     ordering = ("name",)
-    actions = ("start", "pause", "stop", "release")
+    actions = ("start", "pause", "flatten", "stop", "release")
     fixed = ("name", "strategy_version", "broker", "instruments")
     watched = (
         "status",
@@ -140,6 +141,10 @@ class DeploymentAdmin(Desk):
     def pause(self, request: HttpRequest, rows: QuerySet[Deployment]) -> None:
         self.act_on(request, rows, deployment_pause, key="deployment_id", **by_hand(request))
 
+    @admin.action(description="Flatten (pause, and close positions at the market)", permissions=["act"])
+    def flatten(self, request: HttpRequest, rows: QuerySet[Deployment]) -> None:
+        self.act_on(request, rows, deployment_flatten, key="deployment_id", **by_hand(request))
+
     @admin.action(description="Stop", permissions=["act"])
     def stop(self, request: HttpRequest, rows: QuerySet[Deployment]) -> None:
         self.act_on(request, rows, deployment_stop, key="deployment_id", **by_hand(request))
@@ -161,13 +166,24 @@ class SignalAdmin(ReadOnlyDesk):
         "order_type",
         shown("limit_price_e4"),
         "reason",
+        "origin",
         "state",
     )
-    list_filter = ("state", "broker", "side", ("deployment", AutocompleteSelectFilter))
+    list_filter = ("state", "origin", "broker", "side", ("deployment", AutocompleteSelectFilter))
     list_select_related = ("deployment", "instrument")
     deferred = ("deployment__checkpoint", "deployment__consequences")
     search_fields = ("=id", "=correlation_id", "deployment__name", "instrument__tradingsymbol", "reason")
     date_hierarchy = "created_at"
+    ordering = ("-created_at",)
+
+
+@admin.register(Command)
+class CommandAdmin(ReadOnlyDesk):
+    list_display = ("deployment", "kind", "reason", "actor", "step", "created_at", "taken_at")
+    list_filter = ("kind",)
+    list_select_related = ("deployment",)
+    deferred = ("deployment__checkpoint", "deployment__consequences")
+    search_fields = ("=id", "deployment__name", "reason", "actor")
     ordering = ("-created_at",)
 
 

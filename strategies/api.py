@@ -67,6 +67,7 @@ class SignalSerializer(serializers.ModelSerializer):
     deployment_name = serializers.CharField(source="deployment.name", read_only=True)
     instrument = serializers.StringRelatedField()
     limit_price = PriceField(source="limit_price_e4", allow_null=True)
+    bracket = AnyObject(read_only=True, allow_null=True)
     at = InstantField(source="at_ms")
 
     class Meta:
@@ -86,6 +87,8 @@ class SignalSerializer(serializers.ModelSerializer):
             "validity",
             "product",
             "reason",
+            "origin",
+            "bracket",
             "state",
             "correlation_id",
             "at",
@@ -103,7 +106,7 @@ class DeploymentFilter(filters.FilterSet):
 class SignalFilter(EventTimeFilter):
     class Meta:
         model = Signal
-        fields = ("broker", "deployment", "side", "state")
+        fields = ("broker", "deployment", "side", "origin", "state")
 
 
 @extend_schema(tags=["strategies"])
@@ -164,6 +167,7 @@ urlpatterns = [
     path("deployments/<uuid:pk>/", DeploymentDetail.as_view()),
     path("deployments/<uuid:pk>/start/", DeploymentAct.as_view(act="start")),
     path("deployments/<uuid:pk>/pause/", DeploymentAct.as_view(act="pause")),
+    path("deployments/<uuid:pk>/flatten/", DeploymentAct.as_view(act="flatten")),
     path("deployments/<uuid:pk>/stop/", DeploymentAct.as_view(act="stop")),
     path("deployments/<uuid:pk>/release/", DeploymentAct.as_view(act="release_quarantine")),
     path("signals/", Signals.as_view()),

@@ -7,12 +7,13 @@ from uuid import UUID
 
 import msgspec
 
-from alphapanda.core.vocabulary import Broker, OrderType, Product, Side, Validity
+from alphapanda.core.vocabulary import Broker, CommandKind, OrderType, Product, Side, SignalOrigin, Validity
 from marketdata import selectors
 from marketdata.models import Instrument
-from strategies.domain.base import DeploymentSpec
-from strategies.domain.machine import Consequences, Mark, SignalRow
-from strategies.models import Deployment, Signal
+from strategies.domain.base import Bracket, DeploymentSpec
+from strategies.domain.consequences import Consequences
+from strategies.domain.signals import CommandRow, Mark, SignalRow
+from strategies.models import Command, Deployment, Signal
 
 
 def instruments_of(deployment_id: UUID) -> dict[int, Instrument]:
@@ -52,6 +53,17 @@ def signals_new(deployment_id: UUID) -> list[Signal]:
     return list(rows.select_related("instrument").order_by("step", "ordinal"))
 
 
+def commands_new(deployment_id: UUID) -> list[CommandRow]:
+    """Commands that the deployment has not taken up, oldest first."""
+    rows = Command.objects.filter(deployment_id=deployment_id, step=None).order_by("created_at", "id")
+    return [command_row(row) for row in rows]
+
+
+def command_row(row: Command) -> CommandRow:
+    """A stored command as the machine knows it."""
+    return CommandRow(row.id, CommandKind(row.kind), row.reason)
+
+
 def signal_row(signal: Signal) -> SignalRow:
     """A stored signal as the domain knows it."""
     return SignalRow(
@@ -72,4 +84,6 @@ def signal_row(signal: Signal) -> SignalRow:
         received_at_ms=signal.received_at_ms,
         correlation_id=signal.correlation_id,
         marks=msgspec.convert(signal.marks, dict[int, Mark], strict=False),
+        origin=SignalOrigin(signal.origin),
+        bracket=msgspec.convert(signal.bracket, Bracket | None),
     )

@@ -7,10 +7,12 @@ from django.db import models
 
 from alphapanda.core.vocabulary import (
     Broker,
+    CommandKind,
     DeploymentStatus,
     OrderType,
     Product,
     Side,
+    SignalOrigin,
     Validity,
     Waiting,
 )
@@ -123,6 +125,8 @@ class Signal(models.Model):
     validity = models.CharField(max_length=4, choices=choices(Validity))
     product = models.CharField(max_length=4, choices=choices(Product))
     reason = models.CharField(max_length=200)
+    origin = models.CharField(max_length=10, choices=choices(SignalOrigin), default=SignalOrigin.STRATEGY)
+    bracket = models.JSONField(null=True, blank=True, help_text="exits that the platform watches")
     at_ms = models.BigIntegerField(help_text="event time")
     marks = models.JSONField(help_text="by token: last price, its time, close of the session before")
     received_at_ms = models.BigIntegerField(default=0, help_text="when the item came in, for latency only")
@@ -171,3 +175,34 @@ class Due(models.Model):
 
     def __str__(self) -> str:
         return f"{self.deployment} step {self.step}"
+
+
+class Command(models.Model):
+    """What an operator or the platform makes a deployment do: its machine takes it up at a step of its own,
+    stored with it, so that a replay does the same at the same place."""
+
+    id = models.UUIDField(primary_key=True)
+    deployment = models.ForeignKey(Deployment, on_delete=models.PROTECT, related_name="commands")
+    kind = models.CharField(max_length=10, choices=choices(CommandKind))
+    reason = models.CharField(max_length=200)
+    actor = models.CharField(max_length=150)
+    step = models.BigIntegerField(
+        null=True, blank=True, help_text="at which it was taken up; none yet: waits"
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+    taken_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["deployment", "step"], name="command_step_once"),
+        ]
+        indexes = [
+            models.Index(fields=["deployment"], condition=models.Q(step=None), name="command_new"),
+        ]
+        triggers = [
+            pgtrigger.ReadOnly(name="fixed", exclude=["step", "taken_at"]),
+            pgtrigger.Protect(name="kept", operation=pgtrigger.Delete),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.deployment}"

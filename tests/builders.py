@@ -17,7 +17,7 @@ from marketdata.domain.instruments import InstrumentSpec
 from marketdata.domain.ticks import HAS_DEPTH, Clock, Tick
 from portfolio.domain.books import Holding
 from strategies.domain.base import DeploymentSpec
-from strategies.domain.machine import Mark, SignalRow
+from strategies.domain.signals import Mark, SignalRow
 
 DAY = date(2019, 7, 9)  # a Tuesday
 TICK_E4 = 500

@@ -13,7 +13,7 @@ from execution.models import Fill, Order
 from marketdata.models import Holiday, Instrument, SessionRule, SpecialSession, TickFaultCount
 from portfolio.models import Book, LedgerEntry, Portfolio, Position, Posting, Snapshot
 from risk.models import Decision, HaltEffect, KillSwitch, LimitSet, RiskState
-from strategies.models import Deployment, Due, Signal, Strategy, StrategyVersion
+from strategies.models import Command, Deployment, Due, Signal, Strategy, StrategyVersion
 
 AT_MS = 1_562_644_200_000  # 2019-07-09 09:20:00 IST
 SOME = UUID(int=7)
@@ -151,6 +151,7 @@ def one_of_each() -> dict[type, Any]:
         HaltEffect.objects.create(kill_switch=halt, deployment=deployment, from_step=3),
         RiskState.objects.create(deployment=deployment, data={"orders": 1}),
         LimitSet.objects.create(level="GLOBAL", order_value=Decimal(100_000)),
+        Command.objects.create(id=SOME, deployment=deployment, kind="FLATTEN", reason="drill", actor="alice"),
         Due.objects.create(id=SOME, deployment=deployment, step=1, item={}, correlation_id=SOME),
         *_books(deployment),
         *_calendar(),

@@ -14,6 +14,7 @@ from alphapanda.core.vocabulary import (
     OrderType,
     Product,
     Side,
+    SignalOrigin,
     Validity,
 )
 
@@ -52,6 +53,7 @@ class SignalRaised(Payload, frozen=True, forbid_unknown_fields=True):
     validity: Validity
     product: Product
     reason: str
+    origin: SignalOrigin
     price_e4: int
     at_ms: int
 

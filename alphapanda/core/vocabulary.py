@@ -57,6 +57,22 @@ class Variety(StrEnum):
     ICEBERG = "iceberg"
 
 
+class SignalOrigin(StrEnum):
+    """Who wants it: the strategy, or the platform on its or the operator's behalf."""
+
+    STRATEGY = "STRATEGY"
+    BRACKET = "BRACKET"
+    SQUARE_OFF = "SQUARE_OFF"
+    LADDER = "LADDER"
+    OPERATOR = "OPERATOR"
+
+
+class CommandKind(StrEnum):
+    """What an operator or the platform makes a deployment do at a step of its own."""
+
+    FLATTEN = "FLATTEN"
+
+
 class OrderStatus(StrEnum):
     """Kite's statuses. EXPIRED is ours for what Kite shows as CANCELLED where its validity has ended."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 import msgspec
@@ -17,8 +17,9 @@ from portfolio.domain.books import FLAT, Entry, Holding, book
 from risk.domain.limits import DayState, Limits
 from risk.domain.review import Context, Verdict, review
 from strategies.domain.base import DeploymentSpec
-from strategies.domain.machine import DueItem, Machine, SignalRow, assembled
+from strategies.domain.machine import Machine, assembled
 from strategies.domain.registry import find
+from strategies.domain.signals import CommandRow, DueItem, SignalRow
 
 
 class Journal(msgspec.Struct):
@@ -34,7 +35,16 @@ class Journal(msgspec.Struct):
 class Account:
     """A deployment's machine, orders, books and journal."""
 
-    def __init__(self, spec: DeploymentSpec, *, calendar: Calendar, cards: Cards) -> None:
+    def __init__(
+        self,
+        spec: DeploymentSpec,
+        *,
+        calendar: Calendar,
+        cards: Cards,
+        commands: Mapping[int, CommandRow] | None = None,
+    ) -> None:
+        """`commands` are what operators made the deployment do, by step."""
+        self.commands = dict(commands or {})
         self.spec = spec
         self.cards = cards
         self.calendar = calendar
@@ -49,6 +59,8 @@ class Account:
 
     def take(self, item: Tick | Clock, *, source: int, seq: int) -> None:
         """One item of the log with all its consequences. Raises StrategyFailed."""
+        if self.commands:
+            self._obey()
         stop = self.machine.advance(item, source=source, seq=seq)
         if isinstance(stop, DueItem):
             self._match(item, stop.step)
@@ -56,6 +68,13 @@ class Account:
         if stop is not None:
             assert not isinstance(stop, DueItem), "an item is matched once"
             self._carry_out(stop.signals)
+
+    def _obey(self) -> None:
+        """Carry out the commands whose steps have come."""
+        while (command := self.commands.pop(self.machine.state.step + 1, None)) is not None:
+            raised = self.machine.carry_out(command)
+            if raised is not None:
+                self._carry_out(raised.signals)
 
     def _match(self, item: Tick | Clock, step: int) -> None:
         changed, executions = match(
@@ -66,7 +85,7 @@ class Account:
         self._keep(changed)
         for row in fills:
             self._book(row)
-        self._settle(matched_step=step)
+        self._settle(matched_step=step, fills=fills)
 
     def _book(self, row: FillRow) -> None:
         holding, entries = book(self.holdings.get(row.fill.token, FLAT), row.fill)
@@ -104,7 +123,10 @@ class Account:
             else:
                 self.open.pop(order.id, None)
 
-    def _settle(self, *, matched_step: int) -> None:
+    def _settle(self, *, matched_step: int, fills: Sequence[FillRow] = ()) -> None:
         self.machine.consequences = consequences(
-            self.holdings, list(self.open.values()), matched_step=matched_step
+            self.holdings,
+            list(self.open.values()),
+            matched_step=matched_step,
+            fills=[row.fill for row in fills],
         )

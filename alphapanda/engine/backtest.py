@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
+from uuid import UUID
 
 from alphapanda.core.money import ZERO
 from alphapanda.core.vocabulary import Phase
@@ -14,8 +15,10 @@ from marketdata.domain.calendar import Calendar
 from marketdata.domain.ticks import Clock, Item
 from strategies.domain.base import DeploymentSpec
 from strategies.domain.machine import StrategyFailed
+from strategies.domain.signals import CommandRow
 
 PROGRESS_EVERY = 10_000
+Commands = Mapping[UUID, Mapping[int, CommandRow]]
 
 
 class Run:
@@ -80,10 +83,14 @@ def fold(
     calendar: Calendar,
     cards: Cards,
     starting_cash: Decimal = ZERO,
+    commands: Commands | None = None,
     on_progress: Callable[[int], None] = lambda _items: None,
 ) -> list[Run]:
-    """Fold a stream through deployments; `on_progress` is told the number of items now and then."""
-    runs = [Run(Account(spec, calendar=calendar, cards=cards), starting_cash) for spec in specs]
+    """Fold a stream through deployments; `on_progress` is told the number of items now and then. `commands`
+    are what operators did, by deployment and step."""
+    given = commands or {}
+    accounts = [Account(spec, calendar=calendar, cards=cards, commands=given.get(spec.id)) for spec in specs]
+    runs = [Run(account, starting_cash) for account in accounts]
     by_token: dict[int, list[Run]] = {}
     for run in runs:
         for token in run.account.machine.tokens:

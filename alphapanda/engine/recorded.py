@@ -12,7 +12,7 @@ import msgspec
 from alphapanda import deploying
 from alphapanda.core.money import ZERO
 from alphapanda.deploying import BadDefinition, Definition
-from alphapanda.engine.backtest import Run, fold
+from alphapanda.engine.backtest import Commands, Run, fold
 from execution.reference import charge_cards
 from marketdata.domain.instruments import InstrumentSpec
 from marketdata.domain.ticks import FIRST_SEQ, Item
@@ -57,10 +57,17 @@ class Recording(msgspec.Struct, dict=True):
         on_progress: Callable[[int], None] = lambda _items: None,
         *,
         starting_cash: Decimal = ZERO,
+        commands: Commands | None = None,
     ) -> list[Run]:
         """The engine folded over the stream in this process."""
         items = source.iter_from()
-        return self.fold(items, source=source.source, on_progress=on_progress, starting_cash=starting_cash)
+        return self.fold(
+            items,
+            source=source.source,
+            on_progress=on_progress,
+            starting_cash=starting_cash,
+            commands=commands,
+        )
 
     def fold(
         self,
@@ -69,6 +76,7 @@ class Recording(msgspec.Struct, dict=True):
         source: int,
         on_progress: Callable[[int], None] = lambda _items: None,
         starting_cash: Decimal = ZERO,
+        commands: Commands | None = None,
     ) -> list[Run]:
         """The engine folded over any items, numbered from the first."""
         return fold(
@@ -79,6 +87,7 @@ class Recording(msgspec.Struct, dict=True):
             calendar=load_calendar("NSE"),
             cards=charge_cards(),
             starting_cash=starting_cash,
+            commands=commands,
             on_progress=on_progress,
         )
 

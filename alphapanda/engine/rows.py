@@ -5,13 +5,15 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+import msgspec
+
 from alphapanda.core.money import quantized
 from alphapanda.engine.account import Account
 from execution.domain.paper import PaperOrder
 from execution.domain.settlement import FillRow
 from portfolio.domain.books import Entry, Holding
 from risk.domain.review import Verdict
-from strategies.domain.machine import SignalRow
+from strategies.domain.signals import SignalRow
 
 Row = dict[str, Any]
 KINDS = ("signals", "decisions", "orders", "fills", "entries", "positions")
@@ -37,6 +39,8 @@ def signal_row(signal: SignalRow) -> Row:
         "product": signal.product.value,
         "reason": signal.reason,
         "at_ms": signal.at_ms,
+        "origin": signal.origin.value,
+        "bracket": msgspec.to_builtins(signal.bracket),
         "marks": {
             str(token): [mark.price_e4, mark.at_ms, mark.close_before_e4]
             for token, mark in sorted(signal.marks.items())

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from decimal import Decimal
 
-from alphapanda.core.vocabulary import OrderStatus, Side
+from alphapanda.core.vocabulary import OrderStatus
 from alphapanda.engine import rows
 from alphapanda.engine.rows import Row
 from execution import loading as executions
 from execution.domain.settlement import FillRow
 from execution.models import Fill, Order
 from portfolio import selectors as books
-from portfolio.domain.books import BookedFill, Entry
+from portfolio.domain.books import Entry
 from portfolio.models import LedgerEntry, Position
 from risk.domain.review import Verdict
 from risk.models import Decision
@@ -49,18 +48,7 @@ def _orders(deployment: Deployment) -> Iterable[Order]:
 def _fills(deployment: Deployment) -> Iterable[FillRow]:
     found = Fill.objects.filter(deployment=deployment).select_related("instrument")
     for row in found.order_by("step", "order__step", "order__ordinal", "number"):
-        fill = BookedFill(
-            fill_id=row.id,
-            order_id=row.order_id,
-            deployment_id=row.deployment_id,
-            instrument=str(row.instrument),
-            token=row.instrument.instrument_token,
-            side=Side(row.side),
-            quantity=row.quantity,
-            price_e4=row.price_e4,
-            charges={line: Decimal(charge) for line, charge in row.charges.items()},
-            at_ms=row.at_ms,
-        )
+        fill = executions.booked_fill(row)
         yield FillRow(row.id, row.number, row.step, fill, OrderStatus.OPEN, row.received_at_ms)
 
 

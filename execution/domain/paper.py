@@ -18,7 +18,7 @@ from alphapanda.core.vocabulary import OrderStatus, OrderType, Product, Side, Va
 from marketdata.domain.calendar import Calendar
 from marketdata.domain.instruments import InstrumentSpec
 from marketdata.domain.ticks import HAS_DEPTH, Clock, Tick
-from strategies.domain.machine import SignalRow
+from strategies.domain.signals import SignalRow
 from strategies.domain.watches import Watch
 
 
@@ -30,12 +30,14 @@ class Liquidity(StrEnum):
 class PaperSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How paper orders of a deployment are carried out. Slippage is in ticks of the instrument.
 
-    `may_queue`: an order given after hours waits for the next session, as Kite's AMO does."""
+    `may_queue`: an order given after hours waits for the next session, as Kite's AMO does. `square_off`:
+    intraday positions are closed before the session ends, as the broker does."""
 
     latency_ms: int = 50
     slippage_ticks: int = 1
     liquidity: Liquidity = Liquidity.OFFERED
     may_queue: bool = False
+    square_off: bool = True
 
     def __post_init__(self) -> None:
         if self.latency_ms < 0 or self.slippage_ticks < 0:

@@ -13,7 +13,7 @@ from alphapanda.core.vocabulary import OrderStatus, Side
 from execution.domain.charges import Cards, fill_charges
 from execution.domain.paper import Execution, PaperOrder, watch
 from portfolio.domain.books import BookedFill, Holding
-from strategies.domain.machine import Consequences, Working
+from strategies.domain.consequences import Consequences, SettledFill, Working
 
 
 class FillRow(msgspec.Struct, frozen=True):
@@ -72,9 +72,13 @@ def working_by_token(orders: Iterable[PaperOrder]) -> dict[int, Working]:
 
 
 def consequences(
-    holdings: Mapping[int, Holding], orders: Sequence[PaperOrder], *, matched_step: int
+    holdings: Mapping[int, Holding],
+    orders: Sequence[PaperOrder],
+    *,
+    matched_step: int,
+    fills: Iterable[BookedFill] = (),
 ) -> Consequences:
-    """What the machine of a deployment may know of its orders and books."""
+    """What the machine of a deployment may know of its orders and books; `fills` are those of the matched step."""
     working = working_by_token(orders)
     return Consequences(
         positions={
@@ -85,4 +89,8 @@ def consequences(
             watch(order) for order in sorted(orders, key=lambda order: (order.step, order.ordinal))
         ),
         matched_step=matched_step,
+        fills=tuple(
+            SettledFill(fill.order_id, fill.token, fill.side, fill.quantity, fill.price_e4, fill.at_ms)
+            for fill in fills
+        ),
     )

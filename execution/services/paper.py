@@ -165,11 +165,14 @@ def _settle_if_finished(deployment: Deployment) -> bool:
 
 def _settle(deployment: Deployment) -> None:
     """Write what orders and books came to; after a due item its step is matched."""
+    step = deployment.step + 1
+    is_matched = deployment.waiting == Waiting.DUE
     before = deployments.consequences_of(deployment)
     after = consequences(
         books.holdings_of(deployment.id),
         [loading.paper_order(row) for row in loading.orders_open(deployment.id)],
-        matched_step=deployment.step + 1 if deployment.waiting == Waiting.DUE else before.matched_step,
+        matched_step=step if is_matched else before.matched_step,
+        fills=loading.fills_of(deployment.id, step=step) if is_matched else (),
     )
     deployment.consequences = msgspec.to_builtins(after, str_keys=True)
     deployment.waiting = Waiting.NOTHING

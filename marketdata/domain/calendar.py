@@ -13,6 +13,8 @@ from alphapanda.core.vocabulary import Phase
 
 EARLIEST_MS = 946_684_800_000  # 2000-01-01 UTC: stamps before it are faults, not history
 LATEST_MS = 4_102_444_800_000  # 2100-01-01 UTC
+# Zerodha closes intraday equity positions from 15:20 on, ten minutes before the end (support article, undated).
+SQUARE_OFF_BEFORE_MS = 10 * 60_000
 _SEARCH_DAYS = 60  # no exchange was ever shut that long; a longer gap means missing rules
 
 
@@ -87,6 +89,11 @@ class Calendar:
         """The end of continuous trading of the day of a time, of the next trading day when that day has none.
         It may lie before the time. Raises NoSession."""
         return self._first_session(at_ms, lambda _: True).closes_ms
+
+    def square_off_ms(self, at_ms: int) -> int | None:
+        """When intraday positions of the day of a time are closed; None on a day without a session."""
+        session = self._day_of(at_ms).session
+        return session.closes_ms - SQUARE_OFF_BEFORE_MS if session else None
 
     def _first_session(self, at_ms: int, fits: Callable[[Session], bool]) -> Session:
         for ahead in range(_SEARCH_DAYS):

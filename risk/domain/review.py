@@ -18,7 +18,8 @@ from alphapanda.core.vocabulary import DeploymentStatus, Phase, Side
 from marketdata.domain.instruments import InstrumentSpec
 from portfolio.domain.books import FLAT, Holding, net, unrealised
 from risk.domain.limits import DayState, Limits
-from strategies.domain.machine import Mark, SignalRow, Working
+from strategies.domain.consequences import Working
+from strategies.domain.signals import Mark, SignalRow
 
 MINUTE_MS = 60_000
 

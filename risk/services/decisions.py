@@ -21,7 +21,7 @@ from risk.domain.limits import DayState
 from risk.domain.review import Context, Verdict, review
 from risk.models import Decision, HaltEffect, RiskState
 from strategies import loading as signals_of
-from strategies.domain.machine import SignalRow
+from strategies.domain.signals import SignalRow
 from strategies.models import Deployment, Signal
 
 KILL_LOCK = 7_001  # advisory: shared by decisions, exclusive to throwing or releasing a kill switch

@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from decimal import Decimal
+from datetime import time
 from typing import Any, ClassVar
 from uuid import UUID
 
 import msgspec
 
-from alphapanda.core.vocabulary import Broker, OrderType, Product, Side, Validity
+from alphapanda.core.vocabulary import Broker, Product, Side
 from marketdata.domain.bars import Bar
 from marketdata.domain.instruments import InstrumentSpec
 from marketdata.domain.ticks import Tick
+from strategies.domain.consequences import SettledFill
+from strategies.domain.intents import Bracket, Intent
 
+__all__ = [
+    "BAR_MINUTES_MAX",
+    "BadParameters",
+    "Bracket",
+    "DeploymentSpec",
+    "Intent",
+    "Strategy",
+    "UnknownStrategy",
+    "View",
+    "build",
+]
 BAR_MINUTES_MAX = 1_440  # buckets start anew each day
 
 
@@ -30,20 +43,11 @@ class DeploymentSpec(msgspec.Struct, frozen=True):
     execution: dict[str, Any] = {}
     limits: dict[str, Any] = {}
 
-
-class Intent(msgspec.Struct, frozen=True):
-    """What a strategy wants at this moment; it becomes a signal."""
-
-    instrument: str
-    side: Side
-    quantity: int
-    reason: str = ""
-    limit_price: Decimal | None = None
-    validity: Validity = Validity.DAY
-
     @property
-    def order_type(self) -> OrderType:
-        return OrderType.MARKET if self.limit_price is None else OrderType.LIMIT
+    def is_squared_off(self) -> bool:
+        """Whether positions are closed before the session ends: intraday ones, unless the rule of execution
+        says `"square_off": false`."""
+        return self.product is Product.MIS and bool(self.execution.get("square_off", True))
 
 
 class View:
@@ -67,7 +71,7 @@ class View:
         return self._holdings.get(instrument or self.instrument, (0, 0))[1]
 
     def buy(self, quantity: int, **options: Any) -> Intent:
-        """Options: reason, limit_price (Decimal rupees; without one a market order), validity, instrument."""
+        """Options: reason, limit_price (Decimal rupees; without one a market order), validity, bracket, instrument."""
         return self._intent(Side.BUY, quantity, options)
 
     def sell(self, quantity: int, **options: Any) -> Intent:
@@ -97,7 +101,10 @@ class Strategy:
     """Base of all strategies. Pure: what it yields follows from its parameters, its state and the arguments.
 
     Subclasses set `name`, `version`, `title`, their own `Params` and `State` (msgspec structs; the state must
-    survive being stored, so it holds numbers, texts, lists and dicts) and either callback."""
+    survive being stored, so it holds numbers, texts, lists and dicts) and the callbacks they need.
+
+    In one step of the log they are called in this order: on_start, on_fill, the platform's exits (brackets,
+    square-off), on_timer, on_bar, on_tick; each sees what those before it wished for as working orders."""
 
     name: ClassVar[str] = ""
     version: ClassVar[str] = "1"
@@ -117,9 +124,30 @@ class Strategy:
         minutes = getattr(self.params, "bar_minutes", 0)
         return (minutes,) if minutes else ()
 
+    def timers(self) -> tuple[time, ...]:
+        """Times of day (IST) at which `on_timer` is called on trading days, in event time. A time that passes
+        without an item of the log within five minutes is left out."""
+        return ()
+
+    def warm_up(self) -> int:
+        """Bars of each instrument and length that must have been seen before wishes for it count."""
+        return 0
+
     def wants_ticks(self) -> bool:
         """Whether `on_tick` is to be called at all; by default where a strategy has its own."""
         return type(self).on_tick is not Strategy.on_tick
+
+    def on_start(self, state: Any, view: View) -> Iterable[Intent]:
+        """Once, at the first item of the log that the deployment takes in."""
+        return ()
+
+    def on_fill(self, state: Any, fill: SettledFill, view: View) -> Iterable[Intent]:
+        """At every trade of one of its orders, in the step of the item that filled it."""
+        return ()
+
+    def on_timer(self, state: Any, at: time, view: View) -> Iterable[Intent]:
+        """At each of `timers()`, at the first item of the log from then on."""
+        return ()
 
     def on_tick(self, state: Any, tick: Tick, view: View) -> Iterable[Intent]:
         return ()

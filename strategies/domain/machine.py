@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Iterable
-from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Any
 from uuid import UUID
 
@@ -12,80 +11,16 @@ import msgspec
 
 from alphapanda.core import ids
 from alphapanda.core.clock import ist_day
-from alphapanda.core.money import round_to_tick_e4, to_e4
-from alphapanda.core.vocabulary import OrderType, Product, Side, TickFault, Validity
+from alphapanda.core.vocabulary import CommandKind, SignalOrigin, TickFault
 from marketdata.domain.bars import Bar, BarBuilder
 from marketdata.domain.calendar import Calendar
-from marketdata.domain.instruments import InstrumentSpec
 from marketdata.domain.quality import Gate
 from marketdata.domain.ticks import Clock, Tick
-from strategies.domain.base import DeploymentSpec, Intent, Strategy, View, build
-from strategies.domain.watches import Watch
-
-# Beyond these no exchange takes an order, and columns of the database would not hold the amounts.
-QUANTITY_MAX = 10**9
-LIMIT_PRICE_MAX = Decimal(10) ** 8
-
-
-class Mark(msgspec.Struct, frozen=True):
-    """The last price of an instrument, its event time, and the last price of the session before (0: unknown)."""
-
-    price_e4: int
-    at_ms: int
-    close_before_e4: int = 0
-
-
-class SignalRow(msgspec.Struct, frozen=True):
-    """A signal with all that risk must know of its moment."""
-
-    id: UUID
-    deployment_id: UUID
-    step: int
-    ordinal: int
-    token: int
-    instrument: str
-    side: Side
-    quantity: int
-    order_type: OrderType
-    limit_price_e4: int | None
-    validity: Validity
-    product: Product
-    reason: str
-    at_ms: int
-    received_at_ms: int
-    correlation_id: UUID
-    marks: dict[int, Mark]
-
-
-class Raised(msgspec.Struct, frozen=True):
-    """Stop: the deployment waits until these signals are decided and carried out."""
-
-    signals: tuple[SignalRow, ...]
-
-
-class DueItem(msgspec.Struct, frozen=True):
-    """Stop: this item touches working orders; it is delivered again once they are matched."""
-
-    step: int
-
-
-class Working(msgspec.Struct, frozen=True):
-    """Unfilled units of working orders of one instrument, by side."""
-
-    buy: int = 0
-    sell: int = 0
-
-
-class Consequences(msgspec.Struct, frozen=True):
-    """What a deployment's orders and books came to, by instrument token: units held (signed), working orders
-    by side, and what wakes execution.
-
-    `matched_step` is the step whose item has been matched against the working orders."""
-
-    positions: dict[int, int] = {}
-    working: dict[int, Working] = {}
-    watches: tuple[Watch, ...] = ()
-    matched_step: int = 0
+from strategies.domain.base import DeploymentSpec, Strategy, build
+from strategies.domain.consequences import Consequences
+from strategies.domain.guards import Guards
+from strategies.domain.signals import CommandRow, DueItem, Mark, Moment, Raised, signal
+from strategies.domain.turn import Turn
 
 
 class State(msgspec.Struct):
@@ -100,6 +35,9 @@ class State(msgspec.Struct):
     builders: list[BarBuilder] = msgspec.field(default_factory=list)
     marks: dict[int, Mark] = msgspec.field(default_factory=dict)
     faults: dict[str, int] = msgspec.field(default_factory=dict)
+    is_started: bool = False
+    bars_seen: dict[str, int] = msgspec.field(default_factory=dict)  # until warm, by instrument and length
+    guards: Guards = msgspec.field(default_factory=Guards)
     strategy: Any = None
 
 
@@ -121,8 +59,10 @@ class Machine:
         self.instruments = {instrument.token: instrument for instrument in spec.instruments}
         self.by_name = {instrument.key: instrument for instrument in spec.instruments}
         self.tokens = frozenset(self.instruments)
-        self.consequences = Consequences()
         self._wants_ticks = strategy.wants_ticks()
+        self._times = strategy.timers()
+        self._warm_up = strategy.warm_up()
+        self.consequences = Consequences()  # as far as execution has settled them
         self._take_up(self._fresh())
 
     def _fresh(self) -> State:
@@ -187,10 +127,26 @@ class Machine:
         self._pass(source, seq)
         self._remember(item, tick)
         bars = self._bars_of_tick(tick) if tick is not None else self._bars_of_clock(item.at_ms)
-        if not bars and not (self._wants_ticks and tick is not None):
+        if not bars and not self._is_awake(item, tick, step):
             return None  # nothing can happen: this is how most items end
-        signals = self._signals(item, bars, source, seq)
-        return Raised(signals) if signals else None
+        return self._turned(item, bars, source, seq)
+
+    def carry_out(self, command: CommandRow) -> Raised | None:
+        """Carry out an act of an operator or of the platform, at a step of its own. Only where `is_between`."""
+        assert self.is_between, "the item before is still to be delivered again"
+        assert command.kind is CommandKind.FLATTEN
+        self.state.step += 1
+        turn = self._turn(self.state.at_ms)
+        for token, held in sorted(self.consequences.positions.items()):
+            turn.exit(token, abs(held), command.reason, SignalOrigin.OPERATOR)
+        if not turn.wishes:
+            return None
+        return self._raised(turn, self._moment(self.state.at_ms, 0, ids.derived("command", command.id)))
+
+    @property
+    def is_between(self) -> bool:
+        """Whether no item waits to be delivered again after its matching."""
+        return self.consequences.matched_step <= self.state.step
 
     def _refuse(self, tick: Tick, fault: TickFault, source: int, seq: int) -> None:
         self.state.gates[tick.token].refuse(tick, fault)
@@ -219,6 +175,8 @@ class Machine:
 
     def _roll_day(self, day: int) -> None:
         self.state.day = day
+        if not self.consequences.working:
+            self.state.guards.forget_orders()
         self.state.marks = {
             token: Mark(mark.price_e4, mark.at_ms, mark.price_e4) for token, mark in self.state.marks.items()
         }
@@ -236,74 +194,100 @@ class Machine:
                 bars += builder.on_clock(at_ms, closes_ms=self.calendar.closes_ms(builder.starts_ms))
         return bars
 
-    def _signals(
-        self, item: Tick | Clock, bars: Iterable[Bar], source: int, seq: int
-    ) -> tuple[SignalRow, ...]:
+    def _is_awake(self, item: Tick | Clock, tick: Tick | None, step: int) -> bool:
+        """Whether anybody is to be asked at an item that closes no bar."""
+        if tick is not None and (self._wants_ticks or tick.token in self.state.guards.protections):
+            return True
+        return item.at_ms >= self.state.guards.alarm_ms or self.consequences.matched_step == step
+
+    def _turned(self, item: Tick | Clock, bars: Iterable[Bar], source: int, seq: int) -> Raised | None:
+        turn = self._turn(item.at_ms)
         try:
-            intents = self._intents(item, bars)
-            correlation_id = ids.derived("item", source, seq) if source and intents else None
-            return tuple(
-                self._signal(intent, ordinal, item, correlation_id) for ordinal, intent in enumerate(intents)
-            )
+            self._ask(turn, item, bars)
+            if not turn.wishes:
+                return None
+            correlation_id = ids.derived("item", source, seq) if source else None
+            return self._raised(turn, self._moment(item.at_ms, item.received_ms, correlation_id))
         except Exception as error:
             raise StrategyFailed(traceback.format_exc(limit=-6)) from error
 
-    def _intents(self, item: Tick | Clock, bars: Iterable[Bar]) -> list[Intent]:
-        intents: list[Intent] = []
+    def _turn(self, at_ms: int) -> Turn:
+        return Turn(self.instruments, self.consequences, at_ms=at_ms, is_warm=self._is_warm)
+
+    def _ask(self, turn: Turn, item: Tick | Clock, bars: Iterable[Bar]) -> None:
+        """All callbacks of one step, in the order that `Strategy` states."""
+        state, strategy = self.state, self.strategy
+        if not state.is_started:
+            state.is_started = True
+            turn.hear(strategy.on_start(state.strategy, turn.view()))
+        is_settled = self.consequences.matched_step == state.step
+        if is_settled:
+            self._settle(turn)
+        if isinstance(item, Tick) and item.token in state.guards.protections:
+            state.guards.protect(turn, item.token, item.price_e4)
+        if is_settled or item.at_ms >= state.guards.alarm_ms:
+            self._alarm(turn)
         for bar in bars:
-            view = self._view(item, bar.instrument, intents)
-            intents += self.strategy.on_bar(self.state.strategy, bar, view)
+            self._count(bar)
+            turn.hear(strategy.on_bar(state.strategy, bar, turn.view(bar.instrument)))
         if self._wants_ticks and isinstance(item, Tick):
-            view = self._view(item, self.instruments[item.token].key, intents)
-            intents += self.strategy.on_tick(self.state.strategy, item, view)
-        return intents
+            view = turn.view(self.instruments[item.token].key)
+            turn.hear(strategy.on_tick(state.strategy, item, view))
 
-    def _view(self, item: Tick | Clock, instrument: str, intents: list[Intent]) -> View:
-        """What a callback may see; the intents of callbacks before it in the same step count as working."""
-        holdings = self._holdings()
-        if intents:
-            holdings = _with_intents(holdings, intents)
-        return View(at_ms=item.at_ms, instrument=instrument, holdings=holdings)
+    def _settle(self, turn: Turn) -> None:
+        state = self.state
+        state.guards.settle(self.consequences)
+        for fill in self.consequences.fills:
+            view = turn.view(self.instruments[fill.token].key)
+            turn.hear(self.strategy.on_fill(state.strategy, fill, view))
 
-    def _holdings(self) -> dict[str, tuple[int, int]]:
-        """Position and working units, both signed, by instrument."""
-        positions, working = self.consequences.positions, self.consequences.working
-        return {
-            instrument.key: (
-                positions.get(token, 0),
-                working[token].buy - working[token].sell if token in working else 0,
-            )
-            for token, instrument in self.instruments.items()
-        }
+    def _alarm(self, turn: Turn) -> None:
+        """What time alone sets off: ends of stays, the square-off, timers."""
+        state, guards = self.state, self.state.guards
+        for token in list(guards.protections):
+            guards.protect(turn, token, 0)
+        positions = self.consequences.positions
+        if self.spec.is_squared_off and positions:
+            guards.square_off(turn, self.calendar, positions)
+        for at in guards.timers_due(self._times, self.calendar, turn.at_ms):
+            turn.hear(self.strategy.on_timer(state.strategy, at, turn.view()))
+        guards.set_alarm(turn.at_ms, self._times, self.calendar, is_squared_off=self.spec.is_squared_off)
 
-    def _signal(
-        self, intent: Intent, ordinal: int, item: Tick | Clock, correlation_id: UUID | None
-    ) -> SignalRow:
-        instrument = self.by_name[intent.instrument]
-        if type(intent.quantity) is not int or not 0 < intent.quantity <= QUANTITY_MAX:
-            raise ValueError(
-                f"a quantity is a whole number from 1 to {QUANTITY_MAX}, not {intent.quantity!r}"
-            )
-        signal_id = ids.signal_id(self.spec.id, self.state.step, ordinal)
-        return SignalRow(
-            id=signal_id,
+    def _count(self, bar: Bar) -> None:
+        if self._warm_up:
+            key = f"{bar.instrument} {bar.minutes}"
+            seen = self.state.bars_seen
+            seen[key] = min(seen.get(key, 0) + 1, self._warm_up + 1)
+
+    def _is_warm(self, instrument: str) -> bool:
+        """Whether the strategy has seen the bars it wants before its wishes for an instrument count."""
+        if not self._warm_up:
+            return True
+        seen = self.state.bars_seen
+        lengths = self.strategy.bar_minutes()
+        return all(seen.get(f"{instrument} {minutes}", 0) > self._warm_up for minutes in lengths)
+
+    def _moment(self, at_ms: int, received_at_ms: int, correlation_id: UUID | None) -> Moment:
+        return Moment(
             deployment_id=self.spec.id,
             step=self.state.step,
-            ordinal=ordinal,
-            token=instrument.token,
-            instrument=instrument.key,
-            side=Side(intent.side),
-            quantity=intent.quantity,
-            order_type=intent.order_type,
-            limit_price_e4=_limit_e4(intent, instrument),
-            validity=Validity(intent.validity),
+            at_ms=at_ms,
+            received_at_ms=received_at_ms,
             product=self.spec.product,
-            reason=intent.reason.replace("\0", "")[:200],
-            at_ms=item.at_ms,
-            received_at_ms=item.received_ms,
-            correlation_id=correlation_id or ids.derived("item", signal_id),
+            correlation_id=correlation_id,
             marks=dict(self.state.marks),
         )
+
+    def _raised(self, turn: Turn, moment: Moment) -> Raised:
+        rows = tuple(
+            signal(intent, origin, ordinal, self.by_name[intent.instrument], moment)
+            for ordinal, (intent, origin) in enumerate(turn.wishes)
+        )
+        for row in rows:
+            if row.bracket is not None:
+                order_id = ids.order_id(ids.decision_id(row.id), 0)
+                self.state.guards.brackets[str(order_id)] = row.bracket
+        return Raised(rows)
 
 
 def _remembered(stored: Any, state_class: type) -> Any:
@@ -313,25 +297,6 @@ def _remembered(stored: Any, state_class: type) -> Any:
     if strange:
         raise msgspec.ValidationError(f"State has no {', '.join(map(repr, sorted(strange)))}")
     return state
-
-
-def _limit_e4(intent: Intent, instrument: InstrumentSpec) -> int | None:
-    """The limit on the tick grid, never worse for the operator than the strategy asked."""
-    if intent.limit_price is None:
-        return None
-    if not intent.limit_price.is_finite() or abs(intent.limit_price) > LIMIT_PRICE_MAX:
-        raise ValueError(f"a limit price of {intent.limit_price} rupees is beyond {LIMIT_PRICE_MAX}")
-    is_sale = Side(intent.side) is Side.SELL
-    finest = intent.limit_price.quantize(Decimal("0.0001"), ROUND_CEILING if is_sale else ROUND_FLOOR)
-    return round_to_tick_e4(to_e4(finest), instrument.tick_size_e4, up=is_sale)
-
-
-def _with_intents(holdings: dict[str, tuple[int, int]], intents: list[Intent]) -> dict[str, tuple[int, int]]:
-    seen = dict(holdings)
-    for intent in intents:
-        position, working = seen.get(intent.instrument, (0, 0))
-        seen[intent.instrument] = position, working + Side(intent.side).sign * intent.quantity
-    return seen
 
 
 def assembled(spec: DeploymentSpec, strategy_class: type[Strategy], calendar: Calendar) -> Machine:

@@ -15,8 +15,8 @@ from alphapanda.core.envelope import Envelope, EventType, SignalRaised, seal
 from alphapanda.core.vocabulary import Broker, Waiting
 from alphapanda.eventlog import outbox
 from marketdata.domain.ticks import tick_to_json
-from strategies.domain.machine import Raised, SignalRow
-from strategies.models import Deployment, Due, Signal
+from strategies.domain.signals import Raised, SignalRow
+from strategies.models import Command, Deployment, Due, Signal
 from strategies.services.runner import ACTIVE, Runner
 
 
@@ -27,6 +27,7 @@ def store(runners: Sequence[Runner], *, now: datetime) -> list[Runner]:
     with transaction.atomic():
         lost = [runner for runner in runners if not _swap(runner, now)]
         stored = [runner for runner in runners if runner not in lost]
+        _mark_taken(stored, now)
         _write_stops([runner for runner in stored if runner.stopped])
         failpoints.hit("strategies.before_commit")
     failpoints.hit("strategies.after_commit")
@@ -64,7 +65,14 @@ def _swap(runner: Runner, now: datetime) -> bool:
     )
 
 
+def _mark_taken(runners: Iterable[Runner], now: datetime) -> None:
+    for runner in runners:
+        for command_id, step in runner.taken.items():
+            Command.objects.filter(id=command_id, step=None).update(step=step, taken_at=now)
+
+
 def _mark_stored(runner: Runner) -> None:
+    runner.taken.clear()
     runner.revision += 1
     runner.waiting = _waiting(runner)
     runner.stopped = None
@@ -108,6 +116,8 @@ def _signal(row: SignalRow, broker: Broker, instrument_id: int) -> Signal:
         reason=row.reason,
         at_ms=row.at_ms,
         received_at_ms=row.received_at_ms,
+        origin=row.origin,
+        bracket=msgspec.to_builtins(row.bracket),
         marks=msgspec.to_builtins(row.marks, str_keys=True),
         correlation_id=row.correlation_id,
     )
@@ -128,6 +138,7 @@ def _event(row: SignalRow, broker: Broker) -> Envelope:
         validity=row.validity,
         product=row.product,
         reason=row.reason,
+        origin=row.origin,
         price_e4=mark.price_e4 if mark else 0,
         at_ms=row.at_ms,
     )
@@ -147,6 +158,7 @@ def _event(row: SignalRow, broker: Broker) -> Envelope:
 def _due(runner: Runner, step: int) -> Due:
     assert runner.stopped is not None
     item = runner.stopped.item
+    assert item is not None, "a command is no item"
     due_id: UUID = ids.due_id(runner.id, step)
     source, seq = runner.stopped.source, runner.stopped.seq
     return Due(

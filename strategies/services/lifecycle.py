@@ -1,4 +1,4 @@
-"""What an operator does to a deployment: start, pause, stop, release from quarantine, configure."""
+"""What an operator does to a deployment: start, pause, flatten, stop, release from quarantine, configure."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from django.conf import settings
 from django.db import transaction
 
 from accounts.services import act_record
+from alphapanda.core import ids
 from alphapanda.core.refusals import BadRequest, Conflict, NotThere
-from alphapanda.core.vocabulary import Broker, DeploymentStatus
-from strategies.models import Deployment
+from alphapanda.core.vocabulary import Broker, CommandKind, DeploymentStatus
+from strategies.models import Command, Deployment
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -95,10 +96,42 @@ def deployment_release_quarantine(
     )
 
 
+@transaction.atomic
+def deployment_flatten(
+    *, deployment_id: UUID, actor: str, reason: str, now: datetime, ip: str | None = None
+) -> Deployment:
+    """Pause a deployment and close its positions at the market. Idempotent; locks the row.
+
+    Its machine raises the exits at its next step, which is stored with the command.
+    Raises DeploymentNotFound, IllegalTransition, ReasonMissing.
+    """
+    deployment = _locked(deployment_id)
+    if deployment.status != PAUSED:
+        deployment = _move("pause", deployment_id=deployment_id, actor=actor, reason=reason, now=now, ip=ip)
+    elif not reason.strip():
+        raise ReasonMissing("Say why.")
+    given = {"deployment": deployment, "kind": CommandKind.FLATTEN}
+    if not Command.objects.filter(**given, step=None).exists():
+        number = Command.objects.filter(deployment=deployment).count()
+        command_id = ids.derived("command", deployment.pk, number)
+        Command.objects.create(id=command_id, reason=f"flatten: {reason}"[:200], actor=actor, **given)
+        act_record(
+            actor=actor,
+            action="deployment.flatten",
+            target=_target(deployment),
+            reason=reason,
+            details={"command": str(command_id)},
+            now=now,
+            ip=ip,
+        )
+    return deployment
+
+
 ACTS = {
     "start": deployment_start,
     "pause": deployment_pause,
     "stop": deployment_stop,
+    "flatten": deployment_flatten,
     "release_quarantine": deployment_release_quarantine,
 }
 

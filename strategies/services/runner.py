@@ -9,8 +9,9 @@ from alphapanda.core.vocabulary import DeploymentStatus, Waiting
 from marketdata.domain.calendar import Calendar
 from marketdata.domain.ticks import Batch, Clock, Tick
 from strategies import loading
-from strategies.domain.machine import DueItem, Machine, Raised, assembled
+from strategies.domain.machine import Machine, assembled
 from strategies.domain.registry import find
+from strategies.domain.signals import CommandRow, DueItem, Raised
 from strategies.models import Deployment
 
 ACTIVE = (DeploymentStatus.RUNNING, DeploymentStatus.PAUSED)
@@ -18,10 +19,10 @@ ACTIVE = (DeploymentStatus.RUNNING, DeploymentStatus.PAUSED)
 
 @dataclass
 class Stopped:
-    """Why a runner stands, and the item at which it does."""
+    """Why a runner stands, and the item at which it does; None for a command, which has a step of its own."""
 
     stop: Raised | DueItem
-    item: Tick | Clock
+    item: Tick | Clock | None
     source: int
     seq: int
 
@@ -44,6 +45,10 @@ class Runner:
     stored_seq: int = -1
     is_dirty: bool = False
     stopped: Stopped | None = field(default=None)
+    commands: list[CommandRow] = field(default_factory=list)  # that wait
+    taken: dict[UUID, int] = field(
+        default_factory=dict
+    )  # commands carried out since the last store, with steps
 
     @property
     def is_ready(self) -> bool:
@@ -66,6 +71,16 @@ class Runner:
         if batch.source and batch.count:
             self._pass(batch.source, batch.last_seq)
         self.is_dirty = True
+
+    def obey(self) -> None:
+        """Carry out the commands that wait, up to the first that raises signals."""
+        while self.commands and self.is_ready and self.machine.is_between:
+            command = self.commands.pop(0)
+            raised = self.machine.carry_out(command)
+            self.taken[command.id] = self.machine.state.step
+            self.is_dirty = True
+            if raised is not None:
+                self.stopped = Stopped(raised, None, 0, 0)
 
     def jump(self, offset: int) -> None:
         """Go on at another message of the log: those between are lost."""

@@ -11,6 +11,7 @@ from datetime import datetime
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import Exists, OuterRef
 
 from alphapanda import failpoints, logs
 from alphapanda.core.vocabulary import Waiting
@@ -20,9 +21,10 @@ from alphapanda.eventlog.records import OffsetGone, Record
 from alphapanda.eventlog.retries import Fault, classify
 from marketdata.domain.calendar import Calendar
 from marketdata.domain.ticks import Batch, MalformedTicks, unpack
+from strategies import loading
 from strategies.domain.base import BadParameters, UnknownStrategy
 from strategies.domain.machine import CheckpointDoesNotFit, StrategyFailed
-from strategies.models import Deployment
+from strategies.models import Command, Deployment
 from strategies.services import checkpoints
 from strategies.services.quarantine import quarantine
 from strategies.services.runner import ACTIVE, Runner, load
@@ -96,6 +98,9 @@ class Shard:
         rows = Deployment.objects.filter(shard=self.number).only(
             "id", "revision", "status", "waiting", "consequences"
         )
+        rows = rows.annotate(
+            is_commanded=Exists(Command.objects.filter(deployment=OuterRef("id"), step=None))
+        )
         active = {row.id: row for row in rows if row.status in ACTIVE}
         for deployment_id in self.runners.keys() - active.keys():
             del self.runners[deployment_id]
@@ -107,6 +112,8 @@ class Shard:
                 self._load(deployment_id)
             elif runner.waiting is not Waiting.NOTHING:
                 runner.refresh(row)
+            if row.is_commanded and deployment_id in self.runners:  # type: ignore[attr-defined]
+                self.runners[deployment_id].commands = loading.commands_new(deployment_id)
 
     def _load(self, deployment_id: UUID) -> None:
         row = Deployment.objects.select_related("strategy_version__strategy").get(id=deployment_id)
@@ -229,6 +236,7 @@ class Shard:
 
     def _fold(self, runner: Runner) -> None:
         try:
+            runner.obey()
             for offset, batch in self.held.get(runner.partition, ()):
                 if not runner.is_ready:
                     return

@@ -39,7 +39,17 @@ MODELS = [
 APPEND_ONLY = ("Decision", "Fill", "LedgerEntry", "Snapshot", "AuditEntry")
 MACHINE_WRITTEN = {
     *APPEND_ONLY,
-    *("Instrument", "TickFaultCount", "StrategyVersion", "Signal", "Due", "RiskState", "HaltEffect", "Order"),
+    *(
+        "Instrument",
+        "TickFaultCount",
+        "StrategyVersion",
+        "Signal",
+        "Command",
+        "Due",
+        "RiskState",
+        "HaltEffect",
+        "Order",
+    ),
     *("Book", "Position", "Posting", "OutboxEvent", "InboxMark", "LogCursor", "DeadLetter"),
 }
 

@@ -11,7 +11,7 @@ from django.core.management import CommandError, call_command
 from accounts.models import AuditEntry
 from alphapanda.core.envelope import decode
 from alphapanda.eventlog.models import OutboxEvent
-from strategies.models import Deployment
+from strategies.models import Command, Deployment
 from strategies.services.lifecycle import (
     ACTS,
     BrokerNotEnabled,
@@ -21,6 +21,7 @@ from strategies.services.lifecycle import (
     ReasonMissing,
     StrategyNotEnabled,
     deployment_configure,
+    deployment_flatten,
     deployment_release_quarantine,
     deployment_start,
 )
@@ -38,6 +39,8 @@ LEGAL = {
     ("RUNNING", "stop"): "STOPPED",
     ("PAUSED", "stop"): "STOPPED",
     ("QUARANTINED", "release_quarantine"): "RUNNING",
+    ("RUNNING", "flatten"): "PAUSED",
+    ("PAUSED", "flatten"): "PAUSED",
     # asked for where it is already: nothing happens
     ("RUNNING", "start"): "RUNNING",
     ("PAUSED", "pause"): "PAUSED",
@@ -59,7 +62,27 @@ def test_every_status_and_act(status: str, act: str):
     deployment.refresh_from_db()
     changed = deployment.status != status
     assert deployment.revision == (1 if changed else 0)
-    assert AuditEntry.objects.count() == OutboxEvent.objects.count() == (1 if changed else 0)
+    acts = (1 if changed else 0) + Command.objects.count()
+    assert AuditEntry.objects.count() == OutboxEvent.objects.count() == acts
+
+
+def test_flattening_pauses_and_leaves_one_command_however_often_it_is_asked_for():
+    deployment = a_deployment(status="RUNNING")
+
+    for _ in range(2):
+        deployment_flatten(deployment_id=deployment.pk, **BY)
+
+    command = Command.objects.get()
+    assert (command.kind, command.reason, command.actor, command.step) == (
+        "FLATTEN",
+        "flatten: drill",
+        "alice",
+        None,
+    )
+    assert [entry.action for entry in AuditEntry.objects.order_by("id")] == [
+        "deployment.pause",
+        "deployment.flatten",
+    ]
 
 
 def test_an_act_tells_who_what_where_in_the_log_and_why():

@@ -21,7 +21,7 @@ from alphapanda.core.envelope import (
     SignalRaised,
     seal,
 )
-from alphapanda.core.vocabulary import Broker, OrderStatus, OrderType, Product, Side, Validity
+from alphapanda.core.vocabulary import Broker, OrderStatus, OrderType, Product, Side, SignalOrigin, Validity
 from execution.models import Fill, Order
 from marketdata.models import Instrument
 from portfolio.models import Book, Portfolio, Position, Snapshot
@@ -158,7 +158,7 @@ def _told_of_signal(signal: Signal, decision: Decision) -> Events:
         signal_id=signal.id, deployment_id=signal.deployment_id, instrument=str(signal.instrument),
         step=signal.step, ordinal=0, side=Side(signal.side), quantity=signal.quantity,
         order_type=OrderType.MARKET, limit_price_e4=None, validity=Validity.DAY, product=Product.MIS,
-        reason=signal.reason, price_e4=1, at_ms=signal.at_ms,
+        reason=signal.reason, origin=SignalOrigin.STRATEGY, price_e4=1, at_ms=signal.at_ms,
     )  # fmt: skip
     decided = SignalDecided(
         decision_id=decision.id, signal_id=signal.id, deployment_id=signal.deployment_id,

@@ -20,9 +20,10 @@ from marketdata.domain.ticks import Item, pack, unpack
 from portfolio.domain.books import cash_moved, cash_of, rebuild
 from risk.domain.review import review
 from strategies.domain.base import DeploymentSpec
+from strategies.domain.consequences import Consequences, Working
 from strategies.domain.library.ema_cross import EmaCross
 from strategies.domain.library.mean_reversion import MeanReversion
-from strategies.domain.machine import Consequences, Machine, Working
+from strategies.domain.machine import Machine
 from tests.builders import NSE, a_clock, a_deployment, a_tick, an_instrument, at
 from tests.strategies.samples import EveryNth
 from tests.walks import a_walk

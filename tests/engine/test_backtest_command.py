@@ -55,7 +55,13 @@ SHAPE = {
         "source_sha256": "str",
         "params": {"fast": "int", "slow": "int", "quantity": "int", "bar_minutes": "int", "short": "bool"},
         "product": "str",
-        "execution": {"latency_ms": "int", "slippage_ticks": "int", "liquidity": "str", "may_queue": "bool"},
+        "execution": {
+            "latency_ms": "int",
+            "slippage_ticks": "int",
+            "liquidity": "str",
+            "may_queue": "bool",
+            "square_off": "bool",
+        },
         "limits": {
             "order_quantity": "NoneType",
             "order_value": "NoneType",

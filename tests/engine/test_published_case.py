@@ -27,7 +27,13 @@ from tests.shared_data import SHARED, needs_shared_data
 BARS = SHARED / "bars_1min" / "kite_1min_2023-04_ICICIBANK.csv.gz"
 PEER = SHARED / "peers" / "ema_kite_1min_ICICIBANK_2023-04_long_short_100"
 KEY = "NSE:ICICIBANK"
-NEXT_OPEN = {"latency_ms": 0, "slippage_ticks": 0, "liquidity": "UNLIMITED", "may_queue": True}
+NEXT_OPEN = {
+    "latency_ms": 0,
+    "slippage_ticks": 0,
+    "liquidity": "UNLIMITED",
+    "may_queue": True,
+    "square_off": False,
+}
 
 pytestmark = needs_shared_data
 

@@ -159,6 +159,21 @@ def test_the_command_line_refuses_in_words_not_with_a_traceback(tmp_path: Path) 
     assert "Traceback" not in run.stderr
 
 
+def test_without_its_database_a_command_says_what_to_do(tmp_path: Path) -> None:
+    run = subprocess.run(
+        [sys.executable, str(env.ROOT / "manage.py"), "prove_namespaces"],
+        env={"ALPHAPANDA_RUN_DIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert run.returncode == 1
+    assert run.stderr.startswith("PostgreSQL does not answer: ")
+    assert "make run" in run.stderr
+    assert "Traceback" not in run.stderr
+
+
 @pytest.mark.parametrize("name", settings_table.PAGES)
 def test_the_pages_tell_the_settings_as_they_are(name: str) -> None:
     page = (env.ROOT / name).read_text()

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from alphapanda.core.vocabulary import DeploymentStatus, Phase, Side
 from risk.domain.limits import DayState, Limits
 from risk.domain.review import review
-from strategies.domain.machine import Working
+from strategies.domain.consequences import Working
 from tests.builders import DAY, a_holding, a_mark, a_signal, at
 from tests.risk.test_rules import a_context, rule_on
 

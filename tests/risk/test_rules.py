@@ -15,7 +15,8 @@ from marketdata.domain.instruments import InstrumentSpec
 from portfolio.domain.books import Holding
 from risk.domain.limits import DayState, Limits, strictest
 from risk.domain.review import RULES, Context, Verdict, review
-from strategies.domain.machine import SignalRow, Working
+from strategies.domain.consequences import Working
+from strategies.domain.signals import SignalRow
 from tests.builders import DAY, a_holding, a_mark, a_signal, an_index, an_instrument, at
 
 TODAY = DAY.toordinal()

@@ -11,7 +11,8 @@ from marketdata.domain.ticks import Item
 from strategies.domain.base import Strategy, build
 from strategies.domain.library.ema_cross import EmaCross
 from strategies.domain.library.mean_reversion import MeanReversion
-from strategies.domain.machine import CheckpointDoesNotFit, Machine, Raised
+from strategies.domain.machine import CheckpointDoesNotFit, Machine
+from strategies.domain.signals import Raised
 from tests.builders import NSE, a_deployment, a_tick, an_instrument, at
 from tests.strategies.samples import EveryNth, Scripted, a_machine
 from tests.walks import a_walk

@@ -14,7 +14,9 @@ from execution.domain.paper import watch
 from marketdata.domain.bars import Bar
 from marketdata.domain.ticks import Tick
 from strategies.domain.base import View
-from strategies.domain.machine import Consequences, DueItem, Mark, Raised, StrategyFailed
+from strategies.domain.consequences import Consequences
+from strategies.domain.machine import StrategyFailed
+from strategies.domain.signals import DueItem, Mark, Raised
 from tests.builders import DAY, DEPLOYMENT, a_clock, a_tick, an_instrument, an_order, at, e4
 from tests.strategies.samples import Scripted, a_machine
 

@@ -15,7 +15,13 @@ from strategies.services.lifecycle import ACTS
 if TYPE_CHECKING:
     from django.core.management.base import CommandParser
 
-WORDS = {"start": "start", "pause": "pause", "stop": "stop", "release": "release_quarantine"}
+WORDS = {
+    "start": "start",
+    "pause": "pause",
+    "flatten": "flatten",
+    "stop": "stop",
+    "release": "release_quarantine",
+}
 
 
 class Command(ActCommand):

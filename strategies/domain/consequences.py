@@ -1,0 +1,48 @@
+"""What a deployment's orders came to, as its machine may know it: execution writes it, the next step reads it."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from uuid import UUID
+
+import msgspec
+
+from alphapanda.core.money import to_rupees
+from alphapanda.core.vocabulary import Side
+from strategies.domain.watches import Watch
+
+
+class Working(msgspec.Struct, frozen=True):
+    """Unfilled units of working orders of one instrument, by side."""
+
+    buy: int = 0
+    sell: int = 0
+
+
+class SettledFill(msgspec.Struct, frozen=True):
+    """A trade of one of the deployment's orders; the price in 1/10,000 rupee."""
+
+    order_id: UUID
+    token: int
+    side: Side
+    quantity: int
+    price_e4: int
+    at_ms: int
+
+    @property
+    def price(self) -> Decimal:
+        """Rupees."""
+        return to_rupees(self.price_e4)
+
+
+class Consequences(msgspec.Struct, frozen=True):
+    """What a deployment's orders and books came to, by instrument token: units held (signed), working orders
+    by side, and what wakes execution.
+
+    `matched_step` is the step whose item has been matched against the working orders, `fills` what came of it."""
+
+    positions: dict[int, int] = {}
+    working: dict[int, Working] = {}
+    watches: tuple[Watch, ...] = ()
+    matched_step: int = 0
+    fills: tuple[SettledFill, ...] = ()

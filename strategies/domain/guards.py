@@ -1,0 +1,99 @@
+"""The platform's own watchers of a deployment: brackets, times of day, square-off. Pure, in event time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import time
+
+import msgspec
+
+from alphapanda.core.clock import DAY_MS, ist_date, ist_ms
+from alphapanda.core.vocabulary import SignalOrigin
+from marketdata.domain.calendar import Calendar
+from strategies.domain.consequences import Consequences
+from strategies.domain.intents import Bracket
+from strategies.domain.protection import AGAIN_AFTER_MS, Protection, armed, covering
+from strategies.domain.turn import Turn
+
+# A timer whose time has passed this long ago without an item of the log (a gap, a late start) does not fire:
+# to rebalance at noon what was meant for the opening is another strategy.
+TIMER_LATE_MS_MAX = 5 * 60_000
+
+
+class Guards(msgspec.Struct):
+    """What the guards remember; part of the checkpoint. `brackets` wait for fills, by order id; `protections`
+    are at work, by instrument token. Up to `alarmed_ms` all times have been seen to, `alarm_ms` comes next."""
+
+    alarmed_ms: int = 0
+    alarm_ms: int = 0
+    squared_ms: int = 0  # when a square-off was last asked for
+    brackets: dict[str, Bracket] = msgspec.field(default_factory=dict)
+    protections: dict[int, list[Protection]] = msgspec.field(default_factory=dict)
+
+    def settle(self, consequences: Consequences) -> None:
+        """Take up the fills of a step: arm their brackets, let go of what is closed."""
+        for fill in consequences.fills:
+            bracket = self.brackets.get(str(fill.order_id))
+            if bracket is not None:
+                protection = armed(
+                    bracket,
+                    token=fill.token,
+                    side=fill.side,
+                    quantity=fill.quantity,
+                    price_e4=fill.price_e4,
+                    at_ms=fill.at_ms,
+                )
+                self.protections.setdefault(fill.token, []).append(protection)
+        for token in {fill.token for fill in consequences.fills} & self.protections.keys():
+            kept = covering(self.protections[token], consequences.positions.get(token, 0))
+            self.protections[token] = kept
+            if not kept:
+                del self.protections[token]
+
+    def protect(self, turn: Turn, token: int, price_e4: int) -> None:
+        """Wish for the exits of one instrument that are due at a price (0: none at hand) and the turn's time."""
+        for protection in self.protections.get(token, ()):
+            if price_e4:
+                protection.follow(price_e4)
+            reason = protection.breach(price_e4, turn.at_ms)
+            is_due = bool(reason) and protection.may_ask(turn.at_ms)
+            if is_due and turn.exit(token, protection.quantity, reason, SignalOrigin.BRACKET):
+                protection.asked_ms = turn.at_ms
+
+    def square_off(self, turn: Turn, calendar: Calendar, positions: Mapping[int, int]) -> None:
+        """Wish to close all positions from the calendar's time for that on, again after a while if need be."""
+        due_ms = calendar.square_off_ms(turn.at_ms)
+        is_fresh = self.squared_ms and turn.at_ms < self.squared_ms + AGAIN_AFTER_MS
+        if due_ms is None or turn.at_ms < due_ms or is_fresh:
+            return
+        asked = [
+            turn.exit(token, abs(held), "intraday square-off", SignalOrigin.SQUARE_OFF)
+            for token, held in sorted(positions.items())
+        ]
+        if any(asked):
+            self.squared_ms = turn.at_ms
+
+    def set_alarm(
+        self, at_ms: int, times: tuple[time, ...], calendar: Calendar, *, is_squared_off: bool
+    ) -> None:
+        """All times up to `at_ms` have been seen to. The alarm is the first at which anything can fall due."""
+        now_ms = self.alarmed_ms = max(self.alarmed_ms, at_ms)
+        today, tomorrow = ist_date(now_ms), ist_date(now_ms + DAY_MS)
+        ahead = [ist_ms(tomorrow, time(0))]
+        ahead += [ms for at in times if (ms := ist_ms(today, at)) > now_ms]
+        ahead += [ms for found in self.protections.values() for one in found for ms in one.times_ms()]
+        if is_squared_off:
+            ahead += [calendar.square_off_ms(now_ms) or 0, self.squared_ms + AGAIN_AFTER_MS]
+        self.alarm_ms = min(ms for ms in ahead if ms > now_ms)
+
+    def timers_due(self, times: tuple[time, ...], calendar: Calendar, at_ms: int) -> list[time]:
+        """Times of day that have come since the last look, on trading days, oldest first."""
+        if not times or not calendar.has_session(at_ms):
+            return []
+        today = ist_date(at_ms)
+        earliest_ms = max(self.alarmed_ms, at_ms - TIMER_LATE_MS_MAX - 1)
+        return [at for at in sorted(times) if earliest_ms < ist_ms(today, at) <= at_ms]
+
+    def forget_orders(self) -> None:
+        """A new day without working orders: no bracket waits for a fill any more."""
+        self.brackets.clear()
