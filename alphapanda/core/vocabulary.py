@@ -63,6 +63,7 @@ class SignalOrigin(StrEnum):
     STRATEGY = "STRATEGY"
     BRACKET = "BRACKET"
     SQUARE_OFF = "SQUARE_OFF"
+    EXPIRY = "EXPIRY"  # the exchange's settlement of a contract
     LADDER = "LADDER"
     OPERATOR = "OPERATOR"
 

@@ -9,11 +9,12 @@ import msgspec
 
 from alphapanda.core import ids
 from alphapanda.core.clock import ist_date
-from alphapanda.core.vocabulary import OrderStatus, Side
+from alphapanda.core.vocabulary import FillSource, OrderStatus, Side
 from execution.domain.charges import Cards, fill_charges
-from execution.domain.paper import Execution, PaperOrder, watch
+from execution.domain.matching import watch
+from execution.domain.orders import Execution, PaperOrder
 from portfolio.domain.books import BookedFill, Holding
-from strategies.domain.consequences import Consequences, SettledFill, Working
+from strategies.domain.consequences import Consequences, SettledFill, Working, WorkingOrder
 
 
 class FillRow(msgspec.Struct, frozen=True):
@@ -25,10 +26,11 @@ class FillRow(msgspec.Struct, frozen=True):
     fill: BookedFill
     order_status: OrderStatus
     received_at_ms: int
+    source: FillSource
 
 
 def charged(
-    executions: Sequence[Execution], changed: Sequence[PaperOrder], *, step: int, cards: Cards
+    executions: Sequence[Execution], changed: Iterable[PaperOrder], *, step: int, cards: Cards
 ) -> list[FillRow]:
     """Fills of one item, each with what it adds to the charges of its order."""
     status = {order.id: order.status for order in changed}
@@ -42,8 +44,8 @@ def _charged(execution: Execution, step: int, order_status: OrderStatus, cards: 
         side=order.side,
         product=order.product,
         exchange=order.instrument.partition(":")[0],
-        turnover_before=order.turnover,
-        turnover_after=order.turnover + execution.turnover,
+        turnover_before=order.leg_turnover,
+        turnover_after=order.leg_turnover + execution.turnover,
     )
     fill_id = ids.fill_id(order.id, execution.number)
     fill = BookedFill(
@@ -58,7 +60,9 @@ def _charged(execution: Execution, step: int, order_status: OrderStatus, cards: 
         charges=charges,
         at_ms=execution.at_ms,
     )
-    return FillRow(fill_id, execution.number, step, fill, order_status, execution.received_at_ms)
+    return FillRow(
+        fill_id, execution.number, step, fill, order_status, execution.received_at_ms, execution.source
+    )
 
 
 def working_by_token(orders: Iterable[PaperOrder]) -> dict[int, Working]:
@@ -79,18 +83,38 @@ def consequences(
     fills: Iterable[BookedFill] = (),
 ) -> Consequences:
     """What the machine of a deployment may know of its orders and books; `fills` are those of the matched step."""
-    working = working_by_token(orders)
+    oldest_first = sorted(orders, key=lambda order: (order.step, order.ordinal))
     return Consequences(
         positions={
             token: holding.quantity for token, holding in sorted(holdings.items()) if holding.quantity
         },
-        working=dict(sorted(working.items())),
-        watches=tuple(
-            watch(order) for order in sorted(orders, key=lambda order: (order.step, order.ordinal))
-        ),
+        working=dict(sorted(working_by_token(orders).items())),
+        watches=tuple(map(watch, oldest_first)),
         matched_step=matched_step,
         fills=tuple(
             SettledFill(fill.order_id, fill.token, fill.side, fill.quantity, fill.price_e4, fill.at_ms)
             for fill in fills
         ),
+        orders=tuple(map(working_order, oldest_first)),
+    )
+
+
+def working_order(order: PaperOrder) -> WorkingOrder:
+    """An order as its strategy may see it."""
+    return WorkingOrder(
+        id=order.id,
+        token=order.token,
+        instrument=order.instrument,
+        side=order.side,
+        quantity=order.quantity,
+        unfilled=order.unfilled,
+        order_type=order.order_type,
+        product=order.product,
+        validity=order.validity,
+        validity_minutes=order.validity_minutes,
+        limit_price_e4=order.limit_price_e4,
+        trigger_price_e4=order.trigger_price_e4,
+        disclosed_quantity=order.disclosed_quantity,
+        status=order.status,
+        tag=order.tag,
     )

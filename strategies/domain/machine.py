@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Iterable
+from datetime import date, time
 from typing import Any
 from uuid import UUID
 
 import msgspec
 
 from alphapanda.core import ids
-from alphapanda.core.clock import ist_day
+from alphapanda.core.clock import ist_day, ist_ms
 from alphapanda.core.vocabulary import CommandKind, SignalOrigin, TickFault
 from marketdata.domain.bars import Bar, BarBuilder
 from marketdata.domain.calendar import Calendar
@@ -62,6 +63,11 @@ class Machine:
         self._wants_ticks = strategy.wants_ticks()
         self._times = strategy.timers()
         self._warm_up = strategy.warm_up()
+        self._expiries = {
+            instrument.token: _ends_ms(instrument.expiry, calendar)
+            for instrument in spec.instruments
+            if instrument.expiry is not None
+        }
         self.consequences = Consequences()  # as far as execution has settled them
         self._take_up(self._fresh())
 
@@ -122,7 +128,7 @@ class Machine:
         step = state.step + 1
         after = self.consequences
         if after.watches and step != after.matched_step and self._is_due(item):
-            return DueItem(step)
+            return DueItem(step, state.clock_ms)
         state.step = step
         self._pass(source, seq)
         self._remember(item, tick)
@@ -137,8 +143,8 @@ class Machine:
         assert command.kind is CommandKind.FLATTEN
         self.state.step += 1
         turn = self._turn(self.state.at_ms)
-        for token, held in sorted(self.consequences.positions.items()):
-            turn.exit(token, abs(held), command.reason, SignalOrigin.OPERATOR)
+        for token in turn.busy_tokens:
+            turn.clear(token, command.reason, SignalOrigin.OPERATOR)
         if not turn.wishes:
             return None
         return self._raised(turn, self._moment(self.state.at_ms, 0, ids.derived("command", command.id)))
@@ -246,12 +252,18 @@ class Machine:
         state, guards = self.state, self.state.guards
         for token in list(guards.protections):
             guards.protect(turn, token, 0)
-        positions = self.consequences.positions
-        if self.spec.is_squared_off and positions:
-            guards.square_off(turn, self.calendar, positions)
+        guards.expire(turn, self._expiries, self.consequences.positions)
+        if self.spec.is_squared_off:
+            guards.square_off(turn, self.calendar)
         for at in guards.timers_due(self._times, self.calendar, turn.at_ms):
             turn.hear(self.strategy.on_timer(state.strategy, at, turn.view()))
-        guards.set_alarm(turn.at_ms, self._times, self.calendar, is_squared_off=self.spec.is_squared_off)
+        guards.set_alarm(
+            turn.at_ms,
+            self._times,
+            self.calendar,
+            is_squared_off=self.spec.is_squared_off,
+            expiries=self._expiries.values(),
+        )
 
     def _count(self, bar: Bar) -> None:
         if self._warm_up:
@@ -297,6 +309,12 @@ def _remembered(stored: Any, state_class: type) -> Any:
     if strange:
         raise msgspec.ValidationError(f"State has no {', '.join(map(repr, sorted(strange)))}")
     return state
+
+
+def _ends_ms(expiry: date, calendar: Calendar) -> int:
+    """The end of trading in a contract; of a day without a session, the usual one."""
+    session = calendar.session(expiry)
+    return session.closes_ms if session else ist_ms(expiry, time(15, 30))
 
 
 def assembled(spec: DeploymentSpec, strategy_class: type[Strategy], calendar: Calendar) -> Machine:
