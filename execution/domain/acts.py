@@ -46,9 +46,7 @@ def received(
     return taken_effect(order, venue, history) if act.effective_ms <= act.at_ms else order
 
 
-def _objection(
-    order: PaperOrder, act: Act, signal: SignalRow, standing: Standing, venue: Venue
-) -> str:
+def _objection(order: PaperOrder, act: Act, signal: SignalRow, standing: Standing, venue: Venue) -> str:
     if act.kind is SignalKind.CANCEL:
         is_on_its_way = order.pending is not None and order.pending.kind is SignalKind.CANCEL
         return IS_PROCESSED.format(verb="cancelled") if order.status.is_final or is_on_its_way else ""

@@ -94,9 +94,7 @@ def _released(order: PaperOrder, outcome: Outcome) -> PaperOrder:
     return outcome.history.move(order, order.resting_status, release_ms)
 
 
-def _ended(
-    order: PaperOrder, status: OrderStatus, reason: str, at_ms: int, outcome: Outcome
-) -> PaperOrder:
+def _ended(order: PaperOrder, status: OrderStatus, reason: str, at_ms: int, outcome: Outcome) -> PaperOrder:
     order = msgspec.structs.replace(order, reason=reason, updated_at_ms=at_ms, pending=None)
     return outcome.history.move(order, status, at_ms, reason=reason)
 
@@ -219,5 +217,3 @@ def watch(order: PaperOrder) -> Watch:
         limit_price_e4=None if is_any_tick else order.limit_price_e4,
         trigger_price_e4=order.trigger_price_e4 if order.is_waiting_for_trigger else None,
     )
-
-

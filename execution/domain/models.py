@@ -29,8 +29,12 @@ class Tuning(Protocol):
 
 
 Latency = Callable[[Tuning, int], int]  # settings, seed: milliseconds from the act to the exchange
-Slippage = Callable[[Tuning, int, int, int], int]  # settings, seed, price, tick: 1/10,000 rupee against the order
-Rejection = Callable[[Tuning, int], bool]  # settings, seed: whether the exchange refuses an order that is in order
+Slippage = Callable[
+    [Tuning, int, int, int], int
+]  # settings, seed, price, tick: 1/10,000 rupee against the order
+Rejection = Callable[
+    [Tuning, int], bool
+]  # settings, seed: whether the exchange refuses an order that is in order
 
 
 def seed(order_id: UUID, purpose: str, number: int = 0) -> int:

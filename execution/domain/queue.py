@@ -14,9 +14,7 @@ from execution.domain.settings import Queue
 from marketdata.domain.ticks import Tick
 
 
-def passed(
-    order: PaperOrder, offer: Offer, *, wanted: int, lot: int, queue: Queue
-) -> tuple[int, Place]:
+def passed(order: PaperOrder, offer: Offer, *, wanted: int, lot: int, queue: Queue) -> tuple[int, Place]:
     """Units of a resting order that the trades on record reach, and its place after the tick."""
     place, limit_e4, tick = order.place, order.limit_price_e4, offer.tick
     assert place is not None, "a queue is modelled"

@@ -133,7 +133,9 @@ def _triggered_later(case: Case, _standing: Standing, _venue: Venue) -> str:
     if last_e4 and (trigger_e4 - last_e4) * sign <= 0:
         wanted = "higher" if order.side is Side.BUY else "lower"
         last = f"{to_rupees(last_e4):.2f}"
-        return f"Trigger price for stoploss {side} orders should be {wanted} than the last traded price ({last})"
+        return (
+            f"Trigger price for stoploss {side} orders should be {wanted} than the last traded price ({last})"
+        )
     return ""
 
 

@@ -93,9 +93,7 @@ class Standing:
 
     def openings(self) -> list[Opening]:
         """What the working orders could add to positions; of those that could close one, the oldest does."""
-        left = {
-            token: abs(holding.quantity) for token, holding in self.holdings.items() if holding.quantity
-        }
+        left = {token: abs(holding.quantity) for token, holding in self.holdings.items() if holding.quantity}
         found = []
         for order in self.orders.values():
             closing = 0

@@ -215,9 +215,7 @@ def _counted(signal: SignalRow, context: Context) -> Context:
     )
     day = context.day
     if signal.kind is SignalKind.ORDER:
-        day = msgspec.structs.replace(
-            day, orders=day.orders + 1, recent_ms=(*day.recent_ms, signal.at_ms)
-        )
+        day = msgspec.structs.replace(day, orders=day.orders + 1, recent_ms=(*day.recent_ms, signal.at_ms))
     return msgspec.structs.replace(context, working={**context.working, signal.token: more}, day=day)
 
 

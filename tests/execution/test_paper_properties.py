@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from alphapanda.core.money import is_on_tick, to_rupees
 from alphapanda.core.vocabulary import OrderStatus, OrderType, Side, Validity
-from execution.domain.paper import Liquidity, PaperOrder, PaperSettings, match, watch
+from execution.domain.paper import Liquidity, Memory, PaperOrder, PaperSettings, match, watch
 from marketdata.domain.ticks import Clock, Item, Tick
 from tests.builders import DAY, NSE, TICK_E4, a_tick, an_instrument, an_order, at
 
