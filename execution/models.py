@@ -101,7 +101,7 @@ class Order(models.Model):
 class OrderEvent(models.Model):
     """A row of an order's history: its status and terms at a time. Append-only.
 
-    An act on the order (a cancellation, a modification) has one row that carries its decision: it is carried out once."""
+    An act on the order (cancellation, modification) has one row that carries its decision: it is carried out once."""
 
     id = models.UUIDField(primary_key=True)
     order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="events")

@@ -35,15 +35,23 @@ def received(
     """The order with the act on its way to it, or with a row of history that says why the act is refused.
 
     A cancellation overtakes a modification that is still on its way."""
+    at_ms = _known_at(order, act)
     if reason := _objection(order, act, signal, standing, venue):
-        return history.move(order, order.status, act.at_ms, reason=reason, decision_id=act.decision_id)
+        return history.move(order, order.status, at_ms, reason=reason, decision_id=act.decision_id)
     is_cancel = act.kind is SignalKind.CANCEL
     first = OrderStatus.CANCEL_PENDING if is_cancel else OrderStatus.MODIFY_VALIDATION_PENDING
-    order = history.move(order, first, act.at_ms, reason=signal.reason, decision_id=act.decision_id)
+    order = history.move(order, first, at_ms, reason=signal.reason, decision_id=act.decision_id)
     if not is_cancel:
-        order = history.move(order, OrderStatus.MODIFY_PENDING, act.at_ms)
+        order = history.move(order, OrderStatus.MODIFY_PENDING, at_ms)
     order = msgspec.structs.replace(order, pending=act, updated_at_ms=max(order.updated_at_ms, act.at_ms))
     return taken_effect(order, venue, history) if act.effective_ms <= act.at_ms else order
+
+
+def _known_at(order: PaperOrder, act: Act) -> int:
+    """When the act is part of the order's history: an order that is on its way itself has to arrive first."""
+    if order.is_waiting_for_release:
+        return act.at_ms
+    return max(act.at_ms, min(order.eligible_from_ms, order.expires_at_ms))
 
 
 def _objection(order: PaperOrder, act: Act, signal: SignalRow, standing: Standing, venue: Venue) -> str:

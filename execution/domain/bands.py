@@ -2,7 +2,8 @@
 
 Kite takes no market order without it over its API since 2026-04-01. Its own bands, by last price in rupees, are in
 a support article (equity and futures: below 100 two percent, to 500 one, above half of one; options: below 10 five,
-to 100 three, to 500 two, above one); a price on an edge belongs to the band above it here, which the article leaves open."""
+to 100 three, to 500 two, above one). A price on an edge belongs to the band above it here: the article leaves it
+open."""
 
 from __future__ import annotations
 

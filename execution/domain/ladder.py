@@ -55,10 +55,7 @@ class History(list[OrderEventRow]):
         """The order at its next status, with a row of history. A refused act is a row at the same status, with
         its reason and decision. Raises IllegalStep."""
         is_remark = status is order.status and decision_id is not None
-        if is_first:
-            is_legal = status in FIRST
-        else:
-            is_legal = is_remark or status in LADDER[order.status]
+        is_legal = status in FIRST if is_first else is_remark or status in LADDER[order.status]
         if not is_legal:
             raise IllegalStep(f"order {order.id}: {status.value} cannot follow {order.status.value}")
         order = msgspec.structs.replace(order, status=status, events_count=order.events_count + 1)

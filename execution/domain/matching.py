@@ -149,7 +149,8 @@ def _next_leg(order: PaperOrder, tick: Tick, venue: Venue, outcome: Outcome) -> 
     )
     order = protected(order, tick.price_e4, venue)
     reason = f"leg {order.leg} of {order.iceberg_legs}"
-    return outcome.history.move(order, OrderStatus.OPEN, order.eligible_from_ms, reason=reason)
+    arrives_ms = min(order.eligible_from_ms, order.expires_at_ms)
+    return outcome.history.move(order, OrderStatus.OPEN, arrives_ms, reason=reason)
 
 
 def _filled(

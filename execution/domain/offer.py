@@ -51,7 +51,7 @@ class Offer:
             left = wanted if size is None else size - self._gone(order.side, price_e4)
             quantity = min(wanted, left) // lot * lot
             if quantity > 0:
-                if size is not None:
+                if self.has_depth or size is not None:
                     self._use(order.side, price_e4, quantity)
                 wanted -= quantity
                 yield quantity, price_e4, source
@@ -82,7 +82,7 @@ class Offer:
         if not is_unlimited or not found:
             return found
         best_e4, size, _ = found[0]
-        is_beyond = order.unfilled > (size or 0)
+        is_beyond = order.unfilled > (size or 0) - self._gone(order.side, best_e4)
         return [(best_e4, None, FillSource.UNLIMITED if is_beyond else FillSource.DEPTH)]
 
     def _is_old(self) -> bool:

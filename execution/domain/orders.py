@@ -59,7 +59,7 @@ class PaperOrder(msgspec.Struct, frozen=True):
     """An order at the paper exchange. `turnover` is rupees traded so far, `leg_turnover` those of the leg at work.
 
     A protected market order has the price beyond which it does not go as `limit_price_e4`. Before `eligible_from_ms`
-    and `release_ms` (0: at once, or released) it does not trade. `events_count` is the number of its last row of history."""
+    and `release_ms` (0: at once, or released) it does not trade. `events_count` numbers its last row of history."""
 
     id: UUID
     decision_id: UUID

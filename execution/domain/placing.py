@@ -101,7 +101,8 @@ def place(signal: SignalRow, standing: Standing, venue: Venue, history: History)
         return _rejected(order, "rejected by the model of the paper exchange", at_ms, history)
     if mark is not None and not is_settlement:
         order = protected(order, mark.price_e4, venue)
-    order = history.move(order, order.resting_status, order.eligible_from_ms)
+    arrives_ms = min(order.eligible_from_ms, order.expires_at_ms)
+    order = history.move(order, order.resting_status, arrives_ms)
     return _flagged(order, standing, venue)
 
 

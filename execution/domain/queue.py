@@ -2,7 +2,7 @@
 
 Ahead of it stands what was on record at its price when it came to rest. A trade at the price takes from the front;
 one beyond the price takes all that is there. Of a size that falls without a trade, PRO_RATA takes the share that
-stands ahead as cancelled ahead; CAUTIOUS takes it as cancelled behind for as long as that can be. Snapshots tell the last
+stands ahead as cancelled ahead; CAUTIOUS takes it as cancelled behind as long as that can be. Snapshots tell the last
 trade only: PRO_RATA counts all that traded since the last look as traded at it, CAUTIOUS its own size."""
 
 from __future__ import annotations

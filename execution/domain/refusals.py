@@ -226,5 +226,5 @@ def _funded(case: Case, standing: Standing, venue: Venue) -> str:
 
 
 RULES: tuple[Rule, ...] = (
-    _tradable, _permitted, _sized, _timed, _shaped, _priced, _triggered_later, _circuit, _held, _funded,
+    _tradable, _permitted, _sized, _shaped, _timed, _priced, _triggered_later, _circuit, _held, _funded,
 )  # fmt: skip

@@ -32,8 +32,8 @@ from strategies.models import Deployment, Due, Signal
 CHANGING = (
     "status", "reason", "filled_quantity", "fills_count", "turnover", "updated_at_ms", "quantity", "order_type",
     "limit_price_e4", "trigger_price_e4", "triggered_at_ms", "validity", "validity_minutes", "disclosed_quantity",
-    "eligible_from_ms", "expires_at_ms", "release_ms", "leg", "leg_turnover", "modifications", "events_count", "pending",
-    "place",
+    "eligible_from_ms", "expires_at_ms", "release_ms", "leg", "leg_turnover", "modifications", "events_count",
+    "pending", "place",
 )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""What a strategy may want: an order, with exits that the platform carries out for it, or the end or a change of one."""
+"""What a strategy may want: an order, with exits that the platform carries out, or the end or a change of one."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from alphapanda.core.vocabulary import OrderStatus, OrderType, Side, SignalOrigi
 from marketdata.domain.instruments import InstrumentSpec
 from strategies.domain.base import View
 from strategies.domain.consequences import Consequences, Working
-from strategies.domain.intents import Cancel, Intent, Wish, change
+from strategies.domain.intents import Cancel, Intent, Modify, Wish, change
 
 NOTHING = Working()
 
@@ -47,12 +47,15 @@ class Turn:
         """Wishes of the strategy; an order for an instrument that is not warmed up yet is dropped, and so is an act on
         an order that works no longer: there is nothing left to cancel or to change."""
         for wish in list(wishes):
-            if isinstance(wish, Intent):
-                is_heard = self._is_warm(wish.instrument)
-            else:
-                is_heard = any(order.id == wish.order.id for order in self._consequences.orders)
-            if is_heard:
+            if self._is_heard(wish):
                 self.want(wish, SignalOrigin.STRATEGY)
+
+    def _is_heard(self, wish: Wish) -> bool:
+        if isinstance(wish, Intent):
+            return self._is_warm(wish.instrument)
+        if not isinstance(wish, Cancel | Modify):
+            raise TypeError(f"a strategy yields intents, cancellations and modifications, not {type(wish).__name__}")
+        return any(order.id == wish.order.id for order in self._consequences.orders)
 
     def want(self, wish: Wish, origin: SignalOrigin) -> None:
         """One wish, whoever's it is."""

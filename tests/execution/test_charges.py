@@ -182,7 +182,7 @@ TURNOVERS = st.decimals(Decimal("0.05"), Decimal("50000000"), places=4)
 @given(
     day=DAYS,
     side=st.sampled_from(Side),
-    product=st.sampled_from(Product),
+    product=st.sampled_from([Product.CNC, Product.MIS]),
     exchange=st.sampled_from(["NSE", "BSE"]),
     parts=st.lists(TURNOVERS, min_size=1, max_size=12),
 )
