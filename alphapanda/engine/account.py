@@ -28,8 +28,8 @@ from risk.domain.limits import DayState, Limits
 from risk.domain.review import Context, Verdict, review
 from strategies.domain.base import DeploymentSpec
 from strategies.domain.machine import Machine, assembled
-from strategies.domain.registry import find
-from strategies.domain.signals import CommandRow, DueItem, SignalRow
+from strategies.domain.signals import CommandRow, DueItem, Raised, SignalRow
+from strategies.registry import find
 
 
 class Journal(msgspec.Struct):
@@ -76,10 +76,17 @@ class Account:
             self._obey()
         stop = self.machine.advance(item, source=source, seq=seq)
         if isinstance(stop, DueItem):
-            self._match(item, stop)
+            self.settle(stop, item)
             stop = self.machine.advance(item, source=source, seq=seq)
         if stop is not None:
             assert not isinstance(stop, DueItem), "an item is matched once"
+            self.settle(stop, item)
+
+    def settle(self, stop: Raised | DueItem, item: Tick | Clock) -> None:
+        """All that a stop of the machine at an item sets off."""
+        if isinstance(stop, DueItem):
+            self._match(item, stop)
+        else:
             self._carry_out(stop.signals)
 
     def _obey(self) -> None:
@@ -98,7 +105,13 @@ class Account:
 
     def _keep(self, outcome: Outcome, *, step: int) -> list[FillRow]:
         """Take over what came of an item or of decisions; the fills are booked."""
-        fills = charged(outcome.executions, outcome.orders.values(), step=step, cards=self.cards)
+        fills = charged(
+            outcome.executions,
+            outcome.orders.values(),
+            step=step,
+            cards=self.cards,
+            instruments=self.machine.instruments,
+        )
         self.journal.fills.extend(fills)
         self.journal.order_events.extend(outcome.history)
         self.memory = outcome.memory

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
 from uuid import UUID
 
 import msgspec
 
 from alphapanda.core import ids
 from alphapanda.core.clock import ist_date
-from alphapanda.core.vocabulary import FillSource, OrderStatus, Side
-from execution.domain.charges import Cards, fill_charges
+from alphapanda.core.money import quantized
+from alphapanda.core.vocabulary import FillSource, OrderStatus, Side, SignalOrigin
+from execution.domain.bands import OPTION_TYPES
+from execution.domain.charges import Cards, exercise_charges, fill_charges, rate_group
 from execution.domain.matching import watch
 from execution.domain.orders import Execution, PaperOrder
+from marketdata.domain.instruments import InstrumentSpec, segment_of
 from portfolio.domain.books import BookedFill, Holding
 from strategies.domain.consequences import Consequences, SettledFill, Working, WorkingOrder
 
@@ -30,23 +34,26 @@ class FillRow(msgspec.Struct, frozen=True):
 
 
 def charged(
-    executions: Sequence[Execution], changed: Iterable[PaperOrder], *, step: int, cards: Cards
+    executions: Sequence[Execution],
+    changed: Iterable[PaperOrder],
+    *,
+    step: int,
+    cards: Cards,
+    instruments: Mapping[int, InstrumentSpec],
 ) -> list[FillRow]:
-    """Fills of one item, each with what it adds to the charges of its order."""
+    """Fills of one item, each with what it adds to the charges of its order.
+    Raises NoChargeCard, NoSegment."""
     status = {order.id: order.status for order in changed}
-    return [_charged(execution, step, status[execution.order.id], cards) for execution in executions]
+    return [
+        _charged(execution, step, status[execution.order.id], cards, instruments[execution.order.token])
+        for execution in executions
+    ]
 
 
-def _charged(execution: Execution, step: int, order_status: OrderStatus, cards: Cards) -> FillRow:
+def _charged(
+    execution: Execution, step: int, order_status: OrderStatus, cards: Cards, instrument: InstrumentSpec
+) -> FillRow:
     order = execution.order
-    charges = fill_charges(
-        cards.on(ist_date(execution.at_ms)),
-        side=order.side,
-        product=order.product,
-        exchange=order.instrument.partition(":")[0],
-        turnover_before=order.leg_turnover,
-        turnover_after=order.leg_turnover + execution.turnover,
-    )
     fill_id = ids.fill_id(order.id, execution.number)
     fill = BookedFill(
         fill_id=fill_id,
@@ -57,11 +64,38 @@ def _charged(execution: Execution, step: int, order_status: OrderStatus, cards: 
         side=order.side,
         quantity=execution.quantity,
         price_e4=execution.price_e4,
-        charges=charges,
+        charges=_charges(execution, cards, instrument),
         at_ms=execution.at_ms,
     )
     return FillRow(
         fill_id, execution.number, step, fill, order_status, execution.received_at_ms, execution.source
+    )
+
+
+def _charges(execution: Execution, cards: Cards, instrument: InstrumentSpec) -> dict[str, Decimal]:
+    """Rupees by line. Each leg of an iceberg is an order of its own to the broker, and its square-off has a fee."""
+    order, card = execution.order, cards.on(ist_date(execution.at_ms))
+    segment = segment_of(instrument.exchange, instrument.instrument_type)
+    group = rate_group(instrument.exchange, segment, instrument.tradingsymbol)
+    if execution.source is FillSource.SETTLEMENT and instrument.instrument_type in OPTION_TYPES:
+        lines = exercise_charges(
+            card,
+            exchange=instrument.exchange,
+            intrinsic_value=execution.turnover,
+            is_buyer=order.side is Side.SELL,
+            group=group,
+        )
+        return {line: quantized(amount) for line, amount in lines.items()}
+    return fill_charges(
+        card,
+        side=order.side,
+        product=order.product,
+        exchange=instrument.exchange,
+        segment=segment,
+        group=group,
+        turnover_before=order.leg_turnover,
+        turnover_after=order.leg_turnover + execution.turnover,
+        is_square_off=order.origin is SignalOrigin.SQUARE_OFF,
     )
 
 

@@ -90,7 +90,7 @@ def _carry_out(deployment: Deployment, signals: Sequence[Signal], calendar: Cale
     new = {order.id: _row(order, deployment, instruments[order.token]) for order in placed}
     Order.objects.bulk_create(new.values())
     submitted = [event for order in placed for event in events.placed(order)]
-    _keep(outcome, rows | new, is_new=new.keys(), step=signals[0].step, before=submitted)
+    _keep(outcome, rows | new, venue, is_new=new.keys(), step=signals[0].step, before=submitted)
 
 
 def _venue(deployment: Deployment, instruments: Iterable[Instrument], calendar: Calendar) -> Venue:
@@ -129,14 +129,15 @@ def dues_match(*, deployment_id: UUID, calendar: Calendar) -> int:
 def _match(deployment: Deployment, due: Due, calendar: Calendar) -> int:
     rows = _open_rows(deployment.id)
     memory = loading.memory_of(deployment.id)
+    venue = _venue(deployment, [row.instrument for row in rows.values()], calendar)
     outcome = paper.match(
         [loading.paper_order(row) for row in rows.values()],
         tick_from_json(due.item),
-        venue=_venue(deployment, [row.instrument for row in rows.values()], calendar),
+        venue=venue,
         memory=memory,
         clock_ms=due.clock_ms,
     )
-    _keep(outcome, rows, step=due.step)
+    _keep(outcome, rows, venue, step=due.step)
     if outcome.memory != memory:
         loading.memory_store(deployment.id, outcome.memory)
     Due.objects.filter(id=due.id).update(state=Due.State.DONE)
@@ -146,6 +147,7 @@ def _match(deployment: Deployment, due: Due, calendar: Calendar) -> int:
 def _keep(
     outcome: Outcome,
     rows: dict[UUID, Order],
+    venue: Venue,
     *,
     step: int,
     is_new: Collection[UUID] = (),
@@ -153,7 +155,13 @@ def _keep(
 ) -> None:
     """Store what came of an item or of decisions, with its events; the fills are handed to the books."""
     changed = outcome.orders.values()
-    fills = charged(outcome.executions, changed, step=step, cards=reference.charge_cards())
+    fills = charged(
+        outcome.executions,
+        changed,
+        step=step,
+        cards=reference.charge_cards(),
+        instruments=venue.instruments,
+    )
     _save(rows, [order for order in changed if order.id not in is_new])
     OrderEvent.objects.bulk_create(_order_event(row) for row in outcome.history)
     told = [events.changed(row, outcome.orders[row.order_id]) for row in _to_tell(outcome, is_new)]

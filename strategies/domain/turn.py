@@ -36,17 +36,12 @@ class Turn:
         if not instrument and len(self._instruments) == 1:
             (only,) = self._instruments.values()
             instrument = only.key
-        return View(
-            at_ms=self.at_ms,
-            instrument=instrument,
-            holdings=self._seen(),
-            orders=self._consequences.orders,
-        )
+        return View(self.at_ms, instrument, self._holdings or self._seen(), self._consequences.orders)
 
     def hear(self, wishes: Iterable[Wish]) -> None:
         """Wishes of the strategy; an order for an instrument that is not warmed up yet is dropped, and so is an act on
         an order that works no longer: there is nothing left to cancel or to change."""
-        for wish in list(wishes):
+        for wish in wishes:
             if self._is_heard(wish):
                 self.want(wish, SignalOrigin.STRATEGY)
 
@@ -54,12 +49,14 @@ class Turn:
         if isinstance(wish, Intent):
             return self._is_warm(wish.instrument)
         if not isinstance(wish, Cancel | Modify):
-            raise TypeError(f"a strategy yields intents, cancellations and modifications, not {type(wish).__name__}")
+            raise TypeError(
+                f"a strategy yields intents, cancellations and modifications, not {type(wish).__name__}"
+            )
         return any(order.id == wish.order.id for order in self._consequences.orders)
 
     def want(self, wish: Wish, origin: SignalOrigin) -> None:
         """One wish, whoever's it is."""
-        seen = self._seen()
+        seen = self._holdings or self._seen()
         position, working = seen.get(wish.instrument, (0, 0))
         self._holdings = {**seen, wish.instrument: (position, working + change(wish))}
         self.wishes.append((wish, origin))
@@ -112,13 +109,12 @@ class Turn:
 
     def _seen(self) -> dict[str, tuple[int, int]]:
         """Position and working units, both signed, by instrument."""
-        if not self._holdings:
-            positions, working = self._consequences.positions, self._consequences.working
-            self._holdings = {
-                instrument.key: (
-                    positions.get(token, 0),
-                    working[token].buy - working[token].sell if token in working else 0,
-                )
-                for token, instrument in self._instruments.items()
-            }
+        positions, working = self._consequences.positions, self._consequences.working
+        self._holdings = {
+            instrument.key: (
+                positions.get(token, 0),
+                working[token].buy - working[token].sell if token in working else 0,
+            )
+            for token, instrument in self._instruments.items()
+        }
         return self._holdings

@@ -222,7 +222,13 @@ def test_brokerage_is_charged_by_leg() -> None:
     for number in range(2):
         tick = a_tick("1000", asks=[("1000", 5_000 + number)], at_ms=at() + number)
         outcome = match([order], tick, venue=venue, memory=Memory())
-        rows += charged(outcome.executions, outcome.orders.values(), step=1, cards=charge_cards())
+        rows += charged(
+            outcome.executions,
+            outcome.orders.values(),
+            step=1,
+            cards=charge_cards(),
+            instruments=venue.instruments,
+        )
         order = outcome.orders[order.id]
 
     assert [row.fill.charges["brokerage"] for row in rows] == [Decimal(20), Decimal(20)]

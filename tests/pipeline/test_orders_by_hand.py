@@ -2,95 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from datetime import time
-from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 from django.test import override_settings
 
-from alphapanda.core.vocabulary import OrderType, Product, Validity, Variety
+from alphapanda.core.vocabulary import Product
 from alphapanda.deploying import Definition
 from alphapanda.proof import parity
 from execution.models import OrderEvent
+from marketdata.domain.stretch import stretch_of
+from marketdata.domain.ticks import FIRST_SEQ
 from marketdata.reference import YESBANK_FILES
 from portfolio.audit import books_differences
-from strategies.domain import registry
-from strategies.domain.base import Strategy, View, Wish
-from strategies.domain.library.resting_breakout import RestingBreakout
 from strategies.models import Deployment
 from tests.pipeline.hand import Hand, packed, recording, seeded
 from tests.shared_data import SHARED, needs_shared_data
 
 YESBANK = [str(YESBANK_FILES[0])]
 DEPTH = [str(SHARED / "ticks" / "nse_depth5_2025-12-15_NSE_BHARATFORG.csv.gz")]
-TICK = Decimal("0.10")
-
-
-class EveryKind(Strategy):
-    """Sends, changes and cancels orders of every kind, by the clock and by what is at work."""
-
-    name = "every_kind"
-
-    class State(msgspec.Struct):
-        price: str = ""
-
-    def timers(self) -> tuple[time, ...]:
-        at = [time(hour, minute) for hour in range(9, 16) for minute in range(2, 60, 7)]
-        return tuple(one for one in at if time(9, 33) <= one <= time(15, 27))
-
-    def bar_minutes(self) -> tuple[int, ...]:
-        return (1,)
-
-    def on_bar(self, state: Any, bar: Any, view: View) -> Iterable[Wish]:
-        """Moves every resting order a little, and cancels one in four."""
-        state.price = str(bar.close.quantize(TICK))
-        for number, order in enumerate(view.orders()):
-            turn = (bar.starts_ms // 60_000 + number) % 4
-            if turn == 0:
-                yield view.cancel(order, reason="its turn")
-            elif turn == 1 and order.limit_price and order.order_type is OrderType.LIMIT:
-                yield view.modify(order, limit_price=order.limit_price - order.side.sign * TICK)
-            elif turn == 2:
-                yield view.modify(order, quantity=order.quantity + 2, validity=Validity.DAY)
-            elif turn == 3 and order.order_type is OrderType.SL:
-                yield view.modify(order, order_type=OrderType.MARKET)
-
-    def on_timer(self, state: Any, at: time, view: View) -> Iterable[Wish]:
-        if state.price:
-            yield from self._asked(at.minute % 9, Decimal(state.price), view)
-        else:
-            yield view.buy(10, tag="first")
-
-    def on_fill(self, state: Any, fill: Any, view: View) -> Iterable[Wish]:
-        for order in view.orders():  # a race: the cancellation of an order that is just trading
-            yield view.cancel(order, reason="something traded")
-            yield view.cancel(order, reason="asked twice")
-            break
-
-    def _asked(self, kind: int, price: Decimal, view: View) -> Iterable[Wish]:
-        if kind == 0:
-            yield view.buy(40, limit_price=price - TICK, disclosed_quantity=10, tag="disclosed")
-        elif kind == 1:
-            yield view.sell(30, trigger_price=price - 2 * TICK, limit_price=price - 4 * TICK, tag="sl")
-        elif kind == 2:
-            yield view.buy(30, trigger_price=price + 2 * TICK, tag="slm")
-        elif kind == 3:
-            yield view.buy(50, limit_price=price + TICK, iceberg_legs=3, tag="iceberg")
-        elif kind == 4:
-            yield view.sell(20, limit_price=price, validity=Validity.IOC)
-        elif kind == 5:
-            yield view.buy(20, limit_price=price - TICK, validity=Validity.TTL, validity_minutes=3, tag="ttl")
-        elif kind == 6:
-            yield view.buy(11, variety=Variety.AMO)  # refused in the session
-        elif kind == 7:
-            yield view.sell(25, trigger_price=price + TICK)  # refused: on the wrong side
-        else:
-            yield view.sell(200_000, limit_price=price)  # refused: too much
-
-
 LUCK = {
     "latency": "spread",
     "latency_ms": 400,
@@ -101,7 +32,7 @@ LUCK = {
     "rejection_percent": 30,
 }
 KITE = {"market_protection": -1, "queue": "PRO_RATA", "circuit_percent": 10, "capital": "400000"}
-BREAKOUT = {"length": 4, "quantity": 60, "bar_minutes": 1, "legs": 3, "target": "0.3", "minutes": 2}
+BREAKOUT = {"length": 4, "quantity": 60, "bar_minutes": 1, "legs": 3, "target_bps": 30, "minutes": 2}
 
 
 def definitions(key: str) -> list[Definition]:
@@ -131,11 +62,9 @@ def definitions(key: str) -> list[Definition]:
     ]
 
 
-@pytest.fixture
-def known(monkeypatch):
-    strategies = {"every_kind": EveryKind, "resting_breakout": RestingBreakout}
-    monkeypatch.setattr(registry, "known", lambda: strategies)
-    monkeypatch.setattr("alphapanda.deploying.known", registry.known)
+@pytest.fixture(autouse=True)
+def _own_strategies(settings) -> None:
+    settings.STRATEGIES = Path(__file__).parent / "own"
 
 
 def played(
@@ -145,7 +74,7 @@ def played(
     recorded = recording(files, given)
     source = recorded.source()
     stream = list(source.iter_from())[:items]
-    runs = recorded.fold(stream, source=source.source)
+    runs = recorded.fold([stretch_of(stream, first_seq=FIRST_SEQ)], source=source.source)
     assert [run.error for run in runs] == [""] * len(runs)
     with override_settings(SHARDS=1):
         seeded(given)
@@ -163,7 +92,6 @@ def played(
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.usefixtures("known")
 def test_minute_bars_of_two_sessions(monkeypatch):
     found = played(monkeypatch, YESBANK, definitions("NSE:YESBANK"), items=1_700, batch=53)
 
@@ -193,7 +121,6 @@ def test_minute_bars_of_two_sessions(monkeypatch):
 
 @needs_shared_data
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.usefixtures("known")
 def test_depth_on_record(monkeypatch):
     found = played(monkeypatch, DEPTH, definitions("NSE:BHARATFORG")[::3], items=2_600, batch=211)
 

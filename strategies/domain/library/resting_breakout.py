@@ -7,13 +7,19 @@ from decimal import Decimal
 from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
 from alphapanda.core.money import to_rupees
 from alphapanda.core.vocabulary import OrderStatus, Validity
 from marketdata.domain.bars import Bar
-from strategies.domain.base import BAR_MINUTES_MAX, Strategy, View, Wish, WorkingOrder
+from strategies.domain.base import Strategy, View, Wish, WorkingOrder
+from strategies.domain.parameters import BarMinutes, Length, Quantity
 
 ENTRY, STOP, EXIT = "entry", "stop", "exit"
+PARTS = 10_000
+Distance = Annotated[int, Meta(ge=0, le=PARTS, description="hundredths of a percent of the price")]
+Legs = Annotated[int, Meta(ge=0, le=50, description="of an iceberg order, 0 for plain orders")]
+Stay = Annotated[int, Meta(ge=0, le=375, description="minutes, 0 until the session's end")]
 
 
 class Channel(msgspec.Struct):
@@ -33,25 +39,21 @@ class RestingBreakout(Strategy):
     title = "Breakout with resting stops"
 
     class Params(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-        """Distances are rupees. `length`: bars of the channel. `room`: how far beyond its trigger the entry may go.
-        `target`: how far above its stop a position is sold at the limit, 0 for never. `legs`: of icebergs, 0 for plain
-        orders. `minutes`: how long the exit at the target may rest, 0 until the session's end."""
+        """Distances are hundredths of a percent of the price. `room`: how far beyond its trigger the entry may go.
+        `target`: how far above its stop a position is sold at the limit, 0 for never. `legs`: of icebergs, 0 for
+        plain orders. `minutes`: how long the exit at the target may rest, 0 until the session's end."""
 
-        length: Annotated[int, msgspec.Meta(ge=2, le=500)] = 20
-        quantity: Annotated[int, msgspec.Meta(ge=1)] = 1
-        bar_minutes: Annotated[int, msgspec.Meta(ge=1, le=BAR_MINUTES_MAX)] = 5
-        room: Decimal = Decimal("0.50")
-        target: Decimal = Decimal(0)
-        legs: Annotated[int, msgspec.Meta(ge=0, le=50)] = 0
-        minutes: Annotated[int, msgspec.Meta(ge=0, le=375)] = 0
+        length: Length = 20
+        quantity: Quantity = 1
+        bar_minutes: BarMinutes = 5
+        room_bps: Distance = 20
+        target_bps: Distance = 0
+        legs: Legs = 0
+        minutes: Stay = 0
 
         def __post_init__(self) -> None:
-            if not (
-                self.room.is_finite() and self.target.is_finite() and self.room >= 0 and self.target >= 0
-            ):
-                raise ValueError("`room` and `target` are rupees, not below 0")
             if self.legs == 1:
-                raise ValueError("`legs` is 0 or at least 2")
+                raise ValueError("`legs` is 0 or from 2 to 50")
 
     class State(msgspec.Struct):
         channels: dict[str, Channel] = msgspec.field(default_factory=dict)
@@ -70,6 +72,9 @@ class RestingBreakout(Strategy):
             channel.is_leaving = False
             yield from self._flat(orders, high_e4, low_e4, bar, view)
 
+    def _limit(self, trigger: Decimal) -> Decimal:
+        return trigger + _share(trigger, self.params.room_bps)
+
     def _remember(self, channel: Channel, bar: Bar) -> None:
         channel.highs_e4.append(bar.high_e4)
         channel.lows_e4.append(bar.low_e4)
@@ -85,12 +90,12 @@ class RestingBreakout(Strategy):
         if entry is not None and bar.close_e4 <= low_e4:
             yield view.cancel(entry, reason="closed at the low of the channel")
         elif entry is not None and self._may_move(entry, trigger, bar):
-            yield view.modify(entry, trigger_price=trigger, limit_price=trigger + self.params.room)
+            yield view.modify(entry, trigger_price=trigger, limit_price=self._limit(trigger))
         elif entry is None and low_e4 < bar.close_e4 < high_e4:
             yield view.buy(
                 self.params.quantity,
                 trigger_price=trigger,
-                limit_price=trigger + self.params.room,
+                limit_price=self._limit(trigger),
                 iceberg_legs=self.params.legs,
                 tag=ENTRY,
                 reason=f"above the high of {self.params.length} bars",
@@ -121,7 +126,7 @@ class RestingBreakout(Strategy):
         now = stop.trigger_price
         if now is None or stop.status is not OrderStatus.TRIGGER_PENDING:
             return
-        if self.params.target and bar.close - now >= self.params.target:
+        if self.params.target_bps and bar.close - now >= _share(bar.close, self.params.target_bps):
             channel.is_leaving = True
             yield view.cancel(stop, reason="at the target")
         elif stop.quantity != position or now < trigger < bar.close:
@@ -139,3 +144,7 @@ class RestingBreakout(Strategy):
             tag=EXIT,
             reason="at the target",
         )
+
+
+def _share(price: Decimal, bps: int) -> Decimal:
+    return price * bps / PARTS
