@@ -16,7 +16,6 @@ from alphapanda.core.vocabulary import Phase, Side
 from alphapanda.engine.backtest import Run
 from alphapanda.research.findings import Doubt, Finding
 from execution.domain.paper import PaperSettings
-from marketdata.domain.calendar import Calendar
 from marketdata.domain.ticks import FROM_BAR, HAS_DEPTH, Item, Tick
 from portfolio.domain.books import BookedFill
 
@@ -80,12 +79,12 @@ def _of_tick(tick: Tick) -> Seen:
     return Seen(tick.price_e4, tick.price_e4, tick.flags, is_stale, tick.bids, tick.asks)
 
 
-def of_fills(runs: Sequence[Run], seen: dict[Place, list[Seen]], calendar: Calendar) -> Iterator[Finding]:
+def of_fills(runs: Sequence[Run], seen: dict[Place, list[Seen]]) -> Iterator[Finding]:
     """Findings on the fills of each run: the first of a kind is described, the others are counted."""
     for run in runs:
         kinds: dict[Doubt, list[BookedFill]] = {}
         for row in run.account.journal.fills:
-            for doubt in _doubts(run, row.fill, seen, calendar):
+            for doubt in _doubts(run, row.fill, seen):
                 kinds.setdefault(doubt, []).append(row.fill)
         taken = _depth_taken(run, seen)
         if taken:
@@ -94,8 +93,8 @@ def of_fills(runs: Sequence[Run], seen: dict[Place, list[Seen]], calendar: Calen
             yield _finding(run, doubt, fills)
 
 
-def _doubts(run: Run, fill: BookedFill, seen: dict[Place, list[Seen]], calendar: Calendar) -> Iterator[Doubt]:
-    if calendar.phase_at(fill.at_ms) is not Phase.CONTINUOUS:
+def _doubts(run: Run, fill: BookedFill, seen: dict[Place, list[Seen]]) -> Iterator[Doubt]:
+    if run.account.machine.calendars[fill.token].phase_at(fill.at_ms) is not Phase.CONTINUOUS:
         yield Doubt.CLOSED_SESSION
     shown = seen.get((fill.token, fill.at_ms), [])
     settings = msgspec.convert(run.account.spec.execution, PaperSettings)

@@ -20,11 +20,11 @@ from alphapanda.engine.excerpt import Excerpt, whole
 from alphapanda.engine.recorded import Recording
 from execution.domain.charges import Cards
 from execution.domain.paper import PaperSettings
-from marketdata.domain.calendar import Calendar
+from marketdata.domain.calendar import MarketHours
 from marketdata.domain.instruments import NotAnInstrumentList
 from marketdata.feeds.files import FileReport, RecordedFile, UnknownFormat, recorded_file
 from marketdata.feeds.recorded import RecordedSource, UnknownInstrument
-from marketdata.reference import load_calendar
+from marketdata.reference import load_calendars
 from risk.domain.limits import Limits
 from strategies.domain.base import BadParameters, UnknownStrategy, build
 from strategies.registry import find
@@ -71,7 +71,7 @@ class Opened:
             zip(map(recorded_file, plan.files), source.reports, strict=True)
         )
         self.cards: Cards = cards_of(plan.costs)
-        self.calendar: Calendar = load_calendar("NSE")
+        self.calendar: MarketHours = load_calendars()
 
 
 def definition_of(

@@ -74,7 +74,7 @@ def checked(opened: Opened, runs: Sequence[Run], performance: Performance) -> It
     places = evidence.places_of(runs)
     seen = evidence.seen_at(opened.excerpt.items(), places) if places else {}
     yield from findings.of_data(runs, definitions, [(file.key, report) for file, report in opened.files])
-    yield from evidence.of_fills(runs, seen, opened.calendar)
+    yield from evidence.of_fills(runs, seen)
     yield from findings.of_trades(performance, definitions)
     yield from findings.of_costs(performance, runs, opened.cards)
     flags = 0

@@ -11,8 +11,9 @@ import numpy.typing as npt
 
 from alphapanda.core.clock import DAY_MS, IST_OFFSET_MS, ist_date, ist_text
 from marketdata.domain.bars import MINUTE_MS
-from marketdata.domain.calendar import EARLIEST_MS, LATEST_MS, Calendar
+from marketdata.domain.calendar import EARLIEST_MS, LATEST_MS, Calendar, MarketHours
 from marketdata.domain.instruments import InstrumentSpec
+from marketdata.domain.markets import UnknownMarket
 from marketdata.domain.stretch import Stretch
 from marketdata.domain.ticks import FIRST_SEQ, HAS_DEPTH, Clock, Item, Levels, Tick, source_id
 from marketdata.feeds.bar_files import DAY_MINUTES, NotInOrder
@@ -38,16 +39,17 @@ class UnknownInstrument(LookupError):
 
 class RecordedSource:
     """The stream of some files: by event time, then by order of the files; inside a file in recorded order,
-    so that a faulty stamp moves nothing. Clock items stand at every minute of the trading days that have
-    ticks, before the first item at or after it; where all files are bars of days, every five minutes and at the
-    minutes of ticks. Raises UnknownInstrument, UnknownFormat, NotInOrder, OSError."""
+    so that a faulty stamp moves nothing. Clock items stand at every minute of the trading days of the
+    recorded markets that have ticks, before the first item at or after it; where all files are bars of days,
+    every five minutes and at the minutes of ticks.
+    Raises UnknownInstrument, UnknownFormat, NotInOrder, OSError."""
 
     def __init__(
         self,
         files: Sequence[RecordedFile],
         *,
         instruments: Mapping[str, InstrumentSpec],
-        calendar: Calendar,
+        calendar: MarketHours,
         run: str = "",
     ) -> None:
         """`run` tells one playing of the same files from another: a new run is a new source."""
@@ -62,10 +64,11 @@ class RecordedSource:
             rows.append(loaded)
             times.append(_times(loaded[:, 1]))
         _check_overlap(files, times)
-        every_ms = (
-            DAYS_CLOCK_MS if {report.minutes for report in self.reports} == {DAY_MINUTES} else MINUTE_MS
+        is_days = {report.minutes for report in self.reports} == {DAY_MINUTES}
+        calendars = _calendars(files, instruments, calendar)
+        self._rows, self._times, self._order = _merged(
+            rows, times, calendars, DAYS_CLOCK_MS if is_days else MINUTE_MS
         )
-        self._rows, self._times, self._order = _merged(rows, times, calendar, every_ms)
 
     def __len__(self) -> int:
         return len(self._order)
@@ -106,12 +109,13 @@ class RecordedSource:
         file: RecordedFile,
         report: FileReport,
         instruments: Mapping[str, InstrumentSpec],
-        calendar: Calendar,
+        hours: MarketHours,
         base: int,
     ) -> Longs:
         spec = instruments.get(file.key)
         if spec is None:
             raise UnknownInstrument(f"{file.path.name}: {file.key} is not in the instrument list")
+        calendar = _hours(spec, hours)
         ticks = list(
             read_ticks(file.path, token=spec.token, is_index=spec.is_index, report=report, calendar=calendar)
         )
@@ -152,14 +156,14 @@ def _check_overlap(files: Sequence[RecordedFile], times: list[Longs]) -> None:
 
 
 def _merged(
-    rows: list[Longs], times: list[Longs], calendar: Calendar, every_ms: int
+    rows: list[Longs], times: list[Longs], calendars: Sequence[Calendar], every_ms: int
 ) -> tuple[Longs, Longs, Longs]:
     """All rows with clock rows behind them, the stream time of each item, and the order of the stream."""
     all_rows = np.concatenate([*rows, np.empty((0, _FIELDS), np.int64)])
     all_times = np.concatenate([*times, np.empty(0, np.int64)])
     order = np.argsort(all_times, kind="stable")
     sorted_times = all_times[order]
-    clocks = _clock_times(sorted_times, calendar, every_ms)
+    clocks = _clock_times(sorted_times, calendars, every_ms)
     clock_rows = np.zeros((len(clocks), _FIELDS), np.int64)
     clock_rows[:, 1] = clocks
     places = np.searchsorted(sorted_times, clocks, side="left")
@@ -170,15 +174,33 @@ def _merged(
     )
 
 
-def _clock_times(times: Longs, calendar: Calendar, every_ms: int) -> Longs:
+def _calendars(
+    files: Sequence[RecordedFile], instruments: Mapping[str, InstrumentSpec], hours: MarketHours
+) -> list[Calendar]:
+    """The calendars of the recorded markets, each once."""
+    found = [_hours(instruments[file.key], hours) for file in files]
+    return list({id(calendar): calendar for calendar in found}.values())
+
+
+def _hours(spec: InstrumentSpec, hours: MarketHours) -> Calendar:
+    try:
+        return hours.of(spec)
+    except UnknownMarket as error:
+        raise UnknownInstrument(str(error)) from error
+
+
+def _clock_times(times: Longs, calendars: Sequence[Calendar], every_ms: int) -> Longs:
+    """Every minute of the days that have ticks, from before the first market opens until after the last closes;
+    or further apart, with the minutes of openings, ticks and closes."""
     minutes: list[npt.NDArray[Any]] = [np.empty(0, np.int64)]
     for day in np.unique((times[times > 0] + IST_OFFSET_MS) // DAY_MS).tolist():
-        session = calendar.session(ist_date(day * DAY_MS))
-        if session is not None:
-            first, last = session.opens_ms - CLOCK_MARGIN_MS, session.closes_ms + CLOCK_MARGIN_MS
+        sessions = [found for c in calendars if (found := c.session(ist_date(day * DAY_MS)))]
+        if sessions:
+            first = min(session.opens_ms for session in sessions) - CLOCK_MARGIN_MS
+            last = max(session.closes_ms for session in sessions) + CLOCK_MARGIN_MS
             minutes.append(np.arange(first, last + 1, every_ms))
             if every_ms != MINUTE_MS:
-                minutes.append(np.array(session, np.int64))
+                minutes += [np.array(session[:2], np.int64) for session in sessions]
     if every_ms != MINUTE_MS:
         minutes.append((times - times % MINUTE_MS)[times > 0])
     return np.unique(np.concatenate(minutes))

@@ -50,6 +50,7 @@ ROUTES: dict[str, Route] = {
     "api/v1/portfolios/<uuid:pk>/statement/": READ,
     "api/v1/ledger/": READ,
     "api/v1/instruments/": READ,
+    "api/v1/bars/": READ,
     "api/v1/tick-faults/": READ,
     "api/v1/dead-letters/": READ,
     "api/v1/dead-letters/<int:pk>/": READ,
