@@ -20,7 +20,6 @@ from alphapanda.engine.excerpt import Excerpt, whole
 from alphapanda.engine.recorded import Recording
 from execution.domain.charges import Cards
 from execution.domain.paper import PaperSettings
-from marketdata.domain.calendar import MarketHours
 from marketdata.domain.instruments import NotAnInstrumentList
 from marketdata.feeds.files import FileReport, RecordedFile, UnknownFormat, recorded_file
 from marketdata.feeds.recorded import RecordedSource, UnknownInstrument
@@ -71,7 +70,7 @@ class Opened:
             zip(map(recorded_file, plan.files), source.reports, strict=True)
         )
         self.cards: Cards = cards_of(plan.costs)
-        self.calendar: MarketHours = load_calendars()
+        self.calendar = load_calendars()
 
 
 def definition_of(

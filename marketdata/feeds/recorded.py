@@ -41,8 +41,8 @@ class RecordedSource:
     """The stream of some files: by event time, then by order of the files; inside a file in recorded order,
     so that a faulty stamp moves nothing. Clock items stand at every minute of the trading days of the
     recorded markets that have ticks, before the first item at or after it; where all files are bars of days,
-    every five minutes and at the minutes of ticks.
-    Raises UnknownInstrument, UnknownFormat, NotInOrder, OSError."""
+    every five minutes and at the minutes of ticks. Raises UnknownInstrument, UnknownFormat, NotInOrder,
+    OSError."""
 
     def __init__(
         self,
@@ -64,11 +64,11 @@ class RecordedSource:
             rows.append(loaded)
             times.append(_times(loaded[:, 1]))
         _check_overlap(files, times)
-        is_days = {report.minutes for report in self.reports} == {DAY_MINUTES}
-        calendars = _calendars(files, instruments, calendar)
-        self._rows, self._times, self._order = _merged(
-            rows, times, calendars, DAYS_CLOCK_MS if is_days else MINUTE_MS
+        every_ms = (
+            DAYS_CLOCK_MS if {report.minutes for report in self.reports} == {DAY_MINUTES} else MINUTE_MS
         )
+        calendars = _calendars(files, instruments, calendar)
+        self._rows, self._times, self._order = _merged(rows, times, calendars, every_ms)
 
     def __len__(self) -> int:
         return len(self._order)
@@ -115,7 +115,10 @@ class RecordedSource:
         spec = instruments.get(file.key)
         if spec is None:
             raise UnknownInstrument(f"{file.path.name}: {file.key} is not in the instrument list")
-        calendar = _hours(spec, hours)
+        try:
+            calendar = hours.of(spec)
+        except UnknownMarket as error:
+            raise UnknownInstrument(str(error)) from error
         ticks = list(
             read_ticks(file.path, token=spec.token, is_index=spec.is_index, report=report, calendar=calendar)
         )
@@ -178,29 +181,22 @@ def _calendars(
     files: Sequence[RecordedFile], instruments: Mapping[str, InstrumentSpec], hours: MarketHours
 ) -> list[Calendar]:
     """The calendars of the recorded markets, each once."""
-    found = [_hours(instruments[file.key], hours) for file in files]
+    found = [hours.of(instruments[file.key]) for file in files]
     return list({id(calendar): calendar for calendar in found}.values())
 
 
-def _hours(spec: InstrumentSpec, hours: MarketHours) -> Calendar:
-    try:
-        return hours.of(spec)
-    except UnknownMarket as error:
-        raise UnknownInstrument(str(error)) from error
-
-
 def _clock_times(times: Longs, calendars: Sequence[Calendar], every_ms: int) -> Longs:
-    """Every minute of the days that have ticks, from before the first market opens until after the last closes;
-    or further apart, with the minutes of openings, ticks and closes."""
-    minutes: list[npt.NDArray[Any]] = [np.empty(0, np.int64)]
+    """Times of the days that have ticks, from before the first market opens until after the last closes."""
+    clocks: list[npt.NDArray[Any]] = [np.empty(0, np.int64)]
     for day in np.unique((times[times > 0] + IST_OFFSET_MS) // DAY_MS).tolist():
         sessions = [found for c in calendars if (found := c.session(ist_date(day * DAY_MS)))]
         if sessions:
-            first = min(session.opens_ms for session in sessions) - CLOCK_MARGIN_MS
-            last = max(session.closes_ms for session in sessions) + CLOCK_MARGIN_MS
-            minutes.append(np.arange(first, last + 1, every_ms))
+            opens = [session.opens_ms for session in sessions]
+            closes = [session.closes_ms for session in sessions]
+            first, last = min(opens) - CLOCK_MARGIN_MS, max(closes) + CLOCK_MARGIN_MS
+            clocks.append(np.arange(first, last + 1, every_ms))
             if every_ms != MINUTE_MS:
-                minutes += [np.array(session[:2], np.int64) for session in sessions]
+                clocks.append(np.array([*opens, *closes], np.int64))
     if every_ms != MINUTE_MS:
-        minutes.append((times - times % MINUTE_MS)[times > 0])
-    return np.unique(np.concatenate(minutes))
+        clocks.append((times - times % MINUTE_MS)[times > 0])
+    return np.unique(np.concatenate(clocks))
