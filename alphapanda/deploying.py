@@ -19,17 +19,30 @@ from alphapanda.core.vocabulary import Broker, DeploymentStatus, HaltLevel, Prod
 from execution.domain.charges import NoChargeCard
 from execution.domain.paper import PaperSettings
 from execution.reference import charge_cards
-from marketdata.domain.instruments import InstrumentSpec
+from marketdata import selectors
+from marketdata.domain.bars import Bar
+from marketdata.domain.instruments import InstrumentSpec, NoSegment, Segment, segment_of
+from marketdata.domain.ticks import Item
 from marketdata.models import Instrument
+from marketdata.reference import load_calendar
 from portfolio import services as portfolios
 from risk.domain.limits import Limits
 from risk.models import LimitSet
 from strategies.domain.base import DeploymentSpec, UnknownStrategy, build
+from strategies.domain.history import bars_of
+from strategies.domain.machine import StrategyFailed, assembled
 from strategies.models import Deployment, StrategyVersion
 from strategies.registry import find
 from strategies.services.catalogue import version_installed
 from strategies.services.sharding import least_loaded_shard
 
+# Kite lists these with a lot of 1 and means so many units: what they are worth would be wrong by that factor
+LOTS_OF_MANY = (
+    Segment.CURRENCY_FUTURES,
+    Segment.CURRENCY_OPTIONS,
+    Segment.COMMODITY_FUTURES,
+    Segment.COMMODITY_OPTIONS,
+)
 SEEDS = Path(__file__).parent / "seeds" / "deployments.json"
 
 
@@ -71,9 +84,12 @@ def check(definition: Definition) -> None:
         raise BadDefinition(f"{definition.name}: {error}") from error
 
 
-def spec(definition: Definition, instrument_of: Callable[[str], InstrumentSpec]) -> DeploymentSpec:
-    """A definition as the engine wants it; `instrument_of` knows instruments by name."""
-    return DeploymentSpec(
+def spec(
+    definition: Definition, instrument_of: Callable[[str], InstrumentSpec], *, past: Sequence[Item] = ()
+) -> DeploymentSpec:
+    """A definition as the engine wants it; `instrument_of` knows instruments by name, `past` is a stream that
+    ended before, for its strategy's warm-up."""
+    plain = DeploymentSpec(
         id=ids.deployment_id(definition.name),
         name=definition.name,
         strategy=definition.strategy,
@@ -86,23 +102,34 @@ def spec(definition: Definition, instrument_of: Callable[[str], InstrumentSpec])
         execution=definition.execution,
         limits=definition.limits,
     )
+    return msgspec.structs.replace(plain, history=_history(plain, past)) if past else plain
+
+
+def _history(plain: DeploymentSpec, past: Sequence[Item]) -> tuple[Bar, ...]:
+    minutes = build(find(plain.strategy), plain.params).bar_minutes()
+    return tuple(bars_of(past, plain.instruments, minutes, load_calendar("NSE")))
 
 
 @transaction.atomic
-def deploy(definitions: Sequence[Definition], *, portfolio_id: UUID) -> list[Deployment]:
+def deploy(
+    definitions: Sequence[Definition], *, portfolio_id: UUID, past: Sequence[Item] = ()
+) -> list[Deployment]:
     """Deployments that run at once; those that are there already stay as they are. Raises as `create`."""
     there = Deployment.objects.in_bulk([ids.deployment_id(definition.name) for definition in definitions])
     return [
         there.get(ids.deployment_id(definition.name))
-        or create(definition, portfolio_id=portfolio_id, status=DeploymentStatus.RUNNING)
+        or create(definition, portfolio_id=portfolio_id, status=DeploymentStatus.RUNNING, past=past)
         for definition in definitions
     ]
 
 
 @transaction.atomic
-def create(definition: Definition, *, portfolio_id: UUID, status: DeploymentStatus) -> Deployment:
+def create(
+    definition: Definition, *, portfolio_id: UUID, status: DeploymentStatus, past: Sequence[Item] = ()
+) -> Deployment:
     """The one way to make a deployment: with its instruments and their partition, the shard that has least to
-    do, its limits and its book. Raises BadDefinition, BrokerConflict."""
+    do, its limits, its book, and a first checkpoint that has seen the `past`.
+    Raises BadDefinition, BrokerConflict."""
     version = _version(definition)
     check(definition)
     instruments = [_instrument(name) for name in definition.instruments]
@@ -118,6 +145,7 @@ def create(definition: Definition, *, portfolio_id: UUID, status: DeploymentStat
         status=status,
         shard=least_loaded_shard(),
         partition=_partition(definition.name, instruments),
+        checkpoint=_warmed_up(definition, instruments, past) if past else b"",
     )
     deployment.instruments.set(instruments)
     _limit(deployment, definition.limits)
@@ -128,6 +156,16 @@ def create(definition: Definition, *, portfolio_id: UUID, status: DeploymentStat
         name=definition.name,
     )
     return deployment
+
+
+def _warmed_up(definition: Definition, instruments: list[Instrument], past: Sequence[Item]) -> bytes:
+    """The checkpoint of a machine that has seen the past, and nothing else."""
+    known = {str(instrument): selectors.spec(instrument) for instrument in instruments}
+    try:
+        plan = spec(definition, known.__getitem__, past=past)
+        return assembled(plan, find(definition.strategy), load_calendar("NSE")).checkpoint()
+    except StrategyFailed as error:
+        raise BadDefinition(f"{definition.name}: its warm-up failed: {error}") from error
 
 
 def _version(definition: Definition) -> StrategyVersion:
@@ -141,10 +179,16 @@ def _version(definition: Definition) -> StrategyVersion:
 def _check_charges(definition: Definition, instrument: Instrument) -> None:
     """What cannot be charged cannot be booked: refuse it before it trades."""
     try:
+        segment = segment_of(instrument.exchange, instrument.instrument_type)
         latest = charge_cards().cards[-1]
-        latest.rates_for(exchange=instrument.exchange, product=definition.product)
-    except NoChargeCard as error:
+        latest.rates_for(exchange=instrument.exchange, product=definition.product, segment=segment)
+    except (NoChargeCard, NoSegment) as error:
         raise BadDefinition(f"{definition.name}: {instrument}: {error}") from error
+    if segment in LOTS_OF_MANY and instrument.lot_size < 2:
+        raise BadDefinition(
+            f"{definition.name}: {instrument}: a lot of 1 does not say how many units a lot holds; give the"
+            " units in column lot_size of its instrument list"
+        )
 
 
 def _partition(name: str, instruments: list[Instrument]) -> int:

@@ -61,6 +61,7 @@ def spec(instrument: Instrument) -> InstrumentSpec:
         tick_size_e4=to_e4(instrument.tick_size),
         lot_size=instrument.lot_size,
         segment=instrument.segment,
+        instrument_type=instrument.instrument_type,
         partition=instrument.partition,
     )
 

@@ -11,7 +11,16 @@ from alphapanda.core import ids
 from alphapanda.eventlog.models import DeadLetter, InboxMark, LogCursor, OutboxEvent
 from execution.models import Fill, Order
 from marketdata.models import Holiday, Instrument, SessionRule, SpecialSession, TickFaultCount
-from portfolio.models import Book, LedgerEntry, Portfolio, Position, Posting, Snapshot
+from portfolio.models import (
+    ActionPosting,
+    Book,
+    CorporateAction,
+    LedgerEntry,
+    Portfolio,
+    Position,
+    Posting,
+    Snapshot,
+)
 from risk.models import Decision, HaltEffect, KillSwitch, LimitSet, RiskState
 from strategies.models import Command, Deployment, Due, Signal
 from strategies.services.catalogue import catalogue_refresh, version_installed
@@ -180,7 +189,24 @@ def _books(deployment: Deployment) -> list[Any]:
             book=book, instrument=an_instrument(), quantity=10, cost=Decimal("12490.5"), updated_at_ms=AT_MS
         ),
         Posting.objects.create(fill_id=SOME, book=book, fill={}, event_id=SOME, correlation_id=SOME),
+        *_actions(book),
     ]
+
+
+def _actions(book: Book) -> list[Any]:
+    action = CorporateAction.objects.create(
+        instrument=an_instrument(), kind="BONUS", ex_date=date(2018, 9, 4), new=1, old=1
+    )
+    posting = ActionPosting.objects.create(
+        posting_id=SOME,
+        book=book,
+        corporate_action=action,
+        booked={},
+        after_sequence=0,
+        quantity_before=10,
+        quantity_after=20,
+    )
+    return [action, posting]
 
 
 def _calendar() -> list[Any]:

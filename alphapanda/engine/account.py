@@ -18,7 +18,7 @@ from risk.domain.limits import DayState, Limits
 from risk.domain.review import Context, Verdict, review
 from strategies.domain.base import DeploymentSpec
 from strategies.domain.machine import Machine, assembled
-from strategies.domain.signals import CommandRow, DueItem, SignalRow
+from strategies.domain.signals import CommandRow, DueItem, Raised, SignalRow
 from strategies.registry import find
 
 
@@ -63,10 +63,17 @@ class Account:
             self._obey()
         stop = self.machine.advance(item, source=source, seq=seq)
         if isinstance(stop, DueItem):
-            self._match(item, stop.step)
+            self.settle(stop, item)
             stop = self.machine.advance(item, source=source, seq=seq)
         if stop is not None:
             assert not isinstance(stop, DueItem), "an item is matched once"
+            self.settle(stop, item)
+
+    def settle(self, stop: Raised | DueItem, item: Tick | Clock) -> None:
+        """All that a stop of the machine at an item sets off."""
+        if isinstance(stop, DueItem):
+            self._match(item, stop.step)
+        else:
             self._carry_out(stop.signals)
 
     def _obey(self) -> None:
@@ -80,7 +87,9 @@ class Account:
         changed, executions = match(
             list(self.open.values()), item, settings=self.settings, instruments=self.machine.instruments
         )
-        fills = charged(executions, changed, step=step, cards=self.cards)
+        fills = charged(
+            executions, changed, step=step, cards=self.cards, instruments=self.machine.instruments
+        )
         self.journal.fills.extend(fills)
         self._keep(changed)
         for row in fills:

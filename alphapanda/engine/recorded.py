@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +15,8 @@ from alphapanda.deploying import BadDefinition, Definition
 from alphapanda.engine.backtest import Commands, Run, fold
 from execution.reference import charge_cards
 from marketdata.domain.instruments import InstrumentSpec
-from marketdata.domain.ticks import FIRST_SEQ, Item
+from marketdata.domain.stretch import Stretch
+from marketdata.domain.ticks import Item
 from marketdata.feeds.files import recorded_file
 from marketdata.feeds.recorded import RecordedSource
 from marketdata.reference import instrument_specs, load_calendar
@@ -28,6 +29,7 @@ class Recording(msgspec.Struct, dict=True):
     files: list[str]
     definitions: list[Definition]
     instruments: list[Path]
+    warm_up: list[str] = []  # files that end before, whose bars strategies see first
 
     @cached_property
     def known(self) -> dict[str, InstrumentSpec]:
@@ -36,15 +38,23 @@ class Recording(msgspec.Struct, dict=True):
 
     def source(self) -> RecordedSource:
         """The numbered stream. Raises UnknownInstrument, UnknownFormat, OSError."""
+        return self._stream(self.files)
+
+    def _stream(self, files: Sequence[str]) -> RecordedSource:
         return RecordedSource(
-            [recorded_file(name) for name in self.files],
+            [recorded_file(name) for name in files],
             instruments=self.known,
             calendar=load_calendar("NSE"),
         )
 
     def specs(self) -> list[DeploymentSpec]:
         """The deployments. Raises BadDefinition."""
-        return [deploying.spec(definition, self._found) for definition in self.definitions]
+        return [deploying.spec(definition, self._found, past=self.past) for definition in self.definitions]
+
+    @cached_property
+    def past(self) -> list[Item]:
+        """The stream of the files for the warm-up. Raises as `source`."""
+        return list(self._stream(self.warm_up).iter_from()) if self.warm_up else []
 
     def _found(self, key: str) -> InstrumentSpec:
         if key not in self.known:
@@ -60,9 +70,8 @@ class Recording(msgspec.Struct, dict=True):
         commands: Commands | None = None,
     ) -> list[Run]:
         """The engine folded over the stream in this process."""
-        items = source.iter_from()
         return self.fold(
-            items,
+            source.stretches(),
             source=source.source,
             on_progress=on_progress,
             starting_cash=starting_cash,
@@ -71,19 +80,18 @@ class Recording(msgspec.Struct, dict=True):
 
     def fold(
         self,
-        items: Iterable[Item],
+        stream: Iterable[Stretch],
         *,
         source: int,
         on_progress: Callable[[int], None] = lambda _items: None,
         starting_cash: Decimal = ZERO,
         commands: Commands | None = None,
     ) -> list[Run]:
-        """The engine folded over any items, numbered from the first."""
+        """The engine folded over any stream."""
         return fold(
-            items,
+            stream,
             self.specs(),
             source=source,
-            first_seq=FIRST_SEQ,
             calendar=load_calendar("NSE"),
             cards=charge_cards(),
             starting_cash=starting_cash,

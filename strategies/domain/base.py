@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import time
 from typing import Any, ClassVar
 from uuid import UUID
@@ -40,6 +40,7 @@ class DeploymentSpec(msgspec.Struct, frozen=True):
     product: Product = Product.MIS
     execution: dict[str, Any] = {}
     limits: dict[str, Any] = {}
+    history: tuple[Bar, ...] = ()  # past bars that its strategy has seen before the first item
 
     @property
     def is_squared_off(self) -> bool:
@@ -48,25 +49,23 @@ class DeploymentSpec(msgspec.Struct, frozen=True):
         return self.product is Product.MIS and bool(self.execution.get("square_off", True))
 
 
-class View:
+class View(msgspec.Struct):
     """What a strategy may see besides the tick or bar: the time, its own position, and ways to ask for orders.
 
-    `at_ms` is event time. Without an instrument, methods speak of the one of the current tick or bar."""
+    `at_ms` is event time. Without an instrument, methods speak of the one of the current tick or bar.
+    `holdings` are behind `position` and `working`: units of both, signed, by instrument."""
 
-    __slots__ = ("_holdings", "at_ms", "instrument")
-
-    def __init__(self, *, at_ms: int, instrument: str, holdings: dict[str, tuple[int, int]]) -> None:
-        self.at_ms = at_ms
-        self.instrument = instrument
-        self._holdings = holdings
+    at_ms: int
+    instrument: str
+    holdings: Mapping[str, tuple[int, int]]
 
     def position(self, instrument: str = "") -> int:
         """Units held, negative when short."""
-        return self._holdings.get(instrument or self.instrument, (0, 0))[0]
+        return self.holdings.get(instrument or self.instrument, (0, 0))[0]
 
     def working(self, instrument: str = "") -> int:
         """Units of working orders, signed by their side."""
-        return self._holdings.get(instrument or self.instrument, (0, 0))[1]
+        return self.holdings.get(instrument or self.instrument, (0, 0))[1]
 
     def buy(self, quantity: int, **options: Any) -> Intent:
         """Options: reason, limit_price (Decimal rupees; without one a market order), validity, bracket, instrument."""

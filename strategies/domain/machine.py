@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
 import msgspec
 
 from alphapanda.core import ids
-from alphapanda.core.clock import ist_day
+from alphapanda.core.clock import ist_day, ist_text
 from alphapanda.core.vocabulary import CommandKind, SignalOrigin, TickFault
 from marketdata.domain.bars import Bar, BarBuilder
 from marketdata.domain.calendar import Calendar
 from marketdata.domain.quality import Gate
 from marketdata.domain.ticks import Clock, Tick
-from strategies.domain.base import DeploymentSpec, Strategy, build
+from strategies.domain.base import DeploymentSpec, Strategy, View, build
 from strategies.domain.consequences import Consequences
 from strategies.domain.guards import Guards
 from strategies.domain.signals import CommandRow, DueItem, Mark, Moment, Raised, signal
@@ -38,6 +38,7 @@ class State(msgspec.Struct):
     is_started: bool = False
     bars_seen: dict[str, int] = msgspec.field(default_factory=dict)  # until warm, by instrument and length
     guards: Guards = msgspec.field(default_factory=Guards)
+    history_ms: int = 0  # end of the past bars that were seen before the first item
     strategy: Any = None
 
 
@@ -59,7 +60,7 @@ class Machine:
         self.instruments = {instrument.token: instrument for instrument in spec.instruments}
         self.by_name = {instrument.key: instrument for instrument in spec.instruments}
         self.tokens = frozenset(self.instruments)
-        self._wants_ticks = strategy.wants_ticks()
+        self.wants_ticks = strategy.wants_ticks()
         self._times = strategy.timers()
         self._warm_up = strategy.warm_up()
         self.consequences = Consequences()  # as far as execution has settled them
@@ -119,24 +120,62 @@ class Machine:
             if fault is not None:
                 self._refuse(tick, fault, source, seq)
                 return None
-        step = state.step + 1
-        after = self.consequences
+        return self.consume(item, source=source, seq=seq)
+
+    def consume(
+        self, item: Tick | Clock, *, source: int, seq: int, bars: Sequence[Bar] | None = None
+    ) -> Raised | DueItem | None:
+        """Take in an item that is the deployment's own and no overlap: a clock item, or a tick that passed its
+        gate. `bars` are those that it closes, where gates and builders have taken it in already."""
+        state, step, after = self.state, self.state.step + 1, self.consequences
         if after.watches and step != after.matched_step and self._is_due(item):
             return DueItem(step)
         state.step = step
-        self._pass(source, seq)
-        self._remember(item, tick)
-        bars = self._bars_of_tick(tick) if tick is not None else self._bars_of_clock(item.at_ms)
+        self.remember(item, source, seq)
+        tick = item if isinstance(item, Tick) else None
+        if bars is None:
+            bars = self._bars_of_tick(tick) if tick is not None else self._bars_of_clock(item.at_ms)
         if not bars and not self._is_awake(item, tick, step):
             return None  # nothing can happen: this is how most items end
-        return self._turned(item, bars, source, seq)
+        turn = self.turn(item.at_ms)
+        try:
+            self._ask_guards(turn, item)
+            self.ask_strategy(turn, bars, tick)
+        except Exception as error:
+            raise StrategyFailed(traceback.format_exc(limit=-6)) from error
+        return self.raised(turn, item, source=source, seq=seq)
+
+    def raised(self, turn: Turn, item: Tick | Clock, *, source: int, seq: int) -> Raised | None:
+        """What a turn came to. Raises StrategyFailed for wishes that can become no signal."""
+        if not turn.wishes:
+            return None
+        correlation_id = ids.derived("item", source, seq) if source else None
+        try:
+            return self._raised(turn, self._moment(item.at_ms, item.received_ms, correlation_id))
+        except Exception as error:
+            raise StrategyFailed(traceback.format_exc(limit=-6)) from error
+
+    def take_history(self, bars: Iterable[Bar]) -> None:
+        """Let the strategy see past bars before its first item; what it wishes for at them is dropped. Bars of
+        other instruments or lengths are passed over. Raises StrategyFailed."""
+        assert not self.state.step, "history comes before the first item"
+        wanted = {(builder.token, builder.minutes) for builder in self.state.builders}
+        try:
+            for bar in bars:
+                if (bar.token, bar.minutes) in wanted:
+                    self._count(bar)
+                    view = View(at_ms=bar.ends_ms, instrument=bar.instrument, holdings={})
+                    list(self.strategy.on_bar(self.state.strategy, bar, view))
+                    self.state.history_ms = max(self.state.history_ms, bar.ends_ms)
+        except Exception as error:
+            raise StrategyFailed(traceback.format_exc(limit=-6)) from error
 
     def carry_out(self, command: CommandRow) -> Raised | None:
         """Carry out an act of an operator or of the platform, at a step of its own. Only where `is_between`."""
         assert self.is_between, "the item before is still to be delivered again"
         assert command.kind is CommandKind.FLATTEN
         self.state.step += 1
-        turn = self._turn(self.state.at_ms)
+        turn = self.turn(self.state.at_ms)
         for token, held in sorted(self.consequences.positions.items()):
             turn.exit(token, abs(held), command.reason, SignalOrigin.OPERATOR)
         if not turn.wishes:
@@ -160,18 +199,28 @@ class Machine:
     def _is_due(self, item: Tick | Clock) -> bool:
         return any(watch.is_triggered(item) for watch in self.consequences.watches)
 
-    def _remember(self, item: Tick | Clock, tick: Tick | None) -> None:
+    def remember(self, item: Tick | Clock, source: int, seq: int) -> None:
+        """Where in the log the deployment is, the time and the last price."""
         state, at_ms = self.state, item.at_ms
+        self._pass(source, seq)
         day = ist_day(at_ms)
         if day > state.day:
+            self._check_history(at_ms)
             self._roll_day(day)
         state.at_ms = max(state.at_ms, at_ms)
-        if tick is None:
+        if isinstance(item, Clock):
             state.clock_ms = max(state.clock_ms, at_ms)
             return
-        state.gates[tick.token].accept(tick)
-        before = state.marks.get(tick.token)
-        state.marks[tick.token] = Mark(tick.price_e4, at_ms, before.close_before_e4 if before else 0)
+        before = state.marks.get(item.token)
+        state.marks[item.token] = Mark(item.price_e4, at_ms, before.close_before_e4 if before else 0)
+
+    def _check_history(self, at_ms: int) -> None:
+        """History that reaches beyond the first item would be a look ahead."""
+        if at_ms < self.state.history_ms:
+            raise StrategyFailed(
+                f"its warm-up reaches to {ist_text(self.state.history_ms)}, but the log begins before, "
+                f"at {ist_text(at_ms)}: give it bars that end before the log begins"
+            )
 
     def _roll_day(self, day: int) -> None:
         self.state.day = day
@@ -182,6 +231,7 @@ class Machine:
         }
 
     def _bars_of_tick(self, tick: Tick) -> list[Bar]:
+        self.state.gates[tick.token].accept(tick)
         bars: list[Bar] = []
         for builder in self._builders[tick.token]:
             bars += builder.on_tick(tick)
@@ -196,26 +246,16 @@ class Machine:
 
     def _is_awake(self, item: Tick | Clock, tick: Tick | None, step: int) -> bool:
         """Whether anybody is to be asked at an item that closes no bar."""
-        if tick is not None and (self._wants_ticks or tick.token in self.state.guards.protections):
+        if tick is not None and (self.wants_ticks or tick.token in self.state.guards.protections):
             return True
         return item.at_ms >= self.state.guards.alarm_ms or self.consequences.matched_step == step
 
-    def _turned(self, item: Tick | Clock, bars: Iterable[Bar], source: int, seq: int) -> Raised | None:
-        turn = self._turn(item.at_ms)
-        try:
-            self._ask(turn, item, bars)
-            if not turn.wishes:
-                return None
-            correlation_id = ids.derived("item", source, seq) if source else None
-            return self._raised(turn, self._moment(item.at_ms, item.received_ms, correlation_id))
-        except Exception as error:
-            raise StrategyFailed(traceback.format_exc(limit=-6)) from error
-
-    def _turn(self, at_ms: int) -> Turn:
+    def turn(self, at_ms: int) -> Turn:
+        """The callbacks of one step, none of which has been asked yet."""
         return Turn(self.instruments, self.consequences, at_ms=at_ms, is_warm=self._is_warm)
 
-    def _ask(self, turn: Turn, item: Tick | Clock, bars: Iterable[Bar]) -> None:
-        """All callbacks of one step, in the order that `Strategy` states."""
+    def _ask_guards(self, turn: Turn, item: Tick | Clock) -> None:
+        """All but the strategy's bars and ticks, which come after them, in the order that `Strategy` states."""
         state, strategy = self.state, self.strategy
         if not state.is_started:
             state.is_started = True
@@ -227,12 +267,16 @@ class Machine:
             state.guards.protect(turn, item.token, item.price_e4)
         if is_settled or item.at_ms >= state.guards.alarm_ms:
             self._alarm(turn)
+
+    def ask_strategy(self, turn: Turn, bars: Iterable[Bar], tick: Tick | None) -> None:
+        """What the strategy makes of the bars that an item closed, and of the tick that it is."""
+        state, strategy = self.state.strategy, self.strategy
         for bar in bars:
-            self._count(bar)
-            turn.hear(strategy.on_bar(state.strategy, bar, turn.view(bar.instrument)))
-        if self._wants_ticks and isinstance(item, Tick):
-            view = turn.view(self.instruments[item.token].key)
-            turn.hear(strategy.on_tick(state.strategy, item, view))
+            if self._warm_up:
+                self._count(bar)
+            turn.hear(strategy.on_bar(state, bar, turn.view(bar.instrument)))
+        if tick is not None and self.wants_ticks:
+            turn.hear(strategy.on_tick(state, tick, turn.view(self.instruments[tick.token].key)))
 
     def _settle(self, turn: Turn) -> None:
         state = self.state
@@ -254,10 +298,9 @@ class Machine:
         guards.set_alarm(turn.at_ms, self._times, self.calendar, is_squared_off=self.spec.is_squared_off)
 
     def _count(self, bar: Bar) -> None:
-        if self._warm_up:
-            key = f"{bar.instrument} {bar.minutes}"
-            seen = self.state.bars_seen
-            seen[key] = min(seen.get(key, 0) + 1, self._warm_up + 1)
+        key = f"{bar.instrument} {bar.minutes}"
+        seen = self.state.bars_seen
+        seen[key] = min(seen.get(key, 0) + 1, self._warm_up + 1)
 
     def _is_warm(self, instrument: str) -> bool:
         """Whether the strategy has seen the bars it wants before its wishes for an instrument count."""
@@ -300,5 +343,8 @@ def _remembered(stored: Any, state_class: type) -> Any:
 
 
 def assembled(spec: DeploymentSpec, strategy_class: type[Strategy], calendar: Calendar) -> Machine:
-    """A machine at its start. Raises BadParameters."""
-    return Machine(spec, build(strategy_class, spec.params), calendar)
+    """A machine at its start, warmed up with the history of its spec. Raises BadParameters, StrategyFailed."""
+    machine = Machine(spec, build(strategy_class, spec.params), calendar)
+    if spec.history:
+        machine.take_history(spec.history)
+    return machine

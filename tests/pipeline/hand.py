@@ -136,11 +136,11 @@ class Hand:
                 link(one)
 
 
-def seeded(definitions: Sequence[Definition]) -> None:
+def seeded(definitions: Sequence[Definition], *, past: Sequence[Item] = ()) -> None:
     """Instruments, a portfolio and the deployments."""
     instruments.load_shipped(now=timezone.now())
     portfolio_id = deploying.portfolio_of(Broker.PAPER, starting_cash=Decimal(1_000_000))
-    deploying.deploy(definitions, portfolio_id=portfolio_id)
+    deploying.deploy(definitions, portfolio_id=portfolio_id, past=past)
 
 
 def recording(files: Sequence[str], definitions: Sequence[Definition]) -> Recording:

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from datetime import time
-from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 import pytest
 from django.test import override_settings
@@ -19,9 +14,7 @@ from alphapanda.proof import parity
 from alphapanda.proof.recorded import deployments_over
 from marketdata.reference import YESBANK_FILES
 from strategies import loading
-from strategies.domain.base import Bracket, Intent, Strategy, View
 from strategies.models import Command, Deployment
-from tests.engine import libraries
 from tests.pipeline.hand import Hand, packed, recording, seeded
 
 FILES = [str(YESBANK_FILES[0])]
@@ -63,7 +56,7 @@ LIBRARY = [
 
 @pytest.mark.django_db(transaction=True)
 def test_the_library_does_the_same_in_the_pipeline(monkeypatch):
-    """Those of one instrument that `deployments_over` has not; pairs and momentum are below."""
+    """Those of one instrument that `deployments_over` has not."""
     recorded = recording(FILES, LIBRARY)
     source = recorded.source()
     with override_settings(SHARDS=1):
@@ -79,28 +72,6 @@ def test_the_library_does_the_same_in_the_pipeline(monkeypatch):
     assert min(len(found[one.name]["fills"]) for one in LIBRARY) >= 2
 
 
-class Guarded(Strategy):
-    """Enters with brackets at times of day and at fills, so that every guard of the platform has work."""
-
-    name = "guarded"
-
-    def timers(self) -> tuple[time, ...]:
-        return time(9, 30), time(10, 45), time(13, 0), time(15, 18)
-
-    def bar_minutes(self) -> tuple[int, ...]:
-        return (1,)
-
-    def on_timer(self, state: Any, at: time, view: View) -> Iterable[Intent]:
-        act = view.buy if at.hour % 2 else view.sell
-        near = Bracket(stop=Decimal("0.30"), target=Decimal("0.25"))
-        yield act(100, reason=f"at {at:%H:%M}", bracket=near)
-        yield act(30, reason="trailed", bracket=Bracket(trail=Decimal("0.20"), minutes=40))
-
-    def on_fill(self, state: Any, fill: Any, view: View) -> Iterable[Intent]:
-        if fill.quantity == 30:
-            yield view.buy(7, limit_price=fill.price - Decimal("0.40"), bracket=Bracket(minutes=15))
-
-
 def command_given() -> None:
     deployment = Deployment.objects.get()
     Command.objects.create(
@@ -112,25 +83,10 @@ def command_given() -> None:
     )
 
 
-@pytest.fixture
-def guarded() -> Iterator[None]:
-    """The class as a file of the folder, with the pure ones of this module's imports."""
-    lines = Path(__file__).read_text().splitlines()
-    imports = [
-        line
-        for line in lines
-        if line.startswith(("from collections.abc", "from da", "from de", "from typing"))
-    ]
-    imports += [line for line in lines if line.startswith("from strategies.domain")]
-    path = libraries.drop("guarded", "\n".join([*imports, inspect.getsource(Guarded)]))
-    yield
-    libraries.taken_away(path)
-
-
-@pytest.mark.usefixtures("guarded")
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(("batch", "flattened_at"), [(2000, None), (41, 5), (173, 25)])
-def test_guards_and_commands_do_the_same_in_the_pipeline(monkeypatch, batch, flattened_at):
+def test_guards_and_commands_do_the_same_in_the_pipeline(monkeypatch, settings, batch, flattened_at):
+    settings.STRATEGIES = Path(__file__).parent / "own"
     definitions = [Definition(name="guarded", strategy="guarded", instruments=("NSE:YESBANK",))]
     recorded = recording(FILES, definitions)
     source = recorded.source()

@@ -27,11 +27,12 @@ from alphapanda.engine.statistics import EquityPoint, Performance, Trade
 from alphapanda.web.formats import average, ist_stamp, number, rupees, rupees_signed
 from execution.domain.charges import NoChargeCard
 from execution.domain.paper import PaperSettings
-from marketdata.domain.instruments import NotAnInstrumentList
+from marketdata.domain.instruments import NoSegment, NotAnInstrumentList
 from marketdata.feeds.files import UnknownFormat, recorded_file
 from marketdata.feeds.recorded import RecordedSource, UnknownInstrument
 from risk.domain.limits import Limits
 from strategies.domain.base import BadParameters, UnknownStrategy, build
+from strategies.domain.machine import StrategyFailed
 from strategies.registry import find
 
 BLOCKS = "▁▂▃▄▅▆▇█"
@@ -49,6 +50,9 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("strategy", help="the name of a strategy, such as ema_cross")
         parser.add_argument("--data", nargs="+", required=True, metavar="FILE", help="FILE[=EXCHANGE:SYMBOL]")
+        parser.add_argument(
+            "--warm-up", nargs="*", default=[], metavar="FILE", help="files that end before, seen first"
+        )
         parser.add_argument("--params", default="{}", help="JSON: the strategy's parameters")
         parser.add_argument("--execution", default="{}", help="JSON: the rule of execution")
         parser.add_argument("--limits", default="{}", help="JSON: risk limits")
@@ -60,7 +64,9 @@ class Command(BaseCommand):
 
     def handle(self, *_args: Any, **options: Any) -> None:
         definition = _definition(options)
-        recording = Recording(options["data"], [definition], options["instruments"])
+        recording = Recording(
+            options["data"], [definition], options["instruments"], warm_up=options["warm_up"]
+        )
         source = _opened(recording)
         run, seconds = _folded(recording, source, starting_cash=_cash(options["cash"]))
         performance = run.performance()
@@ -155,7 +161,9 @@ def _folded(recording: Recording, source: RecordedSource, *, starting_cash: Deci
             [run] = recording.backtest(
                 source, lambda items: progress.update(task, completed=items), starting_cash=starting_cash
             )
-        except NoChargeCard as error:
+        except StrategyFailed as error:
+            raise CommandError(f"the strategy raised in its warm-up\n{error}") from None
+        except (NoChargeCard, NoSegment) as error:
             raise CommandError(f"a fill cannot be charged: {error}") from None
         return run, time.perf_counter() - started
 

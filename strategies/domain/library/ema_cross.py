@@ -8,6 +8,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from alphapanda.core.money import PRICE_SCALE
 from marketdata.domain.bars import Bar
 from marketdata.domain.ticks import Tick
 from strategies.domain.base import Intent, Strategy, View
@@ -55,10 +56,10 @@ class EmaCross(Strategy):
 
     def on_bar(self, state: State, bar: Bar, view: View) -> Iterable[Intent]:
         """Acts on the bar at which the fast average crosses the slow one."""
-        return self._on_price(state, bar.instrument, bar.close_e4 / 10_000, view)
+        return self._on_price(state, bar.instrument, bar.close_e4 / PRICE_SCALE, view)
 
     def on_tick(self, state: State, tick: Tick, view: View) -> Iterable[Intent]:
-        return self._on_price(state, view.instrument, tick.price_e4 / 10_000, view)
+        return self._on_price(state, view.instrument, tick.price_e4 / PRICE_SCALE, view)
 
     def _on_price(self, state: State, instrument: str, price: float, view: View) -> Iterable[Intent]:
         pair = state.averages.get(instrument)
