@@ -24,6 +24,7 @@ from alphapanda.engine.backtest import Run
 from alphapanda.engine.recorded import Recording
 from alphapanda.engine.report import Object, reported
 from alphapanda.engine.statistics import EquityPoint, Performance, Trade
+from alphapanda.web.console import json_object
 from alphapanda.web.formats import average, ist_stamp, number, rupees, rupees_signed
 from execution.domain.charges import NoChargeCard
 from execution.domain.paper import PaperSettings
@@ -90,7 +91,7 @@ def _definition(options: dict[str, Any]) -> Definition:
         strategy = find(options["strategy"])
     except UnknownStrategy as error:
         raise CommandError(f"{error}; your own go into {settings.STRATEGIES}") from None
-    params = _object("--params", options["params"])
+    params = json_object("--params", options["params"])
     try:
         build(strategy, params)
         keys = {recorded_file(name).key for name in options["data"]}
@@ -99,8 +100,8 @@ def _definition(options: dict[str, Any]) -> Definition:
             strategy=strategy.name,
             instruments=tuple(sorted(keys)),
             params=params,
-            execution=_object("--execution", options["execution"]),
-            limits=_object("--limits", options["limits"]),
+            execution=json_object("--execution", options["execution"]),
+            limits=json_object("--limits", options["limits"]),
         )
         deploying.check(definition)
     except BadParameters as error:
@@ -115,13 +116,6 @@ def _definition(options: dict[str, Any]) -> Definition:
 
 def _names(options: type[msgspec.Struct]) -> str:
     return ", ".join(options.__struct_fields__)
-
-
-def _object(option: str, text: str) -> dict[str, Any]:
-    try:
-        return msgspec.json.decode(text, type=dict[str, Any])
-    except msgspec.MsgspecError as error:
-        raise CommandError(f"{option} wants a JSON object such as '{{\"quantity\": 10}}': {error}") from None
 
 
 def _cash(text: str) -> Decimal:
