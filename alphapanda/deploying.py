@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from uuid import UUID
 import msgspec
 from django.db import transaction
 
+from accounts.services import act_record
 from alphapanda.core import ids
 from alphapanda.core.refusals import BadRequest
 from alphapanda.core.vocabulary import Broker, DeploymentStatus, HaltLevel, Product
@@ -26,6 +28,7 @@ from marketdata.domain.ticks import Item
 from marketdata.models import Instrument
 from marketdata.reference import load_calendar
 from portfolio import services as portfolios
+from portfolio.models import Portfolio
 from risk.domain.limits import Limits
 from risk.models import LimitSet
 from strategies.domain.base import DeploymentSpec, UnknownStrategy, build
@@ -156,6 +159,30 @@ def create(
         name=definition.name,
     )
     return deployment
+
+
+@transaction.atomic
+def create_by(
+    definition: Definition, *, portfolio: str, actor: str, reason: str, now: datetime, ip: str | None = None
+) -> Deployment:
+    """Make a deployment that is stopped, in a portfolio by its name, with an audit entry.
+    Raises BadDefinition, BrokerConflict."""
+    found = Portfolio.objects.filter(name=portfolio).first()
+    if found is None:
+        raise BadDefinition(f"{definition.name}: there is no portfolio named {portfolio!r}")
+    if Deployment.objects.filter(name=definition.name).exists():
+        raise BadDefinition(f"{definition.name}: there is a deployment of that name already")
+    made = create(definition, portfolio_id=found.pk, status=DeploymentStatus.STOPPED)
+    act_record(
+        actor=actor,
+        action="deployment.add",
+        target=f"deployment:{made.name}",
+        reason=reason,
+        details=msgspec.to_builtins(definition),
+        now=now,
+        ip=ip,
+    )
+    return made
 
 
 def _warmed_up(definition: Definition, instruments: list[Instrument], past: Sequence[Item]) -> bytes:

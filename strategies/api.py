@@ -240,7 +240,6 @@ class Signals(ListView):
 urlpatterns = [
     path("strategies/", Strategies.as_view()),
     path("strategies/files/", StrategyFiles.as_view()),
-    path("deployments/", Deployments.as_view()),
     path("deployments/<uuid:pk>/", DeploymentDetail.as_view()),
     path("deployments/<uuid:pk>/start/", DeploymentAct.as_view(act="start")),
     path("deployments/<uuid:pk>/pause/", DeploymentAct.as_view(act="pause")),

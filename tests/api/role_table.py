@@ -24,7 +24,7 @@ ROUTES: dict[str, Route] = {
     "api/v1/token/revoke/": OPEN,
     "api/v1/strategies/": READ,
     "api/v1/strategies/files/": READ,
-    "api/v1/deployments/": READ,
+    "api/v1/deployments/": Route({"get": VIEWER, "post": OPERATOR}),
     "api/v1/deployments/<uuid:pk>/": READ,
     "api/v1/deployments/<uuid:pk>/start/": ACT,
     "api/v1/deployments/<uuid:pk>/pause/": ACT,

@@ -1,4 +1,4 @@
-"""Shadows over REST: making one, and how its decisions differ. They concern more apps than strategies."""
+"""What concerns more apps than strategies over REST: making a deployment or a shadow, and how a shadow differs."""
 
 from __future__ import annotations
 
@@ -12,15 +12,42 @@ from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.response import Response
 
+from alphapanda import deploying
+from alphapanda.core.vocabulary import Product
+from alphapanda.deploying import BadDefinition, Definition
 from alphapanda.shadows import Comparison, shadow_compare, shadow_create
 from alphapanda.web.fields import InstantField
 from alphapanda.web.roles import ROLE_TO_READ, RequiredRole
-from alphapanda.web.views import ApiView, actor_of
+from alphapanda.web.views import AnyObject, ApiView, actor_of
 from strategies import selectors
-from strategies.api import DeploymentSerializer, Upgrade
+from strategies.api import Deployments, DeploymentSerializer, Upgrade
+from strategies.models import TRADING_BROKERS
 
 if TYPE_CHECKING:
     from rest_framework.request import Request
+
+
+class NewDeployment(serializers.Serializer):
+    """A deployment as an operator writes it down; parameters are those of the strategy's JSON Schema."""
+
+    name = serializers.CharField(max_length=80)
+    strategy = serializers.CharField(max_length=60)
+    instruments = serializers.ListField(child=serializers.CharField(), min_length=1)
+    portfolio = serializers.CharField(help_text="name of a portfolio of the same broker")
+    params = AnyObject(required=False, default=dict)
+    broker = serializers.ChoiceField(TRADING_BROKERS, required=False, default="paper")
+    execution = AnyObject(required=False, default=dict)
+    limits = AnyObject(required=False, default=dict)
+    product = serializers.ChoiceField(list(Product), required=False, default="MIS")
+    reason = serializers.CharField(max_length=300)
+
+    def definition(self) -> Definition:
+        """Raises BadDefinition."""
+        given = {name: self.validated_data[name] for name in Definition.__struct_fields__}
+        try:
+            return msgspec.convert(given, Definition)
+        except msgspec.ValidationError as error:
+            raise BadDefinition(f"{given['name']}: {error}") from error
 
 
 class ShadowRequest(Upgrade):
@@ -53,6 +80,27 @@ class ComparisonSerializer(serializers.Serializer):
 
 
 @extend_schema(tags=["deployments"])
+class AllDeployments(Deployments):
+    """Deployments with their state and cursor; a new one is born stopped."""
+
+    required_role = RequiredRole()
+
+    @extend_schema(request=NewDeployment, responses={201: DeploymentSerializer})
+    def post(self, request: Request) -> Response:
+        form = NewDeployment(data=request.data)
+        form.is_valid(raise_exception=True)
+        made = deploying.create_by(
+            form.definition(),
+            portfolio=form.validated_data["portfolio"],
+            reason=form.validated_data["reason"],
+            now=timezone.now(),
+            **actor_of(request),
+        )
+        found = selectors.deployments_detailed().get(pk=made.pk)
+        return Response(DeploymentSerializer(found).data, status=201)
+
+
+@extend_schema(tags=["deployments"])
 class Shadows(ApiView):
     """Let another version or other parameters decide beside a deployment, on paper."""
 
@@ -82,6 +130,7 @@ class ShadowDifference(ApiView):
 
 
 urlpatterns = [
+    path("deployments/", AllDeployments.as_view()),
     path("deployments/<uuid:pk>/shadow/", Shadows.as_view()),
     path("deployments/<uuid:pk>/shadow-difference/", ShadowDifference.as_view()),
 ]
