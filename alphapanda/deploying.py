@@ -26,7 +26,7 @@ from marketdata.domain.bars import Bar
 from marketdata.domain.instruments import InstrumentSpec, NoSegment, Segment, segment_of
 from marketdata.domain.ticks import Item
 from marketdata.models import Instrument
-from marketdata.reference import load_calendar
+from marketdata.reference import load_calendars
 from portfolio import services as portfolios
 from portfolio.models import Portfolio
 from risk.domain.limits import Limits
@@ -110,7 +110,7 @@ def spec(
 
 def _history(plain: DeploymentSpec, past: Sequence[Item]) -> tuple[Bar, ...]:
     minutes = build(find(plain.strategy), plain.params).bar_minutes()
-    return tuple(bars_of(past, plain.instruments, minutes, load_calendar("NSE")))
+    return tuple(bars_of(past, plain.instruments, minutes, load_calendars()))
 
 
 @transaction.atomic
@@ -190,7 +190,7 @@ def _warmed_up(definition: Definition, instruments: list[Instrument], past: Sequ
     known = {str(instrument): selectors.spec(instrument) for instrument in instruments}
     try:
         plan = spec(definition, known.__getitem__, past=past)
-        return assembled(plan, find(definition.strategy), load_calendar("NSE")).checkpoint()
+        return assembled(plan, find(definition.strategy), load_calendars()).checkpoint()
     except StrategyFailed as error:
         raise BadDefinition(f"{definition.name}: its warm-up failed: {error}") from error
 

@@ -19,7 +19,7 @@ from marketdata.domain.stretch import Stretch
 from marketdata.domain.ticks import Item
 from marketdata.feeds.files import recorded_file
 from marketdata.feeds.recorded import RecordedSource
-from marketdata.reference import instrument_specs, load_calendar
+from marketdata.reference import instrument_specs, load_calendars
 from strategies.domain.base import DeploymentSpec
 
 
@@ -44,7 +44,7 @@ class Recording(msgspec.Struct, dict=True):
         return RecordedSource(
             [recorded_file(name) for name in files],
             instruments=self.known,
-            calendar=load_calendar("NSE"),
+            calendar=load_calendars(),
         )
 
     def specs(self) -> list[DeploymentSpec]:
@@ -92,7 +92,7 @@ class Recording(msgspec.Struct, dict=True):
             stream,
             self.specs(),
             source=source,
-            calendar=load_calendar("NSE"),
+            calendar=load_calendars(),
             cards=charge_cards(),
             starting_cash=starting_cash,
             commands=commands,

@@ -13,7 +13,7 @@ from django.db.models import Q
 
 from accounts.services import act_record
 from alphapanda.core.refusals import BadRequest, Conflict, NotThere
-from marketdata.reference import load_calendar
+from marketdata.reference import load_calendars
 from strategies import loading
 from strategies.domain.base import BadParameters, Strategy, UnknownStrategy, build
 from strategies.domain.history import renewed
@@ -118,7 +118,7 @@ def _checkpoint(row: Deployment, strategy: Strategy, *, is_fresh: bool) -> bytes
             return renewed(stored, strategy, is_flat=False)
         instruments = loading.instruments_of(row.id)
         spec = loading.spec_of(row, instruments.values())
-        Machine(spec, strategy, load_calendar("NSE")).restore(stored)
+        Machine(spec, strategy, load_calendars()).restore(stored)
     except CheckpointDoesNotFit as error:
         raise MemoryDoesNotFit(f"{error}; begin its memory anew (fresh) if that is meant") from error
     return stored
