@@ -13,6 +13,7 @@ from rest_framework import serializers
 from rest_framework.response import Response
 
 from alphapanda import deploying
+from alphapanda.core.clock import to_ms
 from alphapanda.core.vocabulary import Product
 from alphapanda.deploying import BadDefinition, Definition
 from alphapanda.shadows import Comparison, shadow_compare, shadow_create
@@ -39,6 +40,12 @@ class NewDeployment(serializers.Serializer):
     execution = AnyObject(required=False, default=dict)
     limits = AnyObject(required=False, default=dict)
     product = serializers.ChoiceField(list(Product), required=False, default="MIS")
+    warm_up_until = serializers.DateTimeField(
+        required=False,
+        default=None,
+        allow_null=True,
+        help_text="the strategy has seen the bars stored before",
+    )
     reason = serializers.CharField(max_length=300)
 
     def definition(self) -> Definition:
@@ -89,10 +96,12 @@ class AllDeployments(Deployments):
     def post(self, request: Request) -> Response:
         form = NewDeployment(data=request.data)
         form.is_valid(raise_exception=True)
+        until = form.validated_data["warm_up_until"]
         made = deploying.create_by(
             form.definition(),
             portfolio=form.validated_data["portfolio"],
             reason=form.validated_data["reason"],
+            warm_up_until_ms=to_ms(until) if until else None,
             now=timezone.now(),
             **actor_of(request),
         )

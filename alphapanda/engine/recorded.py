@@ -13,6 +13,7 @@ from alphapanda import deploying
 from alphapanda.core.money import ZERO
 from alphapanda.deploying import BadDefinition, Definition
 from alphapanda.engine.backtest import Commands, Run, fold
+from alphapanda.warming import from_stream
 from execution.reference import charge_cards
 from marketdata.domain.instruments import InstrumentSpec
 from marketdata.domain.stretch import Stretch
@@ -49,7 +50,8 @@ class Recording(msgspec.Struct, dict=True):
 
     def specs(self) -> list[DeploymentSpec]:
         """The deployments. Raises BadDefinition."""
-        return [deploying.spec(definition, self._found, past=self.past) for definition in self.definitions]
+        history = from_stream(self.past) if self.past else None
+        return [deploying.spec(definition, self._found, history=history) for definition in self.definitions]
 
     @cached_property
     def past(self) -> list[Item]:

@@ -6,18 +6,23 @@ import gzip
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from django.test import override_settings
 
 from alphapanda.deploying import Definition
 from alphapanda.engine.recorded import Recording
 from alphapanda.proof import parity
+from alphapanda.warming import NoPast, from_stream, from_table
+from marketdata import selectors
+from marketdata.bars import bars_store
 from marketdata.domain.ticks import Clock, Tick
 from marketdata.reference import YESBANK_FILES
 from strategies.domain.base import build
 from strategies.domain.history import bars_of, renewed
 from strategies.domain.library.ema_cross import EmaCross
 from strategies.domain.machine import CheckpointDoesNotFit, Machine, StrategyFailed
+from tests import rows
 from tests.builders import NSE, a_clock, a_deployment, a_tick, an_instrument, at
 from tests.pipeline.hand import Hand, packed, seeded
 from tests.strategies.bars import a_bar
@@ -137,7 +142,7 @@ def test_a_warm_start_does_the_same_in_backtest_and_pipeline(monkeypatch, two_da
     cold, warm = Recording([rest], [TREND], []), Recording([rest], [TREND], [], warm_up=[first])
     source = warm.source()
     with override_settings(SHARDS=1):
-        seeded([TREND], past=warm.past)
+        seeded([TREND], history=from_stream(warm.past))
     hand = Hand(packed(source.iter_from(), source=source.source, batch=173))
     hand.attach(monkeypatch)
 
@@ -148,3 +153,25 @@ def test_a_warm_start_does_the_same_in_backtest_and_pipeline(monkeypatch, two_da
     before = parity.of_accounts([run.account for run in cold.backtest(source)])
     at_first = [rows["Trend"]["signals"][0]["at_ms"] for rows in (expected, before)]
     assert at_first[0] < at_first[1]
+
+
+@pytest.mark.django_db
+def test_bars_of_the_table_that_had_closed_by_a_time_are_a_past_too() -> None:
+    row = rows.an_instrument()
+    stored = [a_bar(100 + n, number=n, clock="09:15") for n in range(600)]
+    token = row.instrument_token
+    own = [msgspec.structs.replace(bar, instrument=str(row), token=token) for bar in stored]
+    bars_store(own, {token: row})
+    spec = a_deployment(instruments=[selectors.spec(row)])
+    strategy = build(EmaCross, {"fast": 2, "slow": 5, "bar_minutes": 1})
+
+    past = from_table(at("11:00"))(spec, strategy)
+
+    assert [bar.close_e4 for bar in past] == [(100 + n) * 10_000 for n in range(105)]
+    assert past[-1].ends_ms == at("11:00")
+    later = from_table(at("19:00"))(spec, strategy)
+    assert (len(later), later[-1].ends_ms) == (500, at("19:00"))
+    with pytest.raises(
+        NoPast, match="no bars of 1 minutes of NSE:INFY are stored before 2019-07-09T09:15:30"
+    ):
+        from_table(at("09:15:30"))(spec, strategy)

@@ -16,6 +16,7 @@ from accounts import services as accounts
 from alphapanda import deploying
 from alphapanda.core.vocabulary import Broker
 from alphapanda.engine.recorded import Recording
+from alphapanda.warming import from_stream
 from marketdata.feeds.files import UnknownFormat
 from marketdata.feeds.recorded import UnknownInstrument
 
@@ -56,10 +57,11 @@ class Command(BaseCommand):
 
 def _seed(definitions: Path, *, warm_up: list[str]) -> dict[str, Any]:
     past = Recording([], [], settings.INSTRUMENTS, warm_up=warm_up).past
+    history = from_stream(past) if past else None
     found = deploying.read(definitions)
     deploying.portfolio_of(Broker.ZERODHA, starting_cash=Decimal(0))
     portfolio_id = deploying.portfolio_of(Broker.PAPER, starting_cash=PAPER_CASH)
-    deployments = deploying.deploy(found, portfolio_id=portfolio_id, past=past)
+    deployments = deploying.deploy(found, portfolio_id=portfolio_id, history=history)
     return {
         "deployments": [deployment.name for deployment in deployments],
         "operator": "operator",
