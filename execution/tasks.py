@@ -23,7 +23,7 @@ QUEUED_MAX = 100  # doorbells still in the queue are late, not lost: ringing mor
 @shared_task(name="execution.submit")
 def submit(*, deployment_ids: list[str], **_newer: object) -> bool:
     """Place orders for approved decisions; True where all deployments may read on: nothing is left to do."""
-    calendar = selectors.calendar("NSE")
+    calendar = selectors.calendars()
     shards = retries.for_each(
         deployment_ids,
         lambda one: paper.orders_submit(deployment_id=one, calendar=calendar),
@@ -36,7 +36,7 @@ def submit(*, deployment_ids: list[str], **_newer: object) -> bool:
 @shared_task(name="execution.match", bind=True)
 def match(self: Task, *, deployment_ids: list[str], **_newer: object) -> None:
     """Match working orders against due items."""
-    calendar = selectors.calendar("NSE")
+    calendar = selectors.calendars()
     retries.for_each(
         deployment_ids,
         lambda one: paper.dues_match(deployment_id=one, calendar=calendar),

@@ -21,7 +21,7 @@ from execution.domain.paper import (
 )
 from execution.domain.settlement import FillRow, charged, consequences, working_by_token
 from execution.reference import margin_tables
-from marketdata.domain.calendar import Calendar
+from marketdata.domain.calendar import MarketHours
 from marketdata.domain.ticks import Clock, Tick
 from portfolio.domain.books import FLAT, Entry, Holding, book
 from risk.domain.limits import DayState, Limits
@@ -50,7 +50,7 @@ class Account:
         self,
         spec: DeploymentSpec,
         *,
-        calendar: Calendar,
+        calendar: MarketHours,
         cards: Cards,
         commands: Mapping[int, CommandRow] | None = None,
     ) -> None:
@@ -58,11 +58,10 @@ class Account:
         self.commands = dict(commands or {})
         self.spec = spec
         self.cards = cards
-        self.calendar = calendar
         self.settings = msgspec.convert(spec.execution, PaperSettings)
         self.limits = msgspec.convert(spec.limits, Limits, strict=False)
         self.machine: Machine = assembled(spec, find(spec.strategy), calendar)
-        self.venue = Venue(self.settings, self.machine.instruments, calendar, margin_tables())
+        self.venue = Venue(self.settings, self.machine.instruments, self.machine.calendars, margin_tables())
         self.memory = Memory()
         self.names = {instrument.token: instrument.key for instrument in spec.instruments}
         self.holdings: dict[int, Holding] = {}
@@ -132,7 +131,7 @@ class Account:
 
     def _carry_out(self, signals: Sequence[SignalRow]) -> None:
         self.journal.signals.extend(signals)
-        verdicts, self.day = review(signals, self._context(signals[0].at_ms))
+        verdicts, self.day = review(signals, self._context(signals[0]))
         self.journal.verdicts.extend(verdicts)
         approved = [signal for signal, verdict in zip(signals, verdicts, strict=True) if verdict.is_approved]
         standing = Standing(dict(self.open), self.holdings, self.memory)
@@ -141,14 +140,14 @@ class Account:
         self._keep(outcome, step=signals[0].step)
         self._settle(matched_step=self.machine.consequences.matched_step)
 
-    def _context(self, at_ms: int) -> Context:
+    def _context(self, first: SignalRow) -> Context:
         return Context(
             limits=self.limits,
             day=self.day,
             holdings=self.holdings,
             working=working_by_token(self.open.values()),
             instruments=self.machine.instruments,
-            phase=self.calendar.phase_at(at_ms),
+            phase=self.machine.calendars[first.token].phase_at(first.at_ms),
             may_queue=self.settings.may_queue,
         )
 

@@ -123,7 +123,11 @@ def _flagged(order: PaperOrder, standing: Standing, venue: Venue) -> PaperOrder:
     delivery = standing.memory.deliveries.get(order.token, Delivery())
     free = standing.closable(order.token, order.side)
     flag = is_btst(
-        delivery, position=free, quantity=order.quantity, at_ms=order.placed_at_ms, calendar=venue.calendar
+        delivery,
+        position=free,
+        quantity=order.quantity,
+        at_ms=order.placed_at_ms,
+        calendar=venue.calendars[order.token],
     )
     return msgspec.structs.replace(order, is_btst=flag)
 
@@ -167,7 +171,7 @@ def _received(signal: SignalRow, venue: Venue) -> PaperOrder:
 def _session_of(signal: SignalRow, venue: Venue) -> tuple[Variety, int, int]:
     """Variety, release (0: at once) and end of an order: it works until the end of continuous trading, or for its
     minutes, or is released at the start of the next session."""
-    calendar, at_ms = venue.calendar, signal.at_ms
+    calendar, at_ms = venue.calendars[signal.token], signal.at_ms
     closes_ms = calendar.closes_ms(at_ms)
     is_over = not calendar.has_session(at_ms) or at_ms >= closes_ms
     if signal.variety is Variety.AMO and not _is_amo_time(signal, venue):
@@ -185,11 +189,12 @@ def _session_of(signal: SignalRow, venue: Venue) -> tuple[Variety, int, int]:
 
 
 def _is_amo_time(signal: SignalRow, venue: Venue) -> bool:
-    if not venue.calendar.has_session(signal.at_ms):
+    calendar = venue.calendars[signal.token]
+    if not calendar.has_session(signal.at_ms):
         return True
     until, since = AMO_HOURS.get(signal.instrument.partition(":")[0], AMO_HOURS["NSE"])
     day = ist_date(signal.at_ms)
-    since_ms = max(ist_ms(day, since), venue.calendar.closes_ms(signal.at_ms))
+    since_ms = max(ist_ms(day, since), calendar.closes_ms(signal.at_ms))
     return signal.at_ms < ist_ms(day, until) or signal.at_ms >= since_ms
 
 

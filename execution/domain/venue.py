@@ -46,7 +46,7 @@ class Venue:
 
     settings: PaperSettings
     instruments: Mapping[int, InstrumentSpec]
-    calendar: Calendar
+    calendars: Mapping[int, Calendar]  # by token
     margins: Margins
 
 

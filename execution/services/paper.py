@@ -21,7 +21,7 @@ from execution.domain.settlement import FillRow, charged, consequences
 from execution.models import Fill, Order, OrderEvent
 from execution.services import events
 from marketdata import selectors as market
-from marketdata.domain.calendar import Calendar
+from marketdata.domain.calendar import MarketHours
 from marketdata.domain.ticks import tick_from_json
 from marketdata.models import Instrument
 from portfolio import selectors as books
@@ -54,7 +54,7 @@ def _settings(deployment: Deployment) -> PaperSettings:
     return msgspec.convert(options, PaperSettings)
 
 
-def orders_submit(*, deployment_id: UUID, calendar: Calendar) -> int | None:
+def orders_submit(*, deployment_id: UUID, calendar: MarketHours) -> int | None:
     """Carry out the approved decisions that nobody has carried out: place orders, cancel and modify them. Where
     nothing else of the deployment is unfinished it may read on at once: then the shard to ring is returned."""
     with transaction.atomic():
@@ -68,7 +68,7 @@ def orders_submit(*, deployment_id: UUID, calendar: Calendar) -> int | None:
     return deployment.shard if is_settled else None
 
 
-def _carry_out(deployment: Deployment, signals: Sequence[Signal], calendar: Calendar) -> None:
+def _carry_out(deployment: Deployment, signals: Sequence[Signal], calendar: MarketHours) -> None:
     rows = _open_rows(deployment.id)
     targets = [signal.target for signal in signals if signal.target is not None]
     rows |= {row.id: row for row in _with_instruments(Order.objects.filter(id__in=targets))}
@@ -78,9 +78,8 @@ def _carry_out(deployment: Deployment, signals: Sequence[Signal], calendar: Cale
         holdings=books.holdings_of(deployment.id),
         memory=loading.memory_of(deployment.id),
     )
-    known = [
-        row.instrument for row in rows.values()
-    ]  # of older orders also those that are gone from the deployment
+    # an order may be older than the deployment's instruments
+    known = [row.instrument for row in rows.values()]
     known += deployments.instruments_of(deployment.id).values()
     venue = _venue(deployment, known, calendar)
     asked = [deployments.signal_row(signal) for signal in signals]
@@ -93,9 +92,10 @@ def _carry_out(deployment: Deployment, signals: Sequence[Signal], calendar: Cale
     _keep(outcome, rows | new, venue, is_new=new.keys(), step=signals[0].step, before=submitted)
 
 
-def _venue(deployment: Deployment, instruments: Iterable[Instrument], calendar: Calendar) -> Venue:
+def _venue(deployment: Deployment, instruments: Iterable[Instrument], calendar: MarketHours) -> Venue:
     specs = {spec.token: spec for spec in map(market.spec, instruments)}
-    return Venue(_settings(deployment), specs, calendar, reference.margin_tables())
+    calendars = {token: calendar.of(spec) for token, spec in specs.items()}
+    return Venue(_settings(deployment), specs, calendars, reference.margin_tables())
 
 
 def _with_instruments(rows: QuerySet[Order]) -> QuerySet[Order]:
@@ -115,7 +115,7 @@ def _row(order: PaperOrder, deployment: Deployment, instrument_id: int) -> Order
     )
 
 
-def dues_match(*, deployment_id: UUID, calendar: Calendar) -> int:
+def dues_match(*, deployment_id: UUID, calendar: MarketHours) -> int:
     """Match working orders against the items that are due; how many trades."""
     with transaction.atomic():
         deployment = _claimed(deployment_id)
@@ -126,7 +126,7 @@ def dues_match(*, deployment_id: UUID, calendar: Calendar) -> int:
     return trades
 
 
-def _match(deployment: Deployment, due: Due, calendar: Calendar) -> int:
+def _match(deployment: Deployment, due: Due, calendar: MarketHours) -> int:
     rows = _open_rows(deployment.id)
     memory = loading.memory_of(deployment.id)
     venue = _venue(deployment, [row.instrument for row in rows.values()], calendar)

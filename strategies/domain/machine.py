@@ -14,7 +14,8 @@ from alphapanda.core import ids
 from alphapanda.core.clock import ist_day, ist_ms
 from alphapanda.core.vocabulary import CommandKind, SignalOrigin, TickFault
 from marketdata.domain.bars import Bar, BarBuilder
-from marketdata.domain.calendar import Calendar
+from marketdata.domain.calendar import Calendar, MarketHours
+from marketdata.domain.markets import anchor_minutes
 from marketdata.domain.quality import Gate
 from marketdata.domain.ticks import Clock, Tick
 from strategies.domain.base import DeploymentSpec, Strategy, build
@@ -53,18 +54,19 @@ class CheckpointDoesNotFit(ValueError):
 class Machine:
     """A deployment at work: its spec, its state and what its orders came to."""
 
-    def __init__(self, spec: DeploymentSpec, strategy: Strategy, calendar: Calendar) -> None:
+    def __init__(self, spec: DeploymentSpec, strategy: Strategy, calendar: MarketHours) -> None:
         self.spec = spec
         self.strategy = strategy
-        self.calendar = calendar
         self.instruments = {instrument.token: instrument for instrument in spec.instruments}
+        self.calendars = {token: calendar.of(one) for token, one in self.instruments.items()}
+        self.hours = tuple({id(hours): hours for hours in self.calendars.values()}.values())  # each once
         self.by_name = {instrument.key: instrument for instrument in spec.instruments}
         self.tokens = frozenset(self.instruments)
         self.wants_ticks = strategy.wants_ticks()
         self._times = strategy.timers()
         self._warm_up = strategy.warm_up()
         self._expiries = {
-            instrument.token: _ends_ms(instrument.expiry, calendar)
+            instrument.token: _ends_ms(instrument.expiry, self.calendars[instrument.token])
             for instrument in spec.instruments
             if instrument.expiry is not None
         }
@@ -75,7 +77,12 @@ class Machine:
         return State(
             gates={token: Gate() for token in self.instruments},
             builders=[
-                BarBuilder(instrument=instrument.key, token=instrument.token, minutes=minutes)
+                BarBuilder(
+                    instrument=instrument.key,
+                    token=instrument.token,
+                    minutes=minutes,
+                    anchor_minutes=anchor_minutes(instrument.exchange),
+                )
                 for instrument in self.spec.instruments
                 for minutes in self.strategy.bar_minutes()
             ],
@@ -121,7 +128,7 @@ class Machine:
         if source and seq <= state.sources.get(source, -1):
             return None
         if tick is not None:
-            fault = state.gates[tick.token].check(tick, self.calendar, clock_ms=state.clock_ms)
+            fault = state.gates[tick.token].check(tick, self.calendars[tick.token], clock_ms=state.clock_ms)
             if fault is not None:
                 self._refuse(tick, fault, source, seq)
                 return None
@@ -222,7 +229,9 @@ class Machine:
         bars: list[Bar] = []
         for builder in self.state.builders:
             if builder.ticks:
-                bars += builder.on_clock(at_ms, closes_ms=self.calendar.closes_ms(builder.starts_ms))
+                bars += builder.on_clock(
+                    at_ms, closes_ms=self.calendars[builder.token].closes_ms(builder.starts_ms)
+                )
         return bars
 
     def _is_awake(self, item: Tick | Clock, tick: Tick | None, step: int) -> bool:
@@ -273,13 +282,13 @@ class Machine:
             guards.protect(turn, token, 0)
         guards.expire(turn, self._expiries, self.consequences.positions)
         if self.spec.is_squared_off:
-            guards.square_off(turn, self.calendar)
-        for at in guards.timers_due(self._times, self.calendar, turn.at_ms):
+            guards.square_off(turn, self.calendars)
+        for at in guards.timers_due(self._times, self.calendars, turn.at_ms):
             turn.hear(self.strategy.on_timer(state.strategy, at, turn.view()))
         guards.set_alarm(
             turn.at_ms,
             self._times,
-            self.calendar,
+            self.calendars,
             is_squared_off=self.spec.is_squared_off,
             expiries=self._expiries.values(),
         )
@@ -331,10 +340,9 @@ def _remembered(stored: Any, state_class: type) -> Any:
 
 def _ends_ms(expiry: date, calendar: Calendar) -> int:
     """The end of trading in a contract; of a day without a session, the usual one."""
-    session = calendar.session(expiry)
-    return session.closes_ms if session else ist_ms(expiry, time(15, 30))
+    return calendar.expiry_closes_ms(ist_ms(expiry, time(12))) or ist_ms(expiry, time(15, 30))
 
 
-def assembled(spec: DeploymentSpec, strategy_class: type[Strategy], calendar: Calendar) -> Machine:
+def assembled(spec: DeploymentSpec, strategy_class: type[Strategy], calendar: MarketHours) -> Machine:
     """A machine at its start. Raises BadParameters."""
     return Machine(spec, build(strategy_class, spec.params), calendar)
