@@ -314,6 +314,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
         "BrokerEnum": "strategies.models.TRADING_BROKERS",
         "BacktestStateEnum": "strategies.models.BacktestRun.State",
         "SignalStateEnum": "strategies.models.Signal.State",
+        "OrderStatusEnum": "execution.models.STATUSES",
         "DeadLetterStateEnum": "alphapanda.eventlog.models.DeadLetter.State",
     },
 }

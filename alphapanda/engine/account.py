@@ -61,7 +61,7 @@ class Account:
         self.settings = msgspec.convert(spec.execution, PaperSettings)
         self.limits = msgspec.convert(spec.limits, Limits, strict=False)
         self.machine: Machine = assembled(spec, find(spec.strategy), calendar)
-        self.venue = Venue(self.settings, self.machine.instruments, calendar, margin_tables())
+        self.venue = Venue(self.settings, self.machine.instruments, self.machine.calendars, margin_tables())
         self.memory = Memory()
         self.names = {instrument.token: instrument.key for instrument in spec.instruments}
         self.holdings: dict[int, Holding] = {}

@@ -68,7 +68,7 @@ class Guards(msgspec.Struct):
                 turn.exit(token, abs(held), "settlement at expiry", SignalOrigin.EXPIRY)
 
     def square_off(self, turn: Turn, calendars: Calendars) -> None:
-        """Wish to be out of everything from its market's time for that on, again after a while if need be."""
+        """Wish to be out of each instrument from its market's time for that on, again after a while if need be."""
         if self.squared_ms and turn.at_ms < self.squared_ms + AGAIN_AFTER_MS:
             return
         asked = [

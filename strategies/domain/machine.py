@@ -67,7 +67,7 @@ class Machine:
         self._times = strategy.timers()
         self._warm_up = strategy.warm_up()
         self._expiries = {
-            instrument.token: _ends_ms(instrument.expiry, calendar.of(instrument))
+            instrument.token: _ends_ms(instrument.expiry, self.calendars[instrument.token])
             for instrument in spec.instruments
             if instrument.expiry is not None
         }

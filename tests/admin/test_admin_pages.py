@@ -36,7 +36,7 @@ MODELS = [
     for model in apps.get_app_config(label).get_models()
     if not model._meta.auto_created
 ]
-APPEND_ONLY = ("ActionPosting", "Decision", "Fill", "LedgerEntry", "Snapshot", "AuditEntry")
+APPEND_ONLY = ("ActionPosting", "Decision", "Fill", "OrderEvent", "LedgerEntry", "Snapshot", "AuditEntry")
 MACHINE_WRITTEN = {
     *APPEND_ONLY,
     *(

@@ -44,7 +44,7 @@ DEPLOYMENTS: dict[str, DeploymentSpec] = {
     "busy": a_deployment(
         "every_nth",
         instruments=BOTH,
-        execution={"latency_ms": 20_000, "slippage_ticks": 2},
+        execution={"latency_ms": 20_000, "slippage_ticks": 2, "square_off": False},
         limits={"orders_per_minute": 2, "order_value": "2000"},
         every=5,
     ),
