@@ -15,14 +15,14 @@ from django.db import transaction
 
 from alphapanda.core import ids
 from alphapanda.core.refusals import BadRequest
-from alphapanda.core.vocabulary import Broker, DeploymentStatus, HaltLevel, Product
+from alphapanda.core.vocabulary import Broker, DeploymentStatus, LimitLevel, Product
 from execution.domain.charges import NoChargeCard
 from execution.domain.paper import PaperSettings
 from execution.reference import charge_cards
 from marketdata.domain.instruments import InstrumentSpec
 from marketdata.models import Instrument
 from portfolio import services as portfolios
-from risk.domain.limits import Limits
+from risk.domain.limits import Limits, given
 from risk.models import LimitSet
 from strategies.domain.base import DeploymentSpec, build
 from strategies.domain.registry import find, known, source_hash
@@ -169,8 +169,9 @@ def _partition(name: str, instruments: list[Instrument]) -> int:
 
 def _limit(deployment: Deployment, limits: dict[str, Any]) -> None:
     if limits:
-        values = msgspec.structs.asdict(msgspec.convert(limits, Limits, strict=False))
-        LimitSet.objects.create(level=HaltLevel.DEPLOYMENT, deployment=deployment, **values)
+        values = given(msgspec.convert(limits, Limits, strict=False))
+        lists = {name: list(value) for name, value in values.items() if isinstance(value, tuple)}
+        LimitSet.objects.create(level=LimitLevel.DEPLOYMENT, deployment=deployment, **values | lists)
 
 
 def _instrument(name: str) -> Instrument:

@@ -62,6 +62,10 @@ def spec(instrument: Instrument) -> InstrumentSpec:
         lot_size=instrument.lot_size,
         segment=instrument.segment,
         partition=instrument.partition,
+        instrument_type=instrument.instrument_type,
+        expiry=instrument.expiry,
+        strike_e4=to_e4(instrument.strike),
+        underlying=instrument.name if instrument.expiry else "",
     )
 
 

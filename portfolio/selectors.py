@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import accumulate
@@ -44,6 +45,15 @@ def holdings_of(deployment_id: UUID) -> dict[int, Holding]:
     """What a deployment holds or held, by instrument token."""
     rows = Position.objects.filter(book_id=deployment_id).select_related("instrument")
     return {row.instrument.instrument_token: holding_of(row) for row in rows}
+
+
+def holdings_by_book(deployment_ids: Iterable[UUID]) -> dict[UUID, dict[int, Holding]]:
+    """What several deployments hold or held, each by instrument token."""
+    rows = Position.objects.filter(book_id__in=list(deployment_ids)).select_related("instrument")
+    found: dict[UUID, dict[int, Holding]] = {}
+    for row in rows:
+        found.setdefault(row.book_id, {})[row.instrument.instrument_token] = holding_of(row)
+    return found
 
 
 def unbooked(deployment_id: UUID) -> QuerySet[Posting]:

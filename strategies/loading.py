@@ -9,6 +9,7 @@ import msgspec
 
 from alphapanda.core.vocabulary import Broker, CommandKind, OrderType, Product, Side, SignalOrigin, Validity
 from marketdata import selectors
+from marketdata.domain.instruments import InstrumentSpec
 from marketdata.models import Instrument
 from strategies.domain.base import Bracket, DeploymentSpec
 from strategies.domain.consequences import Consequences
@@ -34,7 +35,17 @@ def spec_of(deployment: Deployment, instruments: Iterable[Instrument]) -> Deploy
         broker=Broker(deployment.broker),
         product=Product(execution.pop("product", Product.MIS)),
         execution=execution,
+        watched=watched_by(deployment),
     )
+
+
+def watched_by(deployment: Deployment) -> tuple[InstrumentSpec, ...]:
+    """The instruments of the others of its group, in the order of their tokens."""
+    if not deployment.group:
+        return ()
+    others = Deployment.objects.filter(group=deployment.group).exclude(id=deployment.id)
+    rows = Instrument.objects.filter(deployment__in=others).distinct().order_by("instrument_token")
+    return tuple(map(selectors.spec, rows))
 
 
 def locked(deployment_id: UUID) -> Deployment:
@@ -86,4 +97,6 @@ def signal_row(signal: Signal) -> SignalRow:
         marks=msgspec.convert(signal.marks, dict[int, Mark], strict=False),
         origin=SignalOrigin(signal.origin),
         bracket=msgspec.convert(signal.bracket, Bracket | None),
+        bid_e4=signal.bid_e4,
+        ask_e4=signal.ask_e4,
     )

@@ -71,6 +71,13 @@ class Deployment(models.Model):
         max_length=12, choices=choices(DeploymentStatus), default=DeploymentStatus.RUNNING
     )
     shard = models.IntegerField(default=0)
+    group = models.CharField(
+        max_length=36,
+        blank=True,
+        default="",
+        db_index=True,
+        help_text="with whom it is decided in the order of the log, for they share limits; empty: with nobody",
+    )
     partition = models.IntegerField(default=0)
 
     # the checkpoint: written only by compare-and-set on `revision`
@@ -127,6 +134,8 @@ class Signal(models.Model):
     reason = models.CharField(max_length=200)
     origin = models.CharField(max_length=10, choices=choices(SignalOrigin), default=SignalOrigin.STRATEGY)
     bracket = models.JSONField(null=True, blank=True, help_text="exits that the platform watches")
+    bid_e4 = models.BigIntegerField(default=0, help_text="best bid on record at that moment; 0: none")
+    ask_e4 = models.BigIntegerField(default=0, help_text="best offer on record at that moment; 0: none")
     at_ms = models.BigIntegerField(help_text="event time")
     marks = models.JSONField(help_text="by token: last price, its time, close of the session before")
     received_at_ms = models.BigIntegerField(default=0, help_text="when the item came in, for latency only")

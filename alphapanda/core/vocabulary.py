@@ -85,6 +85,16 @@ class HaltLevel(StrEnum):
     DEPLOYMENT = "DEPLOYMENT"
 
 
+class LimitLevel(StrEnum):
+    """Where a limit stands, from the widest."""
+
+    GLOBAL = "GLOBAL"
+    BROKER = "BROKER"
+    PORTFOLIO = "PORTFOLIO"
+    DEPLOYMENT = "DEPLOYMENT"
+    INSTRUMENT = "INSTRUMENT"
+
+
 class DeploymentStatus(StrEnum):
     RUNNING = "RUNNING"
     PAUSED = "PAUSED"  # evaluates, refuses entries, lets exits pass

@@ -7,15 +7,19 @@ from uuid import UUID
 
 import msgspec
 
-from alphapanda.core.vocabulary import OrderStatus
+from alphapanda.core.vocabulary import DeploymentStatus, OrderStatus
 from execution.domain.charges import Cards
 from execution.domain.paper import PaperOrder, PaperSettings, match, place
 from execution.domain.settlement import FillRow, charged, consequences, working_by_token
 from marketdata.domain.calendar import Calendar
+from marketdata.domain.instruments import InstrumentSpec
 from marketdata.domain.ticks import Clock, Tick
 from portfolio.domain.books import FLAT, Entry, Holding, book
-from risk.domain.limits import DayState, Limits
-from risk.domain.review import Context, Verdict, review
+from risk.domain.config import config_version
+from risk.domain.context import Context, Member, Terms, Verdict, version_of
+from risk.domain.limits import Limits
+from risk.domain.memory import DayState
+from risk.domain.review import review
 from strategies.domain.base import DeploymentSpec
 from strategies.domain.machine import Machine, assembled
 from strategies.domain.registry import find
@@ -42,14 +46,18 @@ class Account:
         calendar: Calendar,
         cards: Cards,
         commands: Mapping[int, CommandRow] | None = None,
+        terms: Terms | None = None,
     ) -> None:
-        """`commands` are what operators made the deployment do, by step."""
+        """`commands` are what operators made the deployment do, by step; `terms` the limits that bound it, by
+        default those of the spec alone."""
         self.commands = dict(commands or {})
         self.spec = spec
         self.cards = cards
         self.calendar = calendar
         self.settings = msgspec.convert(spec.execution, PaperSettings)
-        self.limits = msgspec.convert(spec.limits, Limits, strict=False)
+        self.terms = terms or _alone(spec)
+        self.config = config_version(spec.params, {**spec.execution, "product": spec.product.value})
+        self.others: list[Account] = []  # with whom it shares sums
         self.machine: Machine = assembled(spec, find(spec.strategy), calendar)
         self.names = {instrument.token: instrument.key for instrument in spec.instruments}
         self.holdings: dict[int, Holding] = {}
@@ -106,14 +114,33 @@ class Account:
 
     def _context(self, at_ms: int) -> Context:
         return Context(
-            limits=self.limits,
+            limits=self.terms.limits,
             day=self.day,
             holdings=self.holdings,
             working=working_by_token(self.open.values()),
-            instruments=self.machine.instruments,
+            orders=self.machine.consequences.orders,
+            instruments=self._known(),
             phase=self.calendar.phase_at(at_ms),
+            status=DeploymentStatus.PAUSED if self.day.held else DeploymentStatus.RUNNING,
             may_queue=self.settings.may_queue,
+            by_token=self.terms.by_token,
+            scopes=self.terms.scopes,
+            others={other.spec.id: other.member() for other in self.others},
+            version=self.terms.version,
+            config=self.config,
         )
+
+    def member(self) -> Member:
+        """The book as others see it with whom it shares sums."""
+        after = self.machine.consequences
+        return Member(self.holdings, after.working, after.orders, self.day)
+
+    def _known(self) -> Mapping[int, InstrumentSpec]:
+        """The instruments of all whose books are looked at."""
+        if not self.others:
+            return self.machine.instruments
+        every = [self.machine.instruments, *(other.machine.instruments for other in self.others)]
+        return {token: instrument for known in every for token, instrument in known.items()}
 
     def _keep(self, orders: Sequence[PaperOrder]) -> None:
         for order in orders:
@@ -130,3 +157,8 @@ class Account:
             matched_step=matched_step,
             fills=[row.fill for row in fills],
         )
+
+
+def _alone(spec: DeploymentSpec) -> Terms:
+    terms = Terms(limits=msgspec.convert(spec.limits, Limits, strict=False))
+    return msgspec.structs.replace(terms, version=version_of(terms))

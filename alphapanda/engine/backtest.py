@@ -9,10 +9,12 @@ from uuid import UUID
 from alphapanda.core.money import ZERO
 from alphapanda.core.vocabulary import Phase
 from alphapanda.engine.account import Account
+from alphapanda.engine.desk import Desk
 from alphapanda.engine.statistics import EquityMeter, EquityPoint, Performance, statistics_of, trades_of
 from execution.domain.charges import Cards
 from marketdata.domain.calendar import Calendar
 from marketdata.domain.ticks import Clock, Item
+from risk.domain.limits import Level
 from strategies.domain.base import DeploymentSpec
 from strategies.domain.machine import StrategyFailed
 from strategies.domain.signals import CommandRow
@@ -84,21 +86,22 @@ def fold(
     cards: Cards,
     starting_cash: Decimal = ZERO,
     commands: Commands | None = None,
+    levels: Sequence[Level] = (),
     on_progress: Callable[[int], None] = lambda _items: None,
 ) -> list[Run]:
     """Fold a stream through deployments; `on_progress` is told the number of items now and then. `commands`
-    are what operators did, by deployment and step."""
-    given = commands or {}
-    accounts = [Account(spec, calendar=calendar, cards=cards, commands=given.get(spec.id)) for spec in specs]
-    runs = [Run(account, starting_cash) for account in accounts]
+    are what operators did, by deployment and step; `levels` are limits besides those of the specs."""
+    desk = Desk(specs, calendar=calendar, cards=cards, levels=levels, commands=commands)
+    runs = [Run(account, starting_cash) for account in desk.accounts]
+    in_order = sorted(runs, key=lambda run: run.account.spec.id)  # those who share limits see each other so
     by_token: dict[int, list[Run]] = {}
-    for run in runs:
+    for run in in_order:
         for token in run.account.machine.tokens:
             by_token.setdefault(token, []).append(run)
     seq = first_seq - 1
     for seq, item in enumerate(items, start=first_seq):
         if isinstance(item, Clock):
-            for run in runs:
+            for run in in_order:
                 run.take(item, source, seq)
                 run.mark(item.at_ms)
         else:

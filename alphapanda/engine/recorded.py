@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +19,7 @@ from marketdata.domain.ticks import FIRST_SEQ, Item
 from marketdata.feeds.files import recorded_file
 from marketdata.feeds.recorded import RecordedSource
 from marketdata.reference import instrument_specs, load_calendar
+from risk.domain.limits import Level
 from strategies.domain.base import DeploymentSpec
 
 
@@ -58,6 +59,7 @@ class Recording(msgspec.Struct, dict=True):
         *,
         starting_cash: Decimal = ZERO,
         commands: Commands | None = None,
+        levels: Sequence[Level] = (),
     ) -> list[Run]:
         """The engine folded over the stream in this process."""
         items = source.iter_from()
@@ -67,6 +69,7 @@ class Recording(msgspec.Struct, dict=True):
             on_progress=on_progress,
             starting_cash=starting_cash,
             commands=commands,
+            levels=levels,
         )
 
     def fold(
@@ -77,6 +80,7 @@ class Recording(msgspec.Struct, dict=True):
         on_progress: Callable[[int], None] = lambda _items: None,
         starting_cash: Decimal = ZERO,
         commands: Commands | None = None,
+        levels: Sequence[Level] = (),
     ) -> list[Run]:
         """The engine folded over any items, numbered from the first."""
         return fold(
@@ -88,6 +92,7 @@ class Recording(msgspec.Struct, dict=True):
             cards=charge_cards(),
             starting_cash=starting_cash,
             commands=commands,
+            levels=levels,
             on_progress=on_progress,
         )
 

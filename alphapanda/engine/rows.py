@@ -12,7 +12,7 @@ from alphapanda.engine.account import Account
 from execution.domain.paper import PaperOrder
 from execution.domain.settlement import FillRow
 from portfolio.domain.books import Entry, Holding
-from risk.domain.review import Verdict
+from risk.domain.context import Verdict
 from strategies.domain.signals import SignalRow
 
 Row = dict[str, Any]
@@ -41,8 +41,9 @@ def signal_row(signal: SignalRow) -> Row:
         "at_ms": signal.at_ms,
         "origin": signal.origin.value,
         "bracket": msgspec.to_builtins(signal.bracket),
+        "touch": [signal.bid_e4, signal.ask_e4],
         "marks": {
-            str(token): [mark.price_e4, mark.at_ms, mark.close_before_e4]
+            str(token): [mark.price_e4, mark.at_ms, mark.close_before_e4, mark.before_e4]
             for token, mark in sorted(signal.marks.items())
         },
     }

@@ -13,7 +13,7 @@ from alphapanda.core.vocabulary import OrderStatus, Side
 from execution.domain.charges import Cards, fill_charges
 from execution.domain.paper import Execution, PaperOrder, watch
 from portfolio.domain.books import BookedFill, Holding
-from strategies.domain.consequences import Consequences, SettledFill, Working
+from strategies.domain.consequences import Consequences, OpenOrder, SettledFill, Working
 
 
 class FillRow(msgspec.Struct, frozen=True):
@@ -80,17 +80,24 @@ def consequences(
 ) -> Consequences:
     """What the machine of a deployment may know of its orders and books; `fills` are those of the matched step."""
     working = working_by_token(orders)
+    oldest_first = sorted(orders, key=lambda order: (order.step, order.ordinal))
     return Consequences(
         positions={
             token: holding.quantity for token, holding in sorted(holdings.items()) if holding.quantity
         },
         working=dict(sorted(working.items())),
-        watches=tuple(
-            watch(order) for order in sorted(orders, key=lambda order: (order.step, order.ordinal))
-        ),
+        watches=tuple(map(watch, oldest_first)),
         matched_step=matched_step,
         fills=tuple(
             SettledFill(fill.order_id, fill.token, fill.side, fill.quantity, fill.price_e4, fill.at_ms)
             for fill in fills
         ),
+        orders=open_orders(oldest_first),
+    )
+
+
+def open_orders(orders: Iterable[PaperOrder]) -> tuple[OpenOrder, ...]:
+    """Orders at work, as risk and strategies know them."""
+    return tuple(
+        OpenOrder(order.id, order.token, order.side, order.unfilled, order.limit_price_e4) for order in orders
     )

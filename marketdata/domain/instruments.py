@@ -61,7 +61,8 @@ class RowFault(msgspec.Struct, frozen=True):
 
 
 class InstrumentSpec(msgspec.Struct, frozen=True):
-    """What decisions need to know of an instrument; `tick_size_e4` and `lot_size` are 0 for an index."""
+    """What decisions need to know of an instrument on a day; `tick_size_e4` and `lot_size` are 0 for an index.
+    Of freeze quantity and circuit limits 0 means unknown, of permissions an empty tuple does."""
 
     key: str  # EXCHANGE:TRADINGSYMBOL
     exchange: str
@@ -71,10 +72,31 @@ class InstrumentSpec(msgspec.Struct, frozen=True):
     lot_size: int
     segment: str
     partition: int = 0  # of market.ticks
+    instrument_type: str = "EQ"  # EQ, FUT, CE, PE
+    expiry: date | None = None
+    strike_e4: int = 0
+    underlying: str = ""  # of a derivative: the name of what it is on, as in Kite's list
+    has_derivatives: bool = False  # a cash stock on which futures or options trade
+    freeze_quantity: int = 0  # units; a larger order is refused by the exchange
+    lower_circuit_e4: int = 0
+    upper_circuit_e4: int = 0
+    products: tuple[str, ...] = ()
+    order_types: tuple[str, ...] = ()
+    validities: tuple[str, ...] = ()
 
     @property
     def is_index(self) -> bool:
         return self.segment == INDICES
+
+    @property
+    def quantity_max(self) -> int:
+        """The largest order that the freeze quantity lets pass: whole lots. 0: unknown."""
+        return self.freeze_quantity // max(self.lot_size, 1) * max(self.lot_size, 1)
+
+    def is_permitted(self, *, product: str = "", order_type: str = "", validity: str = "") -> bool:
+        """Whether the market takes what is named; what is not known of is not held against an order."""
+        pairs = ((product, self.products), (order_type, self.order_types), (validity, self.validities))
+        return all(not word or not words or word in words for word, words in pairs)
 
 
 class NotAnInstrumentList(ValueError):
@@ -169,4 +191,8 @@ def spec_of_row(row: InstrumentRow) -> InstrumentSpec:
         lot_size=row.lot_size,
         segment=row.segment,
         partition=0,
+        instrument_type=row.instrument_type,
+        expiry=row.expiry,
+        strike_e4=to_e4(row.strike),
+        underlying=row.name if row.expiry else "",
     )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from uuid import UUID
 
 import msgspec
-from django.db import connection, transaction
+from django.db import transaction
+from django.utils import timezone
 
+from accounts.services import act_record
 from alphapanda import failpoints
 from alphapanda.core import ids
 from alphapanda.core.envelope import Envelope, EventType, SignalDecided, seal
@@ -15,22 +17,18 @@ from alphapanda.core.vocabulary import Broker, DeploymentStatus
 from alphapanda.eventlog import outbox
 from marketdata import selectors
 from marketdata.domain.calendar import Calendar
+from marketdata.domain.instruments import InstrumentSpec
 from portfolio import selectors as books
 from risk import loading
-from risk.domain.limits import DayState
-from risk.domain.review import Context, Verdict, review
+from risk.domain.config import config_version
+from risk.domain.context import Context, Terms, Verdict
+from risk.domain.memory import DayState
+from risk.domain.review import review
 from risk.models import Decision, HaltEffect, RiskState
+from risk.services.terms import share_kill_lock, terms_of_deployment
 from strategies import loading as signals_of
 from strategies.domain.signals import SignalRow
 from strategies.models import Deployment, Signal
-
-KILL_LOCK = 7_001  # advisory: shared by decisions, exclusive to throwing or releasing a kill switch
-
-
-def share_kill_lock() -> None:
-    """No kill switch commits between our reading of them and our commit."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock_shared(%s)", [KILL_LOCK])
 
 
 def signals_decide(*, deployment_id: UUID, calendar: Calendar) -> int:
@@ -50,11 +48,13 @@ def _decide(deployment: Deployment, rows: Sequence[Signal], calendar: Calendar) 
     signals = [signals_of.signal_row(row) for row in rows]
     memory, _ = RiskState.objects.get_or_create(deployment=deployment)
     halts = loading.halts_active(deployment)
-    day = msgspec.convert(memory.data, DayState, strict=False)
-    context = _context(deployment, rows, day, tuple(f"{halt}: {halt.reason}" for halt in halts), calendar)
+    before = msgspec.convert(memory.data, DayState, strict=False)
+    context = _context(deployment, rows, before, tuple(f"{halt}: {halt.reason}" for halt in halts), calendar)
     verdicts, day = review(signals, context)
-    memory.data = msgspec.to_builtins(day)
+    memory.data = msgspec.to_builtins(day, str_keys=True)
     memory.save()
+    if day.held and not before.held:
+        _hold(deployment, day.held)
     Decision.objects.bulk_create(_row(deployment, verdict) for verdict in verdicts)
     Signal.objects.filter(id__in=[row.id for row in rows]).update(state=Signal.State.DECIDED)
     for halt in halts:
@@ -71,17 +71,50 @@ def _context(
     halts: tuple[str, ...],
     calendar: Calendar,
 ) -> Context:
-    instruments = [selectors.spec(signal.instrument) for signal in signals]
+    terms = terms_of_deployment(deployment.id)
+    after = signals_of.consequences_of(deployment)
+    others = loading.others_of(terms, deployment.id)
     return Context(
-        limits=loading.limits_in_force(deployment),
+        limits=terms.limits,
         day=day,
         holdings=books.holdings_of(deployment.id),
-        working=signals_of.consequences_of(deployment).working,
-        instruments={instrument.token: instrument for instrument in instruments},
+        working=after.working,
+        orders=after.orders,
+        instruments=_instruments(deployment, signals, terms, others),
         phase=calendar.phase_at(signals[0].at_ms),
         halts=halts,
         status=DeploymentStatus(deployment.status),
         may_queue=bool(deployment.execution.get("may_queue", False)),
+        by_token=terms.by_token,
+        scopes=terms.scopes,
+        others=others,
+        version=terms.version,
+        config=config_version(deployment.params, deployment.execution),
+    )
+
+
+def _instruments(
+    deployment: Deployment, signals: Sequence[Signal], terms: Terms, others: Iterable[UUID]
+) -> dict[int, InstrumentSpec]:
+    """Those of the signals, and where exposure to an underlying counts all that are held."""
+    found = {row.instrument.instrument_token: selectors.spec(row.instrument) for row in signals}
+    limits = (terms.limits, *(scope.limits for scope in terms.scopes))
+    if any(one.underlying_exposure is not None for one in limits):
+        found = loading.specs_of([deployment.id, *others]) | found
+    return found
+
+
+def _hold(deployment: Deployment, why: str) -> None:
+    """Pause a deployment that enters again and again; only a person starts it again."""
+    deployment.status = DeploymentStatus.PAUSED
+    deployment.save(update_fields=["status"])
+    act_record(
+        actor="risk",
+        action="deployment.pause",
+        target=f"deployment:{deployment.name}",
+        reason=why,
+        details={"rule": "repeated_entries", "step": deployment.step},
+        now=timezone.now(),
     )
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, transaction
 
 from accounts.services import act_record
 from alphapanda.core.refusals import BadRequest, NotThere
 from alphapanda.core.vocabulary import Broker, HaltLevel
 from risk.models import KillSwitch
-from risk.services.decisions import KILL_LOCK
+from risk.services.terms import take_kill_lock
 from strategies.models import Deployment
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def halt_throw(
     """
     _check_reason(reason)
     _check_target(level, broker, deployment_id)
-    _take_kill_lock()
+    take_kill_lock()
     target = {"level": level, "broker": broker, "deployment_id": deployment_id}
     halt, created = _active_or_new(target, reason=reason, actor=actor)
     if created:
@@ -71,7 +71,7 @@ def halt_release(
     """Release a halt. Idempotent: the first release counts. Waits as `halt_throw` does.
     Raises HaltNotFound, HaltReasonMissing."""
     _check_reason(reason)
-    _take_kill_lock()
+    take_kill_lock()
     try:
         halt = KillSwitch.objects.select_for_update().get(pk=halt_id)
     except KillSwitch.DoesNotExist as error:
@@ -90,11 +90,6 @@ def halt_release(
         ip=ip,
     )
     return halt
-
-
-def _take_kill_lock() -> None:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [KILL_LOCK])
 
 
 def _active_or_new(target: dict[str, object], *, reason: str, actor: str) -> tuple[KillSwitch, bool]:

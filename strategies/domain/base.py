@@ -31,7 +31,8 @@ BAR_MINUTES_MAX = 1_440  # buckets start anew each day
 
 
 class DeploymentSpec(msgspec.Struct, frozen=True):
-    """A deployment as data: all that decides what it does, but for the log."""
+    """A deployment as data: all that decides what it does, but for the log. `watched` are instruments of others
+    with whom it shares limits: their prices are marked for risk, and it does not trade them."""
 
     id: UUID
     name: str
@@ -42,6 +43,8 @@ class DeploymentSpec(msgspec.Struct, frozen=True):
     product: Product = Product.MIS
     execution: dict[str, Any] = {}
     limits: dict[str, Any] = {}
+    portfolio: str = ""
+    watched: tuple[InstrumentSpec, ...] = ()
 
     @property
     def is_squared_off(self) -> bool:

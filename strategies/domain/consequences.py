@@ -19,6 +19,16 @@ class Working(msgspec.Struct, frozen=True):
     sell: int = 0
 
 
+class OpenOrder(msgspec.Struct, frozen=True):
+    """An order at work: its unfilled units and its limit in 1/10,000 rupee (None: at the market)."""
+
+    id: UUID
+    token: int
+    side: Side
+    quantity: int
+    limit_price_e4: int | None
+
+
 class SettledFill(msgspec.Struct, frozen=True):
     """A trade of one of the deployment's orders; the price in 1/10,000 rupee."""
 
@@ -39,10 +49,12 @@ class Consequences(msgspec.Struct, frozen=True):
     """What a deployment's orders and books came to, by instrument token: units held (signed), working orders
     by side, and what wakes execution.
 
-    `matched_step` is the step whose item has been matched against the working orders, `fills` what came of it."""
+    `matched_step` is the step whose item has been matched against the working orders, `fills` what came of it.
+    `orders` are those at work, oldest first."""
 
     positions: dict[int, int] = {}
     working: dict[int, Working] = {}
     watches: tuple[Watch, ...] = ()
     matched_step: int = 0
     fills: tuple[SettledFill, ...] = ()
+    orders: tuple[OpenOrder, ...] = ()

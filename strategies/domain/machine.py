@@ -15,10 +15,11 @@ from alphapanda.core.vocabulary import CommandKind, SignalOrigin, TickFault
 from marketdata.domain.bars import Bar, BarBuilder
 from marketdata.domain.calendar import Calendar
 from marketdata.domain.quality import Gate
-from marketdata.domain.ticks import Clock, Tick
+from marketdata.domain.ticks import Clock, Tick, best
 from strategies.domain.base import DeploymentSpec, Strategy, build
 from strategies.domain.consequences import Consequences
 from strategies.domain.guards import Guards
+from strategies.domain.intents import Intent
 from strategies.domain.signals import CommandRow, DueItem, Mark, Moment, Raised, signal
 from strategies.domain.turn import Turn
 
@@ -58,7 +59,9 @@ class Machine:
         self.calendar = calendar
         self.instruments = {instrument.token: instrument for instrument in spec.instruments}
         self.by_name = {instrument.key: instrument for instrument in spec.instruments}
-        self.tokens = frozenset(self.instruments)
+        own = frozenset(self.instruments)
+        self.watched = frozenset(instrument.token for instrument in spec.watched) - own
+        self.tokens = own | self.watched
         self._wants_ticks = strategy.wants_ticks()
         self._times = strategy.timers()
         self._warm_up = strategy.warm_up()
@@ -67,7 +70,7 @@ class Machine:
 
     def _fresh(self) -> State:
         return State(
-            gates={token: Gate() for token in self.instruments},
+            gates={token: Gate() for token in sorted(self.tokens)},
             builders=[
                 BarBuilder(instrument=instrument.key, token=instrument.token, minutes=minutes)
                 for instrument in self.spec.instruments
@@ -111,6 +114,7 @@ class Machine:
         state = self.state
         tick = item if isinstance(item, Tick) else None
         if tick is not None and tick.token not in self.instruments:
+            self._watch(tick, source, seq)
             return None
         if source and seq <= state.sources.get(source, -1):
             return None
@@ -130,6 +134,18 @@ class Machine:
         if not bars and not self._is_awake(item, tick, step):
             return None  # nothing can happen: this is how most items end
         return self._turned(item, bars, source, seq)
+
+    def _watch(self, tick: Tick, source: int, seq: int) -> None:
+        """Mark a price for risk that the deployment does not trade on: no step of its own."""
+        state = self.state
+        if tick.token not in self.watched or (source and seq <= state.sources.get(source, -1)):
+            return
+        fault = state.gates[tick.token].check(tick, self.calendar, clock_ms=state.clock_ms)
+        if fault is not None:
+            self._refuse(tick, fault, source, seq)
+            return
+        self._pass(source, seq)
+        self._mark(tick)
 
     def carry_out(self, command: CommandRow) -> Raised | None:
         """Carry out an act of an operator or of the platform, at a step of its own. Only where `is_between`."""
@@ -162,16 +178,26 @@ class Machine:
 
     def _remember(self, item: Tick | Clock, tick: Tick | None) -> None:
         state, at_ms = self.state, item.at_ms
-        day = ist_day(at_ms)
-        if day > state.day:
+        if tick is not None:
+            self._mark(tick)
+        elif (day := ist_day(at_ms)) > state.day:
             self._roll_day(day)
         state.at_ms = max(state.at_ms, at_ms)
         if tick is None:
             state.clock_ms = max(state.clock_ms, at_ms)
-            return
+
+    def _mark(self, tick: Tick) -> None:
+        state, at_ms = self.state, tick.at_ms
+        day = ist_day(at_ms)
+        if day > state.day:
+            self._roll_day(day)
         state.gates[tick.token].accept(tick)
         before = state.marks.get(tick.token)
-        state.marks[tick.token] = Mark(tick.price_e4, at_ms, before.close_before_e4 if before else 0)
+        state.marks[tick.token] = (
+            Mark(tick.price_e4, at_ms, before.close_before_e4, before.price_e4)
+            if before
+            else Mark(tick.price_e4, at_ms)
+        )
 
     def _roll_day(self, day: int) -> None:
         self.state.day = day
@@ -280,7 +306,7 @@ class Machine:
 
     def _raised(self, turn: Turn, moment: Moment) -> Raised:
         rows = tuple(
-            signal(intent, origin, ordinal, self.by_name[intent.instrument], moment)
+            signal(intent, origin, ordinal, self.by_name[intent.instrument], moment, self._touch(intent))
             for ordinal, (intent, origin) in enumerate(turn.wishes)
         )
         for row in rows:
@@ -288,6 +314,11 @@ class Machine:
                 order_id = ids.order_id(ids.decision_id(row.id), 0)
                 self.state.guards.brackets[str(order_id)] = row.bracket
         return Raised(rows)
+
+    def _touch(self, intent: Intent) -> tuple[int, int]:
+        """Best bid and offer on record in an instrument; 0 where there is none."""
+        last = self.state.gates[self.by_name[intent.instrument].token].last
+        return (best(last.bids), best(last.asks)) if last is not None else (0, 0)
 
 
 def _remembered(stored: Any, state_class: type) -> Any:

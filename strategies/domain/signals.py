@@ -20,11 +20,13 @@ REASON_LENGTH_MAX = 200
 
 
 class Mark(msgspec.Struct, frozen=True):
-    """The last price of an instrument, its event time, and the last price of the session before (0: unknown)."""
+    """The last price of an instrument, its event time, the last price of the session before and the price just
+    before it (0: unknown)."""
 
     price_e4: int
     at_ms: int
     close_before_e4: int = 0
+    before_e4: int = 0
 
 
 class SignalRow(msgspec.Struct, frozen=True):
@@ -49,6 +51,8 @@ class SignalRow(msgspec.Struct, frozen=True):
     marks: dict[int, Mark]
     origin: SignalOrigin = SignalOrigin.STRATEGY
     bracket: Bracket | None = None
+    bid_e4: int = 0  # best prices on record at that moment; 0: none
+    ask_e4: int = 0
 
 
 class Raised(msgspec.Struct, frozen=True):
@@ -84,9 +88,14 @@ class Moment(msgspec.Struct, frozen=True):
 
 
 def signal(
-    intent: Intent, origin: SignalOrigin, ordinal: int, instrument: InstrumentSpec, moment: Moment
+    intent: Intent,
+    origin: SignalOrigin,
+    ordinal: int,
+    instrument: InstrumentSpec,
+    moment: Moment,
+    touch: tuple[int, int] = (0, 0),
 ) -> SignalRow:
-    """An intent as a signal. Raises ValueError, TypeError or AttributeError for what can be no order."""
+    """An intent as a signal; `touch` is the best bid and offer. Raises ValueError, TypeError or AttributeError for what can be no order."""
     if type(intent.quantity) is not int or not 0 < intent.quantity <= QUANTITY_MAX:
         raise ValueError(f"a quantity is a whole number from 1 to {QUANTITY_MAX}, not {intent.quantity!r}")
     signal_id = ids.signal_id(moment.deployment_id, moment.step, ordinal)
@@ -110,6 +119,8 @@ def signal(
         marks=moment.marks,
         origin=origin,
         bracket=intent.bracket,
+        bid_e4=touch[0],
+        ask_e4=touch[1],
     )
 
 

@@ -13,8 +13,10 @@ from alphapanda.core import ids
 from alphapanda.core.vocabulary import DeploymentStatus, Phase, Side
 from marketdata.domain.instruments import InstrumentSpec
 from portfolio.domain.books import Holding
-from risk.domain.limits import DayState, Limits, strictest
-from risk.domain.review import RULES, Context, Verdict, review
+from risk.domain.context import Context, Verdict
+from risk.domain.limits import Limits, strictest
+from risk.domain.memory import DayState
+from risk.domain.review import RULES, review
 from strategies.domain.consequences import Working
 from strategies.domain.signals import SignalRow
 from tests.builders import DAY, a_holding, a_mark, a_signal, an_index, an_instrument, at
