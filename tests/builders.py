@@ -96,8 +96,8 @@ def a_clock(clock: str = "10:00", day: date = DAY) -> Clock:
     return Clock(at(clock, day), at(clock, day) + 3)
 
 
-def a_mark(price: object = 100, *, at_ms: int = 0, close_before: object = 0) -> Mark:
-    return Mark(e4(price), at_ms or at(), e4(close_before))
+def a_mark(price: object = 100, *, at_ms: int = 0, close_before: object = 0, before: object = 0) -> Mark:
+    return Mark(e4(price), at_ms or at(), e4(close_before), e4(before))
 
 
 def a_signal(
@@ -111,6 +111,7 @@ def a_signal(
     token: int = 7,
     validity: Validity = Validity.DAY,
     marks: dict[int, Mark] | None = None,
+    **more: Any,
 ) -> SignalRow:
     """A signal of 10:00 in an instrument whose last price is 100 rupees."""
     signal_id = ids.signal_id(DEPLOYMENT, step, ordinal)
@@ -132,6 +133,7 @@ def a_signal(
         received_at_ms=(at_ms or at()) + 3,
         correlation_id=ids.derived("item", 1, step),
         marks={token: a_mark(at_ms=at_ms)} if marks is None else marks,
+        **more,
     )
 
 

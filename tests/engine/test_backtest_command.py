@@ -62,15 +62,7 @@ SHAPE = {
             "may_queue": "bool",
             "square_off": "bool",
         },
-        "limits": {
-            "order_quantity": "NoneType",
-            "order_value": "NoneType",
-            "position_quantity": "NoneType",
-            "daily_orders": "NoneType",
-            "daily_loss": "str",
-            "orders_per_minute": "int",
-            "price_age_ms": "NoneType",
-        },
+        "limits": {"orders_per_minute": "int", "daily_loss": "str"},  # those that are set
         "starting_cash": "str",
         "instruments": ["str"],
         "files": [

@@ -1,0 +1,134 @@
+"""Orders that are too large, repeat, or would meet one of our own; and the pause that only a person ends."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import msgspec
+import pytest
+
+from alphapanda.core.vocabulary import DeploymentStatus, LimitLevel, Side
+from risk.domain.context import Context, Member
+from risk.domain.limits import Limits, Scope
+from risk.domain.memory import DayState, Sent
+from risk.domain.review import review
+from strategies.domain.consequences import OpenOrder, Working
+from tests.builders import DEPLOYMENT, a_holding, a_signal, an_instrument, at, e4
+from tests.risk.test_rules import STARTED, a_context, rule_on
+
+OTHER = UUID(int=5)
+
+
+@pytest.mark.parametrize(("quantity", "rule"), [(1800, "within_limits"), (1875, "order_quantity")])
+def test_the_freeze_quantity_of_the_exchange(quantity: int, rule: str) -> None:
+    spec = msgspec.structs.replace(an_instrument(7, lot=75), freeze_quantity=1830)
+    assert rule_on(a_signal(quantity=quantity), a_context(instruments={7: spec})) == rule
+
+
+@pytest.mark.parametrize(
+    ("before", "rule"),
+    [
+        (Sent(at() - 5_000, 7, Side.BUY, 10, None), "within_limits"),
+        (Sent(at() - 4_999, 7, Side.BUY, 10, None), "duplicate_order"),
+        (Sent(at() - 1, 8, Side.BUY, 10, None), "within_limits"),
+        (Sent(at() - 1, 7, Side.SELL, 10, None), "within_limits"),
+        (Sent(at() - 1, 7, Side.BUY, 11, None), "within_limits"),
+        (Sent(at() - 1, 7, Side.BUY, 10, e4(100)), "within_limits"),
+    ],
+)
+def test_the_same_order_again(before: Sent, rule: str) -> None:
+    day = msgspec.structs.replace(STARTED, sent=(before,))
+    assert rule_on(a_signal(), a_context(limits=Limits(duplicate_ms=5_000), day=day)) == rule
+
+
+def test_an_order_is_not_sent_twice_in_one_step_either() -> None:
+    context = a_context(limits=Limits(duplicate_ms=5_000))
+    verdicts, day = review([a_signal(), a_signal(ordinal=1), a_signal(quantity=9, ordinal=2)], context)
+
+    assert [verdict.rule for verdict in verdicts] == ["within_limits", "duplicate_order", "within_limits"]
+    assert len(day.sent) == 2
+
+
+LIMITED = Limits(repeated_entries=2, repeated_ms=60_000)
+
+
+def entered(times: int, *, since_ms: int = 0) -> DayState:
+    sent = tuple(Sent(at() - since_ms - n, 7, Side.BUY, 1, None) for n in range(times))
+    return msgspec.structs.replace(STARTED, sent=sent)
+
+
+@pytest.mark.parametrize(
+    ("day", "rule"),
+    [
+        (entered(1), "within_limits"),
+        (entered(2), "repeated_entries"),
+        (entered(2, since_ms=60_000), "within_limits"),
+    ],
+)
+def test_so_many_entries_in_so_long(day: DayState, rule: str) -> None:
+    assert rule_on(a_signal(), a_context(limits=LIMITED, day=day)) == rule
+
+
+def test_the_pause_lasts_until_a_person_starts_the_deployment_again() -> None:
+    context = a_context(limits=LIMITED, day=entered(2), holdings={8: a_holding(5)})
+    _, held = review([a_signal()], context)
+    assert held.held
+
+    paused = msgspec.structs.replace(context, day=held, status=DeploymentStatus.PAUSED)
+    much_later = at("14:00")
+    (refused, exits), still = review(
+        [a_signal(at_ms=much_later), a_signal(Side.SELL, 5, token=8, ordinal=1, at_ms=much_later)], paused
+    )
+    assert [refused.rule, exits.rule] == ["repeated_entries", "exit"]
+    assert still.held == held.held
+
+    started = msgspec.structs.replace(paused, day=still, status=DeploymentStatus.RUNNING)
+    (entry,), after = review([a_signal(step=2, at_ms=much_later)], started)
+    assert (entry.rule, after.held, len(after.sent)) == ("within_limits", "", 1)
+
+
+def meeting(*orders: OpenOrder, limits: Limits | None = None, others: bool = False) -> Context:
+    """Our own orders, or those of another deployment in the same scope."""
+    scope = Scope(LimitLevel.GLOBAL, "", Limits(self_trade=True), frozenset({DEPLOYMENT, OTHER}))
+    if not others:
+        return a_context(limits=limits or Limits(self_trade=True), orders=orders)
+    member = Member({}, {}, orders)
+    return a_context(limits=limits or Limits(), scopes=(scope,), others={OTHER: member})
+
+
+@pytest.mark.parametrize("others", [False, True])
+@pytest.mark.parametrize(
+    ("side", "limit", "their_side", "their_limit", "is_blocked"),
+    [
+        (Side.BUY, None, Side.SELL, "150", True),
+        (Side.BUY, "100", Side.SELL, None, True),
+        (Side.BUY, "100", Side.SELL, "100", True),
+        (Side.BUY, "99.95", Side.SELL, "100", False),
+        (Side.SELL, "100", Side.BUY, "100", True),
+        (Side.SELL, "100.05", Side.BUY, "100", False),
+        (Side.BUY, "100", Side.BUY, "100", False),
+    ],
+)
+def test_an_order_that_would_meet_one_of_ours(
+    others: bool, side: Side, limit: object, their_side: Side, their_limit: object, is_blocked: bool
+) -> None:
+    order = OpenOrder(OTHER, 7, their_side, 5, None if their_limit is None else e4(their_limit))
+    elsewhere = msgspec.structs.replace(order, token=8)
+    rule = "self_trade" if is_blocked else "within_limits"
+
+    assert rule_on(a_signal(side, limit=limit), meeting(order, others=others)) == rule
+    assert rule_on(a_signal(side, limit=limit), meeting(elsewhere, others=others)) == "within_limits"
+
+
+def test_meeting_orders_pass_where_nobody_asked_for_the_rule_and_exits_always() -> None:
+    order = OpenOrder(OTHER, 7, Side.BUY, 5, None)
+    assert rule_on(a_signal(Side.SELL), meeting(order, limits=Limits())) == "within_limits"
+    holding = {"holdings": {7: a_holding(10)}, "working": {7: Working(buy=5)}}
+    context = msgspec.structs.replace(meeting(order), **holding)
+    assert rule_on(a_signal(Side.SELL, 10), context) == "exit"
+
+
+def test_two_signals_of_one_step_that_would_meet() -> None:
+    verdicts, _ = review([a_signal(), a_signal(Side.SELL, 30, ordinal=1)], meeting())
+
+    assert [verdict.rule for verdict in verdicts] == ["within_limits", "self_trade"]
