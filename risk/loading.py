@@ -15,7 +15,7 @@ from marketdata.models import Instrument
 from portfolio import selectors as books
 from portfolio.domain.books import Holding
 from portfolio.models import Book
-from risk.domain.context import Member, Terms
+from risk.domain.context import Member, Terms, resting
 from risk.domain.limits import Level, Place
 from risk.domain.memory import DayState
 from risk.models import KillSwitch, LimitSet, LimitsInForce, RiskState
@@ -102,7 +102,7 @@ def others_of(terms: Terms, deployment_id: UUID) -> dict[UUID, Member]:
 
 def _member(row: Deployment, holdings: dict[int, Holding], day: DayState) -> Member:
     after = deployments.consequences_of(row)
-    return Member(holdings=holdings, working=after.working, orders=after.orders, day=day)
+    return Member(holdings=holdings, working=after.working, orders=resting(after.orders), day=day)
 
 
 def memories_of(ids: Iterable[UUID]) -> dict[UUID, DayState]:

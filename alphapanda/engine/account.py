@@ -16,7 +16,7 @@ from marketdata.domain.instruments import InstrumentSpec
 from marketdata.domain.ticks import Clock, Tick
 from portfolio.domain.books import FLAT, Entry, Holding, book
 from risk.domain.config import config_version
-from risk.domain.context import Context, Member, Terms, Verdict, version_of
+from risk.domain.context import Context, Member, Terms, Verdict, resting, version_of
 from risk.domain.limits import Limits
 from risk.domain.memory import DayState
 from risk.domain.review import review
@@ -118,7 +118,7 @@ class Account:
             day=self.day,
             holdings=self.holdings,
             working=working_by_token(self.open.values()),
-            orders=self.machine.consequences.orders,
+            orders=resting(self.machine.consequences.orders),
             instruments=self._known(),
             phase=self.calendar.phase_at(at_ms),
             status=DeploymentStatus.PAUSED if self.day.held else DeploymentStatus.RUNNING,
@@ -133,7 +133,7 @@ class Account:
     def member(self) -> Member:
         """The book as others see it with whom it shares sums."""
         after = self.machine.consequences
-        return Member(self.holdings, after.working, after.orders, self.day)
+        return Member(self.holdings, after.working, resting(after.orders), self.day)
 
     def _known(self) -> Mapping[int, InstrumentSpec]:
         """The instruments of all whose books are looked at."""

@@ -13,7 +13,7 @@ from alphapanda.core.vocabulary import OrderStatus, Side
 from execution.domain.charges import Cards, fill_charges
 from execution.domain.paper import Execution, PaperOrder, watch
 from portfolio.domain.books import BookedFill, Holding
-from strategies.domain.consequences import Consequences, OpenOrder, SettledFill, Working
+from strategies.domain.consequences import Consequences, SettledFill, Working, WorkingOrder
 
 
 class FillRow(msgspec.Struct, frozen=True):
@@ -92,12 +92,13 @@ def consequences(
             SettledFill(fill.order_id, fill.token, fill.side, fill.quantity, fill.price_e4, fill.at_ms)
             for fill in fills
         ),
-        orders=open_orders(oldest_first),
+        orders=working_orders(oldest_first),
     )
 
 
-def open_orders(orders: Iterable[PaperOrder]) -> tuple[OpenOrder, ...]:
+def working_orders(orders: Iterable[PaperOrder]) -> tuple[WorkingOrder, ...]:
     """Orders at work, as risk and strategies know them."""
     return tuple(
-        OpenOrder(order.id, order.token, order.side, order.unfilled, order.limit_price_e4) for order in orders
+        WorkingOrder(order.id, order.token, order.side, order.unfilled, order.limit_price_e4)
+        for order in orders
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from hashlib import sha256
 from typing import Any
@@ -16,8 +16,22 @@ from portfolio.domain.books import Holding
 from risk.domain.limits import Level, Limits, Place, Scope, limits_by_token, own_limits, scopes_of
 from risk.domain.memory import DayState
 from risk.domain.wording import written
-from strategies.domain.consequences import OpenOrder, Working
+from strategies.domain.consequences import Working, WorkingOrder
 from strategies.domain.signals import SignalRow
+
+
+class Resting(msgspec.Struct, frozen=True):
+    """One of our own orders that works, or would: what may meet another. No limit: it takes any price."""
+
+    id: UUID
+    token: int
+    side: Side
+    limit_price_e4: int | None
+
+
+def resting(orders: Iterable[WorkingOrder]) -> tuple[Resting, ...]:
+    """Working orders as far as they may meet another."""
+    return tuple(Resting(order.id, order.token, order.side, order.limit_price_e4) for order in orders)
 
 
 class Member(msgspec.Struct, frozen=True):
@@ -25,7 +39,7 @@ class Member(msgspec.Struct, frozen=True):
 
     holdings: Mapping[int, Holding]
     working: Mapping[int, Working]
-    orders: tuple[OpenOrder, ...] = ()
+    orders: tuple[Resting, ...] = ()
     day: DayState = DayState()
 
 
@@ -78,7 +92,7 @@ class Context(msgspec.Struct, frozen=True):
     status: DeploymentStatus = DeploymentStatus.RUNNING
     may_queue: bool = False  # an order after hours waits for the next session
     guards: tuple[tuple[str, str], ...] = ()
-    orders: tuple[OpenOrder, ...] = ()
+    orders: tuple[Resting, ...] = ()
     by_token: Mapping[int, Limits] = {}
     scopes: tuple[Scope, ...] = ()
     others: Mapping[UUID, Member] = {}

@@ -217,8 +217,13 @@ def _of_underlying(limits: Limits, exposure: Exposure, context: Context, signal:
 
 def equity_of(books: Iterable[Member], marks: Mapping[int, Mark]) -> Decimal | None:
     """Net worth of several books at the last prices."""
-    worths = [equity(book.holdings, prices(marks)) for book in books]
-    return None if None in worths else sum(worths, ZERO)  # type: ignore[arg-type]
+    total = ZERO
+    for book in books:
+        worth = equity(book.holdings, prices(marks))
+        if worth is None:
+            return None
+        total += worth
+    return total
 
 
 def profit_of(books: Iterable[Member], marks: Mapping[int, Mark], today: int) -> Decimal | None:

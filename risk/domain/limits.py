@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from datetime import time
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 from uuid import UUID
 
@@ -89,7 +90,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
         if (self.repeated_entries is None) != (self.repeated_ms is None):
             raise ValueError("`repeated_entries` and `repeated_ms` go together: so many entries in so long")
         rungs = [(name, limit) for name in LADDER if (limit := getattr(self, name)) is not None]
-        for (lower, below), (upper, above) in zip(rungs, rungs[1:], strict=False):
+        for (lower, below), (upper, above) in pairwise(rungs):
             if below > above:
                 raise ValueError(f"`{lower}` of {below} must not be above `{upper}` of {above}")
 

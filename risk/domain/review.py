@@ -14,7 +14,7 @@ from alphapanda.core import ids
 from alphapanda.core.money import value
 from alphapanda.core.vocabulary import DeploymentStatus, Side
 from portfolio.domain.books import FLAT
-from risk.domain.context import Case, Context, Sum, Verdict
+from risk.domain.context import Case, Context, Resting, Sum, Verdict
 from risk.domain.figures import (
     NOTHING,
     Exposure,
@@ -33,7 +33,7 @@ from risk.domain.limits import Limits, Scope
 from risk.domain.memory import DayState, Sent, at_time
 from risk.domain.rules import guards, market, orders, sums
 from risk.domain.wording import text, written
-from strategies.domain.consequences import OpenOrder, Working
+from strategies.domain.consequences import Working
 from strategies.domain.signals import Mark, SignalRow
 
 Rule = Callable[[Case], str | None]
@@ -192,9 +192,9 @@ def _sent(signal: SignalRow) -> Sent:
     return Sent(signal.at_ms, signal.token, signal.side, signal.quantity, signal.limit_price_e4)
 
 
-def _open(signal: SignalRow) -> OpenOrder:
+def _open(signal: SignalRow) -> Resting:
     order_id = ids.order_id(ids.decision_id(signal.id), 0)
-    return OpenOrder(order_id, signal.token, signal.side, signal.quantity, signal.limit_price_e4)
+    return Resting(order_id, signal.token, signal.side, signal.limit_price_e4)
 
 
 def remembered(context: Context, case: Case) -> DayState:

@@ -21,7 +21,7 @@ from marketdata.domain.instruments import InstrumentSpec
 from portfolio import selectors as books
 from risk import loading
 from risk.domain.config import config_version
-from risk.domain.context import Context, Terms, Verdict
+from risk.domain.context import Context, Terms, Verdict, resting
 from risk.domain.memory import DayState
 from risk.domain.review import review
 from risk.models import Decision, HaltEffect, RiskState
@@ -79,7 +79,7 @@ def _context(
         day=day,
         holdings=books.holdings_of(deployment.id),
         working=after.working,
-        orders=after.orders,
+        orders=resting(after.orders),
         instruments=_instruments(deployment, signals, terms, others),
         phase=calendar.phase_at(signals[0].at_ms),
         halts=halts,

@@ -19,13 +19,13 @@ class Working(msgspec.Struct, frozen=True):
     sell: int = 0
 
 
-class OpenOrder(msgspec.Struct, frozen=True):
-    """An order at work: its unfilled units and its limit in 1/10,000 rupee (None: at the market)."""
+class WorkingOrder(msgspec.Struct, frozen=True):
+    """An order that works: its unfilled units and its limit in 1/10,000 rupee (None: at the market)."""
 
     id: UUID
     token: int
     side: Side
-    quantity: int
+    unfilled: int
     limit_price_e4: int | None
 
 
@@ -57,4 +57,4 @@ class Consequences(msgspec.Struct, frozen=True):
     watches: tuple[Watch, ...] = ()
     matched_step: int = 0
     fills: tuple[SettledFill, ...] = ()
-    orders: tuple[OpenOrder, ...] = ()
+    orders: tuple[WorkingOrder, ...] = ()

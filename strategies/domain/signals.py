@@ -95,7 +95,8 @@ def signal(
     moment: Moment,
     touch: tuple[int, int] = (0, 0),
 ) -> SignalRow:
-    """An intent as a signal; `touch` is the best bid and offer. Raises ValueError, TypeError or AttributeError for what can be no order."""
+    """An intent as a signal; `touch` is the best bid and offer. Raises ValueError, TypeError or AttributeError for
+    what can be no order."""
     if type(intent.quantity) is not int or not 0 < intent.quantity <= QUANTITY_MAX:
         raise ValueError(f"a quantity is a whole number from 1 to {QUANTITY_MAX}, not {intent.quantity!r}")
     signal_id = ids.signal_id(moment.deployment_id, moment.step, ordinal)

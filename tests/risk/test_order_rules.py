@@ -8,11 +8,11 @@ import msgspec
 import pytest
 
 from alphapanda.core.vocabulary import DeploymentStatus, LimitLevel, Side
-from risk.domain.context import Context, Member
+from risk.domain.context import Context, Member, Resting
 from risk.domain.limits import Limits, Scope
 from risk.domain.memory import DayState, Sent
 from risk.domain.review import review
-from strategies.domain.consequences import OpenOrder, Working
+from strategies.domain.consequences import Working
 from tests.builders import DEPLOYMENT, a_holding, a_signal, an_instrument, at, e4
 from tests.risk.test_rules import STARTED, a_context, rule_on
 
@@ -87,7 +87,7 @@ def test_the_pause_lasts_until_a_person_starts_the_deployment_again() -> None:
     assert (entry.rule, after.held, len(after.sent)) == ("within_limits", "", 1)
 
 
-def meeting(*orders: OpenOrder, limits: Limits | None = None, others: bool = False) -> Context:
+def meeting(*orders: Resting, limits: Limits | None = None, others: bool = False) -> Context:
     """Our own orders, or those of another deployment in the same scope."""
     scope = Scope(LimitLevel.GLOBAL, "", Limits(self_trade=True), frozenset({DEPLOYMENT, OTHER}))
     if not others:
@@ -112,7 +112,7 @@ def meeting(*orders: OpenOrder, limits: Limits | None = None, others: bool = Fal
 def test_an_order_that_would_meet_one_of_ours(
     others: bool, side: Side, limit: object, their_side: Side, their_limit: object, is_blocked: bool
 ) -> None:
-    order = OpenOrder(OTHER, 7, their_side, 5, None if their_limit is None else e4(their_limit))
+    order = Resting(OTHER, 7, their_side, None if their_limit is None else e4(their_limit))
     elsewhere = msgspec.structs.replace(order, token=8)
     rule = "self_trade" if is_blocked else "within_limits"
 
@@ -121,7 +121,7 @@ def test_an_order_that_would_meet_one_of_ours(
 
 
 def test_meeting_orders_pass_where_nobody_asked_for_the_rule_and_exits_always() -> None:
-    order = OpenOrder(OTHER, 7, Side.BUY, 5, None)
+    order = Resting(OTHER, 7, Side.BUY, None)
     assert rule_on(a_signal(Side.SELL), meeting(order, limits=Limits())) == "within_limits"
     holding = {"holdings": {7: a_holding(10)}, "working": {7: Working(buy=5)}}
     context = msgspec.structs.replace(meeting(order), **holding)

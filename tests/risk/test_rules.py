@@ -14,11 +14,11 @@ from alphapanda.core import ids
 from alphapanda.core.vocabulary import DeploymentStatus, Phase, Side
 from marketdata.domain.instruments import InstrumentSpec
 from portfolio.domain.books import Holding
-from risk.domain.context import Context, Verdict
+from risk.domain.context import Context, Resting, Verdict
 from risk.domain.limits import Limits, strictest
 from risk.domain.memory import DayState, Sent
 from risk.domain.review import RULES, review
-from strategies.domain.consequences import OpenOrder, Working
+from strategies.domain.consequences import Working
 from strategies.domain.signals import SignalRow
 from tests.builders import DAY, DEPLOYMENT, a_holding, a_mark, a_signal, an_index, an_instrument, at
 
@@ -90,7 +90,7 @@ WRONG: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = {
     "underlying_exposure": ({}, {"underlying_exposure": Decimal(0)}, {}),
     "margin": ({}, {"margin": Decimal(0)}, {}),
 }
-OURS = OpenOrder(DEPLOYMENT, 7, Side.SELL, 5, None)
+OURS = Resting(DEPLOYMENT, 7, Side.SELL, None)
 
 
 def merged(parts: Iterable[dict[str, Any]]) -> dict[str, Any]:

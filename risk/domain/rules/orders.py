@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from alphapanda.core.vocabulary import Side
-from risk.domain.context import Case
+from risk.domain.context import Case, Resting
 from risk.domain.wording import text
-from strategies.domain.consequences import OpenOrder
 
 
 def order_quantity(case: Case) -> str | None:
@@ -63,7 +62,7 @@ def self_trade(case: Case) -> str | None:
     return None
 
 
-def _working(case: Case) -> Iterator[OpenOrder]:
+def _working(case: Case) -> Iterator[Resting]:
     context = case.context
     scopes = [scope for scope in context.scopes if scope.limits.self_trade]
     if scopes or context.limits.self_trade:
@@ -73,7 +72,7 @@ def _working(case: Case) -> Iterator[OpenOrder]:
         yield from context.others[one].orders  # type: ignore[index]
 
 
-def _crosses(case: Case, other: OpenOrder) -> bool:
+def _crosses(case: Case, other: Resting) -> bool:
     """Whether a buy and a sale can meet: one of them is at the market, or the buyer pays what the seller asks."""
     signal = case.signal
     if other.side is signal.side:
