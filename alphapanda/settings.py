@@ -29,6 +29,8 @@ SECRET_KEY = values["SECRET_KEY"]
 HOST = values["HOST"]
 PORT = values["PORT"]
 FAILPOINT_DIR = values["FAILPOINT_DIR"]
+START_OF_DAY_REQUIRED = values["START_OF_DAY_REQUIRED"]
+ALERT_PAUSES_MINUTES = values["ALERT_PAUSES_MINUTES"]
 
 # --- what trades, and where its ticks come from
 

@@ -39,8 +39,13 @@ def halts_active(deployment: Deployment) -> list[KillSwitch]:
 
 def levels() -> tuple[Level, ...]:
     """All limits, by the levels at which they stand."""
+    return tuple(level for _, level in levels_by_id())
+
+
+def levels_by_id() -> list[tuple[int, Level]]:
+    """All limits with the keys of their rows."""
     rows = LimitSet.objects.select_related("portfolio", "deployment", "instrument")
-    return tuple(level_of(row) for row in rows.defer("deployment__checkpoint").order_by("id"))
+    return [(row.pk, level_of(row)) for row in rows.defer("deployment__checkpoint").order_by("id")]
 
 
 def level_of(row: LimitSet) -> Level:
@@ -115,3 +120,10 @@ def specs_of(ids: Iterable[UUID]) -> dict[int, InstrumentSpec]:
     """The instruments of several deployments by token."""
     rows = Instrument.objects.filter(deployment__in=list(ids)).distinct()
     return {row.instrument_token: selectors.spec(row) for row in rows}
+
+
+def is_exposed(deployment_id: UUID) -> bool:
+    """Whether a deployment holds anything, or has orders at work."""
+    if any(holding.quantity for holding in books.holdings_of(deployment_id).values()):
+        return True
+    return bool(deployments.consequences_of(Deployment.objects.get(id=deployment_id)).working)

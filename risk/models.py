@@ -9,7 +9,7 @@ from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models import Q
 
-from alphapanda.core.vocabulary import HaltLevel, LimitLevel
+from alphapanda.core.vocabulary import HaltLevel, HaltStep, LimitLevel, Severity
 from marketdata.models import Instrument
 from portfolio.models import Portfolio
 from risk.domain.limits import Limits, check_level
@@ -201,6 +201,12 @@ class KillSwitch(models.Model):
     level = models.CharField(max_length=12, choices=choices(HaltLevel))
     broker = models.CharField(max_length=10, choices=TRADING_BROKERS, blank=True)
     deployment = models.ForeignKey(Deployment, on_delete=models.PROTECT, null=True, blank=True)
+    step = models.CharField(
+        max_length=8,
+        choices=choices(HaltStep),
+        default=HaltStep.PAUSE,
+        help_text="how far it goes: no entries, also cancel what works, also close what is held",
+    )
     reason = models.CharField(max_length=300)
     thrown_by = models.CharField(max_length=150)
     thrown_at = models.DateTimeField(auto_now_add=True)
@@ -235,3 +241,44 @@ class HaltEffect(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kill_switch} on {self.deployment} from step {self.from_step}"
+
+
+class Alert(models.Model):
+    """What a person must know of. It is open until somebody acknowledges it; raised again meanwhile, it is the same."""
+
+    code = models.CharField(max_length=40)
+    severity = models.CharField(max_length=8, choices=choices(Severity))
+    subject = models.CharField(max_length=120, help_text="what it is about")
+    text = models.CharField(max_length=500)
+    times = models.IntegerField(default=1, help_text="how often it was raised")
+    raised_at = models.DateTimeField(auto_now_add=True)
+    acknowledged_at = models.DateTimeField(null=True, blank=True)
+    acknowledged_by = models.CharField(max_length=150, blank=True)
+    note = models.CharField(max_length=300, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["code", "subject"], condition=Q(acknowledged_at=None), name="alert_open_once"
+            )
+        ]
+        indexes = [models.Index(fields=["severity"], condition=Q(acknowledged_at=None), name="alert_open")]
+
+    def __str__(self) -> str:
+        return f"{self.severity} {self.code}: {self.subject}"
+
+
+class StartOfDay(models.Model):
+    """The checks of a day before trading, as they came out last. A day that has passed stays passed."""
+
+    day = models.DateField(unique=True, help_text="IST")
+    is_passed = models.BooleanField()
+    findings = models.JSONField()
+    checked_by = models.CharField(max_length=150)
+    checked_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        verbose_name_plural = "starts of day"
+
+    def __str__(self) -> str:
+        return f"{self.day} {'passed' if self.is_passed else 'not passed'}"

@@ -13,6 +13,7 @@ from alphapanda.core.vocabulary import (
     OrderStatus,
     OrderType,
     Product,
+    Severity,
     Side,
     SignalOrigin,
     Validity,
@@ -32,6 +33,7 @@ class EventType(StrEnum):
     OPERATOR_ACTED = "operator.acted"
     DEPLOYMENT_QUARANTINED = "deployment.quarantined"
     LOG_GAP = "log.gap"
+    ALERT_RAISED = "alert.raised"
 
 
 class Payload(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -158,6 +160,16 @@ class LogGap(Payload, frozen=True, forbid_unknown_fields=True):
     resumed: int
 
 
+class AlertRaised(Payload, frozen=True, forbid_unknown_fields=True):
+    """Something that a person must know of; a critical one waits for an acknowledgement."""
+
+    alert_id: int
+    code: str
+    severity: Severity
+    subject: str
+    text: str
+
+
 PAYLOADS: dict[EventType, type[Payload]] = {
     EventType.SIGNAL_RAISED: SignalRaised,
     EventType.SIGNAL_APPROVED: SignalDecided,
@@ -169,6 +181,7 @@ PAYLOADS: dict[EventType, type[Payload]] = {
     EventType.OPERATOR_ACTED: OperatorActed,
     EventType.DEPLOYMENT_QUARANTINED: DeploymentQuarantined,
     EventType.LOG_GAP: LogGap,
+    EventType.ALERT_RAISED: AlertRaised,
 }
 
 

@@ -62,7 +62,7 @@ _SHARED = (
     (MARKET_BARS, "bars made from ticks", "instrument token"),
     (
         OPERATOR_ACTIONS,
-        "what operators did or must know: acts, quarantined deployments, gaps in the log",
+        "what operators did or must know: acts, alerts, quarantined deployments, gaps in the log",
         "target",
     ),
 )
@@ -100,7 +100,14 @@ _OF_EVENT = {
     EventType.ORDER_FAILED: "orders.failed",
     EventType.PNL_SNAPSHOT: "pnl.snapshots",
 }
-_OF_OPERATORS = frozenset({EventType.OPERATOR_ACTED, EventType.DEPLOYMENT_QUARANTINED, EventType.LOG_GAP})
+_OF_OPERATORS = frozenset(
+    {
+        EventType.OPERATOR_ACTED,
+        EventType.DEPLOYMENT_QUARANTINED,
+        EventType.LOG_GAP,
+        EventType.ALERT_RAISED,
+    }
+)
 
 
 def topic_for(event_type: EventType, broker: Broker) -> str:

@@ -111,6 +111,11 @@ def _at(signal: SignalRow, context: Context) -> Context:
     return context if day is context.day else msgspec.structs.replace(context, day=day)
 
 
+def case_at(signal: SignalRow, context: Context) -> Case:
+    """A signal as its judges would see it, with the context brought to its time."""
+    return case_of(signal, _at(signal, context))
+
+
 def look_back_ms(limits: Limits) -> int:
     """How long an entry is remembered."""
     return max(limits.duplicate_ms or 0, limits.repeated_ms or 0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from uuid import UUID
 
 import msgspec
@@ -13,19 +13,18 @@ from accounts.services import act_record
 from alphapanda import failpoints
 from alphapanda.core import ids
 from alphapanda.core.envelope import Envelope, EventType, SignalDecided, seal
-from alphapanda.core.vocabulary import Broker, DeploymentStatus
+from alphapanda.core.vocabulary import Broker, DeploymentStatus, Severity
 from alphapanda.eventlog import outbox
 from marketdata import selectors
 from marketdata.domain.calendar import Calendar
-from marketdata.domain.instruments import InstrumentSpec
-from portfolio import selectors as books
 from risk import loading
-from risk.domain.config import config_version
-from risk.domain.context import Context, Terms, Verdict, resting
+from risk.domain.context import Verdict
 from risk.domain.memory import DayState
 from risk.domain.review import review
 from risk.models import Decision, HaltEffect, RiskState
-from risk.services.terms import share_kill_lock, terms_of_deployment
+from risk.services.alerts import alert_raise
+from risk.services.contexts import context_of
+from risk.services.terms import share_kill_lock
 from strategies import loading as signals_of
 from strategies.domain.signals import SignalRow
 from strategies.models import Deployment, Signal
@@ -49,7 +48,14 @@ def _decide(deployment: Deployment, rows: Sequence[Signal], calendar: Calendar) 
     memory, _ = RiskState.objects.get_or_create(deployment=deployment)
     halts = loading.halts_active(deployment)
     before = msgspec.convert(memory.data, DayState, strict=False)
-    context = _context(deployment, rows, before, tuple(f"{halt}: {halt.reason}" for halt in halts), calendar)
+    context = context_of(
+        deployment,
+        day=before,
+        instruments={row.instrument.instrument_token: selectors.spec(row.instrument) for row in rows},
+        halts=tuple(f"{halt}: {halt.reason}" for halt in halts),
+        phase=calendar.phase_at(signals[0].at_ms),
+        now=timezone.now(),
+    )
     verdicts, day = review(signals, context)
     memory.data = msgspec.to_builtins(day, str_keys=True)
     memory.save()
@@ -64,46 +70,6 @@ def _decide(deployment: Deployment, rows: Sequence[Signal], calendar: Calendar) 
     outbox.publish([_event(deployment, pair) for pair in zip(signals, verdicts, strict=True)])
 
 
-def _context(
-    deployment: Deployment,
-    signals: Sequence[Signal],
-    day: DayState,
-    halts: tuple[str, ...],
-    calendar: Calendar,
-) -> Context:
-    terms = terms_of_deployment(deployment.id)
-    after = signals_of.consequences_of(deployment)
-    others = loading.others_of(terms, deployment.id)
-    return Context(
-        limits=terms.limits,
-        day=day,
-        holdings=books.holdings_of(deployment.id),
-        working=after.working,
-        orders=resting(after.orders),
-        instruments=_instruments(deployment, signals, terms, others),
-        phase=calendar.phase_at(signals[0].at_ms),
-        halts=halts,
-        status=DeploymentStatus(deployment.status),
-        may_queue=bool(deployment.execution.get("may_queue", False)),
-        by_token=terms.by_token,
-        scopes=terms.scopes,
-        others=others,
-        version=terms.version,
-        config=config_version(deployment.params, deployment.execution),
-    )
-
-
-def _instruments(
-    deployment: Deployment, signals: Sequence[Signal], terms: Terms, others: Iterable[UUID]
-) -> dict[int, InstrumentSpec]:
-    """Those of the signals, and where exposure to an underlying counts all that are held."""
-    found = {row.instrument.instrument_token: selectors.spec(row.instrument) for row in signals}
-    limits = (terms.limits, *(scope.limits for scope in terms.scopes))
-    if any(one.underlying_exposure is not None for one in limits):
-        found = loading.specs_of([deployment.id, *others]) | found
-    return found
-
-
 def _hold(deployment: Deployment, why: str) -> None:
     """Pause a deployment that enters again and again; only a person starts it again."""
     deployment.status = DeploymentStatus.PAUSED
@@ -114,6 +80,13 @@ def _hold(deployment: Deployment, why: str) -> None:
         target=f"deployment:{deployment.name}",
         reason=why,
         details={"rule": "repeated_entries", "step": deployment.step},
+        now=timezone.now(),
+    )
+    alert_raise(
+        code="repeated_entries",
+        subject=f"deployment:{deployment.name}",
+        text=why,
+        severity=Severity.CRITICAL,
         now=timezone.now(),
     )
 
