@@ -11,16 +11,25 @@ from alphapanda.core.vocabulary import Broker, CommandKind, OrderType, Product, 
 from marketdata import selectors
 from marketdata.domain.instruments import InstrumentSpec
 from marketdata.models import Instrument
-from strategies.domain.base import Bracket, DeploymentSpec
+from strategies.domain.base import Bracket, DeploymentSpec, Strategy, UnknownStrategy
+from strategies.domain.codes import Code, hashed, loaded
 from strategies.domain.consequences import Consequences
 from strategies.domain.signals import CommandRow, Mark, SignalRow
-from strategies.models import Command, Deployment, Signal
+from strategies.models import Command, Deployment, Signal, StrategyVersion
 
 
 def instruments_of(deployment_id: UUID) -> dict[int, Instrument]:
     """The instruments of a deployment by token, in the order of their tokens."""
     rows = Instrument.objects.filter(deployment=deployment_id).order_by("instrument_token")
     return {row.instrument_token: row for row in rows}
+
+
+def strategy_class_of(version: StrategyVersion) -> type[Strategy]:
+    """The class of a version from the text stored with it. Raises UnknownStrategy, DoesNotLoad."""
+    if hashed(version.source) != version.source_hash:
+        raise UnknownStrategy(f"{version}: the stored text is not that of its hash")
+    code = Code(version.file, version.source, version.origin, version.module)
+    return loaded(code, version.strategy.name)
 
 
 def spec_of(deployment: Deployment, instruments: Iterable[Instrument]) -> DeploymentSpec:
@@ -97,6 +106,4 @@ def signal_row(signal: Signal) -> SignalRow:
         marks=msgspec.convert(signal.marks, dict[int, Mark], strict=False),
         origin=SignalOrigin(signal.origin),
         bracket=msgspec.convert(signal.bracket, Bracket | None),
-        bid_e4=signal.bid_e4,
-        ask_e4=signal.ask_e4,
     )

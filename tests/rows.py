@@ -11,9 +11,19 @@ from alphapanda.core import ids
 from alphapanda.eventlog.models import DeadLetter, InboxMark, LogCursor, OutboxEvent
 from execution.models import Fill, Order
 from marketdata.models import Holiday, Instrument, SessionRule, SpecialSession, TickFaultCount
-from portfolio.models import Book, LedgerEntry, Portfolio, Position, Posting, Snapshot
+from portfolio.models import (
+    ActionPosting,
+    Book,
+    CorporateAction,
+    LedgerEntry,
+    Portfolio,
+    Position,
+    Posting,
+    Snapshot,
+)
 from risk.models import Decision, HaltEffect, KillSwitch, LimitSet, RiskState
-from strategies.models import Command, Deployment, Due, Signal, Strategy, StrategyVersion
+from strategies.models import Command, Deployment, Due, Signal
+from strategies.services.catalogue import catalogue_refresh, version_installed
 
 AT_MS = 1_562_644_200_000  # 2019-07-09 09:20:00 IST
 SOME = UUID(int=7)
@@ -37,11 +47,7 @@ def an_instrument(**facts: Any) -> Instrument:
 
 
 def a_deployment(name: str = "ma-infy", **facts: Any) -> Deployment:
-    strategy, _ = Strategy.objects.get_or_create(name="ema_cross", defaults={"title": "Averages that cross"})
-    version, _ = StrategyVersion.objects.get_or_create(
-        strategy=strategy, version="1", defaults={"source_hash": "0" * 64, "schema": {}}
-    )
-    values = {"strategy_version": version, "broker": "paper", "at_ms": AT_MS} | facts
+    values = {"strategy_version": version_installed("ema_cross"), "broker": "paper", "at_ms": AT_MS} | facts
     deployment = Deployment.objects.create(id=ids.deployment_id(name), name=name, **values)
     deployment.instruments.add(an_instrument())
     return deployment
@@ -142,6 +148,7 @@ def one_of_each() -> dict[type, Any]:
         deployment.instruments.get(),
         deployment.strategy_version.strategy,
         deployment.strategy_version,
+        next(file for file in catalogue_refresh() if file.file == "ema_cross.py"),
         deployment,
         signal,
         decision,
@@ -182,7 +189,24 @@ def _books(deployment: Deployment) -> list[Any]:
             book=book, instrument=an_instrument(), quantity=10, cost=Decimal("12490.5"), updated_at_ms=AT_MS
         ),
         Posting.objects.create(fill_id=SOME, book=book, fill={}, event_id=SOME, correlation_id=SOME),
+        *_actions(book),
     ]
+
+
+def _actions(book: Book) -> list[Any]:
+    action = CorporateAction.objects.create(
+        instrument=an_instrument(), kind="BONUS", ex_date=date(2018, 9, 4), new=1, old=1
+    )
+    posting = ActionPosting.objects.create(
+        posting_id=SOME,
+        book=book,
+        corporate_action=action,
+        booked={},
+        after_sequence=0,
+        quantity_before=10,
+        quantity_after=20,
+    )
+    return [action, posting]
 
 
 def _calendar() -> list[Any]:

@@ -30,10 +30,11 @@ class OrderType(StrEnum):
 
 
 class Product(StrEnum):
-    """Kite's products: delivery and intraday (NRML comes with derivatives)."""
+    """Kite's products: delivery, intraday, and carried forward (derivatives only)."""
 
     CNC = "CNC"
     MIS = "MIS"
+    NRML = "NRML"
 
 
 class Validity(StrEnum):

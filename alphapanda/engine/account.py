@@ -22,8 +22,8 @@ from risk.domain.memory import DayState
 from risk.domain.review import review
 from strategies.domain.base import DeploymentSpec
 from strategies.domain.machine import Machine, assembled
-from strategies.domain.registry import find
-from strategies.domain.signals import CommandRow, DueItem, SignalRow
+from strategies.domain.signals import CommandRow, DueItem, Raised, SignalRow
+from strategies.registry import find
 
 
 class Journal(msgspec.Struct):
@@ -58,6 +58,7 @@ class Account:
         self.terms = terms or _alone(spec)
         self.config = config_version(spec.params, {**spec.execution, "product": spec.product.value})
         self.others: list[Account] = []  # with whom it shares sums
+        self.is_coupled = False  # decided in the order of the log with others
         self.machine: Machine = assembled(spec, find(spec.strategy), calendar)
         self.names = {instrument.token: instrument.key for instrument in spec.instruments}
         self.holdings: dict[int, Holding] = {}
@@ -71,10 +72,17 @@ class Account:
             self._obey()
         stop = self.machine.advance(item, source=source, seq=seq)
         if isinstance(stop, DueItem):
-            self._match(item, stop.step)
+            self.settle(stop, item)
             stop = self.machine.advance(item, source=source, seq=seq)
         if stop is not None:
             assert not isinstance(stop, DueItem), "an item is matched once"
+            self.settle(stop, item)
+
+    def settle(self, stop: Raised | DueItem, item: Tick | Clock) -> None:
+        """All that a stop of the machine at an item sets off."""
+        if isinstance(stop, DueItem):
+            self._match(item, stop.step)
+        else:
             self._carry_out(stop.signals)
 
     def _obey(self) -> None:
@@ -88,7 +96,9 @@ class Account:
         changed, executions = match(
             list(self.open.values()), item, settings=self.settings, instruments=self.machine.instruments
         )
-        fills = charged(executions, changed, step=step, cards=self.cards)
+        fills = charged(
+            executions, changed, step=step, cards=self.cards, instruments=self.machine.instruments
+        )
         self.journal.fills.extend(fills)
         self._keep(changed)
         for row in fills:

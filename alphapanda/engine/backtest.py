@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
+from operator import add
 from uuid import UUID
 
 from alphapanda.core.money import ZERO
 from alphapanda.core.vocabulary import Phase
 from alphapanda.engine.account import Account
+from alphapanda.engine.curve import Curve
 from alphapanda.engine.desk import Desk
-from alphapanda.engine.statistics import EquityMeter, EquityPoint, Performance, statistics_of, trades_of
+from alphapanda.engine.statistics import EquityMeter, Performance, statistics_of, trades_of
 from execution.domain.charges import Cards
 from marketdata.domain.calendar import Calendar
+from marketdata.domain.stretch import Stretch
 from marketdata.domain.ticks import Clock, Item
 from risk.domain.limits import Level
 from strategies.domain.base import DeploymentSpec
 from strategies.domain.machine import StrategyFailed
-from strategies.domain.signals import CommandRow
+from strategies.domain.outlook import Minutes
+from strategies.domain.reading import Reading
+from strategies.domain.signals import CommandRow, DueItem, Raised
 
-PROGRESS_EVERY = 10_000
 Commands = Mapping[UUID, Mapping[int, CommandRow]]
 
 
@@ -30,31 +35,52 @@ class Run:
     def __init__(self, account: Account, starting_cash: Decimal) -> None:
         self.account = account
         self.starting_cash = starting_cash
-        self.curve: list[EquityPoint] = []
+        self.curve = Curve()
         self.error = ""
         self._meter = EquityMeter(starting_cash)
         self._metered = 0  # fills of the journal that the meter has taken in
 
     def take(self, item: Item, source: int, seq: int) -> None:
-        """One item of the log; nothing after the strategy has raised."""
-        if self.error:
+        """One item of the log, also of others; nothing after the strategy has raised."""
+        if not self.error:
+            try:
+                self.account.take(item, source=source, seq=seq)
+            except StrategyFailed as error:
+                self.error = str(error)
+        if isinstance(item, Clock) and self.account.calendar.phase_at(item.at_ms - 1) is Phase.CONTINUOUS:
+            self._mark([item.at_ms])
+
+    def read(self, stretch: Stretch, source: int) -> None:
+        """Many items of the log, with the results of `take` of one after the other."""
+        account = self.account
+        is_overlap = stretch.first_seq <= account.machine.state.sources.get(source, -1)
+        if self.error or account.commands or is_overlap:
+            for seq, item in enumerate(stretch.items(), stretch.first_seq):
+                self.take(item, source, seq)
             return
+        reading = Reading(account.machine, stretch, source=source)
+        minutes, marked = reading.outlook.minutes, 0
         try:
-            self.account.take(item, source=source, seq=seq)
+            while (stop := reading.read()) is not None:
+                if isinstance(stop, DueItem):  # for only then may cash and positions change
+                    marked = self._mark_until(reading.number, minutes, marked)
+                account.settle(stop, reading.item)
+                if isinstance(stop, Raised):
+                    reading.pass_on()
         except StrategyFailed as error:
             self.error = str(error)
-
-    def mark(self, at_ms: int) -> None:
-        """A point of the equity curve, where the minute that ends at `at_ms` was one of continuous trading."""
-        if self.account.calendar.phase_at(at_ms - 1) is Phase.CONTINUOUS:
-            self.curve.append(self._point(at_ms))
+            marked = self._mark_until(reading.number, minutes, marked)
+            self._mark(minutes.at_ms[marked:])
+        else:
+            self._mark_until(reading.number, minutes, marked)
 
     def end(self) -> None:
         """The last point, where something has changed since the last minute that was marked."""
-        last = self._point(self.account.machine.state.at_ms)
         before = self.curve[-1].equity if self.curve else self.starting_cash
-        if last.equity != before:
-            self.curve.append(last)
+        points = Curve()
+        self._mark([self.account.machine.state.at_ms], points)
+        if points[0].equity != before:
+            self._mark([points[0].at_ms])
 
     def performance(self) -> Performance:
         """Trades, equity and figures."""
@@ -62,26 +88,55 @@ class Run:
         figures = statistics_of(self.starting_cash, trades, self.curve, self._meter.charges)
         return Performance(trades, self.curve, figures)
 
-    def _point(self, at_ms: int) -> EquityPoint:
-        account, fills = self.account, self.account.journal.fills
-        held = account.machine.consequences.positions
-        if not held and self._metered == len(fills) and self.curve:
-            before = self.curve[-1]
-            return EquityPoint(at_ms, before.equity, before.exposure)
-        for row in fills[self._metered :]:
-            self._meter.fill(row.fill)
-        self._metered = len(fills)
-        for token in held:
-            self._meter.mark(account.names[token], account.machine.state.marks[token].price_e4)
-        return self._meter.point(at_ms)
+    def _mark(self, at_ms: Sequence[int], curve: Curve | None = None) -> None:
+        """Points of the equity curve at minutes that end now, or after nothing happens any more."""
+        machine = self.account.machine
+        marks = machine.state.marks
+        held = [(units, marks[token].price_e4) for token, units in machine.consequences.positions.items()]
+        value_e4 = sum(units * price_e4 for units, price_e4 in held)
+        exposure_e4 = sum(abs(units) * price_e4 for units, price_e4 in held)
+        times = len(at_ms)
+        (self.curve if curve is None else curve).add(
+            at_ms, self._cash(), [value_e4] * times, [exposure_e4] * times
+        )
+
+    def _mark_until(self, number: int, minutes: Minutes, marked: int) -> int:
+        """Points at the minutes before an own item, the first `marked` of which are told; now so many are."""
+        end = bisect_left(minutes.numbers, number, lo=marked)
+        if end == marked:
+            return end
+        at_ms = minutes.at_ms[marked:end]
+        values_e4, exposures_e4 = [0] * len(at_ms), [0] * len(at_ms)
+        for token, units in self.account.machine.consequences.positions.items():
+            own = [units * price_e4 for price_e4 in minutes.prices_e4[token][marked:end]]
+            values_e4 = list(map(add, values_e4, own))
+            exposures_e4 = list(map(add, exposures_e4, map(abs, own)))
+        self.curve.add(at_ms, self._cash(), values_e4, exposures_e4)
+        return end
+
+    def _cash(self) -> Decimal:
+        """Rupees after all fills so far."""
+        fills = self.account.journal.fills
+        if self._metered < len(fills):
+            for row in fills[self._metered :]:
+                self._meter.fill(row.fill)
+            self._metered = len(fills)
+        return self._meter.cash
+
+
+def _read_together(runs: Sequence[Run], stretch: Stretch, source: int) -> None:
+    """Item by item, at each in the order given: so each sees the books of the others as they stand there."""
+    if runs:
+        for seq, item in enumerate(stretch.items(), stretch.first_seq):
+            for run in runs:
+                run.take(item, source, seq)
 
 
 def fold(
-    items: Iterable[Item],
+    stream: Iterable[Stretch],
     specs: Sequence[DeploymentSpec],
     *,
     source: int,
-    first_seq: int,
     calendar: Calendar,
     cards: Cards,
     starting_cash: Decimal = ZERO,
@@ -93,23 +148,16 @@ def fold(
     are what operators did, by deployment and step; `levels` are limits besides those of the specs."""
     desk = Desk(specs, calendar=calendar, cards=cards, levels=levels, commands=commands)
     runs = [Run(account, starting_cash) for account in desk.accounts]
-    in_order = sorted(runs, key=lambda run: run.account.spec.id)  # those who share limits see each other so
-    by_token: dict[int, list[Run]] = {}
-    for run in in_order:
-        for token in run.account.machine.tokens:
-            by_token.setdefault(token, []).append(run)
-    seq = first_seq - 1
-    for seq, item in enumerate(items, start=first_seq):
-        if isinstance(item, Clock):
-            for run in in_order:
-                run.take(item, source, seq)
-                run.mark(item.at_ms)
-        else:
-            for run in by_token.get(item.token, ()):
-                run.take(item, source, seq)
-        if (seq - first_seq) % PROGRESS_EVERY == 0:
-            on_progress(seq - first_seq)
+    together = sorted((run for run in runs if run.account.is_coupled), key=lambda run: run.account.spec.id)
+    items = 0
+    on_progress(items)
+    for stretch in stream:
+        for run in runs:
+            if not run.account.is_coupled:
+                run.read(stretch, source)
+        _read_together(together, stretch, source)
+        items += len(stretch)
+        on_progress(items)
     for run in runs:
         run.end()
-    on_progress(seq - first_seq + 1)
     return runs

@@ -51,6 +51,7 @@ class Desk:
         for account in self.accounts:
             shared = frozenset[UUID]().union(*(scope.members for scope in account.terms.scopes))
             account.others = [members[one] for one in sorted(shared - {account.spec.id})]
+            account.is_coupled = bool(coupled[account.spec.id])
 
 
 def _own(spec: DeploymentSpec) -> Level:

@@ -15,7 +15,7 @@ from alphapanda.deploying import BadDefinition, Definition
 from alphapanda.engine.backtest import Commands, Run, fold
 from execution.reference import charge_cards
 from marketdata.domain.instruments import InstrumentSpec
-from marketdata.domain.ticks import FIRST_SEQ, Item
+from marketdata.domain.stretch import Stretch
 from marketdata.feeds.files import recorded_file
 from marketdata.feeds.recorded import RecordedSource
 from marketdata.reference import instrument_specs, load_calendar
@@ -62,9 +62,8 @@ class Recording(msgspec.Struct, dict=True):
         levels: Sequence[Level] = (),
     ) -> list[Run]:
         """The engine folded over the stream in this process."""
-        items = source.iter_from()
         return self.fold(
-            items,
+            source.stretches(),
             source=source.source,
             on_progress=on_progress,
             starting_cash=starting_cash,
@@ -74,7 +73,7 @@ class Recording(msgspec.Struct, dict=True):
 
     def fold(
         self,
-        items: Iterable[Item],
+        stream: Iterable[Stretch],
         *,
         source: int,
         on_progress: Callable[[int], None] = lambda _items: None,
@@ -82,12 +81,11 @@ class Recording(msgspec.Struct, dict=True):
         commands: Commands | None = None,
         levels: Sequence[Level] = (),
     ) -> list[Run]:
-        """The engine folded over any items, numbered from the first."""
+        """The engine folded over any stream."""
         return fold(
-            items,
+            stream,
             self.specs(),
             source=source,
-            first_seq=FIRST_SEQ,
             calendar=load_calendar("NSE"),
             cards=charge_cards(),
             starting_cash=starting_cash,

@@ -41,10 +41,8 @@ def signal_row(signal: SignalRow) -> Row:
         "at_ms": signal.at_ms,
         "origin": signal.origin.value,
         "bracket": msgspec.to_builtins(signal.bracket),
-        "touch": [signal.bid_e4, signal.ask_e4],
         "marks": {
-            str(token): [mark.price_e4, mark.at_ms, mark.close_before_e4, mark.before_e4]
-            for token, mark in sorted(signal.marks.items())
+            str(token): list(msgspec.structs.astuple(mark)) for token, mark in sorted(signal.marks.items())
         },
     }
 

@@ -22,6 +22,7 @@ from alphapanda.eventlog.models import DeadLetter, LogCursor
 from alphapanda.eventlog.topics import MARKET_TICKS
 from alphapanda.proof import parity, sessions
 from alphapanda.proof.private import private_stack
+from marketdata.domain.stretch import stretch_of
 from marketdata.domain.ticks import FIRST_SEQ, Item, pack, source_id
 
 VICTIM = "kite_1min_2016-08_09_INFY.csv.gz"
@@ -143,7 +144,7 @@ def run(data: Path, folder: Path, *, malformed: int, good_max: int) -> Result:
 
 def _expected(recording: Recording, items: list[Item]) -> parity.Rows:
     """The rows had every message been good."""
-    runs = recording.fold(items, source=SOURCE)
+    runs = recording.fold([stretch_of(items, first_seq=FIRST_SEQ)], source=SOURCE)
     return parity.of_accounts([run.account for run in runs])
 
 

@@ -99,7 +99,9 @@ def _match(deployment: Deployment, due: Due) -> int:
     instruments = {row.instrument.instrument_token: market.spec(row.instrument) for row in rows.values()}
     item = tick_from_json(due.item)
     changed, executions = paper.match(orders, item, settings=_settings(deployment), instruments=instruments)
-    fills = charged(executions, changed, step=due.step, cards=reference.charge_cards())
+    fills = charged(
+        executions, changed, step=due.step, cards=reference.charge_cards(), instruments=instruments
+    )
     _save(rows, changed)
     filled = [events.filled(fill, rows[fill.fill.order_id]) for fill in fills]
     failed = [events.failed(order) for order in changed if order.status.is_final and order.unfilled]

@@ -12,10 +12,10 @@ from marketdata.domain.ticks import Tick
 
 MINUTE_MS = 60_000
 # Buckets count from 09:15 IST, the session's opening, also before it and on evenings.
-_ANCHOR_MS = 9 * 3_600_000 + 15 * MINUTE_MS
+ANCHOR_MS = 9 * 3_600_000 + 15 * MINUTE_MS
 # A time of the last trade further from the event time than this is not believed. Seen: 6 s ahead of the
 # recorder, and 86 s behind it where it caught up after a silence.
-_TRADED_APART_MS_MAX = 5 * MINUTE_MS
+TRADED_APART_MS_MAX = 5 * MINUTE_MS
 
 
 class Bar(msgspec.Struct, frozen=True):
@@ -100,10 +100,10 @@ class BarBuilder(msgspec.Struct):
 
     def _bar_time(self, tick: Tick) -> int:
         apart = tick.traded_at_ms - tick.at_ms
-        return tick.traded_at_ms if -_TRADED_APART_MS_MAX <= apart <= _TRADED_APART_MS_MAX else tick.at_ms
+        return tick.traded_at_ms if -TRADED_APART_MS_MAX <= apart <= TRADED_APART_MS_MAX else tick.at_ms
 
     def _bucket(self, at_ms: int) -> int:
-        of_day = (at_ms + IST_OFFSET_MS) % DAY_MS - _ANCHOR_MS
+        of_day = (at_ms + IST_OFFSET_MS) % DAY_MS - ANCHOR_MS
         return at_ms - of_day % (self.minutes * MINUTE_MS)
 
     def _add(self, tick: Tick, starts_ms: int, volume: int) -> None:

@@ -73,6 +73,12 @@ class Calendar:
         """Continuous trading of a day; None when there is none."""
         return self._day_of(ist_ms(day, time(12))).session
 
+    def trading(self, at_ms: int) -> tuple[Session, ...]:
+        """The spans of continuous trading of the day of a time."""
+        day = self._day_of(at_ms)
+        spans = zip(day.edges, day.edges[1:], day.phases[1:], strict=False)
+        return tuple(Session(starts, ends) for starts, ends, phase in spans if phase is Phase.CONTINUOUS)
+
     def is_trading_day(self, day: date) -> bool:
         return self.session(day) is not None
 

@@ -6,6 +6,7 @@ import csv
 from collections.abc import Iterable, Iterator
 from datetime import date
 from decimal import Decimal, InvalidOperation
+from enum import StrEnum
 
 import msgspec
 
@@ -30,6 +31,44 @@ INDICES = "INDICES"
 _LENGTHS = {"tradingsymbol": 60, "name": 120, "instrument_type": 10, "segment": 20, "exchange": 10}
 _TOKEN_MAX = 2**32 - 1  # Kite sends tokens as unsigned 32-bit integers
 _PRICE_MAX = Decimal(10) ** 8
+
+
+class Segment(StrEnum):
+    """What kind of market an instrument is traded in: it decides charges and products. Kite's own column
+    `segment` (NFO-OPT, INDICES) is another thing."""
+
+    EQUITY = "EQUITY"
+    FUTURES = "FUTURES"
+    OPTIONS = "OPTIONS"
+    CURRENCY_FUTURES = "CURRENCY_FUTURES"
+    CURRENCY_OPTIONS = "CURRENCY_OPTIONS"
+    COMMODITY_FUTURES = "COMMODITY_FUTURES"
+    COMMODITY_OPTIONS = "COMMODITY_OPTIONS"
+
+
+class NoSegment(ValueError):
+    """An exchange and instrument type that are not traded together."""
+
+
+_SEGMENTS = {
+    ("NSE", "EQ"): Segment.EQUITY,
+    ("BSE", "EQ"): Segment.EQUITY,
+    **{(exchange, "FUT"): Segment.FUTURES for exchange in ("NFO", "BFO")},
+    **{(exchange, right): Segment.OPTIONS for exchange in ("NFO", "BFO") for right in ("CE", "PE")},
+    **{(exchange, "FUT"): Segment.CURRENCY_FUTURES for exchange in ("CDS", "BCD")},
+    **{(exchange, right): Segment.CURRENCY_OPTIONS for exchange in ("CDS", "BCD") for right in ("CE", "PE")},
+    ("MCX", "FUT"): Segment.COMMODITY_FUTURES,
+    ("MCX", "CE"): Segment.COMMODITY_OPTIONS,
+    ("MCX", "PE"): Segment.COMMODITY_OPTIONS,
+}
+
+
+def segment_of(exchange: str, instrument_type: str) -> Segment:
+    """The segment of Kite's columns exchange and instrument_type. Raises NoSegment."""
+    try:
+        return _SEGMENTS[exchange, instrument_type]
+    except KeyError:
+        raise NoSegment(f"{instrument_type} on {exchange} is of no segment that is known here") from None
 
 
 class InstrumentRow(msgspec.Struct, frozen=True):

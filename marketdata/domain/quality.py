@@ -7,10 +7,12 @@ The receiver's wall clock plays no part, so a replay refuses the same ticks.
 from __future__ import annotations
 
 import msgspec
+import numpy as np
 
 from alphapanda.core.clock import DAY_MS, IST_OFFSET_MS
 from alphapanda.core.vocabulary import Phase, TickFault
 from marketdata.domain.calendar import EARLIEST_MS, LATEST_MS, Calendar
+from marketdata.domain.stretch import FIELDS, Bools, Longs, Stretch
 from marketdata.domain.ticks import NOT_FINITE, Tick
 
 # A stamp further ahead of the last clock item than this is a fault, so that one stamp from the future shuts
@@ -20,6 +22,7 @@ AHEAD_MS_MAX = 120_000
 # So many ticks in a row, each at or above the one before, prove that a higher volume was the mistake. In 13
 # files of recorded ticks (283,000 rows) no two falling volumes ever followed each other.
 FALLING_RUN = 5
+_COMPARED = [number for number, name in enumerate(FIELDS) if name != "received_ms"]
 
 
 class Gate(msgspec.Struct):
@@ -75,6 +78,51 @@ class Gate(msgspec.Struct):
             self.refuse(tick, fault)
         return fault
 
+    def judge_all(
+        self, stretch: Stretch, places: Longs, calendar: Calendar, *, clock_ms: Longs
+    ) -> dict[int, TickFault]:
+        """Judge the ticks at these places of a stretch as `judge` would one by one; `clock_ms` is the last clock
+        item before each. Returns the faults by place. Only ticks that may be faulty are looked at singly."""
+        good = surely_good(stretch.columns[:, places], calendar, clock_ms=clock_ms)
+        good[:1] = False  # there is a tick before the stretch, too
+        faults: dict[int, TickFault] = {}
+        known = 0  # ticks that are remembered
+        for number in np.flatnonzero(~good).tolist():
+            if number < known:
+                continue
+            if number > known:
+                self._accept_at(stretch, places[number - 1])
+            known = self._judge_from(number, stretch, places, calendar, clock_ms, faults)
+        if known < len(places):
+            self._accept_at(stretch, places[-1])
+        return faults
+
+    def _judge_from(
+        self,
+        number: int,
+        stretch: Stretch,
+        places: Longs,
+        calendar: Calendar,
+        clock_ms: Longs,
+        faults: dict[int, TickFault],
+    ) -> int:
+        """Judge one by one up to the first tick that passes. Returns the number of the tick after it."""
+        while number < len(places):
+            place = int(places[number])
+            tick = stretch.item(place)
+            assert isinstance(tick, Tick)
+            fault = self.judge(tick, calendar, clock_ms=int(clock_ms[number]))
+            number += 1
+            if fault is None:
+                break
+            faults[place] = fault
+        return number
+
+    def _accept_at(self, stretch: Stretch, place: int) -> None:
+        tick = stretch.item(int(place))
+        assert isinstance(tick, Tick)
+        self.accept(tick)
+
     def _against_last(self, tick: Tick) -> TickFault | None:
         if tick.at_ms < self.at_ms:
             return TickFault.BACKWARD_TIME
@@ -84,6 +132,35 @@ class Gate(msgspec.Struct):
             is_proven = self.falling >= FALLING_RUN - 1 and tick.volume >= self.fallen_to
             return None if is_proven else TickFault.FALLING_VOLUME
         return None
+
+
+def surely_good(ticks: Longs, calendar: Calendar, *, clock_ms: Longs) -> Bools:
+    """Which of one instrument's ticks (columns as in a Stretch) pass the gate if the tick before each passed.
+    That a tick is not among them says nothing: the rules, and all that is doubtful, are the Gate's."""
+    at_ms, price_e4, volume, flags = (ticks[FIELDS.index(name)] for name in _LOOKED_AT)
+    good = is_trading(at_ms, calendar) & ((clock_ms == 0) | (at_ms <= clock_ms + AHEAD_MS_MAX))
+    good &= ((flags & NOT_FINITE) == 0) & (price_e4 > 0)
+    day = (at_ms + IST_OFFSET_MS) // DAY_MS
+    before, now = volume[:-1], volume[1:]
+    rises = np.where(before < 0, now < 0, now >= before)
+    good[1:] &= (at_ms[1:] >= at_ms[:-1]) & (rises | (day[1:] != day[:-1]))
+    twins = np.flatnonzero(at_ms[1:] == at_ms[:-1]) + 1
+    if len(twins):
+        good[twins] &= (ticks[_COMPARED][:, twins] != ticks[_COMPARED][:, twins - 1]).any(axis=0)
+    return good
+
+
+_LOOKED_AT = ("at_ms", "price_e4", "volume", "flags")
+
+
+def is_trading(at_ms: Longs, calendar: Calendar) -> Bools:
+    """Which of these times lie in continuous trading."""
+    day = (at_ms + IST_OFFSET_MS) // DAY_MS
+    first_of_run = at_ms[np.flatnonzero(np.diff(day, prepend=-1))]
+    spans = sorted({span for one in first_of_run.tolist() for span in calendar.trading(one)})
+    edges = np.array([edge for span in spans for edge in span], np.int64)
+    inside: Bools = np.searchsorted(edges, at_ms, side="right") % 2 == 1
+    return inside
 
 
 class GateBook(msgspec.Struct):

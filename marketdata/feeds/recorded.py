@@ -12,6 +12,7 @@ from alphapanda.core.clock import DAY_MS, IST_OFFSET_MS, ist_date
 from marketdata.domain.bars import MINUTE_MS
 from marketdata.domain.calendar import EARLIEST_MS, LATEST_MS, Calendar
 from marketdata.domain.instruments import InstrumentSpec
+from marketdata.domain.stretch import Stretch
 from marketdata.domain.ticks import FIRST_SEQ, HAS_DEPTH, Clock, Item, Levels, Tick, source_id
 from marketdata.feeds.files import FileReport, RecordedFile, read_ticks
 
@@ -19,6 +20,7 @@ from marketdata.feeds.files import FileReport, RecordedFile, read_ticks
 CLOCK_MARGIN_MS = 15 * MINUTE_MS
 _FIELDS = 12  # of a Tick without depth
 _CHUNK = 8_192
+_STRETCH = 32_768
 # A stamp so far above the median of the next five is a fault: it must not push the clock of the stream ahead.
 _AHEAD_MS_MAX = MINUTE_MS
 _LOOK_AHEAD = 5
@@ -76,6 +78,14 @@ class RecordedSource:
                     yield Tick._make((*row, *self._depths[index]))
                 else:
                     yield Tick(*row)
+
+    def stretches(self) -> Iterator[Stretch]:
+        """All items, many at a time."""
+        for start in range(0, len(self), _STRETCH):
+            order = self._order[start : start + _STRETCH]
+            columns = np.ascontiguousarray(self._rows[order].T)
+            depths = {at: self._depths[i] for at, i in enumerate(order.tolist()) if i in self._depths}
+            yield Stretch(columns, first_seq=FIRST_SEQ + start, depths=depths)
 
     def times_from(self, seq: int = FIRST_SEQ) -> Longs:
         """The stream's own time (ms, never falling) at each item from number `seq` on."""

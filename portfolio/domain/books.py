@@ -15,6 +15,7 @@ from alphapanda.core.vocabulary import Side
 CASH = "CASH"
 POSITION = "POSITION"
 REALISED = "REALISED"
+DIVIDEND = f"{REALISED}:dividend"  # profit that comes without a trade
 CHARGES = "CHARGES"
 
 
@@ -46,7 +47,8 @@ FLAT = Holding()
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """What an account gains by a fill, in rupees; a debit is positive, so a profit lowers REALISED."""
+    """What an account gains by a fill or a corporate action (`fill_id` is the id of either), in rupees; a debit
+    is positive, so a profit lowers REALISED."""
 
     id: UUID
     fill_id: UUID
@@ -81,7 +83,7 @@ def book(holding: Holding, fill: BookedFill) -> tuple[Holding, list[Entry]]:
         POSITION: cost_change,
         REALISED: -profit,
     } | {f"{CHARGES}:{line}": amount for line, amount in charges.items()}
-    return after, _entries(fill.fill_id, accounts)
+    return after, entries_of(fill.fill_id, accounts)
 
 
 def _cost_of(holding: Holding, closed: int) -> Decimal:
@@ -90,7 +92,8 @@ def _cost_of(holding: Holding, closed: int) -> Decimal:
     return quantized(holding.cost * closed / abs(holding.quantity))
 
 
-def _entries(fill_id: UUID, accounts: dict[str, Decimal]) -> list[Entry]:
+def entries_of(fill_id: UUID, accounts: dict[str, Decimal]) -> list[Entry]:
+    """Numbered ledger entries of one cause; accounts that gain nothing have none."""
     moved = [(account, quantized(amount)) for account, amount in accounts.items() if amount]
     return [
         Entry(
@@ -108,14 +111,6 @@ def cash_moved(entries: Iterable[Entry]) -> Decimal:
 def cash_of(holding: Holding) -> Decimal:
     """Rupees of cash that trading a holding from nothing has moved: the identity that the ledger keeps."""
     return holding.realised - holding.charges - holding.cost
-
-
-def rebuild(fills: Iterable[BookedFill]) -> dict[str, Holding]:
-    """Holdings by instrument, from fills alone in the order in which they were booked."""
-    holdings: dict[str, Holding] = {}
-    for fill in fills:
-        holdings[fill.instrument], _ = book(holdings.get(fill.instrument, FLAT), fill)
-    return holdings
 
 
 def unrealised(holding: Holding, mark_e4: int) -> Decimal:

@@ -202,7 +202,7 @@ def _only(case: Case, level: str, name: str) -> Case:
     alone = msgspec.structs.replace(
         case,
         limits=Limits(**kept),
-        sums=tuple(_alone(one, name) for one in case.sums if one.key == level),
+        sums=tuple(_alone(one, name) for one in case.sums if one.key == level and name in OF_SUMS),
     )
     bare = msgspec.structs.replace(case.instrument, freeze_quantity=0)
     context = msgspec.structs.replace(

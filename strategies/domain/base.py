@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import time
 from typing import Any, ClassVar
 from uuid import UUID
@@ -17,7 +17,6 @@ from strategies.domain.consequences import SettledFill
 from strategies.domain.intents import Bracket, Intent
 
 __all__ = [
-    "BAR_MINUTES_MAX",
     "BadParameters",
     "Bracket",
     "DeploymentSpec",
@@ -27,7 +26,6 @@ __all__ = [
     "View",
     "build",
 ]
-BAR_MINUTES_MAX = 1_440  # buckets start anew each day
 
 
 class DeploymentSpec(msgspec.Struct, frozen=True):
@@ -53,25 +51,23 @@ class DeploymentSpec(msgspec.Struct, frozen=True):
         return self.product is Product.MIS and bool(self.execution.get("square_off", True))
 
 
-class View:
+class View(msgspec.Struct):
     """What a strategy may see besides the tick or bar: the time, its own position, and ways to ask for orders.
 
-    `at_ms` is event time. Without an instrument, methods speak of the one of the current tick or bar."""
+    `at_ms` is event time. Without an instrument, methods speak of the one of the current tick or bar.
+    `holdings` are behind `position` and `working`: units of both, signed, by instrument."""
 
-    __slots__ = ("_holdings", "at_ms", "instrument")
-
-    def __init__(self, *, at_ms: int, instrument: str, holdings: dict[str, tuple[int, int]]) -> None:
-        self.at_ms = at_ms
-        self.instrument = instrument
-        self._holdings = holdings
+    at_ms: int
+    instrument: str
+    holdings: Mapping[str, tuple[int, int]]
 
     def position(self, instrument: str = "") -> int:
         """Units held, negative when short."""
-        return self._holdings.get(instrument or self.instrument, (0, 0))[0]
+        return self.holdings.get(instrument or self.instrument, (0, 0))[0]
 
     def working(self, instrument: str = "") -> int:
         """Units of working orders, signed by their side."""
-        return self._holdings.get(instrument or self.instrument, (0, 0))[1]
+        return self.holdings.get(instrument or self.instrument, (0, 0))[1]
 
     def buy(self, quantity: int, **options: Any) -> Intent:
         """Options: reason, limit_price (Decimal rupees; without one a market order), validity, bracket, instrument."""
@@ -122,6 +118,9 @@ class Strategy:
     def __init__(self, params: Any) -> None:
         self.params = params
 
+    def check(self, instruments: Sequence[str]) -> None:
+        """Refuse instruments (EXCHANGE:SYMBOL) that the parameters do not fit. Raises ValueError."""
+
     def bar_minutes(self) -> tuple[int, ...]:
         """The bar lengths that `on_bar` wants; by default the parameter `bar_minutes`, where there is one."""
         minutes = getattr(self.params, "bar_minutes", 0)
@@ -167,9 +166,15 @@ class BadParameters(ValueError):
     """Parameters do not fit the strategy; the text says which and why."""
 
 
-def build(strategy_class: type[Strategy], params: dict[str, Any]) -> Strategy:
-    """A strategy with checked parameters. Raises BadParameters."""
+def build(
+    strategy_class: type[Strategy], params: dict[str, Any], *, instruments: Sequence[str] = ()
+) -> Strategy:
+    """A strategy with parameters that are checked, also against the instruments where they are given.
+    Raises BadParameters."""
     try:
-        return strategy_class(msgspec.convert(params, strategy_class.Params, strict=True))
+        strategy = strategy_class(msgspec.convert(params, strategy_class.Params, strict=True))
+        if instruments:
+            strategy.check(instruments)
+        return strategy
     except (msgspec.ValidationError, ValueError) as error:
         raise BadParameters(f"{strategy_class.name}: {error}") from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -15,12 +15,11 @@ from alphapanda.core.vocabulary import CommandKind, SignalOrigin, TickFault
 from marketdata.domain.bars import Bar, BarBuilder
 from marketdata.domain.calendar import Calendar
 from marketdata.domain.quality import Gate
-from marketdata.domain.ticks import Clock, Tick, best
+from marketdata.domain.ticks import Clock, Tick
 from strategies.domain.base import DeploymentSpec, Strategy, build
 from strategies.domain.consequences import Consequences
 from strategies.domain.guards import Guards
-from strategies.domain.intents import Intent
-from strategies.domain.signals import CommandRow, DueItem, Mark, Moment, Raised, signal
+from strategies.domain.signals import CommandRow, DueItem, Mark, Moment, Raised, marked, signal
 from strategies.domain.turn import Turn
 
 
@@ -62,7 +61,7 @@ class Machine:
         own = frozenset(self.instruments)
         self.watched = frozenset(instrument.token for instrument in spec.watched) - own
         self.tokens = own | self.watched
-        self._wants_ticks = strategy.wants_ticks()
+        self.wants_ticks = strategy.wants_ticks()
         self._times = strategy.timers()
         self._warm_up = strategy.warm_up()
         self.consequences = Consequences()  # as far as execution has settled them
@@ -123,17 +122,40 @@ class Machine:
             if fault is not None:
                 self._refuse(tick, fault, source, seq)
                 return None
-        step = state.step + 1
-        after = self.consequences
+        return self.consume(item, source=source, seq=seq)
+
+    def consume(
+        self, item: Tick | Clock, *, source: int, seq: int, bars: Sequence[Bar] | None = None
+    ) -> Raised | DueItem | None:
+        """Take in an item that is the deployment's own and no overlap: a clock item, or a tick that passed its
+        gate. `bars` are those that it closes, where gates and builders have taken it in already."""
+        state, step, after = self.state, self.state.step + 1, self.consequences
         if after.watches and step != after.matched_step and self._is_due(item):
             return DueItem(step)
         state.step = step
-        self._pass(source, seq)
-        self._remember(item, tick)
-        bars = self._bars_of_tick(tick) if tick is not None else self._bars_of_clock(item.at_ms)
+        self.remember(item, source, seq)
+        tick = item if isinstance(item, Tick) else None
+        if bars is None:
+            bars = self._bars_of_tick(tick) if tick is not None else self._bars_of_clock(item.at_ms)
         if not bars and not self._is_awake(item, tick, step):
             return None  # nothing can happen: this is how most items end
-        return self._turned(item, bars, source, seq)
+        turn = self.turn(item.at_ms)
+        try:
+            self._ask_guards(turn, item)
+            self.ask_strategy(turn, bars, tick)
+        except Exception as error:
+            raise StrategyFailed(traceback.format_exc(limit=-6)) from error
+        return self.raised(turn, item, source=source, seq=seq)
+
+    def raised(self, turn: Turn, item: Tick | Clock, *, source: int, seq: int) -> Raised | None:
+        """What a turn came to. Raises StrategyFailed for wishes that can become no signal."""
+        if not turn.wishes:
+            return None
+        correlation_id = ids.derived("item", source, seq) if source else None
+        try:
+            return self._raised(turn, self._moment(item.at_ms, item.received_ms, correlation_id))
+        except Exception as error:
+            raise StrategyFailed(traceback.format_exc(limit=-6)) from error
 
     def _watch(self, tick: Tick, source: int, seq: int) -> None:
         """Mark a price for risk that the deployment does not trade on: no step of its own."""
@@ -144,6 +166,7 @@ class Machine:
         if fault is not None:
             self._refuse(tick, fault, source, seq)
             return
+        state.gates[tick.token].accept(tick)
         self._pass(source, seq)
         self._mark(tick)
 
@@ -152,7 +175,7 @@ class Machine:
         assert self.is_between, "the item before is still to be delivered again"
         assert command.kind is CommandKind.FLATTEN
         self.state.step += 1
-        turn = self._turn(self.state.at_ms)
+        turn = self.turn(self.state.at_ms)
         for token, held in sorted(self.consequences.positions.items()):
             turn.exit(token, abs(held), command.reason, SignalOrigin.OPERATOR)
         if not turn.wishes:
@@ -176,38 +199,38 @@ class Machine:
     def _is_due(self, item: Tick | Clock) -> bool:
         return any(watch.is_triggered(item) for watch in self.consequences.watches)
 
-    def _remember(self, item: Tick | Clock, tick: Tick | None) -> None:
+    def remember(self, item: Tick | Clock, source: int, seq: int) -> None:
+        """Where in the log the deployment is, the time and the last price."""
         state, at_ms = self.state, item.at_ms
-        if tick is not None:
-            self._mark(tick)
-        elif (day := ist_day(at_ms)) > state.day:
-            self._roll_day(day)
-        state.at_ms = max(state.at_ms, at_ms)
-        if tick is None:
+        self._pass(source, seq)
+        if isinstance(item, Clock):
+            self._roll_to(at_ms)
             state.clock_ms = max(state.clock_ms, at_ms)
+        else:
+            self._mark(item)
+        state.at_ms = max(state.at_ms, at_ms)
 
     def _mark(self, tick: Tick) -> None:
-        state, at_ms = self.state, tick.at_ms
+        self._roll_to(tick.at_ms)
+        marks = self.state.marks
+        marks[tick.token] = marked(tick, marks.get(tick.token))
+
+    def _roll_to(self, at_ms: int) -> None:
         day = ist_day(at_ms)
-        if day > state.day:
+        if day > self.state.day:
             self._roll_day(day)
-        state.gates[tick.token].accept(tick)
-        before = state.marks.get(tick.token)
-        state.marks[tick.token] = (
-            Mark(tick.price_e4, at_ms, before.close_before_e4, before.price_e4)
-            if before
-            else Mark(tick.price_e4, at_ms)
-        )
 
     def _roll_day(self, day: int) -> None:
         self.state.day = day
         if not self.consequences.working:
             self.state.guards.forget_orders()
         self.state.marks = {
-            token: Mark(mark.price_e4, mark.at_ms, mark.price_e4) for token, mark in self.state.marks.items()
+            token: msgspec.structs.replace(mark, close_before_e4=mark.price_e4)
+            for token, mark in self.state.marks.items()
         }
 
     def _bars_of_tick(self, tick: Tick) -> list[Bar]:
+        self.state.gates[tick.token].accept(tick)
         bars: list[Bar] = []
         for builder in self._builders[tick.token]:
             bars += builder.on_tick(tick)
@@ -222,26 +245,16 @@ class Machine:
 
     def _is_awake(self, item: Tick | Clock, tick: Tick | None, step: int) -> bool:
         """Whether anybody is to be asked at an item that closes no bar."""
-        if tick is not None and (self._wants_ticks or tick.token in self.state.guards.protections):
+        if tick is not None and (self.wants_ticks or tick.token in self.state.guards.protections):
             return True
         return item.at_ms >= self.state.guards.alarm_ms or self.consequences.matched_step == step
 
-    def _turned(self, item: Tick | Clock, bars: Iterable[Bar], source: int, seq: int) -> Raised | None:
-        turn = self._turn(item.at_ms)
-        try:
-            self._ask(turn, item, bars)
-            if not turn.wishes:
-                return None
-            correlation_id = ids.derived("item", source, seq) if source else None
-            return self._raised(turn, self._moment(item.at_ms, item.received_ms, correlation_id))
-        except Exception as error:
-            raise StrategyFailed(traceback.format_exc(limit=-6)) from error
-
-    def _turn(self, at_ms: int) -> Turn:
+    def turn(self, at_ms: int) -> Turn:
+        """The callbacks of one step, none of which has been asked yet."""
         return Turn(self.instruments, self.consequences, at_ms=at_ms, is_warm=self._is_warm)
 
-    def _ask(self, turn: Turn, item: Tick | Clock, bars: Iterable[Bar]) -> None:
-        """All callbacks of one step, in the order that `Strategy` states."""
+    def _ask_guards(self, turn: Turn, item: Tick | Clock) -> None:
+        """All but the strategy's bars and ticks, which come after them, in the order that `Strategy` states."""
         state, strategy = self.state, self.strategy
         if not state.is_started:
             state.is_started = True
@@ -253,12 +266,16 @@ class Machine:
             state.guards.protect(turn, item.token, item.price_e4)
         if is_settled or item.at_ms >= state.guards.alarm_ms:
             self._alarm(turn)
+
+    def ask_strategy(self, turn: Turn, bars: Iterable[Bar], tick: Tick | None) -> None:
+        """What the strategy makes of the bars that an item closed, and of the tick that it is."""
+        state, strategy = self.state.strategy, self.strategy
         for bar in bars:
-            self._count(bar)
-            turn.hear(strategy.on_bar(state.strategy, bar, turn.view(bar.instrument)))
-        if self._wants_ticks and isinstance(item, Tick):
-            view = turn.view(self.instruments[item.token].key)
-            turn.hear(strategy.on_tick(state.strategy, item, view))
+            if self._warm_up:
+                self._count(bar)
+            turn.hear(strategy.on_bar(state, bar, turn.view(bar.instrument)))
+        if tick is not None and self.wants_ticks:
+            turn.hear(strategy.on_tick(state, tick, turn.view(self.instruments[tick.token].key)))
 
     def _settle(self, turn: Turn) -> None:
         state = self.state
@@ -280,10 +297,9 @@ class Machine:
         guards.set_alarm(turn.at_ms, self._times, self.calendar, is_squared_off=self.spec.is_squared_off)
 
     def _count(self, bar: Bar) -> None:
-        if self._warm_up:
-            key = f"{bar.instrument} {bar.minutes}"
-            seen = self.state.bars_seen
-            seen[key] = min(seen.get(key, 0) + 1, self._warm_up + 1)
+        key = f"{bar.instrument} {bar.minutes}"
+        seen = self.state.bars_seen
+        seen[key] = min(seen.get(key, 0) + 1, self._warm_up + 1)
 
     def _is_warm(self, instrument: str) -> bool:
         """Whether the strategy has seen the bars it wants before its wishes for an instrument count."""
@@ -306,7 +322,7 @@ class Machine:
 
     def _raised(self, turn: Turn, moment: Moment) -> Raised:
         rows = tuple(
-            signal(intent, origin, ordinal, self.by_name[intent.instrument], moment, self._touch(intent))
+            signal(intent, origin, ordinal, self.by_name[intent.instrument], moment)
             for ordinal, (intent, origin) in enumerate(turn.wishes)
         )
         for row in rows:
@@ -314,11 +330,6 @@ class Machine:
                 order_id = ids.order_id(ids.decision_id(row.id), 0)
                 self.state.guards.brackets[str(order_id)] = row.bracket
         return Raised(rows)
-
-    def _touch(self, intent: Intent) -> tuple[int, int]:
-        """Best bid and offer on record in an instrument; 0 where there is none."""
-        last = self.state.gates[self.by_name[intent.instrument].token].last
-        return (best(last.bids), best(last.asks)) if last is not None else (0, 0)
 
 
 def _remembered(stored: Any, state_class: type) -> Any:

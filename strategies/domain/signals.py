@@ -11,6 +11,7 @@ from alphapanda.core import ids
 from alphapanda.core.money import round_to_tick_e4, to_e4
 from alphapanda.core.vocabulary import CommandKind, OrderType, Product, Side, SignalOrigin, Validity
 from marketdata.domain.instruments import InstrumentSpec
+from marketdata.domain.ticks import Tick, best
 from strategies.domain.intents import Bracket, Intent
 
 # Beyond these no exchange takes an order, and columns of the database would not hold the amounts.
@@ -20,13 +21,21 @@ REASON_LENGTH_MAX = 200
 
 
 class Mark(msgspec.Struct, frozen=True):
-    """The last price of an instrument, its event time, the last price of the session before and the price just
-    before it (0: unknown)."""
+    """The last price of an instrument, its event time, the last price of the session before, the price just before
+    it, and the best bid and offer with it (0: unknown)."""
 
     price_e4: int
     at_ms: int
     close_before_e4: int = 0
     before_e4: int = 0
+    bid_e4: int = 0
+    ask_e4: int = 0
+
+
+def marked(tick: Tick, before: Mark | None) -> Mark:
+    """The mark that a tick leaves, after the one that was there."""
+    close_before_e4, before_e4 = (before.close_before_e4, before.price_e4) if before else (0, 0)
+    return Mark(tick.price_e4, tick.at_ms, close_before_e4, before_e4, best(tick.bids), best(tick.asks))
 
 
 class SignalRow(msgspec.Struct, frozen=True):
@@ -51,8 +60,6 @@ class SignalRow(msgspec.Struct, frozen=True):
     marks: dict[int, Mark]
     origin: SignalOrigin = SignalOrigin.STRATEGY
     bracket: Bracket | None = None
-    bid_e4: int = 0  # best prices on record at that moment; 0: none
-    ask_e4: int = 0
 
 
 class Raised(msgspec.Struct, frozen=True):
@@ -88,15 +95,9 @@ class Moment(msgspec.Struct, frozen=True):
 
 
 def signal(
-    intent: Intent,
-    origin: SignalOrigin,
-    ordinal: int,
-    instrument: InstrumentSpec,
-    moment: Moment,
-    touch: tuple[int, int] = (0, 0),
+    intent: Intent, origin: SignalOrigin, ordinal: int, instrument: InstrumentSpec, moment: Moment
 ) -> SignalRow:
-    """An intent as a signal; `touch` is the best bid and offer. Raises ValueError, TypeError or AttributeError for
-    what can be no order."""
+    """An intent as a signal. Raises ValueError, TypeError or AttributeError for what can be no order."""
     if type(intent.quantity) is not int or not 0 < intent.quantity <= QUANTITY_MAX:
         raise ValueError(f"a quantity is a whole number from 1 to {QUANTITY_MAX}, not {intent.quantity!r}")
     signal_id = ids.signal_id(moment.deployment_id, moment.step, ordinal)
@@ -120,8 +121,6 @@ def signal(
         marks=moment.marks,
         origin=origin,
         bracket=intent.bracket,
-        bid_e4=touch[0],
-        ask_e4=touch[1],
     )
 
 

@@ -36,17 +36,17 @@ class Turn:
         if not instrument and len(self._instruments) == 1:
             (only,) = self._instruments.values()
             instrument = only.key
-        return View(at_ms=self.at_ms, instrument=instrument, holdings=self._seen())
+        return View(self.at_ms, instrument, self._holdings or self._seen())
 
     def hear(self, wishes: Iterable[Intent]) -> None:
         """Wishes of the strategy; those for an instrument that is not warmed up yet are dropped."""
-        for intent in list(wishes):
+        for intent in wishes:
             if self._is_warm(intent.instrument):
                 self.want(intent, SignalOrigin.STRATEGY)
 
     def want(self, intent: Intent, origin: SignalOrigin) -> None:
         """One wish, whoever's it is."""
-        seen = self._seen()
+        seen = self._holdings or self._seen()
         position, working = seen.get(intent.instrument, (0, 0))
         change = Side(intent.side).sign * intent.quantity
         self._holdings = {**seen, intent.instrument: (position, working + change)}
@@ -78,13 +78,12 @@ class Turn:
 
     def _seen(self) -> dict[str, tuple[int, int]]:
         """Position and working units, both signed, by instrument."""
-        if not self._holdings:
-            positions, working = self._consequences.positions, self._consequences.working
-            self._holdings = {
-                instrument.key: (
-                    positions.get(token, 0),
-                    working[token].buy - working[token].sell if token in working else 0,
-                )
-                for token, instrument in self._instruments.items()
-            }
+        positions, working = self._consequences.positions, self._consequences.working
+        self._holdings = {
+            instrument.key: (
+                positions.get(token, 0),
+                working[token].buy - working[token].sell if token in working else 0,
+            )
+            for token, instrument in self._instruments.items()
+        }
         return self._holdings

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from typing import TYPE_CHECKING
+
 import msgspec
 
 from alphapanda.core.vocabulary import Side
 from marketdata.domain.ticks import HAS_DEPTH, Clock, Tick
+
+if TYPE_CHECKING:
+    from strategies.domain.outlook import Outlook
 
 
 class Watch(msgspec.Struct, frozen=True):
@@ -23,6 +29,18 @@ class Watch(msgspec.Struct, frozen=True):
         if isinstance(item, Clock) or item.token != self.token or item.at_ms < self.from_ms:
             return False
         return self.limit_price_e4 is None or self._is_reached(item, self.limit_price_e4)
+
+    def first_ahead(self, outlook: Outlook, number: int) -> int:
+        """The number of the first item from `number` on that may trigger it; it may name one too early, never
+        one too late."""
+        ends = bisect_left(outlook.latest_ms, self.until_ms, lo=number)
+        ahead = outlook.ticks[self.token]
+        at = max(bisect_left(ahead.numbers, number), bisect_left(ahead.at_ms, self.from_ms))
+        if self.limit_price_e4 is not None and not ahead.has_depth:
+            prices_e4, is_buy = ahead.prices_e4[at:], self.side is Side.BUY
+            reached = prices_e4 <= self.limit_price_e4 if is_buy else prices_e4 >= self.limit_price_e4
+            at += int(reached.argmax()) if reached.any() else len(reached)
+        return min(ends, ahead.numbers[at]) if at < len(ahead.numbers) else ends
 
     def _is_reached(self, tick: Tick, limit_e4: int) -> bool:
         levels = tick.asks if self.side is Side.BUY else tick.bids

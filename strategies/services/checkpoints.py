@@ -119,8 +119,6 @@ def _signal(row: SignalRow, broker: Broker, instrument_id: int) -> Signal:
         received_at_ms=row.received_at_ms,
         origin=row.origin,
         bracket=msgspec.to_builtins(row.bracket),
-        bid_e4=row.bid_e4,
-        ask_e4=row.ask_e4,
         marks=msgspec.to_builtins(row.marks, str_keys=True),
         correlation_id=row.correlation_id,
     )

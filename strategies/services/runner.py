@@ -10,7 +10,6 @@ from marketdata.domain.calendar import Calendar
 from marketdata.domain.ticks import Batch, Clock, Tick
 from strategies import loading
 from strategies.domain.machine import Machine, assembled
-from strategies.domain.registry import find
 from strategies.domain.signals import CommandRow, DueItem, Raised
 from strategies.models import Deployment
 
@@ -126,7 +125,7 @@ def load(row: Deployment, *, calendar: Calendar, incarnation: UUID, first_offset
     CheckpointDoesNotFit."""
     instruments = loading.instruments_of(row.id)
     spec = loading.spec_of(row, instruments.values())
-    machine = assembled(spec, find(spec.strategy), calendar)
+    machine = assembled(spec, loading.strategy_class_of(row.strategy_version), calendar)
     machine.restore(bytes(row.checkpoint))
     is_same_log = row.incarnation == incarnation
     runner = Runner(

@@ -17,6 +17,8 @@ from alphapanda.proof import parity
 from alphapanda.proof.recorded import deployments_over
 from execution import tasks as execution
 from execution.domain.charges import NoChargeCard
+from marketdata.domain.stretch import stretch_of
+from marketdata.domain.ticks import FIRST_SEQ
 from marketdata.reference import YESBANK_FILES
 from marketdata.services.calendar import calendars_load_shipped
 from portfolio import tasks as portfolio
@@ -40,7 +42,7 @@ def played():
     recorded = recording(FILES, deployments_over(FILES))
     source = recorded.source()
     items = list(source.iter_from())[:700]
-    runs = recorded.fold(items, source=source.source)
+    runs = recorded.fold([stretch_of(items, first_seq=FIRST_SEQ)], source=source.source)
     return source, items, parity.of_accounts([run.account for run in runs])
 
 

@@ -156,7 +156,7 @@ def test_the_collar(
     limits: dict[str, Any], side: Side, limit: object, bid: object, ask: object, rule: str
 ) -> None:
     assert an_instrument(7).tick_size_e4 == TICK_E4
-    assert decided(limits, side=side, limit=limit, bid_e4=e4(bid), ask_e4=e4(ask)) == rule
+    assert decided(limits, side=side, limit=limit, marks={7: a_mark(bid=bid, ask=ask)}) == rule
 
 
 def test_an_entry_without_a_fresh_reference_is_refused_by_the_collar_s_company() -> None:

@@ -109,7 +109,7 @@ def test_the_first_rule_that_objects_decides(first: int) -> None:
     """Everything is wrong but what the rules before the expected one look at."""
     wrong = list(WRONG.values())[first:]
     facts, limits, instrument = (merged(part[place] for part in wrong) for place in range(3))
-    signal = a_signal(quantity=10, ask_e4=1_100_000, marks={7: a_mark(at_ms=at() - 1000, before=90)})
+    signal = a_signal(quantity=10, marks={7: a_mark(at_ms=at() - 1000, before=90, ask=110)})
     day = msgspec.structs.replace(STARTED, sent=(Sent(at() - 10, 7, Side.BUY, 10, None),))
     context = a_context(
         limits=Limits(**limits),

@@ -132,13 +132,14 @@ def _too_far(case: Case, reference_e4: int, allowed: str) -> str:
 
 def wanted_e4(case: Case) -> int:
     """The worst price at which the order may trade at first: its limit, else the far touch, else the last price."""
-    signal = case.signal
-    if signal.limit_price_e4 is not None:
-        return signal.limit_price_e4
-    return (signal.ask_e4 if case.is_buy else signal.bid_e4) or case.price_e4
+    limit_e4, mark = case.signal.limit_price_e4, case.signal.marks[case.signal.token]
+    if limit_e4 is not None:
+        return limit_e4
+    return (mark.ask_e4 if case.is_buy else mark.bid_e4) or mark.price_e4
 
 
 def _reference_e4(case: Case) -> int:
+    mark = case.signal.marks[case.signal.token]
     if case.is_buy:
-        return max(case.price_e4, case.signal.bid_e4)
-    return min(case.price_e4, case.signal.ask_e4) if case.signal.ask_e4 else case.price_e4
+        return max(mark.price_e4, mark.bid_e4)
+    return min(mark.price_e4, mark.ask_e4) if mark.ask_e4 else mark.price_e4
