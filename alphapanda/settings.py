@@ -203,6 +203,7 @@ CELERY_BEAT_SCHEDULER = "celery.beat:Scheduler"  # in memory: the shelve file br
 CELERY_BEAT_SCHEDULE: dict[str, Any] = {
     # the tick stream sweeps twice a second; this one stands in for it while it is down
     "sweep": {"task": "execution.sweep", "schedule": 5.0, "options": {"expires": 5}},
+    "watch": {"task": "alphapanda.watch", "schedule": 5.0, "options": {"expires": 5}},
     "audit": {"task": "alphapanda.audit", "schedule": 600.0, "options": {"expires": 600}},
     "prune": {"task": "alphapanda.prune", "schedule": 3600.0, "options": {"expires": 3600}},
 }
@@ -309,6 +310,8 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "COMPONENT_SPLIT_REQUEST": True,
     "ENUM_NAME_OVERRIDES": {
         "BrokerEnum": "strategies.models.TRADING_BROKERS",
+        "HaltLevelEnum": "alphapanda.core.vocabulary.HaltLevel",
+        "LimitLevelEnum": "alphapanda.core.vocabulary.LimitLevel",
         "SignalStateEnum": "strategies.models.Signal.State",
         "DeadLetterStateEnum": "alphapanda.eventlog.models.DeadLetter.State",
     },

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from django.urls import path
 from django.utils import timezone
 from django_filters import rest_framework as filters
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers, status
 from rest_framework.response import Response
@@ -235,7 +236,7 @@ class LimitsHeadroom(ApiView):
 class LimitsPreview(ApiView):
     required_role = RequiredRole()
 
-    @extend_schema(request=PreviewRequest, responses=AnyObject(), tags=["limits"])
+    @extend_schema(request=PreviewRequest, responses=OpenApiTypes.OBJECT, tags=["limits"])
     def post(self, request: Request) -> Response:
         """What other limits would have done to the orders of past sessions; nothing is saved."""
         form = PreviewRequest(data=request.data)
