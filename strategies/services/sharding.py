@@ -40,7 +40,8 @@ def groups_assign(groups: Mapping[UUID, str], *, touched: Collection[UUID] = ())
     wanted = {row.id: groups.get(row.id, "") for row in rows}
     changed = {group for row in rows if row.group != wanted[row.id] for group in (row.group, wanted[row.id])}
     changed |= {wanted[row.id] for row in rows if row.id in touched}
-    shards = {group: _shard_of([row for row in rows if wanted[row.id] == group]) for group in changed - {""}}
+    there = {group for group in wanted.values() if group}
+    shards = {group: _shard_of([row for row in rows if wanted[row.id] == group]) for group in changed & there}
     moving = [row for row in rows if wanted[row.id] in shards or row.group != wanted[row.id]]
     for row in moving:
         group = wanted[row.id]
