@@ -66,6 +66,7 @@ urlpatterns = [
     path("", include("execution.api")),
     path("", include("portfolio.api")),
     path("", include("marketdata.api")),
+    path("", include("alphapanda.research.api")),
     path("", include("alphapanda.eventlog.api")),
     path("health/", Health.as_view()),
     path("schema/", Schema.as_view(), name="schema"),

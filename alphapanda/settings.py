@@ -205,6 +205,11 @@ CELERY_BEAT_SCHEDULE: dict[str, Any] = {
     "sweep": {"task": "execution.sweep", "schedule": 5.0, "options": {"expires": 5}},
     "watch": {"task": "alphapanda.watch", "schedule": 5.0, "options": {"expires": 5}},
     "audit": {"task": "alphapanda.audit", "schedule": 600.0, "options": {"expires": 600}},
+    "backtests": {
+        "task": "alphapanda.backtests",
+        "schedule": 5.0,
+        "options": {"expires": 5, "queue": "research"},
+    },
     "prune": {"task": "alphapanda.prune", "schedule": 3600.0, "options": {"expires": 3600}},
 }
 
@@ -312,6 +317,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
         "BrokerEnum": "strategies.models.TRADING_BROKERS",
         "HaltLevelEnum": "alphapanda.core.vocabulary.HaltLevel",
         "LimitLevelEnum": "alphapanda.core.vocabulary.LimitLevel",
+        "BacktestStateEnum": "strategies.models.BacktestRun.State",
         "SignalStateEnum": "strategies.models.Signal.State",
         "DeadLetterStateEnum": "alphapanda.eventlog.models.DeadLetter.State",
     },

@@ -8,6 +8,7 @@ from django.utils import timezone
 from alphapanda import logs
 from alphapanda.core.vocabulary import DeploymentStatus, Severity
 from alphapanda.eventlog import outbox
+from alphapanda.research import stored
 from portfolio.audit import books_differences
 from risk.services.alerts import alert_raise
 from strategies.models import Deployment
@@ -58,3 +59,11 @@ def watch(**_newer: object) -> None:
 def prune(**_newer: object) -> None:
     """Drop events that were published long ago."""
     outbox.prune(now=timezone.now())
+
+
+@shared_task(name=stored.TASK)
+def backtests(**_newer: object) -> None:
+    """Carry out the stored backtests that wait, one after the other; put back those whose worker has died."""
+    stored.requeue_silent(timezone.now())
+    while stored.run_next():
+        pass

@@ -247,3 +247,51 @@ class Command(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.deployment}"
+
+
+class BacktestRun(models.Model):
+    """A backtest that was asked for: its whole configuration, what it was run with, and what came of it.
+
+    The result is the documented object as compressed JSON; equal input gives equal bytes, told by their hash.
+    `attempt` fences: a worker writes only while the attempt is its own."""
+
+    class State(models.TextChoices):
+        QUEUED = "QUEUED"
+        RUNNING = "RUNNING"
+        DONE = "DONE"
+        FAILED = "FAILED"
+        CANCELLED = "CANCELLED"
+
+    id = models.UUIDField(primary_key=True)
+    name = models.CharField(max_length=120, unique=True)
+    state = models.CharField(max_length=9, choices=State, default=State.QUEUED)
+    plan = models.JSONField(help_text="files, deployments, days, cash and costs")
+    data = models.JSONField(default=list, help_text="files with their hashes")
+    data_sha256 = models.CharField(max_length=64, blank=True)
+    code = models.JSONField(default=dict, help_text="product, engine and strategy versions with their hashes")
+    summary = models.JSONField(default=dict, help_text="figures of all deployments together")
+    findings = models.JSONField(default=list, help_text="codes of reasons to doubt")
+    result = models.BinaryField(default=b"")
+    result_sha256 = models.CharField(max_length=64, blank=True)
+    done = models.BigIntegerField(default=0, help_text="items folded so far, re-runs included")
+    total = models.BigIntegerField(default=0, help_text="items to fold; 0: not known yet")
+    attempt = models.IntegerField(default=0)
+    error = models.TextField(blank=True)
+    asked_by = models.CharField(max_length=150)
+    created_at = models.DateTimeField(auto_now_add=True)
+    started_at = models.DateTimeField(null=True, blank=True)
+    progressed_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["-created_at"], name="backtest_recent"),
+            models.Index(
+                fields=["created_at"],
+                condition=models.Q(state__in=["QUEUED", "RUNNING"]),
+                name="backtest_waiting",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name

@@ -50,7 +50,7 @@ def _open(number: int, current: UUID) -> Shard:
     return Shard(
         number,
         reader=LogReader(f"strategies.{number}"),
-        calendar=selectors.calendar("NSE"),
+        calendar=selectors.calendars(),
         incarnation=current,
         clock=timezone.now,
         monotonic=time.monotonic,

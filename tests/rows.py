@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, time
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
@@ -10,7 +10,22 @@ from uuid import UUID, uuid4
 from alphapanda.core import ids
 from alphapanda.eventlog.models import DeadLetter, InboxMark, LogCursor, OutboxEvent
 from execution.models import Fill, Order
-from marketdata.models import Holiday, Instrument, SessionRule, SpecialSession, TickFaultCount
+from marketdata.models import (
+    Bar,
+    CircuitLimit,
+    FreezeQuantity,
+    Holiday,
+    Instrument,
+    InstrumentRule,
+    MarketCutoff,
+    MasterChange,
+    MasterLoad,
+    Permission,
+    SessionRule,
+    SpecialSession,
+    TickBand,
+    TickFaultCount,
+)
 from portfolio.models import (
     ActionPosting,
     Book,
@@ -32,7 +47,7 @@ from risk.models import (
     RiskState,
     StartOfDay,
 )
-from strategies.models import Command, Deployment, Due, Signal
+from strategies.models import BacktestRun, Command, Deployment, Due, Signal
 from strategies.services.catalogue import catalogue_refresh, version_installed
 
 AT_MS = 1_562_644_200_000  # 2019-07-09 09:20:00 IST
@@ -174,8 +189,10 @@ def one_of_each() -> dict[type, Any]:
         StartOfDay.objects.create(day=date(2019, 7, 9), is_passed=True, findings=[], checked_by="alice"),
         Command.objects.create(id=SOME, deployment=deployment, kind="FLATTEN", reason="drill", actor="alice"),
         Due.objects.create(id=SOME, deployment=deployment, step=1, item={}, correlation_id=SOME),
+        BacktestRun.objects.create(id=SOME, name="averages on infy", plan={"files": []}, asked_by="alice"),
         *_books(deployment),
         *_calendar(),
+        *_rules(),
         *_log(),
     ]
     return {type(row): row for row in rows}
@@ -229,9 +246,30 @@ def _calendar() -> list[Any]:
         Holiday.objects.create(exchange="NSE", date=date(2026, 12, 25), name="Christmas"),
         SpecialSession.objects.create(exchange="NSE", date=day, opens=opens, closes=closes, name="Muhurat"),
         SessionRule.objects.create(
-            exchange="NSE", valid_from=day, phase="CONTINUOUS", starts=time(9, 15), ends=time(15, 30)
+            market="NSE", valid_from=day, phase="CONTINUOUS", starts=time(9, 15), ends=time(15, 30)
         ),
+        MarketCutoff.objects.create(market="NSE", valid_from=day, kind="SQUARE_OFF", minutes=10),
         TickFaultCount.objects.create(instrument_token=408065, fault="DUPLICATE", count=3),
+    ]
+
+
+def _rules() -> list[Any]:
+    day, infy = date(2026, 11, 20), an_instrument()
+    load = MasterLoad.objects.create(
+        id=SOME, source="nse.csv", exchanges="NSE", loaded_at=datetime(2026, 11, 20, tzinfo=UTC), changed=1
+    )
+    prices = {"open_e4": 1, "high_e4": 2, "low_e4": 1, "close_e4": 2}
+    return [
+        load,
+        MasterChange.objects.create(load=load, kind="GONE", instrument="NSE:INFY"),
+        InstrumentRule.objects.create(instrument=infy, valid_from=day, tick_size=Decimal("0.05"), lot_size=1),
+        FreezeQuantity.objects.create(exchange="NFO", underlying="NIFTY", valid_from=day, quantity=1_800),
+        CircuitLimit.objects.create(instrument=infy, date=day, lower=1_100, upper=1_350),
+        TickBand.objects.create(market="NSE", valid_from=day, tick_size=Decimal("0.05")),
+        Permission.objects.create(
+            market="NSE", valid_from=day, products="CNC MIS", order_types="LIMIT", validities="DAY"
+        ),
+        Bar.objects.create(instrument=infy, minutes=1, starts_ms=AT_MS, volume=10, ticks=3, **prices),
     ]
 
 

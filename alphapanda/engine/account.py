@@ -11,7 +11,7 @@ from alphapanda.core.vocabulary import DeploymentStatus, OrderStatus
 from execution.domain.charges import Cards
 from execution.domain.paper import PaperOrder, PaperSettings, match, place
 from execution.domain.settlement import FillRow, charged, consequences, working_by_token
-from marketdata.domain.calendar import Calendar
+from marketdata.domain.calendar import MarketHours
 from marketdata.domain.instruments import InstrumentSpec
 from marketdata.domain.ticks import Clock, Tick
 from portfolio.domain.books import FLAT, Entry, Holding, book
@@ -43,7 +43,7 @@ class Account:
         self,
         spec: DeploymentSpec,
         *,
-        calendar: Calendar,
+        calendar: MarketHours,
         cards: Cards,
         commands: Mapping[int, CommandRow] | None = None,
         terms: Terms | None = None,
@@ -53,7 +53,6 @@ class Account:
         self.commands = dict(commands or {})
         self.spec = spec
         self.cards = cards
-        self.calendar = calendar
         self.settings = msgspec.convert(spec.execution, PaperSettings)
         self.terms = terms or _alone(spec)
         self.config = config_version(spec.params, {**spec.execution, "product": spec.product.value})
@@ -112,7 +111,7 @@ class Account:
 
     def _carry_out(self, signals: Sequence[SignalRow]) -> None:
         self.journal.signals.extend(signals)
-        verdicts, self.day = review(signals, self._context(signals[0].at_ms))
+        verdicts, self.day = review(signals, self._context(signals[0]))
         self.journal.verdicts.extend(verdicts)
         approved = [signal for signal, verdict in zip(signals, verdicts, strict=True) if verdict.is_approved]
         self._keep([self._placed(signal) for signal in approved])
@@ -120,9 +119,14 @@ class Account:
 
     def _placed(self, signal: SignalRow) -> PaperOrder:
         instrument = self.machine.instruments[signal.token]
-        return place(signal, settings=self.settings, instrument=instrument, calendar=self.calendar)
+        return place(
+            signal,
+            settings=self.settings,
+            instrument=instrument,
+            calendar=self.machine.calendars[signal.token],
+        )
 
-    def _context(self, at_ms: int) -> Context:
+    def _context(self, first: SignalRow) -> Context:
         return Context(
             limits=self.terms.limits,
             day=self.day,
@@ -130,7 +134,7 @@ class Account:
             working=working_by_token(self.open.values()),
             orders=resting(self.machine.consequences.orders),
             instruments=self._known(),
-            phase=self.calendar.phase_at(at_ms),
+            phase=self.machine.calendars[first.token].phase_at(first.at_ms),
             status=DeploymentStatus.PAUSED if self.day.held else DeploymentStatus.RUNNING,
             may_queue=self.settings.may_queue,
             by_token=self.terms.by_token,

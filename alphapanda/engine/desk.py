@@ -10,7 +10,7 @@ import msgspec
 from alphapanda.core.vocabulary import LimitLevel
 from alphapanda.engine.account import Account
 from execution.domain.charges import Cards
-from marketdata.domain.calendar import Calendar
+from marketdata.domain.calendar import MarketHours
 from marketdata.domain.instruments import InstrumentSpec
 from risk.domain.context import terms_of
 from risk.domain.coupling import groups
@@ -27,7 +27,7 @@ class Desk:
         self,
         specs: Sequence[DeploymentSpec],
         *,
-        calendar: Calendar,
+        calendar: MarketHours,
         cards: Cards,
         levels: Sequence[Level] = (),
         commands: Mapping[UUID, Mapping[int, CommandRow]] | None = None,

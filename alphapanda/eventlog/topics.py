@@ -62,7 +62,7 @@ _SHARED = (
     (MARKET_BARS, "bars made from ticks", "instrument token"),
     (
         OPERATOR_ACTIONS,
-        "what operators did or must know: acts, alerts, quarantined deployments, gaps in the log",
+        "what operators did or must know: acts, alerts, quarantined deployments, gaps in the log, instrument lists",
         "target",
     ),
 )
@@ -106,6 +106,7 @@ _OF_OPERATORS = frozenset(
         EventType.DEPLOYMENT_QUARANTINED,
         EventType.LOG_GAP,
         EventType.ALERT_RAISED,
+        EventType.INSTRUMENTS_CHANGED,
     }
 )
 
@@ -114,6 +115,8 @@ def topic_for(event_type: EventType, broker: Broker) -> str:
     """The topic of an event. Raises WrongNamespace for an order's life outside paper and zerodha."""
     if event_type in _OF_OPERATORS:
         return OPERATOR_ACTIONS
+    if event_type is EventType.BAR_CLOSED:
+        return MARKET_BARS
     if broker not in ACCOUNTS:
         raise WrongNamespace(f"{event_type} belongs to paper or zerodha, not to {broker}")
     return f"{broker}.{_OF_EVENT[event_type]}"

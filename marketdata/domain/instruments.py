@@ -11,6 +11,7 @@ from enum import StrEnum
 import msgspec
 
 from alphapanda.core.money import PriceNotExact, to_e4
+from marketdata.domain.markets import INDICES, Market, market_of
 
 COLUMNS = (
     "instrument_token",
@@ -26,7 +27,6 @@ COLUMNS = (
     "segment",
     "exchange",
 )
-INDICES = "INDICES"
 # Lengths of the columns of marketdata.Instrument: a longer text is a faulty row, not a failed load.
 _LENGTHS = {"tradingsymbol": 60, "name": 120, "instrument_type": 10, "segment": 20, "exchange": 10}
 _TOKEN_MAX = 2**32 - 1  # Kite sends tokens as unsigned 32-bit integers
@@ -90,6 +90,12 @@ class InstrumentRow(msgspec.Struct, frozen=True):
     def key(self) -> str:
         return f"{self.exchange}:{self.tradingsymbol}"
 
+    @property
+    def underlying(self) -> str:
+        """What a derivative is on, as the list's column `name` says, or, where that is blank, the symbol up to
+        the expiry; empty for what does not expire."""
+        return underlying_of(self.tradingsymbol, self.name, self.expiry)
+
 
 class RowFault(msgspec.Struct, frozen=True):
     """A line of the list that is no instrument, why, and the instrument that it seems to mean."""
@@ -128,6 +134,11 @@ class InstrumentSpec(msgspec.Struct, frozen=True):
         return self.segment == INDICES
 
     @property
+    def market(self) -> Market:
+        """Whose hours hold for it. Raises UnknownMarket."""
+        return market_of(exchange=self.exchange, segment=self.segment, has_derivatives=self.has_derivatives)
+
+    @property
     def quantity_max(self) -> int:
         """The largest order that the freeze quantity lets pass: whole lots. 0: unknown."""
         return self.freeze_quantity // max(self.lot_size, 1) * max(self.lot_size, 1)
@@ -150,14 +161,14 @@ def parse(lines: Iterable[str]) -> Iterator[InstrumentRow | RowFault]:
     missing = [name for name in COLUMNS if name not in header]
     if missing:
         raise NotAnInstrumentList(f"no column {', '.join(missing)}")
-    lines_of: dict[str, int] = {}
+    lines_of: dict[str | int, int] = {}  # of symbols, and of tokens
     for cells in reader:
         if cells and not cells[0].startswith("#"):
             yield _row_or_fault(header, cells, reader.line_num, lines_of)
 
 
 def _row_or_fault(
-    header: list[str], cells: list[str], line: int, lines_of: dict[str, int]
+    header: list[str], cells: list[str], line: int, lines_of: dict[str | int, int]
 ) -> InstrumentRow | RowFault:
     if len(cells) != len(header):
         return RowFault(line, f"{len(cells)} cells, the header has {len(header)}")
@@ -166,8 +177,10 @@ def _row_or_fault(
         row = _row(cell)
     except ValueError as error:
         return RowFault(line, str(error), f"{cell['exchange'].strip()}:{cell['tradingsymbol'].strip()}")
-    first = lines_of.setdefault(row.key, line)
-    return row if first == line else RowFault(line, f"{row.key} is also in line {first}", row.key)
+    for what, words in ((row.key, row.key), (row.instrument_token, f"token {row.instrument_token}")):
+        if (first := lines_of.setdefault(what, line)) != line:
+            return RowFault(line, f"{words} is also in line {first}", row.key)
+    return row
 
 
 def _row(cell: dict[str, str]) -> InstrumentRow:
@@ -233,5 +246,18 @@ def spec_of_row(row: InstrumentRow) -> InstrumentSpec:
         instrument_type=row.instrument_type,
         expiry=row.expiry,
         strike_e4=to_e4(row.strike),
-        underlying=row.name if row.expiry else "",
+        underlying=row.underlying,
     )
+
+
+def underlying_of(tradingsymbol: str, name: str, expiry: date | None) -> str:
+    """The underlying of a derivative: its name, else the symbol up to its expiry (YYMON, or YYMDD with O, N, D
+    for the months from October); empty for what does not expire."""
+    if expiry is None:
+        return ""
+    if name:
+        return name
+    month = f"{expiry:%y%b}".upper()
+    week = f"{expiry:%y}{'123456789OND'[expiry.month - 1]}{expiry:%d}"
+    places = [tradingsymbol.find(code, 1) for code in (month, week)]
+    return tradingsymbol[: max(places)] if max(places) > 0 else ""

@@ -16,7 +16,7 @@ from alphapanda.core.envelope import Envelope, EventType, SignalDecided, seal
 from alphapanda.core.vocabulary import Broker, DeploymentStatus, Severity
 from alphapanda.eventlog import outbox
 from marketdata import selectors
-from marketdata.domain.calendar import Calendar
+from marketdata.domain.calendar import MarketHours
 from risk import loading
 from risk.domain.context import Verdict
 from risk.domain.memory import DayState
@@ -30,7 +30,7 @@ from strategies.domain.signals import SignalRow
 from strategies.models import Deployment, Signal
 
 
-def signals_decide(*, deployment_id: UUID, calendar: Calendar) -> int:
+def signals_decide(*, deployment_id: UUID, calendar: MarketHours) -> int:
     """Judge the undecided signals of a deployment; how many there were. Any number of runs do it once."""
     with transaction.atomic():
         share_kill_lock()
@@ -43,17 +43,19 @@ def signals_decide(*, deployment_id: UUID, calendar: Calendar) -> int:
     return len(rows)
 
 
-def _decide(deployment: Deployment, rows: Sequence[Signal], calendar: Calendar) -> None:
+def _decide(deployment: Deployment, rows: Sequence[Signal], calendar: MarketHours) -> None:
     signals = [signals_of.signal_row(row) for row in rows]
     memory, _ = RiskState.objects.get_or_create(deployment=deployment)
     halts = loading.halts_active(deployment)
     before = msgspec.convert(memory.data, DayState, strict=False)
+    instruments = {row.instrument.instrument_token: selectors.spec(row.instrument) for row in rows}
+    hours = calendar.of(instruments[signals[0].token])
     context = context_of(
         deployment,
         day=before,
-        instruments={row.instrument.instrument_token: selectors.spec(row.instrument) for row in rows},
+        instruments=instruments,
         halts=tuple(f"{halt}: {halt.reason}" for halt in halts),
-        phase=calendar.phase_at(signals[0].at_ms),
+        phase=hours.phase_at(signals[0].at_ms),
         now=timezone.now(),
     )
     verdicts, day = review(signals, context)

@@ -106,7 +106,7 @@ class Reading:
         """Let the state be as after an item whose callbacks have been called."""
         self.number = number
         self._sync(number)
-        self.machine.state.step += 1
+        self.machine.state.step = self._steps + number
         self.machine.remember(self.item, self._source, self._seq(number))
         self._synced = number + 1
 

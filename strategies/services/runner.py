@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from alphapanda.core.vocabulary import DeploymentStatus, Waiting
-from marketdata.domain.calendar import Calendar
+from marketdata.domain.calendar import MarketHours
 from marketdata.domain.ticks import Batch, Clock, Tick
 from strategies import loading
 from strategies.domain.machine import Machine, assembled
@@ -119,7 +119,7 @@ class Runner:
             self.machine.consequences = loading.consequences_of(row)
 
 
-def load(row: Deployment, *, calendar: Calendar, incarnation: UUID, first_offset: int) -> Runner:
+def load(row: Deployment, *, calendar: MarketHours, incarnation: UUID, first_offset: int) -> Runner:
     """A runner at its checkpoint. In another incarnation of the log it reads from the log's first message and
     skips what it has seen by its sequence in the source. Raises UnknownStrategy, BadParameters,
     CheckpointDoesNotFit."""

@@ -19,7 +19,8 @@ from alphapanda.eventlog import cursors, doorbell, gaps, outbox, topics
 from alphapanda.eventlog.client import LogReader
 from alphapanda.eventlog.records import OffsetGone, Record
 from alphapanda.eventlog.retries import Fault, classify
-from marketdata.domain.calendar import Calendar
+from marketdata.domain.calendar import MarketHours
+from marketdata.domain.markets import UnknownMarket
 from marketdata.domain.ticks import Batch, MalformedTicks, unpack
 from strategies import loading
 from strategies.domain.base import BadParameters, UnknownStrategy
@@ -50,7 +51,7 @@ class Shard:
         number: int,
         *,
         reader: LogReader,
-        calendar: Calendar,
+        calendar: MarketHours,
         incarnation: UUID,
         clock: Callable[[], datetime],
         monotonic: Callable[[], float],
@@ -139,7 +140,8 @@ class Shard:
     def _refuse(self, row: Deployment, error: BaseException) -> None:
         """A deployment whose row does not make a runner stands still; the others of the shard go on."""
         self.runners.pop(row.id, None)
-        is_foreseen = isinstance(error, BadParameters | CheckpointDoesNotFit | StrategyHung | UnknownStrategy)
+        foreseen = BadParameters | CheckpointDoesNotFit | StrategyHung | UnknownMarket | UnknownStrategy
+        is_foreseen = isinstance(error, foreseen)
         text = str(error) if is_foreseen else "".join(traceback.format_exception(error, limit=-6))
         quarantine(deployment_id=row.id, error=text, revision=row.revision)
 

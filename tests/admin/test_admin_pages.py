@@ -55,6 +55,7 @@ MACHINE_WRITTEN = {
         "Order",
     ),
     *("Book", "Position", "Posting", "OutboxEvent", "InboxMark", "LogCursor", "DeadLetter"),
+    *("MasterLoad", "MasterChange", "Bar"),
 }
 
 
