@@ -183,6 +183,7 @@ class SignalAdmin(ReadOnlyDesk):
         "instrument",
         "side",
         "quantity",
+        "kind",
         "order_type",
         shown("limit_price_e4"),
         "reason",

@@ -95,6 +95,7 @@ class SignalSerializer(serializers.ModelSerializer):
     deployment_name = serializers.CharField(source="deployment.name", read_only=True)
     instrument = serializers.StringRelatedField()
     limit_price = PriceField(source="limit_price_e4", allow_null=True)
+    trigger_price = PriceField(source="trigger_price_e4", allow_null=True)
     bracket = AnyObject(read_only=True, allow_null=True)
     at = InstantField(source="at_ms")
 
@@ -110,8 +111,12 @@ class SignalSerializer(serializers.ModelSerializer):
             "instrument",
             "side",
             "quantity",
+            "kind",
+            "target",
             "order_type",
             "limit_price",
+            "trigger_price",
+            "variety",
             "validity",
             "product",
             "reason",

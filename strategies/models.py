@@ -12,8 +12,10 @@ from alphapanda.core.vocabulary import (
     OrderType,
     Product,
     Side,
+    SignalKind,
     SignalOrigin,
     Validity,
+    Variety,
     Waiting,
 )
 from marketdata.models import Instrument
@@ -168,6 +170,15 @@ class Signal(models.Model):
     reason = models.CharField(max_length=200)
     origin = models.CharField(max_length=10, choices=choices(SignalOrigin), default=SignalOrigin.STRATEGY)
     bracket = models.JSONField(null=True, blank=True, help_text="exits that the platform watches")
+    kind = models.CharField(max_length=6, choices=choices(SignalKind), default=SignalKind.ORDER)
+    target = models.UUIDField(null=True, blank=True, help_text="the order that is cancelled or modified")
+    replaces = models.BigIntegerField(default=0, help_text="units of that order that had not traded")
+    trigger_price_e4 = models.BigIntegerField(null=True, blank=True)
+    validity_minutes = models.BigIntegerField(default=0, help_text="life of a TTL order")
+    variety = models.CharField(max_length=8, choices=choices(Variety), default=Variety.REGULAR)
+    disclosed_quantity = models.BigIntegerField(default=0)
+    iceberg_legs = models.BigIntegerField(default=0)
+    tag = models.CharField(max_length=20, blank=True)
     at_ms = models.BigIntegerField(help_text="event time")
     marks = models.JSONField(help_text="by token: last price, its time, close of the session before")
     received_at_ms = models.BigIntegerField(default=0, help_text="when the item came in, for latency only")
@@ -204,6 +215,7 @@ class Due(models.Model):
     deployment = models.ForeignKey(Deployment, on_delete=models.PROTECT, related_name="dues")
     step = models.BigIntegerField()
     item = models.JSONField()
+    clock_ms = models.BigIntegerField(default=0, help_text="the last clock item before it")
     correlation_id = models.UUIDField()
     state = models.CharField(max_length=4, choices=State, default=State.NEW)
     created_at = models.DateTimeField(auto_now_add=True)

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 
 from alphapanda.core import ids
 from alphapanda.eventlog.models import DeadLetter, InboxMark, LogCursor, OutboxEvent
-from execution.models import Fill, Order
+from execution.models import Fill, Order, OrderEvent, PaperMemory
 from marketdata.models import (
     Bar,
     CircuitLimit,
@@ -136,6 +136,18 @@ def an_order(decision: Decision) -> Order:
     )
 
 
+def an_order_event(order: Order) -> OrderEvent:
+    return OrderEvent.objects.create(
+        id=ids.derived("order event", order.pk, 1),
+        order=order,
+        number=1,
+        status="PUT ORDER REQ RECEIVED",
+        at_ms=AT_MS,
+        quantity=10,
+        filled_quantity=0,
+    )
+
+
 def a_fill(order: Order) -> Fill:
     return Fill.objects.create(
         id=ids.fill_id(order.pk, 1),
@@ -179,6 +191,8 @@ def one_of_each() -> dict[type, Any]:
         decision,
         order,
         a_fill(order),
+        an_order_event(order),
+        PaperMemory.objects.create(deployment=deployment),
         halt,
         HaltEffect.objects.create(kill_switch=halt, deployment=deployment, from_step=3),
         RiskState.objects.create(deployment=deployment, data={"orders": 1}),

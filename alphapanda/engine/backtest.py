@@ -9,7 +9,7 @@ from operator import add
 from uuid import UUID
 
 from alphapanda.core.money import ZERO
-from alphapanda.core.vocabulary import Phase
+from alphapanda.core.vocabulary import Phase, SignalOrigin
 from alphapanda.engine.account import Account
 from alphapanda.engine.curve import Curve
 from alphapanda.engine.desk import Desk
@@ -62,7 +62,7 @@ class Run:
         minutes, marked = reading.outlook.minutes, 0
         try:
             while (stop := reading.read()) is not None:
-                if isinstance(stop, DueItem):  # for only then may cash and positions change
+                if _moves_cash(stop):
                     marked = self._mark_until(reading.number, minutes, marked)
                 account.settle(stop, reading.item)
                 if isinstance(stop, Raised):
@@ -134,6 +134,13 @@ def _read_together(runs: Sequence[Run], stretch: Stretch, source: int) -> None:
         for seq, item in enumerate(stretch.items(), stretch.first_seq):
             for run in runs:
                 run.take(item, source, seq)
+
+
+def _moves_cash(stop: Raised | DueItem) -> bool:
+    """Whether cash and positions may change at a stop: by trades, or by a settlement at expiry."""
+    if isinstance(stop, DueItem):
+        return True
+    return any(signal.origin is SignalOrigin.EXPIRY for signal in stop.signals)
 
 
 def fold(

@@ -52,6 +52,15 @@ def worst(position: int, working: Working, side: Side, quantity: int) -> int:
     return position - working.sell - quantity
 
 
+def replaced(working: Working, signal: SignalRow) -> Working:
+    """Working units without those of the order that a modification replaces by its own."""
+    if not signal.replaces:
+        return working
+    if signal.side is Side.BUY:
+        return Working(working.buy - signal.replaces, working.sell)
+    return Working(working.buy, working.sell - signal.replaces)
+
+
 def underlying(instrument: InstrumentSpec) -> str:
     """What an instrument rises and falls with: of a derivative its underlying, else the instrument itself."""
     return instrument.underlying or instrument.tradingsymbol
@@ -144,9 +153,9 @@ def _ends(book: Member, token: int, candidate: SignalRow | None) -> tuple[int, i
     highest, lowest = position + working.buy, position - working.sell
     if candidate is not None and candidate.token == token:
         if candidate.side is Side.BUY:
-            highest += candidate.quantity
+            highest += candidate.quantity - candidate.replaces
         else:
-            lowest -= candidate.quantity
+            lowest -= candidate.quantity - candidate.replaces
     return highest, lowest
 
 

@@ -12,7 +12,7 @@ import msgspec
 
 from alphapanda.core import ids
 from alphapanda.core.money import value
-from alphapanda.core.vocabulary import DeploymentStatus, Side
+from alphapanda.core.vocabulary import DeploymentStatus, Side, SignalKind
 from portfolio.domain.books import FLAT
 from risk.domain.context import Case, Context, Resting, Sum, Verdict
 from risk.domain.figures import (
@@ -25,6 +25,7 @@ from risk.domain.figures import (
     own_book,
     peak_of,
     prices,
+    replaced,
     sum_of,
     sum_of_own,
     worst,
@@ -68,7 +69,8 @@ RULES: tuple[Rule, ...] = (
     sums.underlying_exposure,
     sums.margin,
 )
-EXIT, WITHIN = "exit", "within_limits"
+EXIT, WITHIN, CANCEL = "exit", "within_limits", "cancel"
+APPROVING = frozenset({EXIT, WITHIN, CANCEL})
 
 
 def review(signals: Sequence[SignalRow], context: Context) -> tuple[list[Verdict], DayState]:
@@ -84,7 +86,10 @@ def review(signals: Sequence[SignalRow], context: Context) -> tuple[list[Verdict
 
 
 def judge(case: Case) -> tuple[str, str]:
-    """The rule that decides and why: of an approval `exit` or `within_limits`, else the first that objects."""
+    """The rule that decides and why: of an approval `cancel`, `exit` or `within_limits`, else the first that
+    objects."""
+    if case.signal.kind is SignalKind.CANCEL:
+        return CANCEL, "a cancellation is always allowed"
     if is_exit(case):
         return EXIT, "reduces the position"
     for rule in RULES:
@@ -124,6 +129,7 @@ def look_back_ms(limits: Limits) -> int:
 def case_of(signal: SignalRow, context: Context) -> Case:
     """A signal with the figures that rules look at."""
     mark = signal.marks.get(signal.token)
+    working = replaced(context.working.get(signal.token, NOTHING), signal)
     position = context.holdings.get(signal.token, FLAT).quantity
     now = equity(context.holdings, prices(signal.marks))
     began_with = context.day.equity
@@ -134,9 +140,7 @@ def case_of(signal: SignalRow, context: Context) -> Case:
         context=context,
         limits=context.limits_for(signal.token),
         position=position,
-        worst_position=worst(
-            position, context.working.get(signal.token, NOTHING), signal.side, signal.quantity
-        ),
+        worst_position=worst(position, working, signal.side, signal.quantity),
         order_value=_order_value(signal, mark),
         price_e4=mark.price_e4 if mark else 0,
         price_age_ms=signal.at_ms - mark.at_ms if mark else None,
@@ -154,8 +158,9 @@ def _scopes(context: Context, token: int) -> list[Scope]:
 
 
 def _order_value(signal: SignalRow, mark: Mark | None) -> Decimal | None:
-    """At the last price or the limit: a buy cannot cost more than its limit, a sale may bring more."""
-    price_e4 = mark.price_e4 if mark else 0
+    """At the last price or the limit: a buy cannot cost more than its limit, a sale may bring more. A stop trades at
+    its trigger or worse."""
+    price_e4 = max(mark.price_e4 if mark else 0, signal.trigger_price_e4 or 0)
     if signal.limit_price_e4 is not None:
         is_sale = signal.side is Side.SELL
         price_e4 = max(signal.limit_price_e4, price_e4) if is_sale else signal.limit_price_e4
@@ -166,24 +171,28 @@ def _order_value(signal: SignalRow, mark: Mark | None) -> Decimal | None:
 
 
 def _after(case: Case, rule: str, reason: str) -> Context:
-    """The context after a decision: what was approved works, what was seen is remembered."""
-    context, day = case.context, remembered(case.context, case)
+    """The context after a decision: what was approved works, what was seen is remembered. What is cancelled may
+    still trade; a changed order is no new one, but a message to the broker."""
+    context, signal, day = case.context, case.signal, remembered(case.context, case)
     if rule == guards.repeated_entries.__name__ and not day.held:
         day = msgspec.structs.replace(day, held=reason)
     if rule not in (EXIT, WITHIN):
         return context if day is context.day else msgspec.structs.replace(context, day=day)
-    signal = case.signal
+    is_new = signal.kind is SignalKind.ORDER
+    is_kept = is_new and rule == WITHIN and look_back_ms(case.limits)
     day = msgspec.structs.replace(
         day,
-        orders=day.orders + 1,
+        orders=day.orders + is_new,
         recent_ms=(*day.recent_ms, signal.at_ms),
-        sent=(*day.sent, _sent(signal)) if rule == WITHIN and look_back_ms(case.limits) else day.sent,
+        sent=(*day.sent, _sent(signal)) if is_kept else day.sent,
     )
+    working = replaced(context.working.get(signal.token, NOTHING), signal)
+    others = tuple(order for order in context.orders if order.id != signal.target)
     return msgspec.structs.replace(
         context,
         day=day,
-        working={**context.working, signal.token: _more(context.working.get(signal.token, NOTHING), signal)},
-        orders=(*context.orders, _open(signal)),
+        working={**context.working, signal.token: _more(working, signal)},
+        orders=(*others, _open(signal)),
     )
 
 
@@ -198,7 +207,7 @@ def _sent(signal: SignalRow) -> Sent:
 
 
 def _open(signal: SignalRow) -> Resting:
-    order_id = ids.order_id(ids.decision_id(signal.id), 0)
+    order_id = signal.target or ids.order_id(ids.decision_id(signal.id), 0)
     return Resting(order_id, signal.token, signal.side, signal.limit_price_e4)
 
 
@@ -239,7 +248,7 @@ def _verdict(case: Case, rule: str, reason: str) -> Verdict:
     return Verdict(
         id=ids.decision_id(case.signal.id),
         signal_id=case.signal.id,
-        is_approved=rule in (EXIT, WITHIN),
+        is_approved=rule in APPROVING,
         rule=rule,
         reason=reason,
         numbers=_numbers(case),

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Iterable, Sequence
+from datetime import date, time
 from typing import Any
 from uuid import UUID
 
 import msgspec
 
 from alphapanda.core import ids
-from alphapanda.core.clock import ist_day
+from alphapanda.core.clock import ist_day, ist_ms
 from alphapanda.core.vocabulary import CommandKind, SignalOrigin, TickFault
 from marketdata.domain.bars import Bar, BarBuilder
-from marketdata.domain.calendar import MarketHours
+from marketdata.domain.calendar import Calendar, MarketHours
 from marketdata.domain.markets import anchor_minutes
 from marketdata.domain.quality import Gate
 from marketdata.domain.ticks import Clock, Tick
@@ -67,6 +68,11 @@ class Machine:
         self.wants_ticks = strategy.wants_ticks()
         self._times = strategy.timers()
         self._warm_up = strategy.warm_up()
+        self._expiries = {
+            instrument.token: _ends_ms(instrument.expiry, calendar.of(instrument))
+            for instrument in spec.instruments
+            if instrument.expiry is not None
+        }
         self.consequences = Consequences()  # as far as execution has settled them
         self._take_up(self._fresh())
 
@@ -139,7 +145,7 @@ class Machine:
         gate. `bars` are those that it closes, where gates and builders have taken it in already."""
         state, step, after = self.state, self.state.step + 1, self.consequences
         if after.watches and step != after.matched_step and self._is_due(item):
-            return DueItem(step)
+            return DueItem(step, state.clock_ms)
         state.step = step
         self.remember(item, source, seq)
         tick = item if isinstance(item, Tick) else None
@@ -184,8 +190,8 @@ class Machine:
         assert command.kind is CommandKind.FLATTEN
         self.state.step += 1
         turn = self.turn(self.state.at_ms)
-        for token, held in sorted(self.consequences.positions.items()):
-            turn.exit(token, abs(held), command.reason, SignalOrigin.OPERATOR)
+        for token in turn.busy_tokens:
+            turn.clear(token, command.reason, SignalOrigin.OPERATOR)
         if not turn.wishes:
             return None
         return self._raised(turn, self._moment(self.state.at_ms, 0, ids.derived("command", command.id)))
@@ -299,12 +305,18 @@ class Machine:
         state, guards = self.state, self.state.guards
         for token in list(guards.protections):
             guards.protect(turn, token, 0)
-        positions = self.consequences.positions
-        if self.spec.is_squared_off and positions:
-            guards.square_off(turn, self.calendars, positions)
+        guards.expire(turn, self._expiries, self.consequences.positions)
+        if self.spec.is_squared_off:
+            guards.square_off(turn, self.calendars)
         for at in guards.timers_due(self._times, self.calendars, turn.at_ms):
             turn.hear(self.strategy.on_timer(state.strategy, at, turn.view()))
-        guards.set_alarm(turn.at_ms, self._times, self.calendars, is_squared_off=self.spec.is_squared_off)
+        guards.set_alarm(
+            turn.at_ms,
+            self._times,
+            self.calendars,
+            is_squared_off=self.spec.is_squared_off,
+            expiries=self._expiries.values(),
+        )
 
     def _count(self, bar: Bar) -> None:
         key = f"{bar.instrument} {bar.minutes}"
@@ -349,6 +361,11 @@ def _remembered(stored: Any, state_class: type) -> Any:
     if strange:
         raise msgspec.ValidationError(f"State has no {', '.join(map(repr, sorted(strange)))}")
     return state
+
+
+def _ends_ms(expiry: date, calendar: Calendar) -> int:
+    """The end of trading in a contract; of a day without a session, the usual one."""
+    return calendar.expiry_closes_ms(ist_ms(expiry, time(12))) or ist_ms(expiry, time(15, 30))
 
 
 def assembled(spec: DeploymentSpec, strategy_class: type[Strategy], calendar: MarketHours) -> Machine:

@@ -53,6 +53,7 @@ MACHINE_WRITTEN = {
         "StartOfDay",
         "HaltEffect",
         "Order",
+        "PaperMemory",
     ),
     *("Book", "Position", "Posting", "OutboxEvent", "InboxMark", "LogCursor", "DeadLetter"),
     *("MasterLoad", "MasterChange", "Bar"),
@@ -273,7 +274,7 @@ def test_a_new_deployment_is_born_stopped_with_book_shard_and_partition(desk: Cl
     [
         ({"broker": "paper"}, "belongs to zerodha"),
         ({"params": '{"slow": 9}'}, "below `slow`"),
-        ({"execution": '{"latency": 1}'}, "unknown field"),
+        ({"execution": '{"speed": 1}'}, "unknown field"),
         ({"execution": '{"product": "MTF"}'}, "MTF"),
         ({"name": "first"}, "already exists"),
     ],

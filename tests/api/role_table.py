@@ -47,6 +47,7 @@ ROUTES: dict[str, Route] = {
     "api/v1/limits/preview/": ACT,
     "api/v1/orders/": READ,
     "api/v1/orders/<uuid:pk>/": READ,
+    "api/v1/order-events/": READ,
     "api/v1/fills/": READ,
     "api/v1/positions/": READ,
     "api/v1/portfolios/": READ,

@@ -102,13 +102,16 @@ def check_laws(account: Account) -> None:
 
 
 def check_identities(account: Account) -> None:
-    """Every signal has one verdict, every approved one an order of the same quantity; nothing is there twice."""
+    """Every signal has one verdict, every approved one an order of the same quantity, or one act on an order;
+    nothing is there twice."""
     journal = account.journal
     approved = {verdict.id for verdict in journal.verdicts if verdict.is_approved}
     quantities = {signal.id: signal.quantity for signal in journal.signals}
     of_decision = {verdict.id: quantities[verdict.signal_id] for verdict in journal.verdicts}
     assert [verdict.signal_id for verdict in journal.verdicts] == [signal.id for signal in journal.signals]
-    assert {order.decision_id for order in journal.orders.values()} == approved
+    acts = [row.decision_id for row in journal.order_events if row.decision_id is not None]
+    assert len(set(acts)) == len(acts)
+    assert {order.decision_id for order in journal.orders.values()} | set(acts) == approved
     assert all(order.quantity == of_decision[order.decision_id] for order in journal.orders.values())
     for kind, rows in of_account(account).items():
         assert len({row["id"] for row in rows}) == len(rows), kind

@@ -110,7 +110,7 @@ class Hand:
         paper.orders_submit(deployment_id=UUID(one), calendar=self.calendar)
 
     def match(self, one: str) -> None:
-        paper.dues_match(deployment_id=UUID(one))
+        paper.dues_match(deployment_id=UUID(one), calendar=self.calendar)
 
     def book(self, one: str) -> None:
         postings_book(deployment_id=UUID(one), now=timezone.now())

@@ -159,5 +159,21 @@ def test_the_collar(
     assert decided(limits, side=side, limit=limit, marks={7: a_mark(bid=bid, ask=ask)}) == rule
 
 
+@pytest.mark.parametrize(
+    ("side", "trigger", "limit", "rule"),
+    [
+        (Side.BUY, "110", "111.10", FINE),
+        (Side.BUY, "110", "111.15", "price_collar"),
+        (Side.SELL, "90", "89.10", FINE),
+        (Side.SELL, "90", "89.05", "price_collar"),
+        (Side.BUY, "150", None, FINE),  # at the market once it is there
+    ],
+)
+def test_the_collar_of_a_stop_is_around_its_trigger(
+    side: Side, trigger: object, limit: object, rule: str
+) -> None:
+    assert decided({"collar_percent": Decimal(1)}, side=side, trigger=trigger, limit=limit) == rule
+
+
 def test_an_entry_without_a_fresh_reference_is_refused_by_the_collar_s_company() -> None:
     assert decided({"collar_percent": Decimal(1)}, marks={}, limit="100") == "stale_price"

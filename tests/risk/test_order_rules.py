@@ -7,12 +7,13 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from alphapanda.core.vocabulary import DeploymentStatus, LimitLevel, Side
+from alphapanda.core.vocabulary import DeploymentStatus, LimitLevel, Side, SignalKind
 from risk.domain.context import Context, Member, Resting
 from risk.domain.limits import Limits, Scope
 from risk.domain.memory import DayState, Sent
 from risk.domain.review import review
 from strategies.domain.consequences import Working
+from strategies.domain.signals import SignalRow
 from tests.builders import DEPLOYMENT, a_holding, a_signal, an_instrument, at, e4
 from tests.risk.test_rules import STARTED, a_context, rule_on
 
@@ -132,3 +133,43 @@ def test_two_signals_of_one_step_that_would_meet() -> None:
     verdicts, _ = review([a_signal(), a_signal(Side.SELL, 30, ordinal=1)], meeting())
 
     assert [verdict.rule for verdict in verdicts] == ["within_limits", "self_trade"]
+
+
+def changed(quantity: int, *, replaces: int, **more: object) -> SignalRow:
+    """A modification of our order OURS."""
+    facts = {"kind": SignalKind.MODIFY, "target": OURS.id, "replaces": replaces, "limit": "100"} | more
+    return a_signal(quantity=quantity, **facts)  # type: ignore[arg-type]
+
+
+OURS = Resting(UUID(int=9), 7, Side.BUY, e4(99))
+
+
+@pytest.mark.parametrize(("quantity", "rule"), [(15, "within_limits"), (16, "position_limit")])
+def test_a_change_counts_instead_of_what_it_changes(quantity: int, rule: str) -> None:
+    context = a_context(limits=Limits(position_quantity=20), working={7: Working(buy=15)})
+
+    (verdict,), day = review([changed(quantity, replaces=10)], context)
+
+    assert verdict.rule == rule
+    assert verdict.numbers["worst_position"] == 5 + quantity
+    assert (day.orders, len(day.recent_ms), day.sent) == (0, 1 if rule == "within_limits" else 0, ())
+
+
+def test_a_change_is_no_duplicate_no_entry_and_never_meets_itself() -> None:
+    limits = Limits(duplicate_ms=5_000, repeated_entries=1, repeated_ms=5_000, self_trade=True)
+    day = msgspec.structs.replace(STARTED, sent=(Sent(at() - 1, 7, Side.BUY, 10, e4(100)),))
+    context = a_context(limits=limits, day=day, orders=(msgspec.structs.replace(OURS, side=Side.SELL),))
+
+    assert rule_on(changed(10, replaces=10), context) == "within_limits"
+
+
+@pytest.mark.parametrize("obstacle", [{"halts": ("GLOBAL: stop",)}, {"limits": Limits(orders_per_minute=0)}])
+def test_a_cancellation_passes_everything_and_frees_nothing_yet(obstacle: dict[str, object]) -> None:
+    cancel = a_signal(quantity=10, kind=SignalKind.CANCEL, target=OURS.id, replaces=10)
+    context = a_context(working={7: Working(buy=10)}, orders=(OURS,), **obstacle)  # type: ignore[arg-type]
+
+    verdicts, day = review([cancel, a_signal(ordinal=1)], context)
+
+    assert verdicts[0].rule == "cancel"
+    assert verdicts[1].numbers["worst_position"] == 20
+    assert day.recent_ms == () or not obstacle

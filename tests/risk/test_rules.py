@@ -53,7 +53,7 @@ def verdict_on(signal: SignalRow, context: Context) -> Verdict:
 
 def rule_on(signal: SignalRow, context: Context) -> str:
     verdict = verdict_on(signal, context)
-    assert verdict.is_approved == (verdict.rule in {"within_limits", "exit"})
+    assert verdict.is_approved == (verdict.rule in {"within_limits", "exit", "cancel"})
     assert verdict.reason
     return verdict.rule
 

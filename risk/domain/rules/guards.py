@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from alphapanda.core.vocabulary import DeploymentStatus
+from alphapanda.core.vocabulary import DeploymentStatus, SignalKind
 from risk.domain.context import Case
 
 
@@ -34,6 +34,8 @@ def repeated_entries(case: Case) -> str | None:
     if day.held:
         return day.held
     if limits.repeated_entries is None or limits.repeated_ms is None:
+        return None
+    if case.signal.kind is not SignalKind.ORDER:  # a change of one that was counted
         return None
     after_ms = case.signal.at_ms - limits.repeated_ms
     count = sum(sent.at_ms > after_ms for sent in day.sent)

@@ -131,15 +131,20 @@ def _too_far(case: Case, reference_e4: int, allowed: str) -> str:
 
 
 def wanted_e4(case: Case) -> int:
-    """The worst price at which the order may trade at first: its limit, else the far touch, else the last price."""
-    limit_e4, mark = case.signal.limit_price_e4, case.signal.marks[case.signal.token]
-    if limit_e4 is not None:
-        return limit_e4
+    """The worst price at which the order may trade at first: its limit, else its trigger, else the far touch, else
+    the last price."""
+    signal, mark = case.signal, case.signal.marks[case.signal.token]
+    stated_e4 = signal.limit_price_e4 or signal.trigger_price_e4
+    if stated_e4 is not None:
+        return stated_e4
     return (mark.ask_e4 if case.is_buy else mark.bid_e4) or mark.price_e4
 
 
 def _reference_e4(case: Case) -> int:
+    """What the market's price is, or will be when a stop is triggered."""
     mark = case.signal.marks[case.signal.token]
+    if case.signal.trigger_price_e4 is not None:
+        return case.signal.trigger_price_e4
     if case.is_buy:
         return max(mark.price_e4, mark.bid_e4)
     return min(mark.price_e4, mark.ask_e4) if mark.ask_e4 else mark.price_e4

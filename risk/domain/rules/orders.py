@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from alphapanda.core.vocabulary import Side
+from alphapanda.core.vocabulary import Side, SignalKind
 from risk.domain.context import Case, Resting
 from risk.domain.wording import text
 
@@ -43,7 +43,7 @@ def position_limit(case: Case) -> str | None:
 def duplicate_order(case: Case) -> str | None:
     """The same instrument, side, quantity and price again within a time."""
     within_ms = case.limits.duplicate_ms
-    if within_ms is None:
+    if within_ms is None or case.signal.kind is not SignalKind.ORDER:
         return None
     signal, after_ms = case.signal, case.signal.at_ms - within_ms
     wanted = (signal.token, signal.side, signal.quantity, signal.limit_price_e4)
@@ -57,7 +57,8 @@ def duplicate_order(case: Case) -> str | None:
 def self_trade(case: Case) -> str | None:
     """The order would trade with one of ours that works already; the newer one is blocked."""
     for order in _working(case):
-        if order.token == case.signal.token and _crosses(case, order):
+        is_other = order.id != case.signal.target  # which it would replace
+        if is_other and order.token == case.signal.token and _crosses(case, order):
             return f"would trade with our own order {order.id}"
     return None
 
