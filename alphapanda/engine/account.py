@@ -28,6 +28,7 @@ from marketdata.domain.ticks import Clock, Tick
 from portfolio.domain.books import FLAT, Entry, Holding, book
 from risk.domain.config import config_version
 from risk.domain.context import Context, Member, Terms, Verdict, resting, version_of
+from risk.domain.ladder import checked, has_ladder, next_check_ms, rung_on
 from risk.domain.limits import Limits
 from risk.domain.memory import DayState
 from risk.domain.review import review
@@ -68,6 +69,7 @@ class Account:
         self.settings = msgspec.convert(spec.execution, PaperSettings)
         self.terms = terms or _alone(spec)
         self.config = config_version(spec.params, {**spec.execution, "product": spec.product.value})
+        self.is_laddered = has_ladder(self.terms)
         self.others: list[Account] = []  # with whom it shares sums
         self.is_coupled = False  # decided in the order of the log with others
         self.machine: Machine = assembled(spec, find(spec.strategy), calendar)
@@ -110,7 +112,12 @@ class Account:
             list(self.open.values()), item, venue=self.venue, memory=self.memory, clock_ms=due.clock_ms
         )
         fills = self._keep(outcome, step=due.step)
-        self._settle(matched_step=due.step, fills=fills)
+        at_ms = max(self.machine.state.at_ms, item.at_ms)
+        if self.is_laddered:
+            self.day = checked(
+                self.member(), terms=self.terms, others=self._members(), marks=due.marks, at_ms=at_ms
+            )
+        self._settle(matched_step=due.step, fills=fills, at_ms=at_ms)
 
     def _keep(self, outcome: Outcome, *, step: int) -> list[FillRow]:
         """Take over what came of an item or of decisions; the fills are booked."""
@@ -148,7 +155,8 @@ class Account:
         ended = {signal.target: self.journal.orders[signal.target] for signal in approved if signal.target}
         outcome = carry_out(approved, standing, self.venue, ended=ended)
         self._keep(outcome, step=signals[0].step)
-        self._settle(matched_step=self.machine.consequences.matched_step)
+        state, before = self.machine.state, self.machine.consequences
+        self._settle(matched_step=before.matched_step, at_ms=state.at_ms)
 
     def _context(self, first: SignalRow) -> Context:
         return Context(
@@ -163,7 +171,7 @@ class Account:
             may_queue=self.settings.may_queue,
             by_token=self.terms.by_token,
             scopes=self.terms.scopes,
-            others={other.spec.id: other.member() for other in self.others},
+            others=self._members(),
             version=self.terms.version,
             config=self.config,
         )
@@ -173,6 +181,9 @@ class Account:
         after = self.machine.consequences
         return Member(self.holdings, after.working, resting(after.orders), self.day)
 
+    def _members(self) -> dict[UUID, Member]:
+        return {other.spec.id: other.member() for other in self.others}
+
     def _known(self) -> Mapping[int, InstrumentSpec]:
         """The instruments of all whose books are looked at."""
         if not self.others:
@@ -180,12 +191,14 @@ class Account:
         every = [self.machine.instruments, *(other.machine.instruments for other in self.others)]
         return {token: instrument for known in every for token, instrument in known.items()}
 
-    def _settle(self, *, matched_step: int, fills: Sequence[FillRow] = ()) -> None:
+    def _settle(self, *, matched_step: int, at_ms: int, fills: Sequence[FillRow] = ()) -> None:
         self.machine.consequences = consequences(
             self.holdings,
             list(self.open.values()),
             matched_step=matched_step,
             fills=[row.fill for row in fills],
+            rung=rung_on(self.day, at_ms) if self.is_laddered else 0,
+            check_ms=next_check_ms(at_ms) if self.is_laddered else 0,
         )
 
 

@@ -205,7 +205,7 @@ def _without_sums(limits: Limits) -> Limits:
 
 
 def _only_sums(limits: Limits) -> Limits:
-    return Limits(**{name: getattr(limits, name) for name in SUMS})
+    return _laddered({name: limit for name, limit in given(limits).items() if name in SUMS})
 
 
 def _both(sets: list[tuple[str, ...]]) -> tuple[str, ...]:
@@ -242,11 +242,10 @@ def strictest(levels: Iterable[Limits]) -> Limits:
 
 
 def _laddered(merged: dict[str, Any]) -> Limits:
-    """A lower rung of the loss ladder counts for those below it too: who flattens at 100 enters no more at 100."""
+    """A rung of the loss ladder counts for those below it too: who flattens at 100 cancels and enters no more there."""
     least = None
     for name in reversed(LADDER):
-        limit = merged.get(name)
-        if limit is not None and least is not None:
-            merged[name] = min(limit, least)
-        least = merged.get(name, least)
+        limits = [limit for limit in (merged.get(name), least) if limit is not None]
+        if limits:
+            least = merged[name] = min(limits)
     return Limits(**merged)

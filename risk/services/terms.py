@@ -12,8 +12,9 @@ from django.db import connection, transaction
 from risk import loading
 from risk.domain.context import Terms, terms_of
 from risk.domain.coupling import groups
+from risk.domain.ladder import has_ladder
 from risk.models import LimitsInForce, LimitVersion
-from strategies.services.sharding import groups_assign
+from strategies.services.sharding import groups_assign, ladders_assign
 
 KILL_LOCK = 7_001  # advisory: shared by decisions, exclusive to whoever changes what they look at
 
@@ -38,13 +39,12 @@ def terms_refresh(*, touched: Collection[UUID] = ()) -> int:
     levels, places = loading.levels(), loading.places()
     groups_assign(groups(levels, places), touched=touched)
     known = dict(LimitsInForce.objects.values_list("deployment_id", "version_id"))
-    changed = 0
-    for place in places:
-        terms = terms_of(levels, place, places)
-        if known.get(place.id) != terms.version:
-            _write(place.id, terms)
-            changed += 1
-    return changed
+    every = {place.id: terms_of(levels, place, places) for place in places}
+    changed = [one for one, terms in every.items() if known.get(one) != terms.version]
+    for one in changed:
+        _write(one, every[one])
+    ladders_assign([one for one, terms in every.items() if has_ladder(terms)])
+    return len(changed)
 
 
 def _write(deployment_id: UUID, terms: Terms) -> None:

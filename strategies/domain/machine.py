@@ -145,7 +145,7 @@ class Machine:
         gate. `bars` are those that it closes, where gates and builders have taken it in already."""
         state, step, after = self.state, self.state.step + 1, self.consequences
         if after.watches and step != after.matched_step and self._is_due(item):
-            return DueItem(step, state.clock_ms)
+            return DueItem(step, state.clock_ms, dict(state.marks) if after.is_laddered else {})
         state.step = step
         self.remember(item, source, seq)
         tick = item if isinstance(item, Tick) else None
@@ -187,11 +187,13 @@ class Machine:
     def carry_out(self, command: CommandRow) -> Raised | None:
         """Carry out an act of an operator or of the platform, at a step of its own. Only where `is_between`."""
         assert self.is_between, "the item before is still to be delivered again"
-        assert command.kind is CommandKind.FLATTEN
         self.state.step += 1
         turn = self.turn(self.state.at_ms)
-        for token in turn.busy_tokens:
-            turn.clear(token, command.reason, SignalOrigin.OPERATOR)
+        if command.kind is CommandKind.CANCEL:
+            turn.cancel_orders(command.reason, SignalOrigin.OPERATOR)
+        else:
+            for token in turn.busy_tokens:
+                turn.clear(token, command.reason, SignalOrigin.OPERATOR)
         if not turn.wishes:
             return None
         return self._raised(turn, self._moment(self.state.at_ms, 0, ids.derived("command", command.id)))
@@ -296,6 +298,8 @@ class Machine:
     def _settle(self, turn: Turn) -> None:
         state = self.state
         state.guards.settle(self.consequences)
+        if self.consequences.rung:
+            state.guards.step_down(turn, self.consequences.rung)
         for fill in self.consequences.fills:
             view = turn.view(self.instruments[fill.token].key)
             turn.hear(self.strategy.on_fill(state.strategy, fill, view))

@@ -186,5 +186,6 @@ def _due(runner: Runner, stop: DueItem) -> Due:
         step=stop.step,
         item=tick_to_json(item),
         clock_ms=stop.clock_ms,
+        marks=msgspec.to_builtins(stop.marks, str_keys=True),
         correlation_id=ids.derived("item", source, seq) if source else ids.derived("item", due_id),
     )

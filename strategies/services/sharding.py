@@ -6,13 +6,17 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from uuid import UUID
 
+import msgspec
 from django.conf import settings
 from django.db import transaction
 from django.db.models import F
 
 from alphapanda import env
 from alphapanda.core.refusals import Conflict
+from alphapanda.core.vocabulary import Side, Waiting
 from alphapanda.eventlog import cursors
+from strategies.domain.watches import Watch
+from strategies.loading import consequences_of
 from strategies.models import Deployment
 
 
@@ -51,6 +55,32 @@ def groups_assign(groups: Mapping[UUID, str], *, touched: Collection[UUID] = ())
             revision=F("revision") + 1,  # whoever folds it loads it anew, with what it must watch now
         )
     return len(moving)
+
+
+def ladders_assign(laddered: Collection[UUID]) -> int:
+    """Write down whose losses are looked at once a minute; how many changed. Who holds something now is looked at
+    with its next item."""
+    changed = 0
+    for row in Deployment.objects.only("id", "is_laddered").order_by("id"):
+        if row.is_laddered != (row.id in laddered):
+            _ladder(row.id, is_laddered=row.id in laddered)
+            changed += 1
+    return changed
+
+
+def _ladder(deployment_id: UUID, *, is_laddered: bool) -> None:
+    row = Deployment.objects.select_for_update().defer("checkpoint").get(id=deployment_id)
+    after = consequences_of(row)
+    tokens = after.positions.keys() | after.working.keys()
+    if (
+        is_laddered and tokens and row.waiting == Waiting.NOTHING
+    ):  # who waits is settled with the ladder anyway
+        look = Watch(min(tokens), Side.BUY, row.at_ms, row.at_ms, None)
+        after = msgspec.structs.replace(after, watches=(*after.watches, look), is_laddered=True)
+        row.consequences = msgspec.to_builtins(after, str_keys=True)
+    row.is_laddered = is_laddered
+    row.revision += 1
+    row.save(update_fields=["is_laddered", "consequences", "revision"])
 
 
 def _shard_of(members: Sequence[Deployment]) -> int:

@@ -13,7 +13,8 @@ from django.test import override_settings
 from alphapanda.core.vocabulary import DeploymentStatus, Waiting
 from alphapanda.deploying import Definition
 from alphapanda.proof import parity
-from marketdata.domain.ticks import Item, Tick
+from marketdata.domain.stretch import stretch_of
+from marketdata.domain.ticks import FIRST_SEQ, Item, Tick
 from marketdata.models import Instrument
 from marketdata.reference import YESBANK_FILES
 from risk import loading
@@ -112,7 +113,7 @@ def handed_over(
 def compared(stream, definitions=DEFINITIONS):
     source, items = stream
     recorded = recording(FILES, definitions)
-    runs = recorded.fold(items, source=source, levels=loading.levels())
+    runs = recorded.fold([stretch_of(items, first_seq=FIRST_SEQ)], source=source, levels=loading.levels())
     rows = parity.of_accounts([run.account for run in runs])
     return parity.compare(rows, parity.of_database()), rows
 

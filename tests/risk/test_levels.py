@@ -138,7 +138,10 @@ def test_the_strictest_is_not_always_the_smallest() -> None:
 def test_a_lower_rung_of_the_ladder_bounds_those_above_it() -> None:
     levels = [Limits(daily_loss=Decimal(500)), Limits(loss_flatten=Decimal(100))]
 
-    assert strictest(levels) == Limits(daily_loss=Decimal(100), loss_flatten=Decimal(100))
+    hundred = Decimal(100)
+    assert strictest(levels) == Limits(daily_loss=hundred, loss_cancel=hundred, loss_flatten=hundred)
+    (scope,) = terms(0, level(LimitLevel.PORTFOLIO, loss_cancel=hundred)).scopes
+    assert (scope.limits.daily_loss, scope.limits.loss_flatten) == (hundred, None)
 
 
 @pytest.mark.parametrize(
