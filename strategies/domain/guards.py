@@ -20,6 +20,8 @@ from strategies.domain.turn import Turn
 TIMER_LATE_MS_MAX = 5 * 60_000
 Calendars = Mapping[int, Calendar]  # by instrument token
 
+FLATTEN_RUNG = 3  # of the loss ladder
+
 
 class Guards(msgspec.Struct):
     """What the guards remember; part of the checkpoint. `brackets` wait for fills, by order id; `protections`
@@ -60,6 +62,15 @@ class Guards(msgspec.Struct):
             is_due = bool(reason) and protection.may_ask(turn.at_ms)
             if is_due and turn.exit(token, protection.quantity, reason, SignalOrigin.BRACKET):
                 protection.asked_ms = turn.at_ms
+
+    def step_down(self, turn: Turn, rung: int) -> None:
+        """What the loss ladder asks for: from its second rung on nothing works that would enter, from its third on
+        nothing is held."""
+        if rung >= FLATTEN_RUNG:
+            for token in turn.busy_tokens:
+                turn.clear(token, "loss ladder: flatten", SignalOrigin.LADDER)
+        else:
+            turn.cancel_entries("loss ladder: cancel", SignalOrigin.LADDER)
 
     def expire(self, turn: Turn, expiries: Mapping[int, int], positions: Mapping[int, int]) -> None:
         """Have positions settled whose contracts have ended."""
