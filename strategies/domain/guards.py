@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import time
+from datetime import date, time
 
 import msgspec
 
@@ -129,3 +129,8 @@ def _is_over(calendar: Calendar, at_ms: int) -> bool:
     """Whether the day of a market has come to its square-off."""
     due_ms = calendar.square_off_ms(at_ms)
     return due_ms is not None and at_ms >= due_ms
+
+
+def ends_ms(expiry: date, calendar: Calendar) -> int:
+    """The end of trading in a contract; of a day without a session, the usual one."""
+    return calendar.expiry_closes_ms(ist_ms(expiry, time(12))) or ist_ms(expiry, time(15, 30))

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Iterable, Sequence
-from datetime import date, time
 from typing import Any
 from uuid import UUID
 
 import msgspec
 
 from alphapanda.core import ids
-from alphapanda.core.clock import ist_day, ist_ms, ist_text
+from alphapanda.core.clock import ist_day, ist_text
 from alphapanda.core.vocabulary import CommandKind, SignalOrigin, TickFault
 from marketdata.domain.bars import Bar, BarBuilder
-from marketdata.domain.calendar import Calendar, MarketHours
+from marketdata.domain.calendar import MarketHours
 from marketdata.domain.markets import anchor_minutes
 from marketdata.domain.quality import Gate
 from marketdata.domain.ticks import Clock, Tick
 from strategies.domain.base import DeploymentSpec, Strategy, View, build
 from strategies.domain.consequences import Consequences
-from strategies.domain.guards import Guards
+from strategies.domain.guards import Guards, ends_ms
 from strategies.domain.signals import CommandRow, DueItem, Mark, Moment, Raised, marked, signal
 from strategies.domain.turn import Turn
 
@@ -70,7 +69,7 @@ class Machine:
         self._times = strategy.timers()
         self._warm_up = strategy.warm_up()
         self._expiries = {
-            instrument.token: _ends_ms(instrument.expiry, self.calendars[instrument.token])
+            instrument.token: ends_ms(instrument.expiry, self.calendars[instrument.token])
             for instrument in spec.instruments
             if instrument.expiry is not None
         }
@@ -390,11 +389,6 @@ def _remembered(stored: Any, state_class: type) -> Any:
     if strange:
         raise msgspec.ValidationError(f"State has no {', '.join(map(repr, sorted(strange)))}")
     return state
-
-
-def _ends_ms(expiry: date, calendar: Calendar) -> int:
-    """The end of trading in a contract; of a day without a session, the usual one."""
-    return calendar.expiry_closes_ms(ist_ms(expiry, time(12))) or ist_ms(expiry, time(15, 30))
 
 
 def assembled(spec: DeploymentSpec, strategy_class: type[Strategy], calendar: MarketHours) -> Machine:
