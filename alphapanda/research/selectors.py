@@ -63,7 +63,7 @@ def as_row(run: BacktestRun, now: datetime) -> Object:
         "trades": run.summary.get("trades"),
         "profit": run.summary.get("net_pnl"),
         "drawdown": run.summary.get("max_drawdown"),
-        "sharpe": run.summary.get("sharpe"),
+        "sharpe": None if (sharpe := run.summary.get("sharpe")) is None else round(sharpe, 2),
         "findings": " ".join(run.findings),
         "asked_by": run.asked_by,
         "created": ist_text(to_ms(run.created_at)),

@@ -11,14 +11,14 @@ from uuid import UUID
 import msgspec
 
 from alphapanda.core import ids
-from alphapanda.core.clock import ist_day, ist_ms
+from alphapanda.core.clock import ist_day, ist_ms, ist_text
 from alphapanda.core.vocabulary import CommandKind, SignalOrigin, TickFault
 from marketdata.domain.bars import Bar, BarBuilder
 from marketdata.domain.calendar import Calendar, MarketHours
 from marketdata.domain.markets import anchor_minutes
 from marketdata.domain.quality import Gate
 from marketdata.domain.ticks import Clock, Tick
-from strategies.domain.base import DeploymentSpec, Strategy, build
+from strategies.domain.base import DeploymentSpec, Strategy, View, build
 from strategies.domain.consequences import Consequences
 from strategies.domain.guards import Guards
 from strategies.domain.signals import CommandRow, DueItem, Mark, Moment, Raised, signal
@@ -40,6 +40,7 @@ class State(msgspec.Struct):
     is_started: bool = False
     bars_seen: dict[str, int] = msgspec.field(default_factory=dict)  # until warm, by instrument and length
     guards: Guards = msgspec.field(default_factory=Guards)
+    history_ms: int = 0  # end of the past bars that were seen before the first item
     strategy: Any = None
 
 
@@ -167,6 +168,21 @@ class Machine:
         except Exception as error:
             raise StrategyFailed(traceback.format_exc(limit=-6)) from error
 
+    def take_history(self, bars: Iterable[Bar]) -> None:
+        """Let the strategy see past bars before its first item; what it wishes for at them is dropped. Bars of
+        other instruments or lengths are passed over. Raises StrategyFailed."""
+        assert not self.state.step, "history comes before the first item"
+        wanted = {(builder.token, builder.minutes) for builder in self.state.builders}
+        try:
+            for bar in bars:
+                if (bar.token, bar.minutes) in wanted:
+                    self._count(bar)
+                    view = View(at_ms=bar.ends_ms, instrument=bar.instrument, holdings={})
+                    list(self.strategy.on_bar(self.state.strategy, bar, view))
+                    self.state.history_ms = max(self.state.history_ms, bar.ends_ms)
+        except Exception as error:
+            raise StrategyFailed(traceback.format_exc(limit=-6)) from error
+
     def carry_out(self, command: CommandRow) -> Raised | None:
         """Carry out an act of an operator or of the platform, at a step of its own. Only where `is_between`."""
         assert self.is_between, "the item before is still to be delivered again"
@@ -202,6 +218,7 @@ class Machine:
         self._pass(source, seq)
         day = ist_day(at_ms)
         if day > state.day:
+            self._check_history(at_ms)
             self._roll_day(day)
         state.at_ms = max(state.at_ms, at_ms)
         if isinstance(item, Clock):
@@ -209,6 +226,14 @@ class Machine:
             return
         before = state.marks.get(item.token)
         state.marks[item.token] = Mark(item.price_e4, at_ms, before.close_before_e4 if before else 0)
+
+    def _check_history(self, at_ms: int) -> None:
+        """History that reaches beyond the first item would be a look ahead."""
+        if at_ms < self.state.history_ms:
+            raise StrategyFailed(
+                f"its warm-up reaches to {ist_text(self.state.history_ms)}, but the log begins before, "
+                f"at {ist_text(at_ms)}: give it bars that end before the log begins"
+            )
 
     def _roll_day(self, day: int) -> None:
         self.state.day = day
@@ -344,5 +369,8 @@ def _ends_ms(expiry: date, calendar: Calendar) -> int:
 
 
 def assembled(spec: DeploymentSpec, strategy_class: type[Strategy], calendar: MarketHours) -> Machine:
-    """A machine at its start. Raises BadParameters."""
-    return Machine(spec, build(strategy_class, spec.params), calendar)
+    """A machine at its start, warmed up with the history of its spec. Raises BadParameters, StrategyFailed."""
+    machine = Machine(spec, build(strategy_class, spec.params), calendar)
+    if spec.history:
+        machine.take_history(spec.history)
+    return machine
