@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from django.db import OperationalError, connection
+from django.db import OperationalError, connection, transaction
 from django.db.models import Min
 from django.utils import timezone
 
+from alphapanda.core.vocabulary import Waiting
 from alphapanda.proof import parity
 from alphapanda.stack import Stack
 from strategies.models import Deployment
@@ -50,11 +51,22 @@ def lose_log(stack: Stack) -> None:
 def stop_one(stack: Stack) -> None:
     """An operator stops a deployment and starts it when the others have gone on."""
     one = Deployment.objects.order_by("name")[0]
-    deployment_stop(deployment_id=one.id, now=timezone.now(), **OPERATOR)
+    stack.wait(lambda: _stopped_between_signals(one), timeout_s=WAIT_S, what="moment between two signals")
+    one.refresh_from_db()
     others = Deployment.objects.exclude(id=one.id)
     goal = one.seq + STANDS_ITEMS
     stack.wait(lambda: _reached(others) >= goal, timeout_s=WAIT_S, what="the other deployments")
     deployment_start(deployment_id=one.id, now=timezone.now(), **OPERATOR)
+
+
+def _stopped_between_signals(deployment: Deployment) -> bool:
+    """Stop it unless a signal of it is under way: risk would deny that one, as it should, and no backtest does."""
+    with transaction.atomic():
+        row = Deployment.objects.select_for_update().get(id=deployment.id)
+        if row.waiting != Waiting.NOTHING:
+            return False
+        deployment_stop(deployment_id=row.id, now=timezone.now(), **OPERATOR)
+        return True
 
 
 def _reached(deployments: object = None) -> int:
