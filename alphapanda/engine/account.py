@@ -13,7 +13,7 @@ from execution.domain.paper import PaperOrder, PaperSettings, match, place
 from execution.domain.settlement import FillRow, charged, consequences, working_by_token
 from marketdata.domain.calendar import Calendar
 from marketdata.domain.ticks import Clock, Tick
-from portfolio.domain.books import FLAT, Entry, Holding, book
+from portfolio.domain.books import FLAT, Entry, Holding, entries_of, held
 from risk.domain.limits import DayState, Limits
 from risk.domain.review import Context, Verdict, review
 from strategies.domain.base import DeploymentSpec
@@ -29,7 +29,11 @@ class Journal(msgspec.Struct):
     verdicts: list[Verdict] = msgspec.field(default_factory=list)
     orders: dict[UUID, PaperOrder] = msgspec.field(default_factory=dict)
     fills: list[FillRow] = msgspec.field(default_factory=list)
-    entries: list[Entry] = msgspec.field(default_factory=list)
+
+    @property
+    def entries(self) -> list[Entry]:
+        """The ledger, made anew from the fills."""
+        return list(entries_of(row.fill for row in self.fills))
 
 
 class Account:
@@ -95,9 +99,7 @@ class Account:
         self._settle(matched_step=step, fills=fills)
 
     def _book(self, row: FillRow) -> None:
-        holding, entries = book(self.holdings.get(row.fill.token, FLAT), row.fill)
-        self.holdings[row.fill.token] = holding
-        self.journal.entries.extend(entries)
+        self.holdings[row.fill.token] = held(self.holdings.get(row.fill.token, FLAT), row.fill)
 
     def _carry_out(self, signals: Sequence[SignalRow]) -> None:
         self.journal.signals.extend(signals)

@@ -158,6 +158,8 @@ def fill_charges(
     Each line is the difference of the order's booked lines after and before the fill, so that the fills of an
     order add up exactly to `quantized` order charges, brokerage cap included, however the order was split.
     """
-    before = order_charges(card, side=side, turnover=turnover_before, product=product, exchange=exchange)
     after = order_charges(card, side=side, turnover=turnover_after, product=product, exchange=exchange)
+    if not turnover_before:
+        return {line: quantized(amount) for line, amount in after.items()}
+    before = order_charges(card, side=side, turnover=turnover_before, product=product, exchange=exchange)
     return {line: quantized(amount) - quantized(before[line]) for line, amount in after.items()}

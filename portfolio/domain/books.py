@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from uuid import UUID
 
@@ -62,6 +62,17 @@ def book(holding: Holding, fill: BookedFill) -> tuple[Holding, list[Entry]]:
     against the unchanged average, a fill through zero closes at the old average and opens the rest at its
     own price.
     """
+    after, moved = _moved(holding, fill)
+    return after, _entries(fill.fill_id, moved)
+
+
+def held(holding: Holding, fill: BookedFill) -> Holding:
+    """The holding after a fill: `book` without its entries, which can be made from the fills at any time."""
+    return _moved(holding, fill)[0]
+
+
+def _moved(holding: Holding, fill: BookedFill) -> tuple[Holding, dict[str, Decimal]]:
+    """The holding after a fill, and what each account gains by it."""
     direction = (holding.quantity > 0) - (holding.quantity < 0)
     signed = fill.side.sign * fill.quantity
     closed = min(abs(holding.quantity), fill.quantity) if direction * signed < 0 else 0
@@ -81,7 +92,7 @@ def book(holding: Holding, fill: BookedFill) -> tuple[Holding, list[Entry]]:
         POSITION: cost_change,
         REALISED: -profit,
     } | {f"{CHARGES}:{line}": amount for line, amount in charges.items()}
-    return after, _entries(fill.fill_id, accounts)
+    return after, accounts
 
 
 def _cost_of(holding: Holding, closed: int) -> Decimal:
@@ -100,6 +111,14 @@ def _entries(fill_id: UUID, accounts: dict[str, Decimal]) -> list[Entry]:
     ]
 
 
+def entries_of(fills: Iterable[BookedFill]) -> Iterator[Entry]:
+    """The ledger entries of fills in the order in which they were booked."""
+    holdings: dict[str, Holding] = {}
+    for fill in fills:
+        holdings[fill.instrument], entries = book(holdings.get(fill.instrument, FLAT), fill)
+        yield from entries
+
+
 def cash_moved(entries: Iterable[Entry]) -> Decimal:
     """Rupees that entries move into cash."""
     return sum((entry.amount for entry in entries if entry.account == CASH), ZERO)
@@ -114,7 +133,7 @@ def rebuild(fills: Iterable[BookedFill]) -> dict[str, Holding]:
     """Holdings by instrument, from fills alone in the order in which they were booked."""
     holdings: dict[str, Holding] = {}
     for fill in fills:
-        holdings[fill.instrument], _ = book(holdings.get(fill.instrument, FLAT), fill)
+        holdings[fill.instrument] = held(holdings.get(fill.instrument, FLAT), fill)
     return holdings
 
 

@@ -7,7 +7,7 @@ import traceback
 from bisect import bisect_left
 
 from marketdata.domain.stretch import Stretch
-from marketdata.domain.ticks import Item, Tick
+from marketdata.domain.ticks import Clock, Item, Tick
 from strategies.domain.machine import Machine, StrategyFailed
 from strategies.domain.outlook import Outlook
 from strategies.domain.signals import DueItem, Raised
@@ -29,11 +29,14 @@ class Reading:
         self._told = 0  # faults, that the state knows of
         # The items at which the strategy is called, but for what its orders and the time set off.
         self._awake, self._ticks = self._for_strategy()
+        self._seen: tuple[int, Item] = -1, Clock(0, 0)  # the last item that was asked for
 
     @property
     def item(self) -> Item:
         """The item at which it stands."""
-        return self.outlook.item(self.number)
+        if self._seen[0] != self.number:
+            self._seen = self.number, self.outlook.item(self.number)
+        return self._seen[1]
 
     def read(self) -> Raised | DueItem | None:
         """Go on to the next stop, and stand at its item: to be read again if it is due, else `pass_on`. None at
