@@ -18,7 +18,7 @@ ANCHOR_MS = 9 * 3_600_000 + 15 * MINUTE_MS
 TRADED_APART_MS_MAX = 5 * MINUTE_MS
 
 
-class Bar(msgspec.Struct, frozen=True):
+class Bar(msgspec.Struct, frozen=True, gc=False):
     """What one instrument did in the `minutes` from `starts_ms` on."""
 
     instrument: str

@@ -3,30 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
-from alphapanda.core.clock import DAY_MS, IST_OFFSET_MS, ist_date
-from marketdata.domain.bars import MINUTE_MS
-from marketdata.domain.calendar import EARLIEST_MS, LATEST_MS, Calendar
+from marketdata.domain.calendar import Calendar
 from marketdata.domain.instruments import InstrumentSpec
-from marketdata.domain.stretch import Stretch
-from marketdata.domain.ticks import FIRST_SEQ, HAS_DEPTH, Clock, Item, Levels, Tick, source_id
+from marketdata.domain.stretch import Longs, Stretch
+from marketdata.domain.ticks import FIRST_SEQ, Item, Tick, source_id
 from marketdata.feeds.files import FileReport, RecordedFile, read_ticks
-
-# Clock items start and end this long before and after continuous trading: 09:00 to 15:45 on an ordinary day.
-CLOCK_MARGIN_MS = 15 * MINUTE_MS
-_FIELDS = 12  # of a Tick without depth
-_CHUNK = 8_192
-_STRETCH = 32_768
-# A stamp so far above the median of the next five is a fault: it must not push the clock of the stream ahead.
-_AHEAD_MS_MAX = MINUTE_MS
-_LOOK_AHEAD = 5
-
-Longs = npt.NDArray[np.int64]
-Depths = dict[int, tuple[Levels, Levels]]
+from marketdata.feeds.merging import blocks, merged
+from marketdata.feeds.spool import Spool
 
 
 class UnknownInstrument(LookupError):
@@ -36,7 +20,8 @@ class UnknownInstrument(LookupError):
 class RecordedSource:
     """The stream of some files: by event time, then by order of the files; inside a file in recorded order,
     so that a faulty stamp moves nothing. Clock items stand at every minute of the trading days that have
-    ticks, before the first item at or after it. Raises UnknownInstrument, UnknownFormat, OSError."""
+    ticks, before the first item at or after it. The files are read once, into a temporary file; memory does
+    not grow with the ticks. Raises UnknownInstrument, UnknownFormat, OSError."""
 
     def __init__(
         self,
@@ -50,97 +35,42 @@ class RecordedSource:
         self.reports = [FileReport(file.path) for file in files]
         self.name = "recorded:" + "|".join(f"{file.path.name}={file.key}" for file in files) + run
         self.source = source_id(self.name)
-        self._depths: Depths = {}
-        rows: list[Longs] = []
-        times: list[Longs] = []
-        for file, report in zip(files, self.reports, strict=True):
-            loaded = self._load(file, report, instruments, sum(len(part) for part in rows))
-            rows.append(loaded)
-            times.append(_times(loaded[:, 1]))
-        self._rows, self._times, self._order = _merged(rows, times, calendar)
+        ticks = [
+            _ticks(file, report, instruments) for file, report in zip(files, self.reports, strict=True)
+        ]
+        self._spool = Spool(merged(list(map(blocks, ticks)), calendar))
 
     def __len__(self) -> int:
-        return len(self._order)
+        return len(self._spool)
 
     @property
     def last_seq(self) -> int:
         """The number of the last item; FIRST_SEQ - 1 for an empty stream."""
         return FIRST_SEQ + len(self) - 1
 
-    def iter_from(self, seq: int = FIRST_SEQ) -> Iterator[Item]:
-        """The items from number `seq` on; the k-th has the number seq + k. `received_ms` is 0 in all."""
-        for start in range(max(0, seq - FIRST_SEQ), len(self), _CHUNK):
-            order = self._order[start : start + _CHUNK]
-            for index, row in zip(order.tolist(), self._rows[order].tolist(), strict=True):
-                if not row[0]:
-                    yield Clock(row[1], 0)
-                elif row[11] & HAS_DEPTH:
-                    yield Tick._make((*row, *self._depths[index]))
-                else:
-                    yield Tick(*row)
+    def stretches(self, seq: int = FIRST_SEQ) -> Iterator[Stretch]:
+        """The items from number `seq` on, many at a time. `received_ms` is 0 in all."""
+        return self._spool.stretches(max(0, seq - FIRST_SEQ))
 
-    def stretches(self) -> Iterator[Stretch]:
-        """All items, many at a time."""
-        for start in range(0, len(self), _STRETCH):
-            order = self._order[start : start + _STRETCH]
-            columns = np.ascontiguousarray(self._rows[order].T)
-            depths = {at: self._depths[i] for at, i in enumerate(order.tolist()) if i in self._depths}
-            yield Stretch(columns, first_seq=FIRST_SEQ + start, depths=depths)
+    def iter_from(self, seq: int = FIRST_SEQ) -> Iterator[Item]:
+        """The items from number `seq` on; the k-th has the number seq + k."""
+        for stretch in self.stretches(seq):
+            yield from stretch.items()
 
     def times_from(self, seq: int = FIRST_SEQ) -> Longs:
         """The stream's own time (ms, never falling) at each item from number `seq` on."""
-        times: Longs = self._times[max(0, seq - FIRST_SEQ) :]
-        return times
+        return self._spool.times(max(0, seq - FIRST_SEQ))
 
-    def _load(
-        self, file: RecordedFile, report: FileReport, instruments: Mapping[str, InstrumentSpec], base: int
-    ) -> Longs:
-        spec = instruments.get(file.key)
-        if spec is None:
-            raise UnknownInstrument(f"{file.path.name}: {file.key} is not in the instrument list")
-        ticks = list(read_ticks(file.path, token=spec.token, is_index=spec.is_index, report=report))
-        for index, tick in enumerate(ticks):
-            if tick.flags & HAS_DEPTH:
-                self._depths[base + index] = tick.bids, tick.asks
-        return np.array([tick[:_FIELDS] for tick in ticks], np.int64).reshape(-1, _FIELDS)
+    def time_of(self, seq: int) -> int:
+        """The stream's own time at item number `seq`."""
+        return self._spool.time(seq - FIRST_SEQ)
 
 
-def _times(stamps: Longs) -> Longs:
-    """The stream time of each row of a file: the highest believable stamp so far."""
-    believable = (stamps >= EARLIEST_MS) & (stamps < LATEST_MS)
-    ahead = stamps[believable]
-    if not len(ahead):
-        return np.zeros(len(stamps), np.int64)
-    padded = np.concatenate([ahead, np.full(_LOOK_AHEAD, np.iinfo(np.int64).max)])
-    following = np.lib.stride_tricks.sliding_window_view(padded[1:], _LOOK_AHEAD)
-    believable[believable] = ahead <= np.median(following, axis=1) + _AHEAD_MS_MAX
-    times = np.where(believable, stamps, 0)
-    times[0] = times[0] or stamps[believable][0]
-    return np.maximum.accumulate(times)
-
-
-def _merged(rows: list[Longs], times: list[Longs], calendar: Calendar) -> tuple[Longs, Longs, Longs]:
-    """All rows with clock rows behind them, the stream time of each item, and the order of the stream."""
-    all_rows = np.concatenate([*rows, np.empty((0, _FIELDS), np.int64)])
-    all_times = np.concatenate([*times, np.empty(0, np.int64)])
-    order = np.argsort(all_times, kind="stable")
-    sorted_times = all_times[order]
-    clocks = _clock_times(sorted_times, calendar)
-    clock_rows = np.zeros((len(clocks), _FIELDS), np.int64)
-    clock_rows[:, 1] = clocks
-    places = np.searchsorted(sorted_times, clocks, side="left")
-    return (
-        np.concatenate([all_rows, clock_rows]),
-        np.insert(sorted_times, places, clocks),
-        np.insert(order, places, len(all_rows) + np.arange(len(clocks))),
-    )
-
-
-def _clock_times(times: Longs, calendar: Calendar) -> Longs:
-    minutes: list[npt.NDArray[Any]] = [np.empty(0, np.int64)]
-    for day in np.unique((times[times > 0] + IST_OFFSET_MS) // DAY_MS).tolist():
-        session = calendar.session(ist_date(day * DAY_MS))
-        if session is not None:
-            first, last = session.opens_ms - CLOCK_MARGIN_MS, session.closes_ms + CLOCK_MARGIN_MS
-            minutes.append(np.arange(first, last + 1, MINUTE_MS))
-    return np.concatenate(minutes)
+def _ticks(
+    file: RecordedFile, report: FileReport, instruments: Mapping[str, InstrumentSpec]
+) -> Iterator[Tick]:
+    """The ticks of a file. Raises UnknownInstrument at once."""
+    spec = instruments.get(file.key)
+    if spec is None:
+        raise UnknownInstrument(f"{file.path.name}: {file.key} is not in the instrument list")
+    return read_ticks(file.path, token=spec.token, is_index=spec.is_index, report=report)

@@ -33,7 +33,7 @@ class BookedFill(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     at_ms: int
 
 
-class Holding(msgspec.Struct, frozen=True):
+class Holding(msgspec.Struct, frozen=True, gc=False):
     """Signed quantity at its cost (of the same sign), with profit and charges so far, in rupees."""
 
     quantity: int = 0

@@ -114,7 +114,7 @@ class Reading:
         self._synced = number + 1
 
     def _seq(self, number: int) -> int:
-        return self._first_seq + self.outlook.places[number]
+        return self._first_seq + self.outlook.place(number)
 
     def _next_singly(self) -> int:
         """The first item from here on that is to be taken in as any other: it begins the deployment or a day,

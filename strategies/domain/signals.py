@@ -19,7 +19,7 @@ LIMIT_PRICE_MAX = Decimal(10) ** 8
 REASON_LENGTH_MAX = 200
 
 
-class Mark(msgspec.Struct, frozen=True):
+class Mark(msgspec.Struct, frozen=True, gc=False):
     """The last price of an instrument, its event time, and the last price of the session before (0: unknown)."""
 
     price_e4: int
