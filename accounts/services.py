@@ -30,6 +30,7 @@ CONFIGURED = {
     "strategy": {"add", "change"},
     "deployment": {"add", "change"},
     "portfolio": {"add", "change"},
+    "corporateaction": {"add", "change", "delete"},
     "limitset": {"add", "change", "delete"},
     "killswitch": {"add"},
 }

@@ -10,13 +10,17 @@ from django.contrib import admin
 
 from alphapanda import deploying
 from alphapanda.core.vocabulary import Broker, DeploymentStatus, Product
+from alphapanda.web.admin import by_hand
 from execution.domain.paper import PaperSettings
-from portfolio.models import Book, Portfolio
-from strategies.admin import DeploymentAdmin, DeploymentForm
-from strategies.domain.registry import known
+from execution.services.corporate import corporate_action_apply
+from portfolio.admin import CorporateActionAdmin
+from portfolio.models import Book, CorporateAction, Portfolio
+from strategies.admin import DeploymentAdmin
+from strategies.forms import DeploymentForm
 from strategies.models import Deployment
 
 if TYPE_CHECKING:
+    from django.db.models import QuerySet
     from django.http import HttpRequest
 
 
@@ -44,8 +48,7 @@ class NewDeployment(ConfiguredDeployment):
         portfolio, version = cleaned.get("portfolio"), cleaned.get("strategy_version")
         if portfolio and portfolio.broker != cleaned.get("broker"):
             self.add_error("portfolio", f"{portfolio} belongs to {portfolio.broker}.")
-        installed = known().get(version.strategy.name) if version else None
-        if installed and installed.version != version.version:
+        if version and not version.is_installed:
             self.add_error("strategy_version", "Only the version that is installed can be deployed.")
         if not self.errors:
             self._define(cleaned)
@@ -90,3 +93,14 @@ class DeploymentDesk(DeploymentAdmin):
         )
         obj.pk = made.pk
         request.desk_changes = msgspec.to_builtins(form.definition)
+
+
+@admin.register(CorporateAction)
+class CorporateActionDesk(CorporateActionAdmin):
+    """Applied once, with the deployments that hold the share standing still."""
+
+    actions = ("apply",)
+
+    @admin.action(description="Apply to all books", permissions=["act"])
+    def apply(self, request: HttpRequest, rows: QuerySet[CorporateAction]) -> None:
+        self.act_on(request, rows, corporate_action_apply, key="action_id", **by_hand(request))

@@ -11,6 +11,7 @@ from django.utils import timezone
 from accounts.services import ensure_roles
 from alphapanda.eventlog.bootstrap import ensure_topics
 from marketdata.services import calendar, instruments
+from strategies.services.catalogue import catalogue_refresh
 from strategies.services.sharding import deployments_reshard
 
 
@@ -46,11 +47,20 @@ def _shards() -> str:
     return f"{settings.SHARDS}, {deployments_reshard()} deployments moved"
 
 
+def _strategies() -> str:
+    files = catalogue_refresh(again=True)
+    faulty = [
+        f"{file.file}:{file.faults[0]['line']}: {file.faults[0]['text']}" for file in files if file.faults
+    ]
+    return "; ".join([f"{len(files) - len(faulty)} files", *faulty])
+
+
 STEPS: dict[str, Callable[[], str]] = {
     "topics": _topics,
     "roles": _roles,
     "calendar": _calendar,
     "instruments": _instruments,
+    "strategies": _strategies,
     "shards": _shards,
 }
 

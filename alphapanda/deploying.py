@@ -19,16 +19,24 @@ from alphapanda.core.vocabulary import Broker, DeploymentStatus, HaltLevel, Prod
 from execution.domain.charges import NoChargeCard
 from execution.domain.paper import PaperSettings
 from execution.reference import charge_cards
-from marketdata.domain.instruments import InstrumentSpec
+from marketdata.domain.instruments import InstrumentSpec, NoSegment, Segment, segment_of
 from marketdata.models import Instrument
 from portfolio import services as portfolios
 from risk.domain.limits import Limits
 from risk.models import LimitSet
-from strategies.domain.base import DeploymentSpec, build
-from strategies.domain.registry import find, known, source_hash
-from strategies.models import Deployment, Strategy, StrategyVersion
+from strategies.domain.base import DeploymentSpec, UnknownStrategy, build
+from strategies.models import Deployment, StrategyVersion
+from strategies.registry import find
+from strategies.services.catalogue import version_installed
 from strategies.services.sharding import least_loaded_shard
 
+# Kite lists these with a lot of 1 and means so many units: what they are worth would be wrong by that factor
+LOTS_OF_MANY = (
+    Segment.CURRENCY_FUTURES,
+    Segment.CURRENCY_OPTIONS,
+    Segment.COMMODITY_FUTURES,
+    Segment.COMMODITY_OPTIONS,
+)
 SEEDS = Path(__file__).parent / "seeds" / "deployments.json"
 
 
@@ -63,7 +71,7 @@ def read(path: Path) -> list[Definition]:
 def check(definition: Definition) -> None:
     """Refuse what the strategy, the paper exchange or risk would refuse later. Raises BadDefinition."""
     try:
-        build(find(definition.strategy), definition.params)
+        build(find(definition.strategy), definition.params, instruments=definition.instruments)
         msgspec.convert(definition.execution, PaperSettings)
         msgspec.convert(definition.limits, Limits, strict=False)
     except (LookupError, ValueError) as error:
@@ -88,29 +96,6 @@ def spec(definition: Definition, instrument_of: Callable[[str], InstrumentSpec])
 
 
 @transaction.atomic
-def register_strategies() -> list[StrategyVersion]:
-    """A row for every strategy there is, and one for every version of its code."""
-    return [_registered(strategy_class) for _, strategy_class in sorted(known().items())]
-
-
-def _registered(strategy_class: Any) -> StrategyVersion:
-    description = (strategy_class.on_bar.__doc__ or "").strip()
-    strategy, _ = Strategy.objects.get_or_create(
-        name=strategy_class.name,
-        defaults={"title": strategy_class.title or strategy_class.name, "description": description},
-    )
-    version, _ = StrategyVersion.objects.get_or_create(
-        strategy=strategy,
-        version=strategy_class.version,
-        defaults={
-            "source_hash": source_hash(strategy_class),
-            "schema": msgspec.json.schema(strategy_class.Params),
-        },
-    )
-    return version
-
-
-@transaction.atomic
 def deploy(definitions: Sequence[Definition], *, portfolio_id: UUID) -> list[Deployment]:
     """Deployments that run at once; those that are there already stay as they are. Raises as `create`."""
     there = Deployment.objects.in_bulk([ids.deployment_id(definition.name) for definition in definitions])
@@ -125,6 +110,7 @@ def deploy(definitions: Sequence[Definition], *, portfolio_id: UUID) -> list[Dep
 def create(definition: Definition, *, portfolio_id: UUID, status: DeploymentStatus) -> Deployment:
     """The one way to make a deployment: with its instruments and their partition, the shard that has least to
     do, its limits and its book. Raises BadDefinition, BrokerConflict."""
+    version = _version(definition)
     check(definition)
     instruments = [_instrument(name) for name in definition.instruments]
     for instrument in instruments:
@@ -132,7 +118,7 @@ def create(definition: Definition, *, portfolio_id: UUID, status: DeploymentStat
     deployment = Deployment.objects.create(
         id=ids.deployment_id(definition.name),
         name=definition.name,
-        strategy_version=_registered(find(definition.strategy)),
+        strategy_version=version,
         broker=definition.broker,
         params=definition.params,
         execution={**definition.execution, "product": definition.product.value},
@@ -151,13 +137,27 @@ def create(definition: Definition, *, portfolio_id: UUID, status: DeploymentStat
     return deployment
 
 
+def _version(definition: Definition) -> StrategyVersion:
+    """The installed code, tried in a process of its own before this one imports it."""
+    try:
+        return version_installed(definition.strategy)
+    except UnknownStrategy as error:
+        raise BadDefinition(f"{definition.name}: {error}") from error
+
+
 def _check_charges(definition: Definition, instrument: Instrument) -> None:
     """What cannot be charged cannot be booked: refuse it before it trades."""
     try:
+        segment = segment_of(instrument.exchange, instrument.instrument_type)
         latest = charge_cards().cards[-1]
-        latest.rates_for(exchange=instrument.exchange, product=definition.product)
-    except NoChargeCard as error:
+        latest.rates_for(exchange=instrument.exchange, product=definition.product, segment=segment)
+    except (NoChargeCard, NoSegment) as error:
         raise BadDefinition(f"{definition.name}: {instrument}: {error}") from error
+    if segment in LOTS_OF_MANY and instrument.lot_size < 2:
+        raise BadDefinition(
+            f"{definition.name}: {instrument}: a lot of 1 does not say how many units a lot holds; give the"
+            " units in column lot_size of its instrument list"
+        )
 
 
 def _partition(name: str, instruments: list[Instrument]) -> int:

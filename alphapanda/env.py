@@ -193,6 +193,13 @@ SETTINGS: tuple[Setting, ...] = (
         "INSTRUMENTS", PATHS, "", "Kite instrument lists that bootstrap loads besides the one that ships"
     ),
     Setting("DEPLOYMENTS", TEXT, "", "file of deployments to seed; empty: those that ship"),
+    Setting("STRATEGIES", PATH, "my_strategies", "folder of your own strategies; it may be missing"),
+    Setting(
+        "STRATEGY_SECONDS",
+        whole(1, 600),
+        "5",
+        "longest that one call of a strategy may take before its deployment is quarantined",
+    ),
     Setting("BROKERS", some_of("paper", "zerodha"), "paper", "broker namespaces that exist"),
     Setting("ZERODHA_ENABLED", BOOL, "false", "send orders to Zerodha; needs LIVE_TRADING and credentials"),
     Setting("LIVE_TRADING", BOOL, "false", "the explicit switch for real money"),

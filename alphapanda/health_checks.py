@@ -19,9 +19,8 @@ from alphapanda.health.registry import Group, Status, check, fail, ok, warn, wit
 from alphapanda.push import readmodel
 from alphapanda.push.connection import client
 from execution.models import Fill, Order
-from marketdata.models import Holiday, SessionRule
-from marketdata.reference import UnknownExchange
-from marketdata.selectors import calendar
+from marketdata.domain.markets import UnknownMarket
+from marketdata.selectors import calendar, calendar_known_until
 from marketdata.stream import CONSUMER as TICK_STREAM
 from portfolio.models import Posting
 from risk.models import Decision
@@ -77,7 +76,7 @@ def _flow(moment: datetime | None, *, warn_s: float, fail_s: float | None = None
     age = None if moment is None else age_s(moment)
     try:
         quiet = _is_quiet()
-    except UnknownExchange:
+    except UnknownMarket:
         return warn(NO_HOURS, age_s=age)
     if quiet:
         return ok(quiet, age_s=age)
@@ -208,14 +207,17 @@ def quarantined() -> Status:
 
 @check("calendar", Group.HOUSE)
 def calendar_horizon() -> Status:
-    """How far ahead the exchange's holidays are known."""
-    if not SessionRule.objects.filter(exchange=EXCHANGE).exists():
+    """How far ahead holidays are known, of the exchange of which least is known."""
+    known = calendar_known_until()
+    if not known:
         return warn(NO_HOURS, value=0)
-    last = Holiday.objects.filter(exchange=EXCHANGE).aggregate(day=Max("date"))["day"]
-    if last is None:
-        return warn("no holidays are known: run `manage.py bootstrap`", value=0)
+    unknown = [exchange for exchange, last in known.items() if last is None]
+    if unknown:
+        return warn(f"no holidays of {', '.join(unknown)} are known: run `manage.py bootstrap`", value=0)
+    last = min(day for day in known.values() if day)
+    exchanges = ", ".join(exchange for exchange, day in known.items() if day == last)
     days = (last - ist_date(to_ms(timezone.now()))).days
-    words = f"holidays known until {last:%d %b %Y}"
+    words = f"holidays of {exchanges} known until {last:%d %b %Y}"
     if days < CALENDAR_WARN_DAYS:
         return warn(f"{words}: add the next in the admin, Holidays", value=days)
     return ok(words, value=days)

@@ -19,6 +19,8 @@ from django.db.migrations.executor import MigrationExecutor
 from alphapanda import env
 from alphapanda.eventlog.bootstrap import missing_topics
 from alphapanda.eventlog.records import LogError
+from alphapanda.health.registry import Level
+from alphapanda.health_checks import calendar_horizon
 from alphapanda.supervisor import PROCESSES_FILE, is_port_free
 
 CLOCK_DRIFT_S_MAX = 2.0
@@ -30,13 +32,18 @@ class Missing(Exception):
     """A part is not as it must be; the message says what to do."""
 
 
+class Doubtful(Exception):
+    """A part will do for now, but somebody must see to it; the message says to what."""
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One check's outcome."""
+    """One check's outcome. `is_doubtful`: good enough to start, with something to see to."""
 
     name: str
     is_good: bool
     detail: str
+    is_doubtful: bool = False
 
 
 def run(*, port: bool = True) -> list[Finding]:
@@ -47,6 +54,8 @@ def run(*, port: bool = True) -> list[Finding]:
 def _find(name: str, check: Callable[[], str]) -> Finding:
     try:
         return Finding(name, is_good=True, detail=check())
+    except Doubtful as doubt:
+        return Finding(name, is_good=True, detail=str(doubt), is_doubtful=True)
     except (Missing, DatabaseError, redis.RedisError, LogError, env.NoBroker, OSError) as error:
         return Finding(name, is_good=False, detail=str(error).strip() or type(error).__name__)
 
@@ -132,6 +141,14 @@ def brokers() -> str:
     return f"{', '.join(settings.BROKERS)}; {live}"
 
 
+def calendar() -> str:
+    """Whether enough of the exchanges' calendars is known, as the health check of that name says."""
+    horizon = calendar_horizon()
+    if horizon.level is not Level.OK:
+        raise Doubtful(horizon.words)
+    return horizon.words
+
+
 def _database_time() -> float:
     with connection.cursor() as cursor:
         cursor.execute("select extract(epoch from clock_timestamp())")
@@ -157,4 +174,5 @@ CHECKS: dict[str, Callable[[], str]] = {
     "port": port,
     "clock": clock,
     "brokers": brokers,
+    "calendar": calendar,
 }

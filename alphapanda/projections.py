@@ -16,8 +16,10 @@ from alphapanda import logs
 from alphapanda import projection_rows as rows
 from alphapanda.core.clock import ist_date, ist_midnight_ms, to_ms
 from alphapanda.core.envelope import (
+    BarClosed,
     DeploymentQuarantined,
     Envelope,
+    InstrumentsChanged,
     LogGap,
     OperatorActed,
     OrderFailed,
@@ -33,7 +35,7 @@ from alphapanda.core.vocabulary import Phase
 from alphapanda.push import readmodel
 from alphapanda.push.readmodel import ReadModelUnavailable
 from execution.models import Fill, Order
-from marketdata.reference import UnknownExchange
+from marketdata.domain.markets import UnknownMarket
 from marketdata.selectors import calendar
 from portfolio.models import Book, Portfolio, Position, Snapshot
 from risk.models import Decision, KillSwitch
@@ -101,7 +103,7 @@ def _phase(at_ms: int) -> Phase | None:
     """The phase of the market; None before the first tick and where no hours are known."""
     try:
         return calendar(EXCHANGE).phase_at(at_ms) if at_ms else None
-    except UnknownExchange:
+    except UnknownMarket:
         return None
 
 
@@ -177,6 +179,8 @@ def _ids(payloads: Iterable[Payload]) -> dict[str, set[UUID]]:
                 ids["deployments"].add(payload.deployment_id)
             case OperatorActed() | LogGap():
                 pass  # halts and changes of deployments come with the next refresh
+            case BarClosed() | InstrumentsChanged():
+                pass  # no screen shows them live
     return ids
 
 

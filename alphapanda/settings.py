@@ -45,6 +45,8 @@ FEED_FILES = values["FEED_FILES"]
 FEED_BATCH_ITEMS = values["FEED_BATCH_ITEMS"]
 INSTRUMENTS = values["INSTRUMENTS"]
 DEPLOYMENTS = values["DEPLOYMENTS"]
+STRATEGIES = values["STRATEGIES"]
+STRATEGY_SECONDS = values["STRATEGY_SECONDS"]
 
 # --- the log (its address: env.kafka_bootstrap(), because an embedded broker's is known when it runs)
 

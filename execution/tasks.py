@@ -23,7 +23,7 @@ QUEUED_MAX = 100  # doorbells still in the queue are late, not lost: ringing mor
 @shared_task(name="execution.submit")
 def submit(*, deployment_ids: list[str], **_newer: object) -> bool:
     """Place orders for approved decisions; True where all deployments may read on: nothing is left to do."""
-    calendar = selectors.calendar("NSE")
+    calendar = selectors.calendars()
     shards = retries.for_each(
         deployment_ids,
         lambda one: paper.orders_submit(deployment_id=one, calendar=calendar),

@@ -9,7 +9,22 @@ from django.db import transaction
 
 from alphapanda.web.admin import Desk, ReadOnlyDesk, shown
 from marketdata import selectors
-from marketdata.models import Holiday, Instrument, SessionRule, SpecialSession, TickFaultCount
+from marketdata.models import (
+    Bar,
+    CircuitLimit,
+    FreezeQuantity,
+    Holiday,
+    Instrument,
+    InstrumentRule,
+    MarketCutoff,
+    MasterChange,
+    MasterLoad,
+    Permission,
+    SessionRule,
+    SpecialSession,
+    TickBand,
+    TickFaultCount,
+)
 
 if TYPE_CHECKING:
     from django.db.models import Model, QuerySet
@@ -46,10 +61,11 @@ class InstrumentAdmin(ReadOnlyDesk):
         shown("strike"),
         shown("tick_size"),
         "lot_size",
+        "freeze_quantity",
         "partition",
         "is_listed",
     )
-    list_filter = ("exchange", "segment", "instrument_type", "is_listed")
+    list_filter = ("exchange", "segment", "instrument_type", "is_listed", "has_derivatives")
     search_fields = ("tradingsymbol", "name", "=instrument_token")
     ordering = ("exchange", "tradingsymbol")
 
@@ -65,8 +81,8 @@ class HolidayAdmin(CalendarDesk):
 
 @admin.register(SpecialSession)
 class SpecialSessionAdmin(CalendarDesk):
-    list_display = ("date", "exchange", "opens", "closes", "name")
-    list_filter = ("exchange",)
+    list_display = ("date", "exchange", "phase", "opens", "closes", "name")
+    list_filter = ("exchange", "phase")
     search_fields = ("name",)
     date_hierarchy = "date"
     ordering = ("-date", "exchange")
@@ -74,9 +90,16 @@ class SpecialSessionAdmin(CalendarDesk):
 
 @admin.register(SessionRule)
 class SessionRuleAdmin(CalendarDesk):
-    list_display = ("exchange", "phase", "starts", "ends", "valid_from")
-    list_filter = ("exchange", "phase")
-    ordering = ("exchange", "-valid_from", "starts")
+    list_display = ("market", "phase", "starts", "ends", "season", "valid_from")
+    list_filter = ("market", "phase")
+    ordering = ("market", "-valid_from", "starts")
+
+
+@admin.register(MarketCutoff)
+class MarketCutoffAdmin(CalendarDesk):
+    list_display = ("market", "kind", "minutes", "valid_from")
+    list_filter = ("market", "kind")
+    ordering = ("market", "kind", "-valid_from")
 
 
 @admin.register(TickFaultCount)
@@ -85,3 +108,81 @@ class TickFaultCountAdmin(ReadOnlyDesk):
     list_filter = ("fault",)
     search_fields = ("=instrument_token",)
     ordering = ("-count",)
+
+
+@admin.register(InstrumentRule)
+class InstrumentRuleAdmin(Desk):
+    """What lists said in the past: kept by itself where a list changes it."""
+
+    list_display = ("instrument", "valid_from", shown("tick_size"), "lot_size", "expiry", shown("strike"))
+    search_fields = ("instrument__tradingsymbol",)
+    raw_id_fields = ("instrument",)
+    list_select_related = ("instrument",)
+    ordering = ("instrument__exchange", "instrument__tradingsymbol", "-valid_from")
+
+
+@admin.register(FreezeQuantity)
+class FreezeQuantityAdmin(Desk):
+    """Loaded from NSE's file; a change counts for orders when the next list or file is loaded."""
+
+    list_display = ("underlying", "exchange", "quantity", "valid_from")
+    list_filter = ("exchange", "valid_from")
+    search_fields = ("underlying",)
+    ordering = ("exchange", "underlying", "-valid_from")
+
+
+@admin.register(CircuitLimit)
+class CircuitLimitAdmin(Desk):
+    list_display = ("instrument", "date", shown("lower"), shown("upper"))
+    search_fields = ("instrument__tradingsymbol",)
+    raw_id_fields = ("instrument",)
+    list_select_related = ("instrument",)
+    date_hierarchy = "date"
+    ordering = ("-date", "instrument__tradingsymbol")
+
+
+@admin.register(TickBand)
+class TickBandAdmin(Desk):
+    list_display = ("market", "valid_from", shown("up_to"), shown("tick_size"))
+    list_filter = ("market", "valid_from")
+    ordering = ("market", "-valid_from", "up_to")
+
+
+@admin.register(Permission)
+class PermissionAdmin(Desk):
+    list_display = ("market", "instrument_type", "valid_from", "products", "order_types", "validities")
+    list_filter = ("market", "instrument_type")
+    ordering = ("market", "instrument_type", "-valid_from")
+
+
+@admin.register(MasterLoad)
+class MasterLoadAdmin(ReadOnlyDesk):
+    list_display = (
+        "loaded_at", "exchanges", "source", "added", "gone", "changed", "unchanged", "faulty"
+    )  # fmt: skip
+    date_hierarchy = "loaded_at"
+    ordering = ("-loaded_at",)
+
+
+@admin.register(MasterChange)
+class MasterChangeAdmin(ReadOnlyDesk):
+    """What a list changed, with the deployments and positions that it touches."""
+
+    list_display = ("instrument", "kind", "field", "before", "after", "used_by", "load")
+    list_filter = ("is_touching", "kind", "field", "load")
+    search_fields = ("instrument",)
+    list_select_related = ("load",)
+    ordering = ("-load__loaded_at", "-is_touching", "instrument")
+
+    @admin.display(description="Used by")
+    def used_by(self, change: MasterChange) -> str:
+        return ", ".join(f"{use['kind']} {use['name']}" for use in change.uses)
+
+
+@admin.register(Bar)
+class BarAdmin(ReadOnlyDesk):
+    list_display = ("__str__", "open_e4", "high_e4", "low_e4", "close_e4", "volume", "ticks")
+    list_filter = ("minutes",)
+    search_fields = ("instrument__tradingsymbol",)
+    list_select_related = ("instrument",)
+    ordering = ("-starts_ms", "instrument")

@@ -1,10 +1,14 @@
-"""Instruments, the exchange calendar, and counts of faulty ticks."""
+"""Instruments and their rules by date, the calendar of markets, bars, and counts of faulty ticks."""
 
 from __future__ import annotations
 
 from django.db import models
 
+from alphapanda.core.clock import ist_text
 from alphapanda.core.vocabulary import Phase, TickFault
+from marketdata.domain.calendar import CutoffKind, Season
+from marketdata.domain.markets import Market
+from marketdata.domain.master import ChangeKind
 
 
 class Instrument(models.Model):
@@ -23,14 +27,186 @@ class Instrument(models.Model):
     segment = models.CharField(max_length=20)
     partition = models.IntegerField(default=0, help_text="of market.ticks")
     is_listed = models.BooleanField(default=True, help_text="in the newest instrument list of its exchange")
+    has_derivatives = models.BooleanField(
+        default=False, help_text="a cash stock on which futures or options trade"
+    )
+    freeze_quantity = models.IntegerField(default=0, help_text="units of one order at most; 0: unknown")
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["exchange", "tradingsymbol"], name="instrument_identity")
+            models.UniqueConstraint(fields=["exchange", "tradingsymbol"], name="instrument_identity"),
+            models.UniqueConstraint(
+                fields=["instrument_token"],
+                condition=models.Q(is_listed=True),
+                name="instrument_token_of_one_listed",
+                violation_error_message="another listed instrument has this token",
+            ),
         ]
 
     def __str__(self) -> str:
         return f"{self.exchange}:{self.tradingsymbol}"
+
+
+class InstrumentRule(models.Model):
+    """What an instrument's list said from a day on, until a later row. An instrument without rows has always
+    been as it is now, as far as we know."""
+
+    instrument = models.ForeignKey(Instrument, on_delete=models.CASCADE, related_name="rules")
+    valid_from = models.DateField()
+    tick_size = models.DecimalField(max_digits=12, decimal_places=4, help_text="rupees")
+    lot_size = models.IntegerField(help_text="units")
+    expiry = models.DateField(null=True, blank=True)
+    strike = models.DecimalField(max_digits=16, decimal_places=4, default=0)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["instrument", "valid_from"], name="instrument_rule_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.instrument} from {self.valid_from}"
+
+
+class FreezeQuantity(models.Model):
+    """The most units of one order in derivatives of an underlying, from a day on, until a later row."""
+
+    exchange = models.CharField(max_length=10)
+    underlying = models.CharField(max_length=120)
+    valid_from = models.DateField()
+    quantity = models.PositiveIntegerField(help_text="units; an order is at most the whole lots in it")
+
+    class Meta:
+        verbose_name_plural = "freeze quantities"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["exchange", "underlying", "valid_from"], name="freeze_quantity_once"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.exchange} {self.underlying} {self.quantity} from {self.valid_from}"
+
+
+class CircuitLimit(models.Model):
+    """The lowest and highest price that the exchange takes for an instrument on one day."""
+
+    instrument = models.ForeignKey(Instrument, on_delete=models.CASCADE, related_name="circuits")
+    date = models.DateField()
+    lower = models.DecimalField(max_digits=16, decimal_places=4, help_text="rupees")
+    upper = models.DecimalField(max_digits=16, decimal_places=4, help_text="rupees")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["instrument", "date"], name="circuit_limit_once"),
+            models.CheckConstraint(
+                condition=models.Q(lower__gt=0, lower__lt=models.F("upper")),
+                name="circuit_limit_is_a_band",
+                violation_error_message="the lower circuit is above 0 and below the upper one",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.instrument} {self.date} {self.lower} to {self.upper}"
+
+
+class TickBand(models.Model):
+    """The tick of a market's prices up to a price, from a day on, where no list says otherwise."""
+
+    market = models.CharField(max_length=10, choices=[(m.value, m.value) for m in Market])
+    valid_from = models.DateField()
+    up_to = models.DecimalField(
+        max_digits=16, decimal_places=4, null=True, blank=True, help_text="rupees; empty: whatever is left"
+    )
+    tick_size = models.DecimalField(max_digits=12, decimal_places=4, help_text="rupees")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["market", "valid_from", "up_to"], name="tick_band_once", nulls_distinct=False
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.market} {self.tick_size} up to {self.up_to or 'any price'} from {self.valid_from}"
+
+
+class Permission(models.Model):
+    """What a market takes from a day on, until a later row for it and the same type of instrument."""
+
+    market = models.CharField(max_length=10, choices=[(m.value, m.value) for m in Market])
+    instrument_type = models.CharField(max_length=10, blank=True, help_text="FUT, CE, PE; empty: all others")
+    valid_from = models.DateField()
+    products = models.CharField(max_length=60, help_text="CNC, MIS, NRML, MTF; spaces between")
+    order_types = models.CharField(max_length=60, help_text="MARKET, LIMIT, SL, SL-M; spaces between")
+    validities = models.CharField(max_length=60, help_text="DAY, IOC, TTL; spaces between")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["market", "instrument_type", "valid_from"], name="permission_once"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.market} {self.instrument_type} from {self.valid_from}".replace("  ", " ")
+
+
+class MasterLoad(models.Model):
+    """One loading of an instrument list, and what it changed in numbers."""
+
+    id = models.UUIDField(primary_key=True)
+    source = models.CharField(max_length=200)
+    exchanges = models.CharField(max_length=60)
+    loaded_at = models.DateTimeField()
+    added = models.IntegerField(default=0)
+    gone = models.IntegerField(default=0)
+    changed = models.IntegerField(default=0)
+    unchanged = models.IntegerField(default=0)
+    faulty = models.IntegerField(default=0)
+
+    class Meta:
+        indexes = [models.Index(fields=["-loaded_at"], name="master_load_recent")]
+
+    def __str__(self) -> str:
+        return f"{self.exchanges} {self.source} {self.loaded_at:%Y-%m-%d %H:%M}"
+
+
+class MasterChange(models.Model):
+    """One difference between a list and the one before, and who uses the instrument."""
+
+    load = models.ForeignKey(MasterLoad, on_delete=models.CASCADE, related_name="changes")
+    kind = models.CharField(max_length=12, choices=[(k.value, k.value) for k in ChangeKind])
+    instrument = models.CharField(max_length=80, help_text="EXCHANGE:TRADINGSYMBOL")
+    field = models.CharField(max_length=20, blank=True)
+    before = models.CharField(max_length=80, blank=True)
+    after = models.CharField(max_length=80, blank=True)
+    is_touching = models.BooleanField(default=False, help_text="a deployment or a position uses it")
+    uses = models.JSONField(default=list)
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.instrument} {self.field} {self.before} {self.after}".rstrip()
+
+
+class Bar(models.Model):
+    """What an instrument did in some minutes: built by the tick stream, immutable."""
+
+    instrument = models.ForeignKey(Instrument, on_delete=models.CASCADE, related_name="bars")
+    minutes = models.IntegerField(help_text="1, 3, 5, 15, 30, 60; 1440 is the day")
+    starts_ms = models.BigIntegerField()
+    open_e4 = models.BigIntegerField()
+    high_e4 = models.BigIntegerField()
+    low_e4 = models.BigIntegerField()
+    close_e4 = models.BigIntegerField()
+    volume = models.BigIntegerField()
+    ticks = models.IntegerField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["instrument", "minutes", "starts_ms"], name="bar_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.instrument} {self.minutes} min {ist_text(self.starts_ms)}"
 
 
 class Holiday(models.Model):
@@ -48,39 +224,84 @@ class Holiday(models.Model):
 
 
 class SpecialSession(models.Model):
-    """A trading day that the week would not have (a Saturday, a Muhurat evening) or with other hours."""
+    """A phase of a trading day that the week would not have (a Saturday, a Muhurat evening) or with other hours.
+    The special phases of a day replace its ordinary ones, so one of them must be CONTINUOUS."""
 
-    exchange = models.CharField(max_length=10)
+    exchange = models.CharField(
+        max_length=10, help_text="or a market (NSE_FNO): its rows then count instead of its exchange's"
+    )
     date = models.DateField()
-    opens = models.TimeField(help_text="IST, start of continuous trading")
-    closes = models.TimeField(help_text="IST, end of continuous trading")
+    phase = models.CharField(
+        max_length=20, choices=[(p.value, p.value) for p in Phase], default=Phase.CONTINUOUS
+    )
+    opens = models.TimeField(help_text="IST, start of the phase")
+    closes = models.TimeField(help_text="IST, end of the phase")
     name = models.CharField(max_length=120, blank=True)
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["exchange", "date", "opens"], name="special_session_once")
+            models.UniqueConstraint(fields=["exchange", "date", "opens"], name="special_session_once"),
+            models.CheckConstraint(
+                condition=models.Q(opens__lt=models.F("closes")),
+                name="special_session_ends_after_it_starts",
+                violation_error_message="a special session ends after it starts, on the same day",
+            ),
         ]
 
     def __str__(self) -> str:
-        return f"{self.exchange} {self.date} {self.opens:%H:%M}-{self.closes:%H:%M} {self.name}"
+        return f"{self.exchange} {self.date} {self.phase} {self.opens:%H:%M}-{self.closes:%H:%M} {self.name}"
 
 
 class SessionRule(models.Model):
-    """The hours of one phase on ordinary days of an exchange, from a date on."""
+    """The hours of one phase on ordinary days of a market, from a date on."""
 
-    exchange = models.CharField(max_length=10)
+    market = models.CharField(max_length=10, choices=[(m.value, m.value) for m in Market])
     valid_from = models.DateField()
-    phase = models.CharField(max_length=12, choices=[(p.value, p.value) for p in Phase])
+    phase = models.CharField(max_length=20, choices=[(p.value, p.value) for p in Phase])
     starts = models.TimeField(help_text="IST")
-    ends = models.TimeField(help_text="IST")
+    ends = models.TimeField(help_text="IST; the time of its start: the phase is no more")
+    season = models.CharField(
+        max_length=12,
+        choices=[(s.value, s.value) for s in Season],
+        default=Season.ALWAYS,
+        help_text="of New York's daylight saving time",
+    )
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["exchange", "valid_from", "phase"], name="session_rule_once")
+            models.UniqueConstraint(
+                fields=["market", "valid_from", "phase", "season"], name="session_rule_once"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(starts__lte=models.F("ends")),
+                name="session_rule_ends_after_it_starts",
+                violation_error_message="a phase ends after it starts, on the same day",
+            ),
         ]
 
     def __str__(self) -> str:
-        return f"{self.exchange} {self.phase} {self.starts:%H:%M}-{self.ends:%H:%M} from {self.valid_from}"
+        return f"{self.market} {self.phase} {self.starts:%H:%M}-{self.ends:%H:%M} from {self.valid_from}"
+
+
+class MarketCutoff(models.Model):
+    """How long before the end of continuous trading a market's day is over for some, from a date on."""
+
+    market = models.CharField(max_length=10, choices=[(m.value, m.value) for m in Market])
+    valid_from = models.DateField()
+    kind = models.CharField(
+        max_length=12,
+        choices=[(k.value, k.value) for k in CutoffKind],
+        help_text="SQUARE_OFF of intraday positions, EXPIRY of contracts on their last day",
+    )
+    minutes = models.PositiveIntegerField(help_text="before the end of continuous trading")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["market", "valid_from", "kind"], name="market_cutoff_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.market} {self.kind} {self.minutes} minutes before the close from {self.valid_from}"
 
 
 class TickFaultCount(models.Model):

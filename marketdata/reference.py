@@ -9,16 +9,28 @@ from datetime import date, time
 from functools import cache
 from pathlib import Path
 
+import msgspec
+
+from alphapanda.core.money import to_e4
 from alphapanda.core.vocabulary import Phase
-from marketdata.domain.calendar import Calendar, PhaseRule, SpecialHours, calendar
+from marketdata.domain.calendar import (
+    Calendar,
+    Calendars,
+    Cutoff,
+    CutoffKind,
+    PhaseRule,
+    Season,
+    SpecialHours,
+    calendar,
+)
 from marketdata.domain.instruments import InstrumentRow, InstrumentSpec, parse, spec_of_row
+from marketdata.domain.markets import Market, UnknownMarket
+from marketdata.domain.rules import Band, Permissions
 
 DATA_DIR = Path(__file__).resolve().parent / "data"
-CALENDAR_EXCHANGES = ("NSE", "NFO")  # both follow the holidays of NSE's equity segments
-
-
-class UnknownExchange(LookupError):
-    """No calendar is known for an exchange."""
+_HOLIDAYS_SINCE = {"NSE": date(2010, 1, 1), "NFO": date(2010, 1, 1)}
+_HOLIDAYS_ELSEWHERE_SINCE = date(2023, 1, 1)  # the known hours of other exchanges begin then or later
+EXCHANGES = tuple(dict.fromkeys(market.exchange for market in Market))
 
 
 def rows(path: Path) -> Iterator[dict[str, str]]:
@@ -27,9 +39,11 @@ def rows(path: Path) -> Iterator[dict[str, str]]:
         yield from csv.DictReader(line for line in lines if not line.startswith("#"))
 
 
-def holidays() -> list[date]:
-    """Weekdays without trading, of every exchange of CALENDAR_EXCHANGES."""
-    return [date.fromisoformat(row["date"]) for row in rows(DATA_DIR / "nse_holidays.csv")]
+def holidays(exchange: str) -> list[date]:
+    """Weekdays without trading, or with special hours only."""
+    since = _HOLIDAYS_SINCE.get(exchange, _HOLIDAYS_ELSEWHERE_SINCE)
+    listed = (date.fromisoformat(row["date"]) for row in rows(DATA_DIR / "nse_holidays.csv"))
+    return [day for day in listed if day >= since]
 
 
 def special_sessions(exchange: str) -> dict[SpecialHours, str]:
@@ -39,32 +53,81 @@ def special_sessions(exchange: str) -> dict[SpecialHours, str]:
             date.fromisoformat(row["date"]),
             time.fromisoformat(row["opens"]),
             time.fromisoformat(row["closes"]),
+            Phase(row["phase"]),
         ): row["name"]
         for row in rows(DATA_DIR / "special_sessions.csv")
         if row["exchange"] == exchange
     }
 
 
-def session_rules(exchange: str) -> list[PhaseRule]:
-    """The hours of an exchange on ordinary days."""
+def session_rules(market: str) -> list[PhaseRule]:
+    """The hours of a market on ordinary days."""
     return [
         PhaseRule(
             date.fromisoformat(row["valid_from"]),
             Phase(row["phase"]),
             time.fromisoformat(row["starts"]),
             time.fromisoformat(row["ends"]),
+            Season(row["season"]),
         )
         for row in rows(DATA_DIR / "session_rules.csv")
-        if row["exchange"] == exchange
+        if row["market"] == market
+    ]
+
+
+def cutoffs(market: str) -> list[Cutoff]:
+    """When a market's day ends early: for intraday positions, and for contracts that expire."""
+    return [
+        Cutoff(date.fromisoformat(row["valid_from"]), CutoffKind(row["kind"]), int(row["minutes"]))
+        for row in rows(DATA_DIR / "market_cutoffs.csv")
+        if row["market"] == market
+    ]
+
+
+def tick_bands() -> list[Band]:
+    """Ticks by price where no list says otherwise."""
+    return [
+        Band(
+            Market(row["market"]),
+            date.fromisoformat(row["valid_from"]),
+            to_e4(row["up_to"]) if row["up_to"] else None,
+            to_e4(row["tick_size"]),
+        )
+        for row in rows(DATA_DIR / "tick_bands.csv")
+    ]
+
+
+def permissions() -> list[Permissions]:
+    """What markets take."""
+    return [
+        Permissions(
+            Market(row["market"]),
+            row["instrument_type"],
+            date.fromisoformat(row["valid_from"]),
+            *(tuple(row[name].split()) for name in ("products", "order_types", "validities")),
+        )
+        for row in rows(DATA_DIR / "permissions.csv")
     ]
 
 
 @cache
-def load_calendar(exchange: str) -> Calendar:
-    """The calendar of an exchange from the shipped files. Raises UnknownExchange."""
-    if exchange not in CALENDAR_EXCHANGES:
-        raise UnknownExchange(f"{exchange!r}: calendars are shipped for {', '.join(CALENDAR_EXCHANGES)}")
-    return calendar(holidays=holidays(), specials=special_sessions(exchange), rules=session_rules(exchange))
+def load_calendar(market: str) -> Calendar:
+    """The calendar of a market from the shipped files. Raises UnknownMarket."""
+    if market not in {known.value for known in Market}:
+        raise UnknownMarket(f"{market!r}: calendars are shipped for {', '.join(Market)}")
+    exchange = Market(market).exchange
+    return calendar(
+        holidays=holidays(exchange),
+        specials=special_sessions(exchange),
+        rules=session_rules(market),
+        cutoffs=cutoffs(market),
+    )
+
+
+@cache
+def load_calendars() -> Calendars:
+    """The calendars of all markets from the shipped files."""
+    return Calendars({market: load_calendar(market) for market in Market})
 
 
 # Both are real days, so the stream plays NIFTY 50 of January 2019 (an index: nothing to buy) before YESBANK
@@ -80,4 +143,13 @@ def instrument_specs(lists: Sequence[Path] = ()) -> dict[str, InstrumentSpec]:
         raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
         listed = (row for row in parse(raw.decode().splitlines()) if isinstance(row, InstrumentRow))
         found |= {spec.key: spec for spec in map(spec_of_row, listed)}
-    return found
+    underlyings = {spec.underlying for spec in found.values()} - {""}
+    return {key: _told_of_derivatives(spec, underlyings) for key, spec in found.items()}
+
+
+def _told_of_derivatives(spec: InstrumentSpec, underlyings: set[str]) -> InstrumentSpec:
+    """A stock knows of the derivatives that the lists hold; only a list of derivatives can tell."""
+    has_derivatives = (
+        spec.exchange in ("NSE", "BSE") and not spec.is_index and spec.tradingsymbol in underlyings
+    )
+    return msgspec.structs.replace(spec, has_derivatives=True) if has_derivatives else spec

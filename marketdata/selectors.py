@@ -3,56 +3,125 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from datetime import date
+from uuid import UUID
 
-from django.db.models import Q, QuerySet
+from django.db.models import Max, Q, QuerySet
+from msgspec.structs import replace
 
+from alphapanda.core.clock import ist_midnight_ms
 from alphapanda.core.money import to_e4
 from alphapanda.core.vocabulary import Phase
-from marketdata.domain.calendar import Calendar, PhaseRule, SpecialHours
+from marketdata import users
+from marketdata.domain import bars
+from marketdata.domain.bars import DAY_MINUTES
+from marketdata.domain.calendar import (
+    Calendar,
+    Calendars,
+    Cutoff,
+    CutoffKind,
+    PhaseRule,
+    Season,
+    SpecialHours,
+)
 from marketdata.domain.calendar import calendar as calendar_of
-from marketdata.domain.instruments import InstrumentSpec
-from marketdata.models import Holiday, Instrument, SessionRule, SpecialSession, TickFaultCount
-from marketdata.reference import UnknownExchange
+from marketdata.domain.instruments import InstrumentSpec, underlying_of
+from marketdata.domain.markets import Market, UnknownMarket
+from marketdata.domain.rules import Band, Permissions, permissions_of, tick_size_e4
+from marketdata.models import (
+    Bar,
+    CircuitLimit,
+    FreezeQuantity,
+    Holiday,
+    Instrument,
+    InstrumentRule,
+    MarketCutoff,
+    MasterLoad,
+    Permission,
+    SessionRule,
+    SpecialSession,
+    TickBand,
+    TickFaultCount,
+)
 
-CALENDAR_KEPT_S = 5.0  # how long a process may go on with a calendar that an operator has changed
-_calendars: dict[str, tuple[float, Calendar]] = {}
+CALENDAR_KEPT_S = 5.0  # how long a process may go on with calendars that an operator has changed
+_kept: list[tuple[float, Calendars]] = []  # one, or none
 
 
-def calendar(exchange: str, *, monotonic: Callable[[], float] = time.monotonic) -> Calendar:
-    """The calendar of an exchange as operators keep it, at most CALENDAR_KEPT_S old in this process.
-    Raises UnknownExchange where no hours are stored."""
+def calendars(*, monotonic: Callable[[], float] = time.monotonic) -> Calendars:
+    """The calendars of all markets as operators keep them, at most CALENDAR_KEPT_S old in this process; the
+    same object while nothing has changed. A market without stored hours is not among them."""
     now = monotonic()
-    loaded_at, kept = _calendars.get(exchange, (now, None))
-    if kept is not None and now - loaded_at < CALENDAR_KEPT_S:
-        return kept
-    found = _stored_calendar(exchange)
-    if kept != found:
-        kept = found
-    _calendars[exchange] = now, kept  # an unchanged one keeps the days that it has worked out
-    return kept
+    if _kept and now - _kept[0][0] < CALENDAR_KEPT_S:
+        return _kept[0][1]
+    found = _stored_calendars()
+    if _kept and _kept[0][1] == found:
+        found = _kept[0][1]  # it keeps the days that it has worked out
+    _kept[:] = [(now, found)]
+    return found
+
+
+def calendar(market: str, *, monotonic: Callable[[], float] = time.monotonic) -> Calendar:
+    """The calendar of a market, as `calendars`. Raises UnknownMarket where no hours are stored."""
+    found = {known.value: one for known, one in calendars(monotonic=monotonic).by_market.items()}
+    if market not in found:
+        raise UnknownMarket(f"{market!r}: no session hours are stored")
+    return found[market]
 
 
 def calendars_forget() -> None:
     """Read calendars anew when they are asked for next, for they were changed in this process."""
-    _calendars.clear()
+    _kept.clear()
 
 
-def _stored_calendar(exchange: str) -> Calendar:
-    rules = SessionRule.objects.filter(exchange=exchange)
-    found = [PhaseRule(rule.valid_from, Phase(rule.phase), rule.starts, rule.ends) for rule in rules]
-    if not found:
-        raise UnknownExchange(f"{exchange!r}: no session hours are stored")
-    special = SpecialSession.objects.filter(exchange=exchange)
-    return calendar_of(
-        holidays=Holiday.objects.filter(exchange=exchange).values_list("date", flat=True),
-        specials=[SpecialHours(row.date, row.opens, row.closes) for row in special],
-        rules=found,
+def _stored_calendars() -> Calendars:
+    rules: dict[str, list[PhaseRule]] = {}
+    for rule in SessionRule.objects.all():
+        hours = PhaseRule(rule.valid_from, Phase(rule.phase), rule.starts, rule.ends, Season(rule.season))
+        rules.setdefault(rule.market, []).append(hours)
+    cutoffs: dict[str, list[Cutoff]] = {}
+    for cut in MarketCutoff.objects.all():
+        cutoff = Cutoff(cut.valid_from, CutoffKind(cut.kind), cut.minutes)
+        cutoffs.setdefault(cut.market, []).append(cutoff)
+    holidays: dict[str, list[date]] = {}
+    for exchange, day in Holiday.objects.values_list("exchange", "date"):
+        holidays.setdefault(exchange, []).append(day)
+    specials: dict[str, list[SpecialHours]] = {}
+    for row in SpecialSession.objects.all():
+        special = SpecialHours(row.date, row.opens, row.closes, Phase(row.phase))
+        specials.setdefault(row.exchange, []).append(special)
+    return Calendars(
+        {
+            market: calendar_of(
+                holidays=holidays.get(market.exchange, ()),
+                specials=_specials(market, specials),
+                rules=rules[market],
+                cutoffs=cutoffs.get(market, ()),
+            )
+            for market in map(Market, sorted(rules))
+        }
     )
 
 
+def _specials(market: Market, specials: Mapping[str, list[SpecialHours]]) -> list[SpecialHours]:
+    """Those of the market itself, and on all other days those of its exchange."""
+    own = specials.get(market, []) if market != market.exchange else []
+    days = {special.day for special in own}
+    return [*own, *(special for special in specials.get(market.exchange, ()) if special.day not in days)]
+
+
+def calendar_known_until() -> dict[str, date | None]:
+    """The last holiday that is known of each exchange with hours: what lies behind it is a guess."""
+    exchanges = {Market(market).exchange for market in SessionRule.objects.values_list("market", flat=True)}
+    last = Holiday.objects.filter(exchange__in=exchanges).values("exchange").annotate(day=Max("date"))
+    known: dict[str, date | None] = dict.fromkeys(sorted(exchanges))
+    return known | {row["exchange"]: row["day"] for row in last}
+
+
 def spec(instrument: Instrument) -> InstrumentSpec:
-    """What decisions need to know of an instrument."""
+    """What decisions need to know of an instrument, as its newest list says. What holds for one day alone
+    (circuit limits), and what its market takes, is in `specs_on`."""
     return InstrumentSpec(
         key=f"{instrument.exchange}:{instrument.tradingsymbol}",
         exchange=instrument.exchange,
@@ -62,7 +131,112 @@ def spec(instrument: Instrument) -> InstrumentSpec:
         lot_size=instrument.lot_size,
         segment=instrument.segment,
         partition=instrument.partition,
+        instrument_type=instrument.instrument_type,
+        expiry=instrument.expiry,
+        strike_e4=to_e4(instrument.strike),
+        underlying=underlying_of(instrument.tradingsymbol, instrument.name, instrument.expiry),
+        has_derivatives=instrument.has_derivatives,
+        freeze_quantity=instrument.freeze_quantity,
     )
+
+
+def specs_on(instruments: Iterable[Instrument], day: date) -> dict[int, InstrumentSpec]:
+    """Instruments by primary key as the rules of a day say: sizes, expiry and strike as the list of then (of
+    now, where none is kept), the freeze quantity of then, the circuit limits of the day, and what the market
+    took. A stock whose list tells no tick has that of its price, by the last day bar of the month before."""
+    rows = {row.pk: row for row in instruments}
+    kept = InstrumentRule.objects.filter(instrument__in=rows, valid_from__lte=day).order_by("valid_from")
+    rules = {rule.instrument_id: rule for rule in kept}
+    circuits = {row.instrument_id: row for row in CircuitLimit.objects.filter(instrument__in=rows, date=day)}
+    taken = permissions_known()
+    found = {}
+    for pk, row in rows.items():
+        one = _ruled(spec(row), rules.get(pk), _freeze_on(row, day))
+        if not one.tick_size_e4 and not one.is_index:
+            one = replace(one, tick_size_e4=_banded(row, one.market, day))
+        found[pk] = _permitted(_circuited(one, circuits.get(pk)), permissions_of(taken, one, day))
+    return found
+
+
+def _ruled(one: InstrumentSpec, rule: InstrumentRule | None, freeze_quantity: int) -> InstrumentSpec:
+    if rule is None:
+        return replace(one, freeze_quantity=freeze_quantity)
+    return replace(
+        one,
+        tick_size_e4=to_e4(rule.tick_size),
+        lot_size=rule.lot_size,
+        expiry=rule.expiry or one.expiry,
+        strike_e4=to_e4(rule.strike) or one.strike_e4,
+        freeze_quantity=freeze_quantity,
+    )
+
+
+def _freeze_on(instrument: Instrument, day: date) -> int:
+    name = underlying_of(instrument.tradingsymbol, instrument.name, instrument.expiry)
+    if not name:
+        return 0
+    kept = FreezeQuantity.objects.filter(exchange=instrument.exchange, underlying=name, valid_from__lte=day)
+    newest = kept.order_by("-valid_from").first()
+    return newest.quantity if newest else 0
+
+
+def _banded(instrument: Instrument, market: Market, day: date) -> int:
+    """The tick by price of a day; 0 where no band, or no close before the month, is known."""
+    month_ms = ist_midnight_ms(day.replace(day=1))
+    days = Bar.objects.filter(instrument=instrument, minutes=DAY_MINUTES, starts_ms__lt=month_ms)
+    last = days.order_by("-starts_ms").first()
+    bands = [
+        Band(
+            Market(band.market),
+            band.valid_from,
+            None if band.up_to is None else to_e4(band.up_to),
+            to_e4(band.tick_size),
+        )
+        for band in TickBand.objects.filter(market=market)
+    ]
+    return tick_size_e4(bands, market=market, day=day, reference_e4=last.close_e4) if last else 0
+
+
+def _circuited(one: InstrumentSpec, circuit: CircuitLimit | None) -> InstrumentSpec:
+    if circuit is None:
+        return one
+    return replace(one, lower_circuit_e4=to_e4(circuit.lower), upper_circuit_e4=to_e4(circuit.upper))
+
+
+def _permitted(one: InstrumentSpec, taken: Permissions | None) -> InstrumentSpec:
+    if taken is None:
+        return one
+    return replace(one, products=taken.products, order_types=taken.order_types, validities=taken.validities)
+
+
+def permissions_known() -> list[Permissions]:
+    """What every market takes, as operators keep it."""
+    return [
+        Permissions(
+            Market(row.market),
+            row.instrument_type,
+            row.valid_from,
+            tuple(row.products.split()),
+            tuple(row.order_types.split()),
+            tuple(row.validities.split()),
+        )
+        for row in Permission.objects.all()
+    ]
+
+
+def primary_keys(keys: Iterable[str]) -> dict[str, int]:
+    """The primary keys of instruments by EXCHANGE:TRADINGSYMBOL; unknown ones are absent."""
+    symbols: dict[str, list[str]] = {}
+    for key in keys:
+        exchange, _, symbol = key.partition(":")
+        symbols.setdefault(exchange, []).append(symbol)
+    return {
+        f"{exchange}:{symbol}": pk
+        for exchange, wanted in symbols.items()
+        for symbol, pk in Instrument.objects.filter(exchange=exchange, tradingsymbol__in=wanted).values_list(
+            "tradingsymbol", "pk"
+        )
+    }
 
 
 def specs_by_key(keys: Iterable[str]) -> dict[str, InstrumentSpec]:
@@ -78,6 +252,33 @@ def instruments_by_token(tokens: Iterable[int]) -> dict[int, Instrument]:
     """The listed instrument of each token, else the one that had it last; unknown tokens are absent."""
     found: QuerySet[Instrument] = Instrument.objects.filter(instrument_token__in=set(tokens))
     return {row.instrument_token: row for row in found.order_by("is_listed", "pk")}
+
+
+def master_newest() -> UUID | None:
+    """The newest loading of an instrument list."""
+    return MasterLoad.objects.order_by("-loaded_at").values_list("id", flat=True).first()
+
+
+def instruments_in_use() -> dict[int, Instrument]:
+    """The instruments that deployments act on as ticks come, by token; the listed one of a reused token."""
+    wanted = {use.instrument_id for use in users.uses() if use.is_active}
+    found = Instrument.objects.filter(pk__in=wanted).order_by("is_listed", "pk")
+    return {row.instrument_token: row for row in found}
+
+
+def bars_of(instrument: Instrument, minutes: int, from_ms: int, to_ms: int) -> list[bars.Bar]:
+    """The stored bars of an instrument that start in [from_ms, to_ms), the oldest first; 1440 minutes are the
+    day, which starts at midnight in India."""
+    rows = Bar.objects.filter(
+        instrument=instrument, minutes=minutes, starts_ms__gte=from_ms, starts_ms__lt=to_ms
+    )
+    columns = ("starts_ms", "minutes", "open_e4", "high_e4", "low_e4", "close_e4", "volume", "ticks")
+    key, token = str(instrument), instrument.instrument_token
+    return [bars.Bar(key, token, *row) for row in rows.order_by("starts_ms").values_list(*columns)]
+
+
+def bars_known() -> QuerySet[Bar]:
+    return Bar.objects.select_related("instrument").order_by("starts_ms")
 
 
 def partitions_by_token(tokens: Iterable[int]) -> dict[int, int]:

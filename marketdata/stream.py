@@ -1,4 +1,5 @@
-"""The synchronous core of the tick stream: log ranges to shards, marks out, faulty ticks counted, poison set aside."""
+"""The synchronous core of the tick stream: log ranges to shards, marks and bars out, faulty ticks counted, poison set
+aside."""
 
 from __future__ import annotations
 
@@ -15,8 +16,11 @@ from alphapanda.core.clock import to_ms
 from alphapanda.eventlog import cursors, dead_letters, doorbell, gaps, outbox
 from alphapanda.eventlog.client import Record
 from alphapanda.push import readmodel
-from marketdata.domain.calendar import Calendar
-from marketdata.domain.quality import GateBook, decode_gates
+from marketdata import bars
+from marketdata.bars import Hours, Wanted
+from marketdata.domain.bars import Bar
+from marketdata.domain.calendar import Calendar, MarketHours
+from marketdata.domain.series import StreamState, decode_state
 from marketdata.domain.ticks import Batch, Clock, MalformedTicks, unpack
 from marketdata.models import TickFaultCount
 
@@ -27,6 +31,7 @@ PUSH_EVERY_S = 0.25  # as often as screens are pushed
 RATE_OVER_S = 2.0  # a slow feed sends a few messages a second: over one push it would read 0, 8, 0
 SWEEP_EVERY_S = 0.5
 RING_ALL_EVERY_S = 0.5
+REFRESH_EVERY_S = 5.0  # which instruments are in use, and the hours of markets
 
 
 class Poison:
@@ -45,23 +50,27 @@ class StreamCore:
         *,
         topic: str,
         shards: int,
-        calendar: Calendar,
+        hours: Callable[[], tuple[MarketHours, Calendar]],
         incarnation: UUID,
         clock: Callable[[], datetime],
         monotonic: Callable[[], float],
         lag: Callable[[], int] = lambda: 0,
         feed: Mapping[str, str | float] | None = None,
     ) -> None:
-        """`feed`: what screens say of where ticks come from; `lag`: how many messages are still to be read."""
+        """`hours`: the calendars of all markets, and NSE's for tokens that nobody knows; `feed`: what screens say
+        of where ticks come from; `lag`: how many messages are still to be read."""
         self.topic = topic
         self.shards = shards
-        self.calendar = calendar
+        self.read_hours = hours
+        self.hours = Hours(*hours())
+        self.wanted = Wanted()
+        self.bars: list[Bar] = []  # closed and not stored yet
         self.incarnation = incarnation
         self.clock = clock
         self.monotonic = monotonic
         self.lag = lag
         self.feed = feed or {}
-        self.gates: dict[int, GateBook] = {}
+        self.states: dict[int, StreamState] = {}
         self.offsets: dict[int, int] = {}
         self.stored: dict[int, int | None] = {}  # where our own cursor rows stand
         self.sources: dict[int, int] = {}
@@ -76,10 +85,12 @@ class StreamCore:
         self._is_idle = False
         self._pushed_at = monotonic()
         self._stored_at = self._swept_at = self._rung_at = 0.0
+        self._refreshed_at = monotonic()
 
     def load(self, watermarks: Mapping[int, tuple[int, int]]) -> dict[int, int]:
         """Offsets at which to read on: the stored cursors, or the log's first messages in another incarnation.
         A gap is told and passed."""
+        self.wanted.refresh()
         for partition, (low, high) in watermarks.items():
             cursor = cursors.load(CONSUMER, self.topic, partition)
             self.stored[partition] = cursor.offset if cursor else None
@@ -89,7 +100,8 @@ class StreamCore:
             self.sources[partition] = cursor.source if cursor else 0
             self.seqs[partition] = cursor.seq if cursor else -1
             state = bytes(cursor.state) if cursor else b""
-            self.gates[partition] = decode_gates(state) if state else GateBook()
+            self.states[partition] = decode_state(state) if state else StreamState()
+            self._take_up(self.states[partition])
         return dict(self.offsets)
 
     def _resumed(self, partition: int, wanted: int, low: int, high: int) -> int:
@@ -128,7 +140,9 @@ class StreamCore:
         self._watch(record.partition, batch)
 
     def _watch(self, partition: int, batch: Batch) -> None:
-        gates = self.gates[partition]
+        state = self.states[partition]
+        self._meet(state, batch)
+        calendars = self.hours.by_token
         is_known = batch.source and batch.source == self.sources[partition]
         seen = self.seqs[partition] if is_known else -1
         is_overlap = batch.first_seq <= seen
@@ -137,10 +151,12 @@ class StreamCore:
                 continue
             if isinstance(item, Clock):
                 self.at_ms = max(self.at_ms, item.at_ms)
-                gates.on_clock(item.at_ms)
+                state.on_clock(item.at_ms)
+                bars.on_clock(state, item.at_ms, self.hours, self.bars)
                 continue
-            fault = gates.judge(item, self.calendar)
+            fault = state.judge(item, calendars[item.token])
             if fault is None:
+                bars.on_tick(state, item, self.bars)
                 self.at_ms = max(self.at_ms, item.at_ms)
                 self.marks[item.token] = (item.price_e4, item.at_ms)
             else:
@@ -148,6 +164,29 @@ class StreamCore:
         self.items += batch.count
         if batch.source:
             self.sources[partition], self.seqs[partition] = batch.source, max(seen, batch.last_seq)
+
+    def _meet(self, state: StreamState, batch: Batch) -> None:
+        """Look up what is new in a message: hours of tokens, and which of them are to have bars."""
+        tokens = set(batch.tokens.tolist())
+        if not tokens <= self.hours.by_token.keys():
+            self.hours.learn(tokens)
+        missing = tokens & self.wanted.instruments.keys() - state.series.keys()
+        if missing:
+            self.wanted.begin(state, missing)
+
+    def _take_up(self, state: StreamState) -> None:
+        """Go on with what is stored, for the instruments that are still in use."""
+        self.wanted.begin(state, ())
+        self.hours.learn(state.series)
+
+    def _refresh(self) -> None:
+        """Look again at what others change: deployments, lists, and the hours of markets."""
+        if self.bars:
+            self.store()  # under the instruments for which they were made
+        self.wanted.refresh()
+        self.hours.refresh(*self.read_hours())
+        for state in self.states.values():
+            self._take_up(state)
 
     def _rate(self, seconds: float) -> float:
         """Items a second over the last pushes."""
@@ -179,12 +218,17 @@ class StreamCore:
             self._swept_at = now
         if now - self._rung_at >= RING_ALL_EVERY_S:
             self.ring()
+        if now - self._refreshed_at >= REFRESH_EVERY_S:
+            self._refresh()
+            self._refreshed_at = now
 
     def store(self) -> None:
-        """Counts, dead letters and cursors, in one transaction."""
+        """Counts, bars, dead letters and cursors, in one transaction."""
         with transaction.atomic():
             if not self.poison:
                 outbox.commit_late()
+            if self.bars:
+                bars.bars_store(self.bars, self.wanted.instruments)
             for entry in self.poison:
                 dead_letters.park(
                     consumer=CONSUMER,
@@ -206,13 +250,14 @@ class StreamCore:
                     offset=offset,
                     source=self.sources[partition],
                     seq=self.seqs[partition],
-                    state=self.gates[partition].encode(),
+                    state=self.states[partition].encode(),
                 )
             failpoints.hit("stream.before_commit")
         failpoints.hit("stream.after_commit")
         self.stored.update(self.offsets)
         self.poison.clear()
         self.faults.clear()
+        self.bars.clear()
 
     def _push(self, seconds: float) -> None:
         """Marks are a hint for screens: while Redis is away they wait, the newest of each instrument.

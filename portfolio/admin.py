@@ -4,11 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from django import forms
 from django.contrib import admin
 
 from alphapanda.core import ids
 from alphapanda.web.admin import Desk, ReadOnlyDesk, shown
-from portfolio.models import Book, LedgerEntry, Portfolio, Position, Posting, Snapshot
+from portfolio.domain.corporate import BadAction
+from portfolio.models import (
+    ActionPosting,
+    Book,
+    CorporateAction,
+    LedgerEntry,
+    Portfolio,
+    Position,
+    Posting,
+    Snapshot,
+)
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -60,6 +71,63 @@ class PositionAdmin(ReadOnlyDesk):
     list_select_related = ("book", "instrument")
     search_fields = ("book__name", "instrument__tradingsymbol")
     ordering = ("book", "instrument")
+
+
+class CorporateActionForm(forms.ModelForm):
+    """Refuses figures that do not fit the kind."""
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean()
+        if not self.errors:
+            for name, value in cleaned.items():
+                setattr(self.instance, name, value)
+            try:
+                _ = self.instance.action
+            except BadAction as error:
+                raise forms.ValidationError(str(error)) from error
+        return cleaned
+
+
+class CorporateActionAdmin(Desk):
+    """Entered here, applied by an act that concerns deployments too: `alphapanda.admin` registers it."""
+
+    form = CorporateActionForm
+    list_display = ("instrument", "kind", "ex_date", "new", "old", shown("amount"), "note", "applied_at")
+    list_filter = ("kind", "instrument")
+    list_select_related = ("instrument",)
+    search_fields = ("instrument__tradingsymbol", "note")
+    autocomplete_fields = ("instrument",)
+    date_hierarchy = "ex_date"
+    ordering = ("-ex_date",)
+    fields = ("instrument", "kind", "ex_date", "new", "old", "amount", "note")
+
+    def get_readonly_fields(
+        self, _request: HttpRequest, obj: CorporateAction | None = None
+    ) -> tuple[str, ...]:
+        """What identifies it is fixed once it is entered."""
+        return () if obj is None else ("instrument", "kind", "ex_date")
+
+    def has_change_permission(self, request: HttpRequest, obj: CorporateAction | None = None) -> bool:
+        return super().has_change_permission(request, obj) and (obj is None or obj.applied_at is None)
+
+    def has_delete_permission(self, request: HttpRequest, obj: CorporateAction | None = None) -> bool:
+        return super().has_delete_permission(request, obj) and (obj is None or obj.applied_at is None)
+
+
+@admin.register(ActionPosting)
+class ActionPostingAdmin(ReadOnlyDesk):
+    list_display = (
+        "sequence",
+        "corporate_action",
+        "book",
+        "quantity_before",
+        "quantity_after",
+        "created_at",
+    )
+    list_filter = ("book",)
+    list_select_related = ("corporate_action__instrument", "book")
+    search_fields = ("=posting_id", "book__name", "corporate_action__instrument__tradingsymbol")
+    ordering = ("-sequence",)
 
 
 @admin.register(LedgerEntry)

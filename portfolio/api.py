@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from django.shortcuts import get_object_or_404
 from django.urls import path
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_field
 from rest_framework import serializers
 from rest_framework.exceptions import APIException
@@ -18,9 +20,12 @@ from alphapanda.web.roles import ROLE_TO_READ
 from alphapanda.web.views import AnyObject, ApiView, DetailView, ListView
 from portfolio import selectors
 from portfolio.models import TRADING_BROKERS, LedgerEntry, Portfolio
+from portfolio.statement_files import as_object
+from portfolio.statements import day_of, statement_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from uuid import UUID
 
     from rest_framework.request import Request
 
@@ -122,6 +127,22 @@ class PortfolioDetail(DetailView):
     serializer_class = PortfolioSerializer
 
 
+class PortfolioStatement(ApiView):
+    required_role = ROLE_TO_READ
+
+    @extend_schema(
+        parameters=[OpenApiParameter("day", OpenApiTypes.DATE, required=True, description="IST date")],
+        responses=AnyObject(),
+        operation_id="portfolio_statement",
+        tags=["portfolios"],
+    )
+    def get(self, request: Request, pk: UUID) -> Response:
+        """The statement of a day: opening, trades, charges, positions, closing, and whether it adds up."""
+        portfolio = get_object_or_404(selectors.portfolios_recorded(), pk=pk)
+        day = day_of(request.query_params.get("day", ""))
+        return Response(as_object(statement_of([portfolio], day)))
+
+
 @extend_schema(tags=["ledger"])
 class Ledger(ListView):
     """Ledger entries, newest first; those of a fill add up to zero."""
@@ -145,5 +166,6 @@ urlpatterns = [
     path("positions/", Positions.as_view()),
     path("portfolios/", Portfolios.as_view()),
     path("portfolios/<uuid:pk>/", PortfolioDetail.as_view()),
+    path("portfolios/<uuid:pk>/statement/", PortfolioStatement.as_view()),
     path("ledger/", Ledger.as_view()),
 ]

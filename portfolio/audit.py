@@ -1,4 +1,5 @@
-"""The audit: books rebuilt from fills alone, and from the ledger alone, must equal what is stored."""
+"""The audit: books rebuilt from fills and corporate actions alone, and from the ledger alone, must equal what is
+stored."""
 
 from __future__ import annotations
 
@@ -23,9 +24,10 @@ from portfolio.domain.books import (
     BookedFill,
     Holding,
     cash_of,
-    rebuild,
 )
-from portfolio.models import Book, LedgerEntry, Portfolio, Position, Posting
+from portfolio.domain.history import rebuild
+from portfolio.models import Book, LedgerEntry, Portfolio, Position
+from portfolio.selectors import events_booked
 
 NAMES = ("quantity", "cost", "realised", "charges")
 
@@ -57,7 +59,7 @@ class Audit(msgspec.Struct, frozen=True):
 
 def books_differences() -> Audit:
     """Audit every book against one snapshot of the database; writers go on meanwhile."""
-    with _one_snapshot():
+    with one_snapshot():
         audits = [_audit_book(book) for book in Book.objects.order_by("name")]
         unbalanced = LedgerEntry.objects.values("fill_id").annotate(total=Sum("amount")).exclude(total=0)
         sums = Portfolio.objects.annotate(total=Sum("entries__amount", default=ZERO)).order_by("name")
@@ -71,7 +73,8 @@ def books_differences() -> Audit:
 
 
 @contextmanager
-def _one_snapshot() -> Iterator[None]:
+def one_snapshot() -> Iterator[None]:
+    """All reads inside see one moment of the database; writers go on meanwhile."""
     outermost = not connection.in_atomic_block
     with transaction.atomic():
         if outermost:
@@ -81,12 +84,10 @@ def _one_snapshot() -> Iterator[None]:
 
 
 def _audit_book(book: Book) -> tuple[int, list[Difference]]:
-    payloads = (
-        book.postings.filter(state=Posting.State.BOOKED).order_by("sequence").values_list("fill", flat=True)
-    )
-    fills = [msgspec.convert(payload, BookedFill) for payload in payloads.iterator()]
+    events = events_booked(book)
+    fills = sum(isinstance(event, BookedFill) for event in events)
     stored = _stored(book)
-    from_fills = rebuild(fills)
+    from_fills = rebuild(events)
     from_ledger, ledger_cash = _from_ledger(book, from_fills)
     cash = sum(map(cash_of, from_fills.values()), ZERO)
     differences = [
@@ -95,7 +96,7 @@ def _audit_book(book: Book) -> tuple[int, list[Difference]]:
         *_compare_figure(book, "", "cash", "fills", book.cash, cash),
         *_compare_figure(book, "", "cash", "ledger", book.cash, ledger_cash),
     ]
-    return len(fills), differences
+    return fills, differences
 
 
 def _stored(book: Book) -> dict[str, Holding]:
@@ -107,6 +108,7 @@ def _from_ledger(book: Book, counted: dict[str, Holding]) -> tuple[dict[str, Hol
     """Holdings and cash by the ledger's sums; it holds rupees only, so quantities are taken as counted."""
     kind = Case(
         When(account__startswith=f"{CHARGES}:", then=Value(CHARGES)),
+        When(account__startswith=REALISED, then=Value(REALISED)),
         default=F("account"),
         output_field=CharField(),
     )

@@ -99,7 +99,15 @@ class Booking:
             at_ms=fill.at_ms,
         )
         self.snapshots.append(row)
-        self.events.append(_event(row, posting, fill, after.quantity))
+        self.events.append(
+            snapshot_event(
+                row,
+                instrument=fill.instrument,
+                quantity=after.quantity,
+                correlation_id=posting.correlation_id,
+                causation_id=posting.event_id,
+            )
+        )
 
     def positions(self) -> list[Position]:
         """Rows of the positions that were touched."""
@@ -166,30 +174,32 @@ def _named(names: set[str], prefix: str = "") -> Q:
     return reduce(or_, (Q(**dict(zip(fields, pair, strict=True))) for pair in pairs))
 
 
-def _event(row: Snapshot, posting: Posting, fill: BookedFill, quantity: int) -> Envelope:
+def snapshot_event(
+    row: Snapshot, *, instrument: str, quantity: int, correlation_id: UUID, causation_id: UUID
+) -> Envelope:
     """`quantity` is of the instrument; the amounts are of the whole book, as in the row."""
     payload = PnlSnapshot(
         snapshot_id=row.id,
         deployment_id=row.book_id,
         portfolio_id=row.portfolio_id,
-        instrument=fill.instrument,
+        instrument=instrument,
         quantity=quantity,
         cost=_text(row.cost),
         realised=_text(row.realised),
         charges=_text(row.charges),
         cash=_text(row.cash),
-        at_ms=fill.at_ms,
+        at_ms=row.at_ms,
     )
     return seal(
         payload,
         event_type=EventType.PNL_SNAPSHOT,
         event_id=ids.event_id(EventType.PNL_SNAPSHOT, row.id),
-        ts=fill.at_ms,
+        ts=row.at_ms,
         source=SOURCE,
         broker=Broker(row.book.broker),
         key=str(row.portfolio_id),
-        correlation_id=posting.correlation_id,
-        causation_id=posting.event_id,
+        correlation_id=correlation_id,
+        causation_id=causation_id,
     )
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import pgtrigger
 from django.db import models
 
+from alphapanda.core import ids
 from alphapanda.core.clock import ist_text
 from alphapanda.core.vocabulary import Broker
 from marketdata.models import Instrument
+from portfolio.domain.corporate import Action, ActionKind
 
 TRADING_BROKERS = [(b.value, b.value) for b in (Broker.PAPER, Broker.ZERODHA)]
 
@@ -92,7 +94,8 @@ class Position(models.Model):
 
 
 class LedgerEntry(models.Model):
-    """One side of a posting; those of a fill add up to zero. Append-only."""
+    """One side of a posting; those of a fill (or of a corporate action, whose posting id stands in `fill_id`)
+    add up to zero. Append-only."""
 
     id = models.UUIDField(primary_key=True)
     book = models.ForeignKey(Book, on_delete=models.PROTECT, related_name="entries")
@@ -100,7 +103,9 @@ class LedgerEntry(models.Model):
     instrument = models.ForeignKey(Instrument, on_delete=models.PROTECT)
     fill_id = models.UUIDField(db_index=True)
     number = models.IntegerField()
-    account = models.CharField(max_length=40, help_text="CASH, POSITION, REALISED or CHARGES:<line>")
+    account = models.CharField(
+        max_length=40, help_text="CASH, POSITION, REALISED, REALISED:dividend or CHARGES:<line>"
+    )
     amount = amount_field(help_text="rupees; what the account gains")
     at_ms = models.BigIntegerField()
     created_at = models.DateTimeField(auto_now_add=True)
@@ -114,8 +119,80 @@ class LedgerEntry(models.Model):
         return f"{self.account} {self.amount}"
 
 
+class CorporateAction(models.Model):
+    """A split, bonus or dividend of an instrument. It can be changed until it is applied, and never after."""
+
+    id = models.UUIDField(primary_key=True, editable=False)
+    instrument = models.ForeignKey(Instrument, on_delete=models.PROTECT)
+    kind = models.CharField(max_length=8, choices=[(kind.value, kind.value) for kind in ActionKind])
+    ex_date = models.DateField(help_text="first day (IST) on which the share trades without it")
+    new = models.PositiveIntegerField(default=0, help_text="split: shares that come; bonus: shares given")
+    old = models.PositiveIntegerField(default=0, help_text="split: shares that go; bonus: for so many held")
+    amount = models.DecimalField(
+        max_digits=12, decimal_places=4, default=0, help_text="dividend: rupees a share, before tax"
+    )
+    note = models.CharField(max_length=200, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    applied_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["instrument", "kind", "ex_date"], name="corporate_action_once")
+        ]
+        triggers = [
+            pgtrigger.Protect(
+                name="kept",
+                operation=pgtrigger.Update | pgtrigger.Delete,
+                condition=pgtrigger.Q(old__applied_at__isnull=False),
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} of {self.instrument} on {self.ex_date}"
+
+    def save(self, *args: object, **options: object) -> None:
+        """Identity follows from what it is: entered twice it is the same row."""
+        if self.pk is None:
+            facts = (self.instrument, self.kind, self.ex_date)
+            self.pk = ids.derived("corporate action", *facts)
+        super().save(*args, **options)
+
+    @property
+    def action(self) -> Action:
+        """As the pure functions take it. Raises BadAction."""
+        return Action(
+            action_id=self.pk or ids.derived("corporate action", "new"),
+            kind=ActionKind(self.kind),
+            instrument=str(self.instrument),
+            ex_date=self.ex_date,
+            new=self.new,
+            old=self.old,
+            amount=self.amount,
+        )
+
+
+class ActionPosting(models.Model):
+    """What a corporate action did to one book. Append-only."""
+
+    sequence = models.BigAutoField(primary_key=True)
+    posting_id = models.UUIDField(unique=True)
+    book = models.ForeignKey(Book, on_delete=models.PROTECT, related_name="actions")
+    corporate_action = models.ForeignKey(CorporateAction, on_delete=models.PROTECT, related_name="postings")
+    booked = models.JSONField(help_text="portfolio.domain.corporate.BookedAction")
+    after_sequence = models.BigIntegerField(help_text="of the last fill that was booked before it; 0: none")
+    quantity_before = models.BigIntegerField()
+    quantity_after = models.BigIntegerField()
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        triggers = [pgtrigger.Protect(name="append_only", operation=pgtrigger.Update | pgtrigger.Delete)]
+
+    def __str__(self) -> str:
+        return f"{self.corporate_action} in {self.book}"
+
+
 class Snapshot(models.Model):
-    """The books of a deployment after one fill. Append-only."""
+    """The books of a deployment after one fill or corporate action. Append-only."""
 
     id = models.UUIDField(primary_key=True)
     book = models.ForeignKey(Book, on_delete=models.PROTECT, related_name="snapshots")

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
-from itertools import accumulate
 from uuid import UUID
 
 import msgspec
 from django.db.models import Count, Q, QuerySet, Sum
-from django.db.models.functions import Coalesce
 
 from alphapanda.core.money import ZERO
 from portfolio.booking import holding_of
-from portfolio.domain.books import CASH, CHARGES, POSITION, REALISED, Holding
-from portfolio.models import Book, LedgerEntry, Portfolio, Position, Posting
+from portfolio.domain.books import BookedFill, Holding
+from portfolio.domain.corporate import BookedAction
+from portfolio.domain.history import Event
+from portfolio.models import Book, CorporateAction, LedgerEntry, Portfolio, Position, Posting
 
 
 class Totals(msgspec.Struct, frozen=True):
@@ -26,24 +26,22 @@ class Totals(msgspec.Struct, frozen=True):
     charges: Decimal
 
 
-class StatementRow(msgspec.Struct, frozen=True):
-    """One fill in a statement: what it moved in rupees, and the cash of the portfolio after it."""
-
-    fill_id: UUID
-    deployment_id: UUID
-    instrument: str
-    at_ms: int
-    cash: Decimal
-    position: Decimal
-    realised: Decimal
-    charges: Decimal
-    balance: Decimal
-
-
 def holdings_of(deployment_id: UUID) -> dict[int, Holding]:
     """What a deployment holds or held, by instrument token."""
     rows = Position.objects.filter(book_id=deployment_id).select_related("instrument")
     return {row.instrument.instrument_token: holding_of(row) for row in rows}
+
+
+def events_booked(book: Book) -> list[Event]:
+    """Everything that was booked on a book, in the order in which it was: fills and corporate actions."""
+    fills = book.postings.filter(state=Posting.State.BOOKED).order_by("sequence")
+    actions = book.actions.order_by("sequence").values_list("after_sequence", "sequence", "booked")
+    events: list[tuple[int, int, Event]] = [
+        (sequence, 0, msgspec.convert(fill, BookedFill))
+        for sequence, fill in fills.values_list("sequence", "fill").iterator()
+    ]
+    events += [(after, number, msgspec.convert(one, BookedAction)) for after, number, one in actions]
+    return [event for *_, event in sorted(events, key=lambda row: row[:2])]
 
 
 def unbooked(deployment_id: UUID) -> QuerySet[Posting]:
@@ -73,42 +71,6 @@ def ledger_sums(portfolio_id: UUID) -> dict[str, Decimal]:
     return dict(rows.annotate(total=Sum("amount")).order_by("account").values_list("account", "total"))
 
 
-def statement(portfolio_id: UUID) -> list[StatementRow]:
-    """Every fill of a portfolio in order of time, with the running balance from the starting cash."""
-    rows = list(
-        LedgerEntry.objects.filter(portfolio_id=portfolio_id)
-        .values("fill_id", "book_id", "at_ms", "instrument__exchange", "instrument__tradingsymbol")
-        .annotate(
-            cash=_sum(Q(account=CASH)),
-            position=_sum(Q(account=POSITION)),
-            realised=-_sum(Q(account=REALISED)),
-            charges=_sum(Q(account__startswith=f"{CHARGES}:")),
-        )
-        .order_by("at_ms", "fill_id")
-    )
-    start = Portfolio.objects.get(pk=portfolio_id).starting_cash
-    balances = accumulate((row["cash"] for row in rows), initial=start)
-    next(balances)
-    return [
-        StatementRow(
-            fill_id=row["fill_id"],
-            deployment_id=row["book_id"],
-            instrument=f"{row['instrument__exchange']}:{row['instrument__tradingsymbol']}",
-            at_ms=row["at_ms"],
-            cash=row["cash"],
-            position=row["position"],
-            realised=row["realised"],
-            charges=row["charges"],
-            balance=balance,
-        )
-        for row, balance in zip(rows, balances, strict=True)
-    ]
-
-
-def _sum(condition: Q) -> Coalesce:
-    return Coalesce(Sum("amount", filter=condition), ZERO)
-
-
 @dataclass(frozen=True, slots=True)
 class BookedTotals:
     """What is booked on a portfolio, in rupees; marks play no part."""
@@ -122,6 +84,10 @@ class BookedTotals:
 
 def portfolios_recorded() -> QuerySet[Portfolio]:
     return Portfolio.objects.order_by("name")
+
+
+def corporate_actions() -> QuerySet[CorporateAction]:
+    return CorporateAction.objects.select_related("instrument").order_by("-ex_date", "instrument", "kind")
 
 
 def ledger_recorded() -> QuerySet[LedgerEntry]:

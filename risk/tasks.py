@@ -13,7 +13,7 @@ from strategies.services.quarantine import quarantine_for
 @shared_task(name="risk.decide", bind=True)
 def decide(self: Task, *, deployment_ids: list[str], **_newer: object) -> None:
     """Judge the new signals of deployments."""
-    calendar = selectors.calendar("NSE")
+    calendar = selectors.calendars()
     retries.for_each(
         deployment_ids,
         lambda one: decisions.signals_decide(deployment_id=one, calendar=calendar),

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from django import forms
 from django.contrib import admin
-from django.core.exceptions import ValidationError
+from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import format_html
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
 
-from alphapanda.core.vocabulary import DeploymentStatus
 from alphapanda.web.admin import Desk, ReadOnlyDesk, by_hand, shown
-from strategies.domain.base import BadParameters, UnknownStrategy, build
-from strategies.domain.registry import find
-from strategies.models import Command, Deployment, Due, Signal, Strategy, StrategyVersion
+from strategies.forms import CONFIGURABLE, DeploymentForm
+from strategies.models import Command, Deployment, Due, Signal, Strategy, StrategyFile, StrategyVersion
+from strategies.services.catalogue import catalogue_refresh
 from strategies.services.lifecycle import (
     deployment_configure,
     deployment_flatten,
@@ -26,13 +25,19 @@ from strategies.services.lifecycle import (
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
-    from django.http import HttpRequest
+    from django.http import HttpRequest, HttpResponse
 
-CONFIGURABLE = ("params", "execution")
+
+class Refreshed:
+    """A list that looks at the files of strategies first, so that a file that was dropped in is there."""
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict | None = None) -> HttpResponse:
+        catalogue_refresh()
+        return super().changelist_view(request, extra_context)  # type: ignore[misc]
 
 
 @admin.register(Strategy)
-class StrategyAdmin(Desk):
+class StrategyAdmin(Refreshed, Desk):
     list_display = ("name", "title", "is_enabled")
     list_filter = ("is_enabled",)
     search_fields = ("name", "title")
@@ -40,51 +45,61 @@ class StrategyAdmin(Desk):
 
 
 @admin.register(StrategyVersion)
-class StrategyVersionAdmin(ReadOnlyDesk):
-    """Written when the code of a strategy is registered."""
+class StrategyVersionAdmin(Refreshed, ReadOnlyDesk):
+    """Written when a file of strategies is seen for the first time."""
 
-    list_display = ("strategy", "version", "source_hash", "created_at")
-    list_filter = ("strategy",)
+    list_display = (
+        "strategy",
+        "version",
+        "short_hash",
+        "file",
+        "origin",
+        "is_installed",
+        "deploy",
+        "created_at",
+    )
+    list_filter = ("is_installed", "origin", "strategy")
     list_select_related = ("strategy",)
-    search_fields = ("strategy__name", "version", "source_hash")
-    ordering = ("strategy__name", "-id")
+    deferred = ("schema",)
+    search_fields = ("strategy__name", "version", "source_hash", "file")
+    ordering = ("-is_installed", "strategy__name", "-id")
+
+    @admin.display(description="hash", ordering="source_hash")
+    def short_hash(self, version: StrategyVersion) -> str:
+        return version.source_hash[:8]
+
+    @admin.display(description="")
+    def deploy(self, version: StrategyVersion) -> str:
+        """To the form of a new deployment, with an input for each parameter."""
+        if not version.is_installed:
+            return ""
+        address = reverse("admin:strategies_deployment_add")
+        return format_html('<a href="{}?strategy_version={}">Deploy</a>', address, version.pk)
 
 
-class DeploymentForm(forms.ModelForm):
-    """A deployment changes only while it is stopped, and only to parameters that its strategy takes."""
+@admin.register(StrategyFile)
+class StrategyFileAdmin(Refreshed, ReadOnlyDesk):
+    """What was seen in the folder, in packages and among what ships, and what is wrong with it."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        for name in self.fields.keys() & set(CONFIGURABLE):
-            self.fields[name].required = False  # {} is an answer: the strategy's defaults
+    list_display = ("file", "origin", "names", "what_is_wrong", "changed_at")
+    list_filter = ("origin",)
+    search_fields = ("file", "strategies", "faults")
+    ordering = ("file",)
 
-    def clean_params(self) -> dict[str, Any]:
-        return self.cleaned_data["params"] or {}
+    @admin.display(description="strategies")
+    def names(self, row: StrategyFile) -> str:
+        return ", ".join(row.strategies)
 
-    def clean_execution(self) -> dict[str, Any]:
-        return self.cleaned_data["execution"] or {}
-
-    def clean(self) -> dict[str, Any]:
-        cleaned = super().clean()
-        if not self.instance._state.adding and self.instance.status != DeploymentStatus.STOPPED:
-            raise ValidationError("Stop the deployment before you change it.")
-        version = cleaned.get("strategy_version") or getattr(self.instance, "strategy_version", None)
-        if version is not None and "params" in cleaned:
-            self._check_params(version.strategy.name, cleaned["params"])
-        return cleaned
-
-    def _check_params(self, strategy: str, params: dict[str, Any]) -> None:
-        try:
-            build(find(strategy), params)
-        except (BadParameters, UnknownStrategy) as error:
-            self.add_error("params", str(error))
+    @admin.display(description="faults")
+    def what_is_wrong(self, row: StrategyFile) -> str:
+        return "; ".join(f"line {fault['line']}: {fault['text']}" for fault in row.faults)
 
 
 class DeploymentAdmin(Desk):
     """The page of deployments but for making one, which concerns more apps: `alphapanda.admin` registers it."""
 
     form = DeploymentForm
-    deferred = ("checkpoint",)
+    deferred = ("checkpoint", "strategy_version__source", "strategy_version__schema")
     audited_by_services = frozenset({"change"})
     list_display = (
         "name",
@@ -95,7 +110,7 @@ class DeploymentAdmin(Desk):
         "step",
         "waiting",
         shown("at_ms", "last event"),
-        "error",
+        "fault",
     )
     list_filter = ("status", "broker", "shard", "waiting", "strategy_version__strategy")
     list_select_related = ("strategy_version__strategy",)
@@ -113,10 +128,15 @@ class DeploymentAdmin(Desk):
         "waiting",
         "waiting_since",
         shown("consequences"),
-        "error",
+        shown("error"),
         "revision",
         "checkpointed_at",
     )
+
+    @admin.display(description="error", ordering="error")
+    def fault(self, deployment: Deployment) -> str:
+        """The last line of a traceback; all of it is on the deployment's page."""
+        return deployment.error.strip().rpartition("\n")[2]
 
     def get_fields(self, _request: HttpRequest, obj: Deployment | None = None) -> tuple[Any, ...]:
         asked = (*self.fixed, *CONFIGURABLE)

@@ -17,15 +17,41 @@ from alphapanda.web.filters import EventTimeFilter
 from alphapanda.web.roles import RequiredRole
 from alphapanda.web.views import AnyObject, ApiView, DetailView, ListView, Reason, actor_of
 from strategies import selectors
-from strategies.models import Deployment, Signal, Strategy
+from strategies.models import Deployment, Signal, Strategy, StrategyFile, StrategyVersion
+from strategies.services.catalogue import catalogue_refresh
 from strategies.services.lifecycle import ACTS
 
 if TYPE_CHECKING:
+    from django.db.models import QuerySet
     from rest_framework.request import Request
 
 
+class FaultSerializer(serializers.Serializer):
+    """What is wrong with a file."""
+
+    line = serializers.IntegerField(help_text="0: in no single line")
+    text = serializers.CharField()
+
+
+class StrategyVersionSerializer(serializers.ModelSerializer):
+    schema = AnyObject(read_only=True)
+
+    class Meta:
+        model = StrategyVersion
+        fields = ("version", "source_hash", "file", "origin", "is_installed", "schema", "created_at")
+
+
+class StrategyFileSerializer(serializers.ModelSerializer):
+    strategies = serializers.ListField(child=serializers.CharField())
+    faults = FaultSerializer(many=True)
+
+    class Meta:
+        model = StrategyFile
+        fields = ("file", "origin", "source_hash", "strategies", "faults", "changed_at")
+
+
 class StrategySerializer(serializers.ModelSerializer):
-    versions = serializers.SlugRelatedField(slug_field="version", many=True, read_only=True)
+    versions = StrategyVersionSerializer(many=True, read_only=True)
 
     class Meta:
         model = Strategy
@@ -35,6 +61,7 @@ class StrategySerializer(serializers.ModelSerializer):
 class DeploymentSerializer(serializers.ModelSerializer):
     strategy = serializers.CharField(source="strategy_version.strategy.name", read_only=True)
     version = serializers.CharField(source="strategy_version.version", read_only=True)
+    source_hash = serializers.CharField(source="strategy_version.source_hash", read_only=True)
     instruments = serializers.StringRelatedField(many=True)
     params = AnyObject(read_only=True)
     at = InstantField(source="at_ms")
@@ -46,6 +73,7 @@ class DeploymentSerializer(serializers.ModelSerializer):
             "name",
             "strategy",
             "version",
+            "source_hash",
             "broker",
             "instruments",
             "params",
@@ -109,14 +137,32 @@ class SignalFilter(EventTimeFilter):
         fields = ("broker", "deployment", "side", "origin", "state")
 
 
+class Refreshed(ListView):
+    """A list that looks at the files of strategies first, so that a file that was dropped in is there."""
+
+    def get_queryset(self) -> QuerySet:
+        if not getattr(self, "swagger_fake_view", False):
+            catalogue_refresh()
+        return super().get_queryset()
+
+
 @extend_schema(tags=["strategies"])
-class Strategies(ListView):
-    """The strategies that this installation knows."""
+class Strategies(Refreshed):
+    """The strategies that this installation knows, with every version of their code, installed ones first."""
 
     queryset = selectors.strategies_with_versions()
     serializer_class = StrategySerializer
     page_ordering = ("name",)
     filterset_fields = ("is_enabled",)
+
+
+@extend_schema(tags=["strategies"])
+class StrategyFiles(Refreshed):
+    """The files of strategies, and what is wrong with those that do not load."""
+
+    queryset = selectors.strategy_files()
+    serializer_class = StrategyFileSerializer
+    page_ordering = ("file",)
 
 
 @extend_schema(tags=["deployments"])
@@ -163,6 +209,7 @@ class Signals(ListView):
 
 urlpatterns = [
     path("strategies/", Strategies.as_view()),
+    path("strategies/files/", StrategyFiles.as_view()),
     path("deployments/", Deployments.as_view()),
     path("deployments/<uuid:pk>/", DeploymentDetail.as_view()),
     path("deployments/<uuid:pk>/start/", DeploymentAct.as_view(act="start")),

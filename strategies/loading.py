@@ -10,16 +10,25 @@ import msgspec
 from alphapanda.core.vocabulary import Broker, CommandKind, OrderType, Product, Side, SignalOrigin, Validity
 from marketdata import selectors
 from marketdata.models import Instrument
-from strategies.domain.base import Bracket, DeploymentSpec
+from strategies.domain.base import Bracket, DeploymentSpec, Strategy, UnknownStrategy
+from strategies.domain.codes import Code, hashed, loaded
 from strategies.domain.consequences import Consequences
 from strategies.domain.signals import CommandRow, Mark, SignalRow
-from strategies.models import Command, Deployment, Signal
+from strategies.models import Command, Deployment, Signal, StrategyVersion
 
 
 def instruments_of(deployment_id: UUID) -> dict[int, Instrument]:
     """The instruments of a deployment by token, in the order of their tokens."""
     rows = Instrument.objects.filter(deployment=deployment_id).order_by("instrument_token")
     return {row.instrument_token: row for row in rows}
+
+
+def strategy_class_of(version: StrategyVersion) -> type[Strategy]:
+    """The class of a version from the text stored with it. Raises UnknownStrategy, DoesNotLoad."""
+    if hashed(version.source) != version.source_hash:
+        raise UnknownStrategy(f"{version}: the stored text is not that of its hash")
+    code = Code(version.file, version.source, version.origin, version.module)
+    return loaded(code, version.strategy.name)
 
 
 def spec_of(deployment: Deployment, instruments: Iterable[Instrument]) -> DeploymentSpec:

@@ -42,19 +42,44 @@ class Strategy(models.Model):
 
 
 class StrategyVersion(models.Model):
-    """One version of a strategy's code, with the hash of its source and the schema of its parameters."""
+    """The code of a strategy under the key (name, version, hash of its file), with the text itself: deployments run
+    it from here, whatever has become of the file since. Only `is_installed` ever changes."""
 
     strategy = models.ForeignKey(Strategy, on_delete=models.PROTECT, related_name="versions")
     version = models.CharField(max_length=20)
-    source_hash = models.CharField(max_length=64)
-    schema = models.JSONField()
+    source_hash = models.CharField(max_length=64, help_text="SHA-256 of the file")
+    source = models.TextField(default="", help_text="the file's text")
+    file = models.CharField(max_length=200, default="")
+    module = models.CharField(max_length=200, blank=True, help_text="of a package, or shipped")
+    origin = models.CharField(max_length=200, default="", help_text="shipped, a package or the folder")
+    schema = models.JSONField(help_text="JSON Schema of the parameters")
+    is_installed = models.BooleanField(default=True, help_text="new deployments are made of it")
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["strategy", "version"], name="strategy_version_once")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["strategy", "version", "source_hash"], name="strategy_version_once"
+            )
+        ]
+        triggers = [pgtrigger.ReadOnly(name="fixed", exclude=["is_installed"])]
 
     def __str__(self) -> str:
-        return f"{self.strategy.name} v{self.version}"
+        return f"{self.strategy.name} v{self.version} ({self.source_hash[:8]})"
+
+
+class StrategyFile(models.Model):
+    """A file of strategies as it was last seen, with what is wrong with it."""
+
+    file = models.CharField(max_length=200, unique=True)
+    origin = models.CharField(max_length=200)
+    source_hash = models.CharField(max_length=64)
+    strategies = models.JSONField(default=list, help_text="names")
+    faults = models.JSONField(default=list, help_text="line and text of each")
+    changed_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return self.file
 
 
 class Deployment(models.Model):
@@ -69,6 +94,12 @@ class Deployment(models.Model):
     execution = models.JSONField(default=dict, help_text="how orders are carried out: PaperSettings")
     status = models.CharField(
         max_length=12, choices=choices(DeploymentStatus), default=DeploymentStatus.RUNNING
+    )
+    shadow_of = models.ForeignKey(
+        "self", on_delete=models.PROTECT, null=True, blank=True, related_name="shadows"
+    )
+    shadow_start = models.JSONField(
+        default=dict, help_text="step, event time and last prices of the original when its shadow began"
     )
     shard = models.IntegerField(default=0)
     partition = models.IntegerField(default=0)
@@ -97,7 +128,10 @@ class Deployment(models.Model):
         constraints = [
             models.CheckConstraint(
                 condition=models.Q(broker__in=["paper", "zerodha"]), name="deployment_broker"
-            )
+            ),
+            models.CheckConstraint(
+                condition=models.Q(shadow_of=None) | models.Q(broker="paper"), name="shadow_on_paper"
+            ),
         ]
         indexes = [models.Index(fields=["shard", "status"], name="deployment_shard")]
 

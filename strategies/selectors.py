@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from django.db.models import Count, Prefetch, Q
+
 from alphapanda.core.clock import ist_text
-from strategies.models import Deployment, Signal, Strategy
+from strategies.models import Deployment, Signal, Strategy, StrategyFile, StrategyVersion
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -14,7 +16,8 @@ if TYPE_CHECKING:
 
 
 def strategies_with_versions() -> QuerySet[Strategy]:
-    return Strategy.objects.prefetch_related("versions").order_by("name")
+    versions = StrategyVersion.objects.defer("source").order_by("-is_installed", "-id")
+    return Strategy.objects.prefetch_related(Prefetch("versions", versions)).order_by("name")
 
 
 def deployments_detailed() -> QuerySet[Deployment]:
@@ -22,7 +25,7 @@ def deployments_detailed() -> QuerySet[Deployment]:
     return (
         Deployment.objects.select_related("strategy_version__strategy")
         .prefetch_related("instruments")
-        .defer("checkpoint", "consequences")
+        .defer("checkpoint", "consequences", "strategy_version__source", "strategy_version__schema")
     )
 
 
@@ -30,6 +33,37 @@ def signals_recorded() -> QuerySet[Signal]:
     return Signal.objects.select_related("deployment", "instrument").defer(
         "marks", "deployment__checkpoint", "deployment__consequences"
     )
+
+
+def strategy_files() -> QuerySet[StrategyFile]:
+    return StrategyFile.objects.order_by("file")
+
+
+def versions_as_rows() -> list[dict[str, Any]]:
+    """Every version that is installed or deployed, for a table or for JSON."""
+    found = StrategyVersion.objects.select_related("strategy").defer("source", "schema")
+    shown = found.annotate(used=Count("deployment")).filter(Q(is_installed=True) | Q(used__gt=0))
+    return [
+        {
+            "strategy": row.strategy.name,
+            "version": row.version,
+            "hash": row.source_hash,
+            "file": row.file,
+            "origin": row.origin,
+            "installed": row.is_installed,
+            "deployments": row.used,
+        }
+        for row in shown.order_by("strategy__name", "-is_installed", "-id")
+    ]
+
+
+def faults_as_rows() -> list[dict[str, Any]]:
+    """What is wrong with files of strategies, by line."""
+    return [
+        {"file": row.file, "line": fault["line"], "fault": fault["text"]}
+        for row in strategy_files()
+        for fault in row.faults
+    ]
 
 
 def deployments_as_rows(deployments: Iterable[Deployment]) -> list[dict[str, Any]]:

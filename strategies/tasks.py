@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from uuid import UUID
 
 from celery import shared_task
+from django.conf import settings
 from django.utils import timezone
 
 from alphapanda import logs
 from alphapanda.eventlog import incarnation
 from alphapanda.eventlog.client import LogReader
 from marketdata import selectors
+from strategies.services.limit import TimeLimit
+from strategies.services.quarantine import quarantine_for
 from strategies.services.shard import Shard
 
 ROUNDS_MAX = 20  # of one doorbell; another is rung anyway
 
 _shards: dict[int, Shard] = {}
+_limits: dict[int, TimeLimit] = {}
 log = logs.channel("trading")
 
 
@@ -45,11 +50,22 @@ def _open(number: int, current: UUID) -> Shard:
     return Shard(
         number,
         reader=LogReader(f"strategies.{number}"),
-        calendar=selectors.calendar("NSE"),
+        calendar=selectors.calendars(),
         incarnation=current,
         clock=timezone.now,
         monotonic=time.monotonic,
+        limit=_limits.get(number) or _limited(number),
     )
+
+
+def _limited(number: int) -> TimeLimit:
+    """The limit of this process, once it has heard what became of the one before."""
+    limit = TimeLimit(Path(settings.RUN_DIR, "hangs"), number, seconds=settings.STRATEGY_SECONDS)
+    words = limit.last_words(now_s=time.time())
+    if words is not None:
+        quarantine_for(*words)
+    _limits[number] = limit
+    return limit
 
 
 def forget(number: int) -> None:

@@ -67,6 +67,7 @@ def _start() -> None:
     servers.callback(shutil.rmtree, folder, ignore_errors=True)
     os.environ["ALPHAPANDA_RUN_DIR"] = str(folder)
     os.environ["ALPHAPANDA_FEED"] = "none"
+    os.environ["ALPHAPANDA_STRATEGIES"] = str(folder / "strategies")
     _find_data()
     servers.enter_context(embedded.start_all(folder, durable=False))
 

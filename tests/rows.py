@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, time
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
@@ -10,10 +10,35 @@ from uuid import UUID, uuid4
 from alphapanda.core import ids
 from alphapanda.eventlog.models import DeadLetter, InboxMark, LogCursor, OutboxEvent
 from execution.models import Fill, Order
-from marketdata.models import Holiday, Instrument, SessionRule, SpecialSession, TickFaultCount
-from portfolio.models import Book, LedgerEntry, Portfolio, Position, Posting, Snapshot
+from marketdata.models import (
+    Bar,
+    CircuitLimit,
+    FreezeQuantity,
+    Holiday,
+    Instrument,
+    InstrumentRule,
+    MarketCutoff,
+    MasterChange,
+    MasterLoad,
+    Permission,
+    SessionRule,
+    SpecialSession,
+    TickBand,
+    TickFaultCount,
+)
+from portfolio.models import (
+    ActionPosting,
+    Book,
+    CorporateAction,
+    LedgerEntry,
+    Portfolio,
+    Position,
+    Posting,
+    Snapshot,
+)
 from risk.models import Decision, HaltEffect, KillSwitch, LimitSet, RiskState
-from strategies.models import Command, Deployment, Due, Signal, Strategy, StrategyVersion
+from strategies.models import Command, Deployment, Due, Signal
+from strategies.services.catalogue import catalogue_refresh, version_installed
 
 AT_MS = 1_562_644_200_000  # 2019-07-09 09:20:00 IST
 SOME = UUID(int=7)
@@ -37,11 +62,7 @@ def an_instrument(**facts: Any) -> Instrument:
 
 
 def a_deployment(name: str = "ma-infy", **facts: Any) -> Deployment:
-    strategy, _ = Strategy.objects.get_or_create(name="ema_cross", defaults={"title": "Averages that cross"})
-    version, _ = StrategyVersion.objects.get_or_create(
-        strategy=strategy, version="1", defaults={"source_hash": "0" * 64, "schema": {}}
-    )
-    values = {"strategy_version": version, "broker": "paper", "at_ms": AT_MS} | facts
+    values = {"strategy_version": version_installed("ema_cross"), "broker": "paper", "at_ms": AT_MS} | facts
     deployment = Deployment.objects.create(id=ids.deployment_id(name), name=name, **values)
     deployment.instruments.add(an_instrument())
     return deployment
@@ -142,6 +163,7 @@ def one_of_each() -> dict[type, Any]:
         deployment.instruments.get(),
         deployment.strategy_version.strategy,
         deployment.strategy_version,
+        next(file for file in catalogue_refresh() if file.file == "ema_cross.py"),
         deployment,
         signal,
         decision,
@@ -155,6 +177,7 @@ def one_of_each() -> dict[type, Any]:
         Due.objects.create(id=SOME, deployment=deployment, step=1, item={}, correlation_id=SOME),
         *_books(deployment),
         *_calendar(),
+        *_rules(),
         *_log(),
     ]
     return {type(row): row for row in rows}
@@ -182,7 +205,24 @@ def _books(deployment: Deployment) -> list[Any]:
             book=book, instrument=an_instrument(), quantity=10, cost=Decimal("12490.5"), updated_at_ms=AT_MS
         ),
         Posting.objects.create(fill_id=SOME, book=book, fill={}, event_id=SOME, correlation_id=SOME),
+        *_actions(book),
     ]
+
+
+def _actions(book: Book) -> list[Any]:
+    action = CorporateAction.objects.create(
+        instrument=an_instrument(), kind="BONUS", ex_date=date(2018, 9, 4), new=1, old=1
+    )
+    posting = ActionPosting.objects.create(
+        posting_id=SOME,
+        book=book,
+        corporate_action=action,
+        booked={},
+        after_sequence=0,
+        quantity_before=10,
+        quantity_after=20,
+    )
+    return [action, posting]
 
 
 def _calendar() -> list[Any]:
@@ -191,9 +231,30 @@ def _calendar() -> list[Any]:
         Holiday.objects.create(exchange="NSE", date=date(2026, 12, 25), name="Christmas"),
         SpecialSession.objects.create(exchange="NSE", date=day, opens=opens, closes=closes, name="Muhurat"),
         SessionRule.objects.create(
-            exchange="NSE", valid_from=day, phase="CONTINUOUS", starts=time(9, 15), ends=time(15, 30)
+            market="NSE", valid_from=day, phase="CONTINUOUS", starts=time(9, 15), ends=time(15, 30)
         ),
+        MarketCutoff.objects.create(market="NSE", valid_from=day, kind="SQUARE_OFF", minutes=10),
         TickFaultCount.objects.create(instrument_token=408065, fault="DUPLICATE", count=3),
+    ]
+
+
+def _rules() -> list[Any]:
+    day, infy = date(2026, 11, 20), an_instrument()
+    load = MasterLoad.objects.create(
+        id=SOME, source="nse.csv", exchanges="NSE", loaded_at=datetime(2026, 11, 20, tzinfo=UTC), changed=1
+    )
+    prices = {"open_e4": 1, "high_e4": 2, "low_e4": 1, "close_e4": 2}
+    return [
+        load,
+        MasterChange.objects.create(load=load, kind="GONE", instrument="NSE:INFY"),
+        InstrumentRule.objects.create(instrument=infy, valid_from=day, tick_size=Decimal("0.05"), lot_size=1),
+        FreezeQuantity.objects.create(exchange="NFO", underlying="NIFTY", valid_from=day, quantity=1_800),
+        CircuitLimit.objects.create(instrument=infy, date=day, lower=1_100, upper=1_350),
+        TickBand.objects.create(market="NSE", valid_from=day, tick_size=Decimal("0.05")),
+        Permission.objects.create(
+            market="NSE", valid_from=day, products="CNC MIS", order_types="LIMIT", validities="DAY"
+        ),
+        Bar.objects.create(instrument=infy, minutes=1, starts_ms=AT_MS, volume=10, ticks=3, **prices),
     ]
 
 

@@ -48,7 +48,7 @@ ENTRY_NAMES = {"admin.py", "apps.py", "manage.py", "models.py", "settings.py", "
 # the loop for services that consume the log's events: tested, but no service of the product consumes any yet
 UNUSED_YET = {"alphapanda/eventlog/stage.py"}
 ENTRY_PLACES = ("/locales/", "/management/commands/", "/migrations/", "/templatetags/", "/domain/library/")
-PASSED_OVER = {".env", ".git", "__pycache__", "node_modules"}
+PASSED_OVER = {".env", ".git", "__pycache__", "my_strategies", "node_modules"}
 TEXTS = {".py", ".md", ".html", ".js", ".css", ".toml", ".yaml", ".yml", ".sh", ".xml", ""}
 
 

@@ -32,6 +32,8 @@ class EventType(StrEnum):
     OPERATOR_ACTED = "operator.acted"
     DEPLOYMENT_QUARANTINED = "deployment.quarantined"
     LOG_GAP = "log.gap"
+    BAR_CLOSED = "bar.closed"
+    INSTRUMENTS_CHANGED = "instruments.changed"
 
 
 class Payload(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -158,6 +160,43 @@ class LogGap(Payload, frozen=True, forbid_unknown_fields=True):
     resumed: int
 
 
+class BarClosed(Payload, frozen=True, forbid_unknown_fields=True):
+    """What an instrument did in the `minutes` (1440: the day) from `starts_ms` on."""
+
+    instrument: str
+    token: int
+    minutes: int
+    starts_ms: int
+    open_e4: int
+    high_e4: int
+    low_e4: int
+    close_e4: int
+    volume: int
+    ticks: int
+
+
+class TouchedInstrument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An instrument in use that a list changed: the changes in words, deployments and positions by name."""
+
+    instrument: str
+    changes: list[str]
+    deployments: list[str]
+    positions: list[str]
+
+
+class InstrumentsChanged(Payload, frozen=True, forbid_unknown_fields=True):
+    """A new instrument list, in numbers, with every instrument that a deployment or a position uses."""
+
+    load_id: UUID
+    list: str
+    exchanges: tuple[str, ...]
+    added: int
+    gone: int
+    changed: int
+    touched: tuple[TouchedInstrument, ...]
+    at_ms: int
+
+
 PAYLOADS: dict[EventType, type[Payload]] = {
     EventType.SIGNAL_RAISED: SignalRaised,
     EventType.SIGNAL_APPROVED: SignalDecided,
@@ -169,6 +208,8 @@ PAYLOADS: dict[EventType, type[Payload]] = {
     EventType.OPERATOR_ACTED: OperatorActed,
     EventType.DEPLOYMENT_QUARANTINED: DeploymentQuarantined,
     EventType.LOG_GAP: LogGap,
+    EventType.BAR_CLOSED: BarClosed,
+    EventType.INSTRUMENTS_CHANGED: InstrumentsChanged,
 }
 
 

@@ -30,10 +30,11 @@ class OrderType(StrEnum):
 
 
 class Product(StrEnum):
-    """Kite's products: delivery and intraday (NRML comes with derivatives)."""
+    """Kite's products: delivery, intraday, and carried forward (derivatives only)."""
 
     CNC = "CNC"
     MIS = "MIS"
+    NRML = "NRML"
 
 
 class Validity(StrEnum):
@@ -70,13 +71,18 @@ class OrderStatus(StrEnum):
 
 
 class Phase(StrEnum):
-    """Session phases of an exchange."""
+    """Session phases of a market. The closing auction of stocks with derivatives has four."""
 
     CLOSED = "CLOSED"
-    PRE_OPEN = "PRE_OPEN"
+    PRE_OPEN = "PRE_OPEN"  # orders are taken for the opening price
+    PRE_OPEN_MATCH = "PRE_OPEN_MATCH"  # they are matched; none is taken
     CONTINUOUS = "CONTINUOUS"
-    CLOSING = "CLOSING"
-    POST_CLOSE = "POST_CLOSE"
+    AUCTION_REFERENCE = "AUCTION_REFERENCE"  # the reference price is worked out; no order is taken
+    AUCTION_ENTRY = "AUCTION_ENTRY"  # limit and market orders are taken
+    AUCTION_LIMIT = "AUCTION_LIMIT"  # limit orders alone are taken
+    AUCTION_MATCH = "AUCTION_MATCH"  # they are matched; none is taken
+    CLOSING = "CLOSING"  # the closing price is worked out
+    POST_CLOSE = "POST_CLOSE"  # trades at the closing price
 
 
 class HaltLevel(StrEnum):

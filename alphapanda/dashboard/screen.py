@@ -22,7 +22,12 @@ TABLES = ("deployments", "positions", "signals", "orders", "fills", "marks")
 PHASE_WORDS = {
     Phase.CLOSED: "Market closed",
     Phase.PRE_OPEN: "Pre-open",
+    Phase.PRE_OPEN_MATCH: "Pre-open, matching",
     Phase.CONTINUOUS: "Market open",
+    Phase.AUCTION_REFERENCE: "Closing auction",
+    Phase.AUCTION_ENTRY: "Closing auction",
+    Phase.AUCTION_LIMIT: "Closing auction",
+    Phase.AUCTION_MATCH: "Closing auction",
     Phase.CLOSING: "Closing session",
     Phase.POST_CLOSE: "Post-close",
 }

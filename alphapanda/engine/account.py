@@ -11,15 +11,16 @@ from alphapanda.core.vocabulary import OrderStatus
 from execution.domain.charges import Cards
 from execution.domain.paper import PaperOrder, PaperSettings, match, place
 from execution.domain.settlement import FillRow, charged, consequences, working_by_token
-from marketdata.domain.calendar import Calendar
+from marketdata.domain.calendar import MarketHours
 from marketdata.domain.ticks import Clock, Tick
-from portfolio.domain.books import FLAT, Entry, Holding, entries_of, held
+from portfolio.domain.books import FLAT, Entry, Holding, held
+from portfolio.domain.history import ledger_of
 from risk.domain.limits import DayState, Limits
 from risk.domain.review import Context, Verdict, review
 from strategies.domain.base import DeploymentSpec
 from strategies.domain.machine import Machine, assembled
-from strategies.domain.registry import find
 from strategies.domain.signals import CommandRow, DueItem, Raised, SignalRow
+from strategies.registry import find
 
 
 class Journal(msgspec.Struct):
@@ -33,7 +34,7 @@ class Journal(msgspec.Struct):
     @property
     def entries(self) -> list[Entry]:
         """The ledger, made anew from the fills."""
-        return list(entries_of(row.fill for row in self.fills))
+        return list(ledger_of(row.fill for row in self.fills))
 
 
 class Account:
@@ -43,7 +44,7 @@ class Account:
         self,
         spec: DeploymentSpec,
         *,
-        calendar: Calendar,
+        calendar: MarketHours,
         cards: Cards,
         commands: Mapping[int, CommandRow] | None = None,
     ) -> None:
@@ -51,7 +52,6 @@ class Account:
         self.commands = dict(commands or {})
         self.spec = spec
         self.cards = cards
-        self.calendar = calendar
         self.settings = msgspec.convert(spec.execution, PaperSettings)
         self.limits = msgspec.convert(spec.limits, Limits, strict=False)
         self.machine: Machine = assembled(spec, find(spec.strategy), calendar)
@@ -91,7 +91,9 @@ class Account:
         changed, executions = match(
             list(self.open.values()), item, settings=self.settings, instruments=self.machine.instruments
         )
-        fills = charged(executions, changed, step=step, cards=self.cards)
+        fills = charged(
+            executions, changed, step=step, cards=self.cards, instruments=self.machine.instruments
+        )
         self.journal.fills.extend(fills)
         self._keep(changed)
         for row in fills:
@@ -103,7 +105,7 @@ class Account:
 
     def _carry_out(self, signals: Sequence[SignalRow]) -> None:
         self.journal.signals.extend(signals)
-        verdicts, self.day = review(signals, self._context(signals[0].at_ms))
+        verdicts, self.day = review(signals, self._context(signals[0]))
         self.journal.verdicts.extend(verdicts)
         approved = [signal for signal, verdict in zip(signals, verdicts, strict=True) if verdict.is_approved]
         self._keep([self._placed(signal) for signal in approved])
@@ -111,16 +113,21 @@ class Account:
 
     def _placed(self, signal: SignalRow) -> PaperOrder:
         instrument = self.machine.instruments[signal.token]
-        return place(signal, settings=self.settings, instrument=instrument, calendar=self.calendar)
+        return place(
+            signal,
+            settings=self.settings,
+            instrument=instrument,
+            calendar=self.machine.calendars[signal.token],
+        )
 
-    def _context(self, at_ms: int) -> Context:
+    def _context(self, first: SignalRow) -> Context:
         return Context(
             limits=self.limits,
             day=self.day,
             holdings=self.holdings,
             working=working_by_token(self.open.values()),
             instruments=self.machine.instruments,
-            phase=self.calendar.phase_at(at_ms),
+            phase=self.machine.calendars[first.token].phase_at(first.at_ms),
             may_queue=self.settings.may_queue,
         )
 

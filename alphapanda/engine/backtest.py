@@ -15,7 +15,7 @@ from alphapanda.engine.account import Account
 from alphapanda.engine.curve import Curve
 from alphapanda.engine.statistics import EquityMeter, Performance, statistics_of, trades_of
 from execution.domain.charges import Cards
-from marketdata.domain.calendar import Calendar
+from marketdata.domain.calendar import MarketHours
 from marketdata.domain.stretch import Stretch
 from marketdata.domain.ticks import Clock, Item
 from strategies.domain.base import DeploymentSpec
@@ -46,7 +46,7 @@ class Run:
                 self.account.take(item, source=source, seq=seq)
             except StrategyFailed as error:
                 self.error = str(error)
-        if isinstance(item, Clock) and self.account.calendar.phase_at(item.at_ms - 1) is Phase.CONTINUOUS:
+        if isinstance(item, Clock) and self._is_trading(item.at_ms - 1):
             self._mark([item.at_ms])
 
     def read(self, stretch: Stretch, source: int) -> None:
@@ -86,6 +86,10 @@ class Run:
         trades = trades_of(row.fill for row in self.account.journal.fills)
         figures = statistics_of(self.starting_cash, trades, self.curve, self._meter.charges)
         return Performance(trades, self.curve, figures)
+
+    def _is_trading(self, at_ms: int) -> bool:
+        """Whether any market of the deployment trades."""
+        return any(hours.phase_at(at_ms) is Phase.CONTINUOUS for hours in self.account.machine.hours)
 
     def _mark(self, at_ms: Sequence[int], curve: Curve | None = None) -> None:
         """Points of the equity curve at minutes that end now, or after nothing happens any more."""
@@ -128,7 +132,7 @@ def fold(
     specs: Sequence[DeploymentSpec],
     *,
     source: int,
-    calendar: Calendar,
+    calendar: MarketHours,
     cards: Cards,
     starting_cash: Decimal = ZERO,
     commands: Commands | None = None,

@@ -18,7 +18,7 @@ from marketdata.domain.instruments import InstrumentSpec
 from marketdata.domain.stretch import Stretch
 from marketdata.feeds.files import recorded_file
 from marketdata.feeds.recorded import RecordedSource
-from marketdata.reference import instrument_specs, load_calendar
+from marketdata.reference import instrument_specs, load_calendars
 from strategies.domain.base import DeploymentSpec
 
 
@@ -39,7 +39,7 @@ class Recording(msgspec.Struct, dict=True):
         return RecordedSource(
             [recorded_file(name) for name in self.files],
             instruments=self.known,
-            calendar=load_calendar("NSE"),
+            calendar=load_calendars(),
         )
 
     def specs(self) -> list[DeploymentSpec]:
@@ -82,7 +82,7 @@ class Recording(msgspec.Struct, dict=True):
             stream,
             self.specs(),
             source=source,
-            calendar=load_calendar("NSE"),
+            calendar=load_calendars(),
             cards=charge_cards(),
             starting_cash=starting_cash,
             commands=commands,

@@ -22,7 +22,7 @@ from execution.domain.settlement import FillRow
 from marketdata.feeds.files import FileReport, RecordedFile
 from risk.domain.limits import Limits
 from strategies.domain.base import build
-from strategies.domain.registry import find, source_hash
+from strategies.registry import find, source_hash
 
 FORMAT = 1  # of the object; it changes when a name or a meaning does
 Object = dict[str, Any]
@@ -72,7 +72,7 @@ def _what(definition: Definition) -> Object:
     return {
         "strategy": strategy.name,
         "version": strategy.version,
-        "source_sha256": source_hash(strategy),
+        "source_sha256": source_hash(strategy.name),
         "params": msgspec.to_builtins(build(strategy, definition.params).params),
         "product": definition.product.value,
         "execution": msgspec.to_builtins(msgspec.convert(definition.execution, PaperSettings)),

@@ -62,7 +62,7 @@ _SHARED = (
     (MARKET_BARS, "bars made from ticks", "instrument token"),
     (
         OPERATOR_ACTIONS,
-        "what operators did or must know: acts, quarantined deployments, gaps in the log",
+        "what operators did or must know: acts, quarantined deployments, gaps in the log, new instrument lists",
         "target",
     ),
 )
@@ -100,13 +100,22 @@ _OF_EVENT = {
     EventType.ORDER_FAILED: "orders.failed",
     EventType.PNL_SNAPSHOT: "pnl.snapshots",
 }
-_OF_OPERATORS = frozenset({EventType.OPERATOR_ACTED, EventType.DEPLOYMENT_QUARANTINED, EventType.LOG_GAP})
+_OF_OPERATORS = frozenset(
+    {
+        EventType.OPERATOR_ACTED,
+        EventType.DEPLOYMENT_QUARANTINED,
+        EventType.LOG_GAP,
+        EventType.INSTRUMENTS_CHANGED,
+    }
+)
 
 
 def topic_for(event_type: EventType, broker: Broker) -> str:
     """The topic of an event. Raises WrongNamespace for an order's life outside paper and zerodha."""
     if event_type in _OF_OPERATORS:
         return OPERATOR_ACTIONS
+    if event_type is EventType.BAR_CLOSED:
+        return MARKET_BARS
     if broker not in ACCOUNTS:
         raise WrongNamespace(f"{event_type} belongs to paper or zerodha, not to {broker}")
     return f"{broker}.{_OF_EVENT[event_type]}"

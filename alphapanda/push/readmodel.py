@@ -167,6 +167,12 @@ def stream() -> dict[str, Any]:
         return _decoded(server.hgetall(_key("stream")))
 
 
+def marks() -> dict[int, tuple[int, int]]:
+    """Last prices by token: (price_e4, at_ms), as far as they have been written."""
+    with _redis() as server:
+        return {int(token): _mark(text) for token, text in server.hgetall(_key("marks")).items()}
+
+
 def positions() -> list[Row]:
     """All positions, flat ones too, with mark and unrealised profit where a mark is known."""
     return list(overview()["positions"])

@@ -55,6 +55,8 @@ def _for_people(row: Model, name: str) -> Any:
         return rupees_exact(value)
     if isinstance(field, models.JSONField):
         return format_html("<pre>{}</pre>", pretty(value))
+    if isinstance(field, models.TextField) and "\n" in value:
+        return format_html("<pre>{}</pre>", value)
     if isinstance(field, models.BinaryField):
         return format_html("<pre>{}</pre>", _text(bytes(value)))
     return value

@@ -10,8 +10,9 @@ import msgspec
 from alphapanda.core import ids
 from alphapanda.core.clock import ist_date
 from alphapanda.core.vocabulary import OrderStatus, Side
-from execution.domain.charges import Cards, fill_charges
+from execution.domain.charges import Cards, fill_charges, rate_group
 from execution.domain.paper import Execution, PaperOrder, watch
+from marketdata.domain.instruments import InstrumentSpec, segment_of
 from portfolio.domain.books import BookedFill, Holding
 from strategies.domain.consequences import Consequences, SettledFill, Working
 
@@ -28,20 +29,34 @@ class FillRow(msgspec.Struct, frozen=True):
 
 
 def charged(
-    executions: Sequence[Execution], changed: Sequence[PaperOrder], *, step: int, cards: Cards
+    executions: Sequence[Execution],
+    changed: Sequence[PaperOrder],
+    *,
+    step: int,
+    cards: Cards,
+    instruments: Mapping[int, InstrumentSpec],
 ) -> list[FillRow]:
-    """Fills of one item, each with what it adds to the charges of its order."""
+    """Fills of one item, each with what it adds to the charges of its order.
+    Raises NoChargeCard, NoSegment."""
     status = {order.id: order.status for order in changed}
-    return [_charged(execution, step, status[execution.order.id], cards) for execution in executions]
+    return [
+        _charged(execution, step, status[execution.order.id], cards, instruments[execution.order.token])
+        for execution in executions
+    ]
 
 
-def _charged(execution: Execution, step: int, order_status: OrderStatus, cards: Cards) -> FillRow:
+def _charged(
+    execution: Execution, step: int, order_status: OrderStatus, cards: Cards, instrument: InstrumentSpec
+) -> FillRow:
     order = execution.order
+    segment = segment_of(instrument.exchange, instrument.instrument_type)
     charges = fill_charges(
         cards.on(ist_date(execution.at_ms)),
         side=order.side,
         product=order.product,
-        exchange=order.instrument.partition(":")[0],
+        exchange=instrument.exchange,
+        segment=segment,
+        group=rate_group(instrument.exchange, segment, instrument.tradingsymbol),
         turnover_before=order.turnover,
         turnover_after=order.turnover + execution.turnover,
     )

@@ -20,7 +20,7 @@ from execution.domain.settlement import FillRow, charged, consequences
 from execution.models import Fill, Order
 from execution.services import events
 from marketdata import selectors as market
-from marketdata.domain.calendar import Calendar
+from marketdata.domain.calendar import MarketHours
 from marketdata.domain.ticks import tick_from_json
 from portfolio import selectors as books
 from portfolio.services import PostingRequest, postings_receive
@@ -47,7 +47,7 @@ def _settings(deployment: Deployment) -> PaperSettings:
     return msgspec.convert(options, PaperSettings)
 
 
-def orders_submit(*, deployment_id: UUID, calendar: Calendar) -> int | None:
+def orders_submit(*, deployment_id: UUID, calendar: MarketHours) -> int | None:
     """Place orders for approved decisions that have none. Where nothing else of the deployment is unfinished
     it may read on at once: then the shard to ring is returned."""
     with transaction.atomic():
@@ -61,13 +61,14 @@ def orders_submit(*, deployment_id: UUID, calendar: Calendar) -> int | None:
     return deployment.shard if is_settled else None
 
 
-def _place(deployment: Deployment, calendar: Calendar) -> list[tuple[Order, PaperOrder]]:
+def _place(deployment: Deployment, calendar: MarketHours) -> list[tuple[Order, PaperOrder]]:
     settings = _settings(deployment)
     placed = []
     for decision in loading.decisions_unplaced(deployment):
         signal = deployments.signal_row(decision.signal)
         instrument = market.spec(decision.signal.instrument)
-        order = paper.place(signal, settings=settings, instrument=instrument, calendar=calendar)
+        hours = calendar.of(instrument)
+        order = paper.place(signal, settings=settings, instrument=instrument, calendar=hours)
         placed.append((_row(order, deployment, decision.signal), order))
     return placed
 
@@ -99,7 +100,9 @@ def _match(deployment: Deployment, due: Due) -> int:
     instruments = {row.instrument.instrument_token: market.spec(row.instrument) for row in rows.values()}
     item = tick_from_json(due.item)
     changed, executions = paper.match(orders, item, settings=_settings(deployment), instruments=instruments)
-    fills = charged(executions, changed, step=due.step, cards=reference.charge_cards())
+    fills = charged(
+        executions, changed, step=due.step, cards=reference.charge_cards(), instruments=instruments
+    )
     _save(rows, changed)
     filled = [events.filled(fill, rows[fill.fill.order_id]) for fill in fills]
     failed = [events.failed(order) for order in changed if order.status.is_final and order.unfilled]

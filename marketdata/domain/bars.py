@@ -11,8 +11,9 @@ from alphapanda.core.money import to_rupees
 from marketdata.domain.ticks import Tick
 
 MINUTE_MS = 60_000
-# Buckets count from 09:15 IST, the session's opening, also before it and on evenings.
-ANCHOR_MS = 9 * 3_600_000 + 15 * MINUTE_MS
+DAY_MINUTES = 1_440  # a bar of the day: it starts at midnight in India, as Kite's does
+# Buckets count from 09:15 IST, the opening of stocks, also before it and on evenings; some markets open at 09:00.
+ANCHOR_MINUTES = 9 * 60 + 15
 # A time of the last trade further from the event time than this is not believed. Seen: 6 s ahead of the
 # recorder, and 86 s behind it where it caught up after a silence.
 TRADED_APART_MS_MAX = 5 * MINUTE_MS
@@ -72,16 +73,17 @@ class BarBuilder(msgspec.Struct):
     closed_ms: int = 0  # end of the last closed bucket: nothing older makes a bar again
     day: int = 0  # IST day number of `day_volume`
     day_volume: int = 0  # of the last tick that made a bar
+    anchor_minutes: int = ANCHOR_MINUTES  # of the market: marketdata.domain.markets
 
     def on_tick(self, tick: Tick) -> list[Bar]:
         """The bars that this tick closes (none or one). A tick without a new trade, or of a bucket that is
         closed, makes no bar; the volume of such a late tick counts in the next one."""
-        at_ms = self._bar_time(tick)
+        at_ms = bar_time(tick)
         day = (at_ms + IST_OFFSET_MS) // DAY_MS
         day_volume = self.day_volume if day == self.day else 0
         if tick.traded_at_ms and tick.volume >= 0 and tick.volume == day_volume:
             return []  # depth alone has changed: the last price is not news
-        starts_ms = self._bucket(at_ms)
+        starts_ms = bucket(at_ms, self.minutes, self.anchor_minutes)
         if starts_ms < max(self.closed_ms, self.starts_ms if self.ticks else 0):
             return []
         closed = self._closed() if self.ticks and starts_ms > self.starts_ms else []
@@ -97,14 +99,6 @@ class BarBuilder(msgspec.Struct):
         if closes_ms is not None and closes_ms > self.starts_ms:
             ends_ms = min(ends_ms, closes_ms)
         return self._closed() if at_ms >= ends_ms else []
-
-    def _bar_time(self, tick: Tick) -> int:
-        apart = tick.traded_at_ms - tick.at_ms
-        return tick.traded_at_ms if -TRADED_APART_MS_MAX <= apart <= TRADED_APART_MS_MAX else tick.at_ms
-
-    def _bucket(self, at_ms: int) -> int:
-        of_day = (at_ms + IST_OFFSET_MS) % DAY_MS - ANCHOR_MS
-        return at_ms - of_day % (self.minutes * MINUTE_MS)
 
     def _add(self, tick: Tick, starts_ms: int, volume: int) -> None:
         price = tick.price_e4
@@ -134,3 +128,16 @@ class BarBuilder(msgspec.Struct):
         self.closed_ms = bar.ends_ms
         self.ticks = self.volume = 0
         return [bar]
+
+
+def bar_time(tick: Tick) -> int:
+    """The time by which a tick belongs to a bar: of its trade, where that is believable, else of the event."""
+    apart = tick.traded_at_ms - tick.at_ms
+    return tick.traded_at_ms if -TRADED_APART_MS_MAX <= apart <= TRADED_APART_MS_MAX else tick.at_ms
+
+
+def bucket(at_ms: int, minutes: int, anchor_minutes: int = ANCHOR_MINUTES) -> int:
+    """The start of the bar of so many minutes that a time belongs to."""
+    anchor = 0 if minutes == DAY_MINUTES else anchor_minutes * MINUTE_MS
+    of_day = (at_ms + IST_OFFSET_MS) % DAY_MS - anchor
+    return at_ms - of_day % (minutes * MINUTE_MS)

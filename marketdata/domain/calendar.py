@@ -1,42 +1,72 @@
-"""When an exchange trades: phases and sessions from plain rows. Times: epoch ms UTC; days: IST dates."""
+"""When a market trades: phases and sessions from plain rows. Times: epoch ms UTC; days: IST dates."""
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import date, time
-from typing import NamedTuple
+from datetime import date, time, timedelta
+from enum import StrEnum
+from typing import NamedTuple, Protocol
 
 from alphapanda.core.clock import DAY_MS, IST_OFFSET_MS, ist_date, ist_ms
 from alphapanda.core.vocabulary import Phase
+from marketdata.domain.instruments import InstrumentSpec
+from marketdata.domain.markets import Market, UnknownMarket
 
 EARLIEST_MS = 946_684_800_000  # 2000-01-01 UTC: stamps before it are faults, not history
 LATEST_MS = 4_102_444_800_000  # 2100-01-01 UTC
-# Zerodha closes intraday equity positions from 15:20 on, ten minutes before the end (support article, undated).
-SQUARE_OFF_BEFORE_MS = 10 * 60_000
+# Where no cutoff is known: Zerodha closes intraday equity positions from 15:20 on (support article, undated).
+SQUARE_OFF_MINUTES = 10
 _SEARCH_DAYS = 60  # no exchange was ever shut that long; a longer gap means missing rules
+_MINUTE_MS = 60_000
 
 
 class NoSession(LookupError):
     """The calendar knows no session near the time asked for."""
 
 
+class Season(StrEnum):
+    """When in the year a rule holds: MCX closes by New York's clock."""
+
+    ALWAYS = "ALWAYS"
+    US_SUMMER = "US_SUMMER"
+    US_WINTER = "US_WINTER"
+
+
 class SpecialHours(NamedTuple):
-    """Continuous trading on a day that the rules would not have, or at other hours (IST)."""
+    """A phase on a day that the rules would not have, or at other hours (IST)."""
 
     day: date
     opens: time
     closes: time
+    phase: Phase = Phase.CONTINUOUS
 
 
 class PhaseRule(NamedTuple):
-    """The hours (IST) of a phase on ordinary days from a date on, until a later rule for the same phase."""
+    """The hours (IST) of a phase on ordinary days from a date on, until a later rule for the same phase and
+    season. A rule that ends when it starts says that the phase is no more."""
 
     valid_from: date
     phase: Phase
     starts: time
     ends: time
+    season: Season = Season.ALWAYS
+
+
+class CutoffKind(StrEnum):
+    """SQUARE_OFF: the broker closes intraday positions. EXPIRY: contracts that expire on the day stop trading."""
+
+    SQUARE_OFF = "SQUARE_OFF"
+    EXPIRY = "EXPIRY"
+
+
+class Cutoff(NamedTuple):
+    """So many minutes before the end of continuous trading, so that it fits short days and evenings too."""
+
+    valid_from: date
+    kind: CutoffKind
+    minutes: int
 
 
 class Session(NamedTuple):
@@ -57,12 +87,17 @@ _NO_DAY = _Day((), (Phase.CLOSED,), None)
 
 @dataclass(frozen=True, slots=True)
 class Calendar:
-    """The trading days and phases of one exchange. Outside 2000 to 2100 it is always closed."""
+    """The trading days and phases of one market. Outside 2000 to 2100 it is always closed."""
 
     holidays: frozenset[date]
     specials: tuple[SpecialHours, ...]
     rules: tuple[PhaseRule, ...]
+    cutoffs: tuple[Cutoff, ...] = ()
     _days: dict[int, _Day] = field(default_factory=dict, init=False, compare=False, repr=False)
+
+    def of(self, _instrument: InstrumentSpec) -> Calendar:
+        """One market's hours stand for every instrument: what `Calendars` tells apart."""
+        return self
 
     def phase_at(self, at_ms: int) -> Phase:
         """The phase at a time; a phase starts with its first millisecond and ends before its end."""
@@ -100,9 +135,21 @@ class Calendar:
         return self._first_session(at_ms, lambda _: True).closes_ms
 
     def square_off_ms(self, at_ms: int) -> int | None:
-        """When intraday positions of the day of a time are closed; None on a day without a session."""
+        """When the broker closes intraday positions of the day of a time; None on a day without a session."""
+        return self._cut_off(CutoffKind.SQUARE_OFF, at_ms, SQUARE_OFF_MINUTES)
+
+    def expiry_closes_ms(self, at_ms: int) -> int | None:
+        """When trading ends, on the day of a time, in contracts that expire on it; None without a session."""
+        return self._cut_off(CutoffKind.EXPIRY, at_ms, 0)
+
+    def _cut_off(self, kind: CutoffKind, at_ms: int, default_minutes: int) -> int | None:
         session = self._day_of(at_ms).session
-        return session.closes_ms - SQUARE_OFF_BEFORE_MS if session else None
+        if session is None:
+            return None
+        day = ist_date(at_ms)
+        known = [cut.minutes for cut in self.cutoffs if cut.kind is kind and cut.valid_from <= day]
+        minutes = known[-1] if known else default_minutes
+        return max(session.opens_ms, session.closes_ms - minutes * _MINUTE_MS)
 
     def _first_session(self, at_ms: int, fits: Callable[[Session], bool]) -> Session:
         for ahead in range(_SEARCH_DAYS):
@@ -122,9 +169,9 @@ class Calendar:
 
     def _built(self, day: date) -> _Day:
         spans = [
-            (ist_ms(day, opens), ist_ms(day, closes), Phase.CONTINUOUS)
-            for special_day, opens, closes in self.specials
-            if special_day == day
+            (ist_ms(day, special.opens), ist_ms(day, special.closes), special.phase)
+            for special in self.specials
+            if special.day == day
         ] or self._ordinary(day)
         spans.sort()
         trading = [span for span in spans if span[2] is Phase.CONTINUOUS]
@@ -135,21 +182,67 @@ class Calendar:
     def _ordinary(self, day: date) -> list[tuple[int, int, Phase]]:
         if day.weekday() > 4 or day in self.holidays:
             return []
-        newest = {rule.phase: rule for rule in sorted(self.rules) if rule.valid_from <= day}
-        return [(ist_ms(day, rule.starts), ist_ms(day, rule.ends), rule.phase) for rule in newest.values()]
+        seasons = (Season.ALWAYS, Season.US_SUMMER if is_us_summer(day) else Season.US_WINTER)
+        newest = {
+            rule.phase: rule for rule in self.rules if rule.valid_from <= day and rule.season in seasons
+        }
+        return [
+            (ist_ms(day, rule.starts), ist_ms(day, rule.ends), rule.phase)
+            for rule in newest.values()
+            if rule.starts < rule.ends
+        ]
+
+
+class MarketHours(Protocol):
+    """Whatever knows the calendar of an instrument: all markets, or one that stands for all."""
+
+    def of(self, instrument: InstrumentSpec, /) -> Calendar: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Calendars:
+    """The calendars of all markets."""
+
+    by_market: Mapping[Market, Calendar]
+
+    def of(self, instrument: InstrumentSpec) -> Calendar:
+        """The calendar of an instrument's market. Raises UnknownMarket."""
+        market = instrument.market
+        if market not in self.by_market:
+            raise UnknownMarket(f"{instrument.key}: no session hours are known for the market {market}")
+        return self.by_market[market]
 
 
 def calendar(
-    *, holidays: Iterable[date], specials: Iterable[SpecialHours], rules: Iterable[PhaseRule]
+    *,
+    holidays: Iterable[date],
+    specials: Iterable[SpecialHours],
+    rules: Iterable[PhaseRule],
+    cutoffs: Iterable[Cutoff] = (),
 ) -> Calendar:
-    """A calendar from plain rows."""
-    return Calendar(frozenset(holidays), tuple(sorted(specials)), tuple(sorted(rules)))
+    """A calendar from plain rows. Of two rules that hold on a day the one that is valid from later counts."""
+    return Calendar(
+        frozenset(holidays), tuple(sorted(specials)), tuple(sorted(rules)), tuple(sorted(cutoffs))
+    )
+
+
+def is_us_summer(day: date) -> bool:
+    """Whether New York keeps daylight saving time: from the second Sunday of March to the first of November,
+    the rule since 2007."""
+    march, november = date(day.year, 3, 8), date(day.year, 11, 1)
+    begins = march + timedelta(days=6 - march.weekday())
+    ends = november + timedelta(days=6 - november.weekday())
+    return begins <= day < ends
 
 
 def _laid_out(spans: list[tuple[int, int, Phase]], session: Session) -> _Day:
+    """Phases in order; where two overlap, the one that starts later cuts the other off."""
     edges: list[int] = []
     phases: list[Phase] = [Phase.CLOSED]
     for starts, ends, phase in spans:
+        while edges and edges[-1] > starts:
+            edges.pop()
+            phases.pop()
         if edges and edges[-1] == starts:
             phases[-1] = phase
         else:

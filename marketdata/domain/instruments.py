@@ -6,10 +6,12 @@ import csv
 from collections.abc import Iterable, Iterator
 from datetime import date
 from decimal import Decimal, InvalidOperation
+from enum import StrEnum
 
 import msgspec
 
 from alphapanda.core.money import PriceNotExact, to_e4
+from marketdata.domain.markets import INDICES, Market, market_of
 
 COLUMNS = (
     "instrument_token",
@@ -25,11 +27,48 @@ COLUMNS = (
     "segment",
     "exchange",
 )
-INDICES = "INDICES"
 # Lengths of the columns of marketdata.Instrument: a longer text is a faulty row, not a failed load.
 _LENGTHS = {"tradingsymbol": 60, "name": 120, "instrument_type": 10, "segment": 20, "exchange": 10}
 _TOKEN_MAX = 2**32 - 1  # Kite sends tokens as unsigned 32-bit integers
 _PRICE_MAX = Decimal(10) ** 8
+
+
+class Segment(StrEnum):
+    """What kind of market an instrument is traded in: it decides charges and products. Kite's own column
+    `segment` (NFO-OPT, INDICES) is another thing."""
+
+    EQUITY = "EQUITY"
+    FUTURES = "FUTURES"
+    OPTIONS = "OPTIONS"
+    CURRENCY_FUTURES = "CURRENCY_FUTURES"
+    CURRENCY_OPTIONS = "CURRENCY_OPTIONS"
+    COMMODITY_FUTURES = "COMMODITY_FUTURES"
+    COMMODITY_OPTIONS = "COMMODITY_OPTIONS"
+
+
+class NoSegment(ValueError):
+    """An exchange and instrument type that are not traded together."""
+
+
+_SEGMENTS = {
+    ("NSE", "EQ"): Segment.EQUITY,
+    ("BSE", "EQ"): Segment.EQUITY,
+    **{(exchange, "FUT"): Segment.FUTURES for exchange in ("NFO", "BFO")},
+    **{(exchange, right): Segment.OPTIONS for exchange in ("NFO", "BFO") for right in ("CE", "PE")},
+    **{(exchange, "FUT"): Segment.CURRENCY_FUTURES for exchange in ("CDS", "BCD")},
+    **{(exchange, right): Segment.CURRENCY_OPTIONS for exchange in ("CDS", "BCD") for right in ("CE", "PE")},
+    ("MCX", "FUT"): Segment.COMMODITY_FUTURES,
+    ("MCX", "CE"): Segment.COMMODITY_OPTIONS,
+    ("MCX", "PE"): Segment.COMMODITY_OPTIONS,
+}
+
+
+def segment_of(exchange: str, instrument_type: str) -> Segment:
+    """The segment of Kite's columns exchange and instrument_type. Raises NoSegment."""
+    try:
+        return _SEGMENTS[exchange, instrument_type]
+    except KeyError:
+        raise NoSegment(f"{instrument_type} on {exchange} is of no segment that is known here") from None
 
 
 class InstrumentRow(msgspec.Struct, frozen=True):
@@ -51,6 +90,12 @@ class InstrumentRow(msgspec.Struct, frozen=True):
     def key(self) -> str:
         return f"{self.exchange}:{self.tradingsymbol}"
 
+    @property
+    def underlying(self) -> str:
+        """What a derivative is on, as the list's column `name` says, or, where that is blank, the symbol up to
+        the expiry; empty for what does not expire."""
+        return underlying_of(self.tradingsymbol, self.name, self.expiry)
+
 
 class RowFault(msgspec.Struct, frozen=True):
     """A line of the list that is no instrument, why, and the instrument that it seems to mean."""
@@ -61,7 +106,8 @@ class RowFault(msgspec.Struct, frozen=True):
 
 
 class InstrumentSpec(msgspec.Struct, frozen=True):
-    """What decisions need to know of an instrument; `tick_size_e4` and `lot_size` are 0 for an index."""
+    """What decisions need to know of an instrument on a day; `tick_size_e4` and `lot_size` are 0 for an index.
+    Of freeze quantity and circuit limits 0 means unknown, of permissions an empty tuple does."""
 
     key: str  # EXCHANGE:TRADINGSYMBOL
     exchange: str
@@ -71,10 +117,36 @@ class InstrumentSpec(msgspec.Struct, frozen=True):
     lot_size: int
     segment: str
     partition: int = 0  # of market.ticks
+    instrument_type: str = "EQ"  # EQ, FUT, CE, PE
+    expiry: date | None = None
+    strike_e4: int = 0
+    underlying: str = ""  # of a derivative: the name of what it is on, as in Kite's list
+    has_derivatives: bool = False  # a cash stock on which futures or options trade
+    freeze_quantity: int = 0  # units; a larger order is refused by the exchange
+    lower_circuit_e4: int = 0
+    upper_circuit_e4: int = 0
+    products: tuple[str, ...] = ()
+    order_types: tuple[str, ...] = ()
+    validities: tuple[str, ...] = ()
 
     @property
     def is_index(self) -> bool:
         return self.segment == INDICES
+
+    @property
+    def market(self) -> Market:
+        """Whose hours hold for it. Raises UnknownMarket."""
+        return market_of(exchange=self.exchange, segment=self.segment, has_derivatives=self.has_derivatives)
+
+    @property
+    def quantity_max(self) -> int:
+        """The largest order that the freeze quantity lets pass: whole lots. 0: unknown."""
+        return self.freeze_quantity // max(self.lot_size, 1) * max(self.lot_size, 1)
+
+    def is_permitted(self, *, product: str = "", order_type: str = "", validity: str = "") -> bool:
+        """Whether the market takes what is named; what is not known of is not held against an order."""
+        pairs = ((product, self.products), (order_type, self.order_types), (validity, self.validities))
+        return all(not word or not words or word in words for word, words in pairs)
 
 
 class NotAnInstrumentList(ValueError):
@@ -89,14 +161,14 @@ def parse(lines: Iterable[str]) -> Iterator[InstrumentRow | RowFault]:
     missing = [name for name in COLUMNS if name not in header]
     if missing:
         raise NotAnInstrumentList(f"no column {', '.join(missing)}")
-    lines_of: dict[str, int] = {}
+    lines_of: dict[str | int, int] = {}  # of symbols, and of tokens
     for cells in reader:
         if cells and not cells[0].startswith("#"):
             yield _row_or_fault(header, cells, reader.line_num, lines_of)
 
 
 def _row_or_fault(
-    header: list[str], cells: list[str], line: int, lines_of: dict[str, int]
+    header: list[str], cells: list[str], line: int, lines_of: dict[str | int, int]
 ) -> InstrumentRow | RowFault:
     if len(cells) != len(header):
         return RowFault(line, f"{len(cells)} cells, the header has {len(header)}")
@@ -105,8 +177,10 @@ def _row_or_fault(
         row = _row(cell)
     except ValueError as error:
         return RowFault(line, str(error), f"{cell['exchange'].strip()}:{cell['tradingsymbol'].strip()}")
-    first = lines_of.setdefault(row.key, line)
-    return row if first == line else RowFault(line, f"{row.key} is also in line {first}", row.key)
+    for what, words in ((row.key, row.key), (row.instrument_token, f"token {row.instrument_token}")):
+        if (first := lines_of.setdefault(what, line)) != line:
+            return RowFault(line, f"{words} is also in line {first}", row.key)
+    return row
 
 
 def _row(cell: dict[str, str]) -> InstrumentRow:
@@ -169,4 +243,21 @@ def spec_of_row(row: InstrumentRow) -> InstrumentSpec:
         lot_size=row.lot_size,
         segment=row.segment,
         partition=0,
+        instrument_type=row.instrument_type,
+        expiry=row.expiry,
+        strike_e4=to_e4(row.strike),
+        underlying=row.underlying,
     )
+
+
+def underlying_of(tradingsymbol: str, name: str, expiry: date | None) -> str:
+    """The underlying of a derivative: its name, else the symbol up to its expiry (YYMON, or YYMDD with O, N, D
+    for the months from October); empty for what does not expire."""
+    if expiry is None:
+        return ""
+    if name:
+        return name
+    month = f"{expiry:%y%b}".upper()
+    week = f"{expiry:%y}{'123456789OND'[expiry.month - 1]}{expiry:%d}"
+    places = [tradingsymbol.find(code, 1) for code in (month, week)]
+    return tradingsymbol[: max(places)] if max(places) > 0 else ""

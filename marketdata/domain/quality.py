@@ -181,10 +181,5 @@ class GateBook(msgspec.Struct):
         return gate.judge(tick, calendar, clock_ms=self.clock_ms)
 
     def encode(self) -> bytes:
-        """All of it for a checkpoint; `decode_gates` reads it back."""
+        """All of it for a checkpoint; marketdata.domain.series.decode_state reads it back."""
         return msgspec.msgpack.encode(self)
-
-
-def decode_gates(raw: bytes) -> GateBook:
-    """The gates of `GateBook.encode`. Raises msgspec.MsgspecError for other bytes."""
-    return msgspec.msgpack.decode(raw, type=GateBook)

@@ -8,7 +8,7 @@ from itertools import repeat
 import numpy as np
 
 from alphapanda.core.clock import DAY_MS, IST_OFFSET_MS
-from marketdata.domain.bars import ANCHOR_MS, MINUTE_MS, TRADED_APART_MS_MAX, Bar, BarBuilder
+from marketdata.domain.bars import MINUTE_MS, TRADED_APART_MS_MAX, Bar, BarBuilder, bucket
 from marketdata.domain.stretch import Longs, Stretch
 from marketdata.domain.ticks import Tick
 
@@ -71,7 +71,7 @@ def _news(builder: BarBuilder, stretch: Stretch, ticks: Longs) -> tuple[Longs, L
         return None
     before = np.where(np.diff(days, prepend=builder.day) == 0, np.append(builder.day_volume, volume[:-1]), 0)
     is_news = (traded_ms == 0) | (volume != before) | (not is_known)
-    starts_ms = times - ((times + IST_OFFSET_MS) % DAY_MS - ANCHOR_MS) % (builder.minutes * MINUTE_MS)
+    starts_ms: Longs = bucket(times, builder.minutes, builder.anchor_minutes)  # type: ignore[arg-type, assignment]
     earliest_ms = max(builder.closed_ms, builder.starts_ms if builder.ticks else 0)
     is_rising = (np.diff(starts_ms[is_news], prepend=earliest_ms) >= 0).all()
     if not is_news.any() or not is_rising or (np.diff(days) < 0).any():

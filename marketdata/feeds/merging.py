@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import chain, islice
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +25,8 @@ _LOOK_AHEAD = 5
 _BEYOND_MS = np.iinfo(np.int64).max
 
 
-class Block(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Block:
     """Items in columns as in a Stretch, the stream's time of each, and the depth of ticks that have it."""
 
     columns: Longs
@@ -40,8 +42,11 @@ class Block(NamedTuple):
 
 def joined(blocks: Sequence[Block]) -> Block:
     """Blocks one behind the other."""
-    columns, times, depths = zip(*blocks, strict=True)
-    return Block(np.concatenate(columns, axis=1), np.concatenate(times), np.concatenate(depths))
+    return Block(
+        np.concatenate([block.columns for block in blocks], axis=1),
+        np.concatenate([block.times for block in blocks]),
+        np.concatenate([block.depths for block in blocks]),
+    )
 
 
 NOTHING = Block(np.empty((len(FIELDS), 0), np.int64), np.empty(0, np.int64), np.empty(0, object))
@@ -57,7 +62,7 @@ def blocks(ticks: Iterator[Tick]) -> Iterator[Block]:
         times = _times(rest.columns[1], latest_ms, is_last=is_last)
         if len(times):
             latest_ms = int(times[-1])
-            yield rest.at(slice(len(times)))._replace(times=times)
+            yield replace(rest.at(slice(len(times))), times=times)
             rest = rest.at(slice(len(times), None))
         if is_last:
             return
@@ -93,10 +98,10 @@ def _times(stamps: Longs, latest_ms: int, *, is_last: bool) -> Longs:
     return np.maximum.accumulate(times)
 
 
-def merged(files: Sequence[Iterator[Block]], calendar: Calendar) -> Iterator[Block]:
-    """All items by time, then by order of the files, with clock items at every minute of the trading days that
-    have ticks, each before the first item at or after it."""
-    clocks = _Clocks(calendar)
+def merged(files: Sequence[Iterator[Block]], calendars: Sequence[Calendar]) -> Iterator[Block]:
+    """All items by time, then by order of the files, with clock items at every minute of the trading days of these
+    markets that have ticks, each before the first item at or after it."""
+    clocks = _Clocks(calendars)
     for block in _in_order(files):
         yield clocks.among(block)
     yield clocks.rest()
@@ -125,8 +130,8 @@ def _in_order(files: Sequence[Iterator[Block]]) -> Iterator[Block]:
 class _Clocks:
     """Clock items of the days seen so far that are still to come."""
 
-    def __init__(self, calendar: Calendar) -> None:
-        self._calendar = calendar
+    def __init__(self, calendars: Sequence[Calendar]) -> None:
+        self._calendars = calendars
         self._ahead = np.empty(0, np.int64)
         self._day = -1
 
@@ -149,10 +154,12 @@ class _Clocks:
         return Block(_clock_columns(self._ahead), self._ahead, np.empty(len(self._ahead), object))
 
     def _of_day(self, day: int) -> Longs:
-        session = self._calendar.session(ist_date(day * DAY_MS))
-        if session is None:
+        """Every minute from before the first market opens until after the last closes."""
+        sessions = [found for one in self._calendars if (found := one.session(ist_date(day * DAY_MS)))]
+        if not sessions:
             return np.empty(0, np.int64)
-        first, last = session.opens_ms - CLOCK_MARGIN_MS, session.closes_ms + CLOCK_MARGIN_MS
+        first = min(session.opens_ms for session in sessions) - CLOCK_MARGIN_MS
+        last = max(session.closes_ms for session in sessions) + CLOCK_MARGIN_MS
         return np.arange(first, last + 1, MINUTE_MS)
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from marketdata.domain.calendar import Calendar
+from marketdata.domain.calendar import Calendar, MarketHours
 from marketdata.domain.instruments import InstrumentSpec
+from marketdata.domain.markets import UnknownMarket
 from marketdata.domain.stretch import Longs, Stretch
 from marketdata.domain.ticks import FIRST_SEQ, Item, Tick, source_id
 from marketdata.feeds.files import FileReport, RecordedFile, read_ticks
@@ -19,16 +20,16 @@ class UnknownInstrument(LookupError):
 
 class RecordedSource:
     """The stream of some files: by event time, then by order of the files; inside a file in recorded order,
-    so that a faulty stamp moves nothing. Clock items stand at every minute of the trading days that have
-    ticks, before the first item at or after it. The files are read once, into a temporary file; memory does
-    not grow with the ticks. Raises UnknownInstrument, UnknownFormat, OSError."""
+    so that a faulty stamp moves nothing. Clock items stand at every minute of the trading days of the
+    recorded markets that have ticks, each before the first item at or after it. The files are read once, into a temporary file; memory
+    does not grow with the ticks. Raises UnknownInstrument, UnknownFormat, OSError."""
 
     def __init__(
         self,
         files: Sequence[RecordedFile],
         *,
         instruments: Mapping[str, InstrumentSpec],
-        calendar: Calendar,
+        calendar: MarketHours,
         run: str = "",
     ) -> None:
         """`run` tells one playing of the same files from another: a new run is a new source."""
@@ -38,7 +39,7 @@ class RecordedSource:
         ticks = [
             _ticks(file, report, instruments) for file, report in zip(files, self.reports, strict=True)
         ]
-        self._spool = Spool(merged(list(map(blocks, ticks)), calendar))
+        self._spool = Spool(merged(list(map(blocks, ticks)), _calendars(files, instruments, calendar)))
 
     def __len__(self) -> int:
         return len(self._spool)
@@ -74,3 +75,14 @@ def _ticks(
     if spec is None:
         raise UnknownInstrument(f"{file.path.name}: {file.key} is not in the instrument list")
     return read_ticks(file.path, token=spec.token, is_index=spec.is_index, report=report)
+
+
+def _calendars(
+    files: Sequence[RecordedFile], instruments: Mapping[str, InstrumentSpec], hours: MarketHours
+) -> list[Calendar]:
+    """The calendars of the recorded markets, each once."""
+    try:
+        found = [hours.of(instruments[file.key]) for file in files]
+    except UnknownMarket as error:
+        raise UnknownInstrument(str(error)) from error
+    return list({id(calendar): calendar for calendar in found}.values())

@@ -57,7 +57,7 @@ class Spool:
         found = [np.empty(0, np.int64)]
         for kept in self._kept[start // STRETCH_ITEMS :]:
             found.append(self._read(kept.offset + len(FIELDS) * kept.items * _CELL, (kept.items,)))
-        times: Longs = np.concatenate(found)[start % STRETCH_ITEMS if start < self._items else None :]
+        times: Longs = np.concatenate(found)[start - start // STRETCH_ITEMS * STRETCH_ITEMS :]
         return times
 
     def time(self, place: int) -> int:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from django.db import transaction
 
+from alphapanda.core.clock import ist_date, to_ms
 from marketdata.domain.instruments import InstrumentRow, RowFault, parse
+from marketdata.domain.master import Change, Listing, difference
 from marketdata.models import Instrument
 from marketdata.reference import DATA_DIR
+from marketdata.services import master, rules
 
 _FIELDS = (
     "instrument_token",
@@ -33,7 +36,7 @@ _BATCH_ROWS = 2_000
 
 @dataclass(frozen=True, slots=True)
 class LoadReport:
-    """What a list changed; `faulty` are its lines that are no instruments."""
+    """What a list changed; `faulty` are its lines that are no instruments, `touched` what of it is in use."""
 
     loaded_at: datetime
     added: int = 0
@@ -41,32 +44,77 @@ class LoadReport:
     unchanged: int = 0
     delisted: int = 0
     faulty: list[RowFault] = field(default_factory=list)
+    changes: list[Change] = field(default_factory=list)
+    touched: list[master.Touched] = field(default_factory=list)
 
 
+@transaction.atomic
 def load(source: Path | TextIO, *, now: datetime) -> LoadReport:
     """Take over a whole list (CSV, .gz too) of one or more exchanges: instruments of these exchanges that are
-    not in it are marked as not listed, none is deleted. Faulty lines are reported and change nothing.
+    not in it are marked as not listed, none is deleted. Faulty lines are reported and change nothing. The
+    difference from the list before is stored and told as an event.
     Raises NotAnInstrumentList, OSError, UnicodeDecodeError."""
     rows, faulty = _parsed(source)
-    with transaction.atomic():
-        stored = _stored({row.exchange for row in rows}, lock=True)
-        added = [row for row in rows if row.key not in stored]
-        changed = [row for row in rows if row.key in stored and stored[row.key] != _values(row)]
-        _upsert([*added, *changed])
-        mentioned = {row.key for row in rows} | {fault.key for fault in faulty}
-        delisted = _delist(stored.keys() - mentioned)
-    unchanged = len(rows) - len(added) - len(changed)
-    return LoadReport(now, len(added), len(changed), unchanged, delisted, faulty)
+    stored = _stored({row.exchange for row in rows}, lock=True)
+    unreadable = frozenset(fault.key for fault in faulty)
+    was, after = _listings(stored), {row.key: _listing(row) for row in rows}
+    before = {key: was[key] for key, values in stored.items() if values[-1]}
+    changes = difference(before, after, unreadable=unreadable)
+    added = [row for row in rows if row.key not in stored]
+    changed = [row for row in rows if row.key in stored and stored[row.key] != _values(row)]
+    mentioned = after.keys() | unreadable
+    delisted = _delist(stored.keys() - mentioned) + _free_tokens([*added, *changed])
+    _upsert([*added, *changed])
+    rules.note_changes(was, after, on=ist_date(to_ms(now)))
+    rules.derivatives_mark()
+    rules.freeze_apply()
+    told = LoadReport(
+        now, len(added), len(changed), len(rows) - len(added) - len(changed), delisted, faulty, changes
+    )
+    exchanges = {row.exchange for row in rows}
+    known = {key.partition(":")[0] for key in before}  # a first list is no difference
+    told.touched.extend(master.record(_name(source), told, exchanges=exchanges, firsts=exchanges - known))
+    return told
 
 
 def load_shipped(*, now: datetime) -> LoadReport:
-    """Add the shipped instruments that are missing; existing ones stay as they are."""
+    """Add the shipped instruments that are missing and whose token is free; existing ones stay as they are."""
     rows, faulty = _parsed(DATA_DIR / "instruments.csv")
     with transaction.atomic():
         stored = _stored({row.exchange for row in rows}, lock=False)
-        added = [row for row in rows if row.key not in stored]
+        taken = set(Instrument.objects.filter(is_listed=True).values_list("instrument_token", flat=True))
+        added = [row for row in rows if row.key not in stored and row.instrument_token not in taken]
         _upsert(added)
+        rules.load_shipped()
+        rules.derivatives_mark()
     return LoadReport(now, added=len(added), unchanged=len(rows) - len(added), faulty=faulty)
+
+
+def _name(source: Path | TextIO) -> str:
+    return source.name if isinstance(source, Path) else ""
+
+
+def _listing(row: InstrumentRow) -> Listing:
+    return Listing(*(getattr(row, name) for name in Listing._fields))
+
+
+def _listings(stored: Mapping[str, tuple[Any, ...]]) -> dict[str, Listing]:
+    """What is stored, listed or not."""
+    columns = [_FIELDS.index(name) for name in Listing._fields]
+    return {key: Listing(*(values[column] for column in columns)) for key, values in stored.items()}
+
+
+def _free_tokens(rows: Collection[InstrumentRow]) -> int:
+    """Take instruments off the list that hold a token which is another's now; those that are about to be written
+    with a token of their own come back by that. How many do not: no two listed ones share a token, ever."""
+    owners = {row.instrument_token: row.key for row in rows}
+    written = {row.key for row in rows}
+    wanted = Instrument.objects.filter(instrument_token__in=owners, is_listed=True)
+    holders = wanted.values_list("pk", "instrument_token", "exchange", "tradingsymbol")
+    lost = {pk: f"{exchange}:{symbol}" for pk, token, exchange, symbol in holders
+            if owners[token] != f"{exchange}:{symbol}"}  # fmt: skip
+    Instrument.objects.filter(pk__in=lost).update(is_listed=False)
+    return len(set(lost.values()) - written)
 
 
 def _parsed(source: Path | TextIO) -> tuple[list[InstrumentRow], list[RowFault]]:
@@ -87,7 +135,7 @@ def _opened(path: Path) -> TextIO:
     return path.open(encoding="utf-8", newline="")
 
 
-def _stored(exchanges: set[str], *, lock: bool) -> dict[str, tuple[object, ...]]:
+def _stored(exchanges: set[str], *, lock: bool) -> dict[str, tuple[Any, ...]]:
     found = Instrument.objects.filter(exchange__in=exchanges).order_by("pk")
     if lock:
         found = found.select_for_update()

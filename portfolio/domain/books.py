@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from decimal import Decimal
 from uuid import UUID
 
@@ -15,6 +15,7 @@ from alphapanda.core.vocabulary import Side
 CASH = "CASH"
 POSITION = "POSITION"
 REALISED = "REALISED"
+DIVIDEND = f"{REALISED}:dividend"  # profit that comes without a trade
 CHARGES = "CHARGES"
 
 
@@ -46,7 +47,8 @@ FLAT = Holding()
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """What an account gains by a fill, in rupees; a debit is positive, so a profit lowers REALISED."""
+    """What an account gains by a fill or a corporate action (`fill_id` is the id of either), in rupees; a debit
+    is positive, so a profit lowers REALISED."""
 
     id: UUID
     fill_id: UUID
@@ -62,12 +64,12 @@ def book(holding: Holding, fill: BookedFill) -> tuple[Holding, list[Entry]]:
     against the unchanged average, a fill through zero closes at the old average and opens the rest at its
     own price.
     """
-    after, moved = _moved(holding, fill)
-    return after, _entries(fill.fill_id, moved)
+    after, accounts = _moved(holding, fill)
+    return after, entries_of(fill.fill_id, accounts)
 
 
 def held(holding: Holding, fill: BookedFill) -> Holding:
-    """The holding after a fill: `book` without its entries, which can be made from the fills at any time."""
+    """The holding after a fill: `book` without the entries, which can be made from the fills at any time."""
     return _moved(holding, fill)[0]
 
 
@@ -101,7 +103,8 @@ def _cost_of(holding: Holding, closed: int) -> Decimal:
     return quantized(holding.cost * closed / abs(holding.quantity))
 
 
-def _entries(fill_id: UUID, accounts: dict[str, Decimal]) -> list[Entry]:
+def entries_of(fill_id: UUID, accounts: dict[str, Decimal]) -> list[Entry]:
+    """Numbered ledger entries of one cause; accounts that gain nothing have none."""
     moved = [(account, quantized(amount)) for account, amount in accounts.items() if amount]
     return [
         Entry(
@@ -109,14 +112,6 @@ def _entries(fill_id: UUID, accounts: dict[str, Decimal]) -> list[Entry]:
         )
         for number, (account, amount) in enumerate(moved, start=1)
     ]
-
-
-def entries_of(fills: Iterable[BookedFill]) -> Iterator[Entry]:
-    """The ledger entries of fills in the order in which they were booked."""
-    holdings: dict[str, Holding] = {}
-    for fill in fills:
-        holdings[fill.instrument], entries = book(holdings.get(fill.instrument, FLAT), fill)
-        yield from entries
 
 
 def cash_moved(entries: Iterable[Entry]) -> Decimal:
@@ -127,14 +122,6 @@ def cash_moved(entries: Iterable[Entry]) -> Decimal:
 def cash_of(holding: Holding) -> Decimal:
     """Rupees of cash that trading a holding from nothing has moved: the identity that the ledger keeps."""
     return holding.realised - holding.charges - holding.cost
-
-
-def rebuild(fills: Iterable[BookedFill]) -> dict[str, Holding]:
-    """Holdings by instrument, from fills alone in the order in which they were booked."""
-    holdings: dict[str, Holding] = {}
-    for fill in fills:
-        holdings[fill.instrument] = held(holdings.get(fill.instrument, FLAT), fill)
-    return holdings
 
 
 def unrealised(holding: Holding, mark_e4: int) -> Decimal:

@@ -14,7 +14,7 @@ from alphapanda.core.envelope import Envelope, EventType, SignalDecided, seal
 from alphapanda.core.vocabulary import Broker, DeploymentStatus
 from alphapanda.eventlog import outbox
 from marketdata import selectors
-from marketdata.domain.calendar import Calendar
+from marketdata.domain.calendar import MarketHours
 from portfolio import selectors as books
 from risk import loading
 from risk.domain.limits import DayState
@@ -33,7 +33,7 @@ def share_kill_lock() -> None:
         cursor.execute("SELECT pg_advisory_xact_lock_shared(%s)", [KILL_LOCK])
 
 
-def signals_decide(*, deployment_id: UUID, calendar: Calendar) -> int:
+def signals_decide(*, deployment_id: UUID, calendar: MarketHours) -> int:
     """Judge the undecided signals of a deployment; how many there were. Any number of runs do it once."""
     with transaction.atomic():
         share_kill_lock()
@@ -46,7 +46,7 @@ def signals_decide(*, deployment_id: UUID, calendar: Calendar) -> int:
     return len(rows)
 
 
-def _decide(deployment: Deployment, rows: Sequence[Signal], calendar: Calendar) -> None:
+def _decide(deployment: Deployment, rows: Sequence[Signal], calendar: MarketHours) -> None:
     signals = [signals_of.signal_row(row) for row in rows]
     memory, _ = RiskState.objects.get_or_create(deployment=deployment)
     halts = loading.halts_active(deployment)
@@ -69,7 +69,7 @@ def _context(
     signals: Sequence[Signal],
     day: DayState,
     halts: tuple[str, ...],
-    calendar: Calendar,
+    calendar: MarketHours,
 ) -> Context:
     instruments = [selectors.spec(signal.instrument) for signal in signals]
     return Context(
@@ -78,7 +78,7 @@ def _context(
         holdings=books.holdings_of(deployment.id),
         working=signals_of.consequences_of(deployment).working,
         instruments={instrument.token: instrument for instrument in instruments},
-        phase=calendar.phase_at(signals[0].at_ms),
+        phase=calendar.of(instruments[0]).phase_at(signals[0].at_ms),
         halts=halts,
         status=DeploymentStatus(deployment.status),
         may_queue=bool(deployment.execution.get("may_queue", False)),

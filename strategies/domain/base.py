@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import time
 from typing import Any, ClassVar
 from uuid import UUID
@@ -17,7 +17,6 @@ from strategies.domain.consequences import SettledFill
 from strategies.domain.intents import Bracket, Intent
 
 __all__ = [
-    "BAR_MINUTES_MAX",
     "BadParameters",
     "Bracket",
     "DeploymentSpec",
@@ -27,7 +26,6 @@ __all__ = [
     "View",
     "build",
 ]
-BAR_MINUTES_MAX = 1_440  # buckets start anew each day
 
 
 class DeploymentSpec(msgspec.Struct, frozen=True):
@@ -117,6 +115,9 @@ class Strategy:
     def __init__(self, params: Any) -> None:
         self.params = params
 
+    def check(self, instruments: Sequence[str]) -> None:
+        """Refuse instruments (EXCHANGE:SYMBOL) that the parameters do not fit. Raises ValueError."""
+
     def bar_minutes(self) -> tuple[int, ...]:
         """The bar lengths that `on_bar` wants; by default the parameter `bar_minutes`, where there is one."""
         minutes = getattr(self.params, "bar_minutes", 0)
@@ -162,9 +163,15 @@ class BadParameters(ValueError):
     """Parameters do not fit the strategy; the text says which and why."""
 
 
-def build(strategy_class: type[Strategy], params: dict[str, Any]) -> Strategy:
-    """A strategy with checked parameters. Raises BadParameters."""
+def build(
+    strategy_class: type[Strategy], params: dict[str, Any], *, instruments: Sequence[str] = ()
+) -> Strategy:
+    """A strategy with parameters that are checked, also against the instruments where they are given.
+    Raises BadParameters."""
     try:
-        return strategy_class(msgspec.convert(params, strategy_class.Params, strict=True))
+        strategy = strategy_class(msgspec.convert(params, strategy_class.Params, strict=True))
+        if instruments:
+            strategy.check(instruments)
+        return strategy
     except (msgspec.ValidationError, ValueError) as error:
         raise BadParameters(f"{strategy_class.name}: {error}") from error

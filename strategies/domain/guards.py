@@ -18,6 +18,7 @@ from strategies.domain.turn import Turn
 # A timer whose time has passed this long ago without an item of the log (a gap, a late start) does not fire:
 # to rebalance at noon what was meant for the opening is another strategy.
 TIMER_LATE_MS_MAX = 5 * 60_000
+Calendars = Mapping[int, Calendar]  # by instrument token
 
 
 class Guards(msgspec.Struct):
@@ -60,21 +61,20 @@ class Guards(msgspec.Struct):
             if is_due and turn.exit(token, protection.quantity, reason, SignalOrigin.BRACKET):
                 protection.asked_ms = turn.at_ms
 
-    def square_off(self, turn: Turn, calendar: Calendar, positions: Mapping[int, int]) -> None:
-        """Wish to close all positions from the calendar's time for that on, again after a while if need be."""
-        due_ms = calendar.square_off_ms(turn.at_ms)
-        is_fresh = self.squared_ms and turn.at_ms < self.squared_ms + AGAIN_AFTER_MS
-        if due_ms is None or turn.at_ms < due_ms or is_fresh:
+    def square_off(self, turn: Turn, calendars: Calendars, positions: Mapping[int, int]) -> None:
+        """Wish to close each position from its market's time for that on, again after a while if need be."""
+        if self.squared_ms and turn.at_ms < self.squared_ms + AGAIN_AFTER_MS:
             return
         asked = [
             turn.exit(token, abs(held), "intraday square-off", SignalOrigin.SQUARE_OFF)
             for token, held in sorted(positions.items())
+            if _is_over(calendars[token], turn.at_ms)
         ]
         if any(asked):
             self.squared_ms = turn.at_ms
 
     def set_alarm(
-        self, at_ms: int, times: tuple[time, ...], calendar: Calendar, *, is_squared_off: bool
+        self, at_ms: int, times: tuple[time, ...], calendars: Calendars, *, is_squared_off: bool
     ) -> None:
         """All times up to `at_ms` have been seen to. The alarm is the first at which anything can fall due."""
         now_ms = self.alarmed_ms = max(self.alarmed_ms, at_ms)
@@ -82,12 +82,14 @@ class Guards(msgspec.Struct):
         ahead += [ms for at in times if (ms := ist_ms(ist_date(now_ms), at)) > now_ms]
         ahead += [ms for found in self.protections.values() for one in found for ms in one.times_ms()]
         if is_squared_off:
-            ahead += [calendar.square_off_ms(now_ms) or 0, self.squared_ms + AGAIN_AFTER_MS]
+            ahead += [calendar.square_off_ms(now_ms) or 0 for calendar in calendars.values()]
+            ahead.append(self.squared_ms + AGAIN_AFTER_MS)
         self.alarm_ms = min(ms for ms in ahead if ms > now_ms)
 
-    def timers_due(self, times: tuple[time, ...], calendar: Calendar, at_ms: int) -> list[time]:
-        """Times of day that have come since the last look, on trading days, oldest first."""
-        if not times or not calendar.has_session(at_ms):
+    def timers_due(self, times: tuple[time, ...], calendars: Calendars, at_ms: int) -> list[time]:
+        """Times of day that have come since the last look, on days on which a market of the deployment trades,
+        oldest first."""
+        if not times or not any(calendar.has_session(at_ms) for calendar in calendars.values()):
             return []
         today = ist_date(at_ms)
         earliest_ms = max(self.alarmed_ms, at_ms - TIMER_LATE_MS_MAX - 1)
@@ -96,3 +98,9 @@ class Guards(msgspec.Struct):
     def forget_orders(self) -> None:
         """A new day without working orders: no bracket waits for a fill any more."""
         self.brackets.clear()
+
+
+def _is_over(calendar: Calendar, at_ms: int) -> bool:
+    """Whether the day of a market has come to its square-off."""
+    due_ms = calendar.square_off_ms(at_ms)
+    return due_ms is not None and at_ms >= due_ms

@@ -13,7 +13,8 @@ from alphapanda.core import ids
 from alphapanda.core.clock import ist_day
 from alphapanda.core.vocabulary import CommandKind, SignalOrigin, TickFault
 from marketdata.domain.bars import Bar, BarBuilder
-from marketdata.domain.calendar import Calendar
+from marketdata.domain.calendar import MarketHours
+from marketdata.domain.markets import anchor_minutes
 from marketdata.domain.quality import Gate
 from marketdata.domain.ticks import Clock, Tick
 from strategies.domain.base import DeploymentSpec, Strategy, build
@@ -52,11 +53,12 @@ class CheckpointDoesNotFit(ValueError):
 class Machine:
     """A deployment at work: its spec, its state and what its orders came to."""
 
-    def __init__(self, spec: DeploymentSpec, strategy: Strategy, calendar: Calendar) -> None:
+    def __init__(self, spec: DeploymentSpec, strategy: Strategy, calendar: MarketHours) -> None:
         self.spec = spec
         self.strategy = strategy
-        self.calendar = calendar
         self.instruments = {instrument.token: instrument for instrument in spec.instruments}
+        self.calendars = {token: calendar.of(one) for token, one in self.instruments.items()}
+        self.hours = tuple({id(hours): hours for hours in self.calendars.values()}.values())  # each once
         self.by_name = {instrument.key: instrument for instrument in spec.instruments}
         self.tokens = frozenset(self.instruments)
         self.wants_ticks = strategy.wants_ticks()
@@ -69,7 +71,12 @@ class Machine:
         return State(
             gates={token: Gate() for token in self.instruments},
             builders=[
-                BarBuilder(instrument=instrument.key, token=instrument.token, minutes=minutes)
+                BarBuilder(
+                    instrument=instrument.key,
+                    token=instrument.token,
+                    minutes=minutes,
+                    anchor_minutes=anchor_minutes(instrument.exchange),
+                )
                 for instrument in self.spec.instruments
                 for minutes in self.strategy.bar_minutes()
             ],
@@ -115,7 +122,7 @@ class Machine:
         if source and seq <= state.sources.get(source, -1):
             return None
         if tick is not None:
-            fault = state.gates[tick.token].check(tick, self.calendar, clock_ms=state.clock_ms)
+            fault = state.gates[tick.token].check(tick, self.calendars[tick.token], clock_ms=state.clock_ms)
             if fault is not None:
                 self._refuse(tick, fault, source, seq)
                 return None
@@ -216,7 +223,9 @@ class Machine:
         bars: list[Bar] = []
         for builder in self.state.builders:
             if builder.ticks:
-                bars += builder.on_clock(at_ms, closes_ms=self.calendar.closes_ms(builder.starts_ms))
+                bars += builder.on_clock(
+                    at_ms, closes_ms=self.calendars[builder.token].closes_ms(builder.starts_ms)
+                )
         return bars
 
     def _is_awake(self, item: Tick | Clock, tick: Tick | None, step: int) -> bool:
@@ -267,10 +276,10 @@ class Machine:
             guards.protect(turn, token, 0)
         positions = self.consequences.positions
         if self.spec.is_squared_off and positions:
-            guards.square_off(turn, self.calendar, positions)
-        for at in guards.timers_due(self._times, self.calendar, turn.at_ms):
+            guards.square_off(turn, self.calendars, positions)
+        for at in guards.timers_due(self._times, self.calendars, turn.at_ms):
             turn.hear(self.strategy.on_timer(state.strategy, at, turn.view()))
-        guards.set_alarm(turn.at_ms, self._times, self.calendar, is_squared_off=self.spec.is_squared_off)
+        guards.set_alarm(turn.at_ms, self._times, self.calendars, is_squared_off=self.spec.is_squared_off)
 
     def _count(self, bar: Bar) -> None:
         key = f"{bar.instrument} {bar.minutes}"
@@ -317,6 +326,6 @@ def _remembered(stored: Any, state_class: type) -> Any:
     return state
 
 
-def assembled(spec: DeploymentSpec, strategy_class: type[Strategy], calendar: Calendar) -> Machine:
+def assembled(spec: DeploymentSpec, strategy_class: type[Strategy], calendar: MarketHours) -> Machine:
     """A machine at its start. Raises BadParameters."""
     return Machine(spec, build(strategy_class, spec.params), calendar)

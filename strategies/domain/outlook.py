@@ -108,7 +108,9 @@ class Outlook:
         together: dict[int, list[Bar]] = {}
         for builder in machine.state.builders:
             ticks = passed[builder.token]
-            places, bars = bars_of(builder, self.stretch, ticks, clocks, machine.calendar.closes_ms)
+            places, bars = bars_of(
+                builder, self.stretch, ticks, clocks, machine.calendars[builder.token].closes_ms
+            )
             for number, bar in zip(np.searchsorted(self._places, places).tolist(), bars, strict=True):
                 if number in together:
                     together[number].append(bar)
@@ -118,7 +120,9 @@ class Outlook:
 
     def _minutes(self, machine: Machine, clocks: Longs) -> Minutes:
         ends_ms = self.stretch.at_ms[clocks]
-        is_told = is_trading(ends_ms - 1, machine.calendar)
+        is_told = np.zeros(len(clocks), np.bool_)
+        for hours in machine.hours:
+            is_told |= is_trading(ends_ms - 1, hours)
         numbers = np.searchsorted(self._places, clocks[is_told])
         prices = {token: self._prices_at(numbers, token, machine) for token in self.ticks}
         return Minutes(numbers.tolist(), ends_ms[is_told].tolist(), prices)
@@ -138,7 +142,7 @@ def _judged(
     faults: list[tuple[int, TickFault]] = []
     for token, gate in machine.state.gates.items():
         places = np.flatnonzero(stretch.tokens == token)
-        found = gate.judge_all(stretch, places, machine.calendar, clock_ms=clock_ms[places])
+        found = gate.judge_all(stretch, places, machine.calendars[token], clock_ms=clock_ms[places])
         passed[token] = places[~np.isin(places, list(found))] if found else places
         faults += found.items()
     return passed, faults

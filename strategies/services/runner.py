@@ -6,11 +6,10 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from alphapanda.core.vocabulary import DeploymentStatus, Waiting
-from marketdata.domain.calendar import Calendar
+from marketdata.domain.calendar import MarketHours
 from marketdata.domain.ticks import Batch, Clock, Tick
 from strategies import loading
 from strategies.domain.machine import Machine, assembled
-from strategies.domain.registry import find
 from strategies.domain.signals import CommandRow, DueItem, Raised
 from strategies.models import Deployment
 
@@ -108,13 +107,13 @@ class Runner:
             self.machine.consequences = loading.consequences_of(row)
 
 
-def load(row: Deployment, *, calendar: Calendar, incarnation: UUID, first_offset: int) -> Runner:
+def load(row: Deployment, *, calendar: MarketHours, incarnation: UUID, first_offset: int) -> Runner:
     """A runner at its checkpoint. In another incarnation of the log it reads from the log's first message and
     skips what it has seen by its sequence in the source. Raises UnknownStrategy, BadParameters,
     CheckpointDoesNotFit."""
     instruments = loading.instruments_of(row.id)
     spec = loading.spec_of(row, instruments.values())
-    machine = assembled(spec, find(spec.strategy), calendar)
+    machine = assembled(spec, loading.strategy_class_of(row.strategy_version), calendar)
     machine.restore(bytes(row.checkpoint))
     is_same_log = row.incarnation == incarnation
     runner = Runner(

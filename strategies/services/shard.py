@@ -19,13 +19,15 @@ from alphapanda.eventlog import cursors, doorbell, gaps, outbox, topics
 from alphapanda.eventlog.client import LogReader
 from alphapanda.eventlog.records import OffsetGone, Record
 from alphapanda.eventlog.retries import Fault, classify
-from marketdata.domain.calendar import Calendar
+from marketdata.domain.calendar import MarketHours
+from marketdata.domain.markets import UnknownMarket
 from marketdata.domain.ticks import Batch, MalformedTicks, unpack
 from strategies import loading
 from strategies.domain.base import BadParameters, UnknownStrategy
 from strategies.domain.machine import CheckpointDoesNotFit, StrategyFailed
 from strategies.models import Command, Deployment
 from strategies.services import checkpoints
+from strategies.services.limit import StrategyHung, TimeLimit
 from strategies.services.quarantine import quarantine
 from strategies.services.runner import ACTIVE, Runner, load
 from strategies.services.sharding import consumer_of
@@ -49,10 +51,11 @@ class Shard:
         number: int,
         *,
         reader: LogReader,
-        calendar: Calendar,
+        calendar: MarketHours,
         incarnation: UUID,
         clock: Callable[[], datetime],
         monotonic: Callable[[], float],
+        limit: TimeLimit,
     ) -> None:
         self.number = number
         self.consumer = consumer_of(number)
@@ -61,6 +64,7 @@ class Shard:
         self.incarnation = incarnation
         self.clock = clock
         self.monotonic = monotonic
+        self.limit = limit
         self.topic = topics.MARKET_TICKS
         self.runners: dict[UUID, Runner] = {}
         self.held: dict[int, deque[tuple[int, Batch | None]]] = {}
@@ -77,6 +81,7 @@ class Shard:
         self._read(ends)
         for runner in list(self.runners.values()):
             self._fold(runner)
+        self.limit.disarm()
         stopped = self._store()
         self._trim()
         return bool(stopped) or any(
@@ -119,7 +124,11 @@ class Shard:
         row = Deployment.objects.select_related("strategy_version__strategy").get(id=deployment_id)
         low, _ = self.reader.watermarks(self.topic, row.partition)
         try:
-            runner = load(row, calendar=self.calendar, incarnation=self.incarnation, first_offset=low)
+            with self.limit.over(row.id):
+                runner = load(row, calendar=self.calendar, incarnation=self.incarnation, first_offset=low)
+        except StrategyHung as error:
+            self._refuse(row, error)
+            return
         except Exception as error:
             if classify(error) is Fault.TRANSIENT:
                 raise
@@ -128,13 +137,12 @@ class Shard:
         self.runners[deployment_id] = runner
         self._is_new = True  # tells at once where it stands, so that a paced feed waits for it
 
-    def _refuse(self, row: Deployment, error: Exception) -> None:
+    def _refuse(self, row: Deployment, error: BaseException) -> None:
         """A deployment whose row does not make a runner stands still; the others of the shard go on."""
         self.runners.pop(row.id, None)
-        newer = "; is its code newer than this worker? restart, then release the deployment"
-        hint = newer if isinstance(error, UnknownStrategy) else ""
-        is_foreseen = isinstance(error, BadParameters | CheckpointDoesNotFit | UnknownStrategy)
-        text = f"{error}{hint}" if is_foreseen else "".join(traceback.format_exception(error, limit=-6))
+        foreseen = BadParameters | CheckpointDoesNotFit | StrategyHung | UnknownMarket | UnknownStrategy
+        is_foreseen = isinstance(error, foreseen)
+        text = str(error) if is_foreseen else "".join(traceback.format_exception(error, limit=-6))
         quarantine(deployment_id=row.id, error=text, revision=row.revision)
 
     # the log
@@ -235,27 +243,40 @@ class Shard:
     # evaluation
 
     def _fold(self, runner: Runner) -> None:
+        if not runner.is_ready:
+            return
         try:
-            runner.obey()
-            for offset, batch in self.held.get(runner.partition, ()):
-                if not runner.is_ready:
-                    return
-                if batch is None:
-                    runner.offset = max(runner.offset, offset + 1)
-                else:
-                    runner.take(offset, batch)
+            with self.limit.over(runner.id, lambda: runner.machine.state.step):
+                self._take(runner)
         except StrategyFailed as error:
             self._failed(runner, error)
+        except StrategyHung as error:
+            self._stand_still(runner, str(error))
+
+    def _take(self, runner: Runner) -> None:
+        """All that is held for it, up to its next stop. Raises StrategyFailed, StrategyHung."""
+        runner.obey()
+        for offset, batch in self.held.get(runner.partition, ()):
+            if not runner.is_ready:
+                return
+            if batch is None:
+                runner.offset = max(runner.offset, offset + 1)
+            elif offset >= runner.offset:
+                self.limit.touch()
+                runner.take(offset, batch)
 
     def _failed(self, runner: Runner, error: StrategyFailed) -> None:
         step = runner.machine.state.step
         before, count = self._failures.get(runner.id, (step, 0))
         self._failures[runner.id] = (step, count + 1 if before == step else 1)
         if self._failures[runner.id][1] >= FAILURES_MAX:
-            quarantine(deployment_id=runner.id, error=str(error), revision=runner.revision)
-            self.runners.pop(runner.id, None)
+            self._stand_still(runner, str(error))
             return
         self._load(runner.id)
+
+    def _stand_still(self, runner: Runner, error: str) -> None:
+        quarantine(deployment_id=runner.id, error=error, revision=runner.revision)
+        self.runners.pop(runner.id, None)
 
     # storing
 

@@ -36,13 +36,14 @@ MODELS = [
     for model in apps.get_app_config(label).get_models()
     if not model._meta.auto_created
 ]
-APPEND_ONLY = ("Decision", "Fill", "LedgerEntry", "Snapshot", "AuditEntry")
+APPEND_ONLY = ("ActionPosting", "Decision", "Fill", "LedgerEntry", "Snapshot", "AuditEntry")
 MACHINE_WRITTEN = {
     *APPEND_ONLY,
     *(
         "Instrument",
         "TickFaultCount",
         "StrategyVersion",
+        "StrategyFile",
         "Signal",
         "Command",
         "Due",
@@ -51,6 +52,7 @@ MACHINE_WRITTEN = {
         "Order",
     ),
     *("Book", "Position", "Posting", "OutboxEvent", "InboxMark", "LogCursor", "DeadLetter"),
+    *("MasterLoad", "MasterChange", "Bar"),
 }
 
 
@@ -267,9 +269,9 @@ def test_a_new_deployment_is_born_stopped_with_book_shard_and_partition(desk: Cl
     ("wrong", "said"),
     [
         ({"broker": "paper"}, "belongs to zerodha"),
-        ({"params": '{"slow": 1}'}, "below `slow`"),
+        ({"params": '{"slow": 9}'}, "below `slow`"),
         ({"execution": '{"latency": 1}'}, "unknown field"),
-        ({"execution": '{"product": "NRML"}'}, "NRML"),
+        ({"execution": '{"product": "MTF"}'}, "MTF"),
         ({"name": "first"}, "already exists"),
     ],
 )

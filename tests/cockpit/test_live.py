@@ -32,7 +32,7 @@ def a_stream(seconds: Callable[[], float]) -> StreamCore:
     stream = StreamCore(
         topic="market.ticks",
         shards=1,
-        calendar=NSE,
+        hours=lambda: (NSE, NSE),
         incarnation=UUID(int=1),
         clock=lambda: NOW,
         monotonic=seconds,

@@ -17,7 +17,8 @@ from alphapanda.engine.account import Account
 from alphapanda.engine.rows import of_account
 from execution.reference import charge_cards
 from marketdata.domain.ticks import Item, pack, unpack
-from portfolio.domain.books import cash_moved, cash_of, rebuild
+from portfolio.domain.books import cash_moved, cash_of
+from portfolio.domain.history import rebuild
 from risk.domain.review import review
 from strategies.domain.base import DeploymentSpec
 from strategies.domain.consequences import Consequences, Working

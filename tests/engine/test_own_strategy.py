@@ -26,10 +26,10 @@ def block(language: str) -> str:
 
 
 @pytest.fixture
-def dropped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    libraries.drop(monkeypatch, tmp_path, name="breakout", code=block("python"))
+def dropped() -> Iterator[None]:
+    path = libraries.drop("breakout", block("python"))
     yield
-    libraries.forget("breakout")
+    libraries.taken_away(path)
 
 
 def test_it_is_as_short_as_promised() -> None:

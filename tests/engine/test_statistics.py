@@ -21,7 +21,8 @@ from alphapanda.core.money import ZERO, to_e4
 from alphapanda.core.vocabulary import Side
 from alphapanda.engine import statistics as figures
 from alphapanda.engine.statistics import Mark, Trade, daily_returns, equity_curve, performance, trades_of
-from portfolio.domain.books import BookedFill, net, rebuild, unrealised
+from portfolio.domain.books import BookedFill, net, unrealised
+from portfolio.domain.history import rebuild
 from tests.shared_data import SHARED, needs_shared_data
 
 DEPLOYMENT = ids.deployment_id("statistics")

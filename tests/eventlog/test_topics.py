@@ -23,7 +23,7 @@ def test_an_event_goes_to_its_own_namespace(event_type, broker):
     topic = topics.find(topics.topic_for(event_type, broker))
 
     assert topic.namespace in (broker, Broker.SHARED)
-    assert (topic.namespace is Broker.SHARED) == (topic.name == "operator.actions")
+    assert (topic.namespace is Broker.SHARED) == (topic.name in ("operator.actions", "market.bars"))
 
 
 def test_a_paper_event_in_a_zerodha_topic_is_refused():

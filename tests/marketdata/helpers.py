@@ -8,7 +8,8 @@ from pathlib import Path
 
 from alphapanda.core.clock import ist_ms
 from marketdata.domain.calendar import Calendar
-from marketdata.domain.instruments import INDICES, InstrumentSpec
+from marketdata.domain.instruments import InstrumentSpec
+from marketdata.domain.markets import INDICES
 from marketdata.domain.ticks import Tick
 from marketdata.feeds.files import RecordedFile, recorded_file
 from marketdata.feeds.recorded import RecordedSource

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from alphapanda.core.clock import ist_date, ist_ms
 from alphapanda.core.vocabulary import Phase
 from marketdata.domain.calendar import Calendar, NoSession, Session, calendar
-from marketdata.reference import UnknownExchange, load_calendar
+from marketdata.domain.markets import UnknownMarket
+from marketdata.reference import load_calendar
 
 
 def at(day: str, clock: str) -> int:
@@ -75,8 +76,8 @@ def test_without_rules_there_is_no_session() -> None:
     empty = calendar(holidays=(), specials=(), rules=())
     with pytest.raises(NoSession):
         empty.next_open_ms(at("2019-07-12", "09:15"))
-    with pytest.raises(UnknownExchange):
-        load_calendar("MCX")
+    with pytest.raises(UnknownMarket):
+        load_calendar("NCO")
 
 
 @given(st.integers(-(2**63), 2**63 - 1))

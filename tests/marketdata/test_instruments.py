@@ -17,9 +17,11 @@ from hypothesis import strategies as st
 from marketdata.domain.instruments import (
     COLUMNS,
     InstrumentRow,
+    NoSegment,
     NotAnInstrumentList,
     RowFault,
     parse,
+    segment_of,
 )
 from marketdata.models import Instrument
 from marketdata.reference import DATA_DIR
@@ -38,6 +40,37 @@ def loaded(*lines: str) -> LoadReport:
 
 def counts(report: LoadReport) -> tuple[int, int, int, int, int]:
     return report.added, report.changed, report.unchanged, report.delisted, len(report.faulty)
+
+
+@pytest.mark.parametrize(
+    ("exchange", "kind", "segment"),
+    [
+        ("NSE", "EQ", "EQUITY"),
+        ("BSE", "EQ", "EQUITY"),
+        ("NFO", "FUT", "FUTURES"),
+        ("BFO", "CE", "OPTIONS"),
+        ("NFO", "PE", "OPTIONS"),
+        ("CDS", "FUT", "CURRENCY_FUTURES"),
+        ("BCD", "PE", "CURRENCY_OPTIONS"),
+        ("MCX", "FUT", "COMMODITY_FUTURES"),
+        ("MCX", "CE", "COMMODITY_OPTIONS"),
+    ],
+)
+def test_exchange_and_type_make_the_segment(exchange: str, kind: str, segment: str) -> None:
+    assert segment_of(exchange, kind) == segment
+
+
+@pytest.mark.parametrize(("exchange", "kind"), [("NSE", "FUT"), ("NFO", "EQ"), ("NCDEX", "FUT"), ("MCX", "")])
+def test_what_is_not_traded_together_is_of_no_segment(exchange: str, kind: str) -> None:
+    with pytest.raises(NoSegment, match=f"on {exchange}"):
+        segment_of(exchange, kind)
+
+
+@pytest.mark.django_db
+def test_every_tradable_instrument_of_the_shipped_list_has_a_segment() -> None:
+    load_shipped(now=NOW)
+    for instrument in Instrument.objects.filter(lot_size__gt=0):
+        assert segment_of(instrument.exchange, instrument.instrument_type)
 
 
 def test_a_row_is_exact() -> None:

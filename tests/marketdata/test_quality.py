@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from alphapanda.core.vocabulary import TickFault
 from marketdata.domain.calendar import Calendar
-from marketdata.domain.quality import FALLING_RUN, Gate, GateBook, decode_gates
+from marketdata.domain.quality import FALLING_RUN, Gate, GateBook
+from marketdata.domain.series import StreamState, decode_state
 from marketdata.domain.ticks import NOT_FINITE, Tick
 from marketdata.reference import load_calendar
 from tests.marketdata.helpers import at, tick
@@ -101,10 +102,10 @@ TICKS = st.builds(
 
 @given(st.lists(TICKS, max_size=40), st.integers(0, 40))
 def test_a_checkpoint_in_between_changes_no_verdict(ticks: list[Tick], cut: int) -> None:
-    nse, whole, book = load_calendar("NSE"), GateBook(), GateBook()
+    nse, whole, book = load_calendar("NSE"), GateBook(), StreamState()
     expected = [whole.judge(each, nse) for each in ticks]
     got = [book.judge(each, nse) for each in ticks[:cut]]
-    restored = decode_gates(book.encode())
+    restored = decode_state(book.encode())
     assert restored == book
     assert got + [restored.judge(each, nse) for each in ticks[cut:]] == expected
 

@@ -8,8 +8,9 @@ import pytest
 
 from alphapanda.core.vocabulary import Phase
 from marketdata import selectors
+from marketdata.domain.markets import UnknownMarket
 from marketdata.models import Holiday, Instrument, SpecialSession
-from marketdata.reference import UnknownExchange, load_calendar
+from marketdata.reference import load_calendar
 from marketdata.services.calendar import calendars_load_shipped
 from tests.marketdata.helpers import at
 
@@ -56,7 +57,7 @@ def test_a_calendar_is_read_anew_after_some_seconds_and_kept_where_nothing_chang
 
 
 def test_an_exchange_without_hours_has_no_calendar() -> None:
-    with pytest.raises(UnknownExchange):
+    with pytest.raises(UnknownMarket):
         selectors.calendar("NSE")
 
 

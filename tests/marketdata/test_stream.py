@@ -32,7 +32,7 @@ def a_core(*, incarnation: UUID = LOG, low: int = 0, high: int = 100) -> StreamC
     core = StreamCore(
         topic=TOPIC,
         shards=1,
-        calendar=NSE,
+        hours=lambda: (NSE, NSE),
         incarnation=incarnation,
         clock=timezone.now,
         monotonic=lambda: 0.0,

@@ -6,8 +6,10 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from itertools import count
+from pathlib import Path
 from uuid import UUID
 
+from django.conf import settings
 from django.utils import timezone
 
 from alphapanda import deploying
@@ -23,6 +25,7 @@ from marketdata.reference import load_calendar
 from marketdata.services import instruments
 from portfolio.services import postings_book
 from risk.services import decisions
+from strategies.services.limit import TimeLimit
 from strategies.services.shard import Shard
 
 INCARNATION = ids.derived("test", "incarnation")
@@ -82,6 +85,7 @@ class Hand:
             incarnation=INCARNATION,
             clock=timezone.now,
             monotonic=lambda: float(next(SECONDS)),  # every round is late enough to look at all rows again
+            limit=TimeLimit(Path(settings.RUN_DIR, "hangs"), number, seconds=settings.STRATEGY_SECONDS),
         )
 
     def attach(self, monkeypatch: object) -> None:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
-from datetime import time
-from decimal import Decimal
-from typing import Any
+from pathlib import Path
 
 import pytest
 from django.test import override_settings
@@ -17,8 +14,6 @@ from alphapanda.proof import parity
 from alphapanda.proof.recorded import deployments_over
 from marketdata.reference import YESBANK_FILES
 from strategies import loading
-from strategies.domain import registry
-from strategies.domain.base import Bracket, Intent, Strategy, View
 from strategies.models import Command, Deployment
 from tests.pipeline.hand import Hand, packed, recording, seeded
 
@@ -47,26 +42,34 @@ def test_rows_equal_the_backtest(monkeypatch, expected, shards, batch):
     assert (count, first) == (0, [])
 
 
-class Guarded(Strategy):
-    """Enters with brackets at times of day and at fills, so that every guard of the platform has work."""
+LIBRARY = [
+    Definition(name=name, strategy=name, instruments=("NSE:YESBANK",), params={"quantity": 100} | params)
+    for name, params in {
+        "donchian": {"bar_minutes": 5, "length": 8, "exit_length": 4},
+        "opening_range": {"entries_daily": 3},
+        "rsi_reversion": {"bar_minutes": 3, "length": 6},
+        "supertrend": {"bar_minutes": 3, "multiple": 1.5},
+        "vwap_reversion": {"enter_at": 1.5},
+    }.items()
+]
 
-    name = "guarded"
 
-    def timers(self) -> tuple[time, ...]:
-        return time(9, 30), time(10, 45), time(13, 0), time(15, 18)
+@pytest.mark.django_db(transaction=True)
+def test_the_library_does_the_same_in_the_pipeline(monkeypatch):
+    """Those of one instrument that `deployments_over` has not; pairs and momentum are below."""
+    recorded = recording(FILES, LIBRARY)
+    source = recorded.source()
+    with override_settings(SHARDS=1):
+        seeded(LIBRARY)
+    hand = Hand(packed(source.iter_from(), source=source.source, batch=211))
+    hand.attach(monkeypatch)
 
-    def bar_minutes(self) -> tuple[int, ...]:
-        return (1,)
+    hand.run()
 
-    def on_timer(self, state: Any, at: time, view: View) -> Iterable[Intent]:
-        act = view.buy if at.hour % 2 else view.sell
-        near = Bracket(stop=Decimal("0.30"), target=Decimal("0.25"))
-        yield act(100, reason=f"at {at:%H:%M}", bracket=near)
-        yield act(30, reason="trailed", bracket=Bracket(trail=Decimal("0.20"), minutes=40))
-
-    def on_fill(self, state: Any, fill: Any, view: View) -> Iterable[Intent]:
-        if fill.quantity == 30:
-            yield view.buy(7, limit_price=fill.price - Decimal("0.40"), bracket=Bracket(minutes=15))
+    found = parity.of_database()
+    expected = parity.of_accounts([run.account for run in recorded.backtest(source)])
+    assert parity.compare(expected, found) == (0, [])
+    assert min(len(found[one.name]["fills"]) for one in LIBRARY) >= 2
 
 
 def command_given() -> None:
@@ -82,9 +85,8 @@ def command_given() -> None:
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(("batch", "flattened_at"), [(2000, None), (41, 5), (173, 25)])
-def test_guards_and_commands_do_the_same_in_the_pipeline(monkeypatch, batch, flattened_at):
-    monkeypatch.setattr(registry, "known", lambda: {"guarded": Guarded})
-    monkeypatch.setattr("alphapanda.deploying.known", registry.known)
+def test_guards_and_commands_do_the_same_in_the_pipeline(monkeypatch, settings, batch, flattened_at):
+    settings.STRATEGIES = Path(__file__).parent / "own"
     definitions = [Definition(name="guarded", strategy="guarded", instruments=("NSE:YESBANK",))]
     recorded = recording(FILES, definitions)
     source = recorded.source()

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import socket
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.core.management import CommandError
 from django.db.migrations.recorder import MigrationRecorder
+from django.utils import timezone
 
 from alphapanda import preflight, processes
+from alphapanda.core.clock import ist_date, to_ms
+from alphapanda.health.registry import Level
+from alphapanda.health_checks import calendar_horizon
 from alphapanda.management.commands.up import choose
+from marketdata.models import Holiday
+from marketdata.reference import EXCHANGES
 
 
 def finding(name: str) -> preflight.Finding:
@@ -24,6 +31,26 @@ def test_what_is_there_is_found(name: str) -> None:
     found = finding(name)
 
     assert found.is_good, found.detail
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("days", "is_doubtful"), [(59, True), (60, False)])
+def test_a_calendar_that_ends_soon_is_told_and_stops_nothing(
+    days: int, is_doubtful: bool, exchange_hours: None
+) -> None:
+    today = ist_date(to_ms(timezone.now()))
+    Holiday.objects.filter(date__gt=today).delete()
+    for exchange in EXCHANGES:
+        Holiday.objects.create(exchange=exchange, date=today + timedelta(days=90))
+    Holiday.objects.filter(exchange="MCX", date__gt=today).update(date=today + timedelta(days=days))
+
+    found = finding("calendar")
+
+    assert (found.is_good, found.is_doubtful) == (True, is_doubtful)
+    assert found.detail.startswith("holidays of MCX known until")
+    assert (calendar_horizon().level is Level.WARN) is is_doubtful
+    Holiday.objects.filter(exchange="MCX").delete()
+    assert "MCX" in finding("calendar").detail
 
 
 @pytest.mark.django_db

@@ -28,37 +28,14 @@ from portfolio.domain.books import (
     cash_moved,
     cash_of,
     net,
-    rebuild,
     unrealised,
 )
+from portfolio.domain.history import rebuild
+from tests.portfolio.fills import a_fill as fill
 from tests.shared_data import SHARED, needs_shared_data
 
-DEPLOYMENT = ids.deployment_id("books")
 # our prices have four decimal places; the currency cases have up to six
 SCALE = 100
-
-
-def fill(
-    number: int,
-    side: Side,
-    quantity: int,
-    price_e4: int,
-    charges: dict[str, Decimal] | None = None,
-    instrument: str = "NSE:INFY",
-) -> BookedFill:
-    order = ids.derived("order", number)
-    return BookedFill(
-        fill_id=ids.fill_id(order, 1),
-        order_id=order,
-        deployment_id=DEPLOYMENT,
-        instrument=instrument,
-        token=408065,
-        side=side,
-        quantity=quantity,
-        price_e4=price_e4,
-        charges=charges or {},
-        at_ms=number,
-    )
 
 
 def cases() -> list[dict[str, Any]]:

@@ -20,14 +20,14 @@ from alphapanda.eventlog.models import OutboxEvent
 from marketdata.models import Instrument
 from portfolio.audit import books_differences
 from portfolio.booking import UnknownInstrument
-from portfolio.domain.books import Holding, rebuild
+from portfolio.domain.books import Holding
+from portfolio.domain.history import rebuild
 from portfolio.models import Book, LedgerEntry, Portfolio, Position, Posting, Snapshot
 from portfolio.selectors import (
     has_unbooked,
     holdings_of,
     ledger_sums,
     portfolio_totals,
-    statement,
 )
 from portfolio.services import (
     BrokerConflict,
@@ -133,20 +133,6 @@ def test_booking_one_by_one_equals_booking_at_once() -> None:
         for book in (at_once, one_by_one)
     ]
     assert cash[0] == cash[1]
-
-
-@pytest.mark.django_db
-def test_the_statement_runs_from_the_starting_cash() -> None:
-    deployment = book_make()
-    receive(deployment)
-    run(deployment)
-    portfolio = Portfolio.objects.get()
-    rows = statement(portfolio.pk)
-    assert [row.fill_id for row in rows] == [one.fill.fill_id for one in round_trip(deployment)]
-    assert rows[-1].balance == portfolio.starting_cash + Book.objects.get().cash
-    assert rows[1].realised == 500
-    assert rows[0].charges == Decimal("1.43000001")
-    assert all(row.cash + row.position - row.realised + row.charges == 0 for row in rows)
 
 
 @pytest.mark.django_db

@@ -9,19 +9,46 @@ from hypothesis import strategies as st
 
 from marketdata.domain.ticks import Item
 from strategies.domain.base import Strategy, build
+from strategies.domain.library.donchian import Donchian
 from strategies.domain.library.ema_cross import EmaCross
 from strategies.domain.library.mean_reversion import MeanReversion
+from strategies.domain.library.momentum import Momentum
+from strategies.domain.library.opening_range import OpeningRange
+from strategies.domain.library.pairs import Pairs
+from strategies.domain.library.rsi_reversion import RsiReversion
+from strategies.domain.library.supertrend import SuperTrendFollower
+from strategies.domain.library.vwap_reversion import VwapReversion
 from strategies.domain.machine import CheckpointDoesNotFit, Machine
 from strategies.domain.signals import Raised
+from strategies.registry import names
 from tests.builders import NSE, a_deployment, a_tick, an_instrument, at
 from tests.strategies.samples import EveryNth, Scripted, a_machine
 from tests.walks import a_walk
 
 BOTH = [an_instrument(7), an_instrument(8)]
+LEGS = {"first": "NSE:STOCK7", "second": "NSE:STOCK8"}
 STRATEGIES: dict[str, Strategy] = {
+    "donchian": build(Donchian, {"length": 4, "exit_length": 2, "bar_minutes": 2}),
     "ema_cross": build(EmaCross, {"fast": 2, "slow": 4, "bar_minutes": 3}),
-    "mean_reversion": build(MeanReversion, {"length": 6, "enter_at": 1.2}),
     "every_nth": build(EveryNth, {"every": 5}),
+    "mean_reversion": build(MeanReversion, {"length": 6, "enter_at": 1.2}),
+    "momentum": build(
+        Momentum,
+        {
+            "length": 5,
+            "hold": 1,
+            "bar_minutes": 2,
+            "rebalance_at": [f"{hour}:{minute:02}" for hour in (14, 15) for minute in range(1, 30, 3)],
+            "short": True,
+        },
+    ),
+    "opening_range": build(
+        OpeningRange, {"opens": "13:30", "range_minutes": 2, "bar_minutes": 1, "entries_daily": 50}
+    ),
+    "pairs": build(Pairs, {**LEGS, "length": 5, "enter_at": 1.0, "bar_minutes": 2}),
+    "rsi_reversion": build(RsiReversion, {"length": 3, "bar_minutes": 2}),
+    "supertrend": build(SuperTrendFollower, {"length": 2, "multiple": 0.5, "bar_minutes": 2}),
+    "vwap_reversion": build(VwapReversion, {"enter_at": 1.0, "enter_from": "13:30", "bar_minutes": 1}),
 }
 
 
@@ -71,6 +98,23 @@ def test_reading_again_from_an_older_checkpoint_gives_the_same_signals(
     restored.restore(machine.checkpoint())
 
     assert before + signals_of(restored, items[back:], first=back) == whole
+
+
+def test_every_strategy_of_the_library_is_tried_here() -> None:
+    assert STRATEGIES.keys() >= set(names())
+
+
+@settings(max_examples=30)
+@given(st.sampled_from(sorted(STRATEGIES)), st.integers(0, 2**32), st.data())
+def test_the_future_changes_no_signal(name: str, seed: int, data: st.DataObject) -> None:
+    """Whatever comes after an item, the signals up to it are the same."""
+    items = a_walk(seed, days=1, minutes=60)
+    cut = data.draw(st.integers(0, len(items)), label="cut")
+    other = a_walk(seed + 1, days=1, minutes=60)
+
+    before = signals_of(fresh(name), items[:cut])
+
+    assert signals_of(fresh(name), items[:cut] + other[cut:])[: len(before)] == before
 
 
 def test_empty_bytes_are_a_fresh_start() -> None:

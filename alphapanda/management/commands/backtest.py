@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from django.conf import settings
 from django.core.management import BaseCommand, CommandError
 from rich.console import Console
 from rich.progress import Progress
@@ -26,12 +27,12 @@ from alphapanda.engine.statistics import EquityPoint, Performance, Trade
 from alphapanda.web.formats import average, ist_stamp, number, rupees, rupees_signed
 from execution.domain.charges import NoChargeCard
 from execution.domain.paper import PaperSettings
-from marketdata.domain.instruments import NotAnInstrumentList
+from marketdata.domain.instruments import NoSegment, NotAnInstrumentList
 from marketdata.feeds.files import UnknownFormat, recorded_file
 from marketdata.feeds.recorded import RecordedSource, UnknownInstrument
 from risk.domain.limits import Limits
 from strategies.domain.base import BadParameters, UnknownStrategy, build
-from strategies.domain.registry import find
+from strategies.registry import find
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 WIDTH = 110  # on a pipe
@@ -82,7 +83,7 @@ def _definition(options: dict[str, Any]) -> Definition:
     try:
         strategy = find(options["strategy"])
     except UnknownStrategy as error:
-        raise CommandError(f"{error}; your own goes into strategies/domain/library/") from None
+        raise CommandError(f"{error}; your own go into {settings.STRATEGIES}") from None
     params = _object("--params", options["params"])
     try:
         build(strategy, params)
@@ -154,7 +155,7 @@ def _folded(recording: Recording, source: RecordedSource, *, starting_cash: Deci
             [run] = recording.backtest(
                 source, lambda items: progress.update(task, completed=items), starting_cash=starting_cash
             )
-        except NoChargeCard as error:
+        except (NoChargeCard, NoSegment) as error:
             raise CommandError(f"a fill cannot be charged: {error}") from None
         return run, time.perf_counter() - started
 

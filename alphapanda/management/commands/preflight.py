@@ -16,7 +16,7 @@ from alphapanda import preflight
 
 
 class Command(BaseCommand):
-    help = "Check database, Redis, log, folders, port, clock and brokers; exit 1 when something is missing."
+    help = "Check database, Redis, log, folders, port, clock, brokers, calendar; exit 1 when something is missing."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--json", action="store_true", help="print a JSON list")
@@ -36,5 +36,7 @@ def _table(findings: list[preflight.Finding]) -> Table:
     table = Table(box=None, show_header=False, pad_edge=False)
     for finding in findings:
         mark = "[green]✓[/]" if finding.is_good else "[red]✗[/]"
+        if finding.is_doubtful:
+            mark = "[yellow]![/]"
         table.add_row(mark, finding.name, finding.detail)
     return table

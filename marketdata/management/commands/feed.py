@@ -28,7 +28,7 @@ from marketdata.reference import YESBANK_FILES
 from marketdata.services import feed
 
 log = logs.channel("market_data")
-CLOCK_EXCHANGE = "NSE"  # whose trading days have clock items; its margin covers the ten minutes more of NFO
+SYNTHETIC_MARKET = "NSE"  # when a synthetic session begins
 SYNTHETIC_SEED = 20190709
 
 
@@ -107,8 +107,7 @@ def _source(texts: Iterable[Any], options: dict[str, Any]) -> tuple[RecordedSour
         files = [recorded_file(str(text)) for text in texts]
         specs = selectors.specs_by_key(file.key for file in files)
         run = f"#{SystemWall().now_ms()}" if options["from_start"] else ""
-        calendar = selectors.calendar(CLOCK_EXCHANGE)
-        source = RecordedSource(files, instruments=specs, calendar=calendar, run=run)
+        source = RecordedSource(files, instruments=specs, calendar=selectors.calendars(), run=run)
     except (UnknownFormat, UnknownInstrument, OSError) as error:
         raise CommandError(str(error)) from error
     for report in source.reports:
@@ -131,7 +130,7 @@ def _play_synthetic(
     producer: LogProducer, stop: threading.Event, speed: float, options: dict[str, Any]
 ) -> None:
     wall = SystemWall()
-    starts_ms = selectors.calendar(CLOCK_EXCHANGE).next_open_ms(wall.now_ms())
+    starts_ms = selectors.calendar(SYNTHETIC_MARKET).next_open_ms(wall.now_ms())
     source = SyntheticSource(
         {token: token % settings.TICK_PARTITIONS for token in range(1, options["instruments"] + 1)},
         ticks_per_s=options["ticks_per_s"],

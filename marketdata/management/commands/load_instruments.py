@@ -15,6 +15,7 @@ from rich.table import Table
 from marketdata.domain.instruments import NotAnInstrumentList
 from marketdata.services.calendar import calendars_load_shipped
 from marketdata.services.instruments import LoadReport, load, load_shipped
+from marketdata.services.master import in_words
 
 FAULTS_SHOWN = 10
 
@@ -50,6 +51,14 @@ def _as_json(report: LoadReport) -> dict[str, Any]:
         "unchanged": report.unchanged,
         "delisted": report.delisted,
         "faulty": faulty,
+        "touched": [
+            {
+                "instrument": one.instrument,
+                "changes": [in_words(change) for change in one.changes],
+                "used_by": [{"kind": use.kind, "id": use.id, "name": use.name} for use in one.uses],
+            }
+            for one in report.touched
+        ],
     }
 
 
@@ -61,6 +70,13 @@ def _show(console: Console, reports: dict[str, LoadReport]) -> None:
         counts = (report.added, report.changed, report.unchanged, report.delisted, len(report.faulty))
         table.add_row(Path(name).name, *map(str, counts))
     console.print(table)
+    for report in reports.values():
+        for one in report.touched:
+            for change in one.changes:
+                users = ", ".join(f"{use.kind} {use.name}" for use in one.uses)
+                console.print(
+                    f"{one.instrument} {in_words(change)}: used by {users}", style="red", markup=False
+                )
     for name, report in reports.items():
         for fault in report.faulty[:FAULTS_SHOWN]:
             console.print(

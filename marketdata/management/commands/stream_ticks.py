@@ -54,7 +54,7 @@ class Command(BaseCommand):
             core = StreamCore(
                 topic=topic,
                 shards=settings.SHARDS,
-                calendar=selectors.calendar("NSE"),
+                hours=lambda: (selectors.calendars(), selectors.calendar("NSE")),
                 incarnation=incarnation.current(),
                 clock=timezone.now,
                 monotonic=time.monotonic,

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
 from alphapanda.core.money import PRICE_SCALE
 from marketdata.domain.bars import Bar
 from marketdata.domain.ticks import Tick
-from strategies.domain.base import BAR_MINUTES_MAX, Intent, Strategy, View
+from strategies.domain.base import Intent, Strategy, View
 from strategies.domain.indicators import Ema
+from strategies.domain.parameters import LENGTH_MAX, MINUTES_OF_DAY, Quantity, Short
+
+BarMinutesOrTick = Annotated[
+    int, Meta(ge=0, le=MINUTES_OF_DAY, description="length of a bar in minutes; 0 acts on every tick")
+]
 
 
 class Averages(msgspec.Struct):
@@ -26,24 +33,23 @@ class EmaCross(Strategy):
     title = "Exponential-average cross"
 
     class Params(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-        """`quantity` in units; `short` also sells short; `bar_minutes` is the length of a bar, 0 acts on every tick."""
+        """The fast average must be shorter than the slow one."""
 
-        fast: int = 9
-        slow: int = 21
-        quantity: int = 1
-        bar_minutes: int = 1
-        short: bool = True
+        fast: Annotated[int, Meta(ge=1, le=LENGTH_MAX, description="values of the fast average")] = 9
+        slow: Annotated[int, Meta(ge=2, le=LENGTH_MAX, description="values of the slow average")] = 21
+        quantity: Quantity = 1
+        bar_minutes: BarMinutesOrTick = 1
+        short: Short = True
 
         def __post_init__(self) -> None:
-            if not 0 < self.fast < self.slow:
-                raise ValueError("`fast` must be positive and below `slow`")
-            if self.quantity < 1:
-                raise ValueError("`quantity` must be at least 1")
-            if not 0 <= self.bar_minutes <= BAR_MINUTES_MAX:
-                raise ValueError(f"`bar_minutes` must be from 0 (every tick) to {BAR_MINUTES_MAX}")
+            if self.fast >= self.slow:
+                raise ValueError("`fast` must be below `slow`")
 
     class State(msgspec.Struct):
         averages: dict[str, Averages] = msgspec.field(default_factory=dict)
+
+    def warm_up(self) -> int:
+        return int(self.params.slow)
 
     def wants_ticks(self) -> bool:
         return not self.params.bar_minutes
@@ -61,10 +67,9 @@ class EmaCross(Strategy):
             pair = state.averages[instrument] = Averages(Ema(self.params.fast), Ema(self.params.slow))
         fast, slow = pair.fast.update(price), pair.slow.update(price)
         if fast is None or slow is None or fast == slow:
-            return
+            return ()
         before, pair.side = pair.side, 1 if fast > slow else -1
-        if before and before != pair.side:
-            wanted = self.params.quantity * pair.side if pair.side > 0 or self.params.short else 0
-            yield from view.target(
-                wanted, instrument=instrument, reason=f"fast {fast:.4f} crossed slow {slow:.4f}"
-            )
+        if not before or before == pair.side:
+            return ()
+        wanted = self.params.quantity * pair.side if pair.side > 0 or self.params.short else 0
+        return view.target(wanted, instrument=instrument, reason=f"fast {fast:.4f} crossed slow {slow:.4f}")

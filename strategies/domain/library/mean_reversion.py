@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
 from marketdata.domain.bars import Bar
-from strategies.domain.base import BAR_MINUTES_MAX, Intent, Strategy, View
+from strategies.domain.base import Intent, Strategy, View
 from strategies.domain.indicators import Window
+from strategies.domain.parameters import BarMinutes, Length, Quantity, Short
+
+Score = Annotated[float, Meta(ge=0, le=20, description="standard deviations of the last `length` closes")]
 
 
 class MeanReversion(Strategy):
@@ -16,35 +21,36 @@ class MeanReversion(Strategy):
     title = "Mean reversion on a z-score"
 
     class Params(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-        """Scores are standard deviations of the last `length` closes; `quantity` in units."""
+        """Enters at a score of `enter_at` or beyond, leaves at `leave_at` or nearer to the mean."""
 
-        length: int = 20
-        enter_at: float = 2.0
-        leave_at: float = 0.5
-        quantity: int = 1
-        bar_minutes: int = 1
-        short: bool = True
+        length: Length = 20
+        enter_at: Score = 2.0
+        leave_at: Score = 0.5
+        quantity: Quantity = 1
+        bar_minutes: BarMinutes = 1
+        short: Short = True
 
         def __post_init__(self) -> None:
-            if self.length < 2 or self.quantity < 1:
-                raise ValueError("`length` must be at least 2, `quantity` at least 1")
-            if not 1 <= self.bar_minutes <= BAR_MINUTES_MAX:
-                raise ValueError(f"`bar_minutes` must be from 1 to {BAR_MINUTES_MAX}")
-            if not 0 <= self.leave_at < self.enter_at:
-                raise ValueError("`leave_at` must lie between 0 and `enter_at`")
+            if self.leave_at >= self.enter_at:
+                raise ValueError("`leave_at` must be below `enter_at`")
 
     class State(msgspec.Struct):
         windows: dict[str, Window] = msgspec.field(default_factory=dict)
 
+    def warm_up(self) -> int:
+        return int(self.params.length) - 1
+
     def on_bar(self, state: State, bar: Bar, view: View) -> Iterable[Intent]:
         """Enters against the move, leaves near the mean."""
-        window = state.windows.setdefault(bar.instrument, Window(self.params.length))
-        window.push(float(bar.close))
+        window = state.windows.get(bar.instrument)
+        if window is None:
+            window = state.windows[bar.instrument] = Window(self.params.length)
+        window.push(bar.close_e4 / 10_000)
         score = window.z_score()
         if score is None:
-            return
+            return ()
         wanted = self._wanted(score, view.position() + view.working())
-        yield from view.target(wanted, reason=f"z-score {score:.2f}")
+        return view.target(wanted, reason=f"z-score {score:.2f}")
 
     def _wanted(self, score: float, now: int) -> int:
         if score <= -self.params.enter_at:

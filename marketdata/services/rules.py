@@ -1,0 +1,199 @@
+"""Rules by date of instruments and markets: kept where a list changes them, loaded, and applied to instruments."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+from django.db import transaction
+from django.db.models import Q, QuerySet
+
+from alphapanda.core.money import to_rupees
+from marketdata import reference, selectors
+from marketdata.domain.instruments import underlying_of
+from marketdata.domain.markets import INDICES
+from marketdata.domain.master import Change, ChangeKind, Listing
+from marketdata.models import FreezeQuantity, Instrument, InstrumentRule, Permission, TickBand
+
+ALWAYS = date(2000, 1, 1)  # from which a first change says what was before it
+FREEZE_COLUMNS = ("SYMBOL", "VOL_FRZ_QTY")
+_DATED = ("tick_size", "lot_size", "expiry", "strike")
+# Stocks of either exchange have the derivatives of both: the closing auction is for all of them.
+_DERIVATIVES_ON = {"NSE": ("NFO", "BFO"), "BSE": ("NFO", "BFO")}
+_QUANTITY_MAX = 10**9
+
+
+class NotAFreezeFile(ValueError):
+    """A file without NSE's columns of freeze quantities, or with a line that is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class FreezeReport:
+    """What a file of freeze quantities changed; `unknown` are its symbols on which no derivative is listed."""
+
+    underlyings: int
+    changed: list[Change]
+    instruments: int
+    unknown: list[str]
+
+
+def note_changes(was: Mapping[str, Listing], now: Mapping[str, Listing], *, on: date) -> None:
+    """Keep what a list changes of dated columns: what was so far, from ALWAYS on where nothing is kept yet, and
+    what holds from `on`. By EXCHANGE:TRADINGSYMBOL; both as stored before and as listed now."""
+    keys = [key for key in was.keys() & now.keys() if _dated(was[key]) != _dated(now[key])]
+    found = selectors.primary_keys(keys)
+    known = set(
+        InstrumentRule.objects.filter(instrument__in=found.values()).values_list("instrument", flat=True)
+    )
+    InstrumentRule.objects.bulk_create(
+        _rule(pk, ALWAYS, was[key]) for key, pk in found.items() if pk not in known
+    )
+    InstrumentRule.objects.bulk_create(
+        [_rule(pk, on, now[key]) for key, pk in found.items()],
+        update_conflicts=True,
+        unique_fields=["instrument", "valid_from"],
+        update_fields=_DATED,
+    )
+
+
+def _dated(listing: Listing) -> tuple[object, ...]:
+    return tuple(getattr(listing, name) for name in _DATED)
+
+
+def _rule(instrument_id: int, valid_from: date, listing: Listing) -> InstrumentRule:
+    values = dict(zip(_DATED, _dated(listing), strict=True))
+    return InstrumentRule(instrument_id=instrument_id, valid_from=valid_from, **values)
+
+
+def derivatives_mark() -> int:
+    """Say of every stock whether derivatives on it are listed, as far as lists of derivatives are loaded; how
+    many it newly says something else of. It decides which market's hours a stock keeps."""
+    changed = 0
+    for cash, derivatives in _DERIVATIVES_ON.items():
+        underlyings = _underlyings(derivatives)
+        if underlyings:
+            stocks = Instrument.objects.filter(exchange=cash).exclude(segment=INDICES)
+            on = Q(tradingsymbol__in=underlyings)
+            changed += stocks.filter(on, has_derivatives=False).update(has_derivatives=True)
+            changed += stocks.exclude(on).filter(has_derivatives=True).update(has_derivatives=False)
+    return changed
+
+
+def _underlyings(exchanges: Iterable[str]) -> set[str]:
+    listed = Instrument.objects.filter(exchange__in=exchanges, is_listed=True)
+    named = set(listed.exclude(name="").values_list("name", flat=True).distinct())
+    blank = listed.filter(name="").values_list("tradingsymbol", "name", "expiry")
+    return named | {underlying_of(*columns) for columns in blank} - {""}
+
+
+def freeze_apply() -> int:
+    """Put the newest freeze quantities on the derivatives of their underlyings; how many changed."""
+    changed = 0
+    newest = FreezeQuantity.objects.order_by("exchange", "underlying", "-valid_from")
+    for row in newest.distinct("exchange", "underlying"):
+        changed += (
+            _derivatives_of(row.exchange, row.underlying)
+            .exclude(freeze_quantity=row.quantity)
+            .update(freeze_quantity=row.quantity)
+        )
+    return changed
+
+
+def _derivatives_of(exchange: str, underlying: str) -> QuerySet[Instrument]:
+    """By name; where the list leaves the name blank, by the symbol up to the year of the expiry."""
+    blank = Q(name="", tradingsymbol__regex=rf"^{re.escape(underlying)}\d\d")
+    return Instrument.objects.filter(Q(name=underlying) | blank, exchange=exchange, is_listed=True)
+
+
+@transaction.atomic
+def freeze_load(path: Path, *, exchange: str, valid_from: date) -> FreezeReport:
+    """Take over a file of freeze quantities (NSE's columns SYMBOL and VOL_FRZ_QTY) from a day on, and put them
+    on the listed derivatives. All of the file or nothing. Raises NotAFreezeFile, OSError, UnicodeDecodeError."""
+    quantities = _freeze_rows(path)
+    before = dict(
+        FreezeQuantity.objects.filter(exchange=exchange, valid_from__lte=valid_from)
+        .order_by("valid_from")
+        .values_list("underlying", "quantity")
+    )
+    FreezeQuantity.objects.bulk_create(
+        [
+            FreezeQuantity(exchange=exchange, underlying=name, valid_from=valid_from, quantity=quantity)
+            for name, quantity in quantities.items()
+        ],
+        update_conflicts=True,
+        unique_fields=["exchange", "underlying", "valid_from"],
+        update_fields=["quantity"],
+    )
+    changes = [
+        Change(ChangeKind.CHANGED, f"{exchange}:{name}", "freeze_quantity", str(before[name]), str(quantity))
+        for name, quantity in sorted(quantities.items())
+        if before.get(name, quantity) != quantity
+    ]
+    unknown = sorted(quantities.keys() - _underlyings([exchange]))
+    return FreezeReport(len(quantities), changes, freeze_apply(), unknown)
+
+
+def _freeze_rows(path: Path) -> dict[str, int]:
+    with path.open(encoding="utf-8-sig", newline="") as lines:
+        reader = csv.DictReader(lines)
+        header = [name.strip() for name in reader.fieldnames or ()]
+        missing = [name for name in FREEZE_COLUMNS if name not in header]
+        if missing:
+            raise NotAFreezeFile(f"{path.name}: no column {', '.join(missing)}")
+        reader.fieldnames = header
+        found: dict[str, int] = {}
+        for row in reader:
+            name, quantity = _freeze_row(row, where=f"{path.name} line {reader.line_num}")
+            if name in found:
+                raise NotAFreezeFile(f"{path.name} line {reader.line_num}: {name} is there twice")
+            found[name] = quantity
+    if not found:
+        raise NotAFreezeFile(f"{path.name}: no line with a quantity")
+    return found
+
+
+def _freeze_row(row: Mapping[str, str | None], *, where: str) -> tuple[str, int]:
+    name, text = ((row[column] or "").strip() for column in FREEZE_COLUMNS)
+    if not name:
+        raise NotAFreezeFile(f"{where}: SYMBOL is empty")
+    if not (text.isascii() and text.isdigit()) or not 0 < int(text) <= _QUANTITY_MAX:
+        raise NotAFreezeFile(
+            f"{where}: VOL_FRZ_QTY {text[:20]!r} is not a whole number from 1 to {_QUANTITY_MAX}"
+        )
+    return name, int(text)
+
+
+def load_shipped() -> int:
+    """Add the shipped ticks by price and permissions that are missing, change none; how many were added."""
+    before = TickBand.objects.count() + Permission.objects.count()
+    TickBand.objects.bulk_create(
+        [
+            TickBand(
+                market=band.market,
+                valid_from=band.valid_from,
+                up_to=None if band.up_to_e4 is None else to_rupees(band.up_to_e4),
+                tick_size=to_rupees(band.tick_size_e4),
+            )
+            for band in reference.tick_bands()
+        ],
+        ignore_conflicts=True,
+    )
+    Permission.objects.bulk_create(
+        [
+            Permission(
+                market=row.market,
+                instrument_type=row.instrument_type,
+                valid_from=row.valid_from,
+                products=" ".join(row.products),
+                order_types=" ".join(row.order_types),
+                validities=" ".join(row.validities),
+            )
+            for row in reference.permissions()
+        ],
+        ignore_conflicts=True,
+    )
+    return TickBand.objects.count() + Permission.objects.count() - before

@@ -1,0 +1,82 @@
+"""Donchian breakout: with a close beyond the highest or lowest of many bars, out beyond those of fewer bars."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from marketdata.domain.bars import Bar
+from strategies.domain.base import Intent, Strategy, View
+from strategies.domain.indicators import Extreme
+from strategies.domain.parameters import BarMinutes, Length, Quantity, Short
+
+
+class Channels(msgspec.Struct):
+    """The wide channel that is entered by and the narrow one that is left by, of one instrument."""
+
+    high: Extreme
+    low: Extreme
+    exit_high: Extreme
+    exit_low: Extreme
+
+    def push(self, bar: Bar) -> None:
+        self.high.push(bar.high_e4)
+        self.exit_high.push(bar.high_e4)
+        self.low.push(bar.low_e4)
+        self.exit_low.push(bar.low_e4)
+
+
+class Donchian(Strategy):
+    name = "donchian"
+    title = "Donchian breakout"
+
+    class Params(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+        """The turtles' short system is 20 and 10, their long one 55 and 20."""
+
+        length: Length = 20
+        exit_length: Length = 10
+        quantity: Quantity = 1
+        bar_minutes: BarMinutes = 15
+        short: Short = True
+
+        def __post_init__(self) -> None:
+            if self.exit_length > self.length:
+                raise ValueError("`exit_length` must not be above `length`")
+
+    class State(msgspec.Struct):
+        channels: dict[str, Channels] = msgspec.field(default_factory=dict)
+
+    def warm_up(self) -> int:
+        return int(self.params.length)
+
+    def on_bar(self, state: State, bar: Bar, view: View) -> Iterable[Intent]:
+        """Compares a close with the bars before it, never with its own bar."""
+        channels = state.channels.get(bar.instrument)
+        if channels is None:
+            channels = state.channels[bar.instrument] = self._fresh()
+        wanted, reason = self._wanted(channels, bar.close_e4, view.position() + view.working())
+        channels.push(bar)
+        return view.target(wanted, reason=reason)
+
+    def _fresh(self) -> Channels:
+        length, exit_length = self.params.length, self.params.exit_length
+        return Channels(
+            Extreme(length, 1), Extreme(length, -1), Extreme(exit_length, 1), Extreme(exit_length, -1)
+        )
+
+    def _wanted(self, channels: Channels, close_e4: int, now: int) -> tuple[int, str]:
+        high, low = channels.high.value, channels.low.value
+        if high is None or low is None:
+            return now, ""
+        if close_e4 > high:
+            return int(self.params.quantity), f"above the highest of {self.params.length} bars"
+        if close_e4 < low:
+            quantity = -int(self.params.quantity) if self.params.short else 0
+            return quantity, f"below the lowest of {self.params.length} bars"
+        lowest, highest = channels.exit_low.value, channels.exit_high.value
+        if now > 0 and lowest is not None and close_e4 < lowest:
+            return 0, f"below the lowest of {self.params.exit_length} bars"
+        if now < 0 and highest is not None and close_e4 > highest:
+            return 0, f"above the highest of {self.params.exit_length} bars"
+        return now, ""

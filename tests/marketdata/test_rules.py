@@ -1,0 +1,260 @@
+"""Rules by date: ticks by price, freeze quantities, circuit limits, and what markets take."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from django.core.management import CommandError, call_command
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from alphapanda.core.clock import ist_midnight_ms
+from alphapanda.core.money import to_e4
+from marketdata import selectors
+from marketdata.domain.bars import DAY_MINUTES
+from marketdata.domain.instruments import InstrumentRow, parse, spec_of_row, underlying_of
+from marketdata.domain.markets import Market
+from marketdata.domain.rules import permissions_of, tick_size_e4
+from marketdata.models import Bar, CircuitLimit, FreezeQuantity, Instrument, InstrumentRule
+from marketdata.reference import instrument_specs, permissions, tick_bands
+from marketdata.services.instruments import load, load_shipped
+from marketdata.services.rules import ALWAYS, NotAFreezeFile, freeze_load
+from tests.builders import an_instrument as a_spec
+from tests.rows import an_instrument
+
+NOW = datetime(2026, 11, 20, 3, tzinfo=UTC)
+DAY = date(2026, 11, 20)
+FREEZE = "S.No.,SYMBOL,VOL_FRZ_QTY\n1,NIFTY,1800\n2,BANKNIFTY,600\n"
+
+
+def an_option(symbol: str = "NIFTY26NOV24000CE", **facts: object) -> Instrument:
+    values = {
+        "exchange": "NFO",
+        "tradingsymbol": symbol,
+        "instrument_token": abs(hash(symbol)) % 10**6 + 1,
+        "name": "NIFTY",
+        "expiry": date(2026, 11, 24),
+        "strike": Decimal(24_000),
+        "lot_size": 65,
+        "instrument_type": "CE",
+        "segment": "NFO-OPT",
+    } | facts
+    return an_instrument(**values)
+
+
+@pytest.mark.parametrize(
+    ("symbol", "name", "expiry", "underlying"),
+    [
+        ("NIFTY26NOV24000CE", "NIFTY", date(2026, 11, 24), "NIFTY"),
+        ("BANKNIFTY18JAN23500CE", "", date(2018, 1, 25), "BANKNIFTY"),
+        ("NIFTY2580724400CE", "", date(2025, 8, 7), "NIFTY"),
+        ("NIFTY25O0724400PE", "", date(2025, 10, 7), "NIFTY"),
+        ("NIFTYNXT5025JULFUT", "", date(2025, 7, 31), "NIFTYNXT50"),
+        ("M&M25JULFUT", "", date(2025, 7, 31), "M&M"),
+        ("INFY", "INFOSYS", None, ""),
+        ("STRANGE", "", date(2025, 7, 31), ""),
+    ],
+)
+def test_the_underlying_of_a_derivative(symbol: str, name: str, expiry: date | None, underlying: str) -> None:
+    assert underlying_of(symbol, name, expiry) == underlying
+
+
+def test_the_symbol_tells_the_underlying_that_the_list_names(data: Path) -> None:
+    with gzip.open(data / "instruments" / "kite_instruments_NFO_2025-07.csv.gz", "rt") as lines:
+        rows = [row for row in parse(lines) if isinstance(row, InstrumentRow)]
+    assert [r.key for r in rows if underlying_of(r.tradingsymbol, "", r.expiry) != r.name] == []
+
+
+@pytest.mark.parametrize(
+    ("freeze", "lot", "most"), [(1800, 65, 1755), (1800, 75, 1800), (600, 35, 595), (0, 65, 0), (900, 0, 900)]
+)
+def test_the_largest_order_is_whole_lots_within_the_freeze(freeze: int, lot: int, most: int) -> None:
+    assert replace(a_spec(lot=lot), freeze_quantity=freeze).quantity_max == most
+
+
+@given(st.integers(1, 10**6), st.integers(1, 10**4))
+def test_one_lot_more_is_beyond_the_freeze(freeze: int, lot: int) -> None:
+    most = replace(a_spec(lot=lot), freeze_quantity=freeze).quantity_max
+    assert most % lot == 0
+    assert most <= freeze < most + lot
+
+
+@pytest.mark.parametrize(
+    ("day", "rupees", "tick"),
+    [
+        (date(2019, 7, 9), "95", "0.05"),
+        (date(2024, 6, 7), "95", "0.05"),
+        (date(2024, 6, 10), "249.99", "0.01"),
+        (date(2024, 6, 10), "250", "0.05"),
+        (date(2025, 4, 14), "30000", "0.05"),
+        (date(2025, 4, 15), "249.99", "0.01"),
+        (date(2025, 4, 15), "250", "0.05"),
+        (date(2025, 4, 15), "1000", "0.05"),
+        (date(2025, 4, 15), "1000.05", "0.1"),
+        (date(2025, 4, 15), "5000", "0.1"),
+        (date(2025, 4, 15), "10000", "0.5"),
+        (date(2025, 4, 15), "20000", "1"),
+        (date(2025, 4, 15), "20001", "5"),
+        (date(2009, 1, 1), "95", "0"),
+    ],
+)
+def test_ticks_by_price_and_date(day: date, rupees: str, tick: str) -> None:
+    found = tick_size_e4(tick_bands(), market=Market.NSE, day=day, reference_e4=to_e4(rupees))
+    assert found == to_e4(tick)
+
+
+def test_the_bands_say_what_the_list_of_the_exchange_says(data: Path) -> None:
+    """The list of 2025-07-03 against the closes at the end of June, of the stocks that we have."""
+    listed = instrument_specs([data / "instruments" / "kite_instruments_NSE_2025-07.csv.gz"])
+    compared = 0
+    for path in (data / "bars_daily").glob("kite_day_*"):
+        symbol = path.name.split("_")[-1].removesuffix(".csv.gz")
+        with gzip.open(path, "rt") as lines:
+            closes = {row["timestamp"][:10]: row["close"] for row in csv.DictReader(lines)}
+        found = tick_size_e4(
+            tick_bands(), market=Market.NSE, day=date(2025, 7, 3), reference_e4=to_e4(closes["2025-06-30"])
+        )
+        assert found == listed[f"NSE:{symbol}"].tick_size_e4, symbol
+        compared += 1
+    assert compared == 5
+
+
+@pytest.mark.parametrize(
+    ("exchange", "instrument_type", "day", "asked", "is_permitted"),
+    [
+        ("NSE", "EQ", DAY, {"product": "CNC", "order_type": "SL-M", "validity": "IOC"}, True),
+        ("NSE", "EQ", DAY, {"product": "NRML"}, False),
+        ("NFO", "FUT", DAY, {"product": "NRML", "order_type": "SL-M"}, True),
+        ("NFO", "CE", DAY, {"order_type": "SL-M"}, False),
+        ("NFO", "CE", date(2021, 9, 24), {"order_type": "SL-M"}, True),
+        ("NFO", "CE", DAY, {"product": "CNC"}, False),
+        ("MCX", "FUT", date(2026, 3, 31), {"validity": "IOC"}, True),
+        ("MCX", "FUT", DAY, {"validity": "IOC"}, False),
+    ],
+)
+def test_permissions(
+    exchange: str, instrument_type: str, day: date, asked: dict[str, str], is_permitted: bool
+) -> None:
+    one = replace(a_spec(), exchange=exchange, instrument_type=instrument_type)
+    taken = permissions_of(permissions(), one, day)
+    assert taken is not None
+    one = replace(one, products=taken.products, order_types=taken.order_types, validities=taken.validities)
+    assert one.is_permitted(**asked) == is_permitted
+
+
+def test_what_is_not_known_of_is_not_held_against_an_order() -> None:
+    assert a_spec().is_permitted(product="CNC", order_type="LIMIT", validity="DAY")
+
+
+@pytest.mark.django_db
+def test_specs_are_those_of_the_day() -> None:
+    load_shipped(now=NOW)
+    option = an_option()
+    InstrumentRule.objects.create(instrument=option, valid_from=ALWAYS, tick_size="0.05", lot_size=75)
+    InstrumentRule.objects.create(instrument=option, valid_from=DAY, tick_size="0.10", lot_size=65)
+    for day, quantity in ((date(2026, 1, 1), 1_700), (DAY, 1_800)):
+        FreezeQuantity.objects.create(exchange="NFO", underlying="NIFTY", valid_from=day, quantity=quantity)
+    CircuitLimit.objects.create(instrument=option, date=DAY, lower=Decimal("10.5"), upper=400)
+
+    before = selectors.specs_on([option], date(2026, 11, 19))[option.pk]
+    now = selectors.specs_on([option], DAY)[option.pk]
+    after = selectors.specs_on([option], date(2026, 11, 23))[option.pk]
+
+    assert (before.lot_size, before.tick_size_e4, before.quantity_max) == (75, 500, 1_650)
+    assert (now.lot_size, now.tick_size_e4, now.quantity_max) == (65, 1_000, 1_755)
+    assert (now.lower_circuit_e4, now.upper_circuit_e4) == (105_000, 4_000_000)
+    assert (before.upper_circuit_e4, after.upper_circuit_e4) == (0, 0), (
+        "limits of one day say nothing of another"
+    )
+    assert (now.products, now.order_types) == (("NRML", "MIS"), ("MARKET", "LIMIT", "SL"))
+    assert (now.underlying, now.expiry, now.strike_e4) == ("NIFTY", date(2026, 11, 24), 240_000_000)
+
+
+@pytest.mark.django_db
+def test_a_stock_whose_list_tells_no_tick_has_that_of_its_price() -> None:
+    load_shipped(now=NOW)
+    stock = an_instrument(tradingsymbol="UNTOLD", instrument_token=11, tick_size=0)
+    assert selectors.specs_on([stock], DAY)[stock.pk].tick_size_e4 == 0
+    for day, close in (("2026-10-30", 240), ("2026-11-02", 260)):
+        Bar.objects.create(
+            instrument=stock, minutes=DAY_MINUTES, starts_ms=ist_midnight_ms(date.fromisoformat(day)),
+            open_e4=1, high_e4=1, low_e4=1, close_e4=to_e4(close), volume=1, ticks=1,
+        )  # fmt: skip
+    assert selectors.specs_on([stock], DAY)[stock.pk].tick_size_e4 == 100
+    assert selectors.specs_on([stock], date(2026, 12, 1))[stock.pk].tick_size_e4 == 500
+
+
+@pytest.mark.django_db
+def test_a_spec_from_a_row_is_that_of_the_list() -> None:
+    line = "16410370,64103,NIFTY26NOV24000CE,NIFTY,0.0,2026-11-24,24000.0,0.05,65,CE,NFO-OPT,NFO"
+    header = "instrument_token,exchange_token,tradingsymbol,name,last_price,expiry,strike,tick_size,lot_size,"
+    lines = [header + "instrument_type,segment,exchange", line]
+    load(io.StringIO("\n".join(lines)), now=NOW)
+    [row] = parse(lines)
+    assert isinstance(row, InstrumentRow)
+    assert selectors.spec(Instrument.objects.get()) == spec_of_row(row)
+
+
+@pytest.mark.django_db
+def test_freeze_quantities_are_loaded_by_date_and_put_on_derivatives(tmp_path: Path) -> None:
+    option, blank = an_option(), an_option("BANKNIFTY26NOVFUT", name="", instrument_type="FUT", lot_size=35)
+    path = tmp_path / "freeze.csv"
+    path.write_text(FREEZE + "3,GONE,50\n")
+    report = freeze_load(path, exchange="NFO", valid_from=DAY)
+    assert (report.underlyings, report.changed, report.instruments, report.unknown) == (3, [], 2, ["GONE"])
+    for row, quantity in ((option, 1_800), (blank, 600)):
+        row.refresh_from_db()
+        assert (row.freeze_quantity, selectors.spec(row).freeze_quantity) == (quantity, quantity)
+    path.write_text(FREEZE.replace("600", "900"))
+    report = freeze_load(path, exchange="NFO", valid_from=date(2026, 12, 1))
+    assert [(c.instrument, c.before, c.after) for c in report.changed] == [("NFO:BANKNIFTY", "600", "900")]
+    assert FreezeQuantity.objects.count() == 5
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("SYMBOL,QTY\nNIFTY,1\n", "no column VOL_FRZ_QTY"),
+        (FREEZE.replace("1800", "many"), "line 2: VOL_FRZ_QTY 'many'"),
+        (FREEZE.replace("1800", "0"), "line 2: VOL_FRZ_QTY '0'"),
+        (FREEZE.replace("BANKNIFTY", "NIFTY"), "line 3: NIFTY is there twice"),
+        (FREEZE.replace("NIFTY,1800", ",1800"), "line 2: SYMBOL is empty"),
+        ("S.No.,SYMBOL,VOL_FRZ_QTY\n", "no line"),
+    ],
+)
+@pytest.mark.django_db
+def test_a_faulty_file_is_refused_whole_with_its_line(text: str, reason: str, tmp_path: Path) -> None:
+    path = tmp_path / "freeze.csv"
+    path.write_text(text)
+    with pytest.raises(NotAFreezeFile, match=reason):
+        freeze_load(path, exchange="NFO", valid_from=DAY)
+    with pytest.raises(CommandError, match="no freeze quantities loaded"):
+        call_command("load_freeze_quantities", str(path))
+    assert not FreezeQuantity.objects.exists()
+
+
+@pytest.mark.django_db
+def test_the_file_and_the_list_of_the_exchange_fit_together(data: Path) -> None:
+    load(data / "instruments" / "kite_instruments_NFO_2025-07.csv.gz", now=NOW)
+    out = io.StringIO()
+    path = data / "instruments" / "nse_fo_freeze_quantity.csv"
+    call_command("load_freeze_quantities", str(path), "--valid-from", "2025-09-01", "--json", stdout=out)
+    told = json.loads(out.getvalue())
+    bank = Instrument.objects.filter(name="BANKNIFTY").first()
+    assert bank is not None
+    assert (bank.freeze_quantity, selectors.spec(bank).quantity_max) == (
+        600,
+        600 // bank.lot_size * bank.lot_size,
+    )
+    assert told["instruments"] == Instrument.objects.exclude(freeze_quantity=0).count()
+    out = io.StringIO()
+    call_command("load_freeze_quantities", str(path), stdout=out)
+    assert "0 changed, 0 listed derivatives updated" in out.getvalue()
