@@ -21,7 +21,7 @@ from marketdata.domain.ticks import Clock, Item
 from strategies.domain.base import DeploymentSpec
 from strategies.domain.machine import StrategyFailed
 from strategies.domain.outlook import Minutes
-from strategies.domain.reading import Reading
+from strategies.domain.passage import Passage
 from strategies.domain.signals import CommandRow, DueItem, Raised
 
 Commands = Mapping[UUID, Mapping[int, CommandRow]]
@@ -57,21 +57,21 @@ class Run:
             for seq, item in enumerate(stretch.items(), stretch.first_seq):
                 self.take(item, source, seq)
             return
-        reading = Reading(account.machine, stretch, source=source)
-        minutes, marked = reading.outlook.minutes, 0
+        passage = Passage(account.machine, stretch, source=source)
+        minutes, marked = passage.outlook.minutes, 0
         try:
-            while (stop := reading.read()) is not None:
+            while (stop := passage.read()) is not None:
                 if isinstance(stop, DueItem):  # for only then may cash and positions change
-                    marked = self._mark_until(reading.number, minutes, marked)
-                account.settle(stop, reading.item)
+                    marked = self._mark_until(passage.number, minutes, marked)
+                account.settle(stop, passage.item)
                 if isinstance(stop, Raised):
-                    reading.pass_on()
+                    passage.pass_on()
         except StrategyFailed as error:
             self.error = str(error)
-            marked = self._mark_until(reading.number, minutes, marked)
+            marked = self._mark_until(passage.number, minutes, marked)
             self._mark(minutes.at_ms[marked:])
         else:
-            self._mark_until(reading.number, minutes, marked)
+            self._mark_until(passage.number, minutes, marked)
 
     def end(self) -> None:
         """The last point, where something has changed since the last minute that was marked."""

@@ -13,7 +13,7 @@ from strategies.domain.outlook import Outlook
 from strategies.domain.signals import DueItem, Raised
 
 
-class Reading:
+class Passage:
     """One deployment on its way through a stretch. Between `read` calls its machine's state is the one that
     `Machine.advance` would have left, but for gates and bar builders, which stand at the end of the stretch."""
 
@@ -109,7 +109,7 @@ class Reading:
         """Let the state be as after an item whose callbacks have been called."""
         self.number = number
         self._sync(number)
-        self.machine.state.step += 1
+        self.machine.state.step = self._steps + number
         self.machine.remember(self.item, self._source, self._seq(number))
         self._synced = number + 1
 
