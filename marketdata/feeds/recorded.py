@@ -36,9 +36,7 @@ class RecordedSource:
         self.reports = [FileReport(file.path) for file in files]
         self.name = "recorded:" + "|".join(f"{file.path.name}={file.key}" for file in files) + run
         self.source = source_id(self.name)
-        ticks = [
-            _ticks(file, report, instruments) for file, report in zip(files, self.reports, strict=True)
-        ]
+        ticks = [_ticks(file, report, instruments) for file, report in zip(files, self.reports, strict=True)]
         self._spool = Spool(merged(list(map(blocks, ticks)), _calendars(files, instruments, calendar)))
 
     def __len__(self) -> int:

@@ -48,9 +48,7 @@ class Spool:
             kept = self._kept[number]
             columns = self._read(kept.offset, (len(FIELDS), kept.items))[:, skipped:]
             depths = {place - skipped: levels for place, levels in self._depths(kept).items()}
-            yield Stretch(
-                columns, first_seq=FIRST_SEQ + number * STRETCH_ITEMS + skipped, depths=depths
-            )
+            yield Stretch(columns, first_seq=FIRST_SEQ + number * STRETCH_ITEMS + skipped, depths=depths)
 
     def times(self, start: int = 0) -> Longs:
         """The stream's time at each item from place `start` on."""
@@ -73,7 +71,9 @@ class Spool:
         offset = self._file.seek(0, os.SEEK_END)
         written = self._file.write(raw + depths)
         if written != len(raw) + len(depths):
-            raise OSError(f"no room for the stream in the folder of temporary files, {offset} bytes are there")
+            raise OSError(
+                f"no room for the stream in the folder of temporary files, {offset} bytes are there"
+            )
         self._kept.append(_Kept(offset, len(block), len(depths)))
         self._items += len(block)
 

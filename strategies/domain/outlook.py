@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from alphapanda.core.clock import ist_day
 from alphapanda.core.vocabulary import TickFault
 from marketdata.domain.bars import Bar
 from marketdata.domain.quality import is_trading
@@ -58,7 +57,6 @@ class Outlook:
         self.at_ms: list[int] = own_ms.tolist()
         self._heard_ms = heard_ms[self._places]
         self.latest_ms: list[int] = np.maximum.accumulate(own_ms).tolist()
-        self.days = _first_of_days(own_ms, state.day)
         before = np.searchsorted(self._places, np.array([place for place, _ in faults], np.int64)).tolist()
         self.faults = sorted(
             (number, place, fault) for number, (place, fault) in zip(before, faults, strict=True)
@@ -146,13 +144,3 @@ def _judged(
         passed[token] = places[~np.isin(places, list(found))] if found else places
         faults += found.items()
     return passed, faults
-
-
-def _first_of_days(own_ms: Longs, day: int) -> list[int]:
-    """The numbers of the items that begin a later day than any before them."""
-    if not len(own_ms):
-        return []
-    days = ist_day(own_ms)  # type: ignore[arg-type]
-    latest = np.maximum(np.maximum.accumulate(days), day)
-    begins: list[int] = np.flatnonzero(np.diff(latest, prepend=day)).tolist()
-    return begins

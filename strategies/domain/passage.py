@@ -117,8 +117,8 @@ class Passage:
         return self._first_seq + self.outlook.place(number)
 
     def _next_singly(self) -> int:
-        """The first item from here on that is to be taken in as any other: it begins the deployment or a day,
-        touches orders or brackets, or rings the alarm."""
+        """The first item from here on that is to be taken in as any other: it begins the deployment, touches
+        orders or brackets, or rings the alarm, which it does at the beginning of each day."""
         state, after, now = self.machine.state, self.machine.consequences, self.number
         if now == len(self.outlook):
             return now
@@ -126,7 +126,6 @@ class Passage:
             return now
         outlook = self.outlook
         ahead = [len(outlook), bisect_left(outlook.latest_ms, state.guards.alarm_ms, lo=now)]
-        ahead += outlook.days[bisect_left(outlook.days, now) :][:1]
         for token in state.guards.protections:
             numbers = outlook.ticks[token].numbers
             ahead += numbers[bisect_left(numbers, now) :][:1]
