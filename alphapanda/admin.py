@@ -10,6 +10,7 @@ from django.contrib import admin
 
 from alphapanda import deploying
 from alphapanda.core.vocabulary import Broker, DeploymentStatus, Product
+from alphapanda.research import admin as _backtests  # noqa: F401  registers its page
 from alphapanda.web.admin import by_hand
 from execution.domain.paper import PaperSettings
 from execution.services.corporate import corporate_action_apply

@@ -62,10 +62,12 @@ class NoSuchRoute(ApiView):
 urlpatterns = [
     path("", include("accounts.api")),
     path("", include("strategies.api")),
+    path("", include("alphapanda.deployments_api")),
     path("", include("risk.api")),
     path("", include("execution.api")),
     path("", include("portfolio.api")),
     path("", include("marketdata.api")),
+    path("", include("alphapanda.research.api")),
     path("", include("alphapanda.eventlog.api")),
     path("health/", Health.as_view()),
     path("schema/", Schema.as_view(), name="schema"),

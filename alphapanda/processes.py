@@ -11,6 +11,8 @@ from django.core.management import call_command, get_commands
 
 from alphapanda.eventlog.doorbell import shard_queue
 
+RESEARCH_NICE = 10  # backtests wait for trading, never the other way round
+
 
 @dataclass(frozen=True, slots=True)
 class Role:
@@ -39,6 +41,7 @@ def table() -> list[Role]:
             Role(shard_queue(n), _worker(shard_queue(n), shard_queue(n)), stops=3)
             for n in range(settings.SHARDS)
         ),
+        Role("research", _worker("research", "research", nice=RESEARCH_NICE), stops=3),
         Role("stream", _command("stream_ticks"), stops=2, command="stream_ticks"),
         Role("beat", beat, stops=2),
         Role("feed", _command("feed"), stops=1, command="feed"),
@@ -76,8 +79,9 @@ def _command(name: str) -> Callable[[], None]:
     return lambda: call_command(name)
 
 
-def _worker(queue: str, name: str) -> Callable[[], None]:
+def _worker(queue: str, name: str, *, nice: int = 0) -> Callable[[], None]:
     def run() -> None:
+        os.nice(nice)
         from alphapanda import watchdog
         from alphapanda.celery import app
 

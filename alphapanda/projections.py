@@ -22,6 +22,7 @@ from alphapanda.core.envelope import (
     InstrumentsChanged,
     LogGap,
     OperatorActed,
+    OrderChanged,
     OrderFailed,
     OrderFilled,
     OrderSubmitted,
@@ -167,7 +168,7 @@ def _ids(payloads: Iterable[Payload]) -> dict[str, set[UUID]]:
         match payload:
             case SignalRaised() | SignalDecided():
                 ids["signals"].add(payload.signal_id)
-            case OrderSubmitted() | OrderFailed():
+            case OrderSubmitted() | OrderChanged() | OrderFailed():
                 ids["orders"].add(payload.order_id)
             case OrderFilled():
                 ids["orders"].add(payload.order_id)

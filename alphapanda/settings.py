@@ -202,6 +202,11 @@ CELERY_BEAT_SCHEDULE: dict[str, Any] = {
     # the tick stream sweeps twice a second; this one stands in for it while it is down
     "sweep": {"task": "execution.sweep", "schedule": 5.0, "options": {"expires": 5}},
     "audit": {"task": "alphapanda.audit", "schedule": 600.0, "options": {"expires": 600}},
+    "backtests": {
+        "task": "alphapanda.backtests",
+        "schedule": 5.0,
+        "options": {"expires": 5, "queue": "research"},
+    },
     "prune": {"task": "alphapanda.prune", "schedule": 3600.0, "options": {"expires": 3600}},
 }
 
@@ -307,7 +312,9 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "COMPONENT_SPLIT_REQUEST": True,
     "ENUM_NAME_OVERRIDES": {
         "BrokerEnum": "strategies.models.TRADING_BROKERS",
+        "BacktestStateEnum": "strategies.models.BacktestRun.State",
         "SignalStateEnum": "strategies.models.Signal.State",
+        "OrderStatusEnum": "execution.models.STATUSES",
         "DeadLetterStateEnum": "alphapanda.eventlog.models.DeadLetter.State",
     },
 }

@@ -7,6 +7,7 @@ from django.utils import timezone
 
 from alphapanda import logs
 from alphapanda.eventlog import outbox
+from alphapanda.research import stored
 from portfolio.audit import books_differences
 
 log = logs.channel("audit")
@@ -30,3 +31,11 @@ def audit(**_newer: object) -> None:
 def prune(**_newer: object) -> None:
     """Drop events that were published long ago."""
     outbox.prune(now=timezone.now())
+
+
+@shared_task(name=stored.TASK)
+def backtests(**_newer: object) -> None:
+    """Carry out the stored backtests that wait, one after the other; put back those whose worker has died."""
+    stored.requeue_silent(timezone.now())
+    while stored.run_next():
+        pass

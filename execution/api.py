@@ -1,4 +1,4 @@
-"""Orders and fills over REST."""
+"""Orders with their history, and fills over REST."""
 
 from __future__ import annotations
 
@@ -6,17 +6,19 @@ from django.urls import path
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 
+from alphapanda.core.vocabulary import FillSource
 from alphapanda.web.fields import InstantField, MoneyField, PriceField
 from alphapanda.web.filters import EventTimeFilter
 from alphapanda.web.views import DetailView, ListView
 from execution import selectors
-from execution.models import Fill, Order
+from execution.models import Fill, Order, OrderEvent
 
 
 class OrderSerializer(serializers.ModelSerializer):
     deployment_name = serializers.CharField(source="deployment.name", read_only=True)
     instrument = serializers.StringRelatedField()
     limit_price = PriceField(source="limit_price_e4", allow_null=True)
+    trigger_price = PriceField(source="trigger_price_e4", allow_null=True)
     turnover = MoneyField()
     placed_at = InstantField(source="placed_at_ms")
     expires_at = InstantField(source="expires_at_ms")
@@ -37,8 +39,18 @@ class OrderSerializer(serializers.ModelSerializer):
             "quantity",
             "order_type",
             "limit_price",
+            "trigger_price",
             "validity",
+            "validity_minutes",
+            "variety",
+            "disclosed_quantity",
+            "iceberg_legs",
+            "leg",
             "product",
+            "tag",
+            "origin",
+            "is_btst",
+            "modifications",
             "status",
             "reason",
             "filled_quantity",
@@ -51,11 +63,34 @@ class OrderSerializer(serializers.ModelSerializer):
         )
 
 
+class OrderEventSerializer(serializers.ModelSerializer):
+    limit_price = PriceField(source="limit_price_e4", allow_null=True)
+    trigger_price = PriceField(source="trigger_price_e4", allow_null=True)
+    at = InstantField(source="at_ms")
+
+    class Meta:
+        model = OrderEvent
+        fields = (
+            "id",
+            "order",
+            "number",
+            "status",
+            "quantity",
+            "filled_quantity",
+            "limit_price",
+            "trigger_price",
+            "reason",
+            "decision",
+            "at",
+        )
+
+
 class FillSerializer(serializers.ModelSerializer):
     deployment_name = serializers.CharField(source="deployment.name", read_only=True)
     instrument = serializers.StringRelatedField()
     price = PriceField(source="price_e4")
     charges = serializers.DictField(child=serializers.CharField(), read_only=True)
+    is_assumed = serializers.SerializerMethodField(help_text="no size on record covers it")
     at = InstantField(source="at_ms")
 
     class Meta:
@@ -73,8 +108,13 @@ class FillSerializer(serializers.ModelSerializer):
             "quantity",
             "price",
             "charges",
+            "source",
+            "is_assumed",
             "at",
         )
+
+    def get_is_assumed(self, fill: Fill) -> bool:
+        return FillSource(fill.source).is_assumed
 
 
 class OrderFilter(EventTimeFilter):
@@ -83,6 +123,12 @@ class OrderFilter(EventTimeFilter):
     class Meta:
         model = Order
         fields = ("broker", "deployment", "status", "side", "decision")
+
+
+class OrderEventFilter(EventTimeFilter):
+    class Meta:
+        model = OrderEvent
+        fields = ("order", "status", "decision")
 
 
 class FillFilter(EventTimeFilter):
@@ -109,6 +155,16 @@ class OrderDetail(DetailView):
     serializer_class = OrderSerializer
 
 
+@extend_schema(tags=["orders"])
+class OrderEvents(ListView):
+    """The histories of orders, newest first."""
+
+    queryset = selectors.order_events_recorded()
+    serializer_class = OrderEventSerializer
+    filterset_class = OrderEventFilter
+    page_ordering = ("-created_at", "-id")
+
+
 @extend_schema(tags=["fills"])
 class Fills(ListView):
     """Fills, newest first."""
@@ -122,5 +178,6 @@ class Fills(ListView):
 urlpatterns = [
     path("orders/", Orders.as_view()),
     path("orders/<uuid:pk>/", OrderDetail.as_view()),
+    path("order-events/", OrderEvents.as_view()),
     path("fills/", Fills.as_view()),
 ]

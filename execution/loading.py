@@ -1,15 +1,25 @@
-"""Rows turned into domain values: orders as the paper exchange knows them."""
+"""Rows turned into domain values: orders as the paper exchange knows them, and values into rows."""
 
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
-from django.db.models import Exists
+import msgspec
+from django.db.models import Exists, QuerySet
 
-from alphapanda.core.vocabulary import OrderStatus, OrderType, Product, Side, Validity
-from execution.domain.paper import PaperOrder
-from execution.models import Fill, Order
+from alphapanda.core.vocabulary import (
+    OrderStatus,
+    OrderType,
+    Product,
+    Side,
+    SignalOrigin,
+    Validity,
+    Variety,
+)
+from execution.domain.paper import Act, Memory, OrderEventRow, PaperOrder, Place
+from execution.models import ENDED, Fill, Order, OrderEvent, PaperMemory
 from portfolio import selectors as books
 from portfolio.domain.books import BookedFill
 from risk.models import Decision
@@ -18,7 +28,7 @@ from strategies.models import Deployment, Due, Signal
 
 def orders_open(deployment_id: UUID) -> list[Order]:
     """Working orders, oldest first."""
-    rows = Order.objects.filter(deployment_id=deployment_id, status=OrderStatus.OPEN)
+    rows = Order.objects.filter(deployment_id=deployment_id).exclude(status__in=ENDED)
     return list(rows.select_related("instrument").order_by("step", "ordinal"))
 
 
@@ -48,6 +58,64 @@ def paper_order(row: Order) -> PaperOrder:
         filled_quantity=row.filled_quantity,
         fills_count=row.fills_count,
         turnover=row.turnover,
+        origin=SignalOrigin(row.origin),
+        variety=Variety(row.variety),
+        trigger_price_e4=row.trigger_price_e4,
+        triggered_at_ms=row.triggered_at_ms,
+        validity_minutes=row.validity_minutes,
+        disclosed_quantity=row.disclosed_quantity,
+        iceberg_legs=row.iceberg_legs,
+        tag=row.tag,
+        release_ms=row.release_ms,
+        leg=row.leg,
+        leg_turnover=row.leg_turnover,
+        modifications=row.modifications,
+        is_btst=row.is_btst,
+        events_count=row.events_count,
+        pending=msgspec.convert(row.pending, Act | None),
+        place=msgspec.convert(row.place, Place | None),
+    )
+
+
+def order_columns(order: PaperOrder) -> dict[str, Any]:
+    """An order as the columns of its row, but for those that its deployment and instrument give."""
+    fields = msgspec.structs.asdict(order)
+    for name in ("token", "instrument", "deployment_id"):
+        fields.pop(name)
+    return fields | {
+        "pending": msgspec.to_builtins(order.pending),
+        "place": msgspec.to_builtins(order.place),
+    }
+
+
+def order_event(row: OrderEvent) -> OrderEventRow:
+    """A stored row of history as the domain knows it."""
+    return OrderEventRow(
+        id=row.id,
+        order_id=row.order_id,
+        number=row.number,
+        status=OrderStatus(row.status),
+        at_ms=row.at_ms,
+        quantity=row.quantity,
+        filled_quantity=row.filled_quantity,
+        limit_price_e4=row.limit_price_e4,
+        trigger_price_e4=row.trigger_price_e4,
+        reason=row.reason,
+        decision_id=row.decision_id,
+    )
+
+
+def memory_of(deployment_id: UUID) -> Memory:
+    """What the paper exchange remembers of a deployment."""
+    row = PaperMemory.objects.filter(deployment_id=deployment_id).first()
+    return msgspec.convert(row.data, Memory, strict=False) if row else Memory()
+
+
+def memory_store(deployment_id: UUID, memory: Memory) -> None:
+    """Keep what the paper exchange remembers of a deployment."""
+    row = PaperMemory(deployment_id=deployment_id, data=msgspec.to_builtins(memory, str_keys=True))
+    PaperMemory.objects.bulk_create(
+        [row], update_conflicts=True, unique_fields=["deployment"], update_fields=["data"]
     )
 
 
@@ -73,22 +141,31 @@ def booked_fill(row: Fill) -> BookedFill:
     )
 
 
-def decisions_unplaced(deployment: Deployment) -> list[Decision]:
-    """Approved decisions of the deployment's step that have no order yet, in the order of their signals."""
-    rows = Decision.objects.filter(
-        deployment_id=deployment.id, is_approved=True, order__isnull=True, signal__step=deployment.step
+def decisions_open(deployment: Deployment) -> QuerySet[Decision]:
+    """Approved decisions of the deployment's step that no order and no act on one stands for."""
+    return Decision.objects.filter(
+        deployment_id=deployment.id,
+        is_approved=True,
+        order__isnull=True,
+        act__isnull=True,
+        signal__step=deployment.step,
     )
-    return list(rows.select_related("signal__instrument").order_by("signal__ordinal"))
+
+
+def signals_to_carry_out(deployment: Deployment) -> list[Signal]:
+    """The signals of those decisions, in their order."""
+    rows = decisions_open(deployment).select_related("signal__instrument").order_by("signal__ordinal")
+    return [decision.signal for decision in rows]
 
 
 def is_unfinished(deployment: Deployment) -> bool:
     """Whether a signal, a due item, an approved decision or a fill of the deployment waits for its next link."""
     new_signals = Signal.objects.filter(deployment_id=deployment.id, state=Signal.State.NEW)
     new_dues = Due.objects.filter(deployment_id=deployment.id, state=Due.State.NEW)
-    unplaced = Decision.objects.filter(
-        deployment_id=deployment.id, is_approved=True, order__isnull=True, signal__step=deployment.step
-    )
     found = Deployment.objects.filter(id=deployment.id).filter(
-        Exists(new_signals) | Exists(new_dues) | Exists(unplaced) | Exists(books.unbooked(deployment.id))
+        Exists(new_signals)
+        | Exists(new_dues)
+        | Exists(decisions_open(deployment))
+        | Exists(books.unbooked(deployment.id))
     )
     return found.exists()

@@ -1,4 +1,4 @@
-"""Orders and fills."""
+"""Orders with their history, fills, and what the paper exchange remembers."""
 
 from __future__ import annotations
 
@@ -6,10 +6,24 @@ import pgtrigger
 from django.db import models
 from django.db.models import F, Q
 
-from alphapanda.core.vocabulary import OrderStatus, OrderType, Product, Side, Validity
+from alphapanda.core.vocabulary import (
+    FINAL_STATUSES,
+    FillSource,
+    OrderStatus,
+    OrderType,
+    Product,
+    Side,
+    SignalOrigin,
+    Validity,
+    Variety,
+)
 from marketdata.models import Instrument
 from risk.models import Decision
 from strategies.models import TRADING_BROKERS, Deployment, choices
+
+ENDED = sorted(status.value for status in FINAL_STATUSES)
+STATUS_LENGTH = 25
+STATUSES = choices(OrderStatus)
 
 
 class Order(models.Model):
@@ -29,8 +43,19 @@ class Order(models.Model):
     limit_price_e4 = models.BigIntegerField(null=True, blank=True)
     validity = models.CharField(max_length=4, choices=choices(Validity))
     product = models.CharField(max_length=4, choices=choices(Product))
-    status = models.CharField(max_length=10, choices=choices(OrderStatus), default=OrderStatus.OPEN)
+    status = models.CharField(max_length=STATUS_LENGTH, choices=STATUSES, default=OrderStatus.OPEN)
     reason = models.CharField(max_length=200, blank=True)
+    origin = models.CharField(max_length=10, choices=choices(SignalOrigin), default=SignalOrigin.STRATEGY)
+    variety = models.CharField(max_length=8, choices=choices(Variety), default=Variety.REGULAR)
+    trigger_price_e4 = models.BigIntegerField(null=True, blank=True)
+    triggered_at_ms = models.BigIntegerField(default=0, help_text="0: not yet, or no stop")
+    validity_minutes = models.BigIntegerField(default=0, help_text="life of a TTL order")
+    disclosed_quantity = models.BigIntegerField(default=0)
+    iceberg_legs = models.BigIntegerField(default=0)
+    leg = models.IntegerField(default=1, help_text="of an iceberg order, at work")
+    tag = models.CharField(max_length=20, blank=True)
+    is_btst = models.BooleanField(default=False, help_text="sells shares that are not delivered yet")
+    modifications = models.IntegerField(default=0)
     placed_at_ms = models.BigIntegerField()
     eligible_from_ms = models.BigIntegerField()
     expires_at_ms = models.BigIntegerField()
@@ -38,6 +63,15 @@ class Order(models.Model):
     turnover = models.DecimalField(
         max_digits=28, decimal_places=8, default=0, help_text="rupees traded so far"
     )
+    leg_turnover = models.DecimalField(
+        max_digits=28, decimal_places=8, default=0, help_text="rupees of the leg at work"
+    )
+    release_ms = models.BigIntegerField(
+        default=0, help_text="of an order for the next session; 0: at once, or released"
+    )
+    pending = models.JSONField(null=True, blank=True, help_text="a cancellation or modification on its way")
+    place = models.JSONField(null=True, blank=True, help_text="in the queue of its price, where modelled")
+    events_count = models.IntegerField(default=0)
     fills_count = models.IntegerField(default=0)
     updated_at_ms = models.BigIntegerField()
     correlation_id = models.UUIDField()
@@ -55,12 +89,40 @@ class Order(models.Model):
             models.UniqueConstraint(fields=["broker", "broker_order_id"], name="broker_order_once"),
         ]
         indexes = [
-            models.Index(fields=["deployment"], condition=Q(status="OPEN"), name="order_open"),
+            models.Index(fields=["deployment"], condition=~Q(status__in=ENDED), name="order_open"),
             models.Index(fields=["-created_at"], name="order_recent"),
         ]
 
     def __str__(self) -> str:
         return f"{self.side} {self.quantity} {self.status}"
+
+
+class OrderEvent(models.Model):
+    """A row of an order's history: its status and terms at a time. Append-only.
+
+    An act on the order (cancellation, modification) has one row that carries its decision: it is carried out once."""
+
+    id = models.UUIDField(primary_key=True)
+    order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="events")
+    number = models.IntegerField()
+    status = models.CharField(max_length=STATUS_LENGTH, choices=STATUSES)
+    at_ms = models.BigIntegerField()
+    quantity = models.BigIntegerField()
+    filled_quantity = models.BigIntegerField()
+    limit_price_e4 = models.BigIntegerField(null=True, blank=True)
+    trigger_price_e4 = models.BigIntegerField(null=True, blank=True)
+    reason = models.CharField(max_length=200, blank=True)
+    decision = models.OneToOneField(
+        Decision, on_delete=models.PROTECT, null=True, blank=True, related_name="act"
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["order", "number"], name="order_event_once")]
+        triggers = [pgtrigger.Protect(name="append_only", operation=pgtrigger.Update | pgtrigger.Delete)]
+
+    def __str__(self) -> str:
+        return f"{self.number}. {self.status}"
 
 
 class Fill(models.Model):
@@ -79,12 +141,19 @@ class Fill(models.Model):
     charges = models.JSONField(help_text="rupees as text, by line")
     at_ms = models.BigIntegerField()
     received_at_ms = models.BigIntegerField(default=0, help_text="when the item came in, for latency only")
+    source = models.CharField(
+        max_length=10, choices=choices(FillSource), default=FillSource.DEPTH, help_text="on what it stands"
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["order", "number"], name="fill_once"),
-            models.CheckConstraint(condition=Q(quantity__gt=0, price_e4__gt=0), name="fill_positive"),
+            models.CheckConstraint(
+                condition=Q(quantity__gt=0)
+                & (Q(price_e4__gt=0) | Q(price_e4=0, source=FillSource.SETTLEMENT)),
+                name="fill_positive",
+            ),
         ]
         triggers = [pgtrigger.Protect(name="append_only", operation=pgtrigger.Update | pgtrigger.Delete)]
         indexes = [
@@ -94,3 +163,16 @@ class Fill(models.Model):
 
     def __str__(self) -> str:
         return f"{self.side} {self.quantity} @ {self.price_e4 / 10_000:.2f}"
+
+
+class PaperMemory(models.Model):
+    """What the paper exchange remembers of a deployment; one writer, under the deployment's row lock."""
+
+    deployment = models.OneToOneField(Deployment, on_delete=models.PROTECT, primary_key=True)
+    data = models.JSONField(default=dict, help_text="execution.domain.venue.Memory")
+
+    class Meta:
+        verbose_name_plural = "paper memories"
+
+    def __str__(self) -> str:
+        return str(self.deployment)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from execution.models import Fill, Order
+from execution.models import Fill, Order, OrderEvent
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -14,6 +14,10 @@ HEAVY = ("deployment__checkpoint", "deployment__consequences")
 
 def orders_recorded() -> QuerySet[Order]:
     return Order.objects.select_related("deployment", "instrument").defer(*HEAVY)
+
+
+def order_events_recorded() -> QuerySet[OrderEvent]:
+    return OrderEvent.objects.all()
 
 
 def fills_recorded() -> QuerySet[Fill]:

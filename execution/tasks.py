@@ -36,7 +36,12 @@ def submit(*, deployment_ids: list[str], **_newer: object) -> bool:
 @shared_task(name="execution.match", bind=True)
 def match(self: Task, *, deployment_ids: list[str], **_newer: object) -> None:
     """Match working orders against due items."""
-    retries.for_each(deployment_ids, lambda one: paper.dues_match(deployment_id=one), failed=quarantine_for)
+    calendar = selectors.calendars()
+    retries.for_each(
+        deployment_ids,
+        lambda one: paper.dues_match(deployment_id=one, calendar=calendar),
+        failed=quarantine_for,
+    )
     doorbell.carry_on(self)
 
 

@@ -132,7 +132,7 @@ class PortfolioStatement(ApiView):
 
     @extend_schema(
         parameters=[OpenApiParameter("day", OpenApiTypes.DATE, required=True, description="IST date")],
-        responses=AnyObject(),
+        responses=OpenApiTypes.OBJECT,
         operation_id="portfolio_statement",
         tags=["portfolios"],
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -11,9 +12,9 @@ import msgspec
 from babel.numbers import format_decimal
 
 from alphapanda.core.clock import ist_text
-from alphapanda.core.money import quantized
+from alphapanda.core.money import quantized, to_rupees
 from alphapanda.web.formats import LOCALE, UNKNOWN, plain
-from portfolio.domain.statement import Balance, Statement
+from portfolio.domain.statement import Statement
 from portfolio.statement_tables import Cell, SheetTable, tables
 
 
@@ -25,10 +26,13 @@ def exact(cell: Cell) -> str:
 
 
 def shown(cell: Cell) -> str:
-    """A cell for people: Indian grouping, to the paisa; a dash for what is not known."""
+    """A cell for people: Indian grouping, to the paisa; a dash for what is not known. An amount that the paisa
+    would make nothing of is shown in full."""
     if cell is None:
         return UNKNOWN
     if isinstance(cell, Decimal):
+        if cell and not round(cell, 2):
+            return exact(cell)
         return str(format_decimal(cell, format="#,##,##0.00", locale=LOCALE))
     return str(format_decimal(cell, locale=LOCALE)) if isinstance(cell, int) else str(cell)
 
@@ -59,37 +63,34 @@ def all_rows(part: SheetTable) -> list[tuple[Cell, ...]]:
 
 
 def as_object(statement: Statement) -> dict[str, Any]:
-    """For JSON: amounts as decimal text, null for what is not known, times as ISO 8601."""
-    found: dict[str, Any] = msgspec.to_builtins(statement, enc_hook=None)
+    """For JSON: amounts and prices as decimal text in rupees, null for what is not known, times as ISO 8601."""
+    found: dict[str, Any] = _for_json(statement)
     checks = zip(found["checks"], statement.checks, strict=True)
-    found |= {
-        "opening": _balance(statement.opening),
-        "closing": _balance(statement.closing),
-        "charged": plain(statement.charged),
-        "net": plain(statement.net),
+    return found | {
+        "charged": _for_json(statement.charged),
+        "net": _for_json(statement.net),
         "adds_up": statement.adds_up,
         "unmarked": statement.unmarked,
-        "checks": [one | {"difference": _amount(check.difference)} for one, check in checks],
+        "checks": [one | {"difference": _for_json(check.difference)} for one, check in checks],
     }
-    for name in ("trades", "positions"):
-        for row in found[name]:
-            _readable(row)
-    return found
 
 
-def _balance(balance: Balance) -> dict[str, str | None]:
-    return {name: _amount(amount) for name, amount in msgspec.structs.asdict(balance).items()}
+def _for_json(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return plain(quantized(value))
+    if isinstance(value, msgspec.Struct):
+        return dict(_field(name, one) for name, one in msgspec.structs.asdict(value).items())
+    if isinstance(value, dict):
+        return {name: _for_json(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_for_json(one) for one in value]
+    return value.isoformat() if isinstance(value, date) else value
 
 
-def _amount(amount: Decimal | None) -> str | None:
-    return None if amount is None else plain(quantized(amount))
-
-
-def _readable(row: dict[str, Any]) -> None:
-    """Prices in rupees and times in IST instead of integers."""
-    if "price_e4" in row:
-        row["price"] = plain(Decimal(row.pop("price_e4")).scaleb(-4))
-        row["at"] = ist_text(row.pop("at_ms"))
-    if mark := row.get("mark"):
-        row["mark"] = plain(Decimal(mark["price_e4"]).scaleb(-4))
-        row["marked_at"] = ist_text(mark["at_ms"])
+def _field(name: str, value: Any) -> tuple[str, Any]:
+    """Prices in rupees and times in India instead of integers."""
+    if name == "price_e4":
+        return "price", plain(to_rupees(value))
+    if name == "at_ms":
+        return "at", ist_text(value)
+    return name, _for_json(value)

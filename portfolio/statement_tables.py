@@ -13,6 +13,11 @@ from alphapanda.core.money import to_rupees
 from alphapanda.web.formats import ist_stamp
 from portfolio.domain.statement import Check, PositionLine, Statement
 
+NOTE_ON_AMOUNTS = (
+    "Amounts in rupees, here to the paisa, kept to eight places. Profit is before charges where nothing else is said."
+    " Times are IST."
+)
+DIFFERS = "DIFFERS"
 Cell = Decimal | int | str | date | None
 
 
@@ -33,10 +38,10 @@ class SheetTable(msgspec.Struct, frozen=True):
 
 
 def tables(statement: Statement) -> list[SheetTable]:
-    """All parts in the order in which they are read; a part with nothing to tell is left out but for trades."""
-    parts = [_summary(statement), _trades(statement), _charges(statement), _positions(statement)]
+    """All parts in the order in which they are read; corporate actions only where there were any."""
+    parts = [_summary(statement), _charges(statement), _positions(statement)]
     parts += [_actions(statement)] if statement.actions else []
-    return [*parts, _checks(statement)]
+    return [*parts, _trades(statement), _checks(statement)]
 
 
 def _texts(*names: str) -> tuple[Column, ...]:
@@ -145,13 +150,13 @@ def _checks(statement: Statement) -> SheetTable:
 
 def _check(check: Check) -> tuple[Cell, ...]:
     difference = check.difference
-    verdict = "not known" if difference is None else "DIFFERS" if difference else "ok"
+    verdict = "not known" if difference is None else DIFFERS if difference else "ok"
     return check.name, check.stated, check.expected, difference, verdict
 
 
-def notes(statement: Statement) -> Sequence[str]:
-    """What a reader must be told besides the figures."""
-    told = ["Amounts in rupees. Profit is before charges where it says nothing else; times are IST."]
+def warnings(statement: Statement) -> Sequence[str]:
+    """What a reader must be told before the figures."""
+    told = []
     if statement.unmarked:
         told.append(
             "No price is known of "

@@ -7,7 +7,17 @@ from uuid import UUID
 
 import msgspec
 
-from alphapanda.core.vocabulary import Broker, CommandKind, OrderType, Product, Side, SignalOrigin, Validity
+from alphapanda.core.vocabulary import (
+    Broker,
+    CommandKind,
+    OrderType,
+    Product,
+    Side,
+    SignalKind,
+    SignalOrigin,
+    Validity,
+    Variety,
+)
 from marketdata import selectors
 from marketdata.models import Instrument
 from strategies.domain.base import Bracket, DeploymentSpec, Strategy, UnknownStrategy
@@ -95,4 +105,13 @@ def signal_row(signal: Signal) -> SignalRow:
         marks=msgspec.convert(signal.marks, dict[int, Mark], strict=False),
         origin=SignalOrigin(signal.origin),
         bracket=msgspec.convert(signal.bracket, Bracket | None),
+        kind=SignalKind(signal.kind),
+        target=signal.target,
+        replaces=signal.replaces,
+        trigger_price_e4=signal.trigger_price_e4,
+        validity_minutes=signal.validity_minutes,
+        variety=Variety(signal.variety),
+        disclosed_quantity=signal.disclosed_quantity,
+        iceberg_legs=signal.iceberg_legs,
+        tag=signal.tag,
     )

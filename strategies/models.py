@@ -12,8 +12,10 @@ from alphapanda.core.vocabulary import (
     OrderType,
     Product,
     Side,
+    SignalKind,
     SignalOrigin,
     Validity,
+    Variety,
     Waiting,
 )
 from marketdata.models import Instrument
@@ -161,6 +163,15 @@ class Signal(models.Model):
     reason = models.CharField(max_length=200)
     origin = models.CharField(max_length=10, choices=choices(SignalOrigin), default=SignalOrigin.STRATEGY)
     bracket = models.JSONField(null=True, blank=True, help_text="exits that the platform watches")
+    kind = models.CharField(max_length=6, choices=choices(SignalKind), default=SignalKind.ORDER)
+    target = models.UUIDField(null=True, blank=True, help_text="the order that is cancelled or modified")
+    replaces = models.BigIntegerField(default=0, help_text="units of that order that had not traded")
+    trigger_price_e4 = models.BigIntegerField(null=True, blank=True)
+    validity_minutes = models.BigIntegerField(default=0, help_text="life of a TTL order")
+    variety = models.CharField(max_length=8, choices=choices(Variety), default=Variety.REGULAR)
+    disclosed_quantity = models.BigIntegerField(default=0)
+    iceberg_legs = models.BigIntegerField(default=0)
+    tag = models.CharField(max_length=20, blank=True)
     at_ms = models.BigIntegerField(help_text="event time")
     marks = models.JSONField(help_text="by token: last price, its time, close of the session before")
     received_at_ms = models.BigIntegerField(default=0, help_text="when the item came in, for latency only")
@@ -197,6 +208,7 @@ class Due(models.Model):
     deployment = models.ForeignKey(Deployment, on_delete=models.PROTECT, related_name="dues")
     step = models.BigIntegerField()
     item = models.JSONField()
+    clock_ms = models.BigIntegerField(default=0, help_text="the last clock item before it")
     correlation_id = models.UUIDField()
     state = models.CharField(max_length=4, choices=State, default=State.NEW)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -240,3 +252,51 @@ class Command(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.deployment}"
+
+
+class BacktestRun(models.Model):
+    """A backtest that was asked for: its whole configuration, what it was run with, and what came of it.
+
+    The result is the documented object as compressed JSON; equal input gives equal bytes, told by their hash.
+    `attempt` fences: a worker writes only while the attempt is its own."""
+
+    class State(models.TextChoices):
+        QUEUED = "QUEUED"
+        RUNNING = "RUNNING"
+        DONE = "DONE"
+        FAILED = "FAILED"
+        CANCELLED = "CANCELLED"
+
+    id = models.UUIDField(primary_key=True)
+    name = models.CharField(max_length=120, unique=True)
+    state = models.CharField(max_length=9, choices=State, default=State.QUEUED)
+    plan = models.JSONField(help_text="files, deployments, days, cash and costs")
+    data = models.JSONField(default=list, help_text="files with their hashes")
+    data_sha256 = models.CharField(max_length=64, blank=True)
+    code = models.JSONField(default=dict, help_text="product, engine and strategy versions with their hashes")
+    summary = models.JSONField(default=dict, help_text="figures of all deployments together")
+    findings = models.JSONField(default=list, help_text="codes of reasons to doubt")
+    result = models.BinaryField(default=b"")
+    result_sha256 = models.CharField(max_length=64, blank=True)
+    done = models.BigIntegerField(default=0, help_text="items folded so far, re-runs included")
+    total = models.BigIntegerField(default=0, help_text="items to fold; 0: not known yet")
+    attempt = models.IntegerField(default=0)
+    error = models.TextField(blank=True)
+    asked_by = models.CharField(max_length=150)
+    created_at = models.DateTimeField(auto_now_add=True)
+    started_at = models.DateTimeField(null=True, blank=True)
+    progressed_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["-created_at"], name="backtest_recent"),
+            models.Index(
+                fields=["created_at"],
+                condition=models.Q(state__in=["QUEUED", "RUNNING"]),
+                name="backtest_waiting",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name

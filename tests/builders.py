@@ -7,11 +7,22 @@ from datetime import date, time
 from decimal import Decimal
 from typing import Any
 
+import msgspec
+
 from alphapanda.core import ids
 from alphapanda.core.clock import ist_ms
 from alphapanda.core.money import to_e4
 from alphapanda.core.vocabulary import OrderType, Phase, Product, Side, Validity
-from execution.domain.paper import PaperOrder, PaperSettings, place
+from execution.domain.paper import (
+    History,
+    Memory,
+    PaperOrder,
+    PaperSettings,
+    Standing,
+    Venue,
+    place,
+)
+from execution.reference import margin_tables
 from marketdata.domain.calendar import Calendar, PhaseRule, calendar
 from marketdata.domain.instruments import InstrumentSpec
 from marketdata.domain.ticks import HAS_DEPTH, Clock, Tick
@@ -19,6 +30,7 @@ from portfolio.domain.books import Holding
 from strategies.domain.base import DeploymentSpec
 from strategies.domain.signals import Mark, SignalRow
 
+NOTHING = Memory()
 DAY = date(2019, 7, 9)  # a Tuesday
 TICK_E4 = 500
 DEPLOYMENT = ids.deployment_id("of tests")
@@ -105,16 +117,18 @@ def a_signal(
     quantity: int = 10,
     *,
     limit: object = None,
+    trigger: object = None,
     at_ms: int = 0,
     step: int = 1,
     ordinal: int = 0,
     token: int = 7,
     validity: Validity = Validity.DAY,
     marks: dict[int, Mark] | None = None,
+    **more: Any,
 ) -> SignalRow:
     """A signal of 10:00 in an instrument whose last price is 100 rupees."""
     signal_id = ids.signal_id(DEPLOYMENT, step, ordinal)
-    return SignalRow(
+    row = SignalRow(
         id=signal_id,
         deployment_id=DEPLOYMENT,
         step=step,
@@ -123,7 +137,7 @@ def a_signal(
         instrument=f"NSE:STOCK{token}",
         side=side,
         quantity=quantity,
-        order_type=OrderType.MARKET if limit is None else OrderType.LIMIT,
+        order_type=_type_of(limit, trigger),
         limit_price_e4=None if limit is None else e4(limit),
         validity=validity,
         product=Product.MIS,
@@ -132,7 +146,38 @@ def a_signal(
         received_at_ms=(at_ms or at()) + 3,
         correlation_id=ids.derived("item", 1, step),
         marks={token: a_mark(at_ms=at_ms)} if marks is None else marks,
+        trigger_price_e4=None if trigger is None else e4(trigger),
     )
+    return msgspec.structs.replace(row, **more)
+
+
+def _type_of(limit: object, trigger: object) -> OrderType:
+    if trigger is None:
+        return OrderType.MARKET if limit is None else OrderType.LIMIT
+    return OrderType.SL_M if limit is None else OrderType.SL
+
+
+def a_venue(
+    settings: PaperSettings | None = None,
+    *,
+    instruments: Iterable[InstrumentSpec] = (),
+    hours: Calendar = NSE,
+) -> Venue:
+    """The paper exchange without latency, over two stocks."""
+    listed = list(instruments) or [an_instrument(7), an_instrument(8)]
+    return Venue(
+        settings or PaperSettings(latency_ms=0),
+        {instrument.token: instrument for instrument in listed},
+        {instrument.token: hours for instrument in listed},
+        margin_tables(),
+    )
+
+
+def a_standing(
+    orders: Iterable[PaperOrder] = (), *, holdings: dict[int, Holding] | None = None, memory: Memory = NOTHING
+) -> Standing:
+    """Flat, with nothing at work."""
+    return Standing({order.id: order for order in orders}, holdings or {}, memory)
 
 
 def an_order(
@@ -142,12 +187,14 @@ def an_order(
     settings: PaperSettings | None = None,
     instrument: InstrumentSpec | None = None,
     hours: Calendar = NSE,
+    standing: Standing | None = None,
     **signal: Any,
 ) -> PaperOrder:
     """An order placed at 10:00 and eligible at once."""
     instrument = instrument or an_instrument(signal.get("token", 7))
     row = a_signal(side, quantity, **({"token": instrument.token} | signal))
-    return place(row, settings=settings or PaperSettings(latency_ms=0), instrument=instrument, calendar=hours)
+    venue = a_venue(settings, instruments=[instrument], hours=hours)
+    return place(row, standing or a_standing(), venue, History())
 
 
 def a_holding(quantity: int, price: object = 100, *, realised: object = 0) -> Holding:

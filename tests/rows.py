@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 
 from alphapanda.core import ids
 from alphapanda.eventlog.models import DeadLetter, InboxMark, LogCursor, OutboxEvent
-from execution.models import Fill, Order
+from execution.models import Fill, Order, OrderEvent, PaperMemory
 from marketdata.models import (
     Bar,
     CircuitLimit,
@@ -37,7 +37,7 @@ from portfolio.models import (
     Snapshot,
 )
 from risk.models import Decision, HaltEffect, KillSwitch, LimitSet, RiskState
-from strategies.models import Command, Deployment, Due, Signal
+from strategies.models import BacktestRun, Command, Deployment, Due, Signal
 from strategies.services.catalogue import catalogue_refresh, version_installed
 
 AT_MS = 1_562_644_200_000  # 2019-07-09 09:20:00 IST
@@ -126,6 +126,18 @@ def an_order(decision: Decision) -> Order:
     )
 
 
+def an_order_event(order: Order) -> OrderEvent:
+    return OrderEvent.objects.create(
+        id=ids.derived("order event", order.pk, 1),
+        order=order,
+        number=1,
+        status="PUT ORDER REQ RECEIVED",
+        at_ms=AT_MS,
+        quantity=10,
+        filled_quantity=0,
+    )
+
+
 def a_fill(order: Order) -> Fill:
     return Fill.objects.create(
         id=ids.fill_id(order.pk, 1),
@@ -169,12 +181,15 @@ def one_of_each() -> dict[type, Any]:
         decision,
         order,
         a_fill(order),
+        an_order_event(order),
+        PaperMemory.objects.create(deployment=deployment),
         halt,
         HaltEffect.objects.create(kill_switch=halt, deployment=deployment, from_step=3),
         RiskState.objects.create(deployment=deployment, data={"orders": 1}),
         LimitSet.objects.create(level="GLOBAL", order_value=Decimal(100_000)),
         Command.objects.create(id=SOME, deployment=deployment, kind="FLATTEN", reason="drill", actor="alice"),
         Due.objects.create(id=SOME, deployment=deployment, step=1, item={}, correlation_id=SOME),
+        BacktestRun.objects.create(id=SOME, name="averages on infy", plan={"files": []}, asked_by="alice"),
         *_books(deployment),
         *_calendar(),
         *_rules(),

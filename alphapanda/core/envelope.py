@@ -10,12 +10,15 @@ import msgspec
 
 from alphapanda.core.vocabulary import (
     Broker,
+    FillSource,
     OrderStatus,
     OrderType,
     Product,
     Side,
+    SignalKind,
     SignalOrigin,
     Validity,
+    Variety,
 )
 
 SCHEMA_VERSION = 1
@@ -26,6 +29,7 @@ class EventType(StrEnum):
     SIGNAL_APPROVED = "signal.approved"
     SIGNAL_DENIED = "signal.denied"
     ORDER_SUBMITTED = "order.submitted"
+    ORDER_CHANGED = "order.changed"
     ORDER_FILLED = "order.filled"
     ORDER_FAILED = "order.failed"
     PNL_SNAPSHOT = "pnl.snapshot"
@@ -41,7 +45,7 @@ class Payload(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class SignalRaised(Payload, frozen=True, forbid_unknown_fields=True):
-    """A strategy wants to trade."""
+    """A strategy, or the platform for it, wants to trade, to cancel or to change an order (`target`)."""
 
     signal_id: UUID
     deployment_id: UUID
@@ -56,6 +60,15 @@ class SignalRaised(Payload, frozen=True, forbid_unknown_fields=True):
     product: Product
     reason: str
     origin: SignalOrigin
+    kind: SignalKind
+    target: UUID | None
+    replaces: int
+    trigger_price_e4: int | None
+    validity_minutes: int
+    variety: Variety
+    disclosed_quantity: int
+    iceberg_legs: int
+    tag: str
     price_e4: int
     at_ms: int
 
@@ -87,6 +100,31 @@ class OrderSubmitted(Payload, frozen=True, forbid_unknown_fields=True):
     limit_price_e4: int | None
     validity: Validity
     product: Product
+    origin: SignalOrigin
+    variety: Variety
+    trigger_price_e4: int | None
+    validity_minutes: int
+    disclosed_quantity: int
+    iceberg_legs: int
+    tag: str
+    at_ms: int
+
+
+class OrderChanged(Payload, frozen=True, forbid_unknown_fields=True):
+    """An order came to another status while it worked, or its terms were changed: a row of its history."""
+
+    order_event_id: UUID
+    order_id: UUID
+    deployment_id: UUID
+    instrument: str
+    number: int
+    order_status: OrderStatus
+    quantity: int
+    filled_quantity: int
+    limit_price_e4: int | None
+    trigger_price_e4: int | None
+    reason: str
+    decision_id: UUID | None
     at_ms: int
 
 
@@ -102,6 +140,7 @@ class OrderFilled(Payload, frozen=True, forbid_unknown_fields=True):
     price_e4: int
     charges: dict[str, str]
     order_status: OrderStatus
+    source: FillSource
     at_ms: int
 
 
@@ -202,6 +241,7 @@ PAYLOADS: dict[EventType, type[Payload]] = {
     EventType.SIGNAL_APPROVED: SignalDecided,
     EventType.SIGNAL_DENIED: SignalDecided,
     EventType.ORDER_SUBMITTED: OrderSubmitted,
+    EventType.ORDER_CHANGED: OrderChanged,
     EventType.ORDER_FILLED: OrderFilled,
     EventType.ORDER_FAILED: OrderFailed,
     EventType.PNL_SNAPSHOT: PnlSnapshot,

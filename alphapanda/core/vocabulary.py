@@ -25,8 +25,12 @@ class Side(StrEnum):
 
 
 class OrderType(StrEnum):
+    """Kite's order types. SL waits for its trigger and goes on as LIMIT, SL-M as MARKET."""
+
     MARKET = "MARKET"
     LIMIT = "LIMIT"
+    SL = "SL"
+    SL_M = "SL-M"
 
 
 class Product(StrEnum):
@@ -38,8 +42,19 @@ class Product(StrEnum):
 
 
 class Validity(StrEnum):
+    """Until the session's end, at once or not at all, or for some minutes (time to live)."""
+
     DAY = "DAY"
     IOC = "IOC"
+    TTL = "TTL"
+
+
+class Variety(StrEnum):
+    """Kite's varieties: in the session, after hours for the next one, in legs one after the other."""
+
+    REGULAR = "regular"
+    AMO = "amo"
+    ICEBERG = "iceberg"
 
 
 class SignalOrigin(StrEnum):
@@ -48,6 +63,7 @@ class SignalOrigin(StrEnum):
     STRATEGY = "STRATEGY"
     BRACKET = "BRACKET"
     SQUARE_OFF = "SQUARE_OFF"
+    EXPIRY = "EXPIRY"  # the exchange's settlement of a contract
     LADDER = "LADDER"
     OPERATOR = "OPERATOR"
 
@@ -59,7 +75,18 @@ class CommandKind(StrEnum):
 
 
 class OrderStatus(StrEnum):
+    """Kite's statuses. EXPIRED is ours for what Kite shows as CANCELLED where its validity has ended."""
+
+    PUT_RECEIVED = "PUT ORDER REQ RECEIVED"
+    AMO_RECEIVED = "AMO REQ RECEIVED"
+    VALIDATION_PENDING = "VALIDATION PENDING"
+    OPEN_PENDING = "OPEN PENDING"
+    TRIGGER_PENDING = "TRIGGER PENDING"
     OPEN = "OPEN"
+    MODIFY_VALIDATION_PENDING = "MODIFY VALIDATION PENDING"
+    MODIFY_PENDING = "MODIFY PENDING"
+    MODIFIED = "MODIFIED"
+    CANCEL_PENDING = "CANCEL PENDING"
     COMPLETE = "COMPLETE"
     CANCELLED = "CANCELLED"
     REJECTED = "REJECTED"
@@ -67,7 +94,34 @@ class OrderStatus(StrEnum):
 
     @property
     def is_final(self) -> bool:
-        return self is not OrderStatus.OPEN
+        return self in FINAL_STATUSES
+
+
+FINAL_STATUSES = frozenset(
+    {OrderStatus.COMPLETE, OrderStatus.CANCELLED, OrderStatus.REJECTED, OrderStatus.EXPIRED}
+)
+
+
+class SignalKind(StrEnum):
+    """What a signal asks for: a new order, or the end or a change of one that works."""
+
+    ORDER = "ORDER"
+    CANCEL = "CANCEL"
+    MODIFY = "MODIFY"
+
+
+class FillSource(StrEnum):
+    """On what a simulated trade stands."""
+
+    DEPTH = "DEPTH"  # sizes on record, at their prices
+    QUEUE = "QUEUE"  # trades on record at the price of a resting order, after those ahead of it
+    LAST_PRICE = "LAST_PRICE"  # assumed: the last price and slippage, no depth was on record
+    UNLIMITED = "UNLIMITED"  # assumed: more than the size on record
+    SETTLEMENT = "SETTLEMENT"  # the exchange's settlement at expiry
+
+    @property
+    def is_assumed(self) -> bool:
+        return self in (FillSource.LAST_PRICE, FillSource.UNLIMITED)
 
 
 class Phase(StrEnum):

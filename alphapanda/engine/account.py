@@ -7,10 +7,20 @@ from uuid import UUID
 
 import msgspec
 
-from alphapanda.core.vocabulary import OrderStatus
 from execution.domain.charges import Cards
-from execution.domain.paper import PaperOrder, PaperSettings, match, place
+from execution.domain.paper import (
+    Memory,
+    OrderEventRow,
+    Outcome,
+    PaperOrder,
+    PaperSettings,
+    Standing,
+    Venue,
+    carry_out,
+    match,
+)
 from execution.domain.settlement import FillRow, charged, consequences, working_by_token
+from execution.reference import margin_tables
 from marketdata.domain.calendar import MarketHours
 from marketdata.domain.ticks import Clock, Tick
 from portfolio.domain.books import FLAT, Entry, Holding, held
@@ -29,6 +39,7 @@ class Journal(msgspec.Struct):
     signals: list[SignalRow] = msgspec.field(default_factory=list)
     verdicts: list[Verdict] = msgspec.field(default_factory=list)
     orders: dict[UUID, PaperOrder] = msgspec.field(default_factory=dict)
+    order_events: list[OrderEventRow] = msgspec.field(default_factory=list)
     fills: list[FillRow] = msgspec.field(default_factory=list)
 
     @property
@@ -55,6 +66,8 @@ class Account:
         self.settings = msgspec.convert(spec.execution, PaperSettings)
         self.limits = msgspec.convert(spec.limits, Limits, strict=False)
         self.machine: Machine = assembled(spec, find(spec.strategy), calendar)
+        self.venue = Venue(self.settings, self.machine.instruments, self.machine.calendars, margin_tables())
+        self.memory = Memory()
         self.names = {instrument.token: instrument.key for instrument in spec.instruments}
         self.holdings: dict[int, Holding] = {}
         self.day = DayState()
@@ -76,7 +89,7 @@ class Account:
     def settle(self, stop: Raised | DueItem, item: Tick | Clock) -> None:
         """All that a stop of the machine at an item sets off."""
         if isinstance(stop, DueItem):
-            self._match(item, stop.step)
+            self._match(item, stop)
         else:
             self._carry_out(stop.signals)
 
@@ -87,18 +100,34 @@ class Account:
             if raised is not None:
                 self._carry_out(raised.signals)
 
-    def _match(self, item: Tick | Clock, step: int) -> None:
-        changed, executions = match(
-            list(self.open.values()), item, settings=self.settings, instruments=self.machine.instruments
+    def _match(self, item: Tick | Clock, due: DueItem) -> None:
+        outcome = match(
+            list(self.open.values()), item, venue=self.venue, memory=self.memory, clock_ms=due.clock_ms
         )
+        fills = self._keep(outcome, step=due.step)
+        self._settle(matched_step=due.step, fills=fills)
+
+    def _keep(self, outcome: Outcome, *, step: int) -> list[FillRow]:
+        """Take over what came of an item or of decisions; the fills are booked."""
         fills = charged(
-            executions, changed, step=step, cards=self.cards, instruments=self.machine.instruments
+            outcome.executions,
+            outcome.orders.values(),
+            step=step,
+            cards=self.cards,
+            instruments=self.machine.instruments,
         )
         self.journal.fills.extend(fills)
-        self._keep(changed)
+        self.journal.order_events.extend(outcome.history)
+        self.memory = outcome.memory
+        for order in outcome.orders.values():
+            self.journal.orders[order.id] = order
+            if order.status.is_final:
+                self.open.pop(order.id, None)
+            else:
+                self.open[order.id] = order
         for row in fills:
             self._book(row)
-        self._settle(matched_step=step, fills=fills)
+        return fills
 
     def _book(self, row: FillRow) -> None:
         self.holdings[row.fill.token] = held(self.holdings.get(row.fill.token, FLAT), row.fill)
@@ -108,17 +137,11 @@ class Account:
         verdicts, self.day = review(signals, self._context(signals[0]))
         self.journal.verdicts.extend(verdicts)
         approved = [signal for signal, verdict in zip(signals, verdicts, strict=True) if verdict.is_approved]
-        self._keep([self._placed(signal) for signal in approved])
+        standing = Standing(dict(self.open), self.holdings, self.memory)
+        ended = {signal.target: self.journal.orders[signal.target] for signal in approved if signal.target}
+        outcome = carry_out(approved, standing, self.venue, ended=ended)
+        self._keep(outcome, step=signals[0].step)
         self._settle(matched_step=self.machine.consequences.matched_step)
-
-    def _placed(self, signal: SignalRow) -> PaperOrder:
-        instrument = self.machine.instruments[signal.token]
-        return place(
-            signal,
-            settings=self.settings,
-            instrument=instrument,
-            calendar=self.machine.calendars[signal.token],
-        )
 
     def _context(self, first: SignalRow) -> Context:
         return Context(
@@ -130,14 +153,6 @@ class Account:
             phase=self.machine.calendars[first.token].phase_at(first.at_ms),
             may_queue=self.settings.may_queue,
         )
-
-    def _keep(self, orders: Sequence[PaperOrder]) -> None:
-        for order in orders:
-            self.journal.orders[order.id] = order
-            if order.status is OrderStatus.OPEN:
-                self.open[order.id] = order
-            else:
-                self.open.pop(order.id, None)
 
     def _settle(self, *, matched_step: int, fills: Sequence[FillRow] = ()) -> None:
         self.machine.consequences = consequences(

@@ -10,7 +10,7 @@ from operator import add
 from uuid import UUID
 
 from alphapanda.core.money import ZERO
-from alphapanda.core.vocabulary import Phase
+from alphapanda.core.vocabulary import Phase, SignalOrigin
 from alphapanda.engine.account import Account
 from alphapanda.engine.curve import Curve
 from alphapanda.engine.statistics import EquityMeter, Performance, statistics_of, trades_of
@@ -61,7 +61,7 @@ class Run:
         minutes, marked = passage.outlook.minutes, 0
         try:
             while (stop := passage.read()) is not None:
-                if isinstance(stop, DueItem):  # for only then may cash and positions change
+                if _moves_cash(stop):
                     marked = self._mark_until(passage.number, minutes, marked)
                 account.settle(stop, passage.item)
                 if isinstance(stop, Raised):
@@ -125,6 +125,13 @@ class Run:
                 self._meter.fill(row.fill)
             self._metered = len(fills)
         return self._meter.cash
+
+
+def _moves_cash(stop: Raised | DueItem) -> bool:
+    """Whether cash and positions may change at a stop: by trades, or by a settlement at expiry."""
+    if isinstance(stop, DueItem):
+        return True
+    return any(signal.origin is SignalOrigin.EXPIRY for signal in stop.signals)
 
 
 def fold(

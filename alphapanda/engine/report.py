@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -11,65 +11,80 @@ from typing import Any
 import msgspec
 
 from alphapanda.core.clock import ist_text
-from alphapanda.core.money import to_rupees
+from alphapanda.core.money import ZERO, to_rupees, value
 from alphapanda.core.vocabulary import OrderStatus
 from alphapanda.deploying import Definition
 from alphapanda.engine.backtest import Run
+from alphapanda.engine.combined import Fall, Month, falls, months
 from alphapanda.engine.rows import amount
-from alphapanda.engine.statistics import EquityPoint, Performance, Statistics, Trade
-from execution.domain.paper import PaperOrder, PaperSettings
+from alphapanda.engine.statistics import EquityPoint, Performance, Statistics
+from alphapanda.engine.trades import Trade, trades_of
+from alphapanda.version import engine_sha256, product_version
+from execution.domain.paper import PaperSettings
 from execution.domain.settlement import FillRow
 from marketdata.feeds.files import FileReport, RecordedFile
 from risk.domain.limits import Limits
 from strategies.domain.base import build
 from strategies.registry import find, source_hash
 
-FORMAT = 1  # of the object; it changes when a name or a meaning does
+FORMAT = 2  # of the object; it changes when a name or a meaning does
+FALLS_MAX = 5
+BASIS_POINTS = 10_000
 Object = dict[str, Any]
 
 
 def reported(
-    run: Run,
+    runs: Sequence[Run],
     performance: Performance,
     *,
-    definition: Definition,
+    definitions: Sequence[Definition],
     files: Sequence[tuple[RecordedFile, FileReport]],
     items: int,
-    seconds: float,
+    plan: Object,
+    findings: Sequence[Object],
+    checks: Object,
 ) -> Object:
-    """The whole object; `seconds` is what the fold took."""
-    journal = run.account.journal
-    curve = performance.curve
+    """The whole object. `performance` is that of all runs together; `plan`, `findings` and `checks` go in as they
+    are."""
+    curve, cash = performance.curve, runs[0].starting_cash
     return {
         "format": FORMAT,
-        "meta": _what(definition)
+        "meta": plan
         | {
-            "starting_cash": amount(run.starting_cash),
-            "instruments": [instrument.key for instrument in run.account.spec.instruments],
+            "product_version": product_version(),
+            "engine_sha256": engine_sha256(),
+            "instruments": sorted({one.key for run in runs for one in run.account.spec.instruments}),
             "files": [_file(file, report) for file, report in files],
             "starts": ist_text(curve[0].at_ms) if curve else None,
             "ends": ist_text(curve[-1].at_ms) if curve else None,
             "items": items,
-            "seconds": round(seconds, 3),
-            "items_per_s": round(items / seconds) if seconds > 0 else None,
         },
+        "deployments": [_deployment(run, one) for run, one in zip(runs, definitions, strict=True)],
         "statistics": _figures(performance.statistics),
-        "trades": [_trade(trade) for trade in performance.trades],
-        "fills": [_fill(row) for row in journal.fills],
-        "denied": list(_denied(run)),
-        "unfilled": [_unfilled(order) for order in journal.orders.values() if _has_failed(order)],
+        "costs": _costs(runs, performance.statistics),
+        "monthly": [_month(month) for month in months(cash, curve)],
+        "drawdowns": [_drawdown(fall) for fall in falls(cash, curve, most=FALLS_MAX)],
+        "findings": list(findings),
+        "checks": checks,
+        "trades": _by_time("exited_at", ([_trade(run, one) for one in _trades(run)] for run in runs)),
+        "fills": _by_time("time", ([_fill(run, row) for row in run.account.journal.fills] for run in runs)),
+        "denied": _by_time("time", (list(_denied(run)) for run in runs)),
+        "unfilled": _by_time("time", (list(_unfilled_of(run)) for run in runs)),
         "equity": [_point(point) for point in _changes(curve)],
-        "tick_faults": dict(
-            sorted((str(reason), n) for reason, n in run.account.machine.state.faults.items())
-        ),
-        "error": run.error or None,
     }
 
 
-def _what(definition: Definition) -> Object:
-    """What ran, with every default spelt out."""
-    strategy = find(definition.strategy)
+def _by_time(name: str, lists: Iterable[list[Object]]) -> list[Object]:
+    """Rows of all deployments in order of time, those of one deployment in their own order."""
+    return sorted((row for rows in lists for row in rows), key=lambda row: row[name])
+
+
+def _deployment(run: Run, definition: Definition) -> Object:
+    """What ran, with every default spelt out, and how it did by itself."""
+    strategy, performance = find(definition.strategy), run.performance()
+    faults = run.account.machine.state.faults
     return {
+        "name": definition.name,
         "strategy": strategy.name,
         "version": strategy.version,
         "source_sha256": source_hash(strategy.name),
@@ -77,6 +92,45 @@ def _what(definition: Definition) -> Object:
         "product": definition.product.value,
         "execution": msgspec.to_builtins(msgspec.convert(definition.execution, PaperSettings)),
         "limits": msgspec.to_builtins(msgspec.convert(definition.limits, Limits, strict=False)),
+        "instruments": [instrument.key for instrument in run.account.spec.instruments],
+        "statistics": _figures(performance.statistics),
+        "tick_faults": dict(sorted((str(reason), n) for reason, n in faults.items())),
+        "error": run.error or None,
+    }
+
+
+def _costs(runs: Sequence[Run], figures: Statistics) -> Object:
+    """Charges by line, and against what was traded and earned."""
+    fills = [row.fill for run in runs for row in run.account.journal.fills]
+    lines: dict[str, Decimal] = {}
+    for fill in fills:
+        for line, charge in fill.charges.items():
+            lines[line] = lines.get(line, ZERO) + Decimal(charge)
+    turnover = sum((value(fill.price_e4, fill.quantity) for fill in fills), ZERO)
+    return {
+        "charges": amount(figures.charges),
+        "by_line": {line: amount(total) for line, total in sorted(lines.items())},
+        "turnover": amount(turnover),
+        "bps_of_turnover": BASIS_POINTS * float(figures.charges / turnover) if turnover else None,
+        "share_of_profit_percent": figures.cost_share_percent,
+    }
+
+
+def _month(month: Month) -> Object:
+    return {
+        "month": month.month,
+        "net_pnl": amount(month.net_pnl),
+        "return_percent": month.return_percent,
+    }
+
+
+def _drawdown(fall: Fall) -> Object:
+    return {
+        "since": ist_text(fall.since_ms),
+        "deepest": ist_text(fall.deepest_ms),
+        "until": ist_text(fall.until_ms) if fall.until_ms else None,
+        "depth": amount(fall.depth),
+        "depth_percent": fall.depth_percent,
     }
 
 
@@ -85,6 +139,7 @@ def _file(file: RecordedFile, report: FileReport) -> Object:
         "path": str(file.path),
         "instrument": file.key,
         "sha256": sha256_of(file.path),
+        "minutes": report.minutes,
         "rows": report.rows,
         "unreadable_rows": report.faulty,
     }
@@ -103,8 +158,13 @@ def _figures(figures: Statistics) -> Object:
     }
 
 
-def _trade(trade: Trade) -> Object:
+def _trades(run: Run) -> list[Trade]:
+    return trades_of(row.fill for row in run.account.journal.fills)
+
+
+def _trade(run: Run, trade: Trade) -> Object:
     return {
+        "deployment": run.account.spec.name,
         "instrument": trade.instrument,
         "direction": "LONG" if trade.size > 0 else "SHORT",
         "quantity": abs(trade.size),
@@ -118,9 +178,10 @@ def _trade(trade: Trade) -> Object:
     }
 
 
-def _fill(row: FillRow) -> Object:
+def _fill(run: Run, row: FillRow) -> Object:
     fill = row.fill
     return {
+        "deployment": run.account.spec.name,
         "time": ist_text(fill.at_ms),
         "instrument": fill.instrument,
         "side": fill.side.value,
@@ -136,6 +197,7 @@ def _denied(run: Run) -> Iterator[Object]:
         if not verdict.is_approved:
             signal = signals[verdict.signal_id]
             yield {
+                "deployment": run.account.spec.name,
                 "time": ist_text(verdict.at_ms),
                 "instrument": signal.instrument,
                 "side": signal.side.value,
@@ -145,20 +207,19 @@ def _denied(run: Run) -> Iterator[Object]:
             }
 
 
-def _has_failed(order: PaperOrder) -> bool:
-    return order.status is not OrderStatus.COMPLETE
-
-
-def _unfilled(order: PaperOrder) -> Object:
-    return {
-        "time": ist_text(order.placed_at_ms),
-        "instrument": order.instrument,
-        "side": order.side.value,
-        "quantity": order.quantity,
-        "filled": order.filled_quantity,
-        "status": order.status.value,
-        "reason": order.reason,
-    }
+def _unfilled_of(run: Run) -> Iterator[Object]:
+    for order in run.account.journal.orders.values():
+        if order.status is not OrderStatus.COMPLETE:
+            yield {
+                "deployment": run.account.spec.name,
+                "time": ist_text(order.placed_at_ms),
+                "instrument": order.instrument,
+                "side": order.side.value,
+                "quantity": order.quantity,
+                "filled": order.filled_quantity,
+                "status": order.status.value,
+                "reason": order.reason,
+            }
 
 
 def _changes(curve: Sequence[EquityPoint]) -> Iterator[EquityPoint]:

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import msgspec
 
 from alphapanda.core.money import quantized
 from alphapanda.engine.account import Account
-from execution.domain.paper import PaperOrder
+from execution.domain.paper import OrderEventRow, PaperOrder
 from execution.domain.settlement import FillRow
 from portfolio.domain.books import Entry, Holding
 from risk.domain.review import Verdict
 from strategies.domain.signals import SignalRow
 
 Row = dict[str, Any]
-KINDS = ("signals", "decisions", "orders", "fills", "entries", "positions")
+KINDS = ("signals", "decisions", "orders", "order_events", "fills", "entries", "positions")
 
 
 def amount(value: Decimal) -> str:
     """Money in its one written form."""
     return f"{quantized(value).normalize():f}"
+
+
+def _id(value: UUID | None) -> str | None:
+    return None if value is None else str(value)
 
 
 def signal_row(signal: SignalRow) -> Row:
@@ -40,6 +46,15 @@ def signal_row(signal: SignalRow) -> Row:
         "reason": signal.reason,
         "at_ms": signal.at_ms,
         "origin": signal.origin.value,
+        "kind": signal.kind.value,
+        "target": _id(signal.target),
+        "replaces": signal.replaces,
+        "trigger_price_e4": signal.trigger_price_e4,
+        "validity_minutes": signal.validity_minutes,
+        "variety": signal.variety.value,
+        "disclosed_quantity": signal.disclosed_quantity,
+        "iceberg_legs": signal.iceberg_legs,
+        "tag": signal.tag,
         "bracket": msgspec.to_builtins(signal.bracket),
         "marks": {
             str(token): [mark.price_e4, mark.at_ms, mark.close_before_e4]
@@ -83,6 +98,38 @@ def order_row(order: PaperOrder) -> Row:
         "filled_quantity": order.filled_quantity,
         "fills_count": order.fills_count,
         "turnover": amount(order.turnover),
+        "origin": order.origin.value,
+        "variety": order.variety.value,
+        "trigger_price_e4": order.trigger_price_e4,
+        "triggered_at_ms": order.triggered_at_ms,
+        "validity_minutes": order.validity_minutes,
+        "disclosed_quantity": order.disclosed_quantity,
+        "iceberg_legs": order.iceberg_legs,
+        "tag": order.tag,
+        "release_ms": order.release_ms,
+        "leg": order.leg,
+        "leg_turnover": amount(order.leg_turnover),
+        "modifications": order.modifications,
+        "is_btst": order.is_btst,
+        "events_count": order.events_count,
+        "pending": msgspec.to_builtins(order.pending),
+        "place": msgspec.to_builtins(order.place),
+    }
+
+
+def order_event_row(event: OrderEventRow) -> Row:
+    return {
+        "id": str(event.id),
+        "order": str(event.order_id),
+        "number": event.number,
+        "status": event.status.value,
+        "at_ms": event.at_ms,
+        "quantity": event.quantity,
+        "filled_quantity": event.filled_quantity,
+        "limit_price_e4": event.limit_price_e4,
+        "trigger_price_e4": event.trigger_price_e4,
+        "reason": event.reason,
+        "decision": _id(event.decision_id),
     }
 
 
@@ -97,6 +144,7 @@ def fill_row(row: FillRow) -> Row:
         "side": fill.side.value,
         "quantity": fill.quantity,
         "price_e4": fill.price_e4,
+        "source": row.source.value,
         "charges": {line: amount(Decimal(charge)) for line, charge in sorted(fill.charges.items())},
         "at_ms": fill.at_ms,
     }
@@ -122,6 +170,12 @@ def position_row(deployment: str, instrument: str, holding: Holding) -> Row:
     }
 
 
+def by_order(events: list[Row], orders: Iterable[UUID]) -> list[Row]:
+    """Rows of history in the order of their orders, each order's by number."""
+    place = {str(order_id): number for number, order_id in enumerate(orders)}
+    return sorted(events, key=lambda row: (place[row["order"]], row["number"]))
+
+
 def of_account(account: Account) -> dict[str, list[Row]]:
     """All rows of a deployment folded in memory, by kind."""
     journal = account.journal
@@ -129,6 +183,7 @@ def of_account(account: Account) -> dict[str, list[Row]]:
         "signals": [signal_row(signal) for signal in journal.signals],
         "decisions": [decision_row(verdict) for verdict in journal.verdicts],
         "orders": [order_row(order) for order in journal.orders.values()],
+        "order_events": by_order([order_event_row(event) for event in journal.order_events], journal.orders),
         "fills": [fill_row(fill) for fill in journal.fills],
         "entries": [entry_row(entry) for entry in journal.entries],
         "positions": [

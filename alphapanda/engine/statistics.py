@@ -1,16 +1,15 @@
-"""Trades, equity and performance figures, from fills and marks alone. Pure; floats are for ratios only.
+"""Equity and performance figures, from fills and marks alone. Floats are for ratios only.
 
 What is not defined is None, never zero: a profit factor without a loss, a ratio of returns that do not vary,
-any figure of no trades. A trade is an episode of a position: it opens when the position leaves zero, closes
-when it returns to zero, and a fill through zero closes one and opens the next. Winners, losers, best, worst
-and profit factor count closed trades after charges; profit, charges and equity count everything, open
-positions at their mark.
+any figure of no trades. Winners, losers, best, worst and profit factor count closed trades after charges; profit,
+charges and equity count everything, open positions at their mark.
+
+Money is summed here in Decimal, and so are falls of equity, minute by minute. Ratios of daily returns are
+empyrical's (`alphapanda.engine.ratios`); there is no second way to any figure.
 """
 
 from __future__ import annotations
 
-import math
-import statistics
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from heapq import merge
@@ -19,28 +18,12 @@ from itertools import groupby, pairwise
 import msgspec
 
 from alphapanda.core.clock import ist_date
-from alphapanda.core.money import ZERO, quantized, to_rupees, value
+from alphapanda.core.money import ZERO, to_rupees, value
+from alphapanda.engine import ratios
+from alphapanda.engine.trades import Trade, TradeFigures, charges_of, trade_figures, trades_of
 from portfolio.domain.books import BookedFill
 
-TRADING_DAYS_PER_YEAR = 252  # the convention of empyrical, quantstats and backtesting.py
 PERCENT = 100
-
-
-class Trade(msgspec.Struct, frozen=True):
-    """A closed episode of a position in rupees; `size` is the quantity entered, negative when short."""
-
-    instrument: str
-    size: int
-    entry_price: Decimal
-    exit_price: Decimal
-    gross: Decimal
-    charges: Decimal
-    entered_at_ms: int
-    exited_at_ms: int
-
-    @property
-    def net(self) -> Decimal:
-        return self.gross - self.charges
 
 
 class Mark(msgspec.Struct, frozen=True):
@@ -59,27 +42,27 @@ class EquityPoint(msgspec.Struct, frozen=True, gc=False):
     exposure: Decimal
 
 
-class Statistics(msgspec.Struct, frozen=True):
+class Statistics(TradeFigures, frozen=True, kw_only=True):
     """Figures of a run, money in rupees.
 
-    Drawdowns are positive numbers, from the highest equity before. Sharpe and Sortino are of daily returns
-    (last equity of each IST date), annualised by the root of 252, at a riskless rate of zero.
+    Drawdowns are positive numbers, from the highest equity before. Ratios are of daily returns (last equity of each
+    IST date), annualised to 252 days, at a riskless rate of zero; `calmar` divides by the deepest fall of days.
     """
 
-    trades: int
-    winners: int
-    losers: int
     gross_pnl: Decimal
     charges: Decimal
     net_pnl: Decimal
-    profit_factor: float | None
-    best: Decimal | None
-    worst: Decimal | None
-    win_rate_percent: float | None
+    cost_share_percent: float | None  # charges as a share of a profit before charges
     max_drawdown: Decimal | None
     max_drawdown_percent: float | None
     sharpe: float | None
     sortino: float | None
+    calmar: float | None
+    annual_return_percent: float | None
+    annual_volatility_percent: float | None
+    downside_risk_percent: float | None
+    value_at_risk_percent: float | None
+    tail_ratio: float | None
     exposure_percent: float | None  # share of the points at which a position was held
 
 
@@ -89,63 +72,6 @@ class Performance(msgspec.Struct, frozen=True):
     trades: list[Trade]
     curve: list[EquityPoint]
     statistics: Statistics
-
-
-class _Episode:
-    """A trade while it is open."""
-
-    def __init__(self, fill: BookedFill) -> None:
-        self.first = fill
-        self.position = 0
-        self.entered = self.exited = 0
-        self.entry_value = self.exit_value = self.charges = ZERO
-
-    def add(self, fill: BookedFill, quantity: int, charges: Decimal) -> None:
-        signed = fill.side.sign * quantity
-        if fill.side is self.first.side:
-            self.entered += quantity
-            self.entry_value += value(fill.price_e4, quantity)
-        else:
-            self.exited += quantity
-            self.exit_value += value(fill.price_e4, quantity)
-        self.position += signed
-        self.charges += charges
-
-    def close(self, at_ms: int) -> Trade:
-        direction = self.first.side.sign
-        return Trade(
-            instrument=self.first.instrument,
-            size=direction * self.entered,
-            entry_price=self.entry_value / self.entered,
-            exit_price=self.exit_value / self.exited,
-            gross=direction * (self.exit_value - self.entry_value),
-            charges=self.charges,
-            entered_at_ms=self.first.at_ms,
-            exited_at_ms=at_ms,
-        )
-
-
-def trades_of(fills: Iterable[BookedFill]) -> list[Trade]:
-    """Closed trades in the order of their exits; a fill through zero shares its charges by quantity."""
-    episodes: dict[str, _Episode] = {}
-    trades = []
-    for fill in fills:
-        episode = episodes.setdefault(fill.instrument, _Episode(fill))
-        charges = _charges_of(fill)
-        is_against = episode.position * fill.side.sign < 0
-        closing = min(abs(episode.position), fill.quantity) if is_against else fill.quantity
-        share = charges if closing == fill.quantity else quantized(charges * closing / fill.quantity)
-        episode.add(fill, closing, share)
-        if episode.position == 0:
-            trades.append(episodes.pop(fill.instrument).close(fill.at_ms))
-        if rest := fill.quantity - closing:
-            episodes[fill.instrument] = _Episode(fill)
-            episodes[fill.instrument].add(fill, rest, charges - share)
-    return trades
-
-
-def _charges_of(fill: BookedFill) -> Decimal:
-    return sum((Decimal(amount) for amount in fill.charges.values()), ZERO)
 
 
 class EquityMeter:
@@ -162,7 +88,7 @@ class EquityMeter:
 
     def fill(self, fill: BookedFill) -> None:
         """Take in a fill."""
-        charges = _charges_of(fill)
+        charges = charges_of(fill)
         signed = fill.side.sign * fill.quantity
         self.cash -= value(fill.price_e4, signed) + charges
         self.charges += charges
@@ -215,7 +141,7 @@ def performance(*, starting_cash: Decimal, fills: Sequence[BookedFill], marks: I
     """Trades, equity curve and statistics of a run; fills as booked, marks in order of time."""
     trades = trades_of(fills)
     curve = equity_curve(starting_cash=starting_cash, fills=fills, marks=marks)
-    charges = sum(map(_charges_of, fills), ZERO)
+    charges = sum(map(charges_of, fills), ZERO)
     return Performance(trades, curve, statistics_of(starting_cash, trades, curve, charges))
 
 
@@ -223,39 +149,34 @@ def statistics_of(
     starting_cash: Decimal, trades: Sequence[Trade], curve: Sequence[EquityPoint], charges: Decimal
 ) -> Statistics:
     """The figures of a run from its closed trades, its equity and all charges it paid, in rupees."""
-    nets = [trade.net for trade in trades]
     net_pnl = curve[-1].equity - starting_cash if curve else ZERO
+    gross_pnl = net_pnl + charges
     equities = [starting_cash, *(point.equity for point in curve)]
-    returns = daily_returns(starting_cash, curve)
+    held = sum(point.exposure > 0 for point in curve)
     return Statistics(
-        trades=len(nets),
-        winners=sum(net > 0 for net in nets),
-        losers=sum(net < 0 for net in nets),
-        gross_pnl=net_pnl + charges,
+        **msgspec.structs.asdict(trade_figures(trades)),
+        gross_pnl=gross_pnl,
         charges=charges,
         net_pnl=net_pnl,
-        profit_factor=profit_factor(nets),
-        best=max(nets, default=None),
-        worst=min(nets, default=None),
-        win_rate_percent=win_rate_percent(nets),
+        cost_share_percent=PERCENT * float(charges / gross_pnl) if gross_pnl > 0 else None,
         max_drawdown=max_drawdown(equities) if curve else None,
         max_drawdown_percent=max_drawdown_percent(equities) if curve else None,
-        sharpe=sharpe(returns),
-        sortino=sortino(returns),
-        exposure_percent=PERCENT * sum(point.exposure > 0 for point in curve) / len(curve) if curve else None,
+        **_ratios(daily_returns(starting_cash, curve)),
+        exposure_percent=PERCENT * held / len(curve) if curve else None,
     )
 
 
-def profit_factor(nets: Iterable[Decimal]) -> float | None:
-    """Sum of profits over sum of losses; None without a loss."""
-    nets = list(nets)
-    lost = -sum((net for net in nets if net < 0), ZERO)
-    return float(sum((net for net in nets if net > 0), ZERO) / lost) if lost else None
-
-
-def win_rate_percent(nets: Sequence[Decimal]) -> float | None:
-    """Share of trades that made money; one that broke even did not."""
-    return PERCENT * sum(net > 0 for net in nets) / len(nets) if nets else None
+def _ratios(returns: Sequence[float]) -> dict[str, float | None]:
+    return {
+        "sharpe": ratios.sharpe(returns),
+        "sortino": ratios.sortino(returns),
+        "calmar": ratios.calmar(returns),
+        "annual_return_percent": ratios.percent(ratios.annual_return(returns)),
+        "annual_volatility_percent": ratios.percent(ratios.annual_volatility(returns)),
+        "downside_risk_percent": ratios.percent(ratios.downside_risk(returns)),
+        "value_at_risk_percent": ratios.percent(ratios.value_at_risk(returns)),
+        "tail_ratio": ratios.tail_ratio(returns),
+    }
 
 
 def max_drawdown(equities: Iterable[Decimal]) -> Decimal:
@@ -287,19 +208,3 @@ def daily_returns(starting_cash: Decimal, curve: Iterable[EquityPoint]) -> list[
     if any(equity <= 0 for equity in equities):
         return []
     return [float(after / before) - 1 for before, after in pairwise(equities)]
-
-
-def sharpe(returns: Sequence[float], *, periods_per_year: int = TRADING_DAYS_PER_YEAR) -> float | None:
-    """Mean over sample deviation (ddof 1), annualised; None for fewer than two returns or no deviation."""
-    if len(returns) < 2:
-        return None
-    deviation = statistics.stdev(returns)
-    return statistics.fmean(returns) / deviation * math.sqrt(periods_per_year) if deviation else None
-
-
-def sortino(returns: Sequence[float], *, periods_per_year: int = TRADING_DAYS_PER_YEAR) -> float | None:
-    """Mean over downside deviation (of all periods, target zero), annualised; None without a loss."""
-    if not returns:
-        return None
-    downside = math.sqrt(statistics.fmean(min(value, 0.0) ** 2 for value in returns))
-    return statistics.fmean(returns) / downside * math.sqrt(periods_per_year) if downside else None

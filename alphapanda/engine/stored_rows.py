@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from alphapanda.core.vocabulary import OrderStatus
+from alphapanda.core.vocabulary import FillSource, OrderStatus
 from alphapanda.engine import rows
 from alphapanda.engine.rows import Row
 from execution import loading as executions
 from execution.domain.settlement import FillRow
-from execution.models import Fill, Order
+from execution.models import Fill, Order, OrderEvent
 from portfolio import selectors as books
 from portfolio.domain.books import Entry
 from portfolio.models import LedgerEntry, Position
@@ -26,6 +26,9 @@ def of_deployment(deployment: Deployment) -> dict[str, list[Row]]:
         "signals": [rows.signal_row(deployments.signal_row(row)) for row in _signals(deployment)],
         "decisions": [rows.decision_row(verdict) for verdict in _verdicts(deployment)],
         "orders": [rows.order_row(executions.paper_order(row)) for row in _orders(deployment)],
+        "order_events": [
+            rows.order_event_row(executions.order_event(row)) for row in _order_events(deployment)
+        ],
         "fills": [rows.fill_row(fill) for fill in fills],
         "entries": [rows.entry_row(entry) for entry in _entries(deployment, fills)],
         "positions": _positions(deployment),
@@ -45,11 +48,18 @@ def _orders(deployment: Deployment) -> Iterable[Order]:
     return deployment.orders.select_related("instrument").order_by("step", "ordinal").iterator()
 
 
+def _order_events(deployment: Deployment) -> Iterable[OrderEvent]:
+    found = OrderEvent.objects.filter(order__deployment=deployment)
+    return found.order_by("order__step", "order__ordinal", "number").iterator()
+
+
 def _fills(deployment: Deployment) -> Iterable[FillRow]:
     found = Fill.objects.filter(deployment=deployment).select_related("instrument")
     for row in found.order_by("step", "order__step", "order__ordinal", "number"):
         fill = executions.booked_fill(row)
-        yield FillRow(row.id, row.number, row.step, fill, OrderStatus.OPEN, row.received_at_ms)
+        yield FillRow(
+            row.id, row.number, row.step, fill, OrderStatus.OPEN, row.received_at_ms, FillSource(row.source)
+        )
 
 
 def _entries(deployment: Deployment, fills: list[FillRow]) -> list[Entry]:

@@ -23,6 +23,7 @@ from strategies.services.runner import ACTIVE
 CAUSES = {
     "entries": ("fill", "fills"),
     "fills": ("order", "orders"),
+    "order_events": ("order", "orders"),
     "orders": ("decision", "decisions"),
     "decisions": ("signal", "signals"),
 }

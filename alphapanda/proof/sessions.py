@@ -12,6 +12,8 @@ from marketdata.feeds.recorded import RecordedSource
 from marketdata.reference import SHIPPED_FILES
 
 BANKS = ("ICICIBANK", "SBIN", "HDFCBANK", "KOTAKBANK", "BANKNIFTY")
+# Stops, icebergs, cancellations and modifications under rules as near to the broker's as they get.
+KITE_LIKE = {"market_protection": -1, "circuit_percent": 20, "capital": "1000000"}
 SWING = {"fast": 9, "slow": 21, "bar_minutes": 5, "quantity": 100}
 
 
@@ -69,6 +71,20 @@ def a_month_of_bars(data: Path) -> Recording:
             params={"length": 30, "enter_at": 2.2, "leave_at": 0.2, "quantity": 50, "bar_minutes": 3},
             execution={"latency_ms": 250, "slippage_ticks": 2},
         ),
+        Definition(
+            name="Resting stops ICICIBANK",
+            strategy="resting_breakout",
+            instruments=("NSE:ICICIBANK",),
+            params={
+                "length": 8,
+                "quantity": 120,
+                "bar_minutes": 3,
+                "legs": 4,
+                "target_bps": 40,
+                "minutes": 12,
+            },
+            execution=KITE_LIKE | {"queue": "CAUTIOUS"},
+        ),
         Definition(name="Index", strategy="ema_cross", instruments=("NSE:NIFTY BANK",), params=SWING),
     ]
     return Recording(bars(data, BANKS), [*recording.definitions, *more], [])
@@ -96,6 +112,20 @@ def days_of_ticks(data: Path) -> Recording:
             limits={"orders_per_minute": 2},
         ),
         Definition(name="Depth BSE", strategy="ema_cross", instruments=("NSE:BSE",), params=quick),
+        Definition(
+            name="Resting stops BHARATFORG",
+            strategy="resting_breakout",
+            instruments=("NSE:BHARATFORG",),
+            params={
+                "length": 5,
+                "quantity": 90,
+                "bar_minutes": 1,
+                "legs": 3,
+                "target_bps": 20,
+                "minutes": 4,
+            },
+            execution=KITE_LIKE | {"latency": "spread", "latency_spread_ms": 700},
+        ),
         Definition(
             name="Ticks BHARATFORG",
             strategy="ema_cross",

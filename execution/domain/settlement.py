@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
 from uuid import UUID
 
 import msgspec
 
 from alphapanda.core import ids
 from alphapanda.core.clock import ist_date
-from alphapanda.core.vocabulary import OrderStatus, Side
-from execution.domain.charges import Cards, fill_charges, rate_group
-from execution.domain.paper import Execution, PaperOrder, watch
+from alphapanda.core.money import quantized
+from alphapanda.core.vocabulary import FillSource, OrderStatus, Side, SignalOrigin
+from execution.domain.bands import OPTION_TYPES
+from execution.domain.charges import Cards, exercise_charges, fill_charges, rate_group
+from execution.domain.matching import watch
+from execution.domain.orders import Execution, PaperOrder
 from marketdata.domain.instruments import InstrumentSpec, segment_of
 from portfolio.domain.books import BookedFill, Holding
-from strategies.domain.consequences import Consequences, SettledFill, Working
+from strategies.domain.consequences import Consequences, SettledFill, Working, WorkingOrder
 
 
 class FillRow(msgspec.Struct, frozen=True):
@@ -26,11 +30,12 @@ class FillRow(msgspec.Struct, frozen=True):
     fill: BookedFill
     order_status: OrderStatus
     received_at_ms: int
+    source: FillSource
 
 
 def charged(
     executions: Sequence[Execution],
-    changed: Sequence[PaperOrder],
+    changed: Iterable[PaperOrder],
     *,
     step: int,
     cards: Cards,
@@ -49,17 +54,6 @@ def _charged(
     execution: Execution, step: int, order_status: OrderStatus, cards: Cards, instrument: InstrumentSpec
 ) -> FillRow:
     order = execution.order
-    segment = segment_of(instrument.exchange, instrument.instrument_type)
-    charges = fill_charges(
-        cards.on(ist_date(execution.at_ms)),
-        side=order.side,
-        product=order.product,
-        exchange=instrument.exchange,
-        segment=segment,
-        group=rate_group(instrument.exchange, segment, instrument.tradingsymbol),
-        turnover_before=order.turnover,
-        turnover_after=order.turnover + execution.turnover,
-    )
     fill_id = ids.fill_id(order.id, execution.number)
     fill = BookedFill(
         fill_id=fill_id,
@@ -70,10 +64,39 @@ def _charged(
         side=order.side,
         quantity=execution.quantity,
         price_e4=execution.price_e4,
-        charges=charges,
+        charges=_charges(execution, cards, instrument),
         at_ms=execution.at_ms,
     )
-    return FillRow(fill_id, execution.number, step, fill, order_status, execution.received_at_ms)
+    return FillRow(
+        fill_id, execution.number, step, fill, order_status, execution.received_at_ms, execution.source
+    )
+
+
+def _charges(execution: Execution, cards: Cards, instrument: InstrumentSpec) -> dict[str, Decimal]:
+    """Rupees by line. Each leg of an iceberg is an order of its own to the broker, and its square-off has a fee."""
+    order, card = execution.order, cards.on(ist_date(execution.at_ms))
+    segment = segment_of(instrument.exchange, instrument.instrument_type)
+    group = rate_group(instrument.exchange, segment, instrument.tradingsymbol)
+    if execution.source is FillSource.SETTLEMENT and instrument.instrument_type in OPTION_TYPES:
+        lines = exercise_charges(
+            card,
+            exchange=instrument.exchange,
+            intrinsic_value=execution.turnover,
+            is_buyer=order.side is Side.SELL,
+            group=group,
+        )
+        return {line: quantized(amount) for line, amount in lines.items()}
+    return fill_charges(
+        card,
+        side=order.side,
+        product=order.product,
+        exchange=instrument.exchange,
+        segment=segment,
+        group=group,
+        turnover_before=order.leg_turnover,
+        turnover_after=order.leg_turnover + execution.turnover,
+        is_square_off=order.origin is SignalOrigin.SQUARE_OFF,
+    )
 
 
 def working_by_token(orders: Iterable[PaperOrder]) -> dict[int, Working]:
@@ -94,18 +117,38 @@ def consequences(
     fills: Iterable[BookedFill] = (),
 ) -> Consequences:
     """What the machine of a deployment may know of its orders and books; `fills` are those of the matched step."""
-    working = working_by_token(orders)
+    oldest_first = sorted(orders, key=lambda order: (order.step, order.ordinal))
     return Consequences(
         positions={
             token: holding.quantity for token, holding in sorted(holdings.items()) if holding.quantity
         },
-        working=dict(sorted(working.items())),
-        watches=tuple(
-            watch(order) for order in sorted(orders, key=lambda order: (order.step, order.ordinal))
-        ),
+        working=dict(sorted(working_by_token(orders).items())),
+        watches=tuple(map(watch, oldest_first)),
         matched_step=matched_step,
         fills=tuple(
             SettledFill(fill.order_id, fill.token, fill.side, fill.quantity, fill.price_e4, fill.at_ms)
             for fill in fills
         ),
+        orders=tuple(map(working_order, oldest_first)),
+    )
+
+
+def working_order(order: PaperOrder) -> WorkingOrder:
+    """An order as its strategy may see it."""
+    return WorkingOrder(
+        id=order.id,
+        token=order.token,
+        instrument=order.instrument,
+        side=order.side,
+        quantity=order.quantity,
+        unfilled=order.unfilled,
+        order_type=order.order_type,
+        product=order.product,
+        validity=order.validity,
+        validity_minutes=order.validity_minutes,
+        limit_price_e4=order.limit_price_e4,
+        trigger_price_e4=order.trigger_price_e4,
+        disclosed_quantity=order.disclosed_quantity,
+        status=order.status,
+        tag=order.tag,
     )

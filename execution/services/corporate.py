@@ -12,8 +12,8 @@ from django.db.models import F
 
 from accounts.services import act_record
 from alphapanda.core.refusals import BadRequest, Conflict
-from alphapanda.core.vocabulary import DeploymentStatus, OrderStatus, Waiting
-from execution.models import Order
+from alphapanda.core.vocabulary import DeploymentStatus, Waiting
+from execution.models import ENDED, Order
 from portfolio import selectors as books
 from portfolio.corporate import action_apply, action_locked
 from portfolio.domain.corporate import ActionKind
@@ -84,8 +84,8 @@ def _holders(row: CorporateAction) -> list[Deployment]:
 
 
 def _check(row: CorporateAction, deployment: Deployment) -> None:
-    orders = Order.objects.filter(
-        deployment=deployment, instrument=row.instrument_id, status=OrderStatus.OPEN
+    orders = Order.objects.filter(deployment=deployment, instrument=row.instrument_id).exclude(
+        status__in=ENDED
     )
     checkpoint = bytes(deployment.checkpoint)
     remembered = msgspec.msgpack.decode(checkpoint, type=_Checkpoint) if checkpoint else _Checkpoint()

@@ -8,6 +8,7 @@ from alphapanda.core import ids
 from alphapanda.core.envelope import (
     Envelope,
     EventType,
+    OrderChanged,
     OrderFailed,
     OrderFilled,
     OrderSubmitted,
@@ -16,7 +17,7 @@ from alphapanda.core.envelope import (
 )
 from alphapanda.core.money import written
 from alphapanda.core.vocabulary import Broker
-from execution.domain.paper import PaperOrder
+from execution.domain.paper import OrderEventRow, PaperOrder
 from execution.domain.settlement import FillRow
 from execution.models import Order
 
@@ -54,6 +55,13 @@ def placed(order: PaperOrder) -> list[Envelope]:
         limit_price_e4=order.limit_price_e4,
         validity=order.validity,
         product=order.product,
+        origin=order.origin,
+        variety=order.variety,
+        trigger_price_e4=order.trigger_price_e4,
+        validity_minutes=order.validity_minutes,
+        disclosed_quantity=order.disclosed_quantity,
+        iceberg_legs=order.iceberg_legs,
+        tag=order.tag,
         at_ms=order.placed_at_ms,
     )
     first = _sealed(
@@ -64,7 +72,37 @@ def placed(order: PaperOrder) -> list[Envelope]:
         correlation_id=order.correlation_id,
         cause=ids.event_id(EventType.SIGNAL_APPROVED, order.decision_id),
     )
-    return [first, failed(order)] if order.status.is_final else [first]
+    return [first, failed(order)] if order.status.is_final and order.unfilled else [first]
+
+
+def changed(row: OrderEventRow, order: PaperOrder) -> Envelope:
+    """A row of an order's history while it works."""
+    payload = OrderChanged(
+        order_event_id=row.id,
+        order_id=row.order_id,
+        deployment_id=order.deployment_id,
+        instrument=order.instrument,
+        number=row.number,
+        order_status=row.status,
+        quantity=row.quantity,
+        filled_quantity=row.filled_quantity,
+        limit_price_e4=row.limit_price_e4,
+        trigger_price_e4=row.trigger_price_e4,
+        reason=row.reason,
+        decision_id=row.decision_id,
+        at_ms=row.at_ms,
+    )
+    cause = submitted_id(row.order_id)
+    if row.decision_id is not None:
+        cause = ids.event_id(EventType.SIGNAL_APPROVED, row.decision_id)
+    return _sealed(
+        payload,
+        EventType.ORDER_CHANGED,
+        row.id,
+        at_ms=row.at_ms,
+        correlation_id=order.correlation_id,
+        cause=cause,
+    )
 
 
 def failed(order: PaperOrder) -> Envelope:
@@ -101,6 +139,7 @@ def filled(row: FillRow, order: Order) -> Envelope:
         price_e4=fill.price_e4,
         charges={line: written(amount) for line, amount in fill.charges.items()},
         order_status=row.order_status,
+        source=row.source,
         at_ms=fill.at_ms,
     )
     return _sealed(

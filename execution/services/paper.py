@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from uuid import UUID
 
 import msgspec
 from django.db import transaction
+from django.db.models import QuerySet
 
 from alphapanda import failpoints
 from alphapanda.core.envelope import Envelope
@@ -15,19 +16,25 @@ from alphapanda.core.vocabulary import Broker, Waiting
 from alphapanda.eventlog import outbox
 from execution import loading, reference
 from execution.domain import paper
-from execution.domain.paper import PaperOrder, PaperSettings
+from execution.domain.paper import OrderEventRow, Outcome, PaperOrder, PaperSettings, Standing, Venue
 from execution.domain.settlement import FillRow, charged, consequences
-from execution.models import Fill, Order
+from execution.models import Fill, Order, OrderEvent
 from execution.services import events
 from marketdata import selectors as market
 from marketdata.domain.calendar import MarketHours
 from marketdata.domain.ticks import tick_from_json
+from marketdata.models import Instrument
 from portfolio import selectors as books
 from portfolio.services import PostingRequest, postings_receive
 from strategies import loading as deployments
 from strategies.models import Deployment, Due, Signal
 
-CHANGING = ("status", "reason", "filled_quantity", "fills_count", "turnover", "updated_at_ms")
+CHANGING = (
+    "status", "reason", "filled_quantity", "fills_count", "turnover", "updated_at_ms", "quantity", "order_type",
+    "limit_price_e4", "trigger_price_e4", "triggered_at_ms", "validity", "validity_minutes", "disclosed_quantity",
+    "eligible_from_ms", "expires_at_ms", "release_ms", "leg", "leg_turnover", "modifications", "events_count",
+    "pending", "place",
+)  # fmt: skip
 
 
 class NoPaperDeployment(ValueError):
@@ -48,74 +55,150 @@ def _settings(deployment: Deployment) -> PaperSettings:
 
 
 def orders_submit(*, deployment_id: UUID, calendar: MarketHours) -> int | None:
-    """Place orders for approved decisions that have none. Where nothing else of the deployment is unfinished
-    it may read on at once: then the shard to ring is returned."""
+    """Carry out the approved decisions that nobody has carried out: place orders, cancel and modify them. Where
+    nothing else of the deployment is unfinished it may read on at once: then the shard to ring is returned."""
     with transaction.atomic():
         deployment = _claimed(deployment_id)
-        placed = _place(deployment, calendar)
-        Order.objects.bulk_create([row for row, _ in placed])
-        outbox.publish([event for _, order in placed for event in events.placed(order)])
+        signals = loading.signals_to_carry_out(deployment)
+        if signals:
+            _carry_out(deployment, signals, calendar)
         is_settled = _settle_if_finished(deployment)
         failpoints.hit("execution.submit.before_commit")
     failpoints.hit("execution.submit.after_commit")
     return deployment.shard if is_settled else None
 
 
-def _place(deployment: Deployment, calendar: MarketHours) -> list[tuple[Order, PaperOrder]]:
-    settings = _settings(deployment)
-    placed = []
-    for decision in loading.decisions_unplaced(deployment):
-        signal = deployments.signal_row(decision.signal)
-        instrument = market.spec(decision.signal.instrument)
-        hours = calendar.of(instrument)
-        order = paper.place(signal, settings=settings, instrument=instrument, calendar=hours)
-        placed.append((_row(order, deployment, decision.signal), order))
-    return placed
+def _carry_out(deployment: Deployment, signals: Sequence[Signal], calendar: MarketHours) -> None:
+    rows = _open_rows(deployment.id)
+    targets = [signal.target for signal in signals if signal.target is not None]
+    rows |= {row.id: row for row in _with_instruments(Order.objects.filter(id__in=targets))}
+    orders = {row_id: loading.paper_order(row) for row_id, row in rows.items()}
+    standing = Standing(
+        orders={order.id: order for order in orders.values() if not order.status.is_final},
+        holdings=books.holdings_of(deployment.id),
+        memory=loading.memory_of(deployment.id),
+    )
+    # an order may be older than the deployment's instruments
+    known = [row.instrument for row in rows.values()]
+    known += deployments.instruments_of(deployment.id).values()
+    venue = _venue(deployment, known, calendar)
+    asked = [deployments.signal_row(signal) for signal in signals]
+    outcome = paper.carry_out(asked, standing, venue, ended=orders)
+    instruments = {signal.token: row.instrument_id for signal, row in zip(asked, signals, strict=True)}
+    placed = [order for order in outcome.orders.values() if order.id not in rows]
+    new = {order.id: _row(order, deployment, instruments[order.token]) for order in placed}
+    Order.objects.bulk_create(new.values())
+    submitted = [event for order in placed for event in events.placed(order)]
+    _keep(outcome, rows | new, venue, is_new=new.keys(), step=signals[0].step, before=submitted)
 
 
-def _row(order: PaperOrder, deployment: Deployment, signal: Signal) -> Order:
-    fields = msgspec.structs.asdict(order)
-    fields.pop("token")
-    fields.pop("instrument")
-    fields.pop("deployment_id")
+def _venue(deployment: Deployment, instruments: Iterable[Instrument], calendar: MarketHours) -> Venue:
+    specs = {spec.token: spec for spec in map(market.spec, instruments)}
+    calendars = {token: calendar.of(spec) for token, spec in specs.items()}
+    return Venue(_settings(deployment), specs, calendars, reference.margin_tables())
+
+
+def _with_instruments(rows: QuerySet[Order]) -> QuerySet[Order]:
+    return rows.select_related("instrument").order_by("step", "ordinal")
+
+
+def _open_rows(deployment_id: UUID) -> dict[UUID, Order]:
+    return {row.id: row for row in loading.orders_open(deployment_id)}
+
+
+def _row(order: PaperOrder, deployment: Deployment, instrument_id: int) -> Order:
     return Order(
-        **fields, deployment=deployment, broker=deployment.broker, instrument_id=signal.instrument_id
+        **loading.order_columns(order),
+        deployment=deployment,
+        broker=deployment.broker,
+        instrument_id=instrument_id,
     )
 
 
-def dues_match(*, deployment_id: UUID) -> int:
+def dues_match(*, deployment_id: UUID, calendar: MarketHours) -> int:
     """Match working orders against the items that are due; how many trades."""
     with transaction.atomic():
         deployment = _claimed(deployment_id)
         dues = list(Due.objects.filter(deployment_id=deployment_id, state=Due.State.NEW).order_by("step"))
-        trades = sum(_match(deployment, due) for due in dues)
+        trades = sum(_match(deployment, due, calendar) for due in dues)
         failpoints.hit("execution.match.before_commit")
     failpoints.hit("execution.match.after_commit")
     return trades
 
 
-def _match(deployment: Deployment, due: Due) -> int:
-    rows = {row.id: row for row in loading.orders_open(deployment.id)}
-    orders = [loading.paper_order(row) for row in rows.values()]
-    instruments = {row.instrument.instrument_token: market.spec(row.instrument) for row in rows.values()}
-    item = tick_from_json(due.item)
-    changed, executions = paper.match(orders, item, settings=_settings(deployment), instruments=instruments)
-    fills = charged(
-        executions, changed, step=due.step, cards=reference.charge_cards(), instruments=instruments
+def _match(deployment: Deployment, due: Due, calendar: MarketHours) -> int:
+    rows = _open_rows(deployment.id)
+    memory = loading.memory_of(deployment.id)
+    venue = _venue(deployment, [row.instrument for row in rows.values()], calendar)
+    outcome = paper.match(
+        [loading.paper_order(row) for row in rows.values()],
+        tick_from_json(due.item),
+        venue=venue,
+        memory=memory,
+        clock_ms=due.clock_ms,
     )
-    _save(rows, changed)
-    filled = [events.filled(fill, rows[fill.fill.order_id]) for fill in fills]
-    failed = [events.failed(order) for order in changed if order.status.is_final and order.unfilled]
-    outbox.publish(filled + failed)
-    _write_fills(rows, fills, filled)
+    _keep(outcome, rows, venue, step=due.step)
+    if outcome.memory != memory:
+        loading.memory_store(deployment.id, outcome.memory)
     Due.objects.filter(id=due.id).update(state=Due.State.DONE)
-    return len(fills)
+    return len(outcome.executions)
+
+
+def _keep(
+    outcome: Outcome,
+    rows: dict[UUID, Order],
+    venue: Venue,
+    *,
+    step: int,
+    is_new: Collection[UUID] = (),
+    before: Sequence[Envelope] = (),
+) -> None:
+    """Store what came of an item or of decisions, with its events; the fills are handed to the books."""
+    changed = outcome.orders.values()
+    fills = charged(
+        outcome.executions,
+        changed,
+        step=step,
+        cards=reference.charge_cards(),
+        instruments=venue.instruments,
+    )
+    _save(rows, [order for order in changed if order.id not in is_new])
+    OrderEvent.objects.bulk_create(_order_event(row) for row in outcome.history)
+    told = [events.changed(row, outcome.orders[row.order_id]) for row in _to_tell(outcome, is_new)]
+    filled = [events.filled(fill, rows[fill.fill.order_id]) for fill in fills]
+    failed = [
+        events.failed(order)
+        for order in changed
+        if order.id not in is_new and order.status.is_final and _has_ended_here(order, outcome)
+    ]
+    outbox.publish([*before, *told, *filled, *failed])
+    _write_fills(rows, fills, filled)
+
+
+def _to_tell(outcome: Outcome, is_new: Collection[UUID]) -> list[OrderEventRow]:
+    """Rows of history that no other event tells of: placing, trading and ending have events of their own."""
+    return [
+        row
+        for row in outcome.history
+        if row.order_id not in is_new and (row.decision_id is not None or not row.status.is_final)
+    ]
+
+
+def _has_ended_here(order: PaperOrder, outcome: Outcome) -> bool:
+    """Whether an order ended by this without trading in full."""
+    ends = {row.order_id for row in outcome.history if row.status.is_final and row.decision_id is None}
+    return bool(order.unfilled) and order.id in ends
+
+
+def _order_event(row: OrderEventRow) -> OrderEvent:
+    return OrderEvent(**msgspec.structs.asdict(row))
 
 
 def _save(rows: dict[UUID, Order], changed: Sequence[PaperOrder]) -> None:
     for order in changed:
+        columns = loading.order_columns(order)
         for name in CHANGING:
-            setattr(rows[order.id], name, getattr(order, name))
+            setattr(rows[order.id], name, columns[name])
         rows[order.id].save(update_fields=CHANGING)
 
 
@@ -145,6 +228,7 @@ def _fill(order: Order, row: FillRow) -> Fill:
         charges={line: written(amount) for line, amount in row.fill.charges.items()},
         at_ms=row.fill.at_ms,
         received_at_ms=row.received_at_ms,
+        source=row.source,
     )
 
 

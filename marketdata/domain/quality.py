@@ -138,7 +138,7 @@ def surely_good(ticks: Longs, calendar: Calendar, *, clock_ms: Longs) -> Bools:
     """Which of one instrument's ticks (columns as in a Stretch) pass the gate if the tick before each passed.
     That a tick is not among them says nothing: the rules, and all that is doubtful, are the Gate's."""
     at_ms, price_e4, volume, flags = (ticks[FIELDS.index(name)] for name in _LOOKED_AT)
-    good = is_trading(at_ms, calendar) & ((clock_ms == 0) | (at_ms <= clock_ms + AHEAD_MS_MAX))
+    good: Bools = is_trading(at_ms, calendar) & ((clock_ms == 0) | (at_ms <= clock_ms + AHEAD_MS_MAX))
     good &= ((flags & NOT_FINITE) == 0) & (price_e4 > 0)
     day = (at_ms + IST_OFFSET_MS) // DAY_MS
     before, now = volume[:-1], volume[1:]

@@ -51,7 +51,7 @@ class Stretch:
     def item(self, place: int) -> Item:
         """The item at a place."""
         row = self.columns[:, place].tolist()
-        return Clock(row[1], row[3]) if not row[0] else Tick(*row, *self.depths.get(place, ((), ())))
+        return Clock(row[1], row[3]) if not row[0] else Tick._make((*row, *self.depths.get(place, ((), ()))))
 
     def ticks(self, places: Longs) -> list[Tick]:
         """The ticks at these places."""

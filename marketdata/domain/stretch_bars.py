@@ -131,7 +131,7 @@ def _closed_at(
     by_clock = np.append(clocks, beyond)[ticking]
     if (by_clock < groups[_LAST]).any():
         return None
-    closed_at = np.minimum(by_clock, np.append(groups[_FIRST, 1:], beyond))
+    closed_at: Longs = np.minimum(by_clock, np.append(groups[_FIRST, 1:], beyond))
     closed_at[closed_at == beyond] = -1
     return closed_at
 

@@ -1,37 +1,61 @@
-"""Recorded files as ticks: one-minute bars, last prices, five levels of depth, told apart by their header."""
+"""Recorded files as ticks: bars of minutes and days, last prices, five levels of depth, told apart by their header."""
 
 from __future__ import annotations
 
 import csv
 import gzip
 import re
-from collections.abc import Callable, Iterator
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from itertools import islice
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO, TypeVar
 
-from alphapanda.core.clock import IST, IST_OFFSET_MS, to_ms
+from alphapanda.core.clock import IST, ist_date, to_ms
 from alphapanda.core.money import PriceNotExact, to_e4
-from marketdata.domain.ticks import DEPTH_LEVELS, FROM_BAR, HAS_DEPTH, INDEX, NOT_FINITE, Levels, Tick
+from marketdata.domain.calendar import Calendar
+from marketdata.domain.ticks import DEPTH_LEVELS, HAS_DEPTH, INDEX, NOT_FINITE, Levels, Tick
+from marketdata.feeds.bar_files import (
+    BarRow,
+    BarTeller,
+    UnknownFormat,
+    checked,
+    in_order,
+    interval_min,
+    spans,
+)
 
 EXAMPLES_MAX = 10
 BAR_COLUMNS = ["timestamp", "open", "high", "low", "close", "volume"]
 LTP_COLUMNS = ["timestamp", "ltp", "volume"]
 DEPTH_COLUMNS = ["recv_time", "last_trade_time", "last_price"]
-# When in its minute each of the four prices of a bar is told.
-BAR_OFFSETS_MS = (0, 20_000, 40_000, 59_999)
+DAILY_COLUMNS = [
+    "Date",
+    "Symbol",
+    "Series",
+    "Prev Close",
+    "Open",
+    "High",
+    "Low",
+    "Last",
+    "Close",
+    "VWAP",
+    "Volume",
+]
+DAILY_CELLS = (0, 4, 5, 6, 8, 10)  # as BAR_COLUMNS
+ACCEPTED = (
+    f"accepted are bars ({','.join(BAR_COLUMNS)}), NSE's daily history ({','.join(DAILY_COLUMNS[:5])},...), "
+    f"last prices ({','.join(LTP_COLUMNS)}) and depth ({','.join(DEPTH_COLUMNS)},...)"
+)
 SYMBOLS = {"NIFTY50": "NIFTY 50", "BANKNIFTY": "NIFTY BANK"}  # indices as file names spell them
 _NAME = re.compile(r"(?:_(?P<exchange>NSE|NFO|BSE|BFO))?_(?P<symbol>[^_]+)\.csv(?:\.gz)?$")
 _U4_MAX = 2**32 - 1
 _I8_MAX = 2**62
-_DAY_MS = 86_400_000
-
-
-class UnknownFormat(ValueError):
-    """A file whose header is none of the recorded formats, or whose name tells no symbol."""
+Row = TypeVar("Row")
+Reader = Callable[[int, list[str]], Row]  # of a line's number and cells
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +73,12 @@ class RecordedFile:
 
 @dataclass(slots=True)
 class FileReport:
-    """What came of a file: rows read, and rows that were no tick with the first of them (line, reason)."""
+    """What came of a file: rows read, rows that were no tick with the first of them (line, reason), and the
+    minutes of its bars (0: ticks)."""
 
     path: Path
     rows: int = 0
+    minutes: int = 0
     faulty: int = 0
     examples: list[tuple[int, str]] = field(default_factory=list)
 
@@ -78,37 +104,67 @@ def recorded_file(text: str) -> RecordedFile:
     return RecordedFile(Path(path), match["exchange"] or "NSE", SYMBOLS.get(symbol, symbol))
 
 
-def read_ticks(path: Path, *, token: int, is_index: bool, report: FileReport) -> Iterator[Tick]:
+def read_ticks(
+    path: Path, *, token: int, is_index: bool, report: FileReport, calendar: Calendar | None = None
+) -> Iterator[Tick]:
     """The ticks of a file in its own order, faulty stamps and prices included; rows that cannot be read go to
-    the report. `received_ms` is 0. Raises UnknownFormat, OSError."""
-    with _opened(path) as lines:
-        reader = csv.reader(lines)
-        header = next(reader, [])
-        to_ticks = _format(path, header)(token, INDEX if is_index else 0)
-        width = len(header)
-        for cells in reader:
-            report.rows += 1
-            try:
-                if len(cells) != width:
-                    raise ValueError(f"{len(cells)} cells, the header has {width}")
-                ticks = to_ticks(cells)
-            except ValueError as error:
-                report.fault(reader.line_num, str(error))
+    the report. `received_ms` is 0. Bars of days need a calendar. Raises UnknownFormat, NotInOrder, OSError."""
+    try:
+        with _opened(path) as lines:
+            reader = csv.reader(lines)
+            header = next(reader, [])
+            rows = _rows(reader, len(header), report)
+            flags = INDEX if is_index else 0
+            if header == BAR_COLUMNS or header[: len(DAILY_COLUMNS)] == DAILY_COLUMNS:
+                cells = range(len(BAR_COLUMNS)) if header == BAR_COLUMNS else DAILY_CELLS
+                bars = list(_parsed(rows, _bar_reader(cells), report))
+                yield from _told(path, bars, BarTeller(token, flags), report, calendar)
             else:
-                yield from ticks
+                yield from _parsed(rows, _format(path, header)(token, flags), report)
+    except (EOFError, zlib.error, csv.Error) as error:
+        raise UnknownFormat(f"{path}: cannot be read to its end: {error}") from error
 
 
-RowReader = Callable[[list[str]], "tuple[Tick, ...]"]
+def _rows(reader: Any, width: int, report: FileReport) -> Iterator[tuple[int, list[str]]]:
+    """Line and cells of each row that has as many as the header."""
+    for cells in reader:
+        report.rows += 1
+        if len(cells) == width:
+            yield reader.line_num, cells
+        else:
+            report.fault(reader.line_num, f"{len(cells)} cells, the header has {width}")
 
 
-def _format(path: Path, header: list[str]) -> Callable[[int, int], RowReader]:
-    if header == BAR_COLUMNS:
-        return _bar_reader
+def _parsed(rows: Iterable[tuple[int, list[str]]], read: Reader[Row], report: FileReport) -> Iterator[Row]:
+    for line, cells in rows:
+        try:
+            row = read(line, cells)
+        except ValueError as error:
+            report.fault(line, str(error))
+        else:
+            yield row
+
+
+def _told(
+    path: Path, bars: list[BarRow], teller: BarTeller, report: FileReport, calendar: Calendar | None
+) -> Iterator[Tick]:
+    in_order(path, bars)
+    report.minutes = interval_min(bars)
+    for bar, span in zip(bars, spans(bars, report.minutes, calendar), strict=True):
+        if span is None:
+            report.fault(bar.line, f"no session on {ist_date(bar.starts_ms)} in the calendar")
+        else:
+            yield from teller.ticks(bar, *span)
+
+
+def _format(path: Path, header: list[str]) -> Callable[[int, int], Reader[Tick]]:
     if header == LTP_COLUMNS:
         return _ltp_reader
     if header[:3] == DEPTH_COLUMNS:
         return _depth_reader
-    raise UnknownFormat(f"{path}: header {','.join(header)[:80]!r} is none of the recorded formats")
+    raise UnknownFormat(
+        f"{path}: line 1: header {','.join(header)[:80]!r} is none of the recorded formats; {ACCEPTED}"
+    )
 
 
 def _opened(path: Path) -> TextIO:
@@ -117,45 +173,30 @@ def _opened(path: Path) -> TextIO:
     return path.open(encoding="utf-8", errors="replace", newline="")
 
 
-def _bar_reader(token: int, flags: int) -> RowReader:
-    """A bar is four ticks, open first and close last: of a rising minute the low comes before the high, of a
-    falling one the high. Its volume is split evenly, the remainder on the close."""
-    prices, day, traded = Prices(), 0, 0
-
-    def read(cells: list[str]) -> tuple[Tick, ...]:
-        nonlocal day, traded
-        starts_ms, volume = _stamp(cells[0]), _count(cells[5])
-        open_, high, low, close = (prices[text] for text in cells[1:5])
-        if (of_day := (starts_ms + IST_OFFSET_MS) // _DAY_MS) != day:
-            day, traded = of_day, 0
-        middle = (low, high) if close[0] >= open_[0] else (high, low)
-        share = volume // 4
-        shares = (share, share, share, volume - 3 * share)
-        ticks = []
-        for (price, bad), offset_ms, quantity in zip(
-            (open_, *middle, close), BAR_OFFSETS_MS, shares, strict=True
-        ):
-            traded += quantity
-            at_ms = starts_ms + offset_ms
-            marks = flags | FROM_BAR | bad
-            ticks.append(Tick(token, at_ms, 0, 0, price, min(quantity, _U4_MAX), traded, 0, 0, 0, 0, marks))
-        return tuple(ticks)
-
-    return read
-
-
-def _ltp_reader(token: int, flags: int) -> RowReader:
+def _bar_reader(places: Sequence[int]) -> Reader[BarRow]:
+    """`places`: the cells of time, open, high, low, close and volume."""
     prices = Prices()
 
-    def read(cells: list[str]) -> tuple[Tick, ...]:
-        price, bad = prices[cells[1]]
-        at_ms, volume = _stamp(cells[0]), _count(cells[2])
-        return (Tick(token, at_ms, 0, 0, price, 0, volume, 0, 0, 0, 0, flags | bad),)
+    def read(line: int, cells: list[str]) -> BarRow:
+        stamp, *texts, volume = (cells[place] for place in places)
+        open_, high, low, close = (prices[text] for text in texts)
+        return checked(BarRow(line, _stamp(stamp), open_, high, low, close, _count(volume)))
 
     return read
 
 
-def _depth_reader(token: int, flags: int) -> RowReader:
+def _ltp_reader(token: int, flags: int) -> Reader[Tick]:
+    prices = Prices()
+
+    def read(_line: int, cells: list[str]) -> Tick:
+        price, bad = prices[cells[1]]
+        at_ms, volume = _stamp(cells[0]), _count(cells[2])
+        return Tick(token, at_ms, 0, 0, price, 0, volume, 0, 0, 0, 0, flags | bad)
+
+    return read
+
+
+def _depth_reader(token: int, flags: int) -> Reader[Tick]:
     prices = Prices()
 
     def side(cells: list[str]) -> Levels:
@@ -165,25 +206,23 @@ def _depth_reader(token: int, flags: int) -> RowReader:
             (price, quantity) for (price, bad), quantity in levels if quantity and price > 0 and not bad
         )
 
-    def read(cells: list[str]) -> tuple[Tick, ...]:
+    def read(_line: int, cells: list[str]) -> Tick:
         price, bad = prices[cells[2]]
-        return (
-            Tick(
-                token,
-                _stamp(cells[0]),
-                _stamp(cells[1]) if cells[1] else 0,
-                0,
-                price,
-                _count(cells[3], most=_U4_MAX),
-                _count(cells[5]) if cells[5] else -1,
-                _count(cells[8], most=_U4_MAX),
-                prices[cells[4]][0],
-                _count(cells[6], most=_U4_MAX),
-                _count(cells[7], most=_U4_MAX),
-                flags | bad | HAS_DEPTH,
-                side(cells[13:23]),
-                side(cells[23:33]),
-            ),
+        return Tick(
+            token,
+            _stamp(cells[0]),
+            _stamp(cells[1]) if cells[1] else 0,
+            0,
+            price,
+            _count(cells[3], most=_U4_MAX),
+            _count(cells[5]) if cells[5] else -1,
+            _count(cells[8], most=_U4_MAX),
+            prices[cells[4]][0],
+            _count(cells[6], most=_U4_MAX),
+            _count(cells[7], most=_U4_MAX),
+            flags | bad | HAS_DEPTH,
+            side(cells[13:23]),
+            side(cells[23:33]),
         )
 
     return read

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 from typing import Any
@@ -98,13 +98,18 @@ def _times(stamps: Longs, latest_ms: int, *, is_last: bool) -> Longs:
     return np.maximum.accumulate(times)
 
 
-def merged(files: Sequence[Iterator[Block]], calendars: Sequence[Calendar]) -> Iterator[Block]:
-    """All items by time, then by order of the files, with clock items at every minute of the trading days of these
-    markets that have ticks, each before the first item at or after it."""
-    clocks = _Clocks(calendars)
+def merged(
+    files: Sequence[Iterator[Block]], calendars: Sequence[Calendar], *, every_ms: Callable[[], int]
+) -> Iterator[Block]:
+    """All items by time, then by order of the files, with clock items on the trading days of these markets that
+    have ticks, each before the first item at or after it: every `every_ms`, asked when of each file a block is
+    read; where that is not every minute, also at opening, closing and the minutes of ticks."""
+    clocks: _Clocks | None = None
     for block in _in_order(files):
+        clocks = clocks or _Clocks(calendars, every_ms())
         yield clocks.among(block)
-    yield clocks.rest()
+    if clocks is not None:
+        yield clocks.rest()
 
 
 def _in_order(files: Sequence[Iterator[Block]]) -> Iterator[Block]:
@@ -130,18 +135,25 @@ def _in_order(files: Sequence[Iterator[Block]]) -> Iterator[Block]:
 class _Clocks:
     """Clock items of the days seen so far that are still to come."""
 
-    def __init__(self, calendars: Sequence[Calendar]) -> None:
+    def __init__(self, calendars: Sequence[Calendar], every_ms: int) -> None:
         self._calendars = calendars
+        self._every_ms = every_ms
         self._ahead = np.empty(0, np.int64)
+        self._told_ms = -1
         self._day = -1
 
     def among(self, block: Block) -> Block:
         """A block of the stream with the clock items that belong there."""
         days = np.unique((block.times[block.times > 0] + IST_OFFSET_MS) // DAY_MS)
-        self._ahead = np.concatenate([self._ahead, *map(self._of_day, days[days > self._day].tolist())])
+        clocks = [self._ahead, *map(self._of_day, days[days > self._day].tolist())]
+        if self._every_ms != MINUTE_MS:
+            clocks.append((block.times - block.times % MINUTE_MS)[block.times > 0])
+        ahead = np.unique(np.concatenate(clocks))
+        ahead = ahead[ahead > self._told_ms]
         self._day = max(self._day, int(days[-1])) if len(days) else self._day
-        count = np.searchsorted(self._ahead, block.times[-1], side="right")
-        now, self._ahead = self._ahead[:count], self._ahead[count:]
+        count = np.searchsorted(ahead, block.times[-1], side="right")
+        now, self._ahead = ahead[:count], ahead[count:]
+        self._told_ms = int(now[-1]) if len(now) else self._told_ms
         places = np.searchsorted(block.times, now, side="left")
         return Block(
             np.insert(block.columns, places, _clock_columns(now), axis=1),
@@ -154,13 +166,15 @@ class _Clocks:
         return Block(_clock_columns(self._ahead), self._ahead, np.empty(len(self._ahead), object))
 
     def _of_day(self, day: int) -> Longs:
-        """Every minute from before the first market opens until after the last closes."""
+        """From before the first market opens until after the last closes."""
         sessions = [found for one in self._calendars if (found := one.session(ist_date(day * DAY_MS)))]
         if not sessions:
             return np.empty(0, np.int64)
-        first = min(session.opens_ms for session in sessions) - CLOCK_MARGIN_MS
-        last = max(session.closes_ms for session in sessions) + CLOCK_MARGIN_MS
-        return np.arange(first, last + 1, MINUTE_MS)
+        opens = [session.opens_ms for session in sessions]
+        closes = [session.closes_ms for session in sessions]
+        first, last = min(opens) - CLOCK_MARGIN_MS, max(closes) + CLOCK_MARGIN_MS
+        clocks = np.arange(first, last + 1, self._every_ms)
+        return clocks if self._every_ms == MINUTE_MS else np.concatenate([clocks, opens, closes])
 
 
 def _clock_columns(times: Longs) -> Longs:

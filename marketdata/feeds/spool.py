@@ -41,14 +41,14 @@ class Spool:
     def __len__(self) -> int:
         return self._items
 
-    def stretches(self, start: int = 0) -> Iterator[Stretch]:
-        """The items from place `start` on."""
-        for number in range(start // STRETCH_ITEMS, len(self._kept)):
-            skipped = max(0, start - number * STRETCH_ITEMS)
-            kept = self._kept[number]
-            columns = self._read(kept.offset, (len(FIELDS), kept.items))[:, skipped:]
+    def stretches(self, start: int, stop: int) -> Iterator[Stretch]:
+        """The items from place `start` up to before `stop`."""
+        for number in range(start // STRETCH_ITEMS, -(-min(stop, len(self)) // STRETCH_ITEMS)):
+            kept, before = self._kept[number], number * STRETCH_ITEMS
+            skipped, end = max(0, start - before), min(kept.items, stop - before)
+            columns = self._read(kept.offset, (len(FIELDS), kept.items))[:, skipped:end]
             depths = {place - skipped: levels for place, levels in self._depths(kept).items()}
-            yield Stretch(columns, first_seq=FIRST_SEQ + number * STRETCH_ITEMS + skipped, depths=depths)
+            yield Stretch(columns, first_seq=FIRST_SEQ + before + skipped, depths=depths)
 
     def times(self, start: int = 0) -> Longs:
         """The stream's time at each item from place `start` on."""

@@ -14,7 +14,7 @@ import msgspec
 from alphapanda.core import ids
 from alphapanda.core.clock import ist_date
 from alphapanda.core.money import value
-from alphapanda.core.vocabulary import DeploymentStatus, Phase, Side
+from alphapanda.core.vocabulary import DeploymentStatus, Phase, Side, SignalKind
 from marketdata.domain.instruments import InstrumentSpec
 from portfolio.domain.books import FLAT, Holding, net, unrealised
 from risk.domain.limits import DayState, Limits
@@ -108,6 +108,7 @@ def _equity(context: Context, prices: Mapping[int, int]) -> Decimal | None:
 
 def _case(signal: SignalRow, context: Context) -> Case:
     mark = signal.marks.get(signal.token)
+    working = _replaced(context.working.get(signal.token, Working()), signal)
     position = context.holdings.get(signal.token, FLAT).quantity
     equity = _equity(context, {token: mark.price_e4 for token, mark in signal.marks.items()})
     began_with = context.day.equity
@@ -115,11 +116,18 @@ def _case(signal: SignalRow, context: Context) -> Case:
         signal=signal,
         context=context,
         position=position,
-        worst_position=_worst(position, context.working.get(signal.token, Working()), signal),
+        worst_position=_worst(position, working, signal),
         order_value=_order_value(signal, mark),
         price_age_ms=signal.at_ms - mark.at_ms if mark else None,
         day_pnl=None if equity is None or began_with is None else equity - began_with,
     )
+
+
+def _replaced(working: Working, signal: SignalRow) -> Working:
+    """Working units without those of the order that a modification replaces by its own."""
+    if signal.side is Side.BUY:
+        return Working(working.buy - signal.replaces, working.sell)
+    return Working(working.buy, working.sell - signal.replaces)
 
 
 def _worst(position: int, working: Working, signal: SignalRow) -> int:
@@ -139,6 +147,8 @@ def _order_value(signal: SignalRow, mark: Mark | None) -> Decimal | None:
 
 
 def _judge(case: Case) -> Verdict:
+    if case.signal.kind is SignalKind.CANCEL:
+        return _verdict(case, is_approved=True, rule="cancel", reason="a cancellation is always allowed")
     if _is_exit(case):
         return _verdict(case, is_approved=True, rule="exit", reason="reduces the position")
     for rule in RULES:
@@ -194,19 +204,19 @@ def _plain(limit: Decimal | int | None) -> str | int | None:
 
 
 def _counted(signal: SignalRow, context: Context) -> Context:
-    """The context after an approval."""
-    working = context.working.get(signal.token, Working())
+    """The context after an approval. What is cancelled may still trade, and a changed order is no new one."""
+    if signal.kind is SignalKind.CANCEL:
+        return context
+    working = _replaced(context.working.get(signal.token, Working()), signal)
     more = (
         Working(working.buy + signal.quantity, working.sell)
         if signal.side is Side.BUY
         else Working(working.buy, working.sell + signal.quantity)
     )
     day = context.day
-    return msgspec.structs.replace(
-        context,
-        working={**context.working, signal.token: more},
-        day=msgspec.structs.replace(day, orders=day.orders + 1, recent_ms=(*day.recent_ms, signal.at_ms)),
-    )
+    if signal.kind is SignalKind.ORDER:
+        day = msgspec.structs.replace(day, orders=day.orders + 1, recent_ms=(*day.recent_ms, signal.at_ms))
+    return msgspec.structs.replace(context, working={**context.working, signal.token: more}, day=day)
 
 
 # The rules. Each returns its objection in words, or None. A figure that cannot be had is an objection.

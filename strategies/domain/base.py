@@ -13,17 +13,21 @@ from alphapanda.core.vocabulary import Broker, Product, Side
 from marketdata.domain.bars import Bar
 from marketdata.domain.instruments import InstrumentSpec
 from marketdata.domain.ticks import Tick
-from strategies.domain.consequences import SettledFill
-from strategies.domain.intents import Bracket, Intent
+from strategies.domain.consequences import SettledFill, WorkingOrder
+from strategies.domain.intents import Bracket, Cancel, Intent, Modify, Wish
 
 __all__ = [
     "BadParameters",
     "Bracket",
+    "Cancel",
     "DeploymentSpec",
     "Intent",
+    "Modify",
     "Strategy",
     "UnknownStrategy",
     "View",
+    "Wish",
+    "WorkingOrder",
     "build",
 ]
 
@@ -40,6 +44,7 @@ class DeploymentSpec(msgspec.Struct, frozen=True):
     product: Product = Product.MIS
     execution: dict[str, Any] = {}
     limits: dict[str, Any] = {}
+    history: tuple[Bar, ...] = ()  # past bars that its strategy has seen before the first item
 
     @property
     def is_squared_off(self) -> bool:
@@ -52,11 +57,13 @@ class View(msgspec.Struct):
     """What a strategy may see besides the tick or bar: the time, its own position, and ways to ask for orders.
 
     `at_ms` is event time. Without an instrument, methods speak of the one of the current tick or bar.
-    `holdings` are behind `position` and `working`: units of both, signed, by instrument."""
+    `holdings` are behind `position` and `working`: units of both, signed, by instrument; `working_orders` are behind
+    `orders`."""
 
     at_ms: int
     instrument: str
     holdings: Mapping[str, tuple[int, int]]
+    working_orders: tuple[WorkingOrder, ...] = ()
 
     def position(self, instrument: str = "") -> int:
         """Units held, negative when short."""
@@ -66,8 +73,23 @@ class View(msgspec.Struct):
         """Units of working orders, signed by their side."""
         return self.holdings.get(instrument or self.instrument, (0, 0))[1]
 
+    def orders(self, instrument: str = "") -> tuple[WorkingOrder, ...]:
+        """Working orders, oldest first, as they were when the step began."""
+        name = instrument or self.instrument
+        return tuple(order for order in self.working_orders if order.instrument == name)
+
+    def cancel(self, order: WorkingOrder, *, reason: str = "") -> Cancel:
+        """Ask for the end of an order of `orders`. It may trade until that arrives, and counts as working so long."""
+        return Cancel(order, reason)
+
+    def modify(self, order: WorkingOrder, **changes: Any) -> Modify:
+        """Ask for a change of an order of `orders`: quantity (the new total), limit_price, trigger_price, order_type,
+        validity, validity_minutes, disclosed_quantity, reason."""
+        return Modify(order, **changes)
+
     def buy(self, quantity: int, **options: Any) -> Intent:
-        """Options: reason, limit_price (Decimal rupees; without one a market order), validity, bracket, instrument."""
+        """Options: reason, limit_price and trigger_price (Decimal rupees; with neither a market order), validity,
+        validity_minutes, variety, disclosed_quantity, iceberg_legs, tag, bracket, instrument."""
         return self._intent(Side.BUY, quantity, options)
 
     def sell(self, quantity: int, **options: Any) -> Intent:
@@ -136,22 +158,22 @@ class Strategy:
         """Whether `on_tick` is to be called at all; by default where a strategy has its own."""
         return type(self).on_tick is not Strategy.on_tick
 
-    def on_start(self, state: Any, view: View) -> Iterable[Intent]:
+    def on_start(self, state: Any, view: View) -> Iterable[Wish]:
         """Once, at the first item of the log that the deployment takes in."""
         return ()
 
-    def on_fill(self, state: Any, fill: SettledFill, view: View) -> Iterable[Intent]:
+    def on_fill(self, state: Any, fill: SettledFill, view: View) -> Iterable[Wish]:
         """At every trade of one of its orders, in the step of the item that filled it."""
         return ()
 
-    def on_timer(self, state: Any, at: time, view: View) -> Iterable[Intent]:
+    def on_timer(self, state: Any, at: time, view: View) -> Iterable[Wish]:
         """At each of `timers()`, at the first item of the log from then on."""
         return ()
 
-    def on_tick(self, state: Any, tick: Tick, view: View) -> Iterable[Intent]:
+    def on_tick(self, state: Any, tick: Tick, view: View) -> Iterable[Wish]:
         return ()
 
-    def on_bar(self, state: Any, bar: Bar, view: View) -> Iterable[Intent]:
+    def on_bar(self, state: Any, bar: Bar, view: View) -> Iterable[Wish]:
         return ()
 
 

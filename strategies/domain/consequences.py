@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 
 from alphapanda.core.money import to_rupees
-from alphapanda.core.vocabulary import Side
+from alphapanda.core.vocabulary import OrderStatus, OrderType, Product, Side, Validity
 from strategies.domain.watches import Watch
 
 
@@ -17,6 +17,36 @@ class Working(msgspec.Struct, frozen=True, gc=False):
 
     buy: int = 0
     sell: int = 0
+
+
+class WorkingOrder(msgspec.Struct, frozen=True):
+    """An order that works, as its strategy may see it. `quantity` is the total, `unfilled` what has not traded."""
+
+    id: UUID
+    token: int
+    instrument: str
+    side: Side
+    quantity: int
+    unfilled: int
+    order_type: OrderType
+    product: Product
+    validity: Validity
+    validity_minutes: int
+    limit_price_e4: int | None
+    trigger_price_e4: int | None
+    disclosed_quantity: int
+    status: OrderStatus
+    tag: str
+
+    @property
+    def limit_price(self) -> Decimal | None:
+        """Rupees; of a protected market order the price beyond which it does not go."""
+        return None if self.limit_price_e4 is None else to_rupees(self.limit_price_e4)
+
+    @property
+    def trigger_price(self) -> Decimal | None:
+        """Rupees."""
+        return None if self.trigger_price_e4 is None else to_rupees(self.trigger_price_e4)
 
 
 class SettledFill(msgspec.Struct, frozen=True):
@@ -37,7 +67,7 @@ class SettledFill(msgspec.Struct, frozen=True):
 
 class Consequences(msgspec.Struct, frozen=True):
     """What a deployment's orders and books came to, by instrument token: units held (signed), working orders
-    by side, and what wakes execution.
+    by side and one by one, and what wakes execution.
 
     `matched_step` is the step whose item has been matched against the working orders, `fills` what came of it."""
 
@@ -46,3 +76,4 @@ class Consequences(msgspec.Struct, frozen=True):
     watches: tuple[Watch, ...] = ()
     matched_step: int = 0
     fills: tuple[SettledFill, ...] = ()
+    orders: tuple[WorkingOrder, ...] = ()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import time
 
 import msgspec
@@ -61,25 +61,38 @@ class Guards(msgspec.Struct):
             if is_due and turn.exit(token, protection.quantity, reason, SignalOrigin.BRACKET):
                 protection.asked_ms = turn.at_ms
 
-    def square_off(self, turn: Turn, calendars: Calendars, positions: Mapping[int, int]) -> None:
-        """Wish to close each position from its market's time for that on, again after a while if need be."""
+    def expire(self, turn: Turn, expiries: Mapping[int, int], positions: Mapping[int, int]) -> None:
+        """Have positions settled whose contracts have ended."""
+        for token, held in sorted(positions.items()):
+            if turn.at_ms >= expiries.get(token, turn.at_ms + 1):
+                turn.exit(token, abs(held), "settlement at expiry", SignalOrigin.EXPIRY)
+
+    def square_off(self, turn: Turn, calendars: Calendars) -> None:
+        """Wish to be out of each instrument from its market's time for that on, again after a while if need be."""
         if self.squared_ms and turn.at_ms < self.squared_ms + AGAIN_AFTER_MS:
             return
         asked = [
-            turn.exit(token, abs(held), "intraday square-off", SignalOrigin.SQUARE_OFF)
-            for token, held in sorted(positions.items())
+            turn.clear(token, "intraday square-off", SignalOrigin.SQUARE_OFF)
+            for token in turn.busy_tokens
             if _is_over(calendars[token], turn.at_ms)
         ]
         if any(asked):
             self.squared_ms = turn.at_ms
 
     def set_alarm(
-        self, at_ms: int, times: tuple[time, ...], calendars: Calendars, *, is_squared_off: bool
+        self,
+        at_ms: int,
+        times: tuple[time, ...],
+        calendars: Calendars,
+        *,
+        is_squared_off: bool,
+        expiries: Iterable[int] = (),
     ) -> None:
         """All times up to `at_ms` have been seen to. The alarm is the first at which anything can fall due."""
         now_ms = self.alarmed_ms = max(self.alarmed_ms, at_ms)
         ahead = [now_ms + DAY_MS - (now_ms + IST_OFFSET_MS) % DAY_MS]  # midnight
         ahead += [ms for at in times if (ms := ist_ms(ist_date(now_ms), at)) > now_ms]
+        ahead += [ms for ms in expiries if ms > now_ms]
         ahead += [ms for found in self.protections.values() for one in found for ms in one.times_ms()]
         if is_squared_off:
             ahead += [calendar.square_off_ms(now_ms) or 0 for calendar in calendars.values()]

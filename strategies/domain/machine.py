@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Iterable, Sequence
+from datetime import date, time
 from typing import Any
 from uuid import UUID
 
 import msgspec
 
 from alphapanda.core import ids
-from alphapanda.core.clock import ist_day
+from alphapanda.core.clock import ist_day, ist_ms, ist_text
 from alphapanda.core.vocabulary import CommandKind, SignalOrigin, TickFault
 from marketdata.domain.bars import Bar, BarBuilder
-from marketdata.domain.calendar import MarketHours
+from marketdata.domain.calendar import Calendar, MarketHours
 from marketdata.domain.markets import anchor_minutes
 from marketdata.domain.quality import Gate
 from marketdata.domain.ticks import Clock, Tick
-from strategies.domain.base import DeploymentSpec, Strategy, build
+from strategies.domain.base import DeploymentSpec, Strategy, View, build
 from strategies.domain.consequences import Consequences
 from strategies.domain.guards import Guards
 from strategies.domain.signals import CommandRow, DueItem, Mark, Moment, Raised, signal
@@ -39,6 +40,7 @@ class State(msgspec.Struct):
     is_started: bool = False
     bars_seen: dict[str, int] = msgspec.field(default_factory=dict)  # until warm, by instrument and length
     guards: Guards = msgspec.field(default_factory=Guards)
+    history_ms: int = 0  # end of the past bars that were seen before the first item
     strategy: Any = None
 
 
@@ -64,6 +66,11 @@ class Machine:
         self.wants_ticks = strategy.wants_ticks()
         self._times = strategy.timers()
         self._warm_up = strategy.warm_up()
+        self._expiries = {
+            instrument.token: _ends_ms(instrument.expiry, self.calendars[instrument.token])
+            for instrument in spec.instruments
+            if instrument.expiry is not None
+        }
         self.consequences = Consequences()  # as far as execution has settled them
         self._take_up(self._fresh())
 
@@ -138,7 +145,7 @@ class Machine:
         gate. `bars` are those that it closes, where gates and builders have taken it in already."""
         state, step, after = self.state, self.state.step + 1, self.consequences
         if after.watches and step != after.matched_step and self._is_due(item):
-            return DueItem(step)
+            return DueItem(step, state.clock_ms)
         state.step = step
         self.remember(item, source, seq)
         tick = item if isinstance(item, Tick) else None
@@ -164,14 +171,29 @@ class Machine:
         except Exception as error:
             raise StrategyFailed(traceback.format_exc(limit=-6)) from error
 
+    def take_history(self, bars: Iterable[Bar]) -> None:
+        """Let the strategy see past bars before its first item; what it wishes for at them is dropped. Bars of
+        other instruments or lengths are passed over. Raises StrategyFailed."""
+        assert not self.state.step, "history comes before the first item"
+        wanted = {(builder.token, builder.minutes) for builder in self.state.builders}
+        try:
+            for bar in bars:
+                if (bar.token, bar.minutes) in wanted:
+                    self._count(bar)
+                    view = View(at_ms=bar.ends_ms, instrument=bar.instrument, holdings={})
+                    list(self.strategy.on_bar(self.state.strategy, bar, view))
+                    self.state.history_ms = max(self.state.history_ms, bar.ends_ms)
+        except Exception as error:
+            raise StrategyFailed(traceback.format_exc(limit=-6)) from error
+
     def carry_out(self, command: CommandRow) -> Raised | None:
         """Carry out an act of an operator or of the platform, at a step of its own. Only where `is_between`."""
         assert self.is_between, "the item before is still to be delivered again"
         assert command.kind is CommandKind.FLATTEN
         self.state.step += 1
         turn = self.turn(self.state.at_ms)
-        for token, held in sorted(self.consequences.positions.items()):
-            turn.exit(token, abs(held), command.reason, SignalOrigin.OPERATOR)
+        for token in turn.busy_tokens:
+            turn.clear(token, command.reason, SignalOrigin.OPERATOR)
         if not turn.wishes:
             return None
         return self._raised(turn, self._moment(self.state.at_ms, 0, ids.derived("command", command.id)))
@@ -199,6 +221,7 @@ class Machine:
         self._pass(source, seq)
         day = ist_day(at_ms)
         if day > state.day:
+            self._check_history(at_ms)
             self._roll_day(day)
         state.at_ms = max(state.at_ms, at_ms)
         if isinstance(item, Clock):
@@ -206,6 +229,14 @@ class Machine:
             return
         before = state.marks.get(item.token)
         state.marks[item.token] = Mark(item.price_e4, at_ms, before.close_before_e4 if before else 0)
+
+    def _check_history(self, at_ms: int) -> None:
+        """History that reaches beyond the first item would be a look ahead."""
+        if at_ms < self.state.history_ms:
+            raise StrategyFailed(
+                f"its warm-up reaches to {ist_text(self.state.history_ms)}, but the log begins before, "
+                f"at {ist_text(at_ms)}: give it bars that end before the log begins"
+            )
 
     def _roll_day(self, day: int) -> None:
         self.state.day = day
@@ -277,12 +308,18 @@ class Machine:
         state, guards = self.state, self.state.guards
         for token in list(guards.protections):
             guards.protect(turn, token, 0)
-        positions = self.consequences.positions
-        if self.spec.is_squared_off and positions:
-            guards.square_off(turn, self.calendars, positions)
+        guards.expire(turn, self._expiries, self.consequences.positions)
+        if self.spec.is_squared_off:
+            guards.square_off(turn, self.calendars)
         for at in guards.timers_due(self._times, self.calendars, turn.at_ms):
             turn.hear(self.strategy.on_timer(state.strategy, at, turn.view()))
-        guards.set_alarm(turn.at_ms, self._times, self.calendars, is_squared_off=self.spec.is_squared_off)
+        guards.set_alarm(
+            turn.at_ms,
+            self._times,
+            self.calendars,
+            is_squared_off=self.spec.is_squared_off,
+            expiries=self._expiries.values(),
+        )
 
     def _count(self, bar: Bar) -> None:
         key, seen = f"{bar.instrument} {bar.minutes}", self.state.bars_seen
@@ -331,6 +368,14 @@ def _remembered(stored: Any, state_class: type) -> Any:
     return state
 
 
+def _ends_ms(expiry: date, calendar: Calendar) -> int:
+    """The end of trading in a contract; of a day without a session, the usual one."""
+    return calendar.expiry_closes_ms(ist_ms(expiry, time(12))) or ist_ms(expiry, time(15, 30))
+
+
 def assembled(spec: DeploymentSpec, strategy_class: type[Strategy], calendar: MarketHours) -> Machine:
-    """A machine at its start. Raises BadParameters."""
-    return Machine(spec, build(strategy_class, spec.params), calendar)
+    """A machine at its start, warmed up with the history of its spec. Raises BadParameters, StrategyFailed."""
+    machine = Machine(spec, build(strategy_class, spec.params), calendar)
+    if spec.history:
+        machine.take_history(spec.history)
+    return machine

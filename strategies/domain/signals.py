@@ -9,14 +9,24 @@ import msgspec
 
 from alphapanda.core import ids
 from alphapanda.core.money import round_to_tick_e4, to_e4
-from alphapanda.core.vocabulary import CommandKind, OrderType, Product, Side, SignalOrigin, Validity
+from alphapanda.core.vocabulary import (
+    CommandKind,
+    OrderType,
+    Product,
+    Side,
+    SignalKind,
+    SignalOrigin,
+    Validity,
+    Variety,
+)
 from marketdata.domain.instruments import InstrumentSpec
-from strategies.domain.intents import Bracket, Intent
+from strategies.domain.intents import Bracket, Cancel, Intent, Modify, Wish
 
 # Beyond these no exchange takes an order, and columns of the database would not hold the amounts.
 QUANTITY_MAX = 10**9
 LIMIT_PRICE_MAX = Decimal(10) ** 8
 REASON_LENGTH_MAX = 200
+TAG_LENGTH_MAX = 20
 
 
 class Mark(msgspec.Struct, frozen=True, gc=False):
@@ -28,7 +38,10 @@ class Mark(msgspec.Struct, frozen=True, gc=False):
 
 
 class SignalRow(msgspec.Struct, frozen=True):
-    """A signal with all that risk must know of its moment."""
+    """A signal with all that risk must know of its moment.
+
+    A cancellation or modification names its order as `target`: `replaces` are the units of it that have not traded,
+    `quantity` those that could still trade afterwards, or that are cancelled."""
 
     id: UUID
     deployment_id: UUID
@@ -49,6 +62,15 @@ class SignalRow(msgspec.Struct, frozen=True):
     marks: dict[int, Mark]
     origin: SignalOrigin = SignalOrigin.STRATEGY
     bracket: Bracket | None = None
+    kind: SignalKind = SignalKind.ORDER
+    target: UUID | None = None
+    replaces: int = 0
+    trigger_price_e4: int | None = None
+    validity_minutes: int = 0
+    variety: Variety = Variety.REGULAR
+    disclosed_quantity: int = 0
+    iceberg_legs: int = 0
+    tag: str = ""
 
 
 class Raised(msgspec.Struct, frozen=True):
@@ -58,9 +80,11 @@ class Raised(msgspec.Struct, frozen=True):
 
 
 class DueItem(msgspec.Struct, frozen=True):
-    """Stop: this item touches working orders; it is delivered again once they are matched."""
+    """Stop: this item touches working orders; it is delivered again once they are matched. `clock_ms` is the last
+    clock item before it (0: none yet), by which the age of a tick is told."""
 
     step: int
+    clock_ms: int = 0
 
 
 class CommandRow(msgspec.Struct, frozen=True):
@@ -84,11 +108,17 @@ class Moment(msgspec.Struct, frozen=True):
 
 
 def signal(
+    wish: Wish, origin: SignalOrigin, ordinal: int, instrument: InstrumentSpec, moment: Moment
+) -> SignalRow:
+    """A wish as a signal. Raises ValueError, TypeError or AttributeError for what can be no order."""
+    if isinstance(wish, Intent):
+        return _order(wish, origin, ordinal, instrument, moment)
+    return _act(wish, origin, ordinal, instrument, moment)
+
+
+def _order(
     intent: Intent, origin: SignalOrigin, ordinal: int, instrument: InstrumentSpec, moment: Moment
 ) -> SignalRow:
-    """An intent as a signal. Raises ValueError, TypeError or AttributeError for what can be no order."""
-    if type(intent.quantity) is not int or not 0 < intent.quantity <= QUANTITY_MAX:
-        raise ValueError(f"a quantity is a whole number from 1 to {QUANTITY_MAX}, not {intent.quantity!r}")
     signal_id = ids.signal_id(moment.deployment_id, moment.step, ordinal)
     return SignalRow(
         id=signal_id,
@@ -98,27 +128,119 @@ def signal(
         token=instrument.token,
         instrument=instrument.key,
         side=Side(intent.side),
-        quantity=intent.quantity,
+        quantity=_units("quantity", intent.quantity, least=1),
         order_type=intent.order_type,
-        limit_price_e4=limit_e4(intent, instrument),
+        limit_price_e4=_limit_e4(intent.limit_price, intent.side, instrument),
         validity=Validity(intent.validity),
         product=moment.product,
-        reason=intent.reason.replace("\0", "")[:REASON_LENGTH_MAX],
+        reason=_text(intent.reason),
         at_ms=moment.at_ms,
         received_at_ms=moment.received_at_ms,
         correlation_id=moment.correlation_id or ids.derived("item", signal_id),
         marks=moment.marks,
         origin=origin,
         bracket=intent.bracket,
+        trigger_price_e4=_trigger_e4(intent.trigger_price, intent.side, instrument),
+        validity_minutes=_units("validity_minutes", intent.validity_minutes),
+        variety=Variety.ICEBERG if intent.iceberg_legs else Variety(intent.variety),
+        disclosed_quantity=_units("disclosed_quantity", intent.disclosed_quantity),
+        iceberg_legs=_units("iceberg_legs", intent.iceberg_legs),
+        tag=_tag(intent.tag),
     )
 
 
-def limit_e4(intent: Intent, instrument: InstrumentSpec) -> int | None:
+def _act(
+    wish: Cancel | Modify, origin: SignalOrigin, ordinal: int, instrument: InstrumentSpec, moment: Moment
+) -> SignalRow:
+    """The order as it is to be afterwards; of a cancellation, as it is."""
+    order, kind = wish.order, SignalKind.CANCEL if isinstance(wish, Cancel) else SignalKind.MODIFY
+    after = wish if isinstance(wish, Modify) else Modify(order)
+    signal_id = ids.signal_id(moment.deployment_id, moment.step, ordinal)
+    order_type = _type_after(after)
+    limit_e4 = _limit_e4(after.limit_price, order.side, instrument)
+    trigger_e4 = _trigger_e4(after.trigger_price, order.side, instrument)
+    has_limit = order_type in (OrderType.LIMIT, OrderType.SL)
+    has_trigger = order_type in (OrderType.SL, OrderType.SL_M)
+    return SignalRow(
+        id=signal_id,
+        deployment_id=moment.deployment_id,
+        step=moment.step,
+        ordinal=ordinal,
+        token=instrument.token,
+        instrument=instrument.key,
+        side=order.side,
+        quantity=_units("quantity left to trade", after.open_units, least=1),
+        order_type=order_type,
+        limit_price_e4=_kept(limit_e4, order.limit_price_e4) if has_limit else None,
+        validity=Validity(after.validity or order.validity),
+        product=order.product,
+        reason=_text(wish.reason),
+        at_ms=moment.at_ms,
+        received_at_ms=moment.received_at_ms,
+        correlation_id=moment.correlation_id or ids.derived("item", signal_id),
+        marks=moment.marks,
+        origin=origin,
+        kind=kind,
+        target=order.id,
+        replaces=order.unfilled,
+        trigger_price_e4=_kept(trigger_e4, order.trigger_price_e4) if has_trigger else None,
+        validity_minutes=_units(
+            "validity_minutes", _kept(after.validity_minutes, order.validity_minutes) or 0
+        ),
+        disclosed_quantity=_units(
+            "disclosed_quantity", _kept(after.disclosed_quantity, order.disclosed_quantity) or 0
+        ),
+        tag=order.tag,
+    )
+
+
+def _type_after(after: Modify) -> OrderType:
+    """The order type of a modification; a market order that is given a limit becomes a limit order, a stop too."""
+    if after.order_type is None and after.limit_price is not None:
+        limited = {OrderType.MARKET: OrderType.LIMIT, OrderType.SL_M: OrderType.SL}
+        return limited.get(after.order.order_type, after.order.order_type)
+    order_type = OrderType(after.order_type or after.order.order_type)
+    if after.limit_price is not None and order_type in (OrderType.MARKET, OrderType.SL_M):
+        raise ValueError(f"an order of type {order_type} has no limit price")
+    if after.trigger_price is not None and order_type in (OrderType.MARKET, OrderType.LIMIT):
+        raise ValueError(f"an order of type {order_type} has no trigger price: give `order_type`")
+    return order_type
+
+
+def _kept(given: int | None, before: int | None) -> int | None:
+    return before if given is None else given
+
+
+def _units(name: str, number: int, *, least: int = 0) -> int:
+    if type(number) is not int or not least <= number <= QUANTITY_MAX:
+        raise ValueError(f"a {name} is a whole number from {least} to {QUANTITY_MAX}, not {number!r}")
+    return number
+
+
+def _text(reason: str) -> str:
+    return reason.replace("\0", "")[:REASON_LENGTH_MAX]
+
+
+def _tag(tag: str) -> str:
+    if tag and not (tag.isascii() and tag.isalnum() and len(tag) <= TAG_LENGTH_MAX):
+        raise ValueError(f"a tag is at most {TAG_LENGTH_MAX} letters and digits, not {tag!r}")
+    return tag
+
+
+def _limit_e4(price: Decimal | None, side: Side, instrument: InstrumentSpec) -> int | None:
     """The limit on the tick grid, never worse for the operator than the strategy asked."""
-    if intent.limit_price is None:
+    return _price_e4("limit price", price, instrument, up=Side(side) is Side.SELL)
+
+
+def _trigger_e4(price: Decimal | None, side: Side, instrument: InstrumentSpec) -> int | None:
+    """The trigger on the tick grid, never reached before the price that the strategy asked for."""
+    return _price_e4("trigger price", price, instrument, up=Side(side) is Side.BUY)
+
+
+def _price_e4(name: str, price: Decimal | None, instrument: InstrumentSpec, *, up: bool) -> int | None:
+    if price is None:
         return None
-    if not intent.limit_price.is_finite() or abs(intent.limit_price) > LIMIT_PRICE_MAX:
-        raise ValueError(f"a limit price of {intent.limit_price} rupees is beyond {LIMIT_PRICE_MAX}")
-    is_sale = Side(intent.side) is Side.SELL
-    finest = intent.limit_price.quantize(Decimal("0.0001"), ROUND_CEILING if is_sale else ROUND_FLOOR)
-    return round_to_tick_e4(to_e4(finest), instrument.tick_size_e4, up=is_sale)
+    if not price.is_finite() or abs(price) > LIMIT_PRICE_MAX:
+        raise ValueError(f"a {name} of {price} rupees is beyond {LIMIT_PRICE_MAX}")
+    finest = price.quantize(Decimal("0.0001"), ROUND_CEILING if up else ROUND_FLOOR)
+    return round_to_tick_e4(to_e4(finest), instrument.tick_size_e4, up=up)

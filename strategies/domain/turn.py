@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from alphapanda.core.vocabulary import Side, SignalOrigin
+from alphapanda.core.vocabulary import OrderStatus, OrderType, Side, SignalOrigin
 from marketdata.domain.instruments import InstrumentSpec
 from strategies.domain.base import View
 from strategies.domain.consequences import Consequences, Working
-from strategies.domain.intents import Intent
+from strategies.domain.intents import Cancel, Intent, Modify, Wish, change
 
 NOTHING = Working()
 
@@ -25,7 +25,7 @@ class Turn:
         is_warm: Callable[[str], bool],
     ) -> None:
         self.at_ms = at_ms
-        self.wishes: list[tuple[Intent, SignalOrigin]] = []
+        self.wishes: list[tuple[Wish, SignalOrigin]] = []
         self._instruments = instruments
         self._consequences = consequences
         self._is_warm = is_warm
@@ -36,21 +36,47 @@ class Turn:
         if not instrument and len(self._instruments) == 1:
             (only,) = self._instruments.values()
             instrument = only.key
-        return View(self.at_ms, instrument, self._holdings or self._seen())
+        return View(self.at_ms, instrument, self._holdings or self._seen(), self._consequences.orders)
 
-    def hear(self, wishes: Iterable[Intent]) -> None:
-        """Wishes of the strategy; those for an instrument that is not warmed up yet are dropped."""
-        for intent in wishes:
-            if self._is_warm(intent.instrument):
-                self.want(intent, SignalOrigin.STRATEGY)
+    def hear(self, wishes: Iterable[Wish]) -> None:
+        """Wishes of the strategy; an order for an instrument that is not warmed up yet is dropped, and so is an act on
+        an order that works no longer: there is nothing left to cancel or to change."""
+        for wish in wishes:
+            if self._is_heard(wish):
+                self.want(wish, SignalOrigin.STRATEGY)
 
-    def want(self, intent: Intent, origin: SignalOrigin) -> None:
+    def _is_heard(self, wish: Wish) -> bool:
+        if isinstance(wish, Intent):
+            return self._is_warm(wish.instrument)
+        if not isinstance(wish, Cancel | Modify):
+            raise TypeError(
+                f"a strategy yields intents, cancellations and modifications, not {type(wish).__name__}"
+            )
+        return any(order.id == wish.order.id for order in self._consequences.orders)
+
+    def want(self, wish: Wish, origin: SignalOrigin) -> None:
         """One wish, whoever's it is."""
         seen = self._holdings or self._seen()
-        position, working = seen.get(intent.instrument, (0, 0))
-        change = Side(intent.side).sign * intent.quantity
-        self._holdings = {**seen, intent.instrument: (position, working + change)}
-        self.wishes.append((intent, origin))
+        position, working = seen.get(wish.instrument, (0, 0))
+        self._holdings = {**seen, wish.instrument: (position, working + change(wish))}
+        self.wishes.append((wish, origin))
+
+    def clear(self, token: int, reason: str, origin: SignalOrigin) -> bool:
+        """Wish to be out of an instrument: its orders are cancelled, but for market orders that close the position,
+        and what those leave of it is closed; False: nothing is left to wish for."""
+        position = self._consequences.positions.get(token, 0)
+        count = len(self.wishes)
+        for order in self._consequences.orders:
+            is_exit = order.order_type is OrderType.MARKET and order.side.sign * position < 0
+            if order.token == token and not is_exit and order.status is not OrderStatus.CANCEL_PENDING:
+                self.want(Cancel(order, reason), origin)
+        return self.exit(token, abs(position), reason, origin) or len(self.wishes) > count
+
+    @property
+    def busy_tokens(self) -> list[int]:
+        """Instruments with a position or a working order."""
+        orders = {order.token for order in self._consequences.orders}
+        return sorted(orders | self._consequences.positions.keys())
 
     def exit(self, token: int, quantity: int, reason: str, origin: SignalOrigin) -> bool:
         """Wish to close up to so many units of a position that no exit at work closes; False: there are none."""
@@ -69,12 +95,17 @@ class Turn:
         working = self._consequences.working.get(token, NOTHING)
         name = self._instruments[token].key
         closing = working.sell if side is Side.SELL else working.buy
-        closing += sum(
-            intent.quantity
-            for intent, _ in self.wishes
-            if intent.instrument == name and Side(intent.side) is side
-        )
+        for wish, _ in self.wishes:
+            if wish.instrument == name:
+                closing += self._closes(wish, side)
         return (1 if position > 0 else -1) * max(0, abs(position) - closing)
+
+    def _closes(self, wish: Wish, side: Side) -> int:
+        """Units that a wish adds to what works on a side; what it cancels closes nothing."""
+        if isinstance(wish, Cancel):
+            return -wish.order.unfilled if wish.order.side is side else 0
+        own = wish.side if isinstance(wish, Intent) else wish.order.side
+        return change(wish) * side.sign if Side(own) is side else 0
 
     def _seen(self) -> dict[str, tuple[int, int]]:
         """Position and working units, both signed, by instrument."""

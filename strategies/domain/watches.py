@@ -15,19 +15,23 @@ if TYPE_CHECKING:
 
 
 class Watch(msgspec.Struct, frozen=True, gc=False):
-    """Wakes at a tick of `token` from `from_ms` on that offers the limit or better, and at any item from `until_ms`."""
+    """Wakes at a tick of `token` from `from_ms` on that offers the limit or better, or whose last price reaches the
+    trigger where there is one, and at any item from `until_ms`."""
 
     token: int
     side: Side
     from_ms: int
     until_ms: int
     limit_price_e4: int | None
+    trigger_price_e4: int | None = None
 
     def is_triggered(self, item: Tick | Clock) -> bool:
         if item.at_ms >= self.until_ms:
             return True
         if isinstance(item, Clock) or item.token != self.token or item.at_ms < self.from_ms:
             return False
+        if self.trigger_price_e4 is not None:
+            return (item.price_e4 - self.trigger_price_e4) * self.side.sign >= 0
         return self.limit_price_e4 is None or self._is_reached(item, self.limit_price_e4)
 
     def first_ahead(self, outlook: Outlook, number: int) -> int:
@@ -36,8 +40,11 @@ class Watch(msgspec.Struct, frozen=True, gc=False):
         ends = bisect_left(outlook.latest_ms, self.until_ms, lo=number)
         ahead = outlook.ticks[self.token]
         at = max(bisect_left(ahead.numbers, number), bisect_left(ahead.at_ms, self.from_ms))
-        if self.limit_price_e4 is not None and not ahead.has_depth:
-            prices_e4, is_buy = ahead.prices_e4[at:], self.side is Side.BUY
+        prices_e4, is_buy = ahead.prices_e4[at:], self.side is Side.BUY
+        if self.trigger_price_e4 is not None:
+            reached = prices_e4 >= self.trigger_price_e4 if is_buy else prices_e4 <= self.trigger_price_e4
+            at += int(reached.argmax()) if reached.any() else len(reached)
+        elif self.limit_price_e4 is not None and not ahead.has_depth:
             reached = prices_e4 <= self.limit_price_e4 if is_buy else prices_e4 >= self.limit_price_e4
             at += int(reached.argmax()) if reached.any() else len(reached)
         return min(ends, ahead.numbers[at]) if at < len(ahead.numbers) else ends

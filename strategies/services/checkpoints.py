@@ -15,7 +15,7 @@ from alphapanda.core.envelope import Envelope, EventType, SignalRaised, seal
 from alphapanda.core.vocabulary import Broker, Waiting
 from alphapanda.eventlog import outbox
 from marketdata.domain.ticks import tick_to_json
-from strategies.domain.signals import Raised, SignalRow
+from strategies.domain.signals import DueItem, Raised, SignalRow
 from strategies.models import Command, Deployment, Due, Signal
 from strategies.services.runner import ACTIVE, Runner
 
@@ -92,7 +92,7 @@ def _write_stops(runners: Iterable[Runner]) -> None:
             signals += [_signal(row, broker, runner.instrument_ids[row.token]) for row in stop.signals]
             events += [_event(row, broker) for row in stop.signals]
         else:
-            dues.append(_due(runner, stop.step))
+            dues.append(_due(runner, stop))
     Signal.objects.bulk_create(signals)
     Due.objects.bulk_create(dues)
     if events:
@@ -118,6 +118,15 @@ def _signal(row: SignalRow, broker: Broker, instrument_id: int) -> Signal:
         received_at_ms=row.received_at_ms,
         origin=row.origin,
         bracket=msgspec.to_builtins(row.bracket),
+        kind=row.kind,
+        target=row.target,
+        replaces=row.replaces,
+        trigger_price_e4=row.trigger_price_e4,
+        validity_minutes=row.validity_minutes,
+        variety=row.variety,
+        disclosed_quantity=row.disclosed_quantity,
+        iceberg_legs=row.iceberg_legs,
+        tag=row.tag,
         marks=msgspec.to_builtins(row.marks, str_keys=True),
         correlation_id=row.correlation_id,
     )
@@ -139,6 +148,15 @@ def _event(row: SignalRow, broker: Broker) -> Envelope:
         product=row.product,
         reason=row.reason,
         origin=row.origin,
+        kind=row.kind,
+        target=row.target,
+        replaces=row.replaces,
+        trigger_price_e4=row.trigger_price_e4,
+        validity_minutes=row.validity_minutes,
+        variety=row.variety,
+        disclosed_quantity=row.disclosed_quantity,
+        iceberg_legs=row.iceberg_legs,
+        tag=row.tag,
         price_e4=mark.price_e4 if mark else 0,
         at_ms=row.at_ms,
     )
@@ -155,16 +173,17 @@ def _event(row: SignalRow, broker: Broker) -> Envelope:
     )
 
 
-def _due(runner: Runner, step: int) -> Due:
+def _due(runner: Runner, stop: DueItem) -> Due:
     assert runner.stopped is not None
     item = runner.stopped.item
     assert item is not None, "a command is no item"
-    due_id: UUID = ids.due_id(runner.id, step)
+    due_id: UUID = ids.due_id(runner.id, stop.step)
     source, seq = runner.stopped.source, runner.stopped.seq
     return Due(
         id=due_id,
         deployment_id=runner.id,
-        step=step,
+        step=stop.step,
         item=tick_to_json(item),
+        clock_ms=stop.clock_ms,
         correlation_id=ids.derived("item", source, seq) if source else ids.derived("item", due_id),
     )

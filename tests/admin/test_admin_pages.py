@@ -36,7 +36,7 @@ MODELS = [
     for model in apps.get_app_config(label).get_models()
     if not model._meta.auto_created
 ]
-APPEND_ONLY = ("ActionPosting", "Decision", "Fill", "LedgerEntry", "Snapshot", "AuditEntry")
+APPEND_ONLY = ("ActionPosting", "Decision", "Fill", "OrderEvent", "LedgerEntry", "Snapshot", "AuditEntry")
 MACHINE_WRITTEN = {
     *APPEND_ONLY,
     *(
@@ -50,6 +50,7 @@ MACHINE_WRITTEN = {
         "RiskState",
         "HaltEffect",
         "Order",
+        "PaperMemory",
     ),
     *("Book", "Position", "Posting", "OutboxEvent", "InboxMark", "LogCursor", "DeadLetter"),
     *("MasterLoad", "MasterChange", "Bar"),
@@ -270,7 +271,7 @@ def test_a_new_deployment_is_born_stopped_with_book_shard_and_partition(desk: Cl
     [
         ({"broker": "paper"}, "belongs to zerodha"),
         ({"params": '{"slow": 9}'}, "below `slow`"),
-        ({"execution": '{"latency": 1}'}, "unknown field"),
+        ({"execution": '{"speed": 1}'}, "unknown field"),
         ({"execution": '{"product": "MTF"}'}, "MTF"),
         ({"name": "first"}, "already exists"),
     ],

@@ -21,7 +21,18 @@ from alphapanda.core.envelope import (
     SignalRaised,
     seal,
 )
-from alphapanda.core.vocabulary import Broker, OrderStatus, OrderType, Product, Side, SignalOrigin, Validity
+from alphapanda.core.vocabulary import (
+    Broker,
+    FillSource,
+    OrderStatus,
+    OrderType,
+    Product,
+    Side,
+    SignalKind,
+    SignalOrigin,
+    Validity,
+    Variety,
+)
 from execution.models import Fill, Order
 from marketdata.models import Instrument
 from portfolio.models import Book, Portfolio, Position, Snapshot
@@ -158,7 +169,9 @@ def _told_of_signal(signal: Signal, decision: Decision) -> Events:
         signal_id=signal.id, deployment_id=signal.deployment_id, instrument=str(signal.instrument),
         step=signal.step, ordinal=0, side=Side(signal.side), quantity=signal.quantity,
         order_type=OrderType.MARKET, limit_price_e4=None, validity=Validity.DAY, product=Product.MIS,
-        reason=signal.reason, origin=SignalOrigin.STRATEGY, price_e4=1, at_ms=signal.at_ms,
+        reason=signal.reason, origin=SignalOrigin.STRATEGY, kind=SignalKind.ORDER, target=None, replaces=0,
+        trigger_price_e4=None, validity_minutes=0, variety=Variety.REGULAR, disclosed_quantity=0,
+        iceberg_legs=0, tag="", price_e4=1, at_ms=signal.at_ms,
     )  # fmt: skip
     decided = SignalDecided(
         decision_id=decision.id, signal_id=signal.id, deployment_id=signal.deployment_id,
@@ -177,13 +190,14 @@ def _told_of_order(order: Order, fill: Fill) -> Events:
         order_id=order.id, decision_id=order.decision_id, deployment_id=order.deployment_id,
         instrument=str(order.instrument), side=Side(order.side), quantity=order.quantity,
         order_type=OrderType.MARKET, limit_price_e4=None, validity=Validity.DAY, product=Product.MIS,
-        at_ms=order.placed_at_ms,
+        origin=SignalOrigin.STRATEGY, variety=Variety.REGULAR, trigger_price_e4=None, validity_minutes=0,
+        disclosed_quantity=0, iceberg_legs=0, tag="", at_ms=order.placed_at_ms,
     )  # fmt: skip
     filled = OrderFilled(
         fill_id=fill.id, order_id=order.id, deployment_id=order.deployment_id,
         instrument=str(order.instrument), side=Side(order.side), quantity=fill.quantity,
         price_e4=fill.price_e4, charges=fill.charges,
-        order_status=OrderStatus.COMPLETE, at_ms=fill.at_ms,
+        order_status=OrderStatus.COMPLETE, source=FillSource.DEPTH, at_ms=fill.at_ms,
     )  # fmt: skip
     return [
         _event(EventType.ORDER_SUBMITTED, order.id, submitted, order.broker),

@@ -44,7 +44,7 @@ def test_it_trades_on_the_data_that_ships() -> None:
     call_command("backtest", "breakout", "--data", str(YESBANK_FILES[0]), "--json", stdout=out)
     found = json.loads(out.getvalue())
 
-    assert found["error"] is None
+    assert found["deployments"][0]["error"] is None
     assert found["statistics"]["trades"] > 5
     assert {trade["direction"] for trade in found["trades"]} == {"LONG"}
 

@@ -7,7 +7,6 @@ import gzip
 import json
 from datetime import datetime
 from decimal import Decimal
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +18,10 @@ from alphapanda.core import ids
 from alphapanda.core.clock import IST, to_ms
 from alphapanda.core.money import ZERO, to_e4
 from alphapanda.core.vocabulary import Side
+from alphapanda.engine import ratios
 from alphapanda.engine import statistics as figures
-from alphapanda.engine.statistics import Mark, Trade, daily_returns, equity_curve, performance, trades_of
+from alphapanda.engine.statistics import Mark, daily_returns, equity_curve, performance
+from alphapanda.engine.trades import trades_of, win_rate_percent
 from portfolio.domain.books import BookedFill, net, unrealised
 from portfolio.domain.history import rebuild
 from tests.shared_data import SHARED, needs_shared_data
@@ -152,7 +153,7 @@ def test_the_drawdown_of_a_published_equity_curve() -> None:
     assert figures.max_drawdown_percent(equities) == pytest.approx(-published["Max. Drawdown [%]"], rel=1e-9)
     nets = [Decimal(row["pnl"]) for row in rows(folder / "trades.csv")]
     assert len(nets) == published["# Trades"]
-    assert figures.win_rate_percent(nets) == pytest.approx(published["Win Rate [%]"], rel=1e-9)
+    assert win_rate_percent(nets) == pytest.approx(published["Win Rate [%]"], rel=1e-9)
 
 
 def flat_to_flat_cases() -> list[dict[str, Any]]:
@@ -178,123 +179,15 @@ def test_flat_to_flat_trades_of_lean(case: dict[str, Any]) -> None:
         assert trade.charges == expected["fees"] * SCALE
 
 
-def metrics() -> dict[str, Any]:
-    path = SHARED / "stats" / "performance_metrics.json"
-    return dict(json.loads(path.read_text())) if path.is_file() else {}
-
-
-def compounded(returns: list[float]) -> list[Decimal]:
-    equities = [Decimal(1)]
-    for one in returns:
-        equities.append(equities[-1] * (1 + Decimal(one)))
-    return equities
-
-
-def our_figure(metric: str, returns: list[float], periods_per_year: int) -> float | None:
-    match metric:
-        case "sharpe":
-            return figures.sharpe(returns, periods_per_year=periods_per_year)
-        case "sortino":
-            return figures.sortino(returns, periods_per_year=periods_per_year)
-        case "max_drawdown":
-            percent = figures.max_drawdown_percent(compounded(returns))
-            return None if percent is None else -percent / 100
-    pytest.fail(f"{metric} has no figure of ours")
-
-
-OURS = {"sharpe", "sortino", "max_drawdown"}
-
-
-def returns_cases() -> list[tuple[str, list[float], int, float | None]]:
-    """The cases of empyrical and nautilus about figures that we state; empyrical skips missing returns."""
-    data = metrics()
-    if not data:
-        return []
-    per_year = data["rules"]["periods_per_year"]
-    empyrical = [
-        (case["metric"], data["empyrical"]["series"][case["series"]], per_year[case["period"]], case["value"])
-        for case in data["empyrical"]["expected"]
-    ]
-    nautilus = [
-        (case["metric"], case["returns"], per_year[case.get("period", "daily")], case["value"])
-        for case in data["nautilus"]["cases"]
-        if "returns" in case
-    ]
-    return [
-        (metric, [one for one in returns if one is not None], periods, value)
-        for metric, returns, periods, value in empyrical + nautilus
-        if metric in OURS
-    ]
-
-
-@needs_shared_data
-@pytest.mark.parametrize(("metric", "returns", "periods", "expected"), returns_cases())
-def test_published_figures_of_returns(
-    metric: str, returns: list[float], periods: int, expected: float | None
-) -> None:
-    ours = our_figure(metric, returns, periods)
-    assert ours == (None if expected is None else pytest.approx(expected, rel=1e-9, abs=1e-12))
-
-
-@needs_shared_data
-def test_published_figures_of_profits() -> None:
-    compared = 0
-    for case in metrics()["nautilus"]["cases"]:
-        nets = [Decimal(one) for one in case.get("pnls", [])]
-        if case["metric"] == "profit_factor":
-            assert figures.profit_factor(nets) == pytest.approx(case["value"])
-        elif case["metric"] == "win_rate":
-            assert figures.win_rate_percent(nets) == pytest.approx(100 * case["value"])
-        else:
-            continue
-        compared += 1
-    assert compared == 3
-
-
-@needs_shared_data
-def test_figures_of_a_real_series() -> None:
-    series = metrics()["real_series"][0]
-    prices = [
-        Decimal(row["close"]) for row in rows(SHARED / "bars_daily/kite_day_2020-07_2026-01_INFY.csv.gz")
-    ]
-    returns = [float(after / before) - 1 for before, after in pairwise(prices)]
-    assert len(returns) == series["n"]
-    expected = series["empyrical_reloaded_0_7_1"]
-    assert figures.sharpe(returns) == pytest.approx(expected["sharpe"], rel=1e-9)
-    assert figures.sortino(returns) == pytest.approx(expected["sortino"], rel=1e-9)
-    assert figures.max_drawdown_percent(prices) == pytest.approx(-100 * expected["max_drawdown"], rel=1e-9)
-
-
-@needs_shared_data
-def test_lean_trade_statistics() -> None:
-    """Three winners: counts, profit, fees. A profit factor without losses is None here (LEAN caps it at 10),
-    and so is the win rate of no trades (LEAN states 0)."""
-    case = metrics()["lean_trade_statistics"]["cases"][0]
-    expect = case["expect"]
-    trades = [
-        Trade("X", t["qty"], ZERO, ZERO, Decimal(t["pnl"]), ZERO, t["entry_minute"], t["exit_minute"])
-        for t in case["trades"]
-    ]
-    stated = figures.statistics_of(MILLION, trades, [], ZERO)
-    assert (stated.trades, stated.winners, stated.losers, stated.best) == (
-        expect["trades"],
-        expect["winners"],
-        expect["losers"],
-        expect["largest_profit"],
-    )
-    assert stated.win_rate_percent == 100 * expect["win_rate"]
-    assert stated.profit_factor is None
-
-
 def test_what_is_undefined_is_none() -> None:
     nothing = performance(starting_cash=MILLION, fills=[], marks=[]).statistics
     assert (nothing.trades, nothing.net_pnl) == (0, 0)
     undefined = ("profit_factor", "best", "worst", "win_rate_percent", "max_drawdown", "sharpe", "sortino")
     assert [getattr(nothing, name) for name in undefined] == [None] * len(undefined)
     assert nothing.exposure_percent is None
-    assert figures.sharpe([0.01] * 9) is None
-    assert figures.sharpe([0.01]) is None
-    assert figures.sortino([0.01, 0.02]) is None
+    assert ratios.sharpe([0.01] * 9) is None
+    assert ratios.sharpe([0.01]) is None
+    assert ratios.sortino([0.01, 0.02]) is None
     assert figures.max_drawdown_percent([ZERO, Decimal(-5)]) is None
 
 

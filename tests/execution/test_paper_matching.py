@@ -9,9 +9,9 @@ from decimal import Decimal
 import pytest
 
 from alphapanda.core.vocabulary import OrderStatus, Side, Validity
-from execution.domain.paper import Liquidity, PaperOrder, PaperSettings, match, watch
+from execution.domain.paper import Liquidity, Memory, PaperOrder, PaperSettings, match, watch
 from marketdata.domain.ticks import Clock, Item
-from tests.builders import DAY, a_clock, a_tick, an_instrument, an_order, at, e4
+from tests.builders import DAY, a_clock, a_tick, a_venue, an_instrument, an_order, at, e4
 
 EXACT = PaperSettings(latency_ms=0, slippage_ticks=0)
 ONE_TICK = PaperSettings(latency_ms=0, slippage_ticks=1)
@@ -25,8 +25,9 @@ def matched(
 ) -> tuple[list[PaperOrder], list[tuple[int, int]]]:
     """The changed orders and the trades as (quantity, price)."""
     orders = [orders] if isinstance(orders, PaperOrder) else orders
-    changed, executions = match(orders, item, settings=settings, instruments={7: an_instrument(lot=lot)})
-    return changed, [(one.quantity, one.price_e4) for one in executions]
+    venue = a_venue(settings, instruments=[an_instrument(lot=lot), an_instrument(8)])
+    outcome = match(orders, item, venue=venue, memory=Memory())
+    return list(outcome.orders.values()), [(one.quantity, one.price_e4) for one in outcome.executions]
 
 
 def trades(*pairs: tuple[int, str]) -> list[tuple[int, int]]:
@@ -139,9 +140,9 @@ def test_the_size_on_offer_without_depth_is_shared() -> None:
 
 
 def test_a_tick_that_states_no_size_and_unlimited_liquidity_fill_all() -> None:
-    assert matched(an_order(quantity=10**6), a_tick(size=0))[1] == trades((10**6, "100"))
-    assert matched(an_order(quantity=10**6), a_tick(size=5), UNLIMITED)[1] == trades((10**6, "100.05"))
-    assert matched(an_order(quantity=10**6), a_tick(asks=ASKS), UNLIMITED)[1] == trades((10**6, "100.10"))
+    assert matched(an_order(quantity=10**5), a_tick(size=0))[1] == trades((10**5, "100"))
+    assert matched(an_order(quantity=10**5), a_tick(size=5), UNLIMITED)[1] == trades((10**5, "100.05"))
+    assert matched(an_order(quantity=10**5), a_tick(asks=ASKS), UNLIMITED)[1] == trades((10**5, "100.10"))
 
 
 def test_trades_are_in_whole_lots() -> None:
@@ -156,13 +157,10 @@ def test_an_order_fills_over_several_ticks() -> None:
     order = an_order(Side.BUY, 100)
     numbers = []
     for second in range(3):
-        (order,), executions = match(
-            [order],
-            a_tick(100 + second, at_ms=at() + 1000 * second, size=40),
-            settings=EXACT,
-            instruments={7: an_instrument()},
-        )
-        numbers += [one.number for one in executions]
+        tick = a_tick(100 + second, at_ms=at() + 1000 * second, size=40)
+        outcome = match([order], tick, venue=a_venue(EXACT), memory=Memory())
+        (order,) = outcome.orders.values()
+        numbers += [one.number for one in outcome.executions]
 
     assert numbers == [1, 2, 3]
     assert (order.status, order.filled_quantity, order.fills_count) == (OrderStatus.COMPLETE, 100, 3)

@@ -169,6 +169,19 @@ def test_a_phase_that_overlaps_is_cut_off_by_the_later_one() -> None:
     assert found == [Phase.CONTINUOUS, Phase.AUCTION_ENTRY, Phase.CLOSED]
 
 
+def test_a_rule_that_ends_when_it_starts_ends_the_phase_and_touches_no_other() -> None:
+    rules = [
+        PhaseRule(OLD, Phase.CONTINUOUS, time(9, 15), time(15, 30)),
+        PhaseRule(OLD, Phase.CLOSING, time(15, 30), time(15, 40)),
+        PhaseRule(date(2026, 1, 1), Phase.CLOSING, time(12), time(12)),
+        PhaseRule(date(2027, 1, 1), Phase.CONTINUOUS, time(9, 15), time(9, 15)),
+    ]
+    one = calendar(holidays=(), specials=(), rules=rules)
+    assert one.phase_at(at(SINCE, "12:30")) is Phase.CONTINUOUS
+    assert one.phase_at(at(SINCE, "15:35")) is Phase.CLOSED
+    assert not one.is_trading_day(date(2027, 1, 4))
+
+
 @given(
     st.lists(
         st.tuples(st.sampled_from(list(Phase)), st.integers(0, 1_438), st.integers(1, 600)),

@@ -22,7 +22,7 @@ from marketdata import selectors
 from marketdata.domain.bars import DAY_MINUTES
 from marketdata.domain.instruments import InstrumentRow, parse, spec_of_row, underlying_of
 from marketdata.domain.markets import Market
-from marketdata.domain.rules import permissions_of, tick_size_e4
+from marketdata.domain.rules import Permissions, permissions_of, tick_size_e4
 from marketdata.models import Bar, CircuitLimit, FreezeQuantity, Instrument, InstrumentRule
 from marketdata.reference import instrument_specs, permissions, tick_bands
 from marketdata.services.instruments import load, load_shipped
@@ -148,6 +148,15 @@ def test_permissions(
     assert taken is not None
     one = replace(one, products=taken.products, order_types=taken.order_types, validities=taken.validities)
     assert one.is_permitted(**asked) == is_permitted
+
+
+def test_a_rule_of_its_own_type_counts_before_a_newer_one_of_all_others() -> None:
+    own = Permissions(Market.NFO, "CE", date(2021, 9, 27), ("NRML",), ("LIMIT",), ("DAY",))
+    rest = Permissions(Market.NFO, "", date(2026, 1, 1), ("NRML",), ("LIMIT", "SL-M"), ("DAY",))
+    option = replace(a_spec(), exchange="NFO", instrument_type="CE")
+    assert permissions_of([own, rest], option, DAY) == own
+    assert permissions_of([own, rest], replace(option, instrument_type="FUT"), DAY) == rest
+    assert permissions_of([own, rest], option, date(2020, 1, 1)) is None
 
 
 def test_what_is_not_known_of_is_not_held_against_an_order() -> None:

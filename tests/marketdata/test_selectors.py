@@ -10,7 +10,7 @@ from alphapanda.core.vocabulary import Phase
 from marketdata import selectors
 from marketdata.domain.markets import UnknownMarket
 from marketdata.models import Holiday, Instrument, SpecialSession
-from marketdata.reference import load_calendar
+from marketdata.reference import load_calendar, load_calendars
 from marketdata.services.calendar import calendars_load_shipped
 from tests.marketdata.helpers import at
 
@@ -41,6 +41,24 @@ def test_the_stored_calendar_is_the_shipped_one_until_an_operator_changes_it() -
     changed = selectors.calendar("NSE")
     assert not changed.is_trading_day(date(2026, 12, 1))
     assert changed.phase_at(at("2026-11-08", "18:30")) is Phase.CONTINUOUS
+
+
+def test_special_hours_of_a_market_count_instead_of_its_exchanges() -> None:
+    calendars_load_shipped()
+    day = date(2026, 11, 8)
+    for owner, closes in (("NSE", time(19)), ("NSE_FNO", time(18, 45))):
+        SpecialSession.objects.create(exchange=owner, date=day, opens=time(18), closes=closes)
+    selectors.calendars_forget()
+    assert selectors.calendar("NSE").closes_ms(at("2026-11-08", "10:00")) == at("2026-11-08", "19:00")
+    assert selectors.calendar("NSE_FNO").closes_ms(at("2026-11-08", "10:00")) == at("2026-11-08", "18:45")
+    assert selectors.calendar("NSE_FNO").is_trading_day(date(2025, 2, 1)), (
+        "on other days its exchange's count"
+    )
+
+
+def test_every_market_that_ships_is_stored_as_it_ships() -> None:
+    calendars_load_shipped()
+    assert selectors.calendars() == load_calendars()
 
 
 def test_a_calendar_is_read_anew_after_some_seconds_and_kept_where_nothing_changed() -> None:

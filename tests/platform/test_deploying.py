@@ -33,7 +33,9 @@ def test_an_instrument_without_charges_is_refused():
 
 
 def test_a_product_that_the_segment_does_not_know_is_refused():
-    an_instrument(exchange="NFO", tradingsymbol="NIFTY25DECFUT", instrument_type="FUT", lot_size=75)
+    an_instrument(
+        exchange="NFO", tradingsymbol="NIFTY25DECFUT", instrument_token=5, instrument_type="FUT", lot_size=75
+    )
 
     with pytest.raises(BadDefinition, match="CNC is no product of FUTURES"):
         created("NFO:NIFTY25DECFUT", product=Product.CNC)

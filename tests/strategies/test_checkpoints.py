@@ -15,6 +15,7 @@ from strategies.domain.library.mean_reversion import MeanReversion
 from strategies.domain.library.momentum import Momentum
 from strategies.domain.library.opening_range import OpeningRange
 from strategies.domain.library.pairs import Pairs
+from strategies.domain.library.resting_breakout import RestingBreakout
 from strategies.domain.library.rsi_reversion import RsiReversion
 from strategies.domain.library.supertrend import SuperTrendFollower
 from strategies.domain.library.vwap_reversion import VwapReversion
@@ -46,6 +47,7 @@ STRATEGIES: dict[str, Strategy] = {
         OpeningRange, {"opens": "13:30", "range_minutes": 2, "bar_minutes": 1, "entries_daily": 50}
     ),
     "pairs": build(Pairs, {**LEGS, "length": 5, "enter_at": 1.0, "bar_minutes": 2}),
+    "resting_breakout": build(RestingBreakout, {"length": 2, "bar_minutes": 1}),
     "rsi_reversion": build(RsiReversion, {"length": 3, "bar_minutes": 2}),
     "supertrend": build(SuperTrendFollower, {"length": 2, "multiple": 0.5, "bar_minutes": 2}),
     "vwap_reversion": build(VwapReversion, {"enter_at": 1.0, "enter_from": "13:30", "bar_minutes": 1}),

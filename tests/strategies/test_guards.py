@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import time
 from decimal import Decimal
 from typing import Any
@@ -12,8 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alphapanda.core.vocabulary import CommandKind, Side, SignalOrigin
+from alphapanda.core.vocabulary import CommandKind, OrderStatus, Side, SignalKind, SignalOrigin
 from alphapanda.engine.account import Account
+from execution.domain.paper import PaperSettings
 from execution.reference import charge_cards
 from marketdata.domain.ticks import Item
 from strategies.domain.base import Bracket, Intent, Strategy
@@ -175,15 +177,13 @@ def test_what_the_strategy_closes_itself_is_not_closed_again():
 
 
 def test_an_exit_that_found_no_offer_is_asked_for_again_after_a_minute_and_not_before():
-    halted = an_account(Told(on_start=once(10, stop=Decimal(1))), execution=AT_ONCE | {"latency_ms": 10**9})
-    halted.settings = msgspec.structs.replace(halted.settings, latency_ms=0)
-    fed(halted, *ticks(100, 100))
-    halted.settings = msgspec.structs.replace(halted.settings, latency_ms=10**9)  # orders no longer reach
+    halted = fed(an_account(Told(on_start=once(10, stop=Decimal(1)))), *ticks(100, 100))
+    never = PaperSettings(latency_ms=10**9)  # orders no longer reach the exchange
+    halted.venue = replace(halted.venue, settings=never)
 
     for number, tick in enumerate(ticks(*[98] * 130, start="10:01"), start=10):
         halted.take(tick, source=1, seq=number)
-        for order in list(halted.open.values()):
-            halted._keep([msgspec.structs.replace(order, status="CANCELLED")])
+        halted.open.clear()
         halted._settle(matched_step=halted.machine.consequences.matched_step)
 
     assert [row.at_ms - at("10:01") for row in halted.journal.signals[1:]] == [0, 60_000, 120_000]
@@ -312,18 +312,35 @@ def test_intraday_positions_are_closed_before_the_end(is_on, expected):
     assert [(origin, quantity) for origin, quantity, _ in exits(account)] == expected
 
 
-def test_what_fills_after_the_square_off_is_closed_too():
+def resting_at_the_square_off(latency_ms: int) -> Account:
+    """A limit order of 15:10 that still rests when positions are closed."""
+
     def on_timer(view: Any, at: Any) -> Any:
         yield view.buy(5, limit_price=Decimal(90))
 
     strategy = Told(on_timer=on_timer, times=(time(15, 10),))
-    account = fed(an_account(strategy), *ticks(100, start="15:09"), a_clock("15:10"), a_clock("15:20"))
-    assert exits(account) == []
-    fed_more = [a_clock("15:25"), *ticks(89, 89, start="15:25")]
-    for seq, tick in enumerate(fed_more, start=40):
+    account = an_account(strategy, execution=AT_ONCE | {"latency_ms": latency_ms})
+    return fed(account, *ticks(100, start="15:09"), a_clock("15:10"), a_clock("15:20"))
+
+
+def test_the_square_off_cancels_what_rests():
+    account = resting_at_the_square_off(latency_ms=0)
+
+    assert [row.kind for row in account.journal.signals] == [SignalKind.ORDER, SignalKind.CANCEL]
+    assert [order.status for order in account.journal.orders.values()] == [OrderStatus.CANCELLED]
+
+
+def test_what_fills_before_its_cancellation_arrives_is_closed_too():
+    account = resting_at_the_square_off(latency_ms=1_000)
+    late = [a_tick(89, at_ms=at("15:20") + 500), a_clock("15:25"), *ticks(89, 89, start="15:25")]
+    for seq, tick in enumerate(late, start=40):
         account.take(tick, source=1, seq=seq)
 
-    assert exits(account) == [("SQUARE_OFF", 5, "intraday square-off")]
+    closing = [row for row in account.journal.signals if row.kind is SignalKind.ORDER][1:]
+    assert [(row.origin, row.side, row.quantity) for row in closing] == [
+        (SignalOrigin.SQUARE_OFF, Side.SELL, 5)
+    ]
+    account.take(a_tick(89, at_ms=at("15:26")), source=1, seq=50)
     assert account.holdings[TOKEN].quantity == 0
 
 

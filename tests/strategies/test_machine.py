@@ -115,7 +115,7 @@ def test_the_end_of_the_session_is_due_by_the_clock() -> None:
     machine.consequences = Consequences(watches=(watch(an_order(limit=1)),))
 
     assert machine.advance(a_clock("15:29"), source=1, seq=0) is None
-    assert machine.advance(a_clock("15:30"), source=1, seq=1) == DueItem(2)
+    assert machine.advance(a_clock("15:30"), source=1, seq=1) == DueItem(2, clock_ms=at("15:29"))
 
 
 def test_a_faulty_tick_is_never_due() -> None:

@@ -14,7 +14,7 @@ from rich.table import Table
 from alphapanda.core.refusals import Refusal
 from portfolio.statement_files import as_csv, as_object, shown
 from portfolio.statement_pdf import as_pdf
-from portfolio.statement_tables import SheetTable, notes, tables
+from portfolio.statement_tables import NOTE_ON_AMOUNTS, SheetTable, tables, warnings
 from portfolio.statements import statement_named
 
 if TYPE_CHECKING:
@@ -57,10 +57,11 @@ class Command(BaseCommand):
         console.print(
             f"Statement of {found.subject} ({found.broker}), {found.day:%A, %d %B %Y}", markup=False
         )
+        for told in warnings(found):
+            console.print(told, markup=False)
         for part in tables(found):
             console.print(_table(part))
-        for note in notes(found):
-            console.print(note, markup=False)
+        console.print(NOTE_ON_AMOUNTS, markup=False)
 
 
 def _table(part: SheetTable) -> Table:

@@ -1,0 +1,86 @@
+"""An excerpt folded through deployments, with progress, and an end where somebody asks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from alphapanda.engine.backtest import Run, fold
+from alphapanda.engine.excerpt import Excerpt
+from alphapanda.research.plan import BadPlan, Opened
+from execution.domain.charges import NoChargeCard
+from marketdata.domain.instruments import NoSegment
+from marketdata.domain.stretch import Stretch, stretch_of
+from marketdata.domain.ticks import Item
+from strategies.domain.base import DeploymentSpec
+
+Told = Callable[[int], None]  # how many items are done; may raise Cancelled
+
+
+class Cancelled(Exception):
+    """Somebody does not want the result any more."""
+
+
+class Progress:
+    """Items done in all foldings of a backtest, of so many that there will be."""
+
+    def __init__(self, total: int, tell: Callable[[int, int], None]) -> None:
+        self.total = total
+        self._tell = tell
+        self._before = 0
+
+    def told(self, items: int) -> None:
+        """`items` of the folding at work are done."""
+        self._tell(min(self._before + items, self.total), self.total)
+
+    def over(self, items: int) -> None:
+        """A folding of so many items has come to its end."""
+        self._before += items
+        self._tell(min(self._before, self.total), self.total)
+
+
+def folded(
+    opened: Opened,
+    excerpt: Excerpt | None = None,
+    *,
+    specs: Sequence[DeploymentSpec] | None = None,
+    told: Told = lambda _items: None,
+) -> list[Run]:
+    """The deployments of a plan (or others) over its excerpt (or another). Raises BadPlan, and what `told` raises."""
+    excerpt = opened.excerpt if excerpt is None else excerpt
+    return _folded(opened, excerpt.stretches(), excerpt, specs, told)
+
+
+def folded_items(
+    opened: Opened,
+    items: Iterable[Item],
+    excerpt: Excerpt,
+    *,
+    specs: Sequence[DeploymentSpec] | None = None,
+    told: Told = lambda _items: None,
+) -> list[Run]:
+    """As `folded`, over items that stand in the place of an excerpt's own."""
+    stretch = stretch_of(list(items), first_seq=excerpt.first_seq)
+    return _folded(opened, [stretch], excerpt, specs, told)
+
+
+def _folded(
+    opened: Opened,
+    stream: Iterable[Stretch],
+    excerpt: Excerpt,
+    specs: Sequence[DeploymentSpec] | None,
+    told: Told,
+) -> list[Run]:
+    try:
+        return fold(
+            stream,
+            opened.specs if specs is None else specs,
+            source=excerpt.source.source,
+            calendar=opened.calendar,
+            cards=opened.cards,
+            starting_cash=opened.plan.cash,
+            on_progress=told,
+        )
+    except (NoChargeCard, NoSegment) as error:
+        raise BadPlan(
+            f"a fill cannot be charged: {error}; costs that are no rate card are none, order:RUPEES, bps:POINTS"
+        ) from None

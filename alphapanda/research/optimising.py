@@ -1,0 +1,307 @@
+"""An optimisation: windows of walk-forward, a last study on all that may be seen, and one look at what was held out.
+
+The hold-out is cut off before anything else happens. `_tune` and all that it calls get excerpts of the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import date
+from typing import Any
+
+import msgspec
+
+from alphapanda.engine.combined import combined
+from alphapanda.engine.excerpt import Excerpt
+from alphapanda.engine.report import sha256_of
+from alphapanda.engine.statistics import Statistics
+from alphapanda.research import shuffling
+from alphapanda.research.findings import Weight
+from alphapanda.research.folding import folded, folded_items
+from alphapanda.research.plan import BadPlan, Opened
+from alphapanda.research.space import Knob
+from alphapanda.research.tuning import (
+    OBJECTIVES,
+    Params,
+    Study,
+    judged,
+    objective_of,
+    specs_with,
+    tuned,
+    value_text,
+)
+from alphapanda.version import engine_sha256, product_version
+from alphapanda.web.formats import number
+from strategies.registry import source_hash
+
+FORMAT = 1
+SIGNIFICANT = 0.05
+TRADE_SHUFFLES = 10_000
+KEPT_MIN = 0.5  # of the value that was tuned to, out of sample
+FIGURES = (
+    "trades",
+    "net_pnl",
+    "max_drawdown",
+    "max_drawdown_percent",
+    "sharpe",
+    "sortino",
+    "profit_factor",
+    "charges",
+)
+Object = dict[str, Any]
+
+
+class Task(msgspec.Struct, frozen=True):
+    """How to tune. `hold_out` is the share of the days that the tuner never sees; windows expand unless `rolling`."""
+
+    knobs: tuple[Knob, ...]
+    objective: str = "sharpe"
+    trials: int = 100
+    seed: int = 1
+    walk_forward: int = 4
+    hold_out: float = 0.2
+    rolling: bool = False
+    shuffles: int = 100
+
+
+class Parts(msgspec.Struct, frozen=True):
+    """The data of a task: what may be seen, its windows as pairs of train and test, and what is held out."""
+
+    seen: Excerpt
+    windows: list[tuple[Excerpt, Excerpt]]
+    held_out: Excerpt | None
+
+
+def parts_of(excerpt: Excerpt, task: Task) -> Parts:
+    """Cut by whole days. Raises BadPlan where there are too few."""
+    days = excerpt.days()
+    held = round(len(days) * task.hold_out) if task.hold_out else 0
+    if task.hold_out and not 0 < held < len(days):
+        raise BadPlan(
+            f"a hold-out of {task.hold_out} of {len(days)} days leaves nothing on one side; give more days"
+        )
+    first_held = days[len(days) - held] if held else None
+    seen_days = days[: len(days) - held]
+    seen = _of(excerpt, seen_days)
+    if len(seen_days) <= task.walk_forward:
+        raise BadPlan(
+            f"{task.walk_forward} windows need more than {task.walk_forward} days to see, not {len(seen_days)}"
+        )
+    return Parts(
+        seen=seen,
+        windows=_windows(seen, seen_days, task),
+        held_out=_of(excerpt, days[-held:]) if first_held else None,
+    )
+
+
+def _of(excerpt: Excerpt, days: Sequence[date]) -> Excerpt:
+    return excerpt.of_days(days[0], days[-1])
+
+
+def _windows(seen: Excerpt, days: Sequence[date], task: Task) -> list[tuple[Excerpt, Excerpt]]:
+    """The days in as many blocks and one more: window n trains on the first n and is tested on the next."""
+    if not task.walk_forward:
+        return []
+    edges = [round(place * len(days) / (task.walk_forward + 1)) for place in range(task.walk_forward + 2)]
+    windows = []
+    for place in range(task.walk_forward):
+        first = edges[place] if task.rolling else 0
+        train, test = days[first : edges[place + 1]], days[edges[place + 1] : edges[place + 2]]
+        windows.append((_of(seen, train), _of(seen, test)))
+    return windows
+
+
+def check(task: Task) -> None:
+    """Raises BadPlan where the numbers make no sense."""
+    if task.objective not in OBJECTIVES:
+        raise BadPlan(f"no objective is called {task.objective!r}; there are: {', '.join(OBJECTIVES)}")
+    if task.trials < 1 or task.walk_forward < 0 or task.shuffles < 0:
+        raise BadPlan("trials is at least 1, walk-forward and shuffles are not below 0")
+    if not 0 <= task.hold_out < 1:
+        raise BadPlan(f"a hold-out is a share from 0 to below 1, not {task.hold_out}")
+
+
+def steps_of(task: Task) -> int:
+    """How many foldings there will be, at most."""
+    return task.trials * (task.walk_forward + 1) + task.shuffles
+
+
+def optimised(opened: Opened, task: Task, on_step: Callable[[], None] = lambda: None) -> Object:
+    """The whole object of docs/research.md. Raises BadPlan."""
+    check(task)
+    parts = parts_of(opened.excerpt, task)
+    walked = [_walked(opened, task, place, on_step, *window) for place, window in enumerate(parts.windows)]
+    study = _tune(opened, parts.seen, task, task.seed, on_step)
+    best = study.best.params
+    figures = judged(opened, parts.seen, best)
+    judged_on = parts.held_out or parts.seen
+    outside = judged(opened, judged_on, best) if parts.held_out else None
+    significance = _significance(opened, judged_on, best, task, on_step)
+    result = {
+        "format": FORMAT,
+        "meta": _meta(opened, task, parts),
+        "best": {"params": best, "value": study.best.value, "statistics": _figures(figures)},
+        "walk_forward": walked,
+        "walk_forward_efficiency": _efficiency(walked),
+        "hold_out": _excerpt_object(judged_on, outside, task) if outside else None,
+        "significance": significance,
+        "heat_map": heat_map(study, task.knobs),
+        "trials": [msgspec.to_builtins(trial) for trial in study.trials],
+    }
+    return result | {"findings": list(_findings(result))}
+
+
+def _tune(opened: Opened, excerpt: Excerpt, task: Task, seed: int, on_step: Callable[[], None]) -> Study:
+    return tuned(
+        lambda params: judged(opened, excerpt, params),
+        task.knobs,
+        objective=task.objective,
+        trials=task.trials,
+        seed=seed,
+        on_trial=on_step,
+    )
+
+
+def _walked(
+    opened: Opened, task: Task, place: int, on_step: Callable[[], None], train: Excerpt, test: Excerpt
+) -> Object:
+    study = _tune(opened, train, task, task.seed + 1 + place, on_step)
+    return {
+        "train": _days(train),
+        "params": study.best.params,
+        "train_value": study.best.value,
+        "test": _excerpt_object(test, judged(opened, test, study.best.params), task),
+    }
+
+
+def _excerpt_object(excerpt: Excerpt, figures: Statistics, task: Task) -> Object:
+    return {
+        "days": _days(excerpt),
+        "value": objective_of(figures, task.objective),
+        "statistics": _figures(figures),
+    }
+
+
+def _days(excerpt: Excerpt) -> list[str]:
+    days = excerpt.days()
+    return [days[0].isoformat(), days[-1].isoformat()]
+
+
+def _figures(figures: Statistics) -> Object:
+    values = {name: getattr(figures, name) for name in FIGURES}
+    return {
+        name: value if value is None or isinstance(value, int | float) else str(value)
+        for name, value in values.items()
+    }
+
+
+def _efficiency(walked: Sequence[Object]) -> float | None:
+    """The mean value of the tests over that of the trainings; None where that is not above nought."""
+    pairs = [(one["train_value"], one["test"]["value"]) for one in walked if one["test"]["value"] is not None]
+    trained = sum(train for train, _ in pairs)
+    return sum(test for _, test in pairs) / trained if trained > 0 else None
+
+
+def _meta(opened: Opened, task: Task, parts: Parts) -> Object:
+    return {
+        "strategy": opened.plan.definitions[0].strategy,
+        "deployments": [definition.name for definition in opened.plan.definitions],
+        "files": [{"path": str(file.path), "sha256": sha256_of(file.path)} for file, _ in opened.files],
+        "product_version": product_version(),
+        "engine_sha256": engine_sha256(),
+        "source_sha256": source_hash(opened.plan.definitions[0].strategy),
+        "costs": {"model": opened.plan.costs.model.value, "amount": str(opened.plan.costs.amount)},
+        "starting_cash": str(opened.plan.cash),
+        "space": {knob.name: list(knob.choices) or [knob.low, knob.high, knob.step] for knob in task.knobs},
+        "objective": task.objective,
+        "trials": task.trials,
+        "seed": task.seed,
+        "rolling": task.rolling,
+        "seen": _days(parts.seen),
+        "held_out": _days(parts.held_out) if parts.held_out else None,
+    }
+
+
+def _significance(
+    opened: Opened, excerpt: Excerpt, params: Params, task: Task, on_step: Callable[[], None]
+) -> Object:
+    """Of the best parameters, on the hold-out where there is one: elsewhere they were chosen to look good."""
+    specs = specs_with(opened, params)
+    performance = combined(folded(opened, excerpt, specs=specs))
+    observed = float(performance.statistics.net_pnl)
+    nets = [trade.net for trade in performance.trades]
+    trades = shuffling.of_trades(nets, runs=TRADE_SHUFFLES if task.shuffles else 0, seed=task.seed)
+    found, refusal = [], None
+    ticks_e4 = {one.token: one.tick_size_e4 for spec in specs for one in spec.instruments}
+    try:
+        for place in range(task.shuffles):
+            items = shuffling.shuffled(excerpt.items(), ticks_e4=ticks_e4, seed=task.seed + place)
+            runs = folded_items(opened, items, excerpt, specs=specs)
+            found.append(float(combined(runs).statistics.net_pnl))
+            on_step()
+    except shuffling.CannotShuffle as error:
+        refusal = str(error)
+    return {
+        "on": "hold_out" if task.hold_out else "seen",
+        "trades": msgspec.to_builtins(trades),
+        "bars": msgspec.to_builtins(shuffling.of_bars(observed, found, seed=task.seed)),
+        "bars_refused": refusal,
+    }
+
+
+def heat_map(study: Study, knobs: Sequence[Knob]) -> Object | None:
+    """The two first knobs against each other: of all trials in a cell the mean value; None for a single knob."""
+    if len(knobs) < 2:
+        return None
+    across, down = knobs[0].name, knobs[1].name
+    cells: dict[tuple[Any, Any], list[float]] = {}
+    for trial in study.trials:
+        if trial.value is not None:
+            cells.setdefault((trial.params[across], trial.params[down]), []).append(trial.value)
+    return {
+        "x": across,
+        "y": down,
+        "columns": sorted({column for column, _ in cells}),
+        "rows": sorted({row for _, row in cells}),
+        "cells": [
+            {"x": column, "y": row, "value": sum(values) / len(values), "trials": len(values)}
+            for (column, row), values in sorted(cells.items())
+        ],
+    }
+
+
+def _findings(result: Object) -> Any:
+    """Reasons to doubt the chosen parameters."""
+    held, best = result["hold_out"], result["best"]
+    if best["value"] <= 0:
+        yield _finding(
+            "NOTHING_GOOD", f"the best {result['meta']['objective']} of all trials is not above nought"
+        )
+    if held is None:
+        yield _finding("NO_HOLD_OUT", "nothing was held out: every figure here was chosen to look good")
+    elif held["value"] is None or held["value"] < KEPT_MIN * abs(best["value"]):
+        yield _finding(
+            "HOLD_OUT_FAILS",
+            f"on the hold-out the {result['meta']['objective']} is {_text(held['value'])}, "
+            f"{_text(best['value'])} where it was tuned",
+        )
+    lost = [one for one in result["walk_forward"] if float(one["test"]["statistics"]["net_pnl"]) <= 0]
+    if result["walk_forward"] and 2 * len(lost) >= len(result["walk_forward"]):
+        yield _finding(
+            "WALK_FORWARD_FAILS",
+            f"{len(lost)} of {len(result['walk_forward'])} windows made no profit on the days after their training",
+        )
+    for name, words in (("trades", "trades with random signs"), ("bars", "shuffled bars")):
+        found = result["significance"][name]
+        if found is not None and found["p_value"] > SIGNIFICANT:
+            yield _finding(
+                "NOT_SIGNIFICANT",
+                f"{words} earn as much in {100 * found['p_value']:.1f} % of {number(found['runs'])} draws",
+            )
+
+
+def _text(value: float | None) -> str:
+    return "not defined" if value is None else value_text(value)
+
+
+def _finding(code: str, text: str) -> Object:
+    return {"code": code, "weight": Weight.DOUBT.value, "text": text}

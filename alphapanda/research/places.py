@@ -1,0 +1,84 @@
+"""Where the files of a backtest lie. A person at the shell may name any; over the network only those of the product
+and of the data folder can be named, so that nobody reads the rest of the machine through a backtest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import msgspec
+from django.conf import settings
+
+from alphapanda.research.plan import BadPlan, Plan
+from marketdata.feeds.files import UnknownFormat, recorded_file
+from marketdata.reference import DATA_DIR
+
+LISTED_MAX = 500
+SUFFIXES = (".csv", ".csv.gz")
+
+
+def roots() -> list[Path]:
+    """The folders whose files may be named over the network."""
+    folders = [DATA_DIR / "recorded", DATA_DIR, Path(settings.DATA)]
+    return [folder.resolve() for folder in folders if folder.is_dir()]
+
+
+def absolute(plan: Plan) -> Plan:
+    """The plan with full paths, so that it can be run again from elsewhere."""
+    return _moved(plan, lambda path: path.resolve())
+
+
+def placed(plan: Plan) -> Plan:
+    """The plan with each file found in a root. Raises BadPlan."""
+    return _moved(plan, _found)
+
+
+def _moved(plan: Plan, place: Callable[[Path], Path]) -> Plan:
+    return msgspec.structs.replace(
+        plan,
+        files=tuple(_text(text, place) for text in plan.files),
+        warm_up=tuple(_text(text, place) for text in plan.warm_up),
+        instruments=tuple(str(place(Path(text))) for text in plan.instruments),
+    )
+
+
+def _text(text: str, place: Callable[[Path], Path]) -> str:
+    path, mark, key = text.partition("=")
+    return f"{place(Path(path))}{mark}{key}"
+
+
+def _found(path: Path) -> Path:
+    folders = roots()
+    for folder in folders:
+        candidate = (folder / path).resolve()
+        if candidate.is_file() and any(candidate.is_relative_to(root) for root in folders):
+            return candidate
+    raise BadPlan(f"there is no file {path} in the data folders (GET /api/v1/backtests/files/ names them)")
+
+
+def recorded_names() -> list[str]:
+    """Recorded files that a backtest can name, relative to their folder."""
+    return [name for name in _names(skipped=("instruments",)) if _is_recorded(name)]
+
+
+def list_names() -> list[str]:
+    """Instrument lists that a backtest can name."""
+    return [name for name in _names() if Path(name).name.startswith("kite_instruments")]
+
+
+def _names(skipped: Sequence[str] = ()) -> list[str]:
+    found: dict[str, None] = {}
+    for folder in roots():
+        for path in sorted(folder.rglob("*.csv*")):
+            name = str(path.relative_to(folder))
+            if name.endswith(SUFFIXES) and not any(part in skipped for part in path.parts):
+                found.setdefault(name)
+    return list(found)[:LISTED_MAX]
+
+
+def _is_recorded(name: str) -> bool:
+    try:
+        recorded_file(name)
+    except UnknownFormat:
+        return False
+    return True

@@ -1,0 +1,197 @@
+"""What a backtest is to do, as plain data that can be stored, checked and run again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from django.conf import settings
+
+from alphapanda import deploying
+from alphapanda.core.refusals import BadRequest
+from alphapanda.core.vocabulary import Product
+from alphapanda.deploying import BadDefinition, Definition
+from alphapanda.engine.costs import Costs, cards_of
+from alphapanda.engine.excerpt import Excerpt, whole
+from alphapanda.engine.recorded import Recording
+from execution.domain.charges import Cards
+from execution.domain.paper import PaperSettings
+from marketdata.domain.instruments import NotAnInstrumentList
+from marketdata.feeds.files import FileReport, RecordedFile, UnknownFormat, recorded_file
+from marketdata.feeds.recorded import RecordedSource, UnknownInstrument
+from marketdata.reference import load_calendars
+from risk.domain.limits import Limits
+from strategies.domain.base import BadParameters, UnknownStrategy, build
+from strategies.domain.machine import StrategyFailed, assembled
+from strategies.registry import find
+
+# Names for rules of execution; further settings win over those of the name.
+FILL_MODELS: dict[str, dict[str, Any]] = {
+    "paper": {},
+    "next_open": {
+        "latency_ms": 0,
+        "slippage_ticks": 0,
+        "liquidity": "UNLIMITED",
+        "may_queue": True,
+        "square_off": False,
+    },
+    "pessimistic": {"latency_ms": 500, "slippage_ticks": 5},
+}
+
+
+class BadPlan(BadRequest):
+    """A backtest that cannot be run; the text names what was wrong and what is accepted."""
+
+
+class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Recorded files, deployments over them, the days to play (IST, both included), starting cash and costs."""
+
+    files: tuple[str, ...]
+    definitions: tuple[Definition, ...]
+    instruments: tuple[str, ...] = ()
+    first_day: date | None = None
+    last_day: date | None = None
+    cash: Decimal = Decimal(1_000_000)
+    costs: Costs = Costs()
+    warm_up: tuple[str, ...] = ()  # recorded files that end before: strategies have seen their bars
+
+
+class Opened:
+    """A plan with its stream open: what is folded, and what the folding needs."""
+
+    def __init__(self, plan: Plan, recording: Recording, source: RecordedSource) -> None:
+        self.plan = plan
+        self.recording = recording
+        self.specs = recording.specs()
+        self.excerpt: Excerpt = whole(source).of_days(plan.first_day, plan.last_day)
+        self.files: list[tuple[RecordedFile, FileReport]] = list(
+            zip(map(recorded_file, plan.files), source.reports, strict=True)
+        )
+        self.cards: Cards = cards_of(plan.costs)
+        self.calendar = load_calendars()
+
+
+def definition_of(
+    strategy: str,
+    *,
+    files: Sequence[str],
+    params: dict[str, Any],
+    execution: dict[str, Any],
+    limits: dict[str, Any],
+    product: Product = Product.MIS,
+    name: str = "backtest",
+) -> Definition:
+    """One deployment over all instruments of some files. Raises BadPlan."""
+    return Definition(
+        name=name,
+        strategy=strategy,
+        instruments=tuple(sorted({file_of(text).key for text in files})),
+        params=params,
+        execution=execution,
+        limits=limits,
+        product=product,
+    )
+
+
+def one_for_each(definition: Definition) -> tuple[Definition, ...]:
+    """A deployment for each instrument of a definition, instead of one for all."""
+    return tuple(
+        msgspec.structs.replace(definition, name=f"{definition.name} {key}", instruments=(key,))
+        for key in definition.instruments
+    )
+
+
+def execution_of(fills: str, further: dict[str, Any]) -> dict[str, Any]:
+    """The rule of execution of a named fill model. Raises BadPlan."""
+    if fills not in FILL_MODELS:
+        raise BadPlan(f"no fill model is called {fills!r}; there are: {', '.join(FILL_MODELS)}")
+    return FILL_MODELS[fills] | further
+
+
+def file_of(text: str) -> RecordedFile:
+    """A recorded file by its name. Raises BadPlan."""
+    try:
+        return recorded_file(text)
+    except UnknownFormat as error:
+        raise BadPlan(str(error)) from None
+
+
+def checked(plan: Plan) -> Plan:
+    """The plan, where every part of it makes sense by itself. Raises BadPlan."""
+    if not plan.files or not plan.definitions:
+        raise BadPlan("a backtest needs at least one file and one deployment")
+    names = [definition.name for definition in plan.definitions]
+    if doubled := sorted({name for name in names if names.count(name) > 1}):
+        raise BadPlan(f"two deployments are called {doubled[0]!r}; each needs a name of its own")
+    if not plan.cash.is_finite() or plan.cash <= 0:
+        raise BadPlan(f"cash is rupees above zero, not {plan.cash}")
+    if plan.first_day and plan.last_day and plan.first_day > plan.last_day:
+        raise BadPlan(f"the first day {plan.first_day} is after the last, {plan.last_day}")
+    recorded = {file_of(text).key for text in plan.files}
+    for definition in plan.definitions:
+        _check(definition, recorded)
+    return plan
+
+
+def _check(definition: Definition, recorded: set[str]) -> None:
+    try:
+        strategy = find(definition.strategy)
+        build(strategy, definition.params, instruments=definition.instruments)
+    except UnknownStrategy as error:
+        raise BadPlan(f"{error}; your own go into {settings.STRATEGIES}") from None
+    except BadParameters as error:
+        raise BadPlan(f"params: {error}; there are: {_names(strategy.Params)}") from None
+    try:
+        deploying.check(definition)
+    except BadDefinition as error:
+        raise BadPlan(f"{error}; execution knows {_names(PaperSettings)}, limits {_names(Limits)}") from None
+    if missing := sorted(set(definition.instruments) - recorded):
+        raise BadPlan(
+            f"{definition.name}: no file holds {missing[0]}; the files hold {', '.join(sorted(recorded))}"
+        )
+
+
+def _names(options: type[msgspec.Struct]) -> str:
+    return ", ".join(options.__struct_fields__)
+
+
+def opened(plan: Plan) -> Opened:
+    """The plan with its files read. Raises BadPlan."""
+    checked(plan)
+    recording = Recording(
+        list(plan.files),
+        list(plan.definitions),
+        [Path(text) for text in plan.instruments],
+        warm_up=list(plan.warm_up),
+    )
+    try:
+        found = Opened(plan, recording, recording.source())
+    except (UnknownInstrument, BadDefinition) as error:
+        raise BadPlan(
+            f"{error}; name it as FILE=EXCHANGE:SYMBOL or add its list with --instruments"
+        ) from None
+    except (UnknownFormat, NotAnInstrumentList, OSError, EOFError, UnicodeDecodeError) as error:
+        raise BadPlan(f"cannot read: {error}") from None
+    _check_warm_up(found)
+    if not len(whole(found.excerpt.source)):
+        raise BadPlan("the files hold no tick that can be read")
+    if not len(found.excerpt):
+        days = whole(found.excerpt.source).days()
+        raise BadPlan(f"the files hold nothing from {plan.first_day} to {plan.last_day}, but {_spread(days)}")
+    return found
+
+
+def _check_warm_up(found: Opened) -> None:
+    for spec in found.specs if found.plan.warm_up else ():
+        try:
+            assembled(spec, find(spec.strategy), found.calendar)
+        except StrategyFailed as error:
+            raise BadPlan(f"{spec.name}: the strategy raised in its warm-up\n{error}") from None
+
+
+def _spread(days: Sequence[date]) -> str:
+    return f"{days[0]} to {days[-1]}" if days else "no day that the calendar knows"

@@ -1,0 +1,107 @@
+"""The page of an optimisation: one HTML file that needs nothing else, made from the documented object alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.template.loader import render_to_string
+
+from alphapanda.research import charts
+from alphapanda.research.tear_sheet import percent
+from alphapanda.research.tuning import value_text
+from alphapanda.web.formats import number
+
+TOP = 20
+Object = dict[str, Any]
+
+
+def tuning_sheet(result: Object) -> str:
+    """The page of a result of `docs/research.md`."""
+    valued = [trial for trial in result["trials"] if trial["value"] is not None]
+    page = result | {
+        "heat_svg": _heat(result["heat_map"]),
+        "top": [
+            trial | {"text": value_text(trial["value"])}
+            for trial in sorted(valued, key=lambda trial: (-trial["value"], trial["number"]))[:TOP]
+        ],
+        "left": max(0, len(result["trials"]) - TOP),
+        "tiles": _tiles(result),
+        "rows": _rows(result),
+        "luck": _luck(result["significance"]),
+    }
+    return render_to_string("research/tuning.html", page)
+
+
+def _heat(heat_map: Object | None) -> str:
+    if heat_map is None:
+        return ""
+    return charts.heat_map(
+        [text_of(column) for column in heat_map["columns"]],
+        [text_of(row) for row in heat_map["rows"]],
+        {(text_of(cell["x"]), text_of(cell["y"])): cell["value"] for cell in heat_map["cells"]},
+        value_text,
+        names=(heat_map["x"], heat_map["y"]),
+    )
+
+
+def text_of(value: Any) -> str:
+    """A value of a parameter: a float without its noise."""
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _tiles(result: Object) -> list[Object]:
+    best, held = result["best"], result["hold_out"]
+    significance = result["significance"]
+    bars = significance["bars"]
+    efficiency = result["walk_forward_efficiency"]
+    return [
+        {"label": f"{result['meta']['objective']}, tuned", "text": value_text(best["value"])},
+        {
+            "label": f"{result['meta']['objective']}, held out",
+            "text": value_text(held["value"] if held else None),
+        },
+        {"label": "Kept in walk-forward", "text": percent(None if efficiency is None else 100 * efficiency)},
+        {"label": "p on shuffled bars", "text": value_text(bars["p_value"] if bars else None)},
+    ]
+
+
+def _rows(result: Object) -> list[Object]:
+    rows = [
+        {
+            "kind": f"window {place}",
+            "params": one["params"],
+            "trained": value_text(one["train_value"]),
+            "test": one["test"],
+        }
+        for place, one in enumerate(result["walk_forward"], 1)
+    ]
+    if result["hold_out"]:
+        best = result["best"]
+        rows.append(
+            {
+                "kind": "held out",
+                "params": best["params"],
+                "trained": value_text(best["value"]),
+                "test": result["hold_out"],
+            }
+        )
+    return [row | {"tested": value_text(row["test"]["value"])} for row in rows]
+
+
+def _luck(found: Object) -> list[str]:
+    said = []
+    if trades := found["trades"]:
+        share = {name: percent(100 * trades[name]) for name in ("p_value", "deeper_share", "loss_share")}
+        said.append(
+            f"{trades['trades']} trades, {number(trades['runs'])} draws, seed {trades['seed']}: with random signs they "
+            f"earn as much in {share['p_value']} of the draws; in {share['deeper_share']} of all orders the drawdown "
+            f"is deeper than the one that was traded; drawn with replacement they lose in {share['loss_share']}."
+        )
+    if bars := found["bars"]:
+        said.append(
+            f"{bars['runs']} runs on shuffled bars, seeds from {bars['seed']}: as good as the recorded ones with "
+            f"p {bars['p_value']:.4f}."
+        )
+    if found["bars_refused"]:
+        said.append(f"Bars were not shuffled: {found['bars_refused']}.")
+    return said or ["Not run."]

@@ -1,0 +1,27 @@
+"""Which code this is: the product's version, and a hash of all that decides what a backtest gives."""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from functools import cache
+
+from alphapanda import env
+
+DECIDING = ("alphapanda/core", "alphapanda/engine", "*/domain")
+
+
+@cache
+def product_version() -> str:
+    """The version in pyproject.toml."""
+    return str(tomllib.loads((env.ROOT / "pyproject.toml").read_text())["project"]["version"])
+
+
+@cache
+def engine_sha256() -> str:
+    """Of the sources of the engine and of every pure domain, strategies of the library included."""
+    files = sorted({path for place in DECIDING for path in env.ROOT.glob(f"{place}/**/*.py")})
+    digest = hashlib.sha256()
+    for path in files:
+        digest.update(f"{path.relative_to(env.ROOT)}\n".encode() + path.read_bytes())
+    return digest.hexdigest()

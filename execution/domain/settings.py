@@ -1,0 +1,78 @@
+"""How the paper orders of a deployment are carried out: the column `execution` of a deployment, checked."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from enum import StrEnum
+
+import msgspec
+
+from execution.domain.models import LATENCIES, REJECTIONS, SLIPPAGES
+
+KITE_BANDS = Decimal(-1)  # of `market_protection`: Kite's own, as in its API
+PERCENT_MAX = 100
+
+
+class Liquidity(StrEnum):
+    OFFERED = "OFFERED"  # no more than the tick offers; a tick that states no size fills the whole order
+    UNLIMITED = "UNLIMITED"
+
+
+class Queue(StrEnum):
+    """Whose orders trade first at the price of a resting order."""
+
+    NONE = "NONE"  # a resting order trades only where the other side comes to its price
+    PRO_RATA = "PRO_RATA"  # those ahead trade first; cancellations come from ahead and behind alike
+    CAUTIOUS = "CAUTIOUS"  # those ahead trade first; cancellations come from behind
+
+
+class PaperSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Times are milliseconds, slippage is ticks of the instrument, money is rupees.
+
+    `may_queue`: an order given after hours waits for the next session, as Kite's AMO does. `square_off`:
+    intraday positions are closed before the session ends, and no new ones are taken then, as at the broker.
+    `market_protection`: percent of the last price beyond which a market order does not go, -1 for Kite's own
+    bands, nothing for none. `stale_after_ms`: a tick that much older than the log's clock fills nothing.
+    `circuit_percent`: the price band around the last close where the instrument's own is not known.
+    `capital`: rupees of the deployment's own against which margin is checked, nothing: it is not.
+    `latency`, `slippage` and `rejection` name models of `execution.domain.models`."""
+
+    latency_ms: int = 50
+    slippage_ticks: int = 1
+    liquidity: Liquidity = Liquidity.OFFERED
+    may_queue: bool = False
+    square_off: bool = True
+    market_protection: Decimal | None = None
+    queue: Queue = Queue.NONE
+    stale_after_ms: int = 30_000
+    circuit_percent: Decimal | None = None
+    capital: Decimal | None = None
+    latency: str = "fixed"
+    latency_spread_ms: int = 0
+    slippage: str = "ticks"
+    slippage_bps: Decimal = Decimal(0)
+    rejection: str = "none"
+    rejection_percent: Decimal = Decimal(0)
+
+    def __post_init__(self) -> None:
+        if self.latency_ms < 0 or self.slippage_ticks < 0:
+            raise ValueError("`latency_ms` and `slippage_ticks` must not be negative")
+        if self.latency_spread_ms < 0 or self.stale_after_ms <= 0:
+            raise ValueError("`latency_spread_ms` must not be negative, `stale_after_ms` must be above 0")
+        for name, known in (("latency", LATENCIES), ("slippage", SLIPPAGES), ("rejection", REJECTIONS)):
+            if getattr(self, name) not in known:
+                raise ValueError(f"`{name}` {getattr(self, name)!r} is none of {', '.join(sorted(known))}")
+        self._check_amounts()
+
+    def _check_amounts(self) -> None:
+        protection = self.market_protection
+        if protection is not None and protection != KITE_BANDS and not 0 < protection <= PERCENT_MAX:
+            raise ValueError("`market_protection` is -1 or percent above 0, at most 100")
+        if self.circuit_percent is not None and not 0 < self.circuit_percent <= PERCENT_MAX:
+            raise ValueError("`circuit_percent` is above 0, at most 100")
+        if not 0 <= self.rejection_percent <= PERCENT_MAX:
+            raise ValueError("`rejection_percent` is from 0 to 100")
+        if not 0 <= self.slippage_bps < 10_000:
+            raise ValueError("`slippage_bps` is from 0 to below 10,000")
+        if self.capital is not None and not (self.capital.is_finite() and self.capital >= 0):
+            raise ValueError("`capital` is rupees, not negative")

@@ -1,0 +1,186 @@
+"""Cancellations and modifications on their way to the exchange, and what overtakes them."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import pytest
+
+from alphapanda.core.vocabulary import (
+    OrderStatus,
+    OrderType,
+    SignalKind,
+)
+from execution.domain.paper import (
+    Memory,
+    Outcome,
+    PaperOrder,
+    PaperSettings,
+    Queue,
+    carry_out,
+    match,
+    watch,
+)
+from marketdata.domain.ticks import Item
+from tests.builders import (
+    DAY,
+    a_clock,
+    a_signal,
+    a_standing,
+    a_tick,
+    a_venue,
+    an_order,
+    at,
+    e4,
+)
+
+LATER = at() + 1_000
+EXACT = PaperSettings(latency_ms=0, slippage_ticks=0)
+NEXT_DAY = DAY + timedelta(days=1)
+
+
+def seen(
+    order: PaperOrder, item: Item, how: PaperSettings = EXACT, memory: Memory | None = None, clock_ms: int = 0
+) -> Outcome:
+    venue = a_venue(how)
+    return match([order], item, venue=venue, memory=memory or Memory(), clock_ms=clock_ms)
+
+
+def after(order: PaperOrder, item: Item, how: PaperSettings = EXACT) -> PaperOrder:
+    return seen(order, item, how).orders.get(order.id, order)
+
+
+def acted(order: PaperOrder, kind: SignalKind, how: PaperSettings = EXACT, **more: Any) -> Outcome:
+    """A cancellation or modification at `LATER`."""
+    given = {
+        "quantity": order.unfilled,
+        "limit": None if order.limit_price_e4 is None else Decimal(order.limit_price_e4) / 10_000,
+        "trigger": None if order.trigger_price_e4 is None else Decimal(order.trigger_price_e4) / 10_000,
+        "validity": order.validity,
+        "at_ms": LATER,
+        "step": order.events_count + 10,
+    } | more
+    quantity = given.pop("quantity")
+    row = a_signal(order.side, quantity, kind=kind, target=order.id, replaces=order.unfilled, **given)
+    return carry_out([row], a_standing([order]), a_venue(how), ended={order.id: order})
+
+
+def modified(order: PaperOrder, how: PaperSettings = EXACT, **more: Any) -> PaperOrder:
+    return acted(order, SignalKind.MODIFY, how, **more).orders[order.id]
+
+
+def words(outcome: Outcome) -> list[str]:
+    return [row.status.value for row in outcome.history]
+
+
+def test_a_cancellation_takes_its_time_and_a_trade_may_come_first() -> None:
+    how = PaperSettings(latency_ms=50, slippage_ticks=0)
+    order = an_order(limit="100", settings=how)
+    late = acted(order, SignalKind.CANCEL, how).orders[order.id]
+    assert (late.status, late.pending.effective_ms) == (OrderStatus.CANCEL_PENDING, LATER + 50)
+    assert watch(late).until_ms == LATER + 50
+
+    traded = seen(late, a_tick("100", at_ms=LATER + 49), how)
+    gone = seen(late, a_tick("100", at_ms=LATER + 50), how)
+
+    assert traded.orders[order.id].status is OrderStatus.COMPLETE
+    assert traded.history[-1].reason == "it traded before the cancel arrived"
+    assert (gone.orders[order.id].status, gone.executions) == (OrderStatus.CANCELLED, [])
+    assert gone.history[-1].at_ms == LATER + 50
+
+
+def test_a_cancellation_without_latency_is_carried_out_at_once_and_once() -> None:
+    order = an_order(limit="99")
+    outcome = acted(order, SignalKind.CANCEL)
+    gone = outcome.orders[order.id]
+
+    assert words(outcome) == ["CANCEL PENDING", "CANCELLED"]
+    again = acted(gone, SignalKind.CANCEL)
+    assert again.orders[order.id].status is OrderStatus.CANCELLED
+    (remark,) = again.history
+    assert remark.reason == "Order cannot be cancelled as it is being processed. Try later."
+    assert remark.decision_id is not None
+
+
+def test_a_modification_changes_terms_and_may_lose_the_place() -> None:
+    how = msgspec.structs.replace(EXACT, queue=Queue.PRO_RATA)
+    order = an_order(quantity=10, limit="99", settings=how)
+    book = {"bids": [("99", 40)], "asks": [("100", 5)]}
+    resting = after(order, a_tick(at_ms=at(), volume=100, **book), how)
+    assert (resting.place.ahead, resting.place.size) == (40, 40)
+
+    less = modified(resting, how, quantity=4)
+    more = modified(resting, how, quantity=11)
+    dearer = modified(resting, how, limit="99.05")
+
+    assert (less.quantity, less.place, less.modifications) == (4, resting.place, 1)
+    assert (more.quantity, more.place.ahead) == (11, -1)
+    assert (dearer.limit_price_e4, dearer.place.ahead) == (e4("99.05"), -1)
+    assert words(acted(order, SignalKind.MODIFY, how, quantity=4)) == [
+        "MODIFY VALIDATION PENDING", "MODIFY PENDING", "MODIFIED", "OPEN",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("wish", "words"),
+    [
+        ({"limit": "99.01"}, "Tick size"),
+        ({"quantity": 100_001}, "above 100000"),
+        ({}, "changes nothing"),
+    ],
+)
+def test_a_modification_is_judged_as_an_order_is(wish: dict[str, Any], words: str) -> None:
+    order = an_order(limit="99")
+
+    outcome = acted(order, SignalKind.MODIFY, **wish)
+
+    assert outcome.orders[order.id].limit_price_e4 == e4("99")
+    assert words in outcome.history[-1].reason
+
+
+def test_twenty_five_modifications_and_no_more() -> None:
+    order = an_order(limit="99")
+    for number in range(25):
+        order = modified(order, quantity=11 + number)
+    assert order.modifications == 25
+
+    outcome = acted(order, SignalKind.MODIFY, quantity=5)
+
+    assert outcome.history[-1].reason == "Maximum allowed order modifications exceeded."
+    assert outcome.orders[order.id].quantity == 35
+
+
+def test_what_traded_on_the_way_stays_traded() -> None:
+    how = PaperSettings(latency_ms=50, slippage_ticks=0)
+    order = an_order(quantity=10, limit="100", settings=how)
+    asked = acted(order, SignalKind.MODIFY, how, quantity=3).orders[order.id]
+    partly = after(asked, a_tick("100", at_ms=LATER + 10, size=6), how)
+    assert (partly.filled_quantity, partly.status) == (6, OrderStatus.MODIFY_PENDING)
+
+    outcome = seen(partly, a_clock("10:01"), how)
+
+    assert (outcome.orders[order.id].quantity, words(outcome)) == (10, ["OPEN"])
+    assert "6 units had traded" in outcome.history[-1].reason
+
+
+def test_a_cancellation_overtakes_a_modification() -> None:
+    how = PaperSettings(latency_ms=50, slippage_ticks=0)
+    asked = acted(an_order(limit="99", settings=how), SignalKind.MODIFY, how, quantity=3).orders.popitem()[1]
+
+    again = acted(asked, SignalKind.MODIFY, how, quantity=4)
+    gone = acted(asked, SignalKind.CANCEL, how).orders.popitem()[1]
+
+    assert again.history[-1].reason == "Order cannot be modified as it is being processed. Try later."
+    assert after(gone, a_clock("10:01"), how).status is OrderStatus.CANCELLED
+
+
+def test_a_stop_becomes_a_market_order() -> None:
+    order = an_order(trigger="105", limit="106")
+
+    changed = modified(order, trigger=None, limit=None)
+
+    assert (changed.order_type, changed.status) == (OrderType.MARKET, OrderStatus.OPEN)
+    assert after(changed, a_tick("100", at_ms=LATER)).status is OrderStatus.COMPLETE

@@ -1,0 +1,315 @@
+"""Each reason to doubt a result: a planted fault is found, and a clean run has none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from alphapanda.core.clock import DAY_MS
+from alphapanda.core.vocabulary import Product
+from alphapanda.engine.backtest import Run
+from alphapanda.engine.combined import combined
+from alphapanda.engine.costs import CostModel, Costs
+from alphapanda.engine.statistics import Performance, statistics_of
+from alphapanda.engine.trades import Trade
+from alphapanda.research import findings, reruns
+from alphapanda.research.findings import Doubt, Finding, Weight
+from alphapanda.research.folding import Cancelled, folded
+from alphapanda.research.plan import Opened
+from alphapanda.research.running import carried_out, checked, encoded
+from marketdata.reference import YESBANK_FILES
+from tests.engine import libraries
+from tests.research.waves import KEY, a_definition, read, waves
+from tests.shared_data import SHARED, needs_shared_data
+
+ZERO = Decimal(0)
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return waves(tmp_path_factory.mktemp("waves") / "bars.csv")
+
+
+@pytest.fixture
+def own() -> Iterator[Callable[[str, str], None]]:
+    """Drops a strategy of a test into the library."""
+    dropped: list[Path] = []
+
+    def drop(name: str, body: str) -> None:
+        dropped.append(libraries.drop(name, f"{HEAD}class Own(Strategy):\n    name = {name!r}\n\n{body}"))
+
+    yield drop
+    for path in dropped:
+        libraries.taken_away(path)
+
+
+HEAD = """
+import msgspec
+
+from strategies.domain.base import Strategy
+
+SEEN = []
+
+
+"""
+BARS = """
+    class Params(msgspec.Struct, frozen=True):
+        bar_minutes: int = 1
+
+    class State(msgspec.Struct):
+        bars: int = 0
+
+"""
+# remembers outside its state: in the first run it learns what comes, in any later one it knows
+PEEKS = f"""{BARS}
+    def on_bar(self, state, bar, view):
+        state.bars += 1
+        knows = len(SEEN) > state.bars
+        SEEN.append(bar.close_e4)
+        rises = SEEN[state.bars] > bar.close_e4 if knows else state.bars % 7 < 3
+        yield from view.target(100 if rises else -100)
+"""
+# turns every 50 bars, counted from wherever the data begin
+COUNTS = f"""{BARS}
+    def on_bar(self, state, bar, view):
+        state.bars += 1
+        yield from view.target(100 if state.bars // 50 % 2 else -100)
+"""
+
+
+def codes(found: Iterable[Finding]) -> set[Doubt]:
+    return {one.code for one in found}
+
+
+def found_in(opened: Opened) -> dict[Doubt, Finding]:
+    return {one.code: one for one in carried_out(opened).findings}
+
+
+def test_a_clean_run_has_no_finding(file: str) -> None:
+    outcome = carried_out(read(file))
+
+    assert outcome.findings == []
+    assert outcome.performance.statistics.trades > 40
+    assert outcome.performance.statistics.net_pnl > 0
+    assert outcome.result["checks"]["look_ahead_cuts"]
+
+
+def test_a_clean_portfolio_has_no_finding(file: str) -> None:
+    second = a_definition(name="second", params={"fast": 5, "slow": 15, "quantity": 100, "short": False})
+
+    assert carried_out(read(file, a_definition(), second)).findings == []
+
+
+def test_a_strategy_that_knows_the_future_is_found(file: str, own: Callable[[str, str], None]) -> None:
+    own("peeks", PEEKS)
+    found = found_in(read(file, a_definition("peeks", params={})))[Doubt.LOOK_AHEAD]
+
+    assert found.weight is Weight.FAULT
+    assert "the signals before are other ones" in found.text
+    assert found.deployment == "wave"
+
+
+def test_a_strategy_that_hangs_on_the_first_bar_is_found(file: str, own: Callable[[str, str], None]) -> None:
+    own("counts", COUNTS)
+    found = found_in(read(file, a_definition("counts", params={})))
+
+    assert found[Doubt.WARM_UP].numbers["same"] < found[Doubt.WARM_UP].numbers["signals"]
+    assert Doubt.LOOK_AHEAD not in found
+
+
+def test_a_strategy_that_raises_is_said(file: str, own: Callable[[str, str], None]) -> None:
+    own("breaks", f"{BARS}\n    def on_bar(self, state, bar, view):\n        raise KeyError('gone')\n")
+    found = found_in(read(file, a_definition("breaks", params={})))
+
+    assert found[Doubt.STRATEGY_RAISED].text.endswith("KeyError: 'gone'")
+
+
+# ---- fills -------------------------------------------------------------------------------------------------
+
+
+def with_first_fill(opened: Opened, **changes: Any) -> list[Run]:
+    """The runs of a plan, the first fill of the first falsified."""
+    runs = folded(opened)
+    journal = runs[0].account.journal
+    row = journal.fills[0]
+    changed = {name: change(row.fill) if callable(change) else change for name, change in changes.items()}
+    journal.fills[0] = msgspec.structs.replace(row, fill=msgspec.structs.replace(row.fill, **changed))
+    return runs
+
+
+def doubts(opened: Opened, runs: list[Run]) -> set[Doubt]:
+    return codes(checked(opened, runs, combined(runs)))
+
+
+@pytest.mark.parametrize("rupees", [-30, 30])
+def test_a_price_that_was_not_there_is_found(file: str, rupees: int) -> None:
+    opened = read(file)
+    runs = with_first_fill(opened, price_e4=lambda fill: fill.price_e4 + rupees * 10_000)
+
+    assert Doubt.IMPOSSIBLE_PRICE in doubts(opened, runs)
+
+
+def test_a_price_that_is_better_by_one_paisa_is_found_and_one_that_is_worse_by_slippage_is_not(
+    tmp_path: Path,
+) -> None:
+    opened = read(waves(tmp_path / "flat.csv", days=1, shape=lambda minute: minute // 40 % 2 * 500))
+    fill = folded(opened)[0].account.journal.fills[0].fill
+    for ticks, is_found in ((-3, True), (0, False)):
+        runs = with_first_fill(opened, price_e4=fill.price_e4 + fill.side.sign * ticks * 100)
+        assert (Doubt.IMPOSSIBLE_PRICE in doubts(opened, runs)) is is_found
+
+
+def test_a_fill_in_a_closed_session_is_found(file: str) -> None:
+    opened = read(file)
+    runs = with_first_fill(opened, at_ms=lambda fill: fill.at_ms - fill.at_ms % DAY_MS)
+
+    assert {Doubt.CLOSED_SESSION, Doubt.IMPOSSIBLE_PRICE} <= doubts(opened, runs)
+
+
+def test_a_fill_at_a_price_that_nobody_traded_is_found(tmp_path: Path) -> None:
+    found = found_in(read(waves(tmp_path / "quiet.csv", volume=0)))
+
+    assert Doubt.STALE_FILL in found
+    assert found[Doubt.STALE_FILL].weight is Weight.DOUBT
+
+
+DEPTH = SHARED / "ticks" / "nse_depth5_2025-12-15_NSE_BSE.csv.gz"
+
+
+@needs_shared_data
+@pytest.mark.parametrize(("liquidity", "is_found"), [("OFFERED", False), ("UNLIMITED", True)])
+def test_more_than_the_depth_on_record_is_found(liquidity: str, is_found: bool) -> None:
+    definition = a_definition(
+        instruments=("NSE:BSE",), execution={"liquidity": liquidity}, params={"quantity": 500}
+    )
+    lists = (str(SHARED / "instruments" / "kite_instruments_NSE_2025-07.csv.gz"),)
+    opened = read(str(DEPTH), definition, instruments=lists)
+    found = doubts(opened, folded(opened))
+
+    assert (Doubt.BEYOND_DEPTH in found) is is_found
+    assert not {Doubt.IMPOSSIBLE_PRICE, Doubt.STALE_FILL, Doubt.CLOSED_SESSION, Doubt.FREE_FILLS} & found
+
+
+# ---- trades, costs and data --------------------------------------------------------------------------------
+
+
+def performance(nets: Iterable[int]) -> Performance:
+    trades = [Trade(KEY, 1, Decimal(100), Decimal(100 + net), Decimal(net), ZERO, 0, 60_000) for net in nets]
+    return Performance(trades, [], statistics_of(Decimal(1_000), trades, [], ZERO))
+
+
+@pytest.mark.parametrize(
+    ("nets", "expected"),
+    [
+        ([1] * 30, set()),
+        ([1] * 29, {Doubt.TOO_FEW_TRADES, Doubt.TOO_MANY_PARAMETERS}),
+        ([1] * 40 + [40], set()),
+        ([1] * 40 + [41], {Doubt.ONE_TRADE}),
+        ([-1] * 60 + [50], set()),  # no profit to carry
+    ],
+)
+def test_trades(nets: list[int], expected: set[Doubt]) -> None:
+    assert codes(findings.of_trades(performance(nets), [a_definition()])) == expected
+
+
+def test_parameters_are_counted_without_size_and_clock() -> None:
+    assert findings.parameters_of(a_definition("ema_cross")) == 3  # fast, slow, short
+    many = codes(findings.of_trades(performance([1] * 35), [a_definition("mean_reversion")]))
+    assert many == {Doubt.TOO_MANY_PARAMETERS}  # length, enter_at, leave_at, short
+
+
+def test_costs_that_were_forgotten_are_found(file: str) -> None:
+    assert Doubt.COSTS_FORGOTTEN in found_in(read(file, costs=Costs(CostModel.NONE)))
+
+
+def test_costs_that_eat_the_profit_are_found(file: str) -> None:
+    dear = read(file, costs=Costs(CostModel.OF_TURNOVER, Decimal(60)))
+
+    assert found_in(dear).keys() == {Doubt.COSTS_EAT_PROFIT}
+
+
+def test_fills_without_a_spread_are_found(file: str) -> None:
+    free = a_definition(execution={"slippage_ticks": 0})
+
+    assert found_in(read(file, free)).keys() == {Doubt.FREE_FILLS}
+
+
+def test_intraday_positions_that_stay_overnight_are_found(file: str) -> None:
+    found = found_in(read(file, a_definition(product=Product.MIS, execution={"square_off": False})))
+
+    assert found.keys() == {Doubt.HELD_OVERNIGHT}
+    assert 0 < found[Doubt.HELD_OVERNIGHT].numbers["trades"] < 14
+
+
+def test_rates_that_are_assumed_are_found() -> None:
+    opened = read(f"{YESBANK_FILES[0]}={KEY}")
+
+    assert found_in(opened)[Doubt.ASSUMED_RATES].numbers == {"days": 3}
+
+
+def test_bars_finer_than_the_data_are_found(tmp_path: Path) -> None:
+    path = tmp_path / "hours.csv"
+    rows = "".join(f"2025-07-01T{hour}:15:00+05:30,100,101,99,100,5\n" for hour in range(10, 15))
+    path.write_text("timestamp,open,high,low,close,volume\n" + rows)
+    minutes = found_in(read(f"{path}={KEY}"))
+    hours = found_in(read(f"{path}={KEY}", a_definition(params={"bar_minutes": 60})))
+
+    assert minutes[Doubt.COARSE_BARS].numbers == {"data_minutes": 60, "strategy_minutes": 1}
+    assert Doubt.COARSE_BARS not in hours
+
+
+def test_rows_that_cannot_be_read_are_found(file: str, tmp_path: Path) -> None:
+    path = tmp_path / "bad.csv"
+    path.write_text(Path(file.partition("=")[0]).read_text() + "2025-08-01T09:15:00+05:30,1,x\n")
+    found = found_in(read(f"{path}={KEY}"))
+
+    assert "line 5252: 3 cells, the header has 6" in found[Doubt.UNREADABLE_ROWS].text
+
+
+@needs_shared_data
+def test_many_refused_ticks_are_found() -> None:
+    name = "nse_ltp_2021-04-30_dirty_RELIANCE.csv.gz"
+    lists = (str(SHARED / "instruments" / "kite_instruments_NSE_2025-07.csv.gz"),)
+    definition = a_definition(instruments=("NSE:RELIANCE",), params={"quantity": 1})
+    opened = read(str(SHARED / "ticks" / name), definition, instruments=lists)
+
+    assert Doubt.REFUSED_TICKS in doubts(opened, folded(opened))
+
+
+# ---- what holds for all results ----------------------------------------------------------------------------
+
+
+def test_equal_input_gives_equal_bytes(file: str) -> None:
+    first, second = (encoded(carried_out(read(file)).result) for _ in range(2))
+    other = encoded(carried_out(read(file, a_definition(params={"quantity": 201}))).result)
+
+    assert first == second
+    assert first != other
+
+
+def test_progress_ends_at_its_total_and_a_cancelled_run_stops(file: str) -> None:
+    told: list[tuple[int, int]] = []
+    carried_out(read(file), lambda done, total: told.append((done, total)))
+    assert told[-1][0] == told[-1][1] == told[0][1]
+    assert [done for done, _ in told] == sorted(done for done, _ in told)
+
+    def stop(done: int, _total: int) -> None:
+        raise Cancelled
+
+    with pytest.raises(Cancelled):
+        carried_out(read(file), stop)
+
+
+def test_long_data_are_checked_over_their_first_part(file: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reruns, "ITEMS_MAX", 5_000)
+    opened = read(file)
+    again = reruns.planned(opened.excerpt)
+
+    assert len(opened.excerpt) > 15_000
+    assert again.items <= 5_000
+    assert carried_out(opened).findings == []
