@@ -98,9 +98,7 @@ class _Reading:
             yield block
 
 
-def _calendar(
-    file: RecordedFile, instruments: Mapping[str, InstrumentSpec], hours: MarketHours
-) -> Calendar:
+def _calendar(file: RecordedFile, instruments: Mapping[str, InstrumentSpec], hours: MarketHours) -> Calendar:
     """The calendar of a file's market. Raises UnknownInstrument."""
     if file.key not in instruments:
         raise UnknownInstrument(f"{file.path.name}: {file.key} is not in the instrument list")

@@ -42,7 +42,7 @@ def read(arguments: list[str]) -> Task:
     if kind == "ticks":
         price = table["ltp"]
         names = ("open", "high", "low", "close")
-        table = pd.DataFrame({name: price for name in names} | {"volume": 1}, index=table.index)
+        table = pd.DataFrame(dict.fromkeys(names, price) | {"volume": 1}, index=table.index)
     return Task(kind, table, int(fast), int(slow), int(quantity), float(cost), float(cash))
 
 

@@ -97,9 +97,7 @@ def _cards(cost: Decimal) -> Cards:
     )
     fees = Fees(*[nought] * len(Fees.__struct_fields__))
     by_class = {ChargeClass.EQUITY_INTRADAY: {"NSE": rates}}
-    return Cards(
-        (ChargeCard(valid_from=date(2000, 1, 1), source="of the task", rates=by_class, fees=fees),)
-    )
+    return Cards((ChargeCard(valid_from=date(2000, 1, 1), source="of the task", rates=by_class, fees=fees),))
 
 
 if __name__ == "__main__":
