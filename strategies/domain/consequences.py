@@ -77,3 +77,5 @@ class Consequences(msgspec.Struct, frozen=True):
     matched_step: int = 0
     fills: tuple[SettledFill, ...] = ()
     orders: tuple[WorkingOrder, ...] = ()
+    is_laddered: bool = False  # losses are looked at once a minute
+    rung: int = 0  # of the loss ladder: from 2 on entries are cancelled, from 3 on positions closed

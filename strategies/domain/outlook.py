@@ -15,7 +15,7 @@ from marketdata.domain.bars import Bar
 from marketdata.domain.quality import is_trading
 from marketdata.domain.stretch import Longs, Stretch
 from marketdata.domain.stretch_bars import bars_of
-from marketdata.domain.ticks import Item, Tick
+from marketdata.domain.ticks import Item, Tick, best
 from strategies.domain.signals import Mark
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ class Outlook:
     def __init__(self, machine: Machine, stretch: Stretch) -> None:
         state = machine.state
         self.stretch = stretch
+        self._before_e4 = {token: mark.price_e4 for token, mark in state.marks.items()}
         is_clock = stretch.tokens == 0
         clocks = np.flatnonzero(is_clock)
         heard_ms = np.maximum.accumulate(np.where(is_clock, stretch.at_ms, 0))
@@ -93,7 +94,15 @@ class Outlook:
         at = bisect_left(ahead.numbers, number) - 1
         if at < 0:
             return before
-        return Mark(int(ahead.prices_e4[at]), ahead.at_ms[at], before.close_before_e4 if before else 0)
+        bids, asks = self.stretch.depths.get(self.place(ahead.numbers[at]), ((), ()))
+        return Mark(
+            int(ahead.prices_e4[at]),
+            ahead.at_ms[at],
+            before.close_before_e4 if before else 0,
+            int(ahead.prices_e4[at - 1]) if at else self._before_e4.get(token, 0),
+            best(bids),
+            best(asks),
+        )
 
     def _ticks_ahead(self, places: Longs) -> TicksAhead:
         numbers = np.searchsorted(self._places, places)

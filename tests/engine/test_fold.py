@@ -15,8 +15,8 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from alphapanda.core.vocabulary import CommandKind, Validity
-from alphapanda.engine.account import Account
 from alphapanda.engine.backtest import Run, fold
+from alphapanda.engine.desk import Desk
 from alphapanda.engine.rows import of_account
 from execution.reference import charge_cards
 from marketdata.domain.bars import Bar
@@ -106,6 +106,9 @@ DEPLOYMENTS: dict[str, DeploymentSpec] = {
     "protected, kept overnight": a_deployment(
         "protected", instruments=BOTH, execution={"square_off": False, "latency_ms": 61_000}
     ),
+    "laddered": a_deployment(
+        "every_nth", instruments=BOTH, limits={"loss_cancel": "150", "loss_flatten": "300"}, every=7
+    ),
     "failing": a_deployment("protected", instruments=BOTH, fails_at=25),
     "failing at once": a_deployment("protected", instruments=BOTH, fails_at=1),
 }
@@ -129,8 +132,8 @@ def singly(
     commands: dict[int, CommandRow] | None = None,
 ) -> Run:
     """One item after the other: the reference."""
-    account = Account(spec, calendar=NSE, cards=charge_cards(), commands=commands)
-    run = Run(account, CASH)
+    desk = Desk([spec], calendar=NSE, cards=charge_cards(), commands={spec.id: commands or {}})
+    [run] = [Run(account, CASH) for account in desk.accounts]
     for seq, item in enumerate(items, first_seq):
         run.take(item, SOURCE, seq)
     run.end()
