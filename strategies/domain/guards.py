@@ -7,7 +7,7 @@ from datetime import date, time
 
 import msgspec
 
-from alphapanda.core.clock import DAY_MS, ist_date, ist_ms
+from alphapanda.core.clock import DAY_MS, IST_OFFSET_MS, ist_date, ist_ms
 from alphapanda.core.vocabulary import SignalOrigin
 from marketdata.domain.calendar import Calendar
 from strategies.domain.consequences import Consequences
@@ -101,9 +101,8 @@ class Guards(msgspec.Struct):
     ) -> None:
         """All times up to `at_ms` have been seen to. The alarm is the first at which anything can fall due."""
         now_ms = self.alarmed_ms = max(self.alarmed_ms, at_ms)
-        today, tomorrow = ist_date(now_ms), ist_date(now_ms + DAY_MS)
-        ahead = [ist_ms(tomorrow, time(0))]
-        ahead += [ms for at in times if (ms := ist_ms(today, at)) > now_ms]
+        ahead = [now_ms + DAY_MS - (now_ms + IST_OFFSET_MS) % DAY_MS]  # midnight
+        ahead += [ms for at in times if (ms := ist_ms(ist_date(now_ms), at)) > now_ms]
         ahead += [ms for ms in expiries if ms > now_ms]
         ahead += [ms for found in self.protections.values() for one in found for ms in one.times_ms()]
         if is_squared_off:

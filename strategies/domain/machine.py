@@ -95,8 +95,11 @@ class Machine:
     def _take_up(self, state: State) -> None:
         self.state = state
         self._builders: dict[int, list[BarBuilder]] = {token: [] for token in self.instruments}
+        self._cold = 0  # bars of so many instruments and lengths have not been seen often enough
         for builder in state.builders:
             self._builders[builder.token].append(builder)
+            seen = state.bars_seen.get(f"{builder.instrument} {builder.minutes}", 0)
+            self._cold += bool(self._warm_up) and seen <= self._warm_up
 
     def checkpoint(self) -> bytes:
         """The state as bytes."""
@@ -313,7 +316,7 @@ class Machine:
         """What the strategy makes of the bars that an item closed, and of the tick that it is."""
         state, strategy = self.state.strategy, self.strategy
         for bar in bars:
-            if self._warm_up:
+            if self._cold:
                 self._count(bar)
             turn.hear(strategy.on_bar(state, bar, turn.view(bar.instrument)))
         if tick is not None and self.wants_ticks:
@@ -347,13 +350,15 @@ class Machine:
         )
 
     def _count(self, bar: Bar) -> None:
-        key = f"{bar.instrument} {bar.minutes}"
-        seen = self.state.bars_seen
-        seen[key] = min(seen.get(key, 0) + 1, self._warm_up + 1)
+        key, seen = f"{bar.instrument} {bar.minutes}", self.state.bars_seen
+        before = seen.get(key, 0)
+        if before <= self._warm_up:
+            seen[key] = before + 1
+            self._cold -= before == self._warm_up
 
     def _is_warm(self, instrument: str) -> bool:
         """Whether the strategy has seen the bars it wants before its wishes for an instrument count."""
-        if not self._warm_up:
+        if not self._cold:
             return True
         seen = self.state.bars_seen
         lengths = self.strategy.bar_minutes()
