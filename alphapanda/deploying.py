@@ -17,7 +17,7 @@ from django.db import transaction
 from accounts.services import act_record
 from alphapanda.core import ids
 from alphapanda.core.refusals import BadRequest
-from alphapanda.core.vocabulary import Broker, DeploymentStatus, HaltLevel, Product
+from alphapanda.core.vocabulary import Broker, DeploymentStatus, LimitLevel, Product
 from alphapanda.warming import History, from_table
 from execution.domain.charges import NoChargeCard
 from execution.domain.paper import PaperSettings
@@ -28,7 +28,7 @@ from marketdata.models import Instrument
 from marketdata.reference import load_calendars
 from portfolio import services as portfolios
 from portfolio.models import Portfolio
-from risk.domain.limits import Limits
+from risk.domain.limits import Limits, given
 from risk.models import LimitSet
 from strategies.domain.base import DeploymentSpec, UnknownStrategy, build
 from strategies.domain.machine import StrategyFailed, assembled
@@ -234,8 +234,9 @@ def _partition(name: str, instruments: list[Instrument]) -> int:
 
 def _limit(deployment: Deployment, limits: dict[str, Any]) -> None:
     if limits:
-        values = msgspec.structs.asdict(msgspec.convert(limits, Limits, strict=False))
-        LimitSet.objects.create(level=HaltLevel.DEPLOYMENT, deployment=deployment, **values)
+        values = given(msgspec.convert(limits, Limits, strict=False))
+        lists = {name: list(value) for name, value in values.items() if isinstance(value, tuple)}
+        LimitSet.objects.create(level=LimitLevel.DEPLOYMENT, deployment=deployment, **values | lists)
 
 
 def _instrument(name: str) -> Instrument:

@@ -205,6 +205,15 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("LIVE_TRADING", BOOL, "false", "the explicit switch for real money"),
     Setting("ZERODHA_API_KEY", TEXT, "", "Kite Connect API key", secret=True),
     Setting("ZERODHA_API_SECRET", TEXT, "", "Kite Connect API secret", secret=True),
+    Setting(
+        "START_OF_DAY_REQUIRED", BOOL, "false", "refuse entries until `start_of_day` has passed that day"
+    ),
+    Setting(
+        "ALERT_PAUSES_MINUTES",
+        whole(0, 1440),
+        "15",
+        "refuse entries while a critical alert is open for longer; 0: never",
+    ),
     Setting("LOG_FORMAT", one_of("json", "console"), "json", "how a log line is written"),
     Setting("LOG_LEVEL", one_of("DEBUG", "INFO", "WARNING", "ERROR"), "INFO", "least level that is logged"),
     Setting("FAILPOINT_DIR", TEXT, "", "tests only: where armed failpoints lie"),

@@ -7,11 +7,11 @@ from datetime import datetime
 from pathlib import Path
 
 from django.conf import settings
-from django.db.models import Max, Min, Model, QuerySet
+from django.db.models import Count, Max, Min, Model, QuerySet
 from django.utils import timezone
 
 from alphapanda.core.clock import ist_date, to_ms
-from alphapanda.core.vocabulary import DeploymentStatus, Phase, Waiting
+from alphapanda.core.vocabulary import DeploymentStatus, Phase, Severity, Waiting
 from alphapanda.eventlog.models import LogCursor, OutboxEvent
 from alphapanda.eventlog.topics import MARKET_TICKS
 from alphapanda.health.basics import age_s
@@ -23,7 +23,7 @@ from marketdata.domain.markets import UnknownMarket
 from marketdata.selectors import calendar, calendar_known_until
 from marketdata.stream import CONSUMER as TICK_STREAM
 from portfolio.models import Posting
-from risk.models import Decision
+from risk.models import Alert, Decision
 from strategies.models import Deployment, Due, Signal
 
 EXCHANGE = "NSE"
@@ -33,6 +33,8 @@ CHECKPOINT_AGE_WARN_S = 30.0  # checkpoints are written every few seconds while 
 WAITING_WARN_S, WAITING_FAIL_S = 5.0, 60.0
 LAG_WARN = 1_000
 CALENDAR_WARN_DAYS = 60
+EVENTS_LOOKED_AT = 200
+MONITORING_WARN_S = 5.0  # what MiFID II, RTS 6, asks of alerts
 OVER = (Phase.POST_CLOSE, Phase.CLOSED)
 NO_HOURS = "no session hours are stored: run `manage.py bootstrap`"
 
@@ -192,6 +194,30 @@ def unfinished_rows() -> Status:
     ages = [rows.aggregate(at=Min("created_at"))["at"] for rows in found]
     oldest = min((at for at in ages if at), default=None)
     return _oldest("unfinished", oldest, sum(rows.count() for rows in found) if oldest else 0)
+
+
+@check("monitoring latency", Group.STAGE)
+def monitoring_latency() -> Status:
+    """How long after it was committed an event reached the log, of the slowest in twenty of the latest."""
+    rows = OutboxEvent.objects.exclude(published_at=None).order_by("-id")[:EVENTS_LOOKED_AT]
+    waits = sorted((row.published_at - row.created_at).total_seconds() for row in rows.defer("body"))
+    if not waits:
+        return ok("nothing published yet")
+    slow = waits[int(len(waits) * 0.95)] if len(waits) > 1 else waits[0]
+    words = f"events were in the log within {slow:.2f} s, 19 of 20"
+    return (warn if slow > MONITORING_WARN_S else ok)(words, value=round(slow, 3))
+
+
+@check("alerts", Group.QUEUE)
+def alerts_open() -> Status:
+    """Alerts that nobody has acknowledged."""
+    waiting = Alert.objects.filter(acknowledged_at=None)
+    critical = waiting.filter(severity=Severity.CRITICAL).aggregate(at=Min("raised_at"), n=Count("pk"))
+    if critical["n"]:
+        age = age_s(critical["at"])
+        return fail(f"{critical['n']} critical: `manage.py alerts`", age_s=age, value=critical["n"])
+    count = waiting.count()
+    return warn(f"{count}: `manage.py alerts`", value=count) if count else ok("none open", value=0)
 
 
 @check("quarantined", Group.QUEUE)

@@ -48,10 +48,11 @@ class Finding:
 
 def run(*, port: bool = True) -> list[Finding]:
     """Make every check, whatever the others found; `port=False` leaves out whether the web port is free."""
-    return [_find(name, check) for name, check in CHECKS.items() if port or name != "port"]
+    return [find(name, check) for name, check in CHECKS.items() if port or name != "port"]
 
 
-def _find(name: str, check: Callable[[], str]) -> Finding:
+def find(name: str, check: Callable[[], str]) -> Finding:
+    """The outcome of one check: it raises Missing, or something of the parts that it asks does not answer."""
     try:
         return Finding(name, is_good=True, detail=check())
     except Doubtful as doubt:

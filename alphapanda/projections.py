@@ -16,6 +16,7 @@ from alphapanda import logs
 from alphapanda import projection_rows as rows
 from alphapanda.core.clock import ist_date, ist_midnight_ms, to_ms
 from alphapanda.core.envelope import (
+    AlertRaised,
     BarClosed,
     DeploymentQuarantined,
     Envelope,
@@ -178,7 +179,7 @@ def _ids(payloads: Iterable[Payload]) -> dict[str, set[UUID]]:
                 ids["snapshots"].add(payload.snapshot_id)
             case DeploymentQuarantined():
                 ids["deployments"].add(payload.deployment_id)
-            case OperatorActed() | LogGap():
+            case OperatorActed() | LogGap() | AlertRaised():
                 pass  # halts and changes of deployments come with the next refresh
             case BarClosed() | InstrumentsChanged():
                 pass  # no screen shows them live

@@ -29,6 +29,8 @@ SECRET_KEY = values["SECRET_KEY"]
 HOST = values["HOST"]
 PORT = values["PORT"]
 FAILPOINT_DIR = values["FAILPOINT_DIR"]
+START_OF_DAY_REQUIRED = values["START_OF_DAY_REQUIRED"]
+ALERT_PAUSES_MINUTES = values["ALERT_PAUSES_MINUTES"]
 
 # --- what trades, and where its ticks come from
 
@@ -201,6 +203,7 @@ CELERY_BEAT_SCHEDULER = "celery.beat:Scheduler"  # in memory: the shelve file br
 CELERY_BEAT_SCHEDULE: dict[str, Any] = {
     # the tick stream sweeps twice a second; this one stands in for it while it is down
     "sweep": {"task": "execution.sweep", "schedule": 5.0, "options": {"expires": 5}},
+    "watch": {"task": "alphapanda.watch", "schedule": 5.0, "options": {"expires": 5}},
     "audit": {"task": "alphapanda.audit", "schedule": 600.0, "options": {"expires": 600}},
     "backtests": {
         "task": "alphapanda.backtests",
@@ -312,6 +315,8 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "COMPONENT_SPLIT_REQUEST": True,
     "ENUM_NAME_OVERRIDES": {
         "BrokerEnum": "strategies.models.TRADING_BROKERS",
+        "HaltLevelEnum": "alphapanda.core.vocabulary.HaltLevel",
+        "LimitLevelEnum": "alphapanda.core.vocabulary.LimitLevel",
         "BacktestStateEnum": "strategies.models.BacktestRun.State",
         "SignalStateEnum": "strategies.models.Signal.State",
         "OrderStatusEnum": "execution.models.STATUSES",

@@ -24,7 +24,8 @@ from execution.models import Fill
 from portfolio import services as portfolios
 from risk.models import LimitSet
 from strategies.domain.history import renewed
-from strategies.domain.machine import CheckpointDoesNotFit, State
+from strategies.domain.machine import CheckpointDoesNotFit
+from strategies.domain.memory import State
 from strategies.models import Deployment, Signal
 from strategies.services.lifecycle import deployment_locked
 from strategies.services.sharding import least_loaded_shard

@@ -6,9 +6,12 @@ from celery import shared_task
 from django.utils import timezone
 
 from alphapanda import logs
+from alphapanda.core.vocabulary import DeploymentStatus, Severity
 from alphapanda.eventlog import outbox
 from alphapanda.research import stored
 from portfolio.audit import books_differences
+from risk.services.alerts import alert_raise
+from strategies.models import Deployment
 
 log = logs.channel("audit")
 
@@ -25,6 +28,31 @@ def audit(**_newer: object) -> None:
         differences=len(found.differences),
         unbalanced_fills=len(found.unbalanced_fills),
     )
+    if not found.adds_up:
+        alert_raise(
+            code="books",
+            subject="all books",
+            text=f"{len(found.differences)} figures and {len(found.unbalanced_fills)} fills do not add up",
+            severity=Severity.CRITICAL,
+            now=timezone.now(),
+        )
+
+
+@shared_task(name="alphapanda.watch")
+def watch(**_newer: object) -> None:
+    """Raise an alert for every deployment that came into quarantine, once for each time."""
+    for row in Deployment.objects.filter(status=DeploymentStatus.QUARANTINED).defer(
+        "checkpoint", "consequences"
+    ):
+        last = row.error.strip().rpartition("\n")[2]
+        alert_raise(
+            code="quarantine",
+            subject=f"deployment:{row.name} at step {row.step}, revision {row.revision}",
+            text=last or "no error was stored",
+            severity=Severity.CRITICAL,
+            now=timezone.now(),
+            once=True,
+        )
 
 
 @shared_task(name="alphapanda.prune")

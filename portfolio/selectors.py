@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from uuid import UUID
@@ -42,6 +43,15 @@ def events_booked(book: Book) -> list[Event]:
     ]
     events += [(after, number, msgspec.convert(one, BookedAction)) for after, number, one in actions]
     return [event for *_, event in sorted(events, key=lambda row: row[:2])]
+
+
+def holdings_by_book(deployment_ids: Iterable[UUID]) -> dict[UUID, dict[int, Holding]]:
+    """What several deployments hold or held, each by instrument token."""
+    rows = Position.objects.filter(book_id__in=list(deployment_ids)).select_related("instrument")
+    found: dict[UUID, dict[int, Holding]] = {}
+    for row in rows:
+        found.setdefault(row.book_id, {})[row.instrument.instrument_token] = holding_of(row)
+    return found
 
 
 def unbooked(deployment_id: UUID) -> QuerySet[Posting]:

@@ -5,37 +5,172 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
+from django.template.response import TemplateResponse
 from django.utils import timezone
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
 
 from alphapanda.web.admin import Desk, ReadOnlyDesk, by_hand, shown
-from risk.models import Decision, HaltEffect, KillSwitch, LimitSet, RiskState
+from risk.domain.limits import given
+from risk.loading import level_of
+from risk.models import (
+    Alert,
+    Decision,
+    HaltEffect,
+    KillSwitch,
+    LimitSet,
+    LimitsInForce,
+    LimitVersion,
+    RiskState,
+    StartOfDay,
+)
+from risk.services.alerts import alert_acknowledge
+from risk.services.foresight import preview_as_json, preview_of
 from risk.services.halts import halt_release, halt_throw
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
-    from django.http import HttpRequest
+    from django.http import HttpRequest, HttpResponse
+
+
+CONFIRMED = "_confirmed"  # posted by the page that shows what limits would have done
 
 
 @admin.register(LimitSet)
 class LimitSetAdmin(Desk):
+    """Saving and deleting take two steps: what it would have done to past orders is shown between them."""
+
     list_display = (
         "__str__",
         "level",
         "order_quantity",
         shown("order_value"),
         "position_quantity",
+        shown("gross_exposure"),
         "daily_orders",
         shown("daily_loss"),
         "orders_per_minute",
-        "price_age_ms",
     )
     list_filter = ("level", "broker")
-    list_select_related = ("deployment",)
+    list_select_related = ("deployment", "portfolio", "instrument")
     deferred = ("deployment__checkpoint", "deployment__consequences")
-    search_fields = ("deployment__name",)
-    autocomplete_fields = ("deployment",)
+    search_fields = ("deployment__name", "portfolio__name", "instrument__tradingsymbol")
+    autocomplete_fields = ("deployment", "portfolio", "instrument")
     ordering = ("level", "broker")
+    fieldsets = (
+        ("What is limited", {"fields": ("level", "broker", "portfolio", "deployment", "instrument")}),
+        (
+            "One order",
+            {
+                "fields": (
+                    ("order_quantity", "order_value"),
+                    ("collar_percent", "collar_ticks"),
+                    ("price_age_ms", "price_jump_percent"),
+                    "duplicate_ms",
+                    ("restricted", "allowed"),
+                    "products",
+                    ("entries_from", "entries_until", "expiry_until"),
+                )
+            },
+        ),
+        ("One deployment", {"fields": ("position_quantity", ("repeated_entries", "repeated_ms"))}),
+        (
+            "Added up over what is limited",
+            {
+                "fields": (
+                    ("gross_exposure", "net_exposure"),
+                    ("underlying_exposure", "margin"),
+                    ("daily_loss", "loss_cancel", "loss_flatten"),
+                    "drawdown",
+                    ("orders_per_second", "orders_per_minute", "daily_orders"),
+                    ("exit_lane", "self_trade"),
+                )
+            },
+        ),
+    )
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        *args: Any,
+        **kwargs: Any,
+    ) -> HttpResponse:
+        if request.method == "POST" and CONFIRMED not in request.POST:
+            found = self._previewed(request, object_id)
+            if found is not None:
+                return found
+        return super().changeform_view(request, object_id, form_url, *args, **kwargs)
+
+    def _previewed(self, request: HttpRequest, object_id: str | None) -> HttpResponse | None:
+        """The page between; None where the form does not fit, which the form itself says better."""
+        row = LimitSet.objects.filter(pk=object_id).first() if object_id else None
+        before = None if row is None else {name: str(value) for name, value in given(row.limits).items()}
+        form = self.get_form(request, row)(request.POST, instance=row)
+        if not form.is_valid():
+            return None
+        wished = form.instance
+        found = preview_as_json(preview_of(level_of(wished), replaced=row))
+        after = {name: str(value) for name, value in given(wished.limits).items()}
+        context = self.admin_site.each_context(request) | {
+            "title": f"Limits of {wished}: what they would have done",
+            "opts": self.opts,
+            "preview": found,
+            "before": before or {},
+            "after": after,
+            "posted": [(name, one) for name, many in request.POST.lists() for one in many],
+            "confirmed": CONFIRMED,
+        }
+        return TemplateResponse(request, "risk/confirm_limits.html", context)
+
+
+@admin.register(LimitVersion)
+class LimitVersionAdmin(ReadOnlyDesk):
+    """Limits as they were in force, by the name that decisions carry."""
+
+    list_display = ("version", "created_at")
+    search_fields = ("version",)
+    ordering = ("-created_at",)
+
+
+@admin.register(LimitsInForce)
+class LimitsInForceAdmin(ReadOnlyDesk):
+    list_display = ("deployment", "version", "since")
+    list_select_related = ("deployment", "version")
+    deferred = ("deployment__checkpoint", "deployment__consequences")
+    search_fields = ("deployment__name", "version__version")
+    ordering = ("deployment__name",)
+
+
+@admin.register(Alert)
+class AlertAdmin(ReadOnlyDesk):
+    list_display = (
+        "raised_at",
+        "severity",
+        "code",
+        "subject",
+        "text",
+        "times",
+        "acknowledged_by",
+        "acknowledged_at",
+    )
+    list_filter = ("severity", "code", ("acknowledged_at", admin.EmptyFieldListFilter))
+    search_fields = ("subject", "text", "code")
+    date_hierarchy = "raised_at"
+    ordering = ("-raised_at",)
+    actions = ("acknowledge",)
+
+    @admin.action(description="Acknowledge", permissions=["act"])
+    def acknowledge(self, request: HttpRequest, rows: QuerySet[Alert]) -> None:
+        self.act_on(request, rows, alert_acknowledge, key="alert_id", **by_hand(request))
+
+
+@admin.register(StartOfDay)
+class StartOfDayAdmin(ReadOnlyDesk):
+    list_display = ("day", "is_passed", "checked_by", "checked_at")
+    list_filter = ("is_passed",)
+    search_fields = ("checked_by",)
+    ordering = ("-day",)
 
 
 @admin.register(RiskState)
@@ -73,6 +208,7 @@ class KillSwitchAdmin(Desk):
     audited_by_services = frozenset({"add"})
     list_display = (
         "thrown_at",
+        "step",
         "level",
         "broker",
         "deployment",
@@ -92,7 +228,7 @@ class KillSwitchAdmin(Desk):
     actions = ("release",)
 
     def get_fields(self, _request: HttpRequest, obj: KillSwitch | None = None) -> tuple[str, ...]:
-        asked = ("level", "broker", "deployment", "reason")
+        asked = ("level", "broker", "deployment", "step", "reason")
         return asked if obj is None else (*asked, "thrown_by", "thrown_at", "released_by", "released_at")
 
     def has_change_permission(self, _request: HttpRequest, _obj: KillSwitch | None = None) -> bool:
@@ -110,6 +246,7 @@ class KillSwitchAdmin(Desk):
             level=obj.level,
             broker=obj.broker,
             deployment_id=obj.deployment_id,
+            step=obj.step,
             now=timezone.now(),
             **by_hand(request) | {"reason": obj.reason},
         )

@@ -7,17 +7,27 @@ from typing import TYPE_CHECKING
 from django.urls import path
 from django.utils import timezone
 from django_filters import rest_framework as filters
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers, status
 from rest_framework.response import Response
 
-from alphapanda.core.vocabulary import HaltLevel
+from alphapanda.core.vocabulary import HaltLevel, HaltStep, LimitLevel
 from alphapanda.web.fields import InstantField
 from alphapanda.web.filters import EventTimeFilter
 from alphapanda.web.roles import RequiredRole
 from alphapanda.web.views import AnyObject, ApiView, ListView, Reason, actor_of
 from risk import selectors
-from risk.models import Decision, KillSwitch
+from risk.models import Alert, Decision, KillSwitch
+from risk.services.alerts import alert_acknowledge
+from risk.services.foresight import (
+    SESSIONS,
+    headroom_as_rows,
+    headroom_now,
+    level_proposed,
+    preview_as_json,
+    preview_of,
+)
 from risk.services.halts import halt_release, halt_throw
 from strategies.models import TRADING_BROKERS, choices
 
@@ -60,6 +70,7 @@ class HaltSerializer(serializers.ModelSerializer):
             "broker",
             "deployment",
             "deployment_name",
+            "step",
             "reason",
             "is_active",
             "thrown_by",
@@ -74,14 +85,70 @@ class HaltSerializer(serializers.ModelSerializer):
 
 class HaltRequest(Reason):
     level = serializers.ChoiceField(choices(HaltLevel))
+    step = serializers.ChoiceField(choices(HaltStep), default=HaltStep.PAUSE.value)
     broker = serializers.ChoiceField(TRADING_BROKERS, default="", allow_blank=True)
     deployment = serializers.UUIDField(source="deployment_id", default=None, allow_null=True)
+
+
+class AlertSerializer(serializers.ModelSerializer):
+    class Meta:
+        model = Alert
+        fields = (
+            "id",
+            "code",
+            "severity",
+            "subject",
+            "text",
+            "times",
+            "raised_at",
+            "acknowledged_at",
+            "acknowledged_by",
+            "note",
+        )
+
+
+class HeadroomRequest(serializers.Serializer):
+    deployment = serializers.UUIDField(default=None, allow_null=True)
+
+
+class HeadroomSerializer(serializers.Serializer):
+    """One limit as it binds one instrument and side; amounts are decimal text, counts are numbers."""
+
+    deployment = serializers.CharField()
+    level = serializers.CharField()
+    limit = serializers.CharField()
+    at = serializers.CharField()
+    used = serializers.CharField(allow_null=True)
+    left = serializers.CharField(allow_null=True)
+    instrument = serializers.CharField(allow_blank=True)
+    side = serializers.CharField(allow_blank=True)
+    smallest_refused = serializers.IntegerField(allow_null=True)
+
+
+class PreviewRequest(serializers.Serializer):
+    """A level of limits as it would be: all its limits, not only those that change."""
+
+    level = serializers.ChoiceField(choices(LimitLevel))
+    broker = serializers.ChoiceField(TRADING_BROKERS, default="", allow_blank=True)
+    portfolio = serializers.UUIDField(source="portfolio_id", default=None, allow_null=True)
+    deployment = serializers.UUIDField(source="deployment_id", default=None, allow_null=True)
+    instrument = serializers.IntegerField(source="instrument_id", default=None, allow_null=True)
+    limits = AnyObject()
+    sessions = serializers.IntegerField(default=SESSIONS, min_value=1, max_value=250)
 
 
 class DecisionFilter(EventTimeFilter):
     class Meta:
         model = Decision
         fields = ("broker", "deployment", "is_approved", "rule", "signal")
+
+
+class AlertFilter(filters.FilterSet):
+    is_open = filters.BooleanFilter(field_name="acknowledged_at", lookup_expr="isnull")
+
+    class Meta:
+        model = Alert
+        fields = ("code", "severity", "subject")
 
 
 class HaltFilter(filters.FilterSet):
@@ -132,7 +199,60 @@ class HaltRelease(ApiView):
         return Response(HaltSerializer(halt).data)
 
 
+@extend_schema(tags=["alerts"])
+class Alerts(ListView):
+    """Alerts, newest first."""
+
+    queryset = selectors.alerts_raised()
+    serializer_class = AlertSerializer
+    filterset_class = AlertFilter
+    page_ordering = ("-raised_at", "-id")
+
+
+class AlertAcknowledge(ApiView):
+    required_role = RequiredRole()
+
+    @extend_schema(request=Reason, responses=AlertSerializer, tags=["alerts"])
+    def post(self, request: Request, pk: int) -> Response:
+        """Take an alert upon oneself, with a word on what is done; asked twice, it is done once."""
+        form = Reason(data=request.data)
+        form.is_valid(raise_exception=True)
+        alert = alert_acknowledge(alert_id=pk, now=timezone.now(), **form.validated_data, **actor_of(request))
+        return Response(AlertSerializer(alert).data)
+
+
+class LimitsHeadroom(ApiView):
+    required_role = RequiredRole()
+
+    @extend_schema(parameters=[HeadroomRequest], responses=HeadroomSerializer(many=True), tags=["limits"])
+    def get(self, request: Request) -> Response:
+        """Of every limit: used, left, and the smallest order that it would refuse."""
+        form = HeadroomRequest(data=request.query_params)
+        form.is_valid(raise_exception=True)
+        found = headroom_now(deployment_id=form.validated_data["deployment"], now=timezone.now())
+        return Response(headroom_as_rows(found))
+
+
+class LimitsPreview(ApiView):
+    required_role = RequiredRole()
+
+    @extend_schema(request=PreviewRequest, responses=OpenApiTypes.OBJECT, tags=["limits"])
+    def post(self, request: Request) -> Response:
+        """What other limits would have done to the orders of past sessions; nothing is saved."""
+        form = PreviewRequest(data=request.data)
+        form.is_valid(raise_exception=True)
+        given = dict(form.validated_data)
+        sessions, limits = given.pop("sessions"), given.pop("limits")
+        proposed = level_proposed(**given, limits=limits)
+        found = preview_of(proposed, replaced=selectors.limits_at(**given), sessions=sessions)
+        return Response(preview_as_json(found))
+
+
 urlpatterns = [
+    path("alerts/", Alerts.as_view()),
+    path("alerts/<int:pk>/acknowledge/", AlertAcknowledge.as_view()),
+    path("limits/headroom/", LimitsHeadroom.as_view()),
+    path("limits/preview/", LimitsPreview.as_view()),
     path("decisions/", Decisions.as_view()),
     path("halts/", Halts.as_view()),
     path("halts/<int:pk>/release/", HaltRelease.as_view()),

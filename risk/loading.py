@@ -1,41 +1,129 @@
-"""Rows turned into domain values: limits in force and active kill switches."""
+"""Rows turned into domain values: limits in force, active kill switches, the books of a group."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from uuid import UUID
 
+import msgspec
 from django.db.models import Q, QuerySet
 
-from alphapanda.core.vocabulary import HaltLevel
-from risk.domain.limits import Limits, strictest
-from risk.models import KillSwitch, LimitSet
+from alphapanda.core.vocabulary import HaltLevel, LimitLevel
+from marketdata import selectors
+from marketdata.domain.instruments import InstrumentSpec
+from marketdata.models import Instrument
+from portfolio import selectors as books
+from portfolio.domain.books import Holding
+from portfolio.models import Book
+from risk.domain.context import Member, Terms, resting
+from risk.domain.limits import Level, Place
+from risk.domain.memory import DayState
+from risk.models import KillSwitch, LimitSet, LimitsInForce, RiskState
+from strategies import loading as deployments
 from strategies.models import Deployment
-
-
-def _covers(deployment: Deployment) -> Q:
-    return (
-        Q(level=HaltLevel.GLOBAL)
-        | Q(level=HaltLevel.BROKER, broker=deployment.broker)
-        | Q(level=HaltLevel.DEPLOYMENT, deployment_id=deployment.id)
-    )
-
-
-def limits_in_force(deployment: Deployment) -> Limits:
-    """The strictest limits of all levels that cover a deployment."""
-    return strictest(limits_of(row) for row in LimitSet.objects.filter(_covers(deployment)))
-
-
-def limits_of(row: LimitSet) -> Limits:
-    """One level's limits as the domain knows them."""
-    return Limits(**{name: getattr(row, name) for name in Limits.__struct_fields__})
 
 
 def halts_active(deployment: Deployment) -> list[KillSwitch]:
     """Kill switches that cover a deployment now, oldest first."""
-    rows: QuerySet[KillSwitch] = KillSwitch.objects.filter(_covers(deployment), released_at__isnull=True)
+    covering = (
+        Q(level=HaltLevel.GLOBAL)
+        | Q(level=HaltLevel.BROKER, broker=deployment.broker)
+        | Q(level=HaltLevel.DEPLOYMENT, deployment_id=deployment.id)
+    )
+    rows: QuerySet[KillSwitch] = KillSwitch.objects.filter(covering, released_at__isnull=True)
     return list(rows.order_by("thrown_at", "id"))
 
 
-def has_undecided(deployment_id: UUID) -> bool:
-    """Whether a signal of the deployment waits for its decision."""
-    return Deployment.objects.filter(id=deployment_id, signals__state="NEW").exists()
+# ---- limits --------------------------------------------------------------------------------------------------
+
+
+def levels() -> tuple[Level, ...]:
+    """All limits, by the levels at which they stand."""
+    return tuple(level for _, level in levels_by_id())
+
+
+def levels_by_id() -> list[tuple[int, Level]]:
+    """All limits with the keys of their rows."""
+    rows = LimitSet.objects.select_related("portfolio", "deployment", "instrument")
+    return [(row.pk, level_of(row)) for row in rows.defer("deployment__checkpoint").order_by("id")]
+
+
+def level_of(row: LimitSet) -> Level:
+    """One row of limits as the domain knows it."""
+    named = row.portfolio or row.deployment or row.instrument
+    return Level(
+        level=LimitLevel(row.level),
+        limits=row.limits,
+        broker=row.broker,
+        portfolio=str(row.portfolio_id or ""),
+        deployment=row.deployment_id,
+        instrument=str(row.instrument or ""),
+        name=str(named) if named else row.broker,
+    )
+
+
+def places() -> tuple[Place, ...]:
+    """Where every deployment stands, in the order of their ids."""
+    portfolios = dict(Book.objects.values_list("deployment_id", "portfolio_id"))
+    pairs = Deployment.instruments.through.objects.values_list(
+        "deployment_id",
+        "instrument__exchange",
+        "instrument__tradingsymbol",
+        "instrument__instrument_token",
+    )
+    traded: dict[UUID, dict[str, int]] = {}
+    for deployment_id, exchange, symbol, token in pairs.order_by("instrument__instrument_token"):
+        traded.setdefault(deployment_id, {})[f"{exchange}:{symbol}"] = token
+    return tuple(
+        Place(
+            id=deployment_id,
+            broker=broker,
+            portfolio=str(portfolios.get(deployment_id, "")),
+            instruments=traded.get(deployment_id, {}),
+        )
+        for deployment_id, broker in Deployment.objects.order_by("id").values_list("id", "broker")
+    )
+
+
+def terms_in_force(deployment_id: UUID) -> Terms | None:
+    """What bounds a deployment now, as last written; None where nothing has been written yet."""
+    row = LimitsInForce.objects.select_related("version").filter(deployment_id=deployment_id).first()
+    return None if row is None else msgspec.convert(row.version.terms, Terms, strict=False)
+
+
+# ---- the books of others -------------------------------------------------------------------------------------
+
+
+def others_of(terms: Terms, deployment_id: UUID) -> dict[UUID, Member]:
+    """The books of those with whom a deployment shares sums, as they stand."""
+    ids = sorted(frozenset[UUID]().union(*(scope.members for scope in terms.scopes)) - {deployment_id})
+    if not ids:
+        return {}
+    days = memories_of(ids)
+    holdings = books.holdings_by_book(ids)
+    rows = Deployment.objects.filter(id__in=ids).only("id", "consequences")
+    return {row.id: _member(row, holdings.get(row.id, {}), days.get(row.id, DayState())) for row in rows}
+
+
+def _member(row: Deployment, holdings: dict[int, Holding], day: DayState) -> Member:
+    after = deployments.consequences_of(row)
+    return Member(holdings=holdings, working=after.working, orders=resting(after.orders), day=day)
+
+
+def memories_of(ids: Iterable[UUID]) -> dict[UUID, DayState]:
+    """What risk remembers of deployments."""
+    rows = RiskState.objects.filter(deployment_id__in=list(ids))
+    return {row.deployment_id: msgspec.convert(row.data, DayState, strict=False) for row in rows}
+
+
+def specs_of(ids: Iterable[UUID]) -> dict[int, InstrumentSpec]:
+    """The instruments of several deployments by token."""
+    rows = Instrument.objects.filter(deployment__in=list(ids)).distinct()
+    return {row.instrument_token: selectors.spec(row) for row in rows}
+
+
+def is_exposed(deployment_id: UUID) -> bool:
+    """Whether a deployment holds anything, or has orders at work."""
+    if any(holding.quantity for holding in books.holdings_of(deployment_id).values()):
+        return True
+    return bool(deployments.consequences_of(Deployment.objects.get(id=deployment_id)).working)

@@ -6,12 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 from alphapanda.core.clock import ist_text, to_ms
 from alphapanda.core.refusals import BadRequest
-from alphapanda.core.vocabulary import HaltLevel
-from risk.models import Decision, KillSwitch
+from alphapanda.core.vocabulary import HaltLevel, LimitLevel
+from marketdata.models import Instrument
+from portfolio.models import Portfolio
+from risk.models import Alert, Decision, KillSwitch, LimitSet
 from strategies.models import Deployment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from uuid import UUID
 
     from django.db.models import QuerySet
 
@@ -38,12 +41,76 @@ def halt_target(*, level: str, name: str) -> dict[str, Any]:
     """What a halt names, from words of the command line. Raises HaltTargetUnknown."""
     target: dict[str, Any] = {"level": HaltLevel(level.upper()), "broker": "", "deployment_id": None}
     if target["level"] == HaltLevel.DEPLOYMENT:
-        target["deployment_id"] = Deployment.objects.filter(name=name).values_list("pk", flat=True).first()
-        if target["deployment_id"] is None:
-            raise HaltTargetUnknown(f"There is no deployment named {name!r}.")
+        target["deployment_id"] = deployment_named(name=name)
     else:
         target["broker"] = name
     return target
+
+
+class LimitTargetUnknown(BadRequest):
+    """Nothing of that level has the name."""
+
+
+def deployment_named(*, name: str) -> UUID:
+    """The id of a deployment. Raises HaltTargetUnknown."""
+    found = Deployment.objects.filter(name=name).values_list("pk", flat=True).first()
+    if found is None:
+        raise HaltTargetUnknown(f"There is no deployment named {name!r}.")
+    return found
+
+
+def limits_target(*, level: str, name: str) -> dict[str, Any]:
+    """What a level of limits names, from words of the command line. Raises LimitTargetUnknown."""
+    wanted = LimitLevel(level.upper())
+    exchange, _, symbol = name.partition(":")
+    found: dict[LimitLevel, tuple[str, Any]] = {
+        LimitLevel.PORTFOLIO: ("portfolio_id", Portfolio.objects.filter(name=name)),
+        LimitLevel.DEPLOYMENT: ("deployment_id", Deployment.objects.filter(name=name)),
+        LimitLevel.INSTRUMENT: (
+            "instrument_id",
+            Instrument.objects.filter(exchange=exchange, tradingsymbol=symbol),
+        ),
+    }
+    target: dict[str, Any] = {"level": wanted.value}
+    if wanted not in found:
+        return target | {"broker": name}
+    field, rows = found[wanted]
+    target[field] = rows.values_list("pk", flat=True).first()
+    if target[field] is None:
+        raise LimitTargetUnknown(f"There is no {level.lower()} named {name!r}.")
+    return target
+
+
+def limits_at(**target: Any) -> LimitSet | None:
+    """The limits that stand at a level now."""
+    nothing = {"broker": "", "portfolio_id": None, "deployment_id": None, "instrument_id": None}
+    return LimitSet.objects.filter(**(nothing | target)).first()
+
+
+def alerts_raised() -> QuerySet[Alert]:
+    return Alert.objects.order_by("-raised_at", "-pk")
+
+
+def alerts_open() -> QuerySet[Alert]:
+    return alerts_raised().filter(acknowledged_at=None)
+
+
+def alerts_as_rows(alerts: Iterable[Alert]) -> list[dict[str, Any]]:
+    """Alerts for a table or for JSON."""
+    return [
+        {
+            "id": alert.pk,
+            "severity": alert.severity,
+            "code": alert.code,
+            "subject": alert.subject,
+            "text": alert.text,
+            "times": alert.times,
+            "raised_at": ist_text(to_ms(alert.raised_at)),
+            "acknowledged_by": alert.acknowledged_by,
+            "note": alert.note,
+        }
+        for alert in alerts
+    ]
 
 
 def halts_as_rows(halts: Iterable[KillSwitch]) -> list[dict[str, Any]]:
@@ -53,6 +120,7 @@ def halts_as_rows(halts: Iterable[KillSwitch]) -> list[dict[str, Any]]:
             "id": halt.pk,
             "level": halt.level,
             "target": halt.broker or (halt.deployment.name if halt.deployment else ""),
+            "step": halt.step,
             "reason": halt.reason,
             "thrown_by": halt.thrown_by,
             "thrown_at": ist_text(to_ms(halt.thrown_at)),

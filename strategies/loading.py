@@ -19,6 +19,7 @@ from alphapanda.core.vocabulary import (
     Variety,
 )
 from marketdata import selectors
+from marketdata.domain.instruments import InstrumentSpec
 from marketdata.models import Instrument
 from strategies.domain.base import Bracket, DeploymentSpec, Strategy, UnknownStrategy
 from strategies.domain.codes import Code, hashed, loaded
@@ -53,7 +54,17 @@ def spec_of(deployment: Deployment, instruments: Iterable[Instrument]) -> Deploy
         broker=Broker(deployment.broker),
         product=Product(execution.pop("product", Product.MIS)),
         execution=execution,
+        watched=watched_by(deployment),
     )
+
+
+def watched_by(deployment: Deployment) -> tuple[InstrumentSpec, ...]:
+    """The instruments of the others of its group, in the order of their tokens."""
+    if not deployment.group:
+        return ()
+    others = Deployment.objects.filter(group=deployment.group).exclude(id=deployment.id)
+    rows = Instrument.objects.filter(deployment__in=others).distinct().order_by("instrument_token")
+    return tuple(map(selectors.spec, rows))
 
 
 def locked(deployment_id: UUID) -> Deployment:

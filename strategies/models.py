@@ -104,7 +104,15 @@ class Deployment(models.Model):
         default=dict, help_text="step, event time and last prices of the original when its shadow began"
     )
     shard = models.IntegerField(default=0)
+    group = models.CharField(
+        max_length=36,
+        blank=True,
+        default="",
+        db_index=True,
+        help_text="with whom it is decided in the order of the log, for they share limits; empty: with nobody",
+    )
     partition = models.IntegerField(default=0)
+    is_laddered = models.BooleanField(default=False, help_text="its losses are looked at once a minute")
 
     # the checkpoint: written only by compare-and-set on `revision`
     revision = models.BigIntegerField(default=0)
@@ -209,6 +217,7 @@ class Due(models.Model):
     step = models.BigIntegerField()
     item = models.JSONField()
     clock_ms = models.BigIntegerField(default=0, help_text="the last clock item before it")
+    marks = models.JSONField(default=dict, help_text="last prices before it, where losses are looked at")
     correlation_id = models.UUIDField()
     state = models.CharField(max_length=4, choices=State, default=State.NEW)
     created_at = models.DateTimeField(auto_now_add=True)

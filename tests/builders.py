@@ -108,8 +108,16 @@ def a_clock(clock: str = "10:00", day: date = DAY) -> Clock:
     return Clock(at(clock, day), at(clock, day) + 3)
 
 
-def a_mark(price: object = 100, *, at_ms: int = 0, close_before: object = 0) -> Mark:
-    return Mark(e4(price), at_ms or at(), e4(close_before))
+def a_mark(
+    price: object = 100,
+    *,
+    at_ms: int = 0,
+    close_before: object = 0,
+    before: object = 0,
+    bid: object = 0,
+    ask: object = 0,
+) -> Mark:
+    return Mark(e4(price), at_ms or at(), e4(close_before), e4(before), e4(bid), e4(ask))
 
 
 def a_signal(

@@ -36,7 +36,17 @@ from portfolio.models import (
     Posting,
     Snapshot,
 )
-from risk.models import Decision, HaltEffect, KillSwitch, LimitSet, RiskState
+from risk.models import (
+    Alert,
+    Decision,
+    HaltEffect,
+    KillSwitch,
+    LimitSet,
+    LimitsInForce,
+    LimitVersion,
+    RiskState,
+    StartOfDay,
+)
 from strategies.models import BacktestRun, Command, Deployment, Due, Signal
 from strategies.services.catalogue import catalogue_refresh, version_installed
 
@@ -187,6 +197,10 @@ def one_of_each() -> dict[type, Any]:
         HaltEffect.objects.create(kill_switch=halt, deployment=deployment, from_step=3),
         RiskState.objects.create(deployment=deployment, data={"orders": 1}),
         LimitSet.objects.create(level="GLOBAL", order_value=Decimal(100_000)),
+        LimitsInForce.objects.get(deployment=deployment),
+        LimitVersion.objects.latest("created_at"),
+        Alert.objects.create(code="drill", severity="WARNING", subject="all", text="a drill"),
+        StartOfDay.objects.create(day=date(2019, 7, 9), is_passed=True, findings=[], checked_by="alice"),
         Command.objects.create(id=SOME, deployment=deployment, kind="FLATTEN", reason="drill", actor="alice"),
         Due.objects.create(id=SOME, deployment=deployment, step=1, item={}, correlation_id=SOME),
         BacktestRun.objects.create(id=SOME, name="averages on infy", plan={"files": []}, asked_by="alice"),

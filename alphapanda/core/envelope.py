@@ -14,6 +14,7 @@ from alphapanda.core.vocabulary import (
     OrderStatus,
     OrderType,
     Product,
+    Severity,
     Side,
     SignalKind,
     SignalOrigin,
@@ -36,6 +37,7 @@ class EventType(StrEnum):
     OPERATOR_ACTED = "operator.acted"
     DEPLOYMENT_QUARANTINED = "deployment.quarantined"
     LOG_GAP = "log.gap"
+    ALERT_RAISED = "alert.raised"
     BAR_CLOSED = "bar.closed"
     INSTRUMENTS_CHANGED = "instruments.changed"
 
@@ -199,6 +201,16 @@ class LogGap(Payload, frozen=True, forbid_unknown_fields=True):
     resumed: int
 
 
+class AlertRaised(Payload, frozen=True, forbid_unknown_fields=True):
+    """Something that a person must know of; a critical one waits for an acknowledgement."""
+
+    alert_id: int
+    code: str
+    severity: Severity
+    subject: str
+    text: str
+
+
 class BarClosed(Payload, frozen=True, forbid_unknown_fields=True):
     """What an instrument did in the `minutes` (1440: the day) from `starts_ms` on."""
 
@@ -248,6 +260,7 @@ PAYLOADS: dict[EventType, type[Payload]] = {
     EventType.OPERATOR_ACTED: OperatorActed,
     EventType.DEPLOYMENT_QUARANTINED: DeploymentQuarantined,
     EventType.LOG_GAP: LogGap,
+    EventType.ALERT_RAISED: AlertRaised,
     EventType.BAR_CLOSED: BarClosed,
     EventType.INSTRUMENTS_CHANGED: InstrumentsChanged,
 }

@@ -71,6 +71,7 @@ class SignalOrigin(StrEnum):
 class CommandKind(StrEnum):
     """What an operator or the platform makes a deployment do at a step of its own."""
 
+    CANCEL = "CANCEL"
     FLATTEN = "FLATTEN"
 
 
@@ -143,6 +144,35 @@ class HaltLevel(StrEnum):
     GLOBAL = "GLOBAL"
     BROKER = "BROKER"
     DEPLOYMENT = "DEPLOYMENT"
+
+
+class HaltStep(StrEnum):
+    """How far a kill switch goes; each step does what those before it do."""
+
+    PAUSE = "PAUSE"  # no entries
+    CANCEL = "CANCEL"  # working orders are cancelled
+    FLATTEN = "FLATTEN"  # positions are closed
+
+    @property
+    def rank(self) -> int:
+        return list(HaltStep).index(self)
+
+
+class Severity(StrEnum):
+    """How much an alert matters. A critical one must be acknowledged, or entries stop."""
+
+    WARNING = "WARNING"
+    CRITICAL = "CRITICAL"
+
+
+class LimitLevel(StrEnum):
+    """Where a limit stands, from the widest."""
+
+    GLOBAL = "GLOBAL"
+    BROKER = "BROKER"
+    PORTFOLIO = "PORTFOLIO"
+    DEPLOYMENT = "DEPLOYMENT"
+    INSTRUMENT = "INSTRUMENT"
 
 
 class DeploymentStatus(StrEnum):

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import msgspec
 
+from alphapanda.core.vocabulary import DeploymentStatus
 from execution.domain.charges import Cards
 from execution.domain.paper import (
     Memory,
@@ -22,10 +23,16 @@ from execution.domain.paper import (
 from execution.domain.settlement import FillRow, charged, consequences, working_by_token
 from execution.reference import margin_tables
 from marketdata.domain.calendar import MarketHours
+from marketdata.domain.instruments import InstrumentSpec
 from marketdata.domain.ticks import Clock, Tick
-from portfolio.domain.books import FLAT, Entry, Holding, book
-from risk.domain.limits import DayState, Limits
-from risk.domain.review import Context, Verdict, review
+from portfolio.domain.books import FLAT, Entry, Holding, held
+from portfolio.domain.history import ledger_of
+from risk.domain.config import config_version
+from risk.domain.context import Context, Member, Terms, Verdict, resting, version_of
+from risk.domain.ladder import checked, has_ladder, next_check_ms, rung_on
+from risk.domain.limits import Limits
+from risk.domain.memory import DayState
+from risk.domain.review import review
 from strategies.domain.base import DeploymentSpec
 from strategies.domain.machine import Machine, assembled
 from strategies.domain.signals import CommandRow, DueItem, Raised, SignalRow
@@ -40,7 +47,11 @@ class Journal(msgspec.Struct):
     orders: dict[UUID, PaperOrder] = msgspec.field(default_factory=dict)
     order_events: list[OrderEventRow] = msgspec.field(default_factory=list)
     fills: list[FillRow] = msgspec.field(default_factory=list)
-    entries: list[Entry] = msgspec.field(default_factory=list)
+
+    @property
+    def entries(self) -> list[Entry]:
+        """The ledger, made anew from the fills."""
+        return list(ledger_of(row.fill for row in self.fills))
 
 
 class Account:
@@ -53,13 +64,19 @@ class Account:
         calendar: MarketHours,
         cards: Cards,
         commands: Mapping[int, CommandRow] | None = None,
+        terms: Terms | None = None,
     ) -> None:
-        """`commands` are what operators made the deployment do, by step."""
+        """`commands` are what operators made the deployment do, by step; `terms` the limits that bound it, by
+        default those of the spec alone."""
         self.commands = dict(commands or {})
         self.spec = spec
         self.cards = cards
         self.settings = msgspec.convert(spec.execution, PaperSettings)
-        self.limits = msgspec.convert(spec.limits, Limits, strict=False)
+        self.terms = terms or _alone(spec)
+        self.config = config_version(spec.params, {**spec.execution, "product": spec.product.value})
+        self.is_laddered = has_ladder(self.terms)
+        self.others: list[Account] = []  # with whom it shares sums
+        self.is_coupled = False  # decided in the order of the log with others
         self.machine: Machine = assembled(spec, find(spec.strategy), calendar)
         self.venue = Venue(self.settings, self.machine.instruments, self.machine.calendars, margin_tables())
         self.memory = Memory()
@@ -100,7 +117,12 @@ class Account:
             list(self.open.values()), item, venue=self.venue, memory=self.memory, clock_ms=due.clock_ms
         )
         fills = self._keep(outcome, step=due.step)
-        self._settle(matched_step=due.step, fills=fills)
+        at_ms = max(self.machine.state.at_ms, item.at_ms)
+        if self.is_laddered:
+            self.day = checked(
+                self.member(), terms=self.terms, others=self._members(), marks=due.marks, at_ms=at_ms
+            )
+        self._settle(matched_step=due.step, fills=fills, at_ms=at_ms)
 
     def _keep(self, outcome: Outcome, *, step: int) -> list[FillRow]:
         """Take over what came of an item or of decisions; the fills are booked."""
@@ -125,9 +147,7 @@ class Account:
         return fills
 
     def _book(self, row: FillRow) -> None:
-        holding, entries = book(self.holdings.get(row.fill.token, FLAT), row.fill)
-        self.holdings[row.fill.token] = holding
-        self.journal.entries.extend(entries)
+        self.holdings[row.fill.token] = held(self.holdings.get(row.fill.token, FLAT), row.fill)
 
     def _carry_out(self, signals: Sequence[SignalRow]) -> None:
         self.journal.signals.extend(signals)
@@ -138,23 +158,53 @@ class Account:
         ended = {signal.target: self.journal.orders[signal.target] for signal in approved if signal.target}
         outcome = carry_out(approved, standing, self.venue, ended=ended)
         self._keep(outcome, step=signals[0].step)
-        self._settle(matched_step=self.machine.consequences.matched_step)
+        state, before = self.machine.state, self.machine.consequences
+        self._settle(matched_step=before.matched_step, at_ms=state.at_ms)
 
     def _context(self, first: SignalRow) -> Context:
         return Context(
-            limits=self.limits,
+            limits=self.terms.limits,
             day=self.day,
             holdings=self.holdings,
             working=working_by_token(self.open.values()),
-            instruments=self.machine.instruments,
+            orders=resting(self.machine.consequences.orders),
+            instruments=self._known(),
             phase=self.machine.calendars[first.token].phase_at(first.at_ms),
+            status=DeploymentStatus.PAUSED if self.day.held else DeploymentStatus.RUNNING,
             may_queue=self.settings.may_queue,
+            by_token=self.terms.by_token,
+            scopes=self.terms.scopes,
+            others=self._members(),
+            version=self.terms.version,
+            config=self.config,
         )
 
-    def _settle(self, *, matched_step: int, fills: Sequence[FillRow] = ()) -> None:
+    def member(self) -> Member:
+        """The book as others see it with whom it shares sums."""
+        after = self.machine.consequences
+        return Member(self.holdings, after.working, resting(after.orders), self.day)
+
+    def _members(self) -> dict[UUID, Member]:
+        return {other.spec.id: other.member() for other in self.others}
+
+    def _known(self) -> Mapping[int, InstrumentSpec]:
+        """The instruments of all whose books are looked at."""
+        if not self.others:
+            return self.machine.instruments
+        every = [self.machine.instruments, *(other.machine.instruments for other in self.others)]
+        return {token: instrument for known in every for token, instrument in known.items()}
+
+    def _settle(self, *, matched_step: int, at_ms: int, fills: Sequence[FillRow] = ()) -> None:
         self.machine.consequences = consequences(
             self.holdings,
             list(self.open.values()),
             matched_step=matched_step,
             fills=[row.fill for row in fills],
+            rung=rung_on(self.day, at_ms) if self.is_laddered else 0,
+            check_ms=next_check_ms(at_ms) if self.is_laddered else 0,
         )
+
+
+def _alone(spec: DeploymentSpec) -> Terms:
+    terms = Terms(limits=msgspec.convert(spec.limits, Limits, strict=False))
+    return msgspec.structs.replace(terms, version=version_of(terms))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
@@ -12,15 +13,17 @@ from alphapanda.core.money import ZERO
 from alphapanda.core.vocabulary import Phase, SignalOrigin
 from alphapanda.engine.account import Account
 from alphapanda.engine.curve import Curve
+from alphapanda.engine.desk import Desk
 from alphapanda.engine.statistics import EquityMeter, Performance, statistics_of, trades_of
 from execution.domain.charges import Cards
 from marketdata.domain.calendar import MarketHours
 from marketdata.domain.stretch import Stretch
 from marketdata.domain.ticks import Clock, Item
+from risk.domain.limits import Level
 from strategies.domain.base import DeploymentSpec
 from strategies.domain.machine import StrategyFailed
 from strategies.domain.outlook import Minutes
-from strategies.domain.reading import Reading
+from strategies.domain.passage import Passage
 from strategies.domain.signals import CommandRow, DueItem, Raised
 
 Commands = Mapping[UUID, Mapping[int, CommandRow]]
@@ -56,21 +59,21 @@ class Run:
             for seq, item in enumerate(stretch.items(), stretch.first_seq):
                 self.take(item, source, seq)
             return
-        reading = Reading(account.machine, stretch, source=source)
-        minutes, marked = reading.outlook.minutes, 0
+        passage = Passage(account.machine, stretch, source=source)
+        minutes, marked = passage.outlook.minutes, 0
         try:
-            while (stop := reading.read()) is not None:
+            while (stop := passage.read()) is not None:
                 if _moves_cash(stop):
-                    marked = self._mark_until(reading.number, minutes, marked)
-                account.settle(stop, reading.item)
+                    marked = self._mark_until(passage.number, minutes, marked)
+                account.settle(stop, passage.item)
                 if isinstance(stop, Raised):
-                    reading.pass_on()
+                    passage.pass_on()
         except StrategyFailed as error:
             self.error = str(error)
-            marked = self._mark_until(reading.number, minutes, marked)
+            marked = self._mark_until(passage.number, minutes, marked)
             self._mark(minutes.at_ms[marked:])
         else:
-            self._mark_until(reading.number, minutes, marked)
+            self._mark_until(passage.number, minutes, marked)
 
     def end(self) -> None:
         """The last point, where something has changed since the last minute that was marked."""
@@ -126,6 +129,14 @@ class Run:
         return self._meter.cash
 
 
+def _read_together(runs: Sequence[Run], stretch: Stretch, source: int) -> None:
+    """Item by item, at each in the order given: so each sees the books of the others as they stand there."""
+    if runs:
+        for seq, item in enumerate(stretch.items(), stretch.first_seq):
+            for run in runs:
+                run.take(item, source, seq)
+
+
 def _moves_cash(stop: Raised | DueItem) -> bool:
     """Whether cash and positions may change at a stop: by trades, or by a settlement at expiry."""
     if isinstance(stop, DueItem):
@@ -142,20 +153,34 @@ def fold(
     cards: Cards,
     starting_cash: Decimal = ZERO,
     commands: Commands | None = None,
+    levels: Sequence[Level] = (),
     on_progress: Callable[[int], None] = lambda _items: None,
 ) -> list[Run]:
     """Fold a stream through deployments; `on_progress` is told the number of items now and then. `commands`
-    are what operators did, by deployment and step."""
-    given = commands or {}
-    accounts = [Account(spec, calendar=calendar, cards=cards, commands=given.get(spec.id)) for spec in specs]
-    runs = [Run(account, starting_cash) for account in accounts]
+    are what operators did, by deployment and step; `levels` are limits besides those of the specs."""
+    desk = Desk(specs, calendar=calendar, cards=cards, levels=levels, commands=commands)
+    runs = [Run(account, starting_cash) for account in desk.accounts]
+    together = sorted((run for run in runs if run.account.is_coupled), key=lambda run: run.account.spec.id)
     items = 0
     on_progress(items)
-    for stretch in stream:
-        for run in runs:
-            run.read(stretch, source)
-        items += len(stretch)
-        on_progress(items)
+    try:
+        for stretch in stream:
+            for run in runs:
+                if not run.account.is_coupled:
+                    run.read(stretch, source)
+            _read_together(together, stretch, source)
+            items += len(stretch)
+            on_progress(items)
+            _spare_the_journals()
+    finally:
+        gc.unfreeze()
     for run in runs:
         run.end()
     return runs
+
+
+def _spare_the_journals() -> None:
+    """What is there now stays to the end: the collector need not look through it again and again, for else the
+    time of an order would grow with the orders before it."""
+    gc.collect(1)
+    gc.freeze()

@@ -21,6 +21,7 @@ from marketdata.domain.ticks import Item
 from marketdata.feeds.files import recorded_file
 from marketdata.feeds.recorded import RecordedSource
 from marketdata.reference import instrument_specs, load_calendars
+from risk.domain.limits import Level
 from strategies.domain.base import DeploymentSpec
 
 
@@ -70,6 +71,7 @@ class Recording(msgspec.Struct, dict=True):
         *,
         starting_cash: Decimal = ZERO,
         commands: Commands | None = None,
+        levels: Sequence[Level] = (),
     ) -> list[Run]:
         """The engine folded over the stream in this process."""
         return self.fold(
@@ -78,6 +80,7 @@ class Recording(msgspec.Struct, dict=True):
             on_progress=on_progress,
             starting_cash=starting_cash,
             commands=commands,
+            levels=levels,
         )
 
     def fold(
@@ -88,6 +91,7 @@ class Recording(msgspec.Struct, dict=True):
         on_progress: Callable[[int], None] = lambda _items: None,
         starting_cash: Decimal = ZERO,
         commands: Commands | None = None,
+        levels: Sequence[Level] = (),
     ) -> list[Run]:
         """The engine folded over any stream."""
         return fold(
@@ -98,6 +102,7 @@ class Recording(msgspec.Struct, dict=True):
             cards=charge_cards(),
             starting_cash=starting_cash,
             commands=commands,
+            levels=levels,
             on_progress=on_progress,
         )
 

@@ -14,7 +14,7 @@ from alphapanda.engine.account import Account
 from execution.domain.paper import OrderEventRow, PaperOrder
 from execution.domain.settlement import FillRow
 from portfolio.domain.books import Entry, Holding
-from risk.domain.review import Verdict
+from risk.domain.context import Verdict
 from strategies.domain.signals import SignalRow
 
 Row = dict[str, Any]
@@ -57,8 +57,7 @@ def signal_row(signal: SignalRow) -> Row:
         "tag": signal.tag,
         "bracket": msgspec.to_builtins(signal.bracket),
         "marks": {
-            str(token): [mark.price_e4, mark.at_ms, mark.close_before_e4]
-            for token, mark in sorted(signal.marks.items())
+            str(token): list(msgspec.structs.astuple(mark)) for token, mark in sorted(signal.marks.items())
         },
     }
 

@@ -13,7 +13,7 @@ from execution.models import Fill, Order, OrderEvent
 from portfolio import selectors as books
 from portfolio.domain.books import Entry
 from portfolio.models import LedgerEntry, Position
-from risk.domain.review import Verdict
+from risk.domain.context import Verdict
 from risk.models import Decision
 from strategies import loading as deployments
 from strategies.models import Deployment, Signal

@@ -27,12 +27,10 @@ def json_object(option: str, text: str) -> dict[str, Any]:
         raise CommandError(f"{option} wants a JSON object such as '{{\"quantity\": 10}}': {error}") from None
 
 
-class ActCommand(BaseCommand):
-    """A command that acts or lists; a refused act ends it with its message and exit code 1."""
+class ListCommand(BaseCommand):
+    """A command that shows something; a refusal ends it with its message and exit code 1."""
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--reason", default="", help="why; it goes to the audit trail")
-        parser.add_argument("--actor", default=f"shell:{getpass.getuser()}", help="who acts")
         parser.add_argument("--json", action="store_true", dest="as_json", help="for scripts")
 
     def act(self, service: Callable[..., Any], **arguments: Any) -> Any:
@@ -53,3 +51,12 @@ class ActCommand(BaseCommand):
             for row in rows:
                 table.add_row(*("" if value is None else str(value) for value in row.values()))
             Console(file=self.stdout, width=None if self.stdout.isatty() else 200).print(table)
+
+
+class ActCommand(ListCommand):
+    """A command that acts or lists."""
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--reason", default="", help="why; it goes to the audit trail")
+        parser.add_argument("--actor", default=f"shell:{getpass.getuser()}", help="who acts")
+        super().add_arguments(parser)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from uuid import UUID
 
@@ -19,6 +19,7 @@ from execution.domain.orders import Execution, PaperOrder
 from marketdata.domain.instruments import InstrumentSpec, segment_of
 from portfolio.domain.books import BookedFill, Holding
 from strategies.domain.consequences import Consequences, SettledFill, Working, WorkingOrder
+from strategies.domain.watches import Watch
 
 
 class FillRow(msgspec.Struct, frozen=True):
@@ -115,22 +116,36 @@ def consequences(
     *,
     matched_step: int,
     fills: Iterable[BookedFill] = (),
+    rung: int = 0,
+    check_ms: int = 0,
 ) -> Consequences:
-    """What the machine of a deployment may know of its orders and books; `fills` are those of the matched step."""
+    """What the machine of a deployment may know of its orders and books; `fills` are those of the matched step.
+    `rung` is that of the loss ladder, `check_ms` when losses are looked at next (0: never)."""
     oldest_first = sorted(orders, key=lambda order: (order.step, order.ordinal))
     return Consequences(
         positions={
             token: holding.quantity for token, holding in sorted(holdings.items()) if holding.quantity
         },
         working=dict(sorted(working_by_token(orders).items())),
-        watches=tuple(map(watch, oldest_first)),
+        watches=(*map(watch, oldest_first), *_checks(holdings, oldest_first, check_ms)),
         matched_step=matched_step,
         fills=tuple(
             SettledFill(fill.order_id, fill.token, fill.side, fill.quantity, fill.price_e4, fill.at_ms)
             for fill in fills
         ),
         orders=tuple(map(working_order, oldest_first)),
+        is_laddered=bool(check_ms),
+        rung=rung,
     )
+
+
+def _checks(holdings: Mapping[int, Holding], orders: Sequence[PaperOrder], check_ms: int) -> Iterator[Watch]:
+    """What wakes the look at losses: any item from its time on, while anything is held or works."""
+    tokens = {token for token, holding in holdings.items() if holding.quantity} | {
+        order.token for order in orders
+    }
+    if check_ms and tokens:
+        yield Watch(min(tokens), Side.BUY, from_ms=check_ms, until_ms=check_ms, limit_price_e4=None)
 
 
 def working_order(order: PaperOrder) -> WorkingOrder:

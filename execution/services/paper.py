@@ -26,7 +26,10 @@ from marketdata.domain.ticks import tick_from_json
 from marketdata.models import Instrument
 from portfolio import selectors as books
 from portfolio.services import PostingRequest, postings_receive
+from risk.domain.ladder import next_check_ms
+from risk.services.ladder import ladder_check, ladder_rung
 from strategies import loading as deployments
+from strategies.domain.signals import Mark
 from strategies.models import Deployment, Due, Signal
 
 CHANGING = (
@@ -191,7 +194,7 @@ def _has_ended_here(order: PaperOrder, outcome: Outcome) -> bool:
 
 
 def _order_event(row: OrderEventRow) -> OrderEvent:
-    return OrderEvent(**msgspec.structs.asdict(row))
+    return OrderEvent(id=row.id, **msgspec.structs.asdict(row))
 
 
 def _save(rows: dict[UUID, Order], changed: Sequence[PaperOrder]) -> None:
@@ -255,13 +258,29 @@ def _settle(deployment: Deployment) -> None:
     step = deployment.step + 1
     is_matched = deployment.waiting == Waiting.DUE
     before = deployments.consequences_of(deployment)
+    rung, check_ms = _laddered(deployment, step if is_matched else None)
     after = consequences(
         books.holdings_of(deployment.id),
         [loading.paper_order(row) for row in loading.orders_open(deployment.id)],
         matched_step=step if is_matched else before.matched_step,
         fills=loading.fills_of(deployment.id, step=step) if is_matched else (),
+        rung=rung,
+        check_ms=check_ms,
     )
     deployment.consequences = msgspec.to_builtins(after, str_keys=True)
     deployment.waiting = Waiting.NOTHING
     deployment.waiting_since = None
     deployment.save(update_fields=["consequences", "waiting", "waiting_since"])
+
+
+def _laddered(deployment: Deployment, matched_step: int | None) -> tuple[int, int]:
+    """The rung of the loss ladder, and when losses are looked at next; at a due item they are looked at now."""
+    if not deployment.is_laddered:
+        return 0, 0
+    if matched_step is None:
+        at_ms = deployment.at_ms
+        return ladder_rung(deployment, at_ms), next_check_ms(at_ms)
+    due = Due.objects.get(deployment_id=deployment.id, step=matched_step)
+    at_ms = max(deployment.at_ms, tick_from_json(due.item).at_ms)
+    marks = msgspec.convert(due.marks, dict[int, Mark], strict=False)
+    return ladder_check(deployment, marks=marks, at_ms=at_ms), next_check_ms(at_ms)

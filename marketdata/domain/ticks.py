@@ -94,6 +94,11 @@ class Clock(NamedTuple):
 Item = Tick | Clock
 
 
+def best(levels: Levels) -> int:
+    """The best price of one side of the depth; 0 where it offers nothing. Kite fills up depth with empty levels."""
+    return next((price_e4 for price_e4, size in levels if price_e4 > 0 and size > 0), 0)
+
+
 class Malformed(StrEnum):
     """What is wrong with the bytes."""
 

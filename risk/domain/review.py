@@ -4,65 +4,73 @@ Exits are sacred: an order that only reduces a position passes every rule."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any
-from uuid import UUID
 
 import msgspec
 
 from alphapanda.core import ids
-from alphapanda.core.clock import ist_date
 from alphapanda.core.money import value
-from alphapanda.core.vocabulary import DeploymentStatus, Phase, Side, SignalKind
-from marketdata.domain.instruments import InstrumentSpec
-from portfolio.domain.books import FLAT, Holding, net, unrealised
-from risk.domain.limits import DayState, Limits
+from alphapanda.core.vocabulary import DeploymentStatus, Side, SignalKind
+from portfolio.domain.books import FLAT
+from risk.domain.context import Case, Context, Resting, Sum, Verdict
+from risk.domain.figures import (
+    NOTHING,
+    Exposure,
+    closes,
+    equity,
+    equity_of,
+    key_of,
+    own_book,
+    peak_of,
+    prices,
+    replaced,
+    sum_of,
+    sum_of_own,
+    worst,
+)
+from risk.domain.limits import Limits, Scope
+from risk.domain.memory import DayState, Sent, at_time
+from risk.domain.rules import guards, market, orders, sums
+from risk.domain.wording import text, written
 from strategies.domain.consequences import Working
 from strategies.domain.signals import Mark, SignalRow
 
-MINUTE_MS = 60_000
-
-
-class Context(msgspec.Struct, frozen=True):
-    """What risk knows besides the signal. Maps are by instrument token; `halts` are the active kill switches."""
-
-    limits: Limits
-    day: DayState
-    holdings: Mapping[int, Holding]
-    working: Mapping[int, Working]
-    instruments: Mapping[int, InstrumentSpec]
-    phase: Phase
-    halts: tuple[str, ...] = ()
-    status: DeploymentStatus = DeploymentStatus.RUNNING
-    may_queue: bool = False  # an order after hours waits for the next session
-
-
-class Verdict(msgspec.Struct, frozen=True):
-    """A decision: the rule that decided, why in words, and the numbers that it saw."""
-
-    id: UUID
-    signal_id: UUID
-    is_approved: bool
-    rule: str
-    reason: str
-    numbers: dict[str, Any]
-    at_ms: int
-
-
-class Case(msgspec.Struct, frozen=True):
-    """One signal before its judges, with the figures that rules need worked out once."""
-
-    signal: SignalRow
-    context: Context
-    position: int
-    worst_position: int
-    order_value: Decimal | None
-    price_age_ms: int | None
-    day_pnl: Decimal | None
-
-
 Rule = Callable[[Case], str | None]
+
+RULES: tuple[Rule, ...] = (
+    guards.kill_switch,
+    guards.start_of_day,
+    guards.unacknowledged_alert,
+    guards.repeated_entries,
+    guards.deployment_status,
+    market.restricted_instrument,
+    market.product_allowed,
+    market.tradable,
+    market.session_phase,
+    market.entry_hours,
+    market.expiry_day,
+    market.stale_price,
+    market.price_jump,
+    market.circuit_limit,
+    market.price_collar,
+    orders.order_quantity,
+    orders.order_value,
+    orders.position_limit,
+    orders.duplicate_order,
+    orders.self_trade,
+    sums.order_rate,
+    sums.daily_orders,
+    sums.daily_loss,
+    sums.drawdown,
+    sums.gross_exposure,
+    sums.net_exposure,
+    sums.underlying_exposure,
+    sums.margin,
+)
+EXIT, WITHIN, CANCEL = "exit", "within_limits", "cancel"
+APPROVING = frozenset({EXIT, WITHIN, CANCEL})
 
 
 def review(signals: Sequence[SignalRow], context: Context) -> tuple[list[Verdict], DayState]:
@@ -70,103 +78,177 @@ def review(signals: Sequence[SignalRow], context: Context) -> tuple[list[Verdict
     verdicts = []
     for signal in signals:
         context = _at(signal, context)
-        verdict = _judge(_case(signal, context))
-        verdicts.append(verdict)
-        if verdict.is_approved:
-            context = _counted(signal, context)
+        case = case_of(signal, context)
+        rule, reason = judge(case)
+        verdicts.append(_verdict(case, rule, reason))
+        context = _after(case, rule, reason)
     return verdicts, context.day
 
 
+def judge(case: Case) -> tuple[str, str]:
+    """The rule that decides and why: of an approval `cancel`, `exit` or `within_limits`, else the first that
+    objects."""
+    if case.signal.kind is SignalKind.CANCEL:
+        return CANCEL, "a cancellation is always allowed"
+    if is_exit(case):
+        return EXIT, "reduces the position"
+    for rule in RULES:
+        if objection := rule(case):
+            return rule.__name__, objection
+    return WITHIN, "no rule objects"
+
+
+def is_exit(case: Case) -> bool:
+    """Whether the order, with all working ones of its side, can only bring the position nearer to zero."""
+    return case.position * case.worst_position >= 0 and abs(case.worst_position) < abs(case.position)
+
+
+# ---- what rules look at --------------------------------------------------------------------------------------
+
+
 def _at(signal: SignalRow, context: Context) -> Context:
-    """The context at the signal's time: a new session starts its counts, old orders leave the minute."""
-    day = context.day
-    today = ist_date(signal.at_ms).toordinal()
-    if today != day.day:
-        day = DayState(day=today, recent_ms=day.recent_ms)
+    """The context at the signal's time; a person who has started a held deployment again has cleared it."""
+    day = at_time(context.day, signal.at_ms, look_back_ms=look_back_ms(context.limits_for(signal.token)))
+    if day.held and context.status is DeploymentStatus.RUNNING:
+        day = msgspec.structs.replace(day, held="", sent=())
     if day.equity is None:
-        day = msgspec.structs.replace(day, equity=_equity(context, _closes(signal)))
-    recent = tuple(at for at in day.recent_ms if at > signal.at_ms - MINUTE_MS)
-    return msgspec.structs.replace(context, day=msgspec.structs.replace(day, recent_ms=recent))
+        day = msgspec.structs.replace(day, equity=equity(context.holdings, closes(signal.marks)))
+    return context if day is context.day else msgspec.structs.replace(context, day=day)
 
 
-def _closes(signal: SignalRow) -> dict[int, int]:
-    """The prices at which positions were carried into the session."""
-    return {token: mark.close_before_e4 or mark.price_e4 for token, mark in signal.marks.items()}
+def case_at(signal: SignalRow, context: Context) -> Case:
+    """A signal as its judges would see it, with the context brought to its time."""
+    return case_of(signal, _at(signal, context))
 
 
-def _equity(context: Context, prices: Mapping[int, int]) -> Decimal | None:
-    """Net worth of the deployment at given prices; None where a held instrument has none."""
-    total = Decimal(0)
-    for token, holding in context.holdings.items():
-        total += net(holding)
-        if holding.quantity:
-            if not prices.get(token):
-                return None
-            total += unrealised(holding, prices[token])
-    return total
+def look_back_ms(limits: Limits) -> int:
+    """How long an entry is remembered."""
+    return max(limits.duplicate_ms or 0, limits.repeated_ms or 0)
 
 
-def _case(signal: SignalRow, context: Context) -> Case:
+def case_of(signal: SignalRow, context: Context) -> Case:
+    """A signal with the figures that rules look at."""
     mark = signal.marks.get(signal.token)
-    working = _replaced(context.working.get(signal.token, Working()), signal)
+    working = replaced(context.working.get(signal.token, NOTHING), signal)
     position = context.holdings.get(signal.token, FLAT).quantity
-    equity = _equity(context, {token: mark.price_e4 for token, mark in signal.marks.items()})
+    now = equity(context.holdings, prices(signal.marks))
     began_with = context.day.equity
+    profit = None if now is None or began_with is None else now - began_with
+    exposure = Exposure([own_book(context)], signal.marks, candidate=signal)
     return Case(
         signal=signal,
         context=context,
+        limits=context.limits_for(signal.token),
         position=position,
-        worst_position=_worst(position, working, signal),
+        worst_position=worst(position, working, signal.side, signal.quantity),
         order_value=_order_value(signal, mark),
+        price_e4=mark.price_e4 if mark else 0,
         price_age_ms=signal.at_ms - mark.at_ms if mark else None,
-        day_pnl=None if equity is None or began_with is None else equity - began_with,
+        day_pnl=profit,
+        sums=(
+            sum_of_own(context, signal, exposure, profit, now),
+            *(sum_of(scope, context, signal) for scope in _scopes(context, signal.token)),
+        ),
     )
 
 
-def _replaced(working: Working, signal: SignalRow) -> Working:
-    """Working units without those of the order that a modification replaces by its own."""
-    if signal.side is Side.BUY:
-        return Working(working.buy - signal.replaces, working.sell)
-    return Working(working.buy, working.sell - signal.replaces)
-
-
-def _worst(position: int, working: Working, signal: SignalRow) -> int:
-    """The largest position on the side of the signal if all orders of that side filled and no other did."""
-    if signal.side is Side.BUY:
-        return position + working.buy + signal.quantity
-    return position - working.sell - signal.quantity
+def _scopes(context: Context, token: int) -> list[Scope]:
+    """Sums of one instrument bound only the orders in it."""
+    return [scope for scope in context.scopes if scope.token in (None, token)]
 
 
 def _order_value(signal: SignalRow, mark: Mark | None) -> Decimal | None:
-    """At the last price or the limit: a buy cannot cost more than its limit, a sale may bring more."""
-    price_e4 = mark.price_e4 if mark else 0
+    """At the last price or the limit: a buy cannot cost more than its limit, a sale may bring more. A stop trades at
+    its trigger or worse."""
+    price_e4 = max(mark.price_e4 if mark else 0, signal.trigger_price_e4 or 0)
     if signal.limit_price_e4 is not None:
         is_sale = signal.side is Side.SELL
         price_e4 = max(signal.limit_price_e4, price_e4) if is_sale else signal.limit_price_e4
     return value(price_e4, signal.quantity) if price_e4 > 0 else None
 
 
-def _judge(case: Case) -> Verdict:
-    if case.signal.kind is SignalKind.CANCEL:
-        return _verdict(case, is_approved=True, rule="cancel", reason="a cancellation is always allowed")
-    if _is_exit(case):
-        return _verdict(case, is_approved=True, rule="exit", reason="reduces the position")
-    for rule in RULES:
-        if objection := rule(case):
-            return _verdict(case, is_approved=False, rule=rule.__name__, reason=objection)
-    return _verdict(case, is_approved=True, rule="within_limits", reason="no rule objects")
+# ---- what is remembered --------------------------------------------------------------------------------------
 
 
-def _is_exit(case: Case) -> bool:
-    """Whether the order, with all working ones of its side, can only bring the position nearer to zero."""
-    return case.position * case.worst_position >= 0 and abs(case.worst_position) < abs(case.position)
+def _after(case: Case, rule: str, reason: str) -> Context:
+    """The context after a decision: what was approved works, what was seen is remembered. What is cancelled may
+    still trade; a changed order is no new one, but a message to the broker."""
+    context, signal, day = case.context, case.signal, remembered(case.context, case)
+    if rule == guards.repeated_entries.__name__ and not day.held:
+        day = msgspec.structs.replace(day, held=reason)
+    if rule not in (EXIT, WITHIN):
+        return context if day is context.day else msgspec.structs.replace(context, day=day)
+    is_new = signal.kind is SignalKind.ORDER
+    is_kept = is_new and rule == WITHIN and look_back_ms(case.limits)
+    day = msgspec.structs.replace(
+        day,
+        orders=day.orders + is_new,
+        recent_ms=(*day.recent_ms, signal.at_ms),
+        sent=(*day.sent, _sent(signal)) if is_kept else day.sent,
+    )
+    working = replaced(context.working.get(signal.token, NOTHING), signal)
+    others = tuple(order for order in context.orders if order.id != signal.target)
+    return msgspec.structs.replace(
+        context,
+        day=day,
+        working={**context.working, signal.token: _more(working, signal)},
+        orders=(*others, _open(signal)),
+    )
 
 
-def _verdict(case: Case, *, is_approved: bool, rule: str, reason: str) -> Verdict:
+def _more(working: Working, signal: SignalRow) -> Working:
+    if signal.side is Side.BUY:
+        return Working(working.buy + signal.quantity, working.sell)
+    return Working(working.buy, working.sell + signal.quantity)
+
+
+def _sent(signal: SignalRow) -> Sent:
+    return Sent(signal.at_ms, signal.token, signal.side, signal.quantity, signal.limit_price_e4)
+
+
+def _open(signal: SignalRow) -> Resting:
+    order_id = signal.target or ids.order_id(ids.decision_id(signal.id), 0)
+    return Resting(order_id, signal.token, signal.side, signal.limit_price_e4)
+
+
+def remembered(context: Context, case: Case) -> DayState:
+    """The memory with what the figures of a case tell: loss limits reached, highest net worths."""
+    day = context.day
+    reached = [
+        one.key
+        for one in case.sums
+        if one.key not in day.tripped and sums.is_lost(one.profit, one.limits.daily_loss)
+    ]
+    if reached:
+        day = msgspec.structs.replace(day, tripped=(*day.tripped, *reached))
+    peaks = _peaks(context, case)
+    return msgspec.structs.replace(day, peaks={**day.peaks, **peaks}) if peaks else day
+
+
+def _peaks(context: Context, case: Case) -> dict[str, Decimal]:
+    """New highest net worths, where a drawdown is limited."""
+    found: dict[str, Decimal] = {}
+    for one in case.sums:
+        if one.limits.drawdown is None or one.decline is None or one.decline > 0:
+            continue
+        scope = next((scope for scope in context.scopes if key_of(scope) == one.key), None)
+        books = [own_book(context)]
+        if scope is not None:
+            books += [context.others[other] for other in scope.members & context.others.keys()]
+        now = equity_of(books, case.signal.marks)
+        if now is not None and now > peak_of(one.key, [own_book(context)]):
+            found[one.key] = now
+    return found
+
+
+# ---- what is written -----------------------------------------------------------------------------------------
+
+
+def _verdict(case: Case, rule: str, reason: str) -> Verdict:
     return Verdict(
         id=ids.decision_id(case.signal.id),
         signal_id=case.signal.id,
-        is_approved=is_approved,
+        is_approved=rule in APPROVING,
         rule=rule,
         reason=reason,
         numbers=_numbers(case),
@@ -175,152 +257,63 @@ def _verdict(case: Case, *, is_approved: bool, rule: str, reason: str) -> Verdic
 
 
 def _numbers(case: Case) -> dict[str, Any]:
-    """The figures on which the decision stands, as JSON: money as text."""
-    day = case.context.day
-    return {
+    """The figures on which the decision stands, as JSON: money as text, only limits that are set."""
+    context, own = case.context, case.sums[0]
+    numbers = {
         "position": case.position,
         "worst_position": case.worst_position,
         "order_value": _text(case.order_value),
         "price_age_ms": case.price_age_ms,
         "day_pnl": _text(case.day_pnl),
-        "orders_today": day.orders,
-        "orders_last_minute": len(day.recent_ms),
-        "phase": case.context.phase.value,
-        "status": case.context.status.value,
-        "halts": list(case.context.halts),
-        "limits": {
-            name: _plain(limit) for name, limit in msgspec.structs.asdict(case.context.limits).items()
-        },
+        "orders_today": context.day.orders,
+        "orders_last_minute": len(context.day.recent_ms),
+        "gross_exposure": _text(own.gross),
+        "net_exposure": _text(own.net),
+        "phase": context.phase.value,
+        "status": context.status.value,
+        "halts": list(context.halts),
+        "limits": written(case.limits),
+        "version": context.version,
+        "config": context.config,
+    }
+    more = _figures(own)
+    if more:
+        numbers |= more
+    if len(case.sums) > 1:
+        numbers["sums"] = {one.key: _shared(one) for one in case.sums[1:]}
+    return numbers
+
+
+def _figures(one: Sum) -> dict[str, Any]:
+    """What is worked out only where a limit asks for it."""
+    found: dict[str, Any] = {}
+    if one.limits.orders_per_second is not None:
+        found["orders_last_second"] = one.orders_second
+    for name in ("drawdown", "underlying_exposure", "margin"):
+        if getattr(one.limits, name) is not None:
+            found[name] = _text(_FIGURES[name](one))
+    return found
+
+
+_FIGURES: dict[str, Callable[[Sum], Decimal | None]] = {
+    "drawdown": lambda one: one.decline,
+    "underlying_exposure": lambda one: one.underlying,
+    "margin": lambda one: one.margin,
+}
+
+
+def _shared(one: Sum) -> dict[str, Any]:
+    limits = one.limits
+    return {
+        "orders_today": one.orders_day,
+        "orders_last_minute": one.orders_minute,
+        **({"day_pnl": _text(one.profit)} if limits.daily_loss is not None else {}),
+        **({"gross_exposure": _text(one.gross)} if limits.gross_exposure is not None else {}),
+        **({"net_exposure": _text(one.net)} if limits.net_exposure is not None else {}),
+        **_figures(one),
+        "limits": written(limits),
     }
 
 
 def _text(amount: Decimal | None) -> str | None:
-    """An amount in its shortest form, so that 0.00 and 0 read the same."""
-    return None if amount is None else f"{amount.normalize():f}"
-
-
-def _plain(limit: Decimal | int | None) -> str | int | None:
-    return _text(limit) if isinstance(limit, Decimal) else limit
-
-
-def _counted(signal: SignalRow, context: Context) -> Context:
-    """The context after an approval. What is cancelled may still trade, and a changed order is no new one."""
-    if signal.kind is SignalKind.CANCEL:
-        return context
-    working = _replaced(context.working.get(signal.token, Working()), signal)
-    more = (
-        Working(working.buy + signal.quantity, working.sell)
-        if signal.side is Side.BUY
-        else Working(working.buy, working.sell + signal.quantity)
-    )
-    day = context.day
-    if signal.kind is SignalKind.ORDER:
-        day = msgspec.structs.replace(day, orders=day.orders + 1, recent_ms=(*day.recent_ms, signal.at_ms))
-    return msgspec.structs.replace(context, working={**context.working, signal.token: more}, day=day)
-
-
-# The rules. Each returns its objection in words, or None. A figure that cannot be had is an objection.
-
-
-def kill_switch(case: Case) -> str | None:
-    """No entry while a kill switch covers the deployment."""
-    return f"halted: {'; '.join(case.context.halts)}" if case.context.halts else None
-
-
-def deployment_status(case: Case) -> str | None:
-    """Only a running deployment may enter."""
-    status = case.context.status
-    return None if status is DeploymentStatus.RUNNING else f"the deployment is {status.value.lower()}"
-
-
-def tradable(case: Case) -> str | None:
-    """An index has no lots; other instruments trade in whole lots."""
-    lot = case.context.instruments[case.signal.token].lot_size
-    if lot < 1:
-        return f"{case.signal.instrument} is an index and cannot be traded"
-    if case.signal.quantity % lot:
-        return f"{case.signal.quantity} is no multiple of the lot of {lot}"
-    return None
-
-
-def session_phase(case: Case) -> str | None:
-    """Entries only in continuous trading, unless orders may wait for the next session."""
-    phase = case.context.phase
-    if phase is Phase.CONTINUOUS or case.context.may_queue:
-        return None
-    return f"the session phase is {phase.value.lower()}"
-
-
-def stale_price(case: Case) -> str | None:
-    """The last price must be young enough in event time."""
-    limit = case.context.limits.price_age_ms
-    if case.price_age_ms is None:
-        return "there is no price"
-    if limit is not None and case.price_age_ms > limit:
-        return f"the last price is {case.price_age_ms} ms old, at most {limit} allowed"
-    return None
-
-
-def order_quantity(case: Case) -> str | None:
-    limit = case.context.limits.order_quantity
-    if limit is not None and case.signal.quantity > limit:
-        return f"{case.signal.quantity} units, at most {limit} in one order"
-    return None
-
-
-def order_value(case: Case) -> str | None:
-    limit = case.context.limits.order_value
-    if limit is None:
-        return None
-    if case.order_value is None:
-        return "the value of the order is unknown"
-    if case.order_value > limit:
-        return f"worth {_text(case.order_value)}, at most {_text(limit)} in one order"
-    return None
-
-
-def position_limit(case: Case) -> str | None:
-    limit = case.context.limits.position_quantity
-    if limit is not None and abs(case.worst_position) > limit:
-        return f"the position could reach {case.worst_position}, at most {limit} either way"
-    return None
-
-
-def order_rate(case: Case) -> str | None:
-    limit = case.context.limits.orders_per_minute
-    so_far = len(case.context.day.recent_ms)
-    if limit is not None and so_far >= limit:
-        return f"{so_far} orders in the last minute, at most {limit}"
-    return None
-
-
-def daily_orders(case: Case) -> str | None:
-    limit = case.context.limits.daily_orders
-    so_far = case.context.day.orders
-    return f"{so_far} orders today, at most {limit}" if limit is not None and so_far >= limit else None
-
-
-def daily_loss(case: Case) -> str | None:
-    limit = case.context.limits.daily_loss
-    if limit is None:
-        return None
-    if case.day_pnl is None:
-        return "the day's profit and loss is unknown: a held instrument has no price"
-    if case.day_pnl <= -limit:
-        return f"the day stands at {_text(case.day_pnl)}, stop at -{_text(limit)}"
-    return None
-
-
-RULES: tuple[Rule, ...] = (
-    kill_switch,
-    deployment_status,
-    tradable,
-    session_phase,
-    stale_price,
-    order_quantity,
-    order_value,
-    position_limit,
-    order_rate,
-    daily_orders,
-    daily_loss,
-)
+    return None if amount is None else text(amount)

@@ -6,31 +6,28 @@ from collections.abc import Sequence
 from uuid import UUID
 
 import msgspec
-from django.db import connection, transaction
+from django.db import transaction
+from django.utils import timezone
 
+from accounts.services import act_record
 from alphapanda import failpoints
 from alphapanda.core import ids
 from alphapanda.core.envelope import Envelope, EventType, SignalDecided, seal
-from alphapanda.core.vocabulary import Broker, DeploymentStatus
+from alphapanda.core.vocabulary import Broker, DeploymentStatus, Severity
 from alphapanda.eventlog import outbox
 from marketdata import selectors
 from marketdata.domain.calendar import MarketHours
-from portfolio import selectors as books
 from risk import loading
-from risk.domain.limits import DayState
-from risk.domain.review import Context, Verdict, review
+from risk.domain.context import Verdict
+from risk.domain.memory import DayState
+from risk.domain.review import review
 from risk.models import Decision, HaltEffect, RiskState
+from risk.services.alerts import alert_raise
+from risk.services.contexts import context_of
+from risk.services.terms import share_kill_lock
 from strategies import loading as signals_of
 from strategies.domain.signals import SignalRow
 from strategies.models import Deployment, Signal
-
-KILL_LOCK = 7_001  # advisory: shared by decisions, exclusive to throwing or releasing a kill switch
-
-
-def share_kill_lock() -> None:
-    """No kill switch commits between our reading of them and our commit."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock_shared(%s)", [KILL_LOCK])
 
 
 def signals_decide(*, deployment_id: UUID, calendar: MarketHours) -> int:
@@ -50,11 +47,22 @@ def _decide(deployment: Deployment, rows: Sequence[Signal], calendar: MarketHour
     signals = [signals_of.signal_row(row) for row in rows]
     memory, _ = RiskState.objects.get_or_create(deployment=deployment)
     halts = loading.halts_active(deployment)
-    day = msgspec.convert(memory.data, DayState, strict=False)
-    context = _context(deployment, rows, day, tuple(f"{halt}: {halt.reason}" for halt in halts), calendar)
+    before = msgspec.convert(memory.data, DayState, strict=False)
+    instruments = {row.instrument.instrument_token: selectors.spec(row.instrument) for row in rows}
+    hours = calendar.of(instruments[signals[0].token])
+    context = context_of(
+        deployment,
+        day=before,
+        instruments=instruments,
+        halts=tuple(f"{halt}: {halt.reason}" for halt in halts),
+        phase=hours.phase_at(signals[0].at_ms),
+        now=timezone.now(),
+    )
     verdicts, day = review(signals, context)
-    memory.data = msgspec.to_builtins(day)
+    memory.data = msgspec.to_builtins(day, str_keys=True)
     memory.save()
+    if day.held and not before.held:
+        _hold(deployment, day.held)
     Decision.objects.bulk_create(_row(deployment, verdict) for verdict in verdicts)
     Signal.objects.filter(id__in=[row.id for row in rows]).update(state=Signal.State.DECIDED)
     for halt in halts:
@@ -64,24 +72,24 @@ def _decide(deployment: Deployment, rows: Sequence[Signal], calendar: MarketHour
     outbox.publish([_event(deployment, pair) for pair in zip(signals, verdicts, strict=True)])
 
 
-def _context(
-    deployment: Deployment,
-    signals: Sequence[Signal],
-    day: DayState,
-    halts: tuple[str, ...],
-    calendar: MarketHours,
-) -> Context:
-    instruments = [selectors.spec(signal.instrument) for signal in signals]
-    return Context(
-        limits=loading.limits_in_force(deployment),
-        day=day,
-        holdings=books.holdings_of(deployment.id),
-        working=signals_of.consequences_of(deployment).working,
-        instruments={instrument.token: instrument for instrument in instruments},
-        phase=calendar.of(instruments[0]).phase_at(signals[0].at_ms),
-        halts=halts,
-        status=DeploymentStatus(deployment.status),
-        may_queue=bool(deployment.execution.get("may_queue", False)),
+def _hold(deployment: Deployment, why: str) -> None:
+    """Pause a deployment that enters again and again; only a person starts it again."""
+    deployment.status = DeploymentStatus.PAUSED
+    deployment.save(update_fields=["status"])
+    act_record(
+        actor="risk",
+        action="deployment.pause",
+        target=f"deployment:{deployment.name}",
+        reason=why,
+        details={"rule": "repeated_entries", "step": deployment.step},
+        now=timezone.now(),
+    )
+    alert_raise(
+        code="repeated_entries",
+        subject=f"deployment:{deployment.name}",
+        text=why,
+        severity=Severity.CRITICAL,
+        now=timezone.now(),
     )
 
 

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, transaction
 
 from accounts.services import act_record
 from alphapanda.core.refusals import BadRequest, NotThere
-from alphapanda.core.vocabulary import Broker, HaltLevel
+from alphapanda.core.vocabulary import Broker, CommandKind, HaltLevel, HaltStep, Severity
+from risk.loading import is_exposed
 from risk.models import KillSwitch
-from risk.services.decisions import KILL_LOCK
+from risk.services.alerts import alert_raise
+from risk.services.terms import take_kill_lock
 from strategies.models import Deployment
+from strategies.services.lifecycle import command_give
+from strategies.services.runner import ACTIVE
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -36,32 +40,78 @@ def halt_throw(
     level: str,
     broker: str = "",
     deployment_id: UUID | None = None,
+    step: str = HaltStep.PAUSE,
     reason: str,
     actor: str,
     now: datetime,
     ip: str | None = None,
 ) -> KillSwitch:
-    """Halt entries of everything, of a broker or of a deployment; thrown twice it is the same active row.
+    """Halt entries of everything, of a broker or of a deployment; thrown twice it is the same active row. `step` says
+    how far it goes: it is latched until the release, may be thrown again to go further, and never goes back.
 
-    Waits for the decisions that are being made; none commits afterwards with the view of before.
+    Waits for the decisions that are being made; none commits afterwards with the view of before. Cancelling and
+    closing are commands that each deployment carries out at its next step.
     Raises HaltTargetInvalid, HaltReasonMissing.
     """
     _check_reason(reason)
     _check_target(level, broker, deployment_id)
-    _take_kill_lock()
+    wanted = _step(step)
+    take_kill_lock()
     target = {"level": level, "broker": broker, "deployment_id": deployment_id}
     halt, created = _active_or_new(target, reason=reason, actor=actor)
-    if created:
-        act_record(
-            actor=actor,
-            action="halt.throw",
-            target=_name(halt),
-            reason=reason,
-            details={"halt": halt.pk},
-            now=now,
-            ip=ip,
-        )
+    if not created and HaltStep(halt.step).rank >= wanted.rank:
+        return halt
+    halt.step = wanted
+    halt.save(update_fields=["step"])
+    act_record(
+        actor=actor,
+        action="halt.throw" if created else "halt.escalate",
+        target=_name(halt),
+        reason=reason,
+        details={"halt": halt.pk, "step": wanted.value} | _carry_out(halt, wanted, reason, actor, now),
+        now=now,
+        ip=ip,
+    )
     return halt
+
+
+COMMANDS = {HaltStep.CANCEL: CommandKind.CANCEL, HaltStep.FLATTEN: CommandKind.FLATTEN}
+
+
+def _carry_out(
+    halt: KillSwitch, step: HaltStep, reason: str, actor: str, now: datetime
+) -> dict[str, list[str]]:
+    """Give the commands of a step to all that the halt covers; who reads nothing cannot carry them out."""
+    if step not in COMMANDS:
+        return {}
+    covered = Deployment.objects.order_by("name").only("id", "name", "status")
+    if halt.level == HaltLevel.BROKER:
+        covered = covered.filter(broker=halt.broker)
+    elif halt.level == HaltLevel.DEPLOYMENT:
+        covered = covered.filter(id=halt.deployment_id)
+    told, unreached = [], []
+    for deployment in covered:
+        if deployment.status in ACTIVE:
+            command_give(deployment=deployment, kind=COMMANDS[step], reason=reason, actor=actor)
+            told.append(deployment.name)
+        elif is_exposed(deployment.id):
+            unreached.append(deployment.name)
+    if unreached:
+        alert_raise(
+            code="halt_out_of_reach",
+            subject=_name(halt),
+            text=f"holds something and reads nothing: {', '.join(unreached)}; start it, or close it by hand",
+            severity=Severity.CRITICAL,
+            now=now,
+        )
+    return {"told": told, "unreached": unreached}
+
+
+def _step(step: str) -> HaltStep:
+    try:
+        return HaltStep(step)
+    except ValueError:
+        raise HaltTargetInvalid(f"{step!r} is not one of {', '.join(HaltStep)}.") from None
 
 
 @transaction.atomic
@@ -71,7 +121,7 @@ def halt_release(
     """Release a halt. Idempotent: the first release counts. Waits as `halt_throw` does.
     Raises HaltNotFound, HaltReasonMissing."""
     _check_reason(reason)
-    _take_kill_lock()
+    take_kill_lock()
     try:
         halt = KillSwitch.objects.select_for_update().get(pk=halt_id)
     except KillSwitch.DoesNotExist as error:
@@ -90,11 +140,6 @@ def halt_release(
         ip=ip,
     )
     return halt
-
-
-def _take_kill_lock() -> None:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [KILL_LOCK])
 
 
 def _active_or_new(target: dict[str, object], *, reason: str, actor: str) -> tuple[KillSwitch, bool]:

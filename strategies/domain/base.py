@@ -33,7 +33,8 @@ __all__ = [
 
 
 class DeploymentSpec(msgspec.Struct, frozen=True):
-    """A deployment as data: all that decides what it does, but for the log."""
+    """A deployment as data: all that decides what it does, but for the log. `watched` are instruments of others
+    with whom it shares limits: their prices are marked for risk, and it does not trade them."""
 
     id: UUID
     name: str
@@ -45,6 +46,8 @@ class DeploymentSpec(msgspec.Struct, frozen=True):
     execution: dict[str, Any] = {}
     limits: dict[str, Any] = {}
     history: tuple[Bar, ...] = ()  # past bars that its strategy has seen before the first item
+    portfolio: str = ""
+    watched: tuple[InstrumentSpec, ...] = ()
 
     @property
     def is_squared_off(self) -> bool:

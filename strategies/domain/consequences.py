@@ -12,7 +12,7 @@ from alphapanda.core.vocabulary import OrderStatus, OrderType, Product, Side, Va
 from strategies.domain.watches import Watch
 
 
-class Working(msgspec.Struct, frozen=True):
+class Working(msgspec.Struct, frozen=True, gc=False):
     """Unfilled units of working orders of one instrument, by side."""
 
     buy: int = 0
@@ -77,3 +77,5 @@ class Consequences(msgspec.Struct, frozen=True):
     matched_step: int = 0
     fills: tuple[SettledFill, ...] = ()
     orders: tuple[WorkingOrder, ...] = ()
+    is_laddered: bool = False  # losses are looked at once a minute
+    rung: int = 0  # of the loss ladder: from 2 on entries are cancelled, from 3 on positions closed

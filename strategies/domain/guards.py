@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import time
+from datetime import date, time
 
 import msgspec
 
-from alphapanda.core.clock import DAY_MS, ist_date, ist_ms
+from alphapanda.core.clock import DAY_MS, IST_OFFSET_MS, ist_date, ist_ms
 from alphapanda.core.vocabulary import SignalOrigin
 from marketdata.domain.calendar import Calendar
 from strategies.domain.consequences import Consequences
@@ -19,6 +19,8 @@ from strategies.domain.turn import Turn
 # to rebalance at noon what was meant for the opening is another strategy.
 TIMER_LATE_MS_MAX = 5 * 60_000
 Calendars = Mapping[int, Calendar]  # by instrument token
+
+FLATTEN_RUNG = 3  # of the loss ladder
 
 
 class Guards(msgspec.Struct):
@@ -61,6 +63,15 @@ class Guards(msgspec.Struct):
             if is_due and turn.exit(token, protection.quantity, reason, SignalOrigin.BRACKET):
                 protection.asked_ms = turn.at_ms
 
+    def step_down(self, turn: Turn, rung: int) -> None:
+        """What the loss ladder asks for: from its second rung on nothing works that would enter, from its third on
+        nothing is held."""
+        if rung >= FLATTEN_RUNG:
+            for token in turn.busy_tokens:
+                turn.clear(token, "loss ladder: flatten", SignalOrigin.LADDER)
+        else:
+            turn.cancel_entries("loss ladder: cancel", SignalOrigin.LADDER)
+
     def expire(self, turn: Turn, expiries: Mapping[int, int], positions: Mapping[int, int]) -> None:
         """Have positions settled whose contracts have ended."""
         for token, held in sorted(positions.items()):
@@ -90,9 +101,8 @@ class Guards(msgspec.Struct):
     ) -> None:
         """All times up to `at_ms` have been seen to. The alarm is the first at which anything can fall due."""
         now_ms = self.alarmed_ms = max(self.alarmed_ms, at_ms)
-        today, tomorrow = ist_date(now_ms), ist_date(now_ms + DAY_MS)
-        ahead = [ist_ms(tomorrow, time(0))]
-        ahead += [ms for at in times if (ms := ist_ms(today, at)) > now_ms]
+        ahead = [now_ms + DAY_MS - (now_ms + IST_OFFSET_MS) % DAY_MS]  # midnight
+        ahead += [ms for at in times if (ms := ist_ms(ist_date(now_ms), at)) > now_ms]
         ahead += [ms for ms in expiries if ms > now_ms]
         ahead += [ms for found in self.protections.values() for one in found for ms in one.times_ms()]
         if is_squared_off:
@@ -118,3 +128,8 @@ def _is_over(calendar: Calendar, at_ms: int) -> bool:
     """Whether the day of a market has come to its square-off."""
     due_ms = calendar.square_off_ms(at_ms)
     return due_ms is not None and at_ms >= due_ms
+
+
+def ends_ms(expiry: date, calendar: Calendar) -> int:
+    """The end of trading in a contract; of a day without a session, the usual one."""
+    return calendar.expiry_closes_ms(ist_ms(expiry, time(12))) or ist_ms(expiry, time(15, 30))

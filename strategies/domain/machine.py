@@ -4,44 +4,24 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Iterable, Sequence
-from datetime import date, time
-from typing import Any
 from uuid import UUID
 
 import msgspec
 
 from alphapanda.core import ids
-from alphapanda.core.clock import ist_day, ist_ms, ist_text
+from alphapanda.core.clock import ist_day, ist_text
 from alphapanda.core.vocabulary import CommandKind, SignalOrigin, TickFault
 from marketdata.domain.bars import Bar, BarBuilder
-from marketdata.domain.calendar import Calendar, MarketHours
+from marketdata.domain.calendar import MarketHours
 from marketdata.domain.markets import anchor_minutes
 from marketdata.domain.quality import Gate
 from marketdata.domain.ticks import Clock, Tick
 from strategies.domain.base import DeploymentSpec, Strategy, View, build
 from strategies.domain.consequences import Consequences
-from strategies.domain.guards import Guards
-from strategies.domain.signals import CommandRow, DueItem, Mark, Moment, Raised, signal
+from strategies.domain.guards import ends_ms
+from strategies.domain.memory import State, remembered
+from strategies.domain.signals import CommandRow, DueItem, Moment, Raised, marked, signal
 from strategies.domain.turn import Turn
-
-
-class State(msgspec.Struct):
-    """All that a deployment remembers; the checkpoint is this and nothing else."""
-
-    step: int = 0
-    at_ms: int = 0
-    clock_ms: int = 0  # of the last clock item
-    day: int = 0
-    sources: dict[int, int] = msgspec.field(default_factory=dict)
-    gates: dict[int, Gate] = msgspec.field(default_factory=dict)
-    builders: list[BarBuilder] = msgspec.field(default_factory=list)
-    marks: dict[int, Mark] = msgspec.field(default_factory=dict)
-    faults: dict[str, int] = msgspec.field(default_factory=dict)
-    is_started: bool = False
-    bars_seen: dict[str, int] = msgspec.field(default_factory=dict)  # until warm, by instrument and length
-    guards: Guards = msgspec.field(default_factory=Guards)
-    history_ms: int = 0  # end of the past bars that were seen before the first item
-    strategy: Any = None
 
 
 class StrategyFailed(Exception):
@@ -62,12 +42,15 @@ class Machine:
         self.calendars = {token: calendar.of(one) for token, one in self.instruments.items()}
         self.hours = tuple({id(hours): hours for hours in self.calendars.values()}.values())  # each once
         self.by_name = {instrument.key: instrument for instrument in spec.instruments}
-        self.tokens = frozenset(self.instruments)
+        self.watched = {
+            one.token: calendar.of(one) for one in spec.watched if one.token not in self.instruments
+        }
+        self.tokens = frozenset([*self.instruments, *self.watched])
         self.wants_ticks = strategy.wants_ticks()
         self._times = strategy.timers()
         self._warm_up = strategy.warm_up()
         self._expiries = {
-            instrument.token: _ends_ms(instrument.expiry, self.calendars[instrument.token])
+            instrument.token: ends_ms(instrument.expiry, self.calendars[instrument.token])
             for instrument in spec.instruments
             if instrument.expiry is not None
         }
@@ -76,7 +59,7 @@ class Machine:
 
     def _fresh(self) -> State:
         return State(
-            gates={token: Gate() for token in self.instruments},
+            gates={token: Gate() for token in [*self.instruments, *self.watched]},
             builders=[
                 BarBuilder(
                     instrument=instrument.key,
@@ -93,8 +76,11 @@ class Machine:
     def _take_up(self, state: State) -> None:
         self.state = state
         self._builders: dict[int, list[BarBuilder]] = {token: [] for token in self.instruments}
+        self._cold = 0  # bars of so many instruments and lengths have not been seen often enough
         for builder in state.builders:
             self._builders[builder.token].append(builder)
+            seen = state.bars_seen.get(f"{builder.instrument} {builder.minutes}", 0)
+            self._cold += bool(self._warm_up) and seen <= self._warm_up
 
     def checkpoint(self) -> bytes:
         """The state as bytes."""
@@ -110,7 +96,7 @@ class Machine:
         fresh = self._fresh()
         try:
             state = msgspec.msgpack.decode(checkpoint, type=State)
-            state.strategy = _remembered(state.strategy, type(self.strategy).State)
+            state.strategy = remembered(state.strategy, type(self.strategy).State)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise CheckpointDoesNotFit(
                 f"the checkpoint does not fit {self.spec.strategy}: {error}"
@@ -125,6 +111,7 @@ class Machine:
         state = self.state
         tick = item if isinstance(item, Tick) else None
         if tick is not None and tick.token not in self.instruments:
+            self._watch(tick, source, seq)
             return None
         if source and seq <= state.sources.get(source, -1):
             return None
@@ -142,7 +129,7 @@ class Machine:
         gate. `bars` are those that it closes, where gates and builders have taken it in already."""
         state, step, after = self.state, self.state.step + 1, self.consequences
         if after.watches and step != after.matched_step and self._is_due(item):
-            return DueItem(step, state.clock_ms)
+            return DueItem(step, state.clock_ms, dict(state.marks) if after.is_laddered else {})
         state.step = step
         self.remember(item, source, seq)
         tick = item if isinstance(item, Tick) else None
@@ -183,14 +170,29 @@ class Machine:
         except Exception as error:
             raise StrategyFailed(traceback.format_exc(limit=-6)) from error
 
+    def _watch(self, tick: Tick, source: int, seq: int) -> None:
+        """Mark a price for risk that the deployment does not trade on: no step of its own."""
+        state = self.state
+        if tick.token not in self.watched or (source and seq <= state.sources.get(source, -1)):
+            return
+        fault = state.gates[tick.token].check(tick, self.watched[tick.token], clock_ms=state.clock_ms)
+        if fault is not None:
+            self._refuse(tick, fault, source, seq)
+            return
+        state.gates[tick.token].accept(tick)
+        self._pass(source, seq)
+        self._mark(tick)
+
     def carry_out(self, command: CommandRow) -> Raised | None:
         """Carry out an act of an operator or of the platform, at a step of its own. Only where `is_between`."""
         assert self.is_between, "the item before is still to be delivered again"
-        assert command.kind is CommandKind.FLATTEN
         self.state.step += 1
         turn = self.turn(self.state.at_ms)
-        for token in turn.busy_tokens:
-            turn.clear(token, command.reason, SignalOrigin.OPERATOR)
+        if command.kind is CommandKind.CANCEL:
+            turn.cancel_orders(command.reason, SignalOrigin.OPERATOR)
+        else:
+            for token in turn.busy_tokens:
+                turn.clear(token, command.reason, SignalOrigin.OPERATOR)
         if not turn.wishes:
             return None
         return self._raised(turn, self._moment(self.state.at_ms, 0, ids.derived("command", command.id)))
@@ -216,16 +218,23 @@ class Machine:
         """Where in the log the deployment is, the time and the last price."""
         state, at_ms = self.state, item.at_ms
         self._pass(source, seq)
+        if isinstance(item, Clock):
+            self._roll_to(at_ms)
+            state.clock_ms = max(state.clock_ms, at_ms)
+        else:
+            self._mark(item)
+        state.at_ms = max(state.at_ms, at_ms)
+
+    def _mark(self, tick: Tick) -> None:
+        self._roll_to(tick.at_ms)
+        marks = self.state.marks
+        marks[tick.token] = marked(tick, marks.get(tick.token))
+
+    def _roll_to(self, at_ms: int) -> None:
         day = ist_day(at_ms)
-        if day > state.day:
+        if day > self.state.day:
             self._check_history(at_ms)
             self._roll_day(day)
-        state.at_ms = max(state.at_ms, at_ms)
-        if isinstance(item, Clock):
-            state.clock_ms = max(state.clock_ms, at_ms)
-            return
-        before = state.marks.get(item.token)
-        state.marks[item.token] = Mark(item.price_e4, at_ms, before.close_before_e4 if before else 0)
 
     def _check_history(self, at_ms: int) -> None:
         """History that reaches beyond the first item would be a look ahead."""
@@ -240,7 +249,8 @@ class Machine:
         if not self.consequences.working:
             self.state.guards.forget_orders()
         self.state.marks = {
-            token: Mark(mark.price_e4, mark.at_ms, mark.price_e4) for token, mark in self.state.marks.items()
+            token: msgspec.structs.replace(mark, close_before_e4=mark.price_e4)
+            for token, mark in self.state.marks.items()
         }
 
     def _bars_of_tick(self, tick: Tick) -> list[Bar]:
@@ -287,7 +297,7 @@ class Machine:
         """What the strategy makes of the bars that an item closed, and of the tick that it is."""
         state, strategy = self.state.strategy, self.strategy
         for bar in bars:
-            if self._warm_up:
+            if self._cold:
                 self._count(bar)
             turn.hear(strategy.on_bar(state, bar, turn.view(bar.instrument)))
         if tick is not None and self.wants_ticks:
@@ -296,6 +306,8 @@ class Machine:
     def _settle(self, turn: Turn) -> None:
         state = self.state
         state.guards.settle(self.consequences)
+        if self.consequences.rung:
+            state.guards.step_down(turn, self.consequences.rung)
         for fill in self.consequences.fills:
             view = turn.view(self.instruments[fill.token].key)
             turn.hear(self.strategy.on_fill(state.strategy, fill, view))
@@ -319,13 +331,15 @@ class Machine:
         )
 
     def _count(self, bar: Bar) -> None:
-        key = f"{bar.instrument} {bar.minutes}"
-        seen = self.state.bars_seen
-        seen[key] = min(seen.get(key, 0) + 1, self._warm_up + 1)
+        key, seen = f"{bar.instrument} {bar.minutes}", self.state.bars_seen
+        before = seen.get(key, 0)
+        if before <= self._warm_up:
+            seen[key] = before + 1
+            self._cold -= before == self._warm_up
 
     def _is_warm(self, instrument: str) -> bool:
         """Whether the strategy has seen the bars it wants before its wishes for an instrument count."""
-        if not self._warm_up:
+        if not self._cold:
             return True
         seen = self.state.bars_seen
         lengths = self.strategy.bar_minutes()
@@ -352,20 +366,6 @@ class Machine:
                 order_id = ids.order_id(ids.decision_id(row.id), 0)
                 self.state.guards.brackets[str(order_id)] = row.bracket
         return Raised(rows)
-
-
-def _remembered(stored: Any, state_class: type) -> Any:
-    """What a strategy remembered, as its State. A field that State no longer has would be forgotten in silence."""
-    state: Any = msgspec.convert(stored, state_class)
-    strange = set(stored) - set(state.__struct_encode_fields__) if isinstance(stored, dict) else ()
-    if strange:
-        raise msgspec.ValidationError(f"State has no {', '.join(map(repr, sorted(strange)))}")
-    return state
-
-
-def _ends_ms(expiry: date, calendar: Calendar) -> int:
-    """The end of trading in a contract; of a day without a session, the usual one."""
-    return calendar.expiry_closes_ms(ist_ms(expiry, time(12))) or ist_ms(expiry, time(15, 30))
 
 
 def assembled(spec: DeploymentSpec, strategy_class: type[Strategy], calendar: MarketHours) -> Machine:

@@ -20,6 +20,7 @@ from alphapanda.core.vocabulary import (
     Variety,
 )
 from marketdata.domain.instruments import InstrumentSpec
+from marketdata.domain.ticks import Tick, best
 from strategies.domain.intents import Bracket, Cancel, Intent, Modify, Wish
 
 # Beyond these no exchange takes an order, and columns of the database would not hold the amounts.
@@ -29,12 +30,22 @@ REASON_LENGTH_MAX = 200
 TAG_LENGTH_MAX = 20
 
 
-class Mark(msgspec.Struct, frozen=True):
-    """The last price of an instrument, its event time, and the last price of the session before (0: unknown)."""
+class Mark(msgspec.Struct, frozen=True, gc=False):
+    """The last price of an instrument, its event time, the last price of the session before, the price just before
+    it, and the best bid and offer with it (0: unknown)."""
 
     price_e4: int
     at_ms: int
     close_before_e4: int = 0
+    before_e4: int = 0
+    bid_e4: int = 0
+    ask_e4: int = 0
+
+
+def marked(tick: Tick, before: Mark | None) -> Mark:
+    """The mark that a tick leaves, after the one that was there."""
+    close_before_e4, before_e4 = (before.close_before_e4, before.price_e4) if before else (0, 0)
+    return Mark(tick.price_e4, tick.at_ms, close_before_e4, before_e4, best(tick.bids), best(tick.asks))
 
 
 class SignalRow(msgspec.Struct, frozen=True):
@@ -80,11 +91,13 @@ class Raised(msgspec.Struct, frozen=True):
 
 
 class DueItem(msgspec.Struct, frozen=True):
-    """Stop: this item touches working orders; it is delivered again once they are matched. `clock_ms` is the last
-    clock item before it (0: none yet), by which the age of a tick is told."""
+    """Stop: this item touches working orders, or is the one at which losses are looked at; it is delivered again once
+    that is done. `clock_ms` is the last clock item before it (0: none yet), by which the age of a tick is told;
+    `marks` are the last prices before it, where losses are looked at."""
 
     step: int
     clock_ms: int = 0
+    marks: dict[int, Mark] = {}
 
 
 class CommandRow(msgspec.Struct, frozen=True):

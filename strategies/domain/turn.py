@@ -72,6 +72,20 @@ class Turn:
                 self.want(Cancel(order, reason), origin)
         return self.exit(token, abs(position), reason, origin) or len(self.wishes) > count
 
+    def cancel_orders(self, reason: str, origin: SignalOrigin) -> None:
+        """Wish for the end of every order at work."""
+        for order in self._consequences.orders:
+            if order.status is not OrderStatus.CANCEL_PENDING:
+                self.want(Cancel(order, reason), origin)
+
+    def cancel_entries(self, reason: str, origin: SignalOrigin) -> None:
+        """Wish for the end of every order at work that opens or adds to a position."""
+        for order in self._consequences.orders:
+            position = self._consequences.positions.get(order.token, 0)
+            is_entry = order.side.sign * position >= 0
+            if is_entry and order.status is not OrderStatus.CANCEL_PENDING:
+                self.want(Cancel(order, reason), origin)
+
     @property
     def busy_tokens(self) -> list[int]:
         """Instruments with a position or a working order."""

@@ -77,6 +77,7 @@ def _mark_stored(runner: Runner) -> None:
     runner.waiting = _waiting(runner)
     runner.stopped = None
     runner.stored_seq = runner.seq
+    runner.stored_offset = runner.offset
     runner.is_dirty = False
 
 
@@ -185,5 +186,6 @@ def _due(runner: Runner, stop: DueItem) -> Due:
         step=stop.step,
         item=tick_to_json(item),
         clock_ms=stop.clock_ms,
+        marks=msgspec.to_builtins(stop.marks, str_keys=True),
         correlation_id=ids.derived("item", source, seq) if source else ids.derived("item", due_id),
     )

@@ -111,21 +111,31 @@ def deployment_flatten(
         deployment = _move("pause", deployment_id=deployment_id, actor=actor, reason=reason, now=now, ip=ip)
     elif not reason.strip():
         raise ReasonMissing("Say why.")
-    given = {"deployment": deployment, "kind": CommandKind.FLATTEN}
-    if not Command.objects.filter(**given, step=None).exists():
-        number = Command.objects.filter(deployment=deployment).count()
-        command_id = ids.derived("command", deployment.pk, number)
-        Command.objects.create(id=command_id, reason=f"flatten: {reason}"[:200], actor=actor, **given)
+    command = command_give(deployment=deployment, kind=CommandKind.FLATTEN, reason=reason, actor=actor)
+    if command is not None:
         act_record(
             actor=actor,
             action="deployment.flatten",
             target=_target(deployment),
             reason=reason,
-            details={"command": str(command_id)},
+            details={"command": str(command.pk)},
             now=now,
             ip=ip,
         )
     return deployment
+
+
+def command_give(*, deployment: Deployment, kind: CommandKind, reason: str, actor: str) -> Command | None:
+    """Have a deployment carry out something at its next step; None where the same waits already. In the
+    transaction of the act that it belongs to."""
+    given = {"deployment": deployment, "kind": kind}
+    if Command.objects.filter(**given, step=None).exists():
+        return None
+    number = Command.objects.filter(deployment=deployment).count()
+    command_id = ids.derived("command", deployment.pk, number)
+    return Command.objects.create(
+        id=command_id, reason=f"{kind.value.lower()}: {reason}"[:200], actor=actor, **given
+    )
 
 
 ACTS = {

@@ -16,6 +16,10 @@ from strategies.models import Deployment
 ACTIVE = (DeploymentStatus.RUNNING, DeploymentStatus.PAUSED)
 
 
+# Message, item of it, deployment: the order in which what a group shares is looked at and changed.
+Place = tuple[int, int, UUID]
+
+
 @dataclass
 class Stopped:
     """Why a runner stands, and the item at which it does; None for a command, which has a step of its own."""
@@ -24,6 +28,7 @@ class Stopped:
     item: Tick | Clock | None
     source: int
     seq: int
+    place: Place
 
 
 @dataclass
@@ -41,7 +46,9 @@ class Runner:
     incarnation: UUID | None
     waiting: Waiting
     instrument_ids: dict[int, int]
+    group: str = ""  # with whom it is decided in the order of the log
     stored_seq: int = -1
+    stored_offset: int = 0
     is_dirty: bool = False
     stopped: Stopped | None = field(default=None)
     commands: list[CommandRow] = field(default_factory=list)  # that wait
@@ -64,7 +71,7 @@ class Runner:
             item, seq = batch.item(index), batch.seq(index)
             stop = self.machine.advance(item, source=batch.source, seq=seq)
             if stop is not None:
-                self._stop(Stopped(stop, item, batch.source, seq), offset, index)
+                self._stop(Stopped(stop, item, batch.source, seq, (offset, index, self.id)))
                 return
         self.offset, self.index = offset + 1, 0
         if batch.source and batch.count:
@@ -79,17 +86,22 @@ class Runner:
             self.taken[command.id] = self.machine.state.step
             self.is_dirty = True
             if raised is not None:
-                self.stopped = Stopped(raised, None, 0, 0)
+                self.stopped = Stopped(raised, None, 0, 0, self.place)
 
     def jump(self, offset: int) -> None:
         """Go on at another message of the log: those between are lost."""
         self.offset, self.index = offset, 0
         self.is_dirty = True
 
-    def _stop(self, stopped: Stopped, offset: int, index: int) -> None:
+    @property
+    def place(self) -> Place:
+        """Where its next consequences can arise: what it stands at, or what it is to read next."""
+        return self.stopped.place if self.stopped else (self.offset, self.index, self.id)
+
+    def _stop(self, stopped: Stopped) -> None:
         """Stand behind the item that raised signals, before the item that is due."""
         self.stopped = stopped
-        self.offset = offset
+        self.offset, index, _ = stopped.place
         self.index = index if isinstance(stopped.stop, DueItem) else index + 1
         if stopped.source:
             self._pass(stopped.source, stopped.seq - 1 if isinstance(stopped.stop, DueItem) else stopped.seq)
@@ -128,7 +140,9 @@ def load(row: Deployment, *, calendar: MarketHours, incarnation: UUID, first_off
         incarnation=incarnation,
         waiting=Waiting(row.waiting),
         instrument_ids={token: instrument.id for token, instrument in instruments.items()},
+        group=row.group,
         stored_seq=row.seq,
+        stored_offset=row.offset if is_same_log else first_offset,
     )
     runner.refresh(row)
     return runner

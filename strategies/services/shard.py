@@ -281,7 +281,7 @@ class Shard:
     # storing
 
     def _store(self) -> list[Runner]:
-        stopped = [runner for runner in self.runners.values() if runner.stopped]
+        stopped = [runner for runner in self.runners.values() if runner.stopped and self._may_stop(runner)]
         dirty = [runner for runner in self.runners.values() if runner.is_dirty and not runner.stopped]
         is_due = self._is_new or (bool(dirty) and self._is_checkpoint_due(dirty))
         storing = stopped + (dirty if is_due else [])
@@ -299,6 +299,15 @@ class Shard:
         self._is_new = False
         self._ring([runner for runner in stopped if runner not in lost])
         return stopped
+
+    def _may_stop(self, runner: Runner) -> bool:
+        """Whether the stop of a runner may have consequences now: of a group, only that of the first place of the
+        log is let go, when every other has passed it and nothing of theirs is under way. So what risk sees of the
+        others is what a fold of all of them, item by item, would see. Who does not run holds up nobody."""
+        if not runner.group:
+            return True
+        mates = [mate for mate in self.runners.values() if mate.group == runner.group and mate is not runner]
+        return all(mate.waiting is Waiting.NOTHING and runner.place < mate.place for mate in mates)
 
     def _is_checkpoint_due(self, dirty: list[Runner]) -> bool:
         now = self.monotonic()
@@ -319,9 +328,14 @@ class Shard:
                     self.topic,
                     partition,
                     incarnation=self.incarnation,
-                    offset=min(runner.offset for runner in runners),
+                    # one whose stop is held back starts again from where it was stored
+                    offset=min(
+                        runner.stored_offset if runner.stopped else runner.offset for runner in runners
+                    ),
                     source=sources.pop() if is_one else 0,
-                    seq=min(runner.seq for runner in runners) if is_one else 0,
+                    seq=min(runner.stored_seq if runner.stopped else runner.seq for runner in runners)
+                    if is_one
+                    else 0,
                 )
 
     def _ring(self, stopped: list[Runner]) -> None:

@@ -36,7 +36,10 @@ MODELS = [
     for model in apps.get_app_config(label).get_models()
     if not model._meta.auto_created
 ]
-APPEND_ONLY = ("ActionPosting", "Decision", "Fill", "OrderEvent", "LedgerEntry", "Snapshot", "AuditEntry")
+APPEND_ONLY = (
+    *("ActionPosting", "Decision", "Fill", "OrderEvent", "LedgerEntry", "LimitVersion", "Snapshot"),
+    "AuditEntry",
+)
 MACHINE_WRITTEN = {
     *APPEND_ONLY,
     *(
@@ -48,6 +51,9 @@ MACHINE_WRITTEN = {
         "Command",
         "Due",
         "RiskState",
+        "LimitsInForce",
+        "Alert",
+        "StartOfDay",
         "HaltEffect",
         "Order",
         "PaperMemory",
@@ -293,7 +299,7 @@ def test_instruments_of_two_partitions_are_refused(desk: Client, new: dict[str, 
 
 
 def test_kill_switches_are_thrown_and_released(desk: Client):
-    form = {"level": "BROKER", "broker": "paper", "deployment": "", "reason": "drill"}
+    form = {"level": "BROKER", "broker": "paper", "deployment": "", "reason": "drill", "step": "PAUSE"}
     desk.post(page(KillSwitch, "add"), form)
     desk.post(page(KillSwitch, "add"), form)
     refused = desk.post(page(KillSwitch, "add"), form | {"broker": ""}, follow=True)

@@ -41,15 +41,7 @@ FIGURES = {
     "tail_ratio": "float",
     "exposure_percent": "float",
 }
-LIMITS = {
-    "order_quantity": "NoneType",
-    "order_value": "NoneType",
-    "position_quantity": "NoneType",
-    "daily_orders": "NoneType",
-    "daily_loss": "str",
-    "orders_per_minute": "int",
-    "price_age_ms": "NoneType",
-}
+LIMITS = {"daily_loss": "str", "orders_per_minute": "int"}  # those that are set
 LINES = dict.fromkeys(("brokerage", "exchange", "gst", "sebi", "stamp", "stt"), "str")
 ORDER = {"deployment": "str", "time": "str", "instrument": "str", "side": "str", "quantity": "int"}
 SHAPE: dict[str, Any] = {

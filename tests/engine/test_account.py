@@ -82,8 +82,9 @@ def check_laws(account: Account) -> None:
     for token, holding in account.holdings.items():
         assert holding.quantity == sum(one.side.sign * one.quantity for one in fills if one.token == token)
     assert rebuild(fills) == {account.names[token]: held for token, held in account.holdings.items()}
+    entries = journal.entries
     for row in journal.fills:
-        assert sum(entry.amount for entry in journal.entries if entry.fill_id == row.id) == 0
+        assert sum(entry.amount for entry in entries if entry.fill_id == row.id) == 0
         assert NSE.phase_at(row.fill.at_ms) is Phase.CONTINUOUS
         order = orders[row.fill.order_id]
         assert order.eligible_from_ms <= row.fill.at_ms < order.expires_at_ms
@@ -91,7 +92,7 @@ def check_laws(account: Account) -> None:
         if order.order_type is OrderType.LIMIT:
             assert order.limit_price_e4 is not None
             assert order.side.sign * (row.fill.price_e4 - order.limit_price_e4) <= 0
-    assert cash_moved(journal.entries) == sum(map(cash_of, account.holdings.values()))
+    assert cash_moved(entries) == sum(map(cash_of, account.holdings.values()))
     for order in orders.values():
         own = [row for row in journal.fills if row.fill.order_id == order.id]
         assert sum(row.fill.quantity for row in own) == order.filled_quantity <= order.quantity

@@ -61,4 +61,4 @@ def test_acts_are_no_orders_of_the_day_and_a_changed_order_counts_in_its_new_siz
 
     rules = [verdict.rule for verdict in verdicts]
     assert rules == ["within_limits", "cancel", "within_limits", "position_limit"]
-    assert (day.orders, len(day.recent_ms)) == (1, 1)
+    assert (day.orders, len(day.recent_ms)) == (1, 2)  # a change is a message to the broker

@@ -10,7 +10,8 @@ import pytest
 
 from alphapanda.core.vocabulary import Side
 from portfolio.domain.books import Holding
-from risk.domain.limits import DayState, Limits
+from risk.domain.limits import Limits
+from risk.domain.memory import DayState
 from risk.domain.review import review
 from tests.builders import DAY, a_holding, a_mark, a_signal, at
 from tests.risk.test_rules import STARTED, TODAY, a_context, rule_on, verdict_on

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alphapanda.core.vocabulary import DeploymentStatus, Phase, Side
-from risk.domain.limits import DayState, Limits
+from risk.domain.limits import Limits
+from risk.domain.memory import DayState
 from risk.domain.review import review
 from strategies.domain.consequences import Working
 from tests.builders import DAY, a_holding, a_mark, a_signal, at

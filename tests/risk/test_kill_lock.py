@@ -11,8 +11,8 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from risk.models import KillSwitch
-from risk.services.decisions import share_kill_lock
 from risk.services.halts import halt_release, halt_throw
+from risk.services.terms import share_kill_lock
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

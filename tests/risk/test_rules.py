@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from datetime import time, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -13,11 +14,13 @@ from alphapanda.core import ids
 from alphapanda.core.vocabulary import DeploymentStatus, Phase, Side
 from marketdata.domain.instruments import InstrumentSpec
 from portfolio.domain.books import Holding
-from risk.domain.limits import DayState, Limits, strictest
-from risk.domain.review import RULES, Context, Verdict, review
+from risk.domain.context import Context, Resting, Verdict
+from risk.domain.limits import Limits, strictest
+from risk.domain.memory import DayState, Sent
+from risk.domain.review import RULES, review
 from strategies.domain.consequences import Working
 from strategies.domain.signals import SignalRow
-from tests.builders import DAY, a_holding, a_mark, a_signal, an_index, an_instrument, at
+from tests.builders import DAY, DEPLOYMENT, a_holding, a_mark, a_signal, an_index, an_instrument, at
 
 TODAY = DAY.toordinal()
 STARTED = DayState(day=TODAY, equity=Decimal(0))
@@ -50,53 +53,73 @@ def verdict_on(signal: SignalRow, context: Context) -> Verdict:
 
 def rule_on(signal: SignalRow, context: Context) -> str:
     verdict = verdict_on(signal, context)
-    assert verdict.is_approved == (verdict.rule in {"within_limits", "exit"})
+    assert verdict.is_approved == (verdict.rule in {"within_limits", "exit", "cancel"})
     assert verdict.reason
     return verdict.rule
 
 
+SOUND = an_instrument(7)
+# What is wrong by rule, in the order in which rules are asked: facts of the context, limits, the instrument.
+WRONG: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = {
+    "kill_switch": ({"halts": ("GLOBAL: enough",)}, {}, {}),
+    "start_of_day": ({"guards": (("start_of_day", "not passed"), ("unacknowledged_alert", "one"))}, {}, {}),
+    "unacknowledged_alert": ({"guards": (("unacknowledged_alert", "one"),)}, {}, {}),
+    "repeated_entries": ({}, {"repeated_entries": 0, "repeated_ms": 1_000}, {}),
+    "deployment_status": ({"status": DeploymentStatus.PAUSED}, {}, {}),
+    "restricted_instrument": ({}, {"restricted": ("NSE:STOCK7",)}, {}),
+    "product_allowed": ({}, {"products": ("CNC",)}, {}),
+    "tradable": ({}, {}, {"lot_size": 3}),
+    "session_phase": ({"phase": Phase.CLOSING}, {}, {}),
+    "entry_hours": ({}, {"entries_until": time(9)}, {}),
+    "expiry_day": ({}, {}, {"expiry": DAY - timedelta(days=1)}),
+    "stale_price": ({}, {"price_age_ms": 999}, {}),
+    "price_jump": ({}, {"price_jump_percent": Decimal(1)}, {}),
+    "circuit_limit": ({}, {}, {"upper_circuit_e4": 900_000}),
+    "price_collar": ({}, {"collar_ticks": 0}, {}),
+    "order_quantity": ({}, {"order_quantity": 9}, {}),
+    "order_value": ({}, {"order_value": Decimal(999)}, {}),
+    "position_limit": ({}, {"position_quantity": 9}, {}),
+    "duplicate_order": ({}, {"duplicate_ms": 10_000}, {}),
+    "self_trade": ({}, {"self_trade": True}, {}),
+    "order_rate": ({}, {"orders_per_minute": 0}, {}),
+    "daily_orders": ({}, {"daily_orders": 0}, {}),
+    "daily_loss": ({}, {"daily_loss": Decimal(0)}, {}),
+    "drawdown": ({}, {"drawdown": Decimal(0)}, {}),
+    "gross_exposure": ({}, {"gross_exposure": Decimal(0)}, {}),
+    "net_exposure": ({}, {"net_exposure": Decimal(0)}, {}),
+    "underlying_exposure": ({}, {"underlying_exposure": Decimal(0)}, {}),
+    "margin": ({}, {"margin": Decimal(0)}, {}),
+}
+OURS = Resting(DEPLOYMENT, 7, Side.SELL, None)
+
+
+def merged(parts: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for part in parts:
+        found = part | found
+    return found
+
+
 def test_the_rules_are_asked_in_this_order() -> None:
-    assert [rule.__name__ for rule in RULES] == [
-        "kill_switch",
-        "deployment_status",
-        "tradable",
-        "session_phase",
-        "stale_price",
-        "order_quantity",
-        "order_value",
-        "position_limit",
-        "order_rate",
-        "daily_orders",
-        "daily_loss",
-    ]
-
-
-WRONG: dict[str, Any] = {
-    "halts": ("GLOBAL: enough",),
-    "status": DeploymentStatus.PAUSED,
-    "lot": 3,
-    "phase": Phase.CLOSING,
-}
-LIMITS: dict[str, Any] = {
-    "price_age_ms": 999,
-    "order_quantity": 9,
-    "order_value": Decimal(999),
-    "position_quantity": 9,
-    "orders_per_minute": 0,
-    "daily_orders": 0,
-    "daily_loss": Decimal(0),
-}
+    assert [rule.__name__ for rule in RULES] == list(WRONG)
 
 
 @pytest.mark.parametrize("first", range(len(RULES) + 1))
 def test_the_first_rule_that_objects_decides(first: int) -> None:
     """Everything is wrong but what the rules before the expected one look at."""
-    wrong = dict(list(WRONG.items())[first:])
-    limits = Limits(**dict(list(LIMITS.items())[max(0, first - len(WRONG)) :]))
-    signal = a_signal(quantity=10, marks={7: a_mark(at_ms=at() - 1000)})
+    wrong = list(WRONG.values())[first:]
+    facts, limits, instrument = (merged(part[place] for part in wrong) for place in range(3))
+    signal = a_signal(quantity=10, marks={7: a_mark(at_ms=at() - 1000, before=90, ask=110)})
+    day = msgspec.structs.replace(STARTED, sent=(Sent(at() - 10, 7, Side.BUY, 10, None),))
+    context = a_context(
+        limits=Limits(**limits),
+        day=day,
+        orders=(OURS,),
+        instruments={7: msgspec.structs.replace(SOUND, **instrument)},
+        **facts,
+    )
 
-    names = [*(rule.__name__ for rule in RULES), "within_limits"]
-    assert rule_on(signal, a_context(limits=limits, **wrong)) == names[first]
+    assert rule_on(signal, context) == [*WRONG, "within_limits"][first]
 
 
 @pytest.mark.parametrize(
@@ -240,15 +263,11 @@ def test_a_verdict_carries_the_figures_it_stands_on() -> None:
         "phase": "CONTINUOUS",
         "status": "RUNNING",
         "halts": ["GLOBAL: a drill"],
-        "limits": {
-            "order_quantity": 5,
-            "order_value": "100000",
-            "position_quantity": None,
-            "daily_orders": None,
-            "daily_loss": None,
-            "orders_per_minute": None,
-            "price_age_ms": None,
-        },
+        "gross_exposure": "1616",  # 4 held, 2 working and the 10 asked for
+        "net_exposure": "1616",
+        "limits": {"order_quantity": 5, "order_value": "100000"},
+        "version": "",
+        "config": "",
     }
     assert (verdict.id, verdict.signal_id) == (ids.decision_id(signal.id), signal.id)
     assert verdict.at_ms == signal.at_ms

@@ -226,7 +226,7 @@ def test_marks_remember_the_close_of_the_day_before() -> None:
     assert closes[2] == {7: 0, 8: 0}
     assert closes[3] == closes[4] == closes[5] == {7: 102, 8: 50}
     assert closes[6] == closes[7] == {7: 110, 8: 50}
-    assert machine.state.marks[7] == Mark(e4(120), at("09:16", day_after), e4(110))
+    assert machine.state.marks[7] == Mark(e4(120), at("09:16", day_after), e4(110), e4(110))
     assert machine.state.marks[8].at_ms == at()
 
 

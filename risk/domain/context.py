@@ -1,0 +1,166 @@
+"""What risk knows when it judges: the deployment's book, those it shares sums with, the market, the guards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from hashlib import sha256
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from alphapanda.core.vocabulary import DeploymentStatus, Phase, Side
+from marketdata.domain.instruments import InstrumentSpec
+from portfolio.domain.books import Holding
+from risk.domain.limits import Level, Limits, Place, Scope, limits_by_token, own_limits, scopes_of
+from risk.domain.memory import DayState
+from risk.domain.wording import written
+from strategies.domain.consequences import Working, WorkingOrder
+from strategies.domain.signals import SignalRow
+
+
+class Resting(msgspec.Struct, frozen=True):
+    """One of our own orders that works, or would: what may meet another. No limit: it takes any price."""
+
+    id: UUID
+    token: int
+    side: Side
+    limit_price_e4: int | None
+
+
+def resting(orders: Iterable[WorkingOrder]) -> tuple[Resting, ...]:
+    """Working orders as far as they may meet another."""
+    return tuple(Resting(order.id, order.token, order.side, order.limit_price_e4) for order in orders)
+
+
+class Member(msgspec.Struct, frozen=True):
+    """The book of another deployment of the group, as it stands at this place of the log."""
+
+    holdings: Mapping[int, Holding]
+    working: Mapping[int, Working]
+    orders: tuple[Resting, ...] = ()
+    day: DayState = DayState()
+
+
+class Terms(msgspec.Struct, frozen=True):
+    """The limits that bound one deployment: its own, those of single instruments, the sums it shares; and the
+    version of all these."""
+
+    limits: Limits = Limits()
+    by_token: Mapping[int, Limits] = {}
+    scopes: tuple[Scope, ...] = ()
+    version: str = ""
+
+
+def terms_of(levels: tuple[Level, ...], place: Place, places: tuple[Place, ...]) -> Terms:
+    """What bounds a deployment at a place among all deployments."""
+    own = own_limits(levels, place)
+    terms = Terms(
+        limits=own,
+        by_token=limits_by_token(levels, place, own),
+        scopes=scopes_of(levels, place, places),
+    )
+    return msgspec.structs.replace(terms, version=version_of(terms))
+
+
+def version_of(terms: Terms) -> str:
+    """A short name that follows from the limits in force: the same limits have the same version."""
+    scopes = [
+        [scope.level, scope.name, scope.token, written(scope.limits), sorted(map(str, scope.members))]
+        for scope in terms.scopes
+    ]
+    by_token = [[token, written(limits)] for token, limits in sorted(terms.by_token.items())]
+    return sha256(msgspec.json.encode([written(terms.limits), by_token, scopes])).hexdigest()[:12]
+
+
+class Context(msgspec.Struct, frozen=True):
+    """What risk knows besides the signal. Maps are by instrument token.
+
+    `halts` are the active kill switches, `guards` other reasons not to enter, each as (rule, why). `others` are
+    the books of those with whom the deployment shares sums. `margin_rates` is the
+    share of a position's value that is blocked (1 where none is known). `version` and `config` name the limits
+    and the parameters in force."""
+
+    limits: Limits
+    day: DayState
+    holdings: Mapping[int, Holding]
+    working: Mapping[int, Working]
+    instruments: Mapping[int, InstrumentSpec]
+    phase: Phase
+    halts: tuple[str, ...] = ()
+    status: DeploymentStatus = DeploymentStatus.RUNNING
+    may_queue: bool = False  # an order after hours waits for the next session
+    guards: tuple[tuple[str, str], ...] = ()
+    orders: tuple[Resting, ...] = ()
+    by_token: Mapping[int, Limits] = {}
+    scopes: tuple[Scope, ...] = ()
+    others: Mapping[UUID, Member] = {}
+    margin_rates: Mapping[int, Decimal] = {}
+    version: str = ""
+    config: str = ""
+
+    def limits_for(self, token: int) -> Limits:
+        """What bounds an order in an instrument."""
+        return self.by_token.get(token, self.limits) if self.by_token else self.limits
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """A decision: the rule that decided, why in words, and the numbers that it saw."""
+
+    id: UUID
+    signal_id: UUID
+    is_approved: bool
+    rule: str
+    reason: str
+    numbers: dict[str, Any]
+    at_ms: int
+
+
+class Sum(msgspec.Struct, frozen=True):
+    """The figures of one scope; None where one cannot be had, or where no limit asks for it.
+
+    Exposures and margin are rupees at the worst, with the order that is judged; `profit` is the session's,
+    `decline` the distance from the highest equity seen."""
+
+    key: str
+    name: str
+    limits: Limits
+    orders_second: int = 0
+    orders_minute: int = 0
+    orders_day: int = 0
+    profit: Decimal | None = None
+    decline: Decimal | None = None
+    gross: Decimal | None = None
+    net: Decimal | None = None
+    underlying: Decimal | None = None
+    margin: Decimal | None = None
+    is_tripped: bool = False
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether it adds up over more than the deployment by itself."""
+        return self.key != "DEPLOYMENT"
+
+
+class Case(msgspec.Struct, frozen=True):
+    """One signal before its judges, with the figures that rules need worked out once."""
+
+    signal: SignalRow
+    context: Context
+    limits: Limits
+    position: int
+    worst_position: int
+    order_value: Decimal | None
+    price_e4: int
+    price_age_ms: int | None
+    day_pnl: Decimal | None
+    sums: tuple[Sum, ...] = ()
+
+    @property
+    def is_buy(self) -> bool:
+        return self.signal.side is Side.BUY
+
+    @property
+    def instrument(self) -> InstrumentSpec:
+        return self.context.instruments[self.signal.token]

@@ -1,0 +1,109 @@
+"""Alerts: raised by what watches, open until a person acknowledges them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.db import IntegrityError, transaction
+from django.db.models import F
+
+from accounts.services import act_record
+from alphapanda import logs
+from alphapanda.core import ids
+from alphapanda.core.clock import to_ms
+from alphapanda.core.envelope import AlertRaised, Envelope, EventType, seal
+from alphapanda.core.refusals import BadRequest, NotThere
+from alphapanda.core.vocabulary import Broker, Severity
+from alphapanda.eventlog import outbox
+from risk.models import Alert
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+log = logs.channel("trading")
+
+
+class AlertNotFound(NotThere):
+    """There is no such alert."""
+
+
+class AlertNoteMissing(BadRequest):
+    """Acknowledging an alert needs a word on what was done about it."""
+
+
+@transaction.atomic
+def alert_raise(
+    *, code: str, subject: str, text: str, severity: Severity, now: datetime, once: bool = False
+) -> Alert:
+    """Raise an alert and tell the log of it. While it is open it is the same alert, counted; with `once` it is not
+    raised again after it was acknowledged either."""
+    subject, text = subject[:120], text[:500]
+    known = Alert.objects.filter(code=code, subject=subject)
+    found = known.filter(acknowledged_at=None).first() or (known.last() if once else None)
+    if found is None:
+        found, is_new = _open(code, subject, text, severity)
+    else:
+        is_new = False
+    if is_new:
+        log.error("risk.alert.raised", code=code, subject=subject, severity=severity, text=text)
+        outbox.publish([_event(found, now)])
+    elif found.acknowledged_at is None and not once:
+        Alert.objects.filter(pk=found.pk).update(times=F("times") + 1)
+    return found
+
+
+def _open(code: str, subject: str, text: str, severity: Severity) -> tuple[Alert, bool]:
+    try:
+        with transaction.atomic():
+            return Alert.objects.create(code=code, subject=subject, text=text, severity=severity), True
+    except IntegrityError:  # somebody raised it at the same moment; the unique constraint made us wait
+        return Alert.objects.get(code=code, subject=subject, acknowledged_at=None), False
+
+
+@transaction.atomic
+def alert_acknowledge(
+    *, alert_id: int, actor: str, reason: str, now: datetime, ip: str | None = None
+) -> Alert:
+    """Take an alert upon oneself, with a word on what is done about it. Idempotent: the first one counts.
+    Raises AlertNotFound, AlertNoteMissing."""
+    if not reason.strip():
+        raise AlertNoteMissing("Say what you do about it.")
+    alert = Alert.objects.select_for_update().filter(pk=alert_id).first()
+    if alert is None:
+        raise AlertNotFound(f"There is no alert {alert_id}.")
+    if alert.acknowledged_at is not None:
+        return alert
+    alert.acknowledged_at, alert.acknowledged_by, alert.note = now, actor, reason[:300]
+    alert.save(update_fields=["acknowledged_at", "acknowledged_by", "note"])
+    act_record(
+        actor=actor,
+        action="alert.acknowledge",
+        target=f"alert:{alert.code}:{alert.subject}",
+        reason=reason,
+        details={"alert": alert.pk, "times": alert.times},
+        now=now,
+        ip=ip,
+    )
+    return alert
+
+
+def _event(alert: Alert, now: datetime) -> Envelope:
+    event_id = ids.event_id(EventType.ALERT_RAISED, alert.pk)
+    payload = AlertRaised(
+        alert_id=alert.pk,
+        code=alert.code,
+        severity=Severity(alert.severity),
+        subject=alert.subject,
+        text=alert.text,
+    )
+    return seal(
+        payload,
+        event_type=EventType.ALERT_RAISED,
+        event_id=event_id,
+        ts=to_ms(now),
+        source="risk",
+        broker=Broker.SHARED,
+        key=alert.subject,
+        correlation_id=event_id,
+        causation_id=event_id,
+    )

@@ -1,0 +1,78 @@
+"""All that risk looks at, read from the database as it stands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+
+from alphapanda.core.vocabulary import DeploymentStatus, Phase
+from marketdata.domain.instruments import InstrumentSpec
+from portfolio import selectors as books
+from risk import loading
+from risk.domain.config import config_version
+from risk.domain.context import Context, Terms, resting
+from risk.domain.memory import DayState
+from risk.services.gates import guards_now
+from risk.services.terms import terms_of_deployment
+from strategies import loading as deployments
+from strategies.domain.signals import Mark
+from strategies.models import Deployment
+
+
+def context_of(
+    deployment: Deployment,
+    *,
+    day: DayState,
+    instruments: Mapping[int, InstrumentSpec],
+    halts: tuple[str, ...],
+    phase: Phase,
+    now: datetime,
+) -> Context:
+    """The context of a decision of a deployment; `instruments` are those of the signals."""
+    terms = terms_of_deployment(deployment.id)
+    after = deployments.consequences_of(deployment)
+    others = loading.others_of(terms, deployment.id)
+    return Context(
+        limits=terms.limits,
+        day=day,
+        holdings=books.holdings_of(deployment.id),
+        working=after.working,
+        orders=resting(after.orders),
+        instruments=_instruments(deployment, instruments, terms, others),
+        phase=phase,
+        halts=halts,
+        status=DeploymentStatus(deployment.status),
+        may_queue=bool(deployment.execution.get("may_queue", False)),
+        by_token=terms.by_token,
+        scopes=terms.scopes,
+        others=others,
+        guards=guards_now(now),
+        version=terms.version,
+        config=config_version(deployment.params, deployment.execution),
+    )
+
+
+def _instruments(
+    deployment: Deployment, found: Mapping[int, InstrumentSpec], terms: Terms, others: Iterable[UUID]
+) -> Mapping[int, InstrumentSpec]:
+    """Those of the signals, and where exposure to an underlying counts all that are held."""
+    limits = (terms.limits, *(scope.limits for scope in terms.scopes))
+    if any(one.underlying_exposure is not None for one in limits):
+        return {**loading.specs_of([deployment.id, *others]), **found}
+    return found
+
+
+class Checkpointed(msgspec.Struct):
+    """Of a checkpoint what risk asks for: event time and last prices."""
+
+    at_ms: int = 0
+    marks: dict[int, Mark] = {}
+
+
+def checkpointed(deployment: Deployment) -> Checkpointed:
+    """The last prices that a deployment has stored."""
+    raw = bytes(deployment.checkpoint)
+    return msgspec.msgpack.decode(raw, type=Checkpointed) if raw else Checkpointed()

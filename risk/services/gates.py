@@ -1,0 +1,68 @@
+"""Guards by the wall clock, which may refuse an entry and never act: the start of the day, alerts left alone."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+
+from accounts.services import act_record
+from alphapanda.core.clock import ist_date, to_ms
+from alphapanda.core.vocabulary import Severity
+from risk.models import Alert, StartOfDay
+from risk.services.alerts import alert_raise
+
+
+def guards_now(now: datetime) -> tuple[tuple[str, str], ...]:
+    """Why nothing may enter now, each as (rule, why)."""
+    found = []
+    if settings.START_OF_DAY_REQUIRED and not is_day_passed(ist_date(to_ms(now))):
+        found.append(("start_of_day", "the checks of the day have not passed: run `manage.py start_of_day`"))
+    if (minutes := settings.ALERT_PAUSES_MINUTES) and (alert := _left_alone(now, minutes)):
+        why = f"alert {alert.pk} has waited for more than {minutes} minutes: {alert.subject}: {alert.code}"
+        found.append(("unacknowledged_alert", why))
+    return tuple(found)
+
+
+def is_day_passed(day: date) -> bool:
+    """Whether the checks of a day have passed."""
+    return StartOfDay.objects.filter(day=day, is_passed=True).exists()
+
+
+def _left_alone(now: datetime, minutes: int) -> Alert | None:
+    waiting = Alert.objects.filter(severity=Severity.CRITICAL, acknowledged_at=None)
+    return waiting.filter(raised_at__lt=now - timedelta(minutes=minutes)).order_by("raised_at").first()
+
+
+@transaction.atomic
+def start_of_day_record(
+    *, findings: list[dict[str, Any]], actor: str, now: datetime, ip: str | None = None
+) -> StartOfDay:
+    """Write down how the checks of today came out; a day that has passed stays passed. What failed is an alert."""
+    today = ist_date(to_ms(now))
+    failed = [finding["name"] for finding in findings if not finding["is_good"]]
+    row, _ = StartOfDay.objects.get_or_create(
+        day=today, defaults={"is_passed": not failed, "findings": findings, "checked_by": actor}
+    )
+    row.is_passed, row.findings, row.checked_by = row.is_passed or not failed, findings, actor
+    row.save()
+    act_record(
+        actor=actor,
+        action="day.check",
+        target=f"day:{today}",
+        reason="start of day",
+        details={"is_passed": row.is_passed, "failed": failed},
+        now=now,
+        ip=ip,
+    )
+    if failed:
+        alert_raise(
+            code="start_of_day",
+            subject=str(today),
+            text=f"did not pass: {', '.join(failed)}",
+            severity=Severity.WARNING,
+            now=now,
+        )
+    return row

@@ -1,0 +1,48 @@
+"""Looking at losses: in the transaction that settles a deployment, so that its machine reads on with what was found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+from django.utils import timezone
+
+from alphapanda.core.vocabulary import Severity
+from portfolio import selectors as books
+from risk import loading
+from risk.domain.context import Member
+from risk.domain.ladder import FLATTEN, checked, rung_on
+from risk.domain.memory import DayState
+from risk.models import RiskState
+from risk.services.alerts import alert_raise
+from risk.services.terms import terms_of_deployment
+from strategies.domain.signals import Mark
+from strategies.models import Deployment
+
+
+def ladder_rung(deployment: Deployment, at_ms: int) -> int:
+    """How far the ladder has gone in the session of a time."""
+    return rung_on(loading.memories_of([deployment.id]).get(deployment.id, DayState()), at_ms)
+
+
+def ladder_check(deployment: Deployment, *, marks: Mapping[int, Mark], at_ms: int) -> int:
+    """Look at the losses of a deployment, whose row is locked, and of those it shares limits with; remember and tell
+    how far the ladder has gone. Done twice it is the same."""
+    memory, _ = RiskState.objects.get_or_create(deployment=deployment)
+    before = msgspec.convert(memory.data, DayState, strict=False)
+    terms = terms_of_deployment(deployment.id)
+    own = Member(books.holdings_of(deployment.id), {}, (), before)
+    others = loading.others_of(terms, deployment.id)
+    day = checked(own, terms=terms, others=others, marks=marks, at_ms=at_ms)
+    memory.data = msgspec.to_builtins(day, str_keys=True)
+    memory.save()
+    if day.rung > rung_on(before, at_ms):
+        done = "closes its positions" if day.rung >= FLATTEN else "cancels its entries"
+        alert_raise(
+            code="loss_ladder",
+            subject=f"deployment:{deployment.name}",
+            text=f"the day's loss has reached rung {day.rung}: it {done}, and enters no more today",
+            severity=Severity.CRITICAL,
+            now=timezone.now(),
+        )
+    return day.rung

@@ -1,0 +1,155 @@
+"""Alerts wait for a person: raised once, acknowledged once, and left alone too long they keep entries out."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.utils import timezone
+
+from accounts.models import AuditEntry
+from alphapanda import tasks
+from alphapanda.core.vocabulary import Severity
+from alphapanda.eventlog.models import OutboxEvent
+from risk.models import Alert, StartOfDay
+from risk.services.alerts import AlertNoteMissing, AlertNotFound, alert_acknowledge, alert_raise
+from risk.services.gates import guards_now, start_of_day_record
+from tests.people import client_of
+from tests.rows import a_deployment
+
+pytestmark = pytest.mark.django_db
+NOW = datetime(2019, 7, 9, 4, 0, tzinfo=UTC)
+BY = {"actor": "alice", "reason": "looking at it", "now": NOW}
+
+
+def raised(**facts: object) -> Alert:
+    values = {
+        "code": "drill",
+        "subject": "all",
+        "text": "x",
+        "severity": Severity.CRITICAL,
+        "now": NOW,
+    } | facts
+    return alert_raise(**values)  # type: ignore[arg-type]
+
+
+def test_an_open_alert_is_counted_and_after_its_end_there_may_be_another():
+    first, again, other = raised(), raised(), raised(subject="paper")
+    alert_acknowledge(alert_id=first.pk, **BY)
+    new = raised()
+
+    first.refresh_from_db()
+    assert first == again != other
+    assert (first.times, first.acknowledged_by, first.note) == (2, "alice", "looking at it")
+    assert new.pk not in (first.pk, other.pk)
+    assert OutboxEvent.objects.filter(type="alert.raised").count() == 3
+    assert OutboxEvent.objects.filter(type="alert.raised", topic="operator.actions").count() == 3
+
+
+def test_what_is_raised_once_does_not_come_back():
+    first = raised(once=True)
+    alert_acknowledge(alert_id=first.pk, **BY)
+
+    assert raised(once=True) == first
+    assert Alert.objects.count() == 1
+
+
+def test_acknowledging_needs_a_word_and_is_done_once():
+    alert = raised()
+    with pytest.raises(AlertNoteMissing):
+        alert_acknowledge(alert_id=alert.pk, **BY | {"reason": " "})
+    with pytest.raises(AlertNotFound):
+        alert_acknowledge(alert_id=alert.pk + 1, **BY)
+    for actor in ("alice", "bob"):
+        alert_acknowledge(alert_id=alert.pk, **BY | {"actor": actor})
+
+    alert.refresh_from_db()
+    assert alert.acknowledged_by == "alice"
+    assert AuditEntry.objects.filter(action="alert.acknowledge").count() == 1
+
+
+@pytest.mark.parametrize(
+    ("severity", "minutes", "setting", "is_refused"),
+    [
+        (Severity.CRITICAL, 16, 15, True),
+        (Severity.CRITICAL, 14, 15, False),
+        (Severity.CRITICAL, 999, 0, False),
+        (Severity.WARNING, 999, 15, False),
+    ],
+)
+def test_a_critical_alert_left_alone_keeps_entries_out(settings, severity, minutes, setting, is_refused):
+    settings.ALERT_PAUSES_MINUTES = setting
+    alert = raised(severity=severity)
+    at = timezone.now()
+    Alert.objects.update(raised_at=at - timedelta(minutes=minutes))
+
+    assert [rule for rule, _ in guards_now(at)] == (["unacknowledged_alert"] if is_refused else [])
+    alert_acknowledge(alert_id=alert.pk, **BY)
+    assert guards_now(at) == ()
+
+
+def test_the_day_is_a_gate_where_the_setting_asks_for_it(settings):
+    settings.START_OF_DAY_REQUIRED = True
+    bad, good = [{"name": "clock", "is_good": False}], [{"name": "clock", "is_good": True}]
+    assert [rule for rule, _ in guards_now(NOW)] == ["start_of_day"]
+
+    start_of_day_record(findings=bad, actor="alice", now=NOW)
+    assert [rule for rule, _ in guards_now(NOW)] == ["start_of_day"]
+    start_of_day_record(findings=good, actor="alice", now=NOW)
+    start_of_day_record(findings=bad, actor="alice", now=NOW)  # a day that has passed stays passed
+
+    assert guards_now(NOW) == ()
+    assert [rule for rule, _ in guards_now(NOW + timedelta(days=1))] == ["start_of_day"]
+    row = StartOfDay.objects.get()
+    assert (str(row.day), row.is_passed, row.findings) == ("2019-07-09", True, bad)
+    assert Alert.objects.get().text == "did not pass: clock"
+    settings.START_OF_DAY_REQUIRED = False
+    assert guards_now(NOW + timedelta(days=1)) == ()
+
+
+def test_alerts_by_command(capsys):
+    alert = raised()
+    call_command("alerts", "--json")
+    (shown,) = json.loads(capsys.readouterr().out)
+    assert (shown["id"], shown["severity"], shown["code"]) == (alert.pk, "CRITICAL", "drill")
+
+    with pytest.raises(CommandError, match="Say what you do"):
+        call_command("alerts", "ack", alert.pk)
+    with pytest.raises(CommandError, match="by their ids"):
+        call_command("alerts", "ack")
+    call_command("alerts", "ack", alert.pk, "--reason", "mended")
+    assert "No alert is open" in capsys.readouterr().out
+    call_command("alerts", "--all", "--json")
+    assert json.loads(capsys.readouterr().out)[0]["note"] == "mended"
+
+
+def test_alerts_by_api():
+    alert = raised()
+    reader, operator = client_of("bob"), client_of("alice")
+
+    assert len(reader.get("/api/v1/alerts/", {"is_open": "true"}).json()["results"]) == 1
+    address = f"/api/v1/alerts/{alert.pk}/acknowledge/"
+    assert reader.post(address, {"reason": "me"}).status_code == 403
+    assert operator.post(address, {}).status_code == 400
+    answer = operator.post(address, {"reason": "on it"})
+    assert (answer.status_code, answer.json()["acknowledged_by"]) == (200, "alice")
+    assert operator.post("/api/v1/alerts/999/acknowledge/", {"reason": "on it"}).status_code == 404
+    assert reader.get("/api/v1/alerts/", {"is_open": "true"}).json()["results"] == []
+
+
+def test_every_quarantine_is_an_alert_of_its_own():
+    deployment = a_deployment(status="QUARANTINED", error="Traceback\nValueError: boom", step=41)
+    for _ in range(2):
+        tasks.watch()
+    (alert,) = Alert.objects.all()
+    assert (alert.severity, alert.text) == ("CRITICAL", "ValueError: boom")
+    alert_acknowledge(alert_id=alert.pk, **BY)
+    tasks.watch()
+    assert Alert.objects.count() == 1
+
+    deployment.revision += 1
+    deployment.save()
+    tasks.watch()
+    assert Alert.objects.count() == 2
