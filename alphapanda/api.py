@@ -62,6 +62,7 @@ class NoSuchRoute(ApiView):
 urlpatterns = [
     path("", include("accounts.api")),
     path("", include("strategies.api")),
+    path("", include("alphapanda.deployments_api")),
     path("", include("risk.api")),
     path("", include("execution.api")),
     path("", include("portfolio.api")),

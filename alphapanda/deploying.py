@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -13,18 +14,24 @@ from uuid import UUID
 import msgspec
 from django.db import transaction
 
+from accounts.services import act_record
 from alphapanda.core import ids
 from alphapanda.core.refusals import BadRequest
 from alphapanda.core.vocabulary import Broker, DeploymentStatus, LimitLevel, Product
+from alphapanda.warming import History, from_table
 from execution.domain.charges import NoChargeCard
 from execution.domain.paper import PaperSettings
 from execution.reference import charge_cards
+from marketdata import selectors
 from marketdata.domain.instruments import InstrumentSpec, NoSegment, Segment, segment_of
 from marketdata.models import Instrument
+from marketdata.reference import load_calendars
 from portfolio import services as portfolios
+from portfolio.models import Portfolio
 from risk.domain.limits import Limits, given
 from risk.models import LimitSet
 from strategies.domain.base import DeploymentSpec, UnknownStrategy, build
+from strategies.domain.machine import StrategyFailed, assembled
 from strategies.models import Deployment, StrategyVersion
 from strategies.registry import find
 from strategies.services.catalogue import version_installed
@@ -78,9 +85,15 @@ def check(definition: Definition) -> None:
         raise BadDefinition(f"{definition.name}: {error}") from error
 
 
-def spec(definition: Definition, instrument_of: Callable[[str], InstrumentSpec]) -> DeploymentSpec:
-    """A definition as the engine wants it; `instrument_of` knows instruments by name."""
-    return DeploymentSpec(
+def spec(
+    definition: Definition,
+    instrument_of: Callable[[str], InstrumentSpec],
+    *,
+    history: History | None = None,
+) -> DeploymentSpec:
+    """A definition as the engine wants it; `instrument_of` knows instruments by name, `history` the past bars
+    for its strategy's warm-up."""
+    plain = DeploymentSpec(
         id=ids.deployment_id(definition.name),
         name=definition.name,
         strategy=definition.strategy,
@@ -93,23 +106,32 @@ def spec(definition: Definition, instrument_of: Callable[[str], InstrumentSpec])
         execution=definition.execution,
         limits=definition.limits,
     )
+    if history is None:
+        return plain
+    strategy = build(find(plain.strategy), plain.params)
+    return msgspec.structs.replace(plain, history=history(plain, strategy))
 
 
 @transaction.atomic
-def deploy(definitions: Sequence[Definition], *, portfolio_id: UUID) -> list[Deployment]:
+def deploy(
+    definitions: Sequence[Definition], *, portfolio_id: UUID, history: History | None = None
+) -> list[Deployment]:
     """Deployments that run at once; those that are there already stay as they are. Raises as `create`."""
     there = Deployment.objects.in_bulk([ids.deployment_id(definition.name) for definition in definitions])
     return [
         there.get(ids.deployment_id(definition.name))
-        or create(definition, portfolio_id=portfolio_id, status=DeploymentStatus.RUNNING)
+        or create(definition, portfolio_id=portfolio_id, status=DeploymentStatus.RUNNING, history=history)
         for definition in definitions
     ]
 
 
 @transaction.atomic
-def create(definition: Definition, *, portfolio_id: UUID, status: DeploymentStatus) -> Deployment:
+def create(
+    definition: Definition, *, portfolio_id: UUID, status: DeploymentStatus, history: History | None = None
+) -> Deployment:
     """The one way to make a deployment: with its instruments and their partition, the shard that has least to
-    do, its limits and its book. Raises BadDefinition, BrokerConflict."""
+    do, its limits, its book, and a first checkpoint that has seen the past bars.
+    Raises BadDefinition, BrokerConflict, NoPast."""
     version = _version(definition)
     check(definition)
     instruments = [_instrument(name) for name in definition.instruments]
@@ -125,6 +147,7 @@ def create(definition: Definition, *, portfolio_id: UUID, status: DeploymentStat
         status=status,
         shard=least_loaded_shard(),
         partition=_partition(definition.name, instruments),
+        checkpoint=_warmed_up(definition, instruments, history) if history else b"",
     )
     deployment.instruments.set(instruments)
     _limit(deployment, definition.limits)
@@ -135,6 +158,48 @@ def create(definition: Definition, *, portfolio_id: UUID, status: DeploymentStat
         name=definition.name,
     )
     return deployment
+
+
+@transaction.atomic
+def create_by(
+    definition: Definition,
+    *,
+    portfolio: str,
+    actor: str,
+    reason: str,
+    now: datetime,
+    ip: str | None = None,
+    warm_up_until_ms: int | None = None,
+) -> Deployment:
+    """Make a deployment that is stopped, in a portfolio by its name, warmed up with the stored bars before a time,
+    with an audit entry. Raises BadDefinition, BrokerConflict, NoPast."""
+    found = Portfolio.objects.filter(name=portfolio).first()
+    if found is None:
+        raise BadDefinition(f"{definition.name}: there is no portfolio named {portfolio!r}")
+    if Deployment.objects.filter(name=definition.name).exists():
+        raise BadDefinition(f"{definition.name}: there is a deployment of that name already")
+    history = None if warm_up_until_ms is None else from_table(warm_up_until_ms)
+    made = create(definition, portfolio_id=found.pk, status=DeploymentStatus.STOPPED, history=history)
+    act_record(
+        actor=actor,
+        action="deployment.add",
+        target=f"deployment:{made.name}",
+        reason=reason,
+        details=msgspec.to_builtins(definition) | {"warm_up_until_ms": warm_up_until_ms},
+        now=now,
+        ip=ip,
+    )
+    return made
+
+
+def _warmed_up(definition: Definition, instruments: list[Instrument], history: History) -> bytes:
+    """The checkpoint of a machine that has seen the past, and nothing else."""
+    known = {str(instrument): selectors.spec(instrument) for instrument in instruments}
+    try:
+        plan = spec(definition, known.__getitem__, history=history)
+        return assembled(plan, find(definition.strategy), load_calendars()).checkpoint()
+    except StrategyFailed as error:
+        raise BadDefinition(f"{definition.name}: its warm-up failed: {error}") from error
 
 
 def _version(definition: Definition) -> StrategyVersion:

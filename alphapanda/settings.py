@@ -319,6 +319,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
         "LimitLevelEnum": "alphapanda.core.vocabulary.LimitLevel",
         "BacktestStateEnum": "strategies.models.BacktestRun.State",
         "SignalStateEnum": "strategies.models.Signal.State",
+        "OrderStatusEnum": "execution.models.STATUSES",
         "DeadLetterStateEnum": "alphapanda.eventlog.models.DeadLetter.State",
     },
 }

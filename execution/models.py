@@ -23,6 +23,7 @@ from strategies.models import TRADING_BROKERS, Deployment, choices
 
 ENDED = sorted(status.value for status in FINAL_STATUSES)
 STATUS_LENGTH = 25
+STATUSES = choices(OrderStatus)
 
 
 class Order(models.Model):
@@ -42,9 +43,7 @@ class Order(models.Model):
     limit_price_e4 = models.BigIntegerField(null=True, blank=True)
     validity = models.CharField(max_length=4, choices=choices(Validity))
     product = models.CharField(max_length=4, choices=choices(Product))
-    status = models.CharField(
-        max_length=STATUS_LENGTH, choices=choices(OrderStatus), default=OrderStatus.OPEN
-    )
+    status = models.CharField(max_length=STATUS_LENGTH, choices=STATUSES, default=OrderStatus.OPEN)
     reason = models.CharField(max_length=200, blank=True)
     origin = models.CharField(max_length=10, choices=choices(SignalOrigin), default=SignalOrigin.STRATEGY)
     variety = models.CharField(max_length=8, choices=choices(Variety), default=Variety.REGULAR)
@@ -106,7 +105,7 @@ class OrderEvent(models.Model):
     id = models.UUIDField(primary_key=True)
     order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="events")
     number = models.IntegerField()
-    status = models.CharField(max_length=STATUS_LENGTH, choices=choices(OrderStatus))
+    status = models.CharField(max_length=STATUS_LENGTH, choices=STATUSES)
     at_ms = models.BigIntegerField()
     quantity = models.BigIntegerField()
     filled_quantity = models.BigIntegerField()

@@ -36,7 +36,7 @@ def submit(*, deployment_ids: list[str], **_newer: object) -> bool:
 @shared_task(name="execution.match", bind=True)
 def match(self: Task, *, deployment_ids: list[str], **_newer: object) -> None:
     """Match working orders against due items."""
-    calendar = selectors.calendar("NSE")
+    calendar = selectors.calendars()
     retries.for_each(
         deployment_ids,
         lambda one: paper.dues_match(deployment_id=one, calendar=calendar),

@@ -272,9 +272,21 @@ def bars_of(instrument: Instrument, minutes: int, from_ms: int, to_ms: int) -> l
     rows = Bar.objects.filter(
         instrument=instrument, minutes=minutes, starts_ms__gte=from_ms, starts_ms__lt=to_ms
     )
+    return _as_bars(instrument, rows.order_by("starts_ms"))
+
+
+def bars_before(instrument: Instrument, minutes: int, until_ms: int, count: int) -> list[bars.Bar]:
+    """The last stored bars of an instrument that had ended by a time, oldest first."""
+    rows = Bar.objects.filter(
+        instrument=instrument, minutes=minutes, starts_ms__lte=until_ms - minutes * bars.MINUTE_MS
+    )
+    return _as_bars(instrument, rows.order_by("-starts_ms")[:count])[::-1]
+
+
+def _as_bars(instrument: Instrument, rows: QuerySet[Bar]) -> list[bars.Bar]:
     columns = ("starts_ms", "minutes", "open_e4", "high_e4", "low_e4", "close_e4", "volume", "ticks")
     key, token = str(instrument), instrument.instrument_token
-    return [bars.Bar(key, token, *row) for row in rows.order_by("starts_ms").values_list(*columns)]
+    return [bars.Bar(key, token, *row) for row in rows.values_list(*columns)]
 
 
 def bars_known() -> QuerySet[Bar]:

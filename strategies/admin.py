@@ -22,6 +22,7 @@ from strategies.services.lifecycle import (
     deployment_start,
     deployment_stop,
 )
+from strategies.services.upgrades import deployment_upgrade
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -117,9 +118,10 @@ class DeploymentAdmin(Desk):
     search_fields = ("name", "strategy_version__strategy__name", "instruments__tradingsymbol", "=id")
     autocomplete_fields = ("instruments", "strategy_version")
     ordering = ("name",)
-    actions = ("start", "pause", "flatten", "stop", "release")
+    actions = ("start", "pause", "flatten", "stop", "release", "upgrade")
     fixed = ("name", "strategy_version", "broker", "instruments")
     watched = (
+        "shadow_of",
         "status",
         "shard",
         "partition",
@@ -172,6 +174,10 @@ class DeploymentAdmin(Desk):
     @admin.action(description="Release from quarantine", permissions=["act"])
     def release(self, request: HttpRequest, rows: QuerySet[Deployment]) -> None:
         self.act_on(request, rows, deployment_release_quarantine, key="deployment_id", **by_hand(request))
+
+    @admin.action(description="Upgrade to the installed code, keeping the memory", permissions=["act"])
+    def upgrade(self, request: HttpRequest, rows: QuerySet[Deployment]) -> None:
+        self.act_on(request, rows, deployment_upgrade, key="deployment_id", **by_hand(request))
 
 
 @admin.register(Signal)

@@ -20,6 +20,7 @@ from strategies import selectors
 from strategies.models import Deployment, Signal, Strategy, StrategyFile, StrategyVersion
 from strategies.services.catalogue import catalogue_refresh
 from strategies.services.lifecycle import ACTS
+from strategies.services.upgrades import deployment_upgrade
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -75,6 +76,7 @@ class DeploymentSerializer(serializers.ModelSerializer):
             "version",
             "source_hash",
             "broker",
+            "shadow_of",
             "instruments",
             "params",
             "status",
@@ -202,6 +204,34 @@ class DeploymentAct(ApiView):
         return Response(DeploymentSerializer(selectors.deployments_detailed().get(pk=pk)).data)
 
 
+class Upgrade(Reason):
+    """What to go on with: a version or the start of a hash (without it the installed one), parameters (without
+    them as they are), and whether the strategy's memory begins anew."""
+
+    version = serializers.CharField(max_length=64, required=False, default="", allow_blank=True)
+    params = AnyObject(required=False, default=None, allow_null=True)
+    is_fresh = serializers.BooleanField(required=False, default=False)
+
+    def validate_params(self, params: object) -> object:
+        if params is not None and not isinstance(params, dict):
+            raise serializers.ValidationError("An object, such as {}.")
+        return params
+
+
+class DeploymentUpgrade(ApiView):
+    """Let a deployment go on with other code or other parameters, from the step of its checkpoint on."""
+
+    required_role = RequiredRole()
+
+    @extend_schema(request=Upgrade, responses=DeploymentSerializer, tags=["deployments"])
+    def post(self, request: Request, pk: UUID) -> Response:
+        form = Upgrade(data=request.data)
+        form.is_valid(raise_exception=True)
+        facts = form.validated_data | actor_of(request)
+        deployment_upgrade(deployment_id=pk, now=timezone.now(), **facts)
+        return Response(DeploymentSerializer(selectors.deployments_detailed().get(pk=pk)).data)
+
+
 @extend_schema(tags=["signals"])
 class Signals(ListView):
     """What strategies wanted, newest first."""
@@ -215,12 +245,12 @@ class Signals(ListView):
 urlpatterns = [
     path("strategies/", Strategies.as_view()),
     path("strategies/files/", StrategyFiles.as_view()),
-    path("deployments/", Deployments.as_view()),
     path("deployments/<uuid:pk>/", DeploymentDetail.as_view()),
     path("deployments/<uuid:pk>/start/", DeploymentAct.as_view(act="start")),
     path("deployments/<uuid:pk>/pause/", DeploymentAct.as_view(act="pause")),
     path("deployments/<uuid:pk>/flatten/", DeploymentAct.as_view(act="flatten")),
     path("deployments/<uuid:pk>/stop/", DeploymentAct.as_view(act="stop")),
     path("deployments/<uuid:pk>/release/", DeploymentAct.as_view(act="release_quarantine")),
+    path("deployments/<uuid:pk>/upgrade/", DeploymentUpgrade.as_view()),
     path("signals/", Signals.as_view()),
 ]

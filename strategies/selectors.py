@@ -7,12 +7,18 @@ from typing import TYPE_CHECKING, Any
 from django.db.models import Count, Prefetch, Q
 
 from alphapanda.core.clock import ist_text
+from alphapanda.core.refusals import NotThere
 from strategies.models import Deployment, Signal, Strategy, StrategyFile, StrategyVersion
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from uuid import UUID
 
     from django.db.models import QuerySet
+
+
+class DeploymentNotFound(NotThere):
+    """There is no such deployment."""
 
 
 def strategies_with_versions() -> QuerySet[Strategy]:
@@ -33,6 +39,22 @@ def signals_recorded() -> QuerySet[Signal]:
     return Signal.objects.select_related("deployment", "instrument").defer(
         "marks", "deployment__checkpoint", "deployment__consequences"
     )
+
+
+def deployment_id_of(*, name: str) -> UUID:
+    """Raises DeploymentNotFound."""
+    found = Deployment.objects.filter(name=name).values_list("pk", flat=True).first()
+    if found is None:
+        raise DeploymentNotFound(f"There is no deployment named {name!r}.")
+    return found
+
+
+def deployment_name_of(deployment_id: UUID) -> str:
+    """Raises DeploymentNotFound."""
+    found = Deployment.objects.filter(pk=deployment_id).values_list("name", flat=True).first()
+    if found is None:
+        raise DeploymentNotFound(f"There is no deployment {deployment_id}.")
+    return found
 
 
 def strategy_files() -> QuerySet[StrategyFile]:

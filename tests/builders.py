@@ -176,7 +176,7 @@ def a_venue(
     return Venue(
         settings or PaperSettings(latency_ms=0),
         {instrument.token: instrument for instrument in listed},
-        hours,
+        {instrument.token: hours for instrument in listed},
         margin_tables(),
     )
 

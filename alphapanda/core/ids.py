@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from hashlib import sha1
-from uuid import UUID
+from uuid import UUID, SafeUUID
 
 NAMESPACE = UUID("6f1c2a52-6b0e-5c3c-9a64-0a1fa9a2da2a")
 _PREFIX = NAMESPACE.bytes
+_VERSION_AND_VARIANT = (0xF << 76) | (0xC << 60)
+_UUID5 = (5 << 76) | (0x8 << 60)
+_UNKNOWN = SafeUUID.unknown
+_set = object.__setattr__  # UUIDs refuse theirs
 
 
 def derived(kind: str, *parts: object) -> UUID:
     """The id of a thing of a kind that follows from its parts: uuid5 in the namespace, in less time than uuid5."""
     name = "|".join([kind, *map(str, parts)])
-    return UUID(bytes=sha1(_PREFIX + name.encode(), usedforsecurity=False).digest()[:16], version=5)
+    digest = sha1(_PREFIX + name.encode(), usedforsecurity=False).digest()
+    made = UUID.__new__(UUID)  # its constructor takes as long as all the rest
+    _set(made, "int", int.from_bytes(digest[:16]) & ~_VERSION_AND_VARIANT | _UUID5)
+    _set(made, "is_safe", _UNKNOWN)
+    return made
 
 
 def deployment_id(name: str) -> UUID:

@@ -25,7 +25,8 @@ from execution.reference import margin_tables
 from marketdata.domain.calendar import MarketHours
 from marketdata.domain.instruments import InstrumentSpec
 from marketdata.domain.ticks import Clock, Tick
-from portfolio.domain.books import FLAT, Entry, Holding, book
+from portfolio.domain.books import FLAT, Entry, Holding, held
+from portfolio.domain.history import ledger_of
 from risk.domain.config import config_version
 from risk.domain.context import Context, Member, Terms, Verdict, resting, version_of
 from risk.domain.ladder import checked, has_ladder, next_check_ms, rung_on
@@ -46,7 +47,11 @@ class Journal(msgspec.Struct):
     orders: dict[UUID, PaperOrder] = msgspec.field(default_factory=dict)
     order_events: list[OrderEventRow] = msgspec.field(default_factory=list)
     fills: list[FillRow] = msgspec.field(default_factory=list)
-    entries: list[Entry] = msgspec.field(default_factory=list)
+
+    @property
+    def entries(self) -> list[Entry]:
+        """The ledger, made anew from the fills."""
+        return list(ledger_of(row.fill for row in self.fills))
 
 
 class Account:
@@ -73,7 +78,7 @@ class Account:
         self.others: list[Account] = []  # with whom it shares sums
         self.is_coupled = False  # decided in the order of the log with others
         self.machine: Machine = assembled(spec, find(spec.strategy), calendar)
-        self.venue = Venue(self.settings, self.machine.instruments, calendar, margin_tables())
+        self.venue = Venue(self.settings, self.machine.instruments, self.machine.calendars, margin_tables())
         self.memory = Memory()
         self.names = {instrument.token: instrument.key for instrument in spec.instruments}
         self.holdings: dict[int, Holding] = {}
@@ -142,9 +147,7 @@ class Account:
         return fills
 
     def _book(self, row: FillRow) -> None:
-        holding, entries = book(self.holdings.get(row.fill.token, FLAT), row.fill)
-        self.holdings[row.fill.token] = holding
-        self.journal.entries.extend(entries)
+        self.holdings[row.fill.token] = held(self.holdings.get(row.fill.token, FLAT), row.fill)
 
     def _carry_out(self, signals: Sequence[SignalRow]) -> None:
         self.journal.signals.extend(signals)

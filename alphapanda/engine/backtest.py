@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
@@ -22,7 +23,7 @@ from risk.domain.limits import Level
 from strategies.domain.base import DeploymentSpec
 from strategies.domain.machine import StrategyFailed
 from strategies.domain.outlook import Minutes
-from strategies.domain.reading import Reading
+from strategies.domain.passage import Passage
 from strategies.domain.signals import CommandRow, DueItem, Raised
 
 Commands = Mapping[UUID, Mapping[int, CommandRow]]
@@ -58,21 +59,21 @@ class Run:
             for seq, item in enumerate(stretch.items(), stretch.first_seq):
                 self.take(item, source, seq)
             return
-        reading = Reading(account.machine, stretch, source=source)
-        minutes, marked = reading.outlook.minutes, 0
+        passage = Passage(account.machine, stretch, source=source)
+        minutes, marked = passage.outlook.minutes, 0
         try:
-            while (stop := reading.read()) is not None:
+            while (stop := passage.read()) is not None:
                 if _moves_cash(stop):
-                    marked = self._mark_until(reading.number, minutes, marked)
-                account.settle(stop, reading.item)
+                    marked = self._mark_until(passage.number, minutes, marked)
+                account.settle(stop, passage.item)
                 if isinstance(stop, Raised):
-                    reading.pass_on()
+                    passage.pass_on()
         except StrategyFailed as error:
             self.error = str(error)
-            marked = self._mark_until(reading.number, minutes, marked)
+            marked = self._mark_until(passage.number, minutes, marked)
             self._mark(minutes.at_ms[marked:])
         else:
-            self._mark_until(reading.number, minutes, marked)
+            self._mark_until(passage.number, minutes, marked)
 
     def end(self) -> None:
         """The last point, where something has changed since the last minute that was marked."""
@@ -162,13 +163,24 @@ def fold(
     together = sorted((run for run in runs if run.account.is_coupled), key=lambda run: run.account.spec.id)
     items = 0
     on_progress(items)
-    for stretch in stream:
-        for run in runs:
-            if not run.account.is_coupled:
-                run.read(stretch, source)
-        _read_together(together, stretch, source)
-        items += len(stretch)
-        on_progress(items)
+    try:
+        for stretch in stream:
+            for run in runs:
+                if not run.account.is_coupled:
+                    run.read(stretch, source)
+            _read_together(together, stretch, source)
+            items += len(stretch)
+            on_progress(items)
+            _spare_the_journals()
+    finally:
+        gc.unfreeze()
     for run in runs:
         run.end()
     return runs
+
+
+def _spare_the_journals() -> None:
+    """What is there now stays to the end: the collector need not look through it again and again, for else the
+    time of an order would grow with the orders before it."""
+    gc.collect(1)
+    gc.freeze()

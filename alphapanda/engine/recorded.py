@@ -13,9 +13,11 @@ from alphapanda import deploying
 from alphapanda.core.money import ZERO
 from alphapanda.deploying import BadDefinition, Definition
 from alphapanda.engine.backtest import Commands, Run, fold
+from alphapanda.warming import from_stream
 from execution.reference import charge_cards
 from marketdata.domain.instruments import InstrumentSpec
 from marketdata.domain.stretch import Stretch
+from marketdata.domain.ticks import Item
 from marketdata.feeds.files import recorded_file
 from marketdata.feeds.recorded import RecordedSource
 from marketdata.reference import instrument_specs, load_calendars
@@ -29,6 +31,7 @@ class Recording(msgspec.Struct, dict=True):
     files: list[str]
     definitions: list[Definition]
     instruments: list[Path]
+    warm_up: list[str] = []  # files that end before, whose bars strategies see first
 
     @cached_property
     def known(self) -> dict[str, InstrumentSpec]:
@@ -37,15 +40,24 @@ class Recording(msgspec.Struct, dict=True):
 
     def source(self) -> RecordedSource:
         """The numbered stream. Raises UnknownInstrument, UnknownFormat, OSError."""
+        return self._stream(self.files)
+
+    def _stream(self, files: Sequence[str]) -> RecordedSource:
         return RecordedSource(
-            [recorded_file(name) for name in self.files],
+            [recorded_file(name) for name in files],
             instruments=self.known,
             calendar=load_calendars(),
         )
 
     def specs(self) -> list[DeploymentSpec]:
         """The deployments. Raises BadDefinition."""
-        return [deploying.spec(definition, self._found) for definition in self.definitions]
+        history = from_stream(self.past) if self.past else None
+        return [deploying.spec(definition, self._found, history=history) for definition in self.definitions]
+
+    @cached_property
+    def past(self) -> list[Item]:
+        """The stream of the files for the warm-up. Raises as `source`."""
+        return list(self._stream(self.warm_up).iter_from()) if self.warm_up else []
 
     def _found(self, key: str) -> InstrumentSpec:
         if key not in self.known:

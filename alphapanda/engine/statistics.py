@@ -34,7 +34,7 @@ class Mark(msgspec.Struct, frozen=True):
     price_e4: int
 
 
-class EquityPoint(msgspec.Struct, frozen=True):
+class EquityPoint(msgspec.Struct, frozen=True, gc=False):
     """What the books are worth at a time, and the market value of long and short positions, in rupees."""
 
     at_ms: int

@@ -37,6 +37,7 @@ def _moved(plan: Plan, place: Callable[[Path], Path]) -> Plan:
     return msgspec.structs.replace(
         plan,
         files=tuple(_text(text, place) for text in plan.files),
+        warm_up=tuple(_text(text, place) for text in plan.warm_up),
         instruments=tuple(str(place(Path(text))) for text in plan.instruments),
     )
 

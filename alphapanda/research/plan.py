@@ -26,6 +26,7 @@ from marketdata.feeds.recorded import RecordedSource, UnknownInstrument
 from marketdata.reference import load_calendars
 from risk.domain.limits import Limits
 from strategies.domain.base import BadParameters, UnknownStrategy, build
+from strategies.domain.machine import StrategyFailed, assembled
 from strategies.registry import find
 
 # Names for rules of execution; further settings win over those of the name.
@@ -56,6 +57,7 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     last_day: date | None = None
     cash: Decimal = Decimal(1_000_000)
     costs: Costs = Costs()
+    warm_up: tuple[str, ...] = ()  # recorded files that end before: strategies have seen their bars
 
 
 class Opened:
@@ -160,7 +162,12 @@ def _names(options: type[msgspec.Struct]) -> str:
 def opened(plan: Plan) -> Opened:
     """The plan with its files read. Raises BadPlan."""
     checked(plan)
-    recording = Recording(list(plan.files), list(plan.definitions), [Path(text) for text in plan.instruments])
+    recording = Recording(
+        list(plan.files),
+        list(plan.definitions),
+        [Path(text) for text in plan.instruments],
+        warm_up=list(plan.warm_up),
+    )
     try:
         found = Opened(plan, recording, recording.source())
     except (UnknownInstrument, BadDefinition) as error:
@@ -169,12 +176,21 @@ def opened(plan: Plan) -> Opened:
         ) from None
     except (UnknownFormat, NotAnInstrumentList, OSError, EOFError, UnicodeDecodeError) as error:
         raise BadPlan(f"cannot read: {error}") from None
+    _check_warm_up(found)
     if not len(whole(found.excerpt.source)):
         raise BadPlan("the files hold no tick that can be read")
     if not len(found.excerpt):
         days = whole(found.excerpt.source).days()
         raise BadPlan(f"the files hold nothing from {plan.first_day} to {plan.last_day}, but {_spread(days)}")
     return found
+
+
+def _check_warm_up(found: Opened) -> None:
+    for spec in found.specs if found.plan.warm_up else ():
+        try:
+            assembled(spec, find(spec.strategy), found.calendar)
+        except StrategyFailed as error:
+            raise BadPlan(f"{spec.name}: the strategy raised in its warm-up\n{error}") from None
 
 
 def _spread(days: Sequence[date]) -> str:

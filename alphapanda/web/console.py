@@ -6,6 +6,7 @@ import getpass
 import json
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from django.core.management.base import BaseCommand, CommandError
 from rich.console import Console
 from rich.table import Table
@@ -16,6 +17,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from django.core.management.base import CommandParser
+
+
+def json_object(option: str, text: str) -> dict[str, Any]:
+    """The object that an option holds. Raises CommandError."""
+    try:
+        return msgspec.json.decode(text, type=dict[str, Any])
+    except msgspec.MsgspecError as error:
+        raise CommandError(f"{option} wants a JSON object such as '{{\"quantity\": 10}}': {error}") from None
 
 
 class ListCommand(BaseCommand):

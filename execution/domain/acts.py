@@ -119,7 +119,7 @@ def _modified(order: PaperOrder, act: Act, venue: Venue, history: History) -> Pa
 def _expiry(order: PaperOrder, after: PaperOrder, venue: Venue, at_ms: int) -> int:
     if (after.validity, after.validity_minutes) == (order.validity, order.validity_minutes):
         return order.expires_at_ms
-    closes_ms = venue.hours(order.token).closes_ms(max(at_ms, order.release_ms))
+    closes_ms = venue.calendars[order.token].closes_ms(max(at_ms, order.release_ms))
     if after.validity is Validity.TTL:
         return min(closes_ms, at_ms + after.validity_minutes * MINUTE_MS)
     return closes_ms

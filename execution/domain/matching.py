@@ -46,7 +46,8 @@ def is_fit(tick: Tick, venue: Venue, clock_ms: int) -> bool:
         return False
     if clock_ms and tick.at_ms < clock_ms - venue.settings.stale_after_ms:
         return False
-    return venue.hours(tick.token).phase_at(tick.at_ms) is Phase.CONTINUOUS
+    calendar = venue.calendars.get(tick.token)  # none: nobody here trades it
+    return calendar is not None and calendar.phase_at(tick.at_ms) is Phase.CONTINUOUS
 
 
 def _worked(
@@ -189,9 +190,8 @@ def _remembered(memory: Memory, offer: Offer | None, outcome: Outcome, venue: Ve
         order = one.order
         if order.product is Product.CNC:
             so_far = deliveries.get(order.token, Delivery())
-            deliveries[order.token] = delivered(
-                so_far, order.side, one.quantity, one.at_ms, venue.hours(order.token)
-            )
+            hours = venue.calendars[order.token]
+            deliveries[order.token] = delivered(so_far, order.side, one.quantity, one.at_ms, hours)
     traces: dict[int, Trace] = dict(memory.traces)
     if offer is not None:
         trace = offer.trace()

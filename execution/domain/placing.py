@@ -78,7 +78,7 @@ def _act(signal: SignalRow, order: PaperOrder, venue: Venue) -> Act:
 def latency_ms(venue: Venue, order_id: UUID, number: int = 0) -> int:
     """How long an act takes to the exchange; `number` tells the acts on an order apart."""
     latency = models.LATENCIES[venue.settings.latency]
-    return latency(venue.settings, models.seed(order_id, "latency", number))
+    return latency(venue.settings, models.Luck(order_id, "latency", number))
 
 
 def place(signal: SignalRow, standing: Standing, venue: Venue, history: History) -> PaperOrder:
@@ -113,7 +113,7 @@ def _rejected(order: PaperOrder, reason: str, at_ms: int, history: History) -> P
 
 def _is_unlucky(order: PaperOrder, venue: Venue) -> bool:
     rejection = models.REJECTIONS[venue.settings.rejection]
-    return rejection(venue.settings, models.seed(order.id, "rejection"))
+    return rejection(venue.settings, models.Luck(order.id, "rejection"))
 
 
 def _flagged(order: PaperOrder, standing: Standing, venue: Venue) -> PaperOrder:
@@ -127,7 +127,7 @@ def _flagged(order: PaperOrder, standing: Standing, venue: Venue) -> PaperOrder:
         position=free,
         quantity=order.quantity,
         at_ms=order.placed_at_ms,
-        calendar=venue.hours(order.token),
+        calendar=venue.calendars[order.token],
     )
     return msgspec.structs.replace(order, is_btst=flag)
 
@@ -171,7 +171,7 @@ def _received(signal: SignalRow, venue: Venue) -> PaperOrder:
 def _session_of(signal: SignalRow, venue: Venue) -> tuple[Variety, int, int]:
     """Variety, release (0: at once) and end of an order: it works until the end of continuous trading, or for its
     minutes, or is released at the start of the next session."""
-    calendar, at_ms = venue.hours(signal.token), signal.at_ms
+    calendar, at_ms = venue.calendars[signal.token], signal.at_ms
     closes_ms = calendar.closes_ms(at_ms)
     is_over = not calendar.has_session(at_ms) or at_ms >= closes_ms
     if signal.variety is Variety.AMO and not _is_amo_time(signal, venue):
@@ -189,11 +189,12 @@ def _session_of(signal: SignalRow, venue: Venue) -> tuple[Variety, int, int]:
 
 
 def _is_amo_time(signal: SignalRow, venue: Venue) -> bool:
-    if not venue.hours(signal.token).has_session(signal.at_ms):
+    calendar = venue.calendars[signal.token]
+    if not calendar.has_session(signal.at_ms):
         return True
     until, since = AMO_HOURS.get(signal.instrument.partition(":")[0], AMO_HOURS["NSE"])
     day = ist_date(signal.at_ms)
-    since_ms = max(ist_ms(day, since), venue.hours(signal.token).closes_ms(signal.at_ms))
+    since_ms = max(ist_ms(day, since), calendar.closes_ms(signal.at_ms))
     return signal.at_ms < ist_ms(day, until) or signal.at_ms >= since_ms
 
 

@@ -140,7 +140,7 @@ def _triggered_later(case: Case, _standing: Standing, _venue: Venue) -> str:
 
 
 def _timed(case: Case, standing: Standing, venue: Venue) -> str:
-    order, calendar = case.order, venue.hours(case.order.token)
+    order, calendar = case.order, venue.calendars[case.order.token]
     if order.expires_at_ms <= case.at_ms:
         why = _amo_hours(order) if order.variety is Variety.AMO else "The market is closed."
         return f"{AMO_REFUSED} {why}"

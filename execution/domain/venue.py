@@ -16,7 +16,7 @@ from execution.domain.ladder import History
 from execution.domain.margins import Margins, Opening
 from execution.domain.orders import Execution, PaperOrder
 from execution.domain.settings import PaperSettings
-from marketdata.domain.calendar import Calendar, MarketHours
+from marketdata.domain.calendar import Calendar
 from marketdata.domain.instruments import InstrumentSpec
 from portfolio.domain.books import FLAT, Holding
 
@@ -46,12 +46,8 @@ class Venue:
 
     settings: PaperSettings
     instruments: Mapping[int, InstrumentSpec]
-    calendar: MarketHours
+    calendars: Mapping[int, Calendar]  # by token
     margins: Margins
-
-    def hours(self, token: int) -> Calendar:
-        """The hours of an instrument's market."""
-        return self.calendar.of(self.instruments[token])
 
 
 @dataclass(slots=True)

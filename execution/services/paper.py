@@ -81,9 +81,8 @@ def _carry_out(deployment: Deployment, signals: Sequence[Signal], calendar: Mark
         holdings=books.holdings_of(deployment.id),
         memory=loading.memory_of(deployment.id),
     )
-    known = [
-        row.instrument for row in rows.values()
-    ]  # of older orders also those that are gone from the deployment
+    # an order may be older than the deployment's instruments
+    known = [row.instrument for row in rows.values()]
     known += deployments.instruments_of(deployment.id).values()
     venue = _venue(deployment, known, calendar)
     asked = [deployments.signal_row(signal) for signal in signals]
@@ -98,7 +97,8 @@ def _carry_out(deployment: Deployment, signals: Sequence[Signal], calendar: Mark
 
 def _venue(deployment: Deployment, instruments: Iterable[Instrument], calendar: MarketHours) -> Venue:
     specs = {spec.token: spec for spec in map(market.spec, instruments)}
-    return Venue(_settings(deployment), specs, calendar, reference.margin_tables())
+    calendars = {token: calendar.of(spec) for token, spec in specs.items()}
+    return Venue(_settings(deployment), specs, calendars, reference.margin_tables())
 
 
 def _with_instruments(rows: QuerySet[Order]) -> QuerySet[Order]:
@@ -194,7 +194,7 @@ def _has_ended_here(order: PaperOrder, outcome: Outcome) -> bool:
 
 
 def _order_event(row: OrderEventRow) -> OrderEvent:
-    return OrderEvent(**msgspec.structs.asdict(row))
+    return OrderEvent(id=row.id, **msgspec.structs.asdict(row))
 
 
 def _save(rows: dict[UUID, Order], changed: Sequence[PaperOrder]) -> None:

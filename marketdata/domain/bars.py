@@ -19,7 +19,7 @@ ANCHOR_MINUTES = 9 * 60 + 15
 TRADED_APART_MS_MAX = 5 * MINUTE_MS
 
 
-class Bar(msgspec.Struct, frozen=True):
+class Bar(msgspec.Struct, frozen=True, gc=False):
     """What one instrument did in the `minutes` from `starts_ms` on."""
 
     instrument: str

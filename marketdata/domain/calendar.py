@@ -129,6 +129,9 @@ class Calendar:
     def closes_ms(self, at_ms: int) -> int:
         """The end of continuous trading of the day of a time, of the next trading day when that day has none.
         It may lie before the time. Raises NoSession."""
+        today = self._day_of(at_ms).session
+        if today is not None:
+            return today.closes_ms
         return self._first_session(at_ms, lambda _: True).closes_ms
 
     def square_off_ms(self, at_ms: int) -> int | None:

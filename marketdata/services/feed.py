@@ -191,7 +191,7 @@ class RecordedFeed:
             if ready <= seq <= self._source.last_seq:
                 self._publisher.send()
                 self._stop.wait(min(max(0.0, due_s[seq - start] - elapsed), _SLEEP_S_MAX))
-            self._progress(Progress(seq - start, seq - 1, int(self._source.times_from(seq - 1)[0])))
+            self._progress(Progress(seq - start, seq - 1, self._source.time_of(seq - 1)))
         self._publisher.send()
         return seq > self._source.last_seq
 

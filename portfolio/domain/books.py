@@ -34,7 +34,7 @@ class BookedFill(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     at_ms: int
 
 
-class Holding(msgspec.Struct, frozen=True):
+class Holding(msgspec.Struct, frozen=True, gc=False):
     """Signed quantity at its cost (of the same sign), with profit and charges so far, in rupees."""
 
     quantity: int = 0
@@ -64,6 +64,17 @@ def book(holding: Holding, fill: BookedFill) -> tuple[Holding, list[Entry]]:
     against the unchanged average, a fill through zero closes at the old average and opens the rest at its
     own price.
     """
+    after, accounts = _moved(holding, fill)
+    return after, entries_of(fill.fill_id, accounts)
+
+
+def held(holding: Holding, fill: BookedFill) -> Holding:
+    """The holding after a fill: `book` without the entries, which can be made from the fills at any time."""
+    return _moved(holding, fill)[0]
+
+
+def _moved(holding: Holding, fill: BookedFill) -> tuple[Holding, dict[str, Decimal]]:
+    """The holding after a fill, and what each account gains by it."""
     direction = (holding.quantity > 0) - (holding.quantity < 0)
     signed = fill.side.sign * fill.quantity
     closed = min(abs(holding.quantity), fill.quantity) if direction * signed < 0 else 0
@@ -83,7 +94,7 @@ def book(holding: Holding, fill: BookedFill) -> tuple[Holding, list[Entry]]:
         POSITION: cost_change,
         REALISED: -profit,
     } | {f"{CHARGES}:{line}": amount for line, amount in charges.items()}
-    return after, entries_of(fill.fill_id, accounts)
+    return after, accounts
 
 
 def _cost_of(holding: Holding, closed: int) -> Decimal:

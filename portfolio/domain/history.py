@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from portfolio.domain.books import FLAT, BookedFill, Entry, Holding, book
 from portfolio.domain.corporate import BookedAction, act
@@ -15,6 +15,14 @@ def booked(holding: Holding, event: Event) -> tuple[Holding, list[Entry]]:
     if isinstance(event, BookedAction):
         return act(holding, event)
     return book(holding, event)
+
+
+def ledger_of(events: Iterable[Event]) -> Iterator[Entry]:
+    """The ledger entries of one book's events, in the order in which they were booked."""
+    holdings: dict[str, Holding] = {}
+    for event in events:
+        holdings[event.instrument], entries = booked(holdings.get(event.instrument, FLAT), event)
+        yield from entries
 
 
 def rebuild(events: Iterable[Event]) -> dict[str, Holding]:

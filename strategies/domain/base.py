@@ -45,6 +45,7 @@ class DeploymentSpec(msgspec.Struct, frozen=True):
     product: Product = Product.MIS
     execution: dict[str, Any] = {}
     limits: dict[str, Any] = {}
+    history: tuple[Bar, ...] = ()  # past bars that its strategy has seen before the first item
     portfolio: str = ""
     watched: tuple[InstrumentSpec, ...] = ()
 

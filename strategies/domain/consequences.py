@@ -12,7 +12,7 @@ from alphapanda.core.vocabulary import OrderStatus, OrderType, Product, Side, Va
 from strategies.domain.watches import Watch
 
 
-class Working(msgspec.Struct, frozen=True):
+class Working(msgspec.Struct, frozen=True, gc=False):
     """Unfilled units of working orders of one instrument, by side."""
 
     buy: int = 0

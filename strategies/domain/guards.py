@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import time
+from datetime import date, time
 
 import msgspec
 
-from alphapanda.core.clock import DAY_MS, ist_date, ist_ms
+from alphapanda.core.clock import DAY_MS, IST_OFFSET_MS, ist_date, ist_ms
 from alphapanda.core.vocabulary import SignalOrigin
 from marketdata.domain.calendar import Calendar
 from strategies.domain.consequences import Consequences
@@ -79,7 +79,7 @@ class Guards(msgspec.Struct):
                 turn.exit(token, abs(held), "settlement at expiry", SignalOrigin.EXPIRY)
 
     def square_off(self, turn: Turn, calendars: Calendars) -> None:
-        """Wish to be out of everything from its market's time for that on, again after a while if need be."""
+        """Wish to be out of each instrument from its market's time for that on, again after a while if need be."""
         if self.squared_ms and turn.at_ms < self.squared_ms + AGAIN_AFTER_MS:
             return
         asked = [
@@ -101,9 +101,8 @@ class Guards(msgspec.Struct):
     ) -> None:
         """All times up to `at_ms` have been seen to. The alarm is the first at which anything can fall due."""
         now_ms = self.alarmed_ms = max(self.alarmed_ms, at_ms)
-        today, tomorrow = ist_date(now_ms), ist_date(now_ms + DAY_MS)
-        ahead = [ist_ms(tomorrow, time(0))]
-        ahead += [ms for at in times if (ms := ist_ms(today, at)) > now_ms]
+        ahead = [now_ms + DAY_MS - (now_ms + IST_OFFSET_MS) % DAY_MS]  # midnight
+        ahead += [ms for at in times if (ms := ist_ms(ist_date(now_ms), at)) > now_ms]
         ahead += [ms for ms in expiries if ms > now_ms]
         ahead += [ms for found in self.protections.values() for one in found for ms in one.times_ms()]
         if is_squared_off:
@@ -129,3 +128,8 @@ def _is_over(calendar: Calendar, at_ms: int) -> bool:
     """Whether the day of a market has come to its square-off."""
     due_ms = calendar.square_off_ms(at_ms)
     return due_ms is not None and at_ms >= due_ms
+
+
+def ends_ms(expiry: date, calendar: Calendar) -> int:
+    """The end of trading in a contract; of a day without a session, the usual one."""
+    return calendar.expiry_closes_ms(ist_ms(expiry, time(12))) or ist_ms(expiry, time(15, 30))

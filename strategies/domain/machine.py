@@ -4,43 +4,24 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Iterable, Sequence
-from datetime import date, time
-from typing import Any
 from uuid import UUID
 
 import msgspec
 
 from alphapanda.core import ids
-from alphapanda.core.clock import ist_day, ist_ms
+from alphapanda.core.clock import ist_day, ist_text
 from alphapanda.core.vocabulary import CommandKind, SignalOrigin, TickFault
 from marketdata.domain.bars import Bar, BarBuilder
-from marketdata.domain.calendar import Calendar, MarketHours
+from marketdata.domain.calendar import MarketHours
 from marketdata.domain.markets import anchor_minutes
 from marketdata.domain.quality import Gate
 from marketdata.domain.ticks import Clock, Tick
-from strategies.domain.base import DeploymentSpec, Strategy, build
+from strategies.domain.base import DeploymentSpec, Strategy, View, build
 from strategies.domain.consequences import Consequences
-from strategies.domain.guards import Guards
-from strategies.domain.signals import CommandRow, DueItem, Mark, Moment, Raised, marked, signal
+from strategies.domain.guards import ends_ms
+from strategies.domain.memory import State, remembered
+from strategies.domain.signals import CommandRow, DueItem, Moment, Raised, marked, signal
 from strategies.domain.turn import Turn
-
-
-class State(msgspec.Struct):
-    """All that a deployment remembers; the checkpoint is this and nothing else."""
-
-    step: int = 0
-    at_ms: int = 0
-    clock_ms: int = 0  # of the last clock item
-    day: int = 0
-    sources: dict[int, int] = msgspec.field(default_factory=dict)
-    gates: dict[int, Gate] = msgspec.field(default_factory=dict)
-    builders: list[BarBuilder] = msgspec.field(default_factory=list)
-    marks: dict[int, Mark] = msgspec.field(default_factory=dict)
-    faults: dict[str, int] = msgspec.field(default_factory=dict)
-    is_started: bool = False
-    bars_seen: dict[str, int] = msgspec.field(default_factory=dict)  # until warm, by instrument and length
-    guards: Guards = msgspec.field(default_factory=Guards)
-    strategy: Any = None
 
 
 class StrategyFailed(Exception):
@@ -69,7 +50,7 @@ class Machine:
         self._times = strategy.timers()
         self._warm_up = strategy.warm_up()
         self._expiries = {
-            instrument.token: _ends_ms(instrument.expiry, calendar.of(instrument))
+            instrument.token: ends_ms(instrument.expiry, self.calendars[instrument.token])
             for instrument in spec.instruments
             if instrument.expiry is not None
         }
@@ -95,8 +76,11 @@ class Machine:
     def _take_up(self, state: State) -> None:
         self.state = state
         self._builders: dict[int, list[BarBuilder]] = {token: [] for token in self.instruments}
+        self._cold = 0  # bars of so many instruments and lengths have not been seen often enough
         for builder in state.builders:
             self._builders[builder.token].append(builder)
+            seen = state.bars_seen.get(f"{builder.instrument} {builder.minutes}", 0)
+            self._cold += bool(self._warm_up) and seen <= self._warm_up
 
     def checkpoint(self) -> bytes:
         """The state as bytes."""
@@ -112,7 +96,7 @@ class Machine:
         fresh = self._fresh()
         try:
             state = msgspec.msgpack.decode(checkpoint, type=State)
-            state.strategy = _remembered(state.strategy, type(self.strategy).State)
+            state.strategy = remembered(state.strategy, type(self.strategy).State)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise CheckpointDoesNotFit(
                 f"the checkpoint does not fit {self.spec.strategy}: {error}"
@@ -168,6 +152,21 @@ class Machine:
         correlation_id = ids.derived("item", source, seq) if source else None
         try:
             return self._raised(turn, self._moment(item.at_ms, item.received_ms, correlation_id))
+        except Exception as error:
+            raise StrategyFailed(traceback.format_exc(limit=-6)) from error
+
+    def take_history(self, bars: Iterable[Bar]) -> None:
+        """Let the strategy see past bars before its first item; what it wishes for at them is dropped. Bars of
+        other instruments or lengths are passed over. Raises StrategyFailed."""
+        assert not self.state.step, "history comes before the first item"
+        wanted = {(builder.token, builder.minutes) for builder in self.state.builders}
+        try:
+            for bar in bars:
+                if (bar.token, bar.minutes) in wanted:
+                    self._count(bar)
+                    view = View(at_ms=bar.ends_ms, instrument=bar.instrument, holdings={})
+                    list(self.strategy.on_bar(self.state.strategy, bar, view))
+                    self.state.history_ms = max(self.state.history_ms, bar.ends_ms)
         except Exception as error:
             raise StrategyFailed(traceback.format_exc(limit=-6)) from error
 
@@ -234,7 +233,16 @@ class Machine:
     def _roll_to(self, at_ms: int) -> None:
         day = ist_day(at_ms)
         if day > self.state.day:
+            self._check_history(at_ms)
             self._roll_day(day)
+
+    def _check_history(self, at_ms: int) -> None:
+        """History that reaches beyond the first item would be a look ahead."""
+        if at_ms < self.state.history_ms:
+            raise StrategyFailed(
+                f"its warm-up reaches to {ist_text(self.state.history_ms)}, but the log begins before, "
+                f"at {ist_text(at_ms)}: give it bars that end before the log begins"
+            )
 
     def _roll_day(self, day: int) -> None:
         self.state.day = day
@@ -289,7 +297,7 @@ class Machine:
         """What the strategy makes of the bars that an item closed, and of the tick that it is."""
         state, strategy = self.state.strategy, self.strategy
         for bar in bars:
-            if self._warm_up:
+            if self._cold:
                 self._count(bar)
             turn.hear(strategy.on_bar(state, bar, turn.view(bar.instrument)))
         if tick is not None and self.wants_ticks:
@@ -323,13 +331,15 @@ class Machine:
         )
 
     def _count(self, bar: Bar) -> None:
-        key = f"{bar.instrument} {bar.minutes}"
-        seen = self.state.bars_seen
-        seen[key] = min(seen.get(key, 0) + 1, self._warm_up + 1)
+        key, seen = f"{bar.instrument} {bar.minutes}", self.state.bars_seen
+        before = seen.get(key, 0)
+        if before <= self._warm_up:
+            seen[key] = before + 1
+            self._cold -= before == self._warm_up
 
     def _is_warm(self, instrument: str) -> bool:
         """Whether the strategy has seen the bars it wants before its wishes for an instrument count."""
-        if not self._warm_up:
+        if not self._cold:
             return True
         seen = self.state.bars_seen
         lengths = self.strategy.bar_minutes()
@@ -358,20 +368,9 @@ class Machine:
         return Raised(rows)
 
 
-def _remembered(stored: Any, state_class: type) -> Any:
-    """What a strategy remembered, as its State. A field that State no longer has would be forgotten in silence."""
-    state: Any = msgspec.convert(stored, state_class)
-    strange = set(stored) - set(state.__struct_encode_fields__) if isinstance(stored, dict) else ()
-    if strange:
-        raise msgspec.ValidationError(f"State has no {', '.join(map(repr, sorted(strange)))}")
-    return state
-
-
-def _ends_ms(expiry: date, calendar: Calendar) -> int:
-    """The end of trading in a contract; of a day without a session, the usual one."""
-    return calendar.expiry_closes_ms(ist_ms(expiry, time(12))) or ist_ms(expiry, time(15, 30))
-
-
 def assembled(spec: DeploymentSpec, strategy_class: type[Strategy], calendar: MarketHours) -> Machine:
-    """A machine at its start. Raises BadParameters."""
-    return Machine(spec, build(strategy_class, spec.params), calendar)
+    """A machine at its start, warmed up with the history of its spec. Raises BadParameters, StrategyFailed."""
+    machine = Machine(spec, build(strategy_class, spec.params), calendar)
+    if spec.history:
+        machine.take_history(spec.history)
+    return machine

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from alphapanda.core.clock import ist_day
 from alphapanda.core.vocabulary import TickFault
 from marketdata.domain.bars import Bar
 from marketdata.domain.quality import is_trading
@@ -51,24 +50,32 @@ class Outlook:
         clocks = np.flatnonzero(is_clock)
         heard_ms = np.maximum.accumulate(np.where(is_clock, stretch.at_ms, 0))
         passed, faults = _judged(machine, stretch, np.maximum(heard_ms, state.clock_ms))
-        self._places = np.sort(np.concatenate([clocks, *passed.values()]))
-        self.places: list[int] = self._places.tolist()
+        is_own = is_clock.copy()
+        for places in passed.values():
+            is_own[places] = True
+        self._places = np.flatnonzero(is_own)
         own_ms = stretch.at_ms[self._places]
         self.at_ms: list[int] = own_ms.tolist()
-        self._heard_ms: list[int] = heard_ms[self._places].tolist()
+        self._heard_ms = heard_ms[self._places]
         self.latest_ms: list[int] = np.maximum.accumulate(own_ms).tolist()
-        self.days = _first_of_days(own_ms, state.day)
-        self.faults = sorted((bisect_left(self.places, place), place, fault) for place, fault in faults)
+        before = np.searchsorted(self._places, np.array([place for place, _ in faults], np.int64)).tolist()
+        self.faults = sorted(
+            (number, place, fault) for number, (place, fault) in zip(before, faults, strict=True)
+        )
         self.ticks = {token: self._ticks_ahead(places) for token, places in passed.items()}
         self.bars = self._bars(machine, passed, clocks)
         self.minutes = self._minutes(machine, clocks)
 
     def __len__(self) -> int:
         """The number of the deployment's own items."""
-        return len(self.places)
+        return len(self._places)
 
     def item(self, number: int) -> Item:
-        return self.stretch.item(self.places[number])
+        return self.stretch.item(self.place(number))
+
+    def place(self, number: int) -> int:
+        """Where in the stretch own item `number` is."""
+        return int(self._places[number])
 
     def tick_numbers(self) -> Longs:
         """The numbers of all ticks."""
@@ -79,7 +86,7 @@ class Outlook:
 
     def clock_ms(self, number: int) -> int:
         """The time of the last clock item before own item `number`; 0 where there is none in the stretch."""
-        return self._heard_ms[number - 1] if number else 0
+        return int(self._heard_ms[number - 1]) if number else 0
 
     def mark(self, token: int, number: int, before: Mark | None) -> Mark | None:
         """The last price of an instrument before own item `number`; `before` the stretch began it was another."""
@@ -87,7 +94,7 @@ class Outlook:
         at = bisect_left(ahead.numbers, number) - 1
         if at < 0:
             return before
-        bids, asks = self.stretch.depths.get(self.places[ahead.numbers[at]], ((), ()))
+        bids, asks = self.stretch.depths.get(self.place(ahead.numbers[at]), ((), ()))
         return Mark(
             int(ahead.prices_e4[at]),
             ahead.at_ms[at],
@@ -146,13 +153,3 @@ def _judged(
         passed[token] = places[~np.isin(places, list(found))] if found else places
         faults += found.items()
     return passed, faults
-
-
-def _first_of_days(own_ms: Longs, day: int) -> list[int]:
-    """The numbers of the items that begin a later day than any before them."""
-    if not len(own_ms):
-        return []
-    days = ist_day(own_ms)  # type: ignore[arg-type]
-    latest = np.maximum(np.maximum.accumulate(days), day)
-    begins: list[int] = np.flatnonzero(np.diff(latest, prepend=day)).tolist()
-    return begins

@@ -97,6 +97,9 @@ def _parameter(field: msgspec.inspect.Field) -> Parameter:
 
 
 def _default(field: msgspec.inspect.Field) -> Any:
+    """As it would stand in JSON."""
     if field.default_factory is not msgspec.NODEFAULT:
-        return msgspec.to_builtins(field.default_factory())
-    return None if field.default is msgspec.NODEFAULT else msgspec.to_builtins(field.default)
+        return msgspec.json.decode(msgspec.json.encode(field.default_factory()))
+    if field.default is msgspec.NODEFAULT:
+        return None
+    return msgspec.json.decode(msgspec.json.encode(field.default))

@@ -30,7 +30,7 @@ REASON_LENGTH_MAX = 200
 TAG_LENGTH_MAX = 20
 
 
-class Mark(msgspec.Struct, frozen=True):
+class Mark(msgspec.Struct, frozen=True, gc=False):
     """The last price of an instrument, its event time, the last price of the session before, the price just before
     it, and the best bid and offer with it (0: unknown)."""
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from strategies.domain.outlook import Outlook
 
 
-class Watch(msgspec.Struct, frozen=True):
+class Watch(msgspec.Struct, frozen=True, gc=False):
     """Wakes at a tick of `token` from `from_ms` on that offers the limit or better, or whose last price reaches the
     trigger where there is one, and at any item from `until_ms`."""
 

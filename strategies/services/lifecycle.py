@@ -9,9 +9,14 @@ from django.db import transaction
 
 from accounts.services import act_record
 from alphapanda.core import ids
-from alphapanda.core.refusals import BadRequest, Conflict, NotThere
+from alphapanda.core.refusals import BadRequest, Conflict
 from alphapanda.core.vocabulary import Broker, CommandKind, DeploymentStatus
+from strategies.domain.base import BadParameters, UnknownStrategy, build
+from strategies.domain.history import renewed
+from strategies.domain.machine import CheckpointDoesNotFit
+from strategies.loading import strategy_class_of
 from strategies.models import Command, Deployment
+from strategies.selectors import DeploymentNotFound
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -28,10 +33,6 @@ TRANSITIONS: dict[str, tuple[frozenset[DeploymentStatus], DeploymentStatus]] = {
     "stop": (frozenset({RUNNING, PAUSED}), STOPPED),
     "release_quarantine": (frozenset({QUARANTINED}), RUNNING),
 }
-
-
-class DeploymentNotFound(NotThere):
-    """There is no such deployment."""
 
 
 class IllegalTransition(Conflict):
@@ -156,7 +157,8 @@ def deployment_configure(
     now: datetime,
     ip: str | None = None,
 ) -> Deployment:
-    """Change columns of a stopped deployment, never its checkpoint. Locks the row.
+    """Change columns of a stopped deployment. With other parameters its strategy's memory begins anew, for it is
+    one of the old ones (an average keeps its length); its place in the log stays. Locks the row.
 
     Raises DeploymentNotFound, DeploymentNotStopped.
     """
@@ -166,8 +168,10 @@ def deployment_configure(
     before = {name: getattr(deployment, name) for name in changes}
     for name, value in changes.items():
         setattr(deployment, name, value)
+    if before.get("params", deployment.params) != deployment.params:
+        deployment.checkpoint = _begun_anew(deployment)
     deployment.revision += 1
-    deployment.save(update_fields=[*changes, "revision"])
+    deployment.save(update_fields=[*changes, "checkpoint", "revision"])
     details = {"before": _text(before), "after": _text(changes), "step": deployment.step}
     act_record(
         actor=actor,
@@ -209,12 +213,28 @@ def _move(
     return deployment
 
 
+def _begun_anew(deployment: Deployment) -> bytes:
+    """The checkpoint without the strategy's memory; one that cannot be read stays, its deployment says so."""
+    try:
+        strategy = build(strategy_class_of(deployment.strategy_version), deployment.params)
+        return renewed(bytes(deployment.checkpoint), strategy, is_flat=False)
+    except (BadParameters, CheckpointDoesNotFit, UnknownStrategy):
+        return bytes(deployment.checkpoint)
+
+
 def _locked(deployment_id: UUID) -> Deployment:
     query = Deployment.objects.select_related("strategy_version__strategy").select_for_update(of=("self",))
     try:
         return query.get(pk=deployment_id)
     except Deployment.DoesNotExist as error:
         raise DeploymentNotFound(f"There is no deployment {deployment_id}.") from error
+
+
+def deployment_locked(deployment_id: UUID, reason: str) -> Deployment:
+    """A deployment for an act, its row locked. Raises DeploymentNotFound, ReasonMissing."""
+    if not reason.strip():
+        raise ReasonMissing("Say why.")
+    return _locked(deployment_id)
 
 
 def _check(

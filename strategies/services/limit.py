@@ -60,6 +60,7 @@ class TimeLimit:
         self._trace = folder / f"{number}.trace"
         self._note = folder / f"{number}.json"
         self._subject: UUID | None = None
+        self._noted_subject: UUID | None = None
         self._step_of: Callable[[], int] = lambda: 0
         self._step = 0
         self._ticks = 0
@@ -86,14 +87,18 @@ class TimeLimit:
 
     def touch(self) -> None:
         """The deployment is about to fold a message: from now on it has its time by the clock. Cheap."""
-        now = time.monotonic()
-        if self._subject is None or (self._is_armed and now - self._armed_at < self.seconds / 2):
+        if self._subject is None:
             return
-        self._arm(now)
+        at, _ = self._open()
+        if self._subject != self._noted_subject:  # whoever is ended is named in the file
+            os.pwrite(at, str(self._subject).encode(), 0)
+            self._noted_subject = self._subject
+        now = time.monotonic()
+        if not self._is_armed or now - self._armed_at >= self.seconds / 2:
+            self._arm(now)
 
     def _arm(self, now: float) -> None:
-        at, trace = self._open()
-        os.pwrite(at, str(self._subject).encode(), 0)
+        _, trace = self._open()
         faulthandler.dump_traceback_later(self.ends_after_s, exit=True, file=trace)
         self._is_armed, self._armed_at = True, now
 
@@ -109,7 +114,8 @@ class TimeLimit:
         text = _read(self._trace)
         if not text.strip():
             return None
-        subject, trace = _read(self._at), text[:BYTES_OF_TRACE_MAX]
+        # of several threads the main one, in which strategies run, comes last
+        subject, trace = _read(self._at), text.strip().rpartition("\n\n")[2][:BYTES_OF_TRACE_MAX]
         self._trace.unlink(missing_ok=True)
         try:
             deployment_id = UUID(subject)

@@ -36,7 +36,10 @@ MODELS = [
     for model in apps.get_app_config(label).get_models()
     if not model._meta.auto_created
 ]
-APPEND_ONLY = ("ActionPosting", "Decision", "Fill", "LedgerEntry", "LimitVersion", "Snapshot", "AuditEntry")
+APPEND_ONLY = (
+    *("ActionPosting", "Decision", "Fill", "OrderEvent", "LedgerEntry", "LimitVersion", "Snapshot"),
+    "AuditEntry",
+)
 MACHINE_WRITTEN = {
     *APPEND_ONLY,
     *(

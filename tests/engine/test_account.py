@@ -44,7 +44,7 @@ DEPLOYMENTS: dict[str, DeploymentSpec] = {
     "busy": a_deployment(
         "every_nth",
         instruments=BOTH,
-        execution={"latency_ms": 20_000, "slippage_ticks": 2},
+        execution={"latency_ms": 20_000, "slippage_ticks": 2, "square_off": False},
         limits={"orders_per_minute": 2, "order_value": "2000"},
         every=5,
     ),
@@ -82,8 +82,9 @@ def check_laws(account: Account) -> None:
     for token, holding in account.holdings.items():
         assert holding.quantity == sum(one.side.sign * one.quantity for one in fills if one.token == token)
     assert rebuild(fills) == {account.names[token]: held for token, held in account.holdings.items()}
+    entries = journal.entries
     for row in journal.fills:
-        assert sum(entry.amount for entry in journal.entries if entry.fill_id == row.id) == 0
+        assert sum(entry.amount for entry in entries if entry.fill_id == row.id) == 0
         assert NSE.phase_at(row.fill.at_ms) is Phase.CONTINUOUS
         order = orders[row.fill.order_id]
         assert order.eligible_from_ms <= row.fill.at_ms < order.expires_at_ms
@@ -91,7 +92,7 @@ def check_laws(account: Account) -> None:
         if order.order_type is OrderType.LIMIT:
             assert order.limit_price_e4 is not None
             assert order.side.sign * (row.fill.price_e4 - order.limit_price_e4) <= 0
-    assert cash_moved(journal.entries) == sum(map(cash_of, account.holdings.values()))
+    assert cash_moved(entries) == sum(map(cash_of, account.holdings.values()))
     for order in orders.values():
         own = [row for row in journal.fills if row.fill.order_id == order.id]
         assert sum(row.fill.quantity for row in own) == order.filled_quantity <= order.quantity
@@ -132,11 +133,7 @@ def test_the_sessions_of_these_tests_have_something_to_show(name: str) -> None:
     assert len(account.journal.fills) > 40
     assert any(order.fills_count > 1 for order in orders)
     if name == "busy":
-        assert {order.status for order in orders} >= {
-            OrderStatus.COMPLETE,
-            OrderStatus.EXPIRED,
-            OrderStatus.CANCELLED,
-        }
+        assert {order.status for order in orders} >= {OrderStatus.COMPLETE, OrderStatus.CANCELLED}
     if name != "crossing":
         assert {verdict.rule for verdict in account.journal.verdicts} >= {"exit", "within_limits"}
         assert not all(verdict.is_approved for verdict in account.journal.verdicts)

@@ -203,7 +203,7 @@ def check_trades(outcome: Outcome, item: Item, venue: Venue) -> None:
         assert isinstance(item, Tick)
         assert item.token == order.token
         assert order.eligible_from_ms <= item.at_ms < order.expires_at_ms
-        assert venue.calendar.phase_at(item.at_ms) is Phase.CONTINUOUS
+        assert NSE.phase_at(item.at_ms) is Phase.CONTINUOUS
         assert one.quantity > 0
         assert one.price_e4 > 0
         assert is_on_tick(one.price_e4, TICK_E4) or one.source is FillSource.DEPTH
@@ -299,7 +299,7 @@ def test_a_snapshot_that_is_repeated_is_no_new_offer(
     world.play([step for step in script if not isinstance(step, Tick | Clock)])
     world.memory = Memory()
     start_ms = max([MORNING + 100_000, *(time_of(step) for step in script)])
-    if world.venue.calendar.phase_at(start_ms + times) is not Phase.CONTINUOUS:
+    if NSE.phase_at(start_ms + times) is not Phase.CONTINUOUS:
         start_ms = TOMORROW + 100
     for again in range(times):
         world.see(

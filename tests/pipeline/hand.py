@@ -19,6 +19,7 @@ from alphapanda.deploying import Definition
 from alphapanda.engine.recorded import Recording
 from alphapanda.eventlog import doorbell
 from alphapanda.eventlog.records import OffsetGone, Record
+from alphapanda.warming import History
 from execution.services import paper
 from marketdata.domain.ticks import FIRST_SEQ, Item, pack
 from marketdata.reference import load_calendar
@@ -136,11 +137,11 @@ class Hand:
                 link(one)
 
 
-def seeded(definitions: Sequence[Definition]) -> None:
+def seeded(definitions: Sequence[Definition], *, history: History | None = None) -> None:
     """Instruments, a portfolio and the deployments."""
     instruments.load_shipped(now=timezone.now())
     portfolio_id = deploying.portfolio_of(Broker.PAPER, starting_cash=Decimal(1_000_000))
-    deploying.deploy(definitions, portfolio_id=portfolio_id)
+    deploying.deploy(definitions, portfolio_id=portfolio_id, history=history)
 
 
 def recording(files: Sequence[str], definitions: Sequence[Definition]) -> Recording:

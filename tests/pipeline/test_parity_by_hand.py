@@ -56,7 +56,7 @@ LIBRARY = [
 
 @pytest.mark.django_db(transaction=True)
 def test_the_library_does_the_same_in_the_pipeline(monkeypatch):
-    """Those of one instrument that `deployments_over` has not; pairs and momentum are below."""
+    """Those of one instrument that `deployments_over` has not."""
     recorded = recording(FILES, LIBRARY)
     source = recorded.source()
     with override_settings(SHARDS=1):

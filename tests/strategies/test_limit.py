@@ -134,6 +134,8 @@ from uuid import UUID
 from strategies.services.limit import TimeLimit
 
 limit = TimeLimit(Path(sys.argv[1]), 3, seconds=0.2)
+with limit.over(UUID(int=7)):  # another one, just before
+    limit.touch()
 with limit.over(UUID(sys.argv[2])):
     limit.touch()
     {how}
@@ -159,7 +161,7 @@ def test_what_never_comes_back_ends_its_process_and_leaves_a_note(
     assert ran.returncode == code
     limit = TimeLimit(tmp_path, 3, seconds=0.2)
     assert limit.last_words(now_s=0) is None
-    assert ('"count":1' in _text(tmp_path / "3.json")) == bool(code)
+    assert (f'"{subject}","count":1' in _text(tmp_path / "3.json")) == bool(code)
 
 
 def _text(path: Path) -> str:

@@ -11,7 +11,6 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from django.core.management import BaseCommand, CommandError
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -32,6 +31,7 @@ from alphapanda.research.plan import (
     opened,
 )
 from alphapanda.research.running import Outcome, carried_out
+from alphapanda.web.console import json_object
 
 WIDTH = 110  # on a pipe
 
@@ -92,6 +92,13 @@ class Command(BaseCommand):
 def add_plan_arguments(parser: ArgumentParser) -> None:
     """What backtests and tuning have in common."""
     parser.add_argument("--data", nargs="+", required=True, metavar="FILE", help="FILE[=EXCHANGE:SYMBOL]")
+    parser.add_argument(
+        "--warm-up",
+        nargs="*",
+        default=[],
+        metavar="FILE",
+        help="files that end before, whose bars are seen first",
+    )
     parser.add_argument("--from", dest="first_day", metavar="DATE", help="first day, IST, such as 2023-04-03")
     parser.add_argument("--to", dest="last_day", metavar="DATE", help="last day, IST, included")
     parser.add_argument("--fills", default="paper", help=f"a fill model: {', '.join(FILL_MODELS)}")
@@ -108,6 +115,7 @@ def plan_of(options: dict[str, Any]) -> Plan:
     """The plan of a command line. Raises CommandError, BadPlan."""
     return Plan(
         files=tuple(options["data"]),
+        warm_up=tuple(options["warm_up"]),
         definitions=_definitions(options),
         instruments=tuple(options["instruments"]),
         first_day=day_of("--from", options["first_day"]),
@@ -125,20 +133,12 @@ def _definitions(options: dict[str, Any]) -> tuple[deploying.Definition, ...]:
     definition = definition_of(
         options["strategy"],
         files=options["data"],
-        params=object_of("--params", options["params"]),
-        execution=execution_of(options["fills"], object_of("--execution", options["execution"])),
-        limits=object_of("--limits", options["limits"]),
+        params=json_object("--params", options["params"]),
+        execution=execution_of(options["fills"], json_object("--execution", options["execution"])),
+        limits=json_object("--limits", options["limits"]),
         product=Product(options["product"]),
     )
     return one_for_each(definition) if options["each"] else (definition,)
-
-
-def object_of(option: str, text: str) -> dict[str, Any]:
-    """A JSON object of the command line. Raises CommandError."""
-    try:
-        return msgspec.json.decode(text, type=dict[str, Any])
-    except msgspec.MsgspecError as error:
-        raise CommandError(f"{option} wants a JSON object such as '{{\"quantity\": 10}}': {error}") from None
 
 
 def day_of(option: str, text: str | None) -> date | None:

@@ -15,12 +15,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from alphapanda.core.refusals import Refusal
-from alphapanda.management.commands.backtest import WIDTH, add_plan_arguments, object_of, plan_of
+from alphapanda.management.commands.backtest import WIDTH, add_plan_arguments, plan_of
 from alphapanda.research.console import pairs
 from alphapanda.research.optimising import Object, Task, check, optimised, parts_of, steps_of
 from alphapanda.research.plan import checked, opened
 from alphapanda.research.space import space_of
 from alphapanda.research.tuning import OBJECTIVES, value_text
+from alphapanda.web.console import json_object
 from alphapanda.web.formats import number, rupees_signed
 from strategies.registry import find
 
@@ -67,7 +68,7 @@ class Command(BaseCommand):
     def _result(self, options: dict[str, Any]) -> Object:
         plan = checked(plan_of(options | {"deployments": None}))
         task = Task(
-            knobs=tuple(space_of(object_of("--space", options["space"]), find(options["strategy"]))),
+            knobs=tuple(space_of(json_object("--space", options["space"]), find(options["strategy"]))),
             objective=options["objective"],
             trials=options["trials"],
             seed=options["seed"],

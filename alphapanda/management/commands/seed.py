@@ -15,6 +15,10 @@ from rich.console import Console
 from accounts import services as accounts
 from alphapanda import deploying
 from alphapanda.core.vocabulary import Broker
+from alphapanda.engine.recorded import Recording
+from alphapanda.warming import from_stream
+from marketdata.feeds.files import UnknownFormat
+from marketdata.feeds.recorded import UnknownInstrument
 
 PAPER_CASH = Decimal(1_000_000)
 
@@ -24,12 +28,20 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--deployments", default=settings.DEPLOYMENTS, help="file of definitions")
+        parser.add_argument(
+            "--warm-up",
+            nargs="*",
+            default=[],
+            metavar="FILE",
+            help="recorded files that end before the log begins: new deployments have seen their bars",
+        )
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
     def handle(self, *_args: Any, **options: Any) -> None:
         try:
-            seeded = _seed(Path(options["deployments"]) if options["deployments"] else deploying.SEEDS)
-        except deploying.BadDefinition as error:
+            file = Path(options["deployments"]) if options["deployments"] else deploying.SEEDS
+            seeded = _seed(file, warm_up=options["warm_up"])
+        except (deploying.BadDefinition, UnknownInstrument, UnknownFormat, OSError) as error:
             raise CommandError(str(error)) from None
         if options["json"]:
             self.stdout.write(json.dumps(seeded))
@@ -43,11 +55,13 @@ class Command(BaseCommand):
             )
 
 
-def _seed(definitions: Path) -> dict[str, Any]:
+def _seed(definitions: Path, *, warm_up: list[str]) -> dict[str, Any]:
+    past = Recording([], [], settings.INSTRUMENTS, warm_up=warm_up).past
+    history = from_stream(past) if past else None
     found = deploying.read(definitions)
     deploying.portfolio_of(Broker.ZERODHA, starting_cash=Decimal(0))
     portfolio_id = deploying.portfolio_of(Broker.PAPER, starting_cash=PAPER_CASH)
-    deployments = deploying.deploy(found, portfolio_id=portfolio_id)
+    deployments = deploying.deploy(found, portfolio_id=portfolio_id, history=history)
     return {
         "deployments": [deployment.name for deployment in deployments],
         "operator": "operator",

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
 from marketdata.domain.bars import Bar
 from strategies.domain.base import Intent, Strategy, View
 from strategies.domain.indicators import Extreme
-from strategies.domain.parameters import BarMinutes, Length, Quantity, Short
+from strategies.domain.parameters import LENGTH_MAX, BarMinutes, Quantity, Short
 
 
 class Channels(msgspec.Struct):
@@ -34,8 +36,8 @@ class Donchian(Strategy):
     class Params(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """The turtles' short system is 20 and 10, their long one 55 and 20."""
 
-        length: Length = 20
-        exit_length: Length = 10
+        length: Annotated[int, Meta(ge=2, le=LENGTH_MAX, description="bars of the channel entered by")] = 20
+        exit_length: Annotated[int, Meta(ge=2, le=LENGTH_MAX, description="bars of that left by")] = 10
         quantity: Quantity = 1
         bar_minutes: BarMinutes = 15
         short: Short = True

@@ -1,16 +1,15 @@
-"""Deployments: `deployments` lists, `deployments start|pause|stop|release NAME --reason WHY` acts."""
+"""Deployments: `deployments` lists, `deployments start|pause|flatten|stop|release|upgrade NAME --reason WHY` acts."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from django.core.management.base import CommandError
 from django.utils import timezone
 
-from alphapanda.web.console import ActCommand
-from strategies.models import Deployment
-from strategies.selectors import deployments_as_rows, deployments_detailed
+from alphapanda.web.console import ActCommand, json_object
+from strategies.selectors import deployment_id_of, deployments_as_rows, deployments_detailed
 from strategies.services.lifecycle import ACTS
+from strategies.services.upgrades import deployment_upgrade
 
 if TYPE_CHECKING:
     from django.core.management.base import CommandParser
@@ -28,25 +27,28 @@ class Command(ActCommand):
     help = __doc__
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("act", nargs="?", default="list", choices=["list", *WORDS])
+        parser.add_argument("act", nargs="?", default="list", choices=["list", *WORDS, "upgrade"])
         parser.add_argument("name", nargs="?", default="")
+        parser.add_argument("--code", default="", metavar="VERSION", help="upgrade: or the start of a hash")
+        parser.add_argument("--params", default="", help="upgrade: JSON; without it as they are")
+        parser.add_argument("--fresh", action="store_true", help="upgrade: begin the strategy's memory anew")
         super().add_arguments(parser)
 
     def handle(self, *, act: str, name: str, as_json: bool, **options: Any) -> None:
         shown = deployments_detailed().order_by("name")
         if act != "list":
             self.act(
-                ACTS[WORDS[act]],
-                deployment_id=self._named(name),
+                deployment_upgrade if act == "upgrade" else ACTS[WORDS[act]],
+                deployment_id=self.act(deployment_id_of, name=name),
                 reason=options["reason"],
                 actor=options["actor"],
                 now=timezone.now(),
+                **(_upgrade(options) if act == "upgrade" else {}),
             )
             shown = shown.filter(name=name)
         self.show(deployments_as_rows(shown), as_json=as_json)
 
-    def _named(self, name: str) -> object:
-        found = Deployment.objects.filter(name=name).values_list("pk", flat=True).first()
-        if found is None:
-            raise CommandError(f"There is no deployment named {name!r}.")
-        return found
+
+def _upgrade(options: dict[str, Any]) -> dict[str, Any]:
+    params = json_object("--params", options["params"]) if options["params"] else None
+    return {"version": options["code"], "params": params, "is_fresh": options["fresh"]}

@@ -10,17 +10,41 @@ from django.core.management.base import BaseCommand, CommandParser
 from rich.console import Console
 from rich.table import Table
 
+from strategies.domain.base import Strategy
+from strategies.domain.codes import SHIPPED
+from strategies.domain.parameters import described
+from strategies.registry import files, find
 from strategies.selectors import faults_as_rows, versions_as_rows
 from strategies.services.catalogue import catalogue_refresh
+
+
+def parameters_in_markdown() -> str:
+    """The parameters of every strategy that ships, a table each."""
+    shipped = [file for file in files() if file.code.origin == SHIPPED]
+    return "\n".join(_table(find(offer.name)) for file in shipped for offer in file.offers)
+
+
+def _table(strategy: type[Strategy]) -> str:
+    rows = [f"### `{strategy.name}`: {strategy.title}", "", (strategy.Params.__doc__ or "").strip(), ""]
+    rows[2] = " ".join(rows[2].split())
+    rows += ["| Parameter | Default | Accepted | Meaning |", "| --- | --- | --- | --- |"]
+    for one in described(strategy.Params):
+        default = "required" if one.is_required else f"`{json.dumps(one.default)}`"
+        rows.append(f"| `{one.name}` | {default} | {one.accepted} | {one.description} |")
+    return "\n".join([*rows, ""])
 
 
 class Command(BaseCommand):
     help = __doc__
 
     def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--markdown", action="store_true", help="parameters of what ships, as in docs")
         parser.add_argument("--json", action="store_true", dest="as_json", help="for scripts")
 
-    def handle(self, *, as_json: bool, **_options: Any) -> None:
+    def handle(self, *, as_json: bool, markdown: bool, **_options: Any) -> None:
+        if markdown:
+            self.stdout.write(parameters_in_markdown())
+            return
         catalogue_refresh(again=True)
         versions, faults = versions_as_rows(), faults_as_rows()
         if as_json:

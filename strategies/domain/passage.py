@@ -7,13 +7,13 @@ import traceback
 from bisect import bisect_left
 
 from marketdata.domain.stretch import Stretch
-from marketdata.domain.ticks import Item, Tick
+from marketdata.domain.ticks import Clock, Item, Tick
 from strategies.domain.machine import Machine, StrategyFailed
 from strategies.domain.outlook import Outlook
 from strategies.domain.signals import DueItem, Raised
 
 
-class Reading:
+class Passage:
     """One deployment on its way through a stretch. Between `read` calls its machine's state is the one that
     `Machine.advance` would have left, but for gates and bar builders, which stand at the end of the stretch."""
 
@@ -29,11 +29,14 @@ class Reading:
         self._told = 0  # faults, that the state knows of
         # The items at which the strategy is called, but for what its orders and the time set off.
         self._awake, self._ticks = self._for_strategy()
+        self._seen: tuple[int, Item] = -1, Clock(0, 0)  # the last item that was asked for
 
     @property
     def item(self) -> Item:
         """The item at which it stands."""
-        return self.outlook.item(self.number)
+        if self._seen[0] != self.number:
+            self._seen = self.number, self.outlook.item(self.number)
+        return self._seen[1]
 
     def read(self) -> Raised | DueItem | None:
         """Go on to the next stop, and stand at its item: to be read again if it is due, else `pass_on`. None at
@@ -111,11 +114,11 @@ class Reading:
         self._synced = number + 1
 
     def _seq(self, number: int) -> int:
-        return self._first_seq + self.outlook.places[number]
+        return self._first_seq + self.outlook.place(number)
 
     def _next_singly(self) -> int:
-        """The first item from here on that is to be taken in as any other: it begins the deployment or a day,
-        touches orders or brackets, or rings the alarm."""
+        """The first item from here on that is to be taken in as any other: it begins the deployment, touches
+        orders or brackets, or rings the alarm, which it does at the beginning of each day."""
         state, after, now = self.machine.state, self.machine.consequences, self.number
         if now == len(self.outlook):
             return now
@@ -123,7 +126,6 @@ class Reading:
             return now
         outlook = self.outlook
         ahead = [len(outlook), bisect_left(outlook.latest_ms, state.guards.alarm_ms, lo=now)]
-        ahead += outlook.days[bisect_left(outlook.days, now) :][:1]
         for token in state.guards.protections:
             numbers = outlook.ticks[token].numbers
             ahead += numbers[bisect_left(numbers, now) :][:1]
