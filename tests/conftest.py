@@ -76,6 +76,7 @@ def _join(*, number: int) -> None:
     socket = places.redis_socket(Path(os.environ["ALPHAPANDA_RUN_DIR"]))
     os.environ["ALPHAPANDA_REDIS_URL"] = f"unix://{socket}?db={number % 16}"
     os.environ["ALPHAPANDA_TOPIC_PREFIX"] = f"w{number}."
+    os.environ["ALPHAPANDA_STRATEGIES"] += f"-w{number}"  # one drops files while another counts them
 
 
 def _find_data() -> None:
