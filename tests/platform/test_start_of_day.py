@@ -82,7 +82,7 @@ def _alert() -> None:
         ("instruments", _expired, "no longer listed, or expired: NSE:INFY"),
         ("limits", _unbound, "no limit binds ma-infy"),
         ("limits", _old_limits, "the limits in force of ma-infy"),
-        ("books", "the books do not add up"),
+        ("books", _thin_air, "the books do not add up"),
         ("deployments", _quarantined, "in quarantine: ma-infy"),
         ("deployments", _waiting, "waiting for their chain: ma-infy"),
         ("dead letters", one_of_each, "1 to look at"),
