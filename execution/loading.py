@@ -91,7 +91,6 @@ def order_columns(order: PaperOrder) -> dict[str, Any]:
 def order_event(row: OrderEvent) -> OrderEventRow:
     """A stored row of history as the domain knows it."""
     return OrderEventRow(
-        id=row.id,
         order_id=row.order_id,
         number=row.number,
         status=OrderStatus(row.status),

@@ -6,7 +6,6 @@ from uuid import UUID
 
 import msgspec
 
-from alphapanda.core import ids
 from alphapanda.core.vocabulary import OrderStatus as S
 from execution.domain.orders import OrderEventRow, PaperOrder
 
@@ -61,7 +60,6 @@ class History(list[OrderEventRow]):
         order = msgspec.structs.replace(order, status=status, events_count=order.events_count + 1)
         self.append(
             OrderEventRow(
-                id=ids.derived("order event", order.id, order.events_count),
                 order_id=order.id,
                 number=order.events_count,
                 status=status,

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import ROUND_CEILING, Decimal
+from functools import partial
 from typing import Protocol
 from uuid import UUID
 
@@ -28,13 +29,14 @@ class Tuning(Protocol):
     def rejection_percent(self) -> Decimal: ...
 
 
-Latency = Callable[[Tuning, int], int]  # settings, seed: milliseconds from the act to the exchange
+Luck = Callable[[], int]  # the seed, worked out by the models that want it
+Latency = Callable[[Tuning, Luck], int]  # settings, luck: milliseconds from the act to the exchange
 Slippage = Callable[
-    [Tuning, int, int, int], int
-]  # settings, seed, price, tick: 1/10,000 rupee against the order
+    [Tuning, Luck, int, int], int
+]  # settings, luck, price, tick: 1/10,000 rupee against the order
 Rejection = Callable[
-    [Tuning, int], bool
-]  # settings, seed: whether the exchange refuses an order that is in order
+    [Tuning, Luck], bool
+]  # settings, luck: whether the exchange refuses an order that is in order
 
 
 def seed(order_id: UUID, purpose: str, number: int = 0) -> int:
@@ -42,35 +44,40 @@ def seed(order_id: UUID, purpose: str, number: int = 0) -> int:
     return ids.derived("seed", order_id, purpose, number).int
 
 
-def _fixed(tuning: Tuning, _seed: int) -> int:
+def luck_of(order_id: UUID, purpose: str, number: int = 0) -> Luck:
+    """The seed of an order for a purpose, once it is asked for."""
+    return partial(seed, order_id, purpose, number)
+
+
+def _fixed(tuning: Tuning, _luck: Luck) -> int:
     return tuning.latency_ms
 
 
-def _spread(tuning: Tuning, luck: int) -> int:
+def _spread(tuning: Tuning, luck: Luck) -> int:
     """Evenly between `latency_ms` and `latency_spread_ms` more."""
-    return tuning.latency_ms + luck % (tuning.latency_spread_ms + 1)
+    return tuning.latency_ms + luck() % (tuning.latency_spread_ms + 1)
 
 
-def _ticks(tuning: Tuning, _seed: int, _price_e4: int, tick_e4: int) -> int:
+def _ticks(tuning: Tuning, _luck: Luck, _price_e4: int, tick_e4: int) -> int:
     return tuning.slippage_ticks * tick_e4
 
 
-def _random_ticks(tuning: Tuning, luck: int, _price_e4: int, tick_e4: int) -> int:
+def _random_ticks(tuning: Tuning, luck: Luck, _price_e4: int, tick_e4: int) -> int:
     """Evenly from none to `slippage_ticks`."""
-    return luck % (tuning.slippage_ticks + 1) * tick_e4
+    return luck() % (tuning.slippage_ticks + 1) * tick_e4
 
 
-def _bps(tuning: Tuning, _seed: int, price_e4: int, _tick_e4: int) -> int:
+def _bps(tuning: Tuning, _luck: Luck, price_e4: int, _tick_e4: int) -> int:
     """A share of the price; the price is put onto the tick grid afterwards, against the order."""
     return int((price_e4 * tuning.slippage_bps / PARTS).to_integral_value(ROUND_CEILING))
 
 
-def _never(_tuning: Tuning, _seed: int) -> bool:
+def _never(_tuning: Tuning, _luck: Luck) -> bool:
     return False
 
 
-def _random(tuning: Tuning, luck: int) -> bool:
-    return luck % PARTS < tuning.rejection_percent * (PARTS // 100)
+def _random(tuning: Tuning, luck: Luck) -> bool:
+    return luck() % PARTS < tuning.rejection_percent * (PARTS // 100)
 
 
 LATENCIES: dict[str, Latency] = {"fixed": _fixed, "spread": _spread}

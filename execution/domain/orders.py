@@ -7,6 +7,7 @@ from uuid import UUID
 
 import msgspec
 
+from alphapanda.core import ids
 from alphapanda.core.money import value
 from alphapanda.core.vocabulary import (
     FillSource,
@@ -132,7 +133,6 @@ class PaperOrder(msgspec.Struct, frozen=True):
 class OrderEventRow(msgspec.Struct, frozen=True):
     """One row of an order's history: its status and terms at a time, why, and the decision that caused it."""
 
-    id: UUID
     order_id: UUID
     number: int
     status: OrderStatus
@@ -143,6 +143,10 @@ class OrderEventRow(msgspec.Struct, frozen=True):
     trigger_price_e4: int | None
     reason: str = ""
     decision_id: UUID | None = None
+
+    @property
+    def id(self) -> UUID:
+        return ids.derived("order event", self.order_id, self.number)
 
 
 class Execution(msgspec.Struct, frozen=True):

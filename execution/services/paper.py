@@ -194,7 +194,7 @@ def _has_ended_here(order: PaperOrder, outcome: Outcome) -> bool:
 
 
 def _order_event(row: OrderEventRow) -> OrderEvent:
-    return OrderEvent(**msgspec.structs.asdict(row))
+    return OrderEvent(id=row.id, **msgspec.structs.asdict(row))
 
 
 def _save(rows: dict[UUID, Order], changed: Sequence[PaperOrder]) -> None:

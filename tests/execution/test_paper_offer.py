@@ -13,7 +13,7 @@ from alphapanda.core.vocabulary import (
     FillSource,
     SignalKind,
 )
-from execution.domain.models import LATENCIES, REJECTIONS, SLIPPAGES, seed
+from execution.domain.models import LATENCIES, REJECTIONS, SLIPPAGES, luck_of
 from execution.domain.paper import (
     Liquidity,
     Memory,
@@ -205,12 +205,12 @@ def test_models_follow_from_the_order_alone() -> None:
     how = PaperSettings(
         latency="spread", latency_ms=5, latency_spread_ms=3, slippage="random", rejection_percent=Decimal(50)
     )
-    lucks = [seed(an_order(step=step).id, "latency") for step in range(60)]
+    lucks = [luck_of(an_order(step=step).id, "latency") for step in range(60)]
 
     assert {LATENCIES["spread"](how, luck) for luck in lucks} == {5, 6, 7, 8}
     assert {SLIPPAGES["random"](how, luck, e4(100), 500) for luck in lucks} == {0, 500}
     assert {REJECTIONS["random"](how, luck) for luck in lucks} == {True, False}
-    assert SLIPPAGES["bps"](PaperSettings(slippage_bps=Decimal(3)), 0, e4(100), 500) == 300
+    assert SLIPPAGES["bps"](PaperSettings(slippage_bps=Decimal(3)), lucks[0], e4(100), 500) == 300
     assert an_order(step=3).id == an_order(step=3).id
     assert an_order().deployment_id == DEPLOYMENT
 

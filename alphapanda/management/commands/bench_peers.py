@@ -45,7 +45,9 @@ class Command(BaseCommand):
         parser.add_argument(
             "--orders", action="store_true", help="also our own speed with more and more orders"
         )
-        parser.add_argument("--memory", action="store_true", help="also our own memory at more and more ticks")
+        parser.add_argument(
+            "--memory", action="store_true", help="also our own memory at more and more ticks"
+        )
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
     def handle(self, *_args: Any, **options: Any) -> None:

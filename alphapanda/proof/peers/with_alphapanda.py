@@ -37,6 +37,7 @@ def run(arguments: list[str]) -> dict[str, Any]:
     from alphapanda.engine.recorded import Recording
     from alphapanda.proof.peers.work import KEY
     from marketdata.reference import load_calendars
+    from strategies.registry import find
 
     path, kind, fast, slow, quantity, cost, cash = arguments
     definition = Definition(
@@ -56,6 +57,7 @@ def run(arguments: list[str]) -> dict[str, Any]:
     recording = Recording([f"{path}={KEY}"], [definition], [Path(path).with_name("instruments.csv")])
     source = recording.source()
     specs = recording.specs()
+    find("ema_cross")  # reads and checks the strategies' files, once in a process
     parts: list[float] = []
     gc.collect()
     gc.freeze()
