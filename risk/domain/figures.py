@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
-from functools import cached_property
 
 from alphapanda.core.clock import ist_day
 from alphapanda.core.money import ZERO, value
@@ -84,10 +83,17 @@ class Exposure:
         self._marks = marks
         self._candidate = candidate
         self._token = token
+        self._ends: list[tuple[int, int, int, int]] | None = None
+        self._is_known = False  # functools.cached_property takes a lock
 
-    @cached_property
+    @property
     def ends(self) -> list[tuple[int, int, int, int]] | None:
         """Token, price, and the highest and lowest position that each book can come to."""
+        if not self._is_known:
+            self._ends, self._is_known = self._worked_out(), True
+        return self._ends
+
+    def _worked_out(self) -> list[tuple[int, int, int, int]] | None:
         rows = []
         for token, highest, lowest in self._positions():
             mark = self._marks.get(token)
