@@ -14,7 +14,7 @@ from alphapanda.stack import Stack
 from strategies.models import Deployment
 from strategies.services.lifecycle import deployment_start, deployment_stop
 
-WAIT_S = 60.0
+WAIT_S = 300.0  # a bound, no measure: machines are shared and slow
 STANDS_ITEMS = 500  # what others read while one deployment is stopped
 OPERATOR = {"actor": "proof", "reason": "restarts"}
 
