@@ -1,4 +1,4 @@
-.PHONY: run test test-kafka lint parity chaos bench poison namespaces fresh env
+.PHONY: run test test-kafka lint parity chaos bench bench-peers poison namespaces fresh env
 
 python := .venv/bin/python
 
@@ -21,6 +21,9 @@ lint: env
 
 parity chaos bench poison: env
 	@exec $(python) manage.py $@
+
+bench-peers: env  # our engine and others at the same task; installs them beside ours, below .run/peers
+	@exec $(python) manage.py bench_peers --orders --memory
 
 fresh:  # forgets the embedded data, secrets and logs
 	rm -rf .run

@@ -6,7 +6,6 @@ import gc
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
-from operator import add
 from uuid import UUID
 
 from alphapanda.core.money import ZERO
@@ -110,13 +109,19 @@ class Run:
         end = bisect_left(minutes.numbers, number, lo=marked)
         if end == marked:
             return end
-        at_ms = minutes.at_ms[marked:end]
-        values_e4, exposures_e4 = [0] * len(at_ms), [0] * len(at_ms)
-        for token, units in self.account.machine.consequences.positions.items():
-            own = [units * price_e4 for price_e4 in minutes.prices_e4[token][marked:end]]
-            values_e4 = list(map(add, values_e4, own))
-            exposures_e4 = list(map(add, exposures_e4, map(abs, own)))
-        self.curve.add(at_ms, self._cash(), values_e4, exposures_e4)
+        held = self.account.machine.consequences.positions
+        of_each = [
+            [units * e4 for e4 in minutes.prices_e4[token][marked:end]] for token, units in held.items()
+        ]
+        if len(of_each) == 1:
+            values_e4 = of_each[0]
+        else:
+            values_e4 = list(map(sum, zip(*of_each, strict=True))) or [0] * (end - marked)
+        if all(units > 0 for units in held.values()):
+            exposures_e4 = values_e4
+        else:
+            exposures_e4 = [sum(map(abs, values)) for values in zip(*of_each, strict=True)]
+        self.curve.add(minutes.at_ms[marked:end], self._cash(), values_e4, exposures_e4)
         return end
 
     def _cash(self) -> Decimal:

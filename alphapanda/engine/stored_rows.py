@@ -27,7 +27,8 @@ def of_deployment(deployment: Deployment) -> dict[str, list[Row]]:
         "decisions": [rows.decision_row(verdict) for verdict in _verdicts(deployment)],
         "orders": [rows.order_row(executions.paper_order(row)) for row in _orders(deployment)],
         "order_events": [
-            rows.order_event_row(executions.order_event(row)) for row in _order_events(deployment)
+            rows.order_event_row(executions.order_event(row)) | {"id": str(row.id)}
+            for row in _order_events(deployment)
         ],
         "fills": [rows.fill_row(fill) for fill in fills],
         "entries": [rows.entry_row(entry) for entry in _entries(deployment, fills)],

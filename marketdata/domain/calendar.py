@@ -94,6 +94,9 @@ class Calendar:
     rules: tuple[PhaseRule, ...]
     cutoffs: tuple[Cutoff, ...] = ()
     _days: dict[int, _Day] = field(default_factory=dict, init=False, compare=False, repr=False)
+    _cuts: dict[tuple[CutoffKind, int], int] = field(
+        default_factory=dict, init=False, compare=False, repr=False
+    )
 
     def of(self, _instrument: InstrumentSpec) -> Calendar:
         """One market's hours stand for every instrument: what `Calendars` tells apart."""
@@ -146,10 +149,15 @@ class Calendar:
         session = self._day_of(at_ms).session
         if session is None:
             return None
-        day = ist_date(at_ms)
-        known = [cut.minutes for cut in self.cutoffs if cut.kind is kind and cut.valid_from <= day]
-        minutes = known[-1] if known else default_minutes
-        return max(session.opens_ms, session.closes_ms - minutes * _MINUTE_MS)
+        key = kind, session.opens_ms
+        found = self._cuts.get(key)
+        if found is None:
+            day = ist_date(at_ms)
+            known = [cut.minutes for cut in self.cutoffs if cut.kind is kind and cut.valid_from <= day]
+            minutes = known[-1] if known else default_minutes
+            found = max(session.opens_ms, session.closes_ms - minutes * _MINUTE_MS)
+            self._cuts[key] = found
+        return found
 
     def _first_session(self, at_ms: int, fits: Callable[[Session], bool]) -> Session:
         for ahead in range(_SEARCH_DAYS):

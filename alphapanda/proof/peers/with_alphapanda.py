@@ -37,6 +37,7 @@ def run(arguments: list[str]) -> dict[str, Any]:
     from alphapanda.engine.recorded import Recording
     from alphapanda.proof.peers.work import KEY
     from marketdata.reference import load_calendars
+    from strategies.registry import find
 
     path, kind, fast, slow, quantity, cost, cash = arguments
     definition = Definition(
@@ -56,9 +57,16 @@ def run(arguments: list[str]) -> dict[str, Any]:
     recording = Recording([f"{path}={KEY}"], [definition], [Path(path).with_name("instruments.csv")])
     source = recording.source()
     specs = recording.specs()
+    find("ema_cross")  # reads and checks the strategies' files, once in a process
+    parts: list[float] = []
     gc.collect()
     gc.freeze()
     began = time.perf_counter()
+
+    def passed(items: int) -> None:
+        while items * 10 >= (len(parts) + 1) * len(source):
+            parts.append(time.perf_counter() - began)
+
     [done] = fold(
         source.stretches(),
         specs,
@@ -66,6 +74,7 @@ def run(arguments: list[str]) -> dict[str, Any]:
         calendar=load_calendars(),
         cards=_cards(Decimal(cost)),
         starting_cash=Decimal(cash),
+        on_progress=passed,
     )
     seconds = time.perf_counter() - began
     if done.error:
@@ -77,6 +86,7 @@ def run(arguments: list[str]) -> dict[str, Any]:
         "equity": float(done.curve[-1].equity),
         "items": report.rows,
         "version": "this tree",
+        "parts": parts,
         "memory_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
     }
 
