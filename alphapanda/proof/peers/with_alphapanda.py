@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from alphapanda.engine.recorded import Recording
     from execution.domain.charges import Cards
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -31,32 +32,13 @@ NEXT_PRICE = {
 
 def run(arguments: list[str]) -> dict[str, Any]:
     """The answer, with the memory that the whole process took at most."""
-    from alphapanda.core.vocabulary import Product
-    from alphapanda.deploying import Definition
     from alphapanda.engine.backtest import fold
-    from alphapanda.engine.recorded import Recording
-    from alphapanda.proof.peers.work import KEY
     from marketdata.reference import load_calendars
     from strategies.registry import find
 
     path, kind, fast, slow, quantity, cost, cash = arguments
-    definition = Definition(
-        name="peers",
-        strategy="ema_cross",
-        instruments=(KEY,),
-        params={
-            "fast": int(fast),
-            "slow": int(slow),
-            "quantity": int(quantity),
-            "short": False,
-            "bar_minutes": 1 if kind == "bars" else 0,
-        },
-        product=Product.MIS,
-        execution=NEXT_PRICE,
-    )
-    recording = Recording([f"{path}={KEY}"], [definition], [Path(path).with_name("instruments.csv")])
-    source = recording.source()
-    specs = recording.specs()
+    recording = _recording(path, kind, {"fast": int(fast), "slow": int(slow), "quantity": int(quantity)})
+    source, specs = recording.source(), recording.specs()
     find("ema_cross")  # reads and checks the strategies' files, once in a process
     parts: list[float] = []
     gc.collect()
@@ -90,6 +72,23 @@ def run(arguments: list[str]) -> dict[str, Any]:
         "parts": parts,
         "memory_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
     }
+
+
+def _recording(path: str, kind: str, params: dict[str, int]) -> Recording:
+    from alphapanda.core.vocabulary import Product
+    from alphapanda.deploying import Definition
+    from alphapanda.engine.recorded import Recording
+    from alphapanda.proof.peers.work import KEY
+
+    definition = Definition(
+        name="peers",
+        strategy="ema_cross",
+        instruments=(KEY,),
+        params={**params, "short": False, "bar_minutes": 1 if kind == "bars" else 0},
+        product=Product.MIS,
+        execution=NEXT_PRICE,
+    )
+    return Recording([f"{path}={KEY}"], [definition], [Path(path).with_name("instruments.csv")])
 
 
 def _cards(cost: Decimal) -> Cards:
