@@ -74,7 +74,7 @@ class DifferenceSerializer(serializers.Serializer):
     step_there = serializers.IntegerField(allow_null=True)
 
 
-class ComparisonSerializer(serializers.Serializer):
+class ShadowComparisonSerializer(serializers.Serializer):
     original = serializers.CharField()
     shadow = serializers.CharField()
     since = serializers.CharField()
@@ -131,11 +131,11 @@ class ShadowDifference(ApiView):
 
     required_role = ROLE_TO_READ
 
-    @extend_schema(responses=ComparisonSerializer)
+    @extend_schema(responses=ShadowComparisonSerializer)
     def get(self, _request: Request, pk: UUID) -> Response:
         found: Comparison = shadow_compare(selectors.deployment_name_of(pk))
         data = msgspec.structs.asdict(found) | {"profit_difference": found.profit_difference}
-        return Response(ComparisonSerializer(data).data)
+        return Response(ShadowComparisonSerializer(data).data)
 
 
 urlpatterns = [

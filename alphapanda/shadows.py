@@ -19,12 +19,13 @@ from alphapanda.core import ids
 from alphapanda.core.clock import ist_text
 from alphapanda.core.money import ZERO, to_rupees
 from alphapanda.core.refusals import Conflict, NotThere
-from alphapanda.core.vocabulary import Broker, DeploymentStatus, HaltLevel, Side
+from alphapanda.core.vocabulary import Broker, DeploymentStatus, HaltLevel, Side, SignalKind
 from execution.models import Fill
 from portfolio import services as portfolios
 from risk.models import LimitSet
 from strategies.domain.history import renewed
-from strategies.domain.machine import CheckpointDoesNotFit, State
+from strategies.domain.machine import CheckpointDoesNotFit
+from strategies.domain.memory import State
 from strategies.models import Deployment, Signal
 from strategies.services.lifecycle import deployment_locked
 from strategies.services.sharding import least_loaded_shard
@@ -32,7 +33,11 @@ from strategies.services.upgrades import built, version_named
 
 PORTFOLIO = "Shadows"
 SAME, ONLY_HERE, ONLY_THERE, OTHER = "same", "only here", "only there", "other"
-Wish = tuple[str, int, str, int | None]  # side, quantity, order type, limit
+# all that a wish is, but for its reason and the order that it is about, whose id is of one alone
+WISH = (
+    "kind", "side", "quantity", "order_type", "limit_price_e4", "trigger_price_e4", "validity", "validity_minutes",
+    "variety", "disclosed_quantity", "iceberg_legs", "tag", "bracket",
+)  # fmt: skip
 
 
 class ShadowExists(Conflict):
@@ -235,13 +240,15 @@ def _difference(at_ms: int, instrument: str, here: list[Signal], there: list[Sig
     )
 
 
-def _wishes(signals: Iterable[Signal]) -> list[Wish]:
-    return [(row.side, row.quantity, row.order_type, row.limit_price_e4) for row in signals]
+def _wishes(signals: Iterable[Signal]) -> list[tuple[Any, ...]]:
+    return [tuple(getattr(row, name) for name in WISH) for row in signals]
 
 
 def _text(row: Signal) -> str:
+    kind = "" if row.kind == SignalKind.ORDER else f"{row.kind} "
     limit = "" if row.limit_price_e4 is None else f" at {to_rupees(row.limit_price_e4)}"
-    return f"{row.side} {row.quantity} {row.order_type}{limit}"
+    trigger = "" if row.trigger_price_e4 is None else f" from {to_rupees(row.trigger_price_e4)}"
+    return f"{kind}{row.side} {row.quantity} {row.order_type}{trigger}{limit}"
 
 
 def _profit(deployment: Deployment, start: dict[str, Any], marks: dict[int, int], until_ms: int) -> Decimal:

@@ -13,6 +13,7 @@ import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
+import hypothesis
 import pytest
 from django.core.cache import cache
 
@@ -22,6 +23,12 @@ from alphapanda.embedded import places
 ROOT = Path(__file__).resolve().parent.parent
 SETTINGS_MODULE = "alphapanda.settings"
 servers = ExitStack()
+
+# Machines are shared: how long an example takes decides nothing. What failed is printed so that it can be repeated.
+hypothesis.settings.register_profile(
+    "ours", deadline=None, print_blob=True, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("ours")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -76,6 +83,7 @@ def _join(*, number: int) -> None:
     socket = places.redis_socket(Path(os.environ["ALPHAPANDA_RUN_DIR"]))
     os.environ["ALPHAPANDA_REDIS_URL"] = f"unix://{socket}?db={number % 16}"
     os.environ["ALPHAPANDA_TOPIC_PREFIX"] = f"w{number}."
+    os.environ["ALPHAPANDA_STRATEGIES"] += f"-w{number}"  # one drops files while another counts them
 
 
 def _find_data() -> None:

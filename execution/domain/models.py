@@ -1,12 +1,11 @@
-"""Models of latency, slippage and rejection by name. Each answer follows from the settings and a seed, and the seed
-from the order's id: the same order meets the same luck in every replay."""
+"""Models of latency, slippage and rejection by name. Each answer follows from the settings and an order's luck, and
+that from the order's id: the same order meets the same luck in every replay."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import ROUND_CEILING, Decimal
-from functools import partial
-from typing import Protocol
+from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from alphapanda.core import ids
@@ -29,24 +28,22 @@ class Tuning(Protocol):
     def rejection_percent(self) -> Decimal: ...
 
 
-Luck = Callable[[], int]  # the seed, worked out by the models that want it
-Latency = Callable[[Tuning, Luck], int]  # settings, luck: milliseconds from the act to the exchange
-Slippage = Callable[
-    [Tuning, Luck, int, int], int
-]  # settings, luck, price, tick: 1/10,000 rupee against the order
-Rejection = Callable[
-    [Tuning, Luck], bool
-]  # settings, luck: whether the exchange refuses an order that is in order
+class Luck(NamedTuple):
+    """What is drawn once for a purpose and number of an order; worked out only by the models that use it."""
+
+    order_id: UUID
+    purpose: str
+    number: int = 0
+
+    @property
+    def seed(self) -> int:
+        """A number that follows from the order's id, another one for every purpose and number."""
+        return ids.derived("seed", *self).int
 
 
-def seed(order_id: UUID, purpose: str, number: int = 0) -> int:
-    """A number that follows from an order's id, another one for every purpose and number."""
-    return ids.derived("seed", order_id, purpose, number).int
-
-
-def luck_of(order_id: UUID, purpose: str, number: int = 0) -> Luck:
-    """The seed of an order for a purpose, once it is asked for."""
-    return partial(seed, order_id, purpose, number)
+Latency = Callable[[Tuning, Luck], int]  # milliseconds from the act to the exchange
+Slippage = Callable[[Tuning, Luck, int, int], int]  # with price and tick: 1/10,000 rupee against the order
+Rejection = Callable[[Tuning, Luck], bool]  # whether the exchange refuses an order that is in order
 
 
 def _fixed(tuning: Tuning, _luck: Luck) -> int:
@@ -55,7 +52,7 @@ def _fixed(tuning: Tuning, _luck: Luck) -> int:
 
 def _spread(tuning: Tuning, luck: Luck) -> int:
     """Evenly between `latency_ms` and `latency_spread_ms` more."""
-    return tuning.latency_ms + luck() % (tuning.latency_spread_ms + 1)
+    return tuning.latency_ms + luck.seed % (tuning.latency_spread_ms + 1)
 
 
 def _ticks(tuning: Tuning, _luck: Luck, _price_e4: int, tick_e4: int) -> int:
@@ -64,7 +61,7 @@ def _ticks(tuning: Tuning, _luck: Luck, _price_e4: int, tick_e4: int) -> int:
 
 def _random_ticks(tuning: Tuning, luck: Luck, _price_e4: int, tick_e4: int) -> int:
     """Evenly from none to `slippage_ticks`."""
-    return luck() % (tuning.slippage_ticks + 1) * tick_e4
+    return luck.seed % (tuning.slippage_ticks + 1) * tick_e4
 
 
 def _bps(tuning: Tuning, _luck: Luck, price_e4: int, _tick_e4: int) -> int:
@@ -77,7 +74,7 @@ def _never(_tuning: Tuning, _luck: Luck) -> bool:
 
 
 def _random(tuning: Tuning, luck: Luck) -> bool:
-    return luck() % PARTS < tuning.rejection_percent * (PARTS // 100)
+    return luck.seed % PARTS < tuning.rejection_percent * (PARTS // 100)
 
 
 LATENCIES: dict[str, Latency] = {"fixed": _fixed, "spread": _spread}

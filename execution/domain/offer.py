@@ -101,7 +101,7 @@ class Offer:
         """The last price, moved against the order and onto the tick grid, not past the order's limit."""
         settings = self._venue.settings
         tick_e4 = self._venue.instruments[order.token].tick_size_e4
-        luck = models.luck_of(order.id, "slippage", order.fills_count)
+        luck = models.Luck(order.id, "slippage", order.fills_count)
         slippage_e4 = models.SLIPPAGES[settings.slippage](settings, luck, self.tick.price_e4, tick_e4)
         moved_e4 = self.tick.price_e4 + order.side.sign * slippage_e4
         price_e4 = max(round_to_tick_e4(moved_e4, tick_e4, up=order.side is Side.BUY), tick_e4, 1)

@@ -78,7 +78,7 @@ def _act(signal: SignalRow, order: PaperOrder, venue: Venue) -> Act:
 def latency_ms(venue: Venue, order_id: UUID, number: int = 0) -> int:
     """How long an act takes to the exchange; `number` tells the acts on an order apart."""
     latency = models.LATENCIES[venue.settings.latency]
-    return latency(venue.settings, models.luck_of(order_id, "latency", number))
+    return latency(venue.settings, models.Luck(order_id, "latency", number))
 
 
 def place(signal: SignalRow, standing: Standing, venue: Venue, history: History) -> PaperOrder:
@@ -113,7 +113,7 @@ def _rejected(order: PaperOrder, reason: str, at_ms: int, history: History) -> P
 
 def _is_unlucky(order: PaperOrder, venue: Venue) -> bool:
     rejection = models.REJECTIONS[venue.settings.rejection]
-    return rejection(venue.settings, models.luck_of(order.id, "rejection"))
+    return rejection(venue.settings, models.Luck(order.id, "rejection"))
 
 
 def _flagged(order: PaperOrder, standing: Standing, venue: Venue) -> PaperOrder:

@@ -14,7 +14,8 @@ from marketdata.domain.quality import Gate
 from marketdata.domain.ticks import Clock, Item, Tick
 from strategies.domain.base import Strategy
 from strategies.domain.guards import Guards
-from strategies.domain.machine import CheckpointDoesNotFit, State
+from strategies.domain.machine import CheckpointDoesNotFit
+from strategies.domain.memory import State
 
 
 def bars_of(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Iterable, Sequence
-from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -19,28 +18,10 @@ from marketdata.domain.quality import Gate
 from marketdata.domain.ticks import Clock, Tick
 from strategies.domain.base import DeploymentSpec, Strategy, View, build
 from strategies.domain.consequences import Consequences
-from strategies.domain.guards import Guards, ends_ms
-from strategies.domain.signals import CommandRow, DueItem, Mark, Moment, Raised, marked, signal
+from strategies.domain.guards import ends_ms
+from strategies.domain.memory import State, remembered
+from strategies.domain.signals import CommandRow, DueItem, Moment, Raised, marked, signal
 from strategies.domain.turn import Turn
-
-
-class State(msgspec.Struct):
-    """All that a deployment remembers; the checkpoint is this and nothing else."""
-
-    step: int = 0
-    at_ms: int = 0
-    clock_ms: int = 0  # of the last clock item
-    day: int = 0
-    sources: dict[int, int] = msgspec.field(default_factory=dict)
-    gates: dict[int, Gate] = msgspec.field(default_factory=dict)
-    builders: list[BarBuilder] = msgspec.field(default_factory=list)
-    marks: dict[int, Mark] = msgspec.field(default_factory=dict)
-    faults: dict[str, int] = msgspec.field(default_factory=dict)
-    is_started: bool = False
-    bars_seen: dict[str, int] = msgspec.field(default_factory=dict)  # until warm, by instrument and length
-    guards: Guards = msgspec.field(default_factory=Guards)
-    history_ms: int = 0  # end of the past bars that were seen before the first item
-    strategy: Any = None
 
 
 class StrategyFailed(Exception):
@@ -115,7 +96,7 @@ class Machine:
         fresh = self._fresh()
         try:
             state = msgspec.msgpack.decode(checkpoint, type=State)
-            state.strategy = _remembered(state.strategy, type(self.strategy).State)
+            state.strategy = remembered(state.strategy, type(self.strategy).State)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise CheckpointDoesNotFit(
                 f"the checkpoint does not fit {self.spec.strategy}: {error}"
@@ -385,15 +366,6 @@ class Machine:
                 order_id = ids.order_id(ids.decision_id(row.id), 0)
                 self.state.guards.brackets[str(order_id)] = row.bracket
         return Raised(rows)
-
-
-def _remembered(stored: Any, state_class: type) -> Any:
-    """What a strategy remembered, as its State. A field that State no longer has would be forgotten in silence."""
-    state: Any = msgspec.convert(stored, state_class)
-    strange = set(stored) - set(state.__struct_encode_fields__) if isinstance(stored, dict) else ()
-    if strange:
-        raise msgspec.ValidationError(f"State has no {', '.join(map(repr, sorted(strange)))}")
-    return state
 
 
 def assembled(spec: DeploymentSpec, strategy_class: type[Strategy], calendar: MarketHours) -> Machine:

@@ -64,7 +64,7 @@ def test_a_deployment_is_made_stopped_and_audited(alice: APIClient, new: dict[st
         ({"instruments": ["NSE:NOSUCH"]}, "no instrument NSE:NOSUCH"),
         ({"instruments": []}, "instruments"),
         ({"portfolio": "mine"}, "no portfolio named 'mine'"),
-        ({"execution": {"latency": 1}}, "unknown field"),
+        ({"execution": {"delay": 1}}, "unknown field"),
         ({"limits": {"luck": 1}}, "unknown field"),
         ({"broker": "moon"}, "broker"),
         ({"reason": ""}, "reason"),

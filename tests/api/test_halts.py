@@ -12,10 +12,12 @@ from django.db import connection
 
 from accounts.models import AuditEntry
 from alphapanda.eventlog.models import OutboxEvent
-from risk.models import KillSwitch
+from portfolio.models import Position
+from risk.models import Alert, KillSwitch
 from risk.services.halts import HaltNotFound, HaltReasonMissing, HaltTargetInvalid, halt_release, halt_throw
+from strategies.models import Command
 from tests.people import client_of
-from tests.rows import SOME, a_deployment
+from tests.rows import SOME, a_book, a_deployment, an_instrument
 
 pytestmark = pytest.mark.django_db
 NOW = datetime(2019, 7, 9, 4, 0, tzinfo=UTC)
@@ -113,3 +115,43 @@ def test_the_commands(capsys):
         call_command("release", "global", "--reason", "over")
     with pytest.raises(CommandError, match="names exactly"):
         call_command("halt", "broker", "--reason", "x")
+
+
+def test_a_halt_goes_further_and_never_back(capsys):
+    runs, holds = a_deployment("runs"), a_deployment("holds", status="STOPPED")
+    a_deployment("flat", status="STOPPED")
+    a_deployment("other", broker="zerodha")
+    Position.objects.create(book=a_book(holds), instrument=an_instrument(), quantity=5)
+    halt = halt_throw(level="BROKER", broker="paper", **BY)
+    assert not Command.objects.exists()
+
+    for step in ("FLATTEN", "CANCEL", "PAUSE", "FLATTEN"):
+        halt_throw(level="BROKER", broker="paper", step=step, **BY)
+
+    halt.refresh_from_db()
+    assert halt.step == "FLATTEN"
+    command = Command.objects.get()
+    assert (command.deployment_id, command.kind, command.actor) == (runs.pk, "FLATTEN", "alice")
+    (alert,) = Alert.objects.all()
+    assert (alert.severity, alert.code) == ("CRITICAL", "halt_out_of_reach")
+    assert "holds" in alert.text
+    assert "flat" not in alert.text.split(";")[0].split(": ")[1]
+    acts = list(AuditEntry.objects.order_by("id").values_list("action", "details__step"))
+    assert acts == [("halt.throw", "PAUSE"), ("halt.escalate", "FLATTEN")]
+
+
+def test_steps_by_command_and_api(capsys):
+    runs = a_deployment("runs")
+
+    call_command("halt", "deployment", "runs", "--step", "cancel", "--reason", "drill", "--json")
+    assert json.loads(capsys.readouterr().out)[0]["step"] == "CANCEL"
+    answer = client_of("alice").post(
+        "/api/v1/halts/",
+        {"level": "DEPLOYMENT", "deployment": str(runs.pk), "step": "FLATTEN", "reason": "drill"},
+    )
+    assert (answer.status_code, answer.json()["step"]) == (201, "FLATTEN")
+    assert sorted(Command.objects.values_list("kind", flat=True)) == ["CANCEL", "FLATTEN"]
+    wrong = {"level": "GLOBAL", "step": "REVOKE", "reason": "drill"}
+    assert client_of("alice").post("/api/v1/halts/", wrong).status_code == 400
+    with pytest.raises(HaltTargetInvalid, match="'REVOKE' is not one of PAUSE, CANCEL, FLATTEN"):
+        halt_throw(level="GLOBAL", step="REVOKE", **BY)

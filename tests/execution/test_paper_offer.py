@@ -13,7 +13,7 @@ from alphapanda.core.vocabulary import (
     FillSource,
     SignalKind,
 )
-from execution.domain.models import LATENCIES, REJECTIONS, SLIPPAGES, luck_of
+from execution.domain.models import LATENCIES, REJECTIONS, SLIPPAGES, Luck
 from execution.domain.paper import (
     Liquidity,
     Memory,
@@ -134,6 +134,9 @@ def test_a_fill_says_on_what_it_stands() -> None:
     assert sources(a_tick(asks=[("100", 10)])) == [FillSource.DEPTH]
     assert sources(a_tick(asks=[("100", 10)]), unlimited) == [FillSource.DEPTH]
     assert sources(a_tick(asks=[("100", 9)]), unlimited) == [FillSource.UNLIMITED]
+    pair = [an_order(quantity=6, ordinal=number) for number in range(2)]
+    both = match(pair, a_tick(asks=[("100", 10)]), venue=a_venue(unlimited), memory=Memory())
+    assert [one.source for one in both.executions] == [FillSource.DEPTH, FillSource.UNLIMITED]
     assert FillSource.UNLIMITED.is_assumed
     assert not FillSource.DEPTH.is_assumed
 
@@ -175,6 +178,15 @@ class TestQueue:
         if order.unfilled:
             assert order.place.ahead == ahead
 
+    def test_two_orders_of_ours_share_what_passes_those_ahead(self) -> None:
+        first, how = self.rested(Queue.PRO_RATA)
+        second = msgspec.structs.replace(first, id=an_order(step=9).id, step=9)
+
+        tick = self.tick("99", 0, 155)  # 55 traded: 40 ahead, 15 for both
+        outcome = match([first, second], tick, venue=a_venue(how), memory=Memory())
+
+        assert [one.quantity for one in outcome.executions] == [10, 5]
+
     @pytest.mark.parametrize(("queue", "ahead"), [(Queue.PRO_RATA, 20), (Queue.CAUTIOUS, 20)])
     def test_cancellations_of_half_of_those_ahead(self, queue: Queue, ahead: int) -> None:
         order, how = self.rested(queue)
@@ -205,7 +217,7 @@ def test_models_follow_from_the_order_alone() -> None:
     how = PaperSettings(
         latency="spread", latency_ms=5, latency_spread_ms=3, slippage="random", rejection_percent=Decimal(50)
     )
-    lucks = [luck_of(an_order(step=step).id, "latency") for step in range(60)]
+    lucks = [Luck(an_order(step=step).id, "latency") for step in range(60)]
 
     assert {LATENCIES["spread"](how, luck) for luck in lucks} == {5, 6, 7, 8}
     assert {SLIPPAGES["random"](how, luck, e4(100), 500) for luck in lucks} == {0, 500}

@@ -106,6 +106,8 @@ def test_a_stop_waits_for_the_last_price_and_trades_on_that_very_tick(
 def test_a_triggered_stop_limit_rests_at_its_limit() -> None:
     order = an_order(trigger="100.50", limit="100.60", settings=EXACT)
 
+    assert watch(order).is_triggered(a_tick("100.70")), "also where its limit is not reached"
+    assert not watch(order).is_triggered(a_tick("100.40"))
     jumped = after(order, a_tick("100.70"))
 
     assert (jumped.status, jumped.filled_quantity) == (OrderStatus.OPEN, 0)

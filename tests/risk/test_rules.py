@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import time, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -285,3 +286,10 @@ def test_the_strictest_of_several_levels() -> None:
     assert strictest(levels) == Limits(order_quantity=10, daily_orders=0, daily_loss=Decimal("499.99"))
     assert strictest(reversed(levels)) == strictest(levels)
     assert strictest([]) == Limits()
+
+
+def test_every_rule_and_every_limit_is_documented() -> None:
+    page = Path(__file__).parents[2].joinpath("docs/risk.md").read_text()
+
+    assert [rule.__name__ for rule in RULES if f"| `{rule.__name__}` |" not in page] == []
+    assert [name for name in Limits.__struct_fields__ if f"`{name}`" not in page] == []

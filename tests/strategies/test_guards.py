@@ -184,7 +184,7 @@ def test_an_exit_that_found_no_offer_is_asked_for_again_after_a_minute_and_not_b
     for number, tick in enumerate(ticks(*[98] * 130, start="10:01"), start=10):
         halted.take(tick, source=1, seq=number)
         halted.open.clear()
-        halted._settle(matched_step=halted.machine.consequences.matched_step)
+        halted._settle(matched_step=halted.machine.consequences.matched_step, at_ms=tick.at_ms)
 
     assert [row.at_ms - at("10:01") for row in halted.journal.signals[1:]] == [0, 60_000, 120_000]
 

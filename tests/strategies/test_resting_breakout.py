@@ -12,7 +12,7 @@ from alphapanda.engine.account import Account
 from alphapanda.engine.recorded import Recording
 from alphapanda.engine.rows import of_account
 from marketdata.domain.ticks import FIRST_SEQ
-from marketdata.reference import YESBANK_FILES, load_calendar
+from marketdata.reference import YESBANK_FILES, load_calendars
 from strategies.domain.base import BadParameters, build
 from strategies.domain.library.resting_breakout import RestingBreakout
 
@@ -38,7 +38,7 @@ def test_item_by_item_it_does_the_same(account: Account) -> None:
     recording = Recording([str(YESBANK_FILES[0])], [DEFINITION], [])
     source = recording.source()
     [spec] = recording.specs()
-    singly = Account(spec, calendar=load_calendar("NSE"), cards=account.cards)
+    singly = Account(spec, calendar=load_calendars(), cards=account.cards)
     for seq, item in enumerate(source.iter_from(), FIRST_SEQ):
         singly.take(item, source=source.source, seq=seq)
 

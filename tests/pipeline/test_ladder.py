@@ -1,0 +1,109 @@
+"""The loss ladder and the pause of repeated entries do the same in the pipeline as in the fold."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+
+import msgspec
+import pytest
+from django.core.exceptions import ObjectDoesNotExist
+from django.test import override_settings
+
+from alphapanda.core.clock import ist_day
+from alphapanda.core.vocabulary import DeploymentStatus
+from alphapanda.deploying import Definition
+from alphapanda.proof import parity
+from marketdata.reference import YESBANK_FILES
+from risk import loading
+from risk.models import Alert, LimitSet
+from strategies.models import Deployment
+from tests.pipeline.hand import Hand, packed, recording, seeded
+
+pytestmark = pytest.mark.django_db(transaction=True)
+FILES = [str(YESBANK_FILES[0])]
+YESBANK = ("NSE:YESBANK",)
+LADDER = {"daily_loss": "50", "loss_cancel": "80", "loss_flatten": "160"}
+ALONE = [
+    Definition("wall", "wall", YESBANK, limits=LADDER),
+    Definition("crossing", "ema_cross", YESBANK, {"fast": 3, "slow": 8, "quantity": 200}, limits=LADDER),
+]
+TOGETHER = [msgspec.structs.replace(definition, limits={}) for definition in ALONE]
+SHARED = {"level": "GLOBAL"} | {name: Decimal(limit) for name, limit in LADDER.items()}
+
+
+@pytest.fixture(autouse=True)
+def own_strategies(settings) -> None:
+    settings.STRATEGIES = Path(__file__).parent / "own"
+
+
+def played(monkeypatch, definitions, *, batch: int, levels: list[dict]) -> dict:
+    """The rows of the pipeline, after they were compared with those of the fold."""
+    recorded = recording(FILES, definitions)
+    source = recorded.source()
+    with override_settings(SHARDS=1):
+        seeded(definitions)
+    for values in levels:
+        LimitSet.objects.create(**values)
+    hand = Hand(packed(source.iter_from(), source=source.source, batch=batch))
+    hand.attach(monkeypatch)
+    hand.run()
+
+    runs = recorded.backtest(source, levels=loading.levels())
+    found = parity.of_database()
+    assert parity.compare(parity.of_accounts([run.account for run in runs]), found) == (0, [])
+    return found
+
+
+def acts(rows: dict, name: str) -> set[str]:
+    """What the ladder made a deployment do."""
+    return {row["kind"] for row in rows[name]["signals"] if row["origin"] == "LADDER"}
+
+
+@pytest.mark.parametrize(("definitions", "levels", "batch"), [(ALONE, [], 2000), (TOGETHER, [SHARED], 61)])
+def test_the_ladder(monkeypatch, definitions, levels, batch):
+    rows = played(monkeypatch, definitions, batch=batch, levels=levels)
+
+    assert acts(rows, "wall") == {"CANCEL", "ORDER"}
+    rules = {row["rule"] for kinds in rows.values() for row in kinds["decisions"]}
+    assert rules >= {"daily_loss", "exit", "cancel"}
+    assert [row["quantity"] for kinds in rows.values() for row in kinds["positions"]] == [0, 0]
+    fired = Alert.objects.filter(code="loss_ladder")
+    assert {alert.severity for alert in fired} == {"CRITICAL"}
+    assert Deployment.objects.filter(is_laddered=True).count() == 2
+
+
+def test_nothing_enters_after_the_ladder_until_the_next_session(monkeypatch):
+    rows = played(monkeypatch, ALONE[:1], batch=500, levels=[])["wall"]
+
+    for day in {ist_day(row["at_ms"]) for row in rows["signals"]}:
+        down_ms = [
+            row["at_ms"]
+            for row in rows["signals"]
+            if row["origin"] == "LADDER" and ist_day(row["at_ms"]) == day
+        ]
+        entered_ms = [
+            row["at_ms"]
+            for row in rows["decisions"]
+            if row["rule"] == "within_limits" and ist_day(row["at_ms"]) == day
+        ]
+        assert entered_ms
+        assert max(entered_ms) < min(down_ms, default=2**63)
+    assert any(row["origin"] == "LADDER" for row in rows["signals"])
+
+
+def test_repeated_entries_pause_the_deployment_the_same_way(monkeypatch):
+    limits = {"repeated_entries": 3, "repeated_ms": 3_600_000}
+    definition = msgspec.structs.replace(ALONE[1], limits=limits)
+
+    rows = played(monkeypatch, [definition], batch=300, levels=[])
+
+    rules = [row["rule"] for row in rows["crossing"]["decisions"]]
+    assert rules.count("within_limits") >= 3
+    assert "repeated_entries" in rules
+    after = rules[rules.index("repeated_entries") :]
+    assert set(after) <= {"repeated_entries", "exit"}
+    assert Deployment.objects.get().status == DeploymentStatus.PAUSED
+    assert Alert.objects.get().code == "repeated_entries"
+    with pytest.raises(ObjectDoesNotExist):
+        Alert.objects.get(code="loss_ladder")

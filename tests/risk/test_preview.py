@@ -1,0 +1,149 @@
+"""What other limits would have done: counted anew, judged on what was seen, told in rupees, unknown where unknown."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from alphapanda.core import ids
+from alphapanda.core.vocabulary import LimitLevel, Side
+from portfolio.domain.books import BookedFill
+from risk.domain.context import Terms
+from risk.domain.limits import Limits, Scope
+from risk.domain.preview import Past, Preview, preview
+from tests.builders import DEPLOYMENT, a_mark, a_signal, an_instrument, at, e4
+
+NUMBERS = {
+    "position": 0,
+    "worst_position": 10,
+    "order_value": "1000",
+    "price_age_ms": 0,
+    "day_pnl": "0",
+    "gross_exposure": "1000",
+    "net_exposure": "1000",
+}
+
+
+def bought(step: int = 1, *, price: object = 100, quantity: int = 10, **facts: Any) -> Past:
+    """An order that was approved and bought at a price; the session ended at 103 rupees."""
+    signal = a_signal(quantity=quantity, step=step, at_ms=at() + step, marks={7: a_mark()})
+    order_id = ids.order_id(ids.decision_id(signal.id), 0)
+    fill = BookedFill(
+        fill_id=UUID(int=step),
+        order_id=order_id,
+        deployment_id=DEPLOYMENT,
+        instrument="NSE:STOCK7",
+        token=7,
+        side=Side.BUY,
+        quantity=quantity,
+        price_e4=e4(price),
+        charges={"stt": Decimal("1.50")},
+        at_ms=signal.at_ms,
+    )
+    values: dict[str, Any] = {
+        "signal": signal,
+        "deployment": "of tests",
+        "rule": "within_limits",
+        "is_approved": True,
+        "numbers": NUMBERS,
+        "fills": (fill,),
+        "last_e4": e4(103),
+    }
+    return Past(**values | facts)
+
+
+def denied(step: int = 1, *, rule: str = "order_quantity") -> Past:
+    return bought(step, rule=rule, is_approved=False, fills=())
+
+
+def changed(past: list[Past], *, before: Limits | None = None, after: Limits | None = None) -> Preview:
+    return preview(
+        past,
+        before={DEPLOYMENT: Terms(limits=before or Limits())},
+        after={DEPLOYMENT: Terms(limits=after or Limits())},
+        instruments={7: an_instrument(7)},
+    )
+
+
+def test_an_order_that_would_be_refused_costs_what_it_earned() -> None:
+    found = changed([bought()], after=Limits(order_quantity=9))
+
+    (change,) = found.refused
+    assert (change.was, change.now, change.value) == ("within_limits", "order_quantity", 1000)
+    assert found.effect == change.effect == -(Decimal(30) - Decimal("1.50"))
+    assert (found.decisions, found.sessions, found.let_through) == (1, 1, [])
+
+
+def test_an_order_that_would_be_let_through_earns_from_its_moment_on() -> None:
+    found = changed([denied()], before=Limits(order_quantity=9), after=Limits(order_quantity=10))
+
+    (change,) = found.let_through
+    assert (change.was, change.now, change.effect) == ("order_quantity", "within_limits", 30)
+
+
+def test_limits_that_change_nothing_show_nothing() -> None:
+    found = changed([bought(), denied(2, rule="kill_switch")], after=Limits(order_quantity=10))
+    assert (found.refused, found.let_through, found.effect) == ([], [], 0)
+
+
+def test_what_a_switch_or_the_clock_refused_stays_refused() -> None:
+    past = [denied(n, rule=rule) for n, rule in enumerate(("kill_switch", "session_phase", "tradable"))]
+    assert changed(past, before=Limits(order_quantity=1), after=Limits()).let_through == []
+
+
+def test_exits_pass_whatever_is_proposed() -> None:
+    past = [bought(rule="exit")]
+    assert changed(past, after=Limits(order_quantity=0, daily_orders=0)).refused == []
+
+
+@pytest.mark.parametrize(("limit", "refused"), [(3, 0), (2, 1), (1, 2), (0, 3)])
+def test_orders_are_counted_anew(limit: int, refused: int) -> None:
+    past = [bought(step) for step in (1, 2, 3)]
+    assert len(changed(past, after=Limits(daily_orders=limit)).refused) == refused
+    assert len(changed(past, after=Limits(orders_per_minute=limit)).refused) == refused
+
+
+@pytest.mark.parametrize(
+    ("limits", "figure"),
+    [
+        ({"gross_exposure": Decimal(999)}, "gross_exposure"),
+        ({"net_exposure": Decimal(999)}, "net_exposure"),
+        ({"daily_loss": Decimal(0)}, "day_pnl"),
+        ({"position_quantity": 9}, "worst_position"),
+        ({"price_age_ms": -1}, "price_age_ms"),
+    ],
+)
+def test_figures_are_those_of_then(limits: dict[str, Any], figure: str) -> None:
+    assert len(changed([bought()], after=Limits(**limits)).refused) == 1
+
+
+def test_a_figure_that_nobody_asked_for_is_said_to_be_unknown() -> None:
+    found = changed([bought(), bought(2)], after=Limits(margin=Decimal(1), drawdown=Decimal(1)))
+
+    assert found.refused == []
+    assert found.unknown == {"margin": 2, "drawdown": 2}
+
+
+def test_sums_of_several_use_what_was_on_record_for_them() -> None:
+    scope = Scope(LimitLevel.PORTFOLIO, "desk", Limits(gross_exposure=Decimal(5)), frozenset({DEPLOYMENT}))
+    numbers = NUMBERS | {"sums": {"PORTFOLIO desk": {"gross_exposure": "6"}}}
+
+    def judged(past: Past) -> Preview:
+        after = {DEPLOYMENT: Terms(scopes=(scope,))}
+        return preview([past], before={}, after=after, instruments={7: an_instrument(7)})
+
+    assert [change.now for change in judged(bought(numbers=numbers)).refused] == ["gross_exposure"]
+    assert judged(bought()).unknown == {"gross_exposure": 1}
+
+
+def test_without_a_price_on_record_the_effect_is_not_told() -> None:
+    found = changed([bought(last_e4=0)], after=Limits(order_quantity=9))
+    assert (found.refused[0].effect, found.effect, found.untold) == (None, 0, 1)
+
+
+def test_an_order_that_never_traded_cost_nothing() -> None:
+    (change,) = changed([bought(fills=(), last_e4=0)], after=Limits(order_quantity=9)).refused
+    assert change.effect == 0
