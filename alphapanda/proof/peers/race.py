@@ -141,7 +141,7 @@ def run(folder: Path, peer: Peer, work: Work, kind: str, lengths: tuple[int, int
         [_python(folder, peer), str(script), *task], capture_output=True, text=True, check=False
     )
     if done.returncode:
-        raise RaceFailed(f"{peer.name} failed at the {kind}: {done.stderr[-1_500:]}")
+        raise RaceFailed(f"{peer.name} ended with {done.returncode} at the {kind}: {done.stderr[-1_500:]}")
     return msgspec.convert(json.loads(done.stdout.splitlines()[-1]), Answer, strict=False)
 
 
