@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from django.conf import settings
-from django.db.models import Count, Max, Min, Model, QuerySet
+from django.db.models import Count, F, Max, Min, Model, QuerySet
 from django.utils import timezone
 
 from alphapanda.core.clock import ist_date, to_ms
@@ -206,6 +206,15 @@ def monitoring_latency() -> Status:
     slow = waits[int(len(waits) * 0.95)] if len(waits) > 1 else waits[0]
     words = f"events were in the log within {slow:.2f} s, 19 of 20"
     return (warn if slow > MONITORING_WARN_S else ok)(words, value=round(slow, 3))
+
+
+@check("child orders", Group.QUEUE)
+def child_orders() -> Status:
+    """No order of the last hour is larger than the signal it carries out, but for those that a later one changed."""
+    since = timezone.now() - timedelta(hours=1)
+    grown = Order.objects.filter(created_at__gt=since, modifications=0)
+    count = grown.filter(quantity__gt=F("decision__signal__quantity")).count()
+    return fail(f"{count} larger than decided: halt", value=count) if count else ok("none grew", value=0)
 
 
 @check("alerts", Group.QUEUE)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
 from alphapanda.core.clock import ist_day
@@ -17,7 +17,6 @@ from strategies.domain.consequences import Working
 from strategies.domain.signals import Mark, SignalRow
 
 NOTHING = Working()
-FLAT_QUANTITY = 0
 OWN = LimitLevel.DEPLOYMENT.value
 
 
@@ -79,28 +78,7 @@ class Exposure:
         token: int | None = None,
     ) -> None:
         """`candidate` is counted with the first book. `token`: only what is in that instrument."""
-        self._books = list(books)
-        self._marks = marks
-        self._candidate = candidate
-        self._token = token
-        self._ends: list[tuple[int, int, int, int]] | None = None
-        self._is_known = False  # functools.cached_property takes a lock
-
-    @property
-    def ends(self) -> list[tuple[int, int, int, int]] | None:
-        """Token, price, and the highest and lowest position that each book can come to."""
-        if not self._is_known:
-            self._ends, self._is_known = self._worked_out(), True
-        return self._ends
-
-    def _worked_out(self) -> list[tuple[int, int, int, int]] | None:
-        rows = []
-        for token, highest, lowest in self._positions():
-            mark = self._marks.get(token)
-            if mark is None or mark.price_e4 <= 0:
-                return None
-            rows.append((token, mark.price_e4, highest, lowest))
-        return rows
+        self.ends = _all_ends(books, marks, candidate, token)
 
     def gross(self, tokens: frozenset[int] | None = None) -> Decimal | None:
         """Both sides of each instrument at the worse of its ends; of some instruments, or of all."""
@@ -139,22 +117,34 @@ class Exposure:
         )
         return sum(blocked, ZERO)
 
-    def _positions(self) -> Iterator[tuple[int, int, int]]:
-        for number, book in enumerate(self._books):
-            candidate = self._candidate if number == 0 else None
-            tokens = {token for token, holding in book.holdings.items() if holding.quantity} | set(
-                book.working
-            )
-            if candidate is not None:
-                tokens.add(candidate.token)
-            for token in sorted(tokens):
-                if self._token in (None, token):
-                    yield token, *_ends(book, token, candidate)
+
+Ends = list[tuple[int, int, int, int]]  # token, price, highest and lowest position that a book can come to
+
+
+def _all_ends(
+    books: Iterable[Member], marks: Mapping[int, Mark], candidate: SignalRow | None, only: int | None
+) -> Ends | None:
+    """Of all that is held, works or is asked for; None where a price is missing."""
+    found: Ends = []
+    for book in books:
+        tokens = {token for token, holding in book.holdings.items() if holding.quantity}
+        tokens.update(book.working)
+        if candidate is not None:
+            tokens.add(candidate.token)
+        for token in tokens:
+            if only is None or token == only:
+                mark = marks.get(token)
+                if mark is None or mark.price_e4 <= 0:
+                    return None
+                highest, lowest = _ends(book, token, candidate)
+                found.append((token, mark.price_e4, highest, lowest))
+        candidate = None  # it is the first book's
+    return found
 
 
 def _ends(book: Member, token: int, candidate: SignalRow | None) -> tuple[int, int]:
     holding = book.holdings.get(token)
-    position = holding.quantity if holding else FLAT_QUANTITY
+    position = holding.quantity if holding else 0
     working = book.working.get(token, NOTHING)
     highest, lowest = position + working.buy, position - working.sell
     if candidate is not None and candidate.token == token:

@@ -21,7 +21,7 @@ from marketdata.domain.instruments import InstrumentSpec
 from portfolio.domain.books import BookedFill
 from risk.domain.context import Case, Context, Sum, Terms
 from risk.domain.figures import OWN, key_of
-from risk.domain.limits import Limits
+from risk.domain.limits import Limits, Scope
 from risk.domain.memory import MINUTE_MS, SECOND_MS, DayState, Sent, at_time, orders_since
 from risk.domain.review import EXIT, WITHIN, judge, look_back_ms
 from strategies.domain.signals import SignalRow
@@ -190,7 +190,7 @@ class _Fold:
         scopes = [scope for scope in terms.scopes if scope.token in (None, signal.token)]
         return Case(
             signal=signal,
-            context=self._context(day, past),
+            context=self._context(day, tuple(scopes)),
             limits=self._known(limits, "order_value", amount),
             position=numbers.get("position", 0),
             worst_position=numbers.get("worst_position", signal.side.sign * signal.quantity),
@@ -215,7 +215,7 @@ class _Fold:
             ),
         )
 
-    def _context(self, day: DayState, past: Past) -> Context:
+    def _context(self, day: DayState, scopes: tuple[Scope, ...]) -> Context:
         return Context(
             limits=Limits(),
             day=day,
@@ -224,6 +224,7 @@ class _Fold:
             instruments=self.instruments,
             phase=Phase.CONTINUOUS,
             status=DeploymentStatus.RUNNING,
+            scopes=scopes,
         )
 
     def _sum(

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -30,7 +30,7 @@ from risk.domain.figures import (
     sum_of_own,
     worst,
 )
-from risk.domain.limits import Limits, Scope
+from risk.domain.limits import Limits, Scope, given
 from risk.domain.memory import DayState, Sent, at_time
 from risk.domain.rules import guards, market, orders, sums
 from risk.domain.wording import text, written
@@ -39,38 +39,71 @@ from strategies.domain.signals import Mark, SignalRow
 
 Rule = Callable[[Case], str | None]
 
-RULES: tuple[Rule, ...] = (
-    guards.kill_switch,
-    guards.start_of_day,
-    guards.unacknowledged_alert,
-    guards.repeated_entries,
-    guards.deployment_status,
-    market.restricted_instrument,
-    market.product_allowed,
-    market.tradable,
-    market.session_phase,
-    market.entry_hours,
-    market.expiry_day,
-    market.stale_price,
-    market.price_jump,
-    market.circuit_limit,
-    market.price_collar,
-    orders.order_quantity,
-    orders.order_value,
-    orders.position_limit,
-    orders.duplicate_order,
-    orders.self_trade,
-    sums.order_rate,
-    sums.daily_orders,
-    sums.daily_loss,
-    sums.drawdown,
-    sums.gross_exposure,
-    sums.net_exposure,
-    sums.underlying_exposure,
-    sums.margin,
+# In the order in which they are asked, with the limits without which a rule objects to nothing (none named: it looks
+# at more than limits).
+ASKED: tuple[tuple[Rule, tuple[str, ...]], ...] = (
+    (guards.kill_switch, ()),
+    (guards.start_of_day, ()),
+    (guards.unacknowledged_alert, ()),
+    (guards.repeated_entries, ()),
+    (guards.deployment_status, ()),
+    (market.restricted_instrument, ("restricted", "allowed")),
+    (market.product_allowed, ()),
+    (market.tradable, ()),
+    (market.session_phase, ()),
+    (market.entry_hours, ("entries_from", "entries_until")),
+    (market.expiry_day, ()),
+    (market.stale_price, ()),
+    (market.price_jump, ("price_jump_percent",)),
+    (market.circuit_limit, ()),
+    (market.price_collar, ("collar_percent", "collar_ticks")),
+    (orders.order_quantity, ()),
+    (orders.order_value, ("order_value",)),
+    (orders.position_limit, ("position_quantity",)),
+    (orders.duplicate_order, ("duplicate_ms",)),
+    (orders.self_trade, ("self_trade",)),
+    (sums.order_rate, ("orders_per_second", "orders_per_minute")),
+    (sums.daily_orders, ("daily_orders",)),
+    (sums.daily_loss, ("daily_loss",)),
+    (sums.drawdown, ("drawdown",)),
+    (sums.gross_exposure, ("gross_exposure",)),
+    (sums.net_exposure, ("net_exposure",)),
+    (sums.underlying_exposure, ("underlying_exposure",)),
+    (sums.margin, ("margin",)),
 )
+RULES: tuple[Rule, ...] = tuple(rule for rule, _ in ASKED)
 EXIT, WITHIN, CANCEL = "exit", "within_limits", "cancel"
 APPROVING = frozenset({EXIT, WITHIN, CANCEL})
+KEPT_MAX = 256
+
+
+class Bound(NamedTuple):
+    """What follows from limits alone, worked out once: the rules that may object, the limits as JSON, how long an
+    entry is remembered, and whether orders must be known one by one."""
+
+    limits: Limits
+    scopes: tuple[Scope, ...]
+    rules: tuple[Rule, ...]
+    written: dict[str, Any]
+    look_back_ms: int
+    is_meeting: bool
+
+
+_kept: dict[tuple[int, int], Bound] = {}
+
+
+def bound(limits: Limits, scopes: tuple[Scope, ...]) -> Bound:
+    """What follows from limits; of the same objects it is worked out once."""
+    found = _kept.get((id(limits), id(scopes)))
+    if found is not None:  # it holds both objects, so nobody else has their ids
+        return found
+    if len(_kept) >= KEPT_MAX:
+        _kept.clear()
+    names = {name for one in (limits, *(scope.limits for scope in scopes)) for name in given(one)}
+    rules = tuple(rule for rule, wanted in ASKED if not wanted or names & set(wanted))
+    found = Bound(limits, scopes, rules, written(limits), look_back_ms(limits), "self_trade" in names)
+    _kept[id(limits), id(scopes)] = found
+    return found
 
 
 def review(signals: Sequence[SignalRow], context: Context) -> tuple[list[Verdict], DayState]:
@@ -92,7 +125,7 @@ def judge(case: Case) -> tuple[str, str]:
         return CANCEL, "a cancellation is always allowed"
     if is_exit(case):
         return EXIT, "reduces the position"
-    for rule in RULES:
+    for rule in bound(case.limits, case.context.scopes).rules:
         if objection := rule(case):
             return rule.__name__, objection
     return WITHIN, "no rule objects"
@@ -108,7 +141,8 @@ def is_exit(case: Case) -> bool:
 
 def _at(signal: SignalRow, context: Context) -> Context:
     """The context at the signal's time; a person who has started a held deployment again has cleared it."""
-    day = at_time(context.day, signal.at_ms, look_back_ms=look_back_ms(context.limits_for(signal.token)))
+    limits = context.limits_for(signal.token)
+    day = at_time(context.day, signal.at_ms, look_back_ms=bound(limits, context.scopes).look_back_ms)
     if day.held and context.status is DeploymentStatus.RUNNING:
         day = msgspec.structs.replace(day, held="", sent=())
     if day.equity is None:
@@ -179,7 +213,8 @@ def _after(case: Case, rule: str, reason: str) -> Context:
     if rule not in (EXIT, WITHIN):
         return context if day is context.day else msgspec.structs.replace(context, day=day)
     is_new = signal.kind is SignalKind.ORDER
-    is_kept = is_new and rule == WITHIN and look_back_ms(case.limits)
+    known = bound(case.limits, context.scopes)
+    is_kept = is_new and rule == WITHIN and known.look_back_ms
     day = msgspec.structs.replace(
         day,
         orders=day.orders + is_new,
@@ -187,13 +222,16 @@ def _after(case: Case, rule: str, reason: str) -> Context:
         sent=(*day.sent, _sent(signal)) if is_kept else day.sent,
     )
     working = replaced(context.working.get(signal.token, NOTHING), signal)
-    others = tuple(order for order in context.orders if order.id != signal.target)
     return msgspec.structs.replace(
         context,
         day=day,
         working={**context.working, signal.token: _more(working, signal)},
-        orders=(*others, _open(signal)),
+        orders=_with(context.orders, signal) if known.is_meeting else context.orders,
     )
+
+
+def _with(orders: tuple[Resting, ...], signal: SignalRow) -> tuple[Resting, ...]:
+    return (*(order for order in orders if order.id != signal.target), _open(signal))
 
 
 def _more(working: Working, signal: SignalRow) -> Working:
@@ -272,7 +310,7 @@ def _numbers(case: Case) -> dict[str, Any]:
         "phase": context.phase.value,
         "status": context.status.value,
         "halts": list(context.halts),
-        "limits": written(case.limits),
+        "limits": bound(case.limits, context.scopes).written,
         "version": context.version,
         "config": context.config,
     }

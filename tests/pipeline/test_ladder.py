@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from django.core.exceptions import ObjectDoesNotExist
 from django.test import override_settings
+from django.utils import timezone
 
 from alphapanda.core.clock import ist_day
 from alphapanda.core.vocabulary import DeploymentStatus
@@ -17,7 +18,9 @@ from alphapanda.proof import parity
 from marketdata.reference import YESBANK_FILES
 from risk import loading
 from risk.models import Alert, LimitSet
-from strategies.models import Deployment
+from risk.services.halts import halt_throw
+from strategies import loading as commands_of
+from strategies.models import Command, Deployment
 from tests.pipeline.hand import Hand, packed, recording, seeded
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -107,3 +110,32 @@ def test_repeated_entries_pause_the_deployment_the_same_way(monkeypatch):
     assert Alert.objects.get().code == "repeated_entries"
     with pytest.raises(ObjectDoesNotExist):
         Alert.objects.get(code="loss_ladder")
+
+
+@pytest.mark.parametrize(("kind", "acts_by_kind"), [("CANCEL", {"CANCEL"}), ("FLATTEN", {"CANCEL", "ORDER"})])
+def test_a_halt_in_steps_is_replayed_at_its_steps(monkeypatch, kind, acts_by_kind):
+    """Thrown while the log is being read: what works is cancelled, what is held closed, nothing enters again."""
+    definition = msgspec.structs.replace(ALONE[0], limits={})
+    recorded = recording(FILES, [definition])
+    source = recorded.source()
+    seeded([definition])
+    hand = Hand(packed(source.iter_from(), source=source.source, batch=50))
+    hand.attach(monkeypatch)
+    every, hand.readers[0].values = hand.readers[0].values, hand.readers[0].values[:3]
+    hand.run()
+    halt_throw(level="GLOBAL", step=kind, reason="drill", actor="alice", now=timezone.now())
+    hand.readers[0].values = every
+    hand.run()
+
+    (command,) = Command.objects.all()
+    assert command.step
+    rows = parity.of_database()["wall"]
+    asked = [row for row in rows["signals"] if row["origin"] == "OPERATOR"]
+    assert {row["kind"] for row in asked} == acts_by_kind
+    assert {row["step"] for row in asked} == {command.step}
+    later = [row for row in rows["decisions"] if row["at_ms"] > asked[0]["at_ms"]]
+    assert {row["rule"] for row in later if not row["is_approved"]} == {"kill_switch"}
+    commands = {command.deployment_id: {command.step: commands_of.command_row(command)}}
+    (run,) = recorded.backtest(source, commands=commands)
+    replayed = parity.of_accounts([run.account])["wall"]["signals"]
+    assert [row for row in replayed if row["step"] == command.step] == asked

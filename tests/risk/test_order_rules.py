@@ -42,6 +42,13 @@ def test_the_same_order_again(before: Sent, rule: str) -> None:
     assert rule_on(a_signal(), a_context(limits=Limits(duplicate_ms=5_000), day=day)) == rule
 
 
+@pytest.mark.parametrize(("since_ms", "rule"), [(5_000, "within_limits"), (4_999, "duplicate_order")])
+def test_the_same_order_where_entries_are_remembered_for_longer(since_ms: int, rule: str) -> None:
+    limits = Limits(duplicate_ms=5_000, repeated_entries=9, repeated_ms=60_000)
+    day = msgspec.structs.replace(STARTED, sent=(Sent(at() - since_ms, 7, Side.BUY, 10, None),))
+    assert rule_on(a_signal(), a_context(limits=limits, day=day)) == rule
+
+
 def test_an_order_is_not_sent_twice_in_one_step_either() -> None:
     context = a_context(limits=Limits(duplicate_ms=5_000))
     verdicts, day = review([a_signal(), a_signal(ordinal=1), a_signal(quantity=9, ordinal=2)], context)
