@@ -28,7 +28,7 @@ class Offer:
         self._sizes = {Side.BUY: _levels(tick.asks), Side.SELL: _levels(tick.bids)}
         self._before = before if before is not None and before.day == ist_day(tick.at_ms) else None
         self._taken: dict[tuple[Side, int], int] = {}
-        self._bulk = dict.fromkeys(Side, 0)  # taken without depth
+        self._bulk = {Side.BUY: 0, Side.SELL: 0}  # taken without depth
         if self._before is not None:
             self._recall(self._before)
 

@@ -77,6 +77,8 @@ def _permitted(case: Case, _standing: Standing, _venue: Venue) -> str:
     if order.product is (Product.NRML if is_equity else Product.CNC):
         accepted = "CNC or MIS" if is_equity else "NRML or MIS"
         return f"product {order.product} is not for {order.instrument}: use {accepted}"
+    if instrument.is_permitted(product=order.product, order_type=order.order_type, validity=order.validity):
+        return ""
     for name in ("product", "order_type", "validity"):
         word = getattr(order, name)
         if not instrument.is_permitted(**{name: word}):

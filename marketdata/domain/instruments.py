@@ -145,8 +145,11 @@ class InstrumentSpec(msgspec.Struct, frozen=True):
 
     def is_permitted(self, *, product: str = "", order_type: str = "", validity: str = "") -> bool:
         """Whether the market takes what is named; what is not known of is not held against an order."""
-        pairs = ((product, self.products), (order_type, self.order_types), (validity, self.validities))
-        return all(not word or not words or word in words for word, words in pairs)
+        return not (
+            (product and self.products and product not in self.products)
+            or (order_type and self.order_types and order_type not in self.order_types)
+            or (validity and self.validities and validity not in self.validities)
+        )
 
 
 class NotAnInstrumentList(ValueError):

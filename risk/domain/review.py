@@ -109,12 +109,13 @@ def bound(limits: Limits, scopes: tuple[Scope, ...]) -> Bound:
 def review(signals: Sequence[SignalRow], context: Context) -> tuple[list[Verdict], DayState]:
     """Judge the signals of one step in their order, each seeing the approved ones before it as working."""
     verdicts = []
-    for signal in signals:
+    last = len(signals) - 1
+    for number, signal in enumerate(signals):
         context = _at(signal, context)
         case = case_of(signal, context)
         rule, reason = judge(case)
         verdicts.append(_verdict(case, rule, reason))
-        context = _after(case, rule, reason)
+        context = _after(case, rule, reason, is_last=number == last)
     return verdicts, context.day
 
 
@@ -204,9 +205,9 @@ def _order_value(signal: SignalRow, mark: Mark | None) -> Decimal | None:
 # ---- what is remembered --------------------------------------------------------------------------------------
 
 
-def _after(case: Case, rule: str, reason: str) -> Context:
-    """The context after a decision: what was approved works, what was seen is remembered. What is cancelled may
-    still trade; a changed order is no new one, but a message to the broker."""
+def _after(case: Case, rule: str, reason: str, *, is_last: bool) -> Context:
+    """The context after a decision: what was seen is remembered, what was approved works for those that follow.
+    What is cancelled may still trade; a changed order is no new one, but a message to the broker."""
     context, signal, day = case.context, case.signal, remembered(case.context, case)
     if rule == guards.repeated_entries.__name__ and not day.held:
         day = msgspec.structs.replace(day, held=reason)
@@ -221,6 +222,8 @@ def _after(case: Case, rule: str, reason: str) -> Context:
         recent_ms=(*day.recent_ms, signal.at_ms),
         sent=(*day.sent, _sent(signal)) if is_kept else day.sent,
     )
+    if is_last:
+        return msgspec.structs.replace(context, day=day)
     working = replaced(context.working.get(signal.token, NOTHING), signal)
     return msgspec.structs.replace(
         context,

@@ -137,6 +137,51 @@ def test_the_stream_is_the_same_from_anywhere(nse: Calendar) -> None:
     assert list(stream.iter_from(len(whole) + 1)) == []
 
 
+@pytest.mark.parametrize(("block", "stretch"), [(1, 1), (7, 11), (100, 64)])
+def test_blocks_and_stretches_of_any_size_make_the_same_stream(
+    data: Path, tmp_path: Path, nse: Calendar, monkeypatch: pytest.MonkeyPatch, block: int, stretch: int
+) -> None:
+    """Three files, one with faulty stamps from its first row on, one of bars, one with depth."""
+    paths = []
+    for name in ("nse_ltp_2021-04-30_dirty_RELIANCE", "nse_depth5_2025-12-15_NSE_BSE"):
+        with gzip.open(data / "ticks" / f"{name}.csv.gz", "rt") as lines:
+            kept = [*islice(lines, 400)]
+            rows = [kept[0], *(["1970-01-01 05:30:00,1,5\n"] * 9 if "dirty" in name else []), *kept[1:]]
+        paths.append(written(tmp_path, f"x_{name[-3:]}.csv", "".join(rows)))
+    paths.append(written(tmp_path, "b_SBIN.csv", BARS + "2021-04-30T11:20:00+05:30,95,96,93.9,94.85,103\n"))
+    expected = source(paths, nse)
+    items, times = list(expected.iter_from()), expected.times_from().tolist()
+    monkeypatch.setattr("marketdata.feeds.merging.BLOCK_TICKS", block)
+    monkeypatch.setattr("marketdata.feeds.spool.STRETCH_ITEMS", stretch)
+
+    stream = source(paths, nse)
+
+    assert list(stream.iter_from()) == items
+    assert times[0] > at("2021-04-30", "00:00")  # the first believable one stands for what comes before it
+    assert any(isinstance(item, Tick) and item.bids for item in items)
+    assert stream.times_from(17).tolist() == times[16:]
+    assert [stream.time_of(seq) for seq in (1, 50, len(items))] == [times[0], times[49], times[-1]]
+    places = [(part.first_seq, len(part)) for part in stream.stretches(5, 40)]
+    assert places[0][0] == 6
+    assert sum(length for _, length in places) == 35
+    assert [item for part in stream.stretches(5, 40) for item in part.items()] == items[5:40]
+
+
+@pytest.mark.parametrize("block", [1, 7, 50])
+def test_bars_of_days_make_the_same_stream_in_blocks_of_any_size(
+    tmp_path: Path, nse: Calendar, monkeypatch: pytest.MonkeyPatch, block: int
+) -> None:
+    rows = "".join(f"2019-07-{day:02}T00:00:00+05:30,95,96,94,95,{day}\n" for day in (8, 9, 10, 11))
+    paths = [written(tmp_path, "x_SBIN.csv", BARS + rows)]
+    expected = list(source(paths, nse).iter_from())
+    monkeypatch.setattr("marketdata.feeds.merging.BLOCK_TICKS", block)
+
+    assert list(source(paths, nse).iter_from()) == expected
+    clocks = clock_minutes(iter(expected))
+    assert clocks == sorted(set(clocks))
+    assert at("2019-07-09", "11:20") in clocks  # a third of the session, when the second price is told
+
+
 def test_files_are_merged_in_time_order(data: Path, nse: Calendar) -> None:
     paths = sorted(data.glob("bars_1min/kite_1min_2023-04_*"))
     ticks = ticks_of(source(paths, nse))

@@ -109,7 +109,7 @@ def _longer(ticks: int, tell: Any) -> list[Memory]:
 
 def _json(origin: str, standings: list[Standing], busier: list[Load], longer: list[Memory]) -> str:
     rows = [
-        msgspec.to_builtins(one) | {"median_s": one.median_s, "items_per_s": one.items_per_s}
+        msgspec.to_builtins(one) | {"items_per_s": one.items_per_s, "items_per_cpu_s": one.items_per_cpu_s}
         for one in standings
     ]
     found = {"data": origin, "standings": rows, "orders": busier, "memory": longer}
@@ -123,7 +123,7 @@ def _show(console: Console, origin: str, standings: list[Standing]) -> None:
         table = Table(title=f"{ours.items:,} {kind}: {origin}", title_justify="left")
         for heading in ("engine", "version"):
             table.add_column(heading)
-        for heading in (f"{kind}/s", "median s", "of ours", "orders", "equity at the end"):
+        for heading in (f"{kind}/s", f"{kind}/CPU s", "of ours", "orders", "equity at the end"):
             table.add_column(heading, justify="right")
         for one in found:
             name = one.peer if one.is_event_driven else f"{one.peer} (vectorised)"
@@ -131,8 +131,8 @@ def _show(console: Console, origin: str, standings: list[Standing]) -> None:
                 name,
                 one.version,
                 f"{one.items_per_s:,.0f}",
-                f"{one.median_s:.2f}",
-                f"{one.items_per_s / ours.items_per_s:.2f}",
+                f"{one.items_per_cpu_s:,.0f}",
+                f"{one.items_per_cpu_s / ours.items_per_cpu_s:.2f}",
                 f"{one.orders:,}",
                 f"{one.equity:,.2f} ({one.apart_percent:+.5f} %)",
             )
@@ -142,16 +142,16 @@ def _show(console: Console, origin: str, standings: list[Standing]) -> None:
 def _show_loads(console: Console, busier: list[Load], longer: list[Memory]) -> None:
     if busier:
         table = Table(title="Ours with more and more orders", title_justify="left")
-        for heading in ("orders", "median s", "bars/s", "us an order", "last fifth slower by"):
+        for heading in ("orders", "CPU s", "bars/CPU s", "us an order", "last fifth slower by"):
             table.add_column(heading, justify="right")
         for one in busier:
             each = "" if one.order_us is None else f"{one.order_us:.0f}"
             table.add_row(
                 f"{one.orders:,}",
-                f"{one.seconds:.2f}",
-                f"{one.items_per_s:,.0f}",
+                f"{one.cpu_s:.2f}",
+                f"{one.items_per_cpu_s:,.0f}",
                 each,
-                f"{one.slower_percent:+.1f} %",
+                "" if one.slower_percent is None else f"{one.slower_percent:+.1f} %",
             )
         console.print(table)
     if longer:

@@ -20,6 +20,7 @@ LENGTHS = {"bars": (10, 30), "ticks": (60, 240)}  # of the averages: about 15,00
 # By what share of the reference the money at the end may differ.
 APART_MAX = 0.0002
 # From next to no order to as many as the task can make of 375,000 bars: lengths of the averages.
+TENTHS, SHORT_S = 10, 0.05
 BUSIER = ((1_000, 5_000), (80, 240), (10, 30), (2, 4))
 
 
@@ -66,15 +67,17 @@ class RaceFailed(Exception):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What one run came to; `seconds` of the run alone, `memory_mb` of our whole process at its peak."""
+    """What one run came to; `seconds` by the wall and `cpu_s` of the processor are of the run alone, `memory_mb` of
+    our whole process at its peak."""
 
     seconds: float
+    cpu_s: float
     orders: int
     equity: float
     items: int
     version: str
     memory_mb: int = 0
-    parts: tuple[float, ...] = ()  # seconds up to each tenth of the stream
+    parts: tuple[float, ...] = ()  # of the processor, up to each tenth of the stream
 
 
 class Standing(msgspec.Struct, frozen=True):
@@ -88,15 +91,17 @@ class Standing(msgspec.Struct, frozen=True):
     orders: int
     equity: float
     apart_percent: float
-    runs_s: tuple[float, ...]
-
-    @property
-    def median_s(self) -> float:
-        return statistics.median(self.runs_s)
+    runs_s: tuple[float, ...]  # by the wall
+    runs_cpu_s: tuple[float, ...]
 
     @property
     def items_per_s(self) -> float:
-        return self.items / self.median_s
+        return self.items / statistics.median(self.runs_s)
+
+    @property
+    def items_per_cpu_s(self) -> float:
+        """What a machine of its own would do: the wall's time is also that of others on this one."""
+        return self.items / statistics.median(self.runs_cpu_s)
 
     @property
     def agrees(self) -> bool:
@@ -136,7 +141,7 @@ def run(folder: Path, peer: Peer, work: Work, kind: str, lengths: tuple[int, int
         [_python(folder, peer), str(script), *task], capture_output=True, text=True, check=False
     )
     if done.returncode:
-        raise RaceFailed(f"{peer.name} failed at the {kind}: {done.stderr[-1_500:]}")
+        raise RaceFailed(f"{peer.name} ended with {done.returncode} at the {kind}: {done.stderr[-1_500:]}")
     return msgspec.convert(json.loads(done.stdout.splitlines()[-1]), Answer, strict=False)
 
 
@@ -165,18 +170,19 @@ def _standing(peer: Peer, kind: str, answers: list[Answer], reference: float) ->
         equity=first.equity,
         apart_percent=100 * (first.equity / reference - 1),
         runs_s=tuple(answer.seconds for answer in answers),
+        runs_cpu_s=tuple(answer.cpu_s for answer in answers),
     )
 
 
 class Load(msgspec.Struct, frozen=True):
-    """Our own engine at so many orders: medians of seconds, what an order adds to a run next to without any, and
-    how much slower the last two tenths of the bars are than the first two."""
+    """Our own engine at so many orders, in seconds of the processor: medians, what an order adds to a run next to
+    without any, and how much slower the last two tenths of the bars are than the second and third."""
 
     orders: int
-    seconds: float
-    items_per_s: float
+    cpu_s: float
+    items_per_cpu_s: float
     order_us: float | None
-    slower_percent: float
+    slower_percent: float | None  # None: too few bars to tell
 
 
 def loads(folder: Path, work: Work, runs: int, tell: Callable[[str], None]) -> list[Load]:
@@ -186,26 +192,27 @@ def loads(folder: Path, work: Work, runs: int, tell: Callable[[str], None]) -> l
         for place, lengths in enumerate(BUSIER):
             tell(f"orders, run {number + 1} of {runs}: averages of {lengths[0]} and {lengths[1]}")
             answers[place].append(run(folder, OURS, work, "bars", lengths))
-    idle_s = statistics.median(answer.seconds for answer in answers[0])
+    idle_s = statistics.median(answer.cpu_s for answer in answers[0])
     return [_load(found, idle_s, answers[0][0].orders) for found in answers]
 
 
 def _load(answers: list[Answer], idle_s: float, idle_orders: int) -> Load:
-    first, seconds = answers[0], statistics.median(answer.seconds for answer in answers)
+    first, cpu_s = answers[0], statistics.median(answer.cpu_s for answer in answers)
     more = first.orders - idle_orders
     return Load(
         orders=first.orders,
-        seconds=seconds,
-        items_per_s=first.items / seconds,
-        order_us=1e6 * (seconds - idle_s) / more if more else None,
-        slower_percent=statistics.median(_slower_percent(answer.parts) for answer in answers),
+        cpu_s=cpu_s,
+        items_per_cpu_s=first.items / cpu_s,
+        order_us=1e6 * (cpu_s - idle_s) / more if more else None,
+        slower_percent=_slower_percent([answer.parts for answer in answers]),
     )
 
 
-def _slower_percent(parts: tuple[float, ...]) -> float:
+def _slower_percent(runs: Sequence[tuple[float, ...]]) -> float | None:
     """What the last two tenths took more than the second and third; the first has what is done once."""
-    begin, end = parts[2] - parts[0], parts[9] - parts[7]
-    return 100 * (end / begin - 1)
+    if any(len(parts) < TENTHS or parts[2] - parts[0] < SHORT_S for parts in runs):
+        return None
+    return statistics.median(100 * ((parts[9] - parts[7]) / (parts[2] - parts[0]) - 1) for parts in runs)
 
 
 class Memory(msgspec.Struct, frozen=True):

@@ -27,9 +27,11 @@ class Task(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """Seconds are of the run alone, without reading the file and without what a peer does once for any run."""
+    """Seconds, by the wall and of the processor, are of the run alone, without reading the file and without what a
+    peer does once for any run."""
 
     seconds: float
+    cpu_s: float
     orders: int
     equity: float
 
@@ -74,4 +76,12 @@ def answer(run: Callable[[Task], Answer], version: str) -> None:
     sys.stdout.write(json.dumps(found) + "\n")
 
 
-clock = time.perf_counter
+class Watch:
+    """Started when it is made."""
+
+    def __init__(self) -> None:
+        self._began = time.perf_counter(), time.process_time()
+
+    def read(self) -> tuple[float, float]:
+        """Seconds since, by the wall and of the processor."""
+        return time.perf_counter() - self._began[0], time.process_time() - self._began[1]

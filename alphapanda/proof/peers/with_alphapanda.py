@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from alphapanda.engine.recorded import Recording
     from execution.domain.charges import Cards
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -31,41 +32,22 @@ NEXT_PRICE = {
 
 def run(arguments: list[str]) -> dict[str, Any]:
     """The answer, with the memory that the whole process took at most."""
-    from alphapanda.core.vocabulary import Product
-    from alphapanda.deploying import Definition
     from alphapanda.engine.backtest import fold
-    from alphapanda.engine.recorded import Recording
-    from alphapanda.proof.peers.work import KEY
     from marketdata.reference import load_calendars
     from strategies.registry import find
 
     path, kind, fast, slow, quantity, cost, cash = arguments
-    definition = Definition(
-        name="peers",
-        strategy="ema_cross",
-        instruments=(KEY,),
-        params={
-            "fast": int(fast),
-            "slow": int(slow),
-            "quantity": int(quantity),
-            "short": False,
-            "bar_minutes": 1 if kind == "bars" else 0,
-        },
-        product=Product.MIS,
-        execution=NEXT_PRICE,
-    )
-    recording = Recording([f"{path}={KEY}"], [definition], [Path(path).with_name("instruments.csv")])
-    source = recording.source()
-    specs = recording.specs()
+    recording = _recording(path, kind, {"fast": int(fast), "slow": int(slow), "quantity": int(quantity)})
+    source, specs = recording.source(), recording.specs()
     find("ema_cross")  # reads and checks the strategies' files, once in a process
     parts: list[float] = []
     gc.collect()
     gc.freeze()
-    began = time.perf_counter()
+    began, began_cpu = time.perf_counter(), time.process_time()
 
     def passed(items: int) -> None:
         while items * 10 >= (len(parts) + 1) * len(source):
-            parts.append(time.perf_counter() - began)
+            parts.append(time.process_time() - began_cpu)
 
     [done] = fold(
         source.stretches(),
@@ -76,12 +58,13 @@ def run(arguments: list[str]) -> dict[str, Any]:
         starting_cash=Decimal(cash),
         on_progress=passed,
     )
-    seconds = time.perf_counter() - began
+    seconds, cpu_s = time.perf_counter() - began, time.process_time() - began_cpu
     if done.error:
         raise RuntimeError(done.error)
     [report] = source.reports
     return {
         "seconds": seconds,
+        "cpu_s": cpu_s,
         "orders": len(done.account.journal.orders),
         "equity": float(done.curve[-1].equity),
         "items": report.rows,
@@ -89,6 +72,23 @@ def run(arguments: list[str]) -> dict[str, Any]:
         "parts": parts,
         "memory_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
     }
+
+
+def _recording(path: str, kind: str, params: dict[str, int]) -> Recording:
+    from alphapanda.core.vocabulary import Product
+    from alphapanda.deploying import Definition
+    from alphapanda.engine.recorded import Recording
+    from alphapanda.proof.peers.work import KEY
+
+    definition = Definition(
+        name="peers",
+        strategy="ema_cross",
+        instruments=(KEY,),
+        params={**params, "short": False, "bar_minutes": 1 if kind == "bars" else 0},
+        product=Product.MIS,
+        execution=NEXT_PRICE,
+    )
+    return Recording([f"{path}={KEY}"], [definition], [Path(path).with_name("instruments.csv")])
 
 
 def _cards(cost: Decimal) -> Cards:

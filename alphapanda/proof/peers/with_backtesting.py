@@ -6,7 +6,7 @@ import warnings
 
 import backtesting
 import pandas as pd
-from task import Answer, Cross, Task, answer, average, clock
+from task import Answer, Cross, Task, Watch, answer, average
 
 
 def run(task: Task) -> Answer:
@@ -26,12 +26,12 @@ def run(task: Task) -> Answer:
 
     table = task.table.rename(columns=str.capitalize)
     test = backtesting.Backtest(table, Crossing, cash=task.cash, commission=task.cost)
-    began = clock()
+    watch = Watch()
     figures = test.run()
-    seconds = clock() - began
+    taken = watch.read()
     trades = figures["_trades"]
     is_open = len(figures["_strategy"].trades)
-    return Answer(seconds, 2 * len(trades) + is_open, float(figures["Equity Final [$]"]))
+    return Answer(*taken, 2 * len(trades) + is_open, float(figures["Equity Final [$]"]))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import backtrader as bt
-from task import Answer, Cross, Task, answer, clock
+from task import Answer, Cross, Task, Watch, answer
 
 
 def run(task: Task) -> Answer:
@@ -29,10 +29,10 @@ def run(task: Task) -> Answer:
     cerebro.addstrategy(Crossing)
     frame = bt.TimeFrame.Minutes if task.kind == "bars" else bt.TimeFrame.Ticks
     cerebro.adddata(bt.feeds.PandasData(dataname=task.table.tz_localize(None), timeframe=frame))
-    began = clock()
+    watch = Watch()
     [strategy] = cerebro.run()
-    seconds = clock() - began
-    return Answer(seconds, strategy.orders_made, float(cerebro.broker.getvalue()))
+    taken = watch.read()
+    return Answer(*taken, strategy.orders_made, float(cerebro.broker.getvalue()))
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from nautilus_trader.model.instruments import Equity
 from nautilus_trader.model.objects import Money, Price, Quantity
 from nautilus_trader.persistence.wranglers import BarDataWrangler, QuoteTickDataWrangler
 from nautilus_trader.trading.strategy import Strategy
-from task import Answer, Cross, Task, answer, clock
+from task import Answer, Cross, Task, Watch, answer
 
 VENUE = Venue("NSE")
 INR = Currency.from_str("INR")
@@ -105,12 +105,12 @@ def run(task: Task) -> Answer:
     engine.add_data(data(task, traded))
     strategy = Crossing(task, traded)
     engine.add_strategy(strategy)
-    began = clock()
+    watch = Watch()
     engine.run()
-    seconds = clock() - began
+    taken = watch.read()
     cash = engine.cache.account_for_venue(VENUE).balance_total(INR).as_double()
     held = sum(position.signed_qty for position in engine.cache.positions_open())
-    return Answer(seconds, strategy.orders_made, cash + held * float(task.table["close"].iloc[-1]))
+    return Answer(*taken, strategy.orders_made, cash + held * float(task.table["close"].iloc[-1]))
 
 
 if __name__ == "__main__":
