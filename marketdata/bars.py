@@ -13,7 +13,6 @@ from marketdata.domain import bars
 from marketdata.domain.calendar import Calendar, MarketHours
 from marketdata.domain.markets import UnknownMarket, anchor_minutes
 from marketdata.domain.series import StreamState, begun
-from marketdata.domain.ticks import Tick
 from marketdata.models import Instrument
 
 _BATCH_ROWS = 2_000
@@ -30,15 +29,18 @@ class Wanted:
         self.instruments = selectors.instruments_in_use()
 
     def begin(self, state: StreamState, tokens: Iterable[int]) -> None:
-        """Give each of these tokens that is wanted a series; drop the series of what is wanted no more."""
-        for token, series in list(state.series.items()):
-            if str(self.instruments.get(token)) != series.minute.instrument:
-                del state.series[token]
+        """Give each of these tokens that is wanted a series."""
         for token in tokens:
             if token in self.instruments and token not in state.series:
                 found = self.instruments[token]
                 anchor = anchor_minutes(found.exchange)
                 state.series[token] = begun(str(found), token, anchor, state.gates.get(token))
+
+    def end(self, state: StreamState) -> None:
+        """Drop the series of what is wanted no more."""
+        for token, series in list(state.series.items()):
+            if str(self.instruments.get(token)) != series.minute.instrument:
+                del state.series[token]
 
 
 class Hours:
@@ -121,13 +123,6 @@ def _event(bar: bars.Bar) -> Envelope:
         correlation_id=event_id,
         causation_id=event_id,
     )
-
-
-def on_tick(state: StreamState, tick: Tick, made: list[bars.Bar]) -> None:
-    """Let an accepted tick make bars."""
-    series = state.series.get(tick.token)
-    if series is not None:
-        made += series.on_tick(tick)
 
 
 def on_clock(state: StreamState, at_ms: int, hours: Hours, made: list[bars.Bar]) -> None:

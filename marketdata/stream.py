@@ -142,7 +142,7 @@ class StreamCore:
     def _watch(self, partition: int, batch: Batch) -> None:
         state = self.states[partition]
         self._meet(state, batch)
-        calendars = self.hours.by_token
+        calendars, judge, marks, series = self.hours.by_token, state.judge, self.marks, state.series
         is_known = batch.source and batch.source == self.sources[partition]
         seen = self.seqs[partition] if is_known else -1
         is_overlap = batch.first_seq <= seen
@@ -154,29 +154,31 @@ class StreamCore:
                 state.on_clock(item.at_ms)
                 bars.on_clock(state, item.at_ms, self.hours, self.bars)
                 continue
-            fault = state.judge(item, calendars[item.token])
-            if fault is None:
-                bars.on_tick(state, item, self.bars)
-                self.at_ms = max(self.at_ms, item.at_ms)
-                self.marks[item.token] = (item.price_e4, item.at_ms)
-            else:
-                self.faults[item.token, fault.value] += 1
+            token, at_ms = item.token, item.at_ms
+            fault = judge(item, calendars[token])
+            if fault is not None:
+                self.faults[token, fault.value] += 1
+                continue
+            if token in series:
+                self.bars += series[token].on_tick(item)
+            if at_ms > self.at_ms:
+                self.at_ms = at_ms
+            marks[token] = (item.price_e4, at_ms)
         self.items += batch.count
         if batch.source:
             self.sources[partition], self.seqs[partition] = batch.source, max(seen, batch.last_seq)
 
     def _meet(self, state: StreamState, batch: Batch) -> None:
         """Look up what is new in a message: hours of tokens, and which of them are to have bars."""
-        tokens = set(batch.tokens.tolist())
-        if not tokens <= self.hours.by_token.keys():
+        tokens = batch.tokens.tolist()
+        if not all(map(self.hours.by_token.__contains__, tokens)):
             self.hours.learn(tokens)
-        missing = tokens & self.wanted.instruments.keys() - state.series.keys()
-        if missing:
-            self.wanted.begin(state, missing)
+        if not self.wanted.instruments.keys().isdisjoint(tokens):
+            self.wanted.begin(state, tokens)
 
     def _take_up(self, state: StreamState) -> None:
         """Go on with what is stored, for the instruments that are still in use."""
-        self.wanted.begin(state, ())
+        self.wanted.end(state)
         self.hours.learn(state.series)
 
     def _refresh(self) -> None:

@@ -56,7 +56,7 @@ def book_open(*, deployment_id: UUID, portfolio_id: UUID, broker: Broker, name: 
     return book
 
 
-@transaction.atomic
+@transaction.atomic(savepoint=False)
 def postings_receive(fills: Sequence[PostingRequest]) -> None:
     """Hand fills over to their books, inside the caller's transaction; a known fill is skipped.
 

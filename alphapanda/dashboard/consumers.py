@@ -49,7 +49,7 @@ class OverviewConsumer(AsyncJsonWebsocketConsumer):
         if refusal:
             await self.close(refusal)
             return
-        await self.channel_layer.group_add(GROUP, self.channel_name)
+        await self._join()
         await self._snapshot()
         work = (self._flush_for_ever(), self._recheck(), self._stay_joined())
         self._tasks = [asyncio.create_task(each) for each in work]
@@ -84,8 +84,12 @@ class OverviewConsumer(AsyncJsonWebsocketConsumer):
         """Join again and again; a Redis that is away closes the socket from its other side."""
         while True:
             await asyncio.sleep(JOIN_S)
-            with suppress(redis.RedisError, OSError):
-                await self.channel_layer.group_add(GROUP, self.channel_name)
+            with suppress(redis.RedisError, ReadModelUnavailable, OSError):
+                await self._join()
+
+    async def _join(self) -> None:
+        await self.channel_layer.group_add(GROUP, self.channel_name)
+        await asyncio.to_thread(readmodel.watch)
 
     # ---- what they see ----
 

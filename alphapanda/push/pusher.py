@@ -43,7 +43,8 @@ def changes(before: Rows, after: Rows) -> Rows:
 
 
 class Pusher:
-    """Sends how the screen differs from what it last sent. Several may run: one holds the lease.
+    """Sends how the screen differs from what it last sent, while anybody watches. Several may run: one holds
+    the lease.
 
     `screen` turns an overview into rows by kind and id.
     """
@@ -55,8 +56,8 @@ class Pusher:
         self._revision = -1
 
     def due(self) -> dict[str, Any] | None:
-        """The next message, or None where nothing changed or another process pushes."""
-        if not self._holds_lease():
+        """The next message, or None where nothing changed, nobody watches or another process pushes."""
+        if not readmodel.is_watched() or not self._holds_lease():
             self._sent = None
             return None
         revision = readmodel.revision()

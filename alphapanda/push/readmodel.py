@@ -26,6 +26,7 @@ RECENT = ("signals", "decisions", "orders", "fills", "snapshots")
 RECENT_KEPT = 200
 SNAPSHOTS_KEPT = 500  # the curve of a day wants more points than a list wants lines
 LOCK_HELD_S, LOCK_WAIT_S = 30, 5
+WATCHED_S = 10  # a screen says every 2 s that it is there
 NEWEST_FIRST = """
 local ids = redis.call('zrevrange', KEYS[1], 0, -1)
 if #ids == 0 then return {} end
@@ -152,7 +153,19 @@ def revision() -> int:
         return int(server.get(_key("revision")) or 0)
 
 
+def watch() -> None:
+    """Somebody looks at a screen now: what changes is worth pushing for a while."""
+    with _redis() as server:
+        server.set(_key("watched"), 1, ex=WATCHED_S)
+
+
 # ---- reads -------------------------------------------------------------------------------------------------
+
+
+def is_watched() -> bool:
+    """Whether a screen has said of late that it is there."""
+    with _redis() as server:
+        return bool(server.exists(_key("watched")))
 
 
 def is_built() -> bool:

@@ -207,6 +207,8 @@ def _save(rows: dict[UUID, Order], changed: Sequence[PaperOrder]) -> None:
 
 def _write_fills(rows: dict[UUID, Order], fills: Sequence[FillRow], envelopes: Sequence[Envelope]) -> None:
     """Fills, and their hand-over to the books."""
+    if not fills:
+        return
     Fill.objects.bulk_create(_fill(rows[fill.fill.order_id], fill) for fill in fills)
     postings_receive(
         [

@@ -76,7 +76,7 @@ class Shard:
 
     def evaluate(self, ends: dict[int, int]) -> bool:
         """One round: read up to the ends of the partitions (bounded), fold, store, ring. True: call again."""
-        if self._is_refresh_due():
+        if self._is_refresh_due(is_told=not ends):
             self._refresh()
         self._read(ends)
         for runner in list(self.runners.values()):
@@ -90,11 +90,11 @@ class Shard:
 
     # deployments
 
-    def _is_refresh_due(self) -> bool:
-        """At once while a deployment waits; else now and then: what an operator changed is fenced by the swap."""
+    def _is_refresh_due(self, *, is_told: bool) -> bool:
+        """At once where execution rang (it knows no end of the log); else now and then: what an operator changed is
+        fenced by the swap."""
         now = self.monotonic()
-        is_waiting = any(runner.waiting is not Waiting.NOTHING for runner in self.runners.values())
-        if is_waiting or now - self._refreshed_at >= REFRESH_EVERY_S:
+        if is_told or now - self._refreshed_at >= REFRESH_EVERY_S:
             self._refreshed_at = now
             return True
         return False

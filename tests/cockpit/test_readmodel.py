@@ -131,6 +131,7 @@ def test_redis_away_is_made_good_by_a_rebuild(settings: pytest.FixtureRequest) -
 def test_the_pusher_sends_only_what_changed_and_one_pusher_at_a_time() -> None:
     own = world.desk(count=2)
     projections.rebuild()
+    readmodel.watch()
     first, second = Pusher(_rows), Pusher(_rows)
     assert first.due() is not None
     assert first.due() is None
@@ -144,6 +145,20 @@ def test_the_pusher_sends_only_what_changed_and_one_pusher_at_a_time() -> None:
     after = second.due()
     assert after is not None
     assert after["sequence"] == message["sequence"] + 1
+
+
+def test_nothing_is_pushed_where_nobody_watches() -> None:
+    world.desk(count=1)
+    projections.rebuild()
+    pusher = Pusher(_rows)
+
+    assert pusher.due() is None
+    readmodel.watch()
+    message = pusher.due()
+
+    assert message is not None
+    assert len(message["rows"]["deployments"]) == 1
+    assert client().ttl("readmodel:watched") <= readmodel.WATCHED_S
 
 
 def _rows(overview: dict[str, object]) -> dict[str, dict[str, object]]:
