@@ -224,7 +224,7 @@ def _held(case: Case, standing: Standing, _venue: Venue) -> str:
 
 
 def _funded(case: Case, standing: Standing, venue: Venue) -> str:
-    return shortage(case.order, standing, venue, case.order.limit_price_e4 or case.mark.price_e4)
+    return shortage(case.order, standing, venue)
 
 
 RULES: tuple[Rule, ...] = (

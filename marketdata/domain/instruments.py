@@ -29,6 +29,7 @@ COLUMNS = (
 )
 # Lengths of the columns of marketdata.Instrument: a longer text is a faulty row, not a failed load.
 _LENGTHS = {"tradingsymbol": 60, "name": 120, "instrument_type": 10, "segment": 20, "exchange": 10}
+OPTION_TYPES = ("CE", "PE")
 _TOKEN_MAX = 2**32 - 1  # Kite sends tokens as unsigned 32-bit integers
 _PRICE_MAX = Decimal(10) ** 8
 

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import msgspec
 
-from alphapanda.core.vocabulary import OrderType, Product, Side, Validity
+from alphapanda.core.vocabulary import OrderType, Side, Validity
 from marketdata.domain.instruments import InstrumentSpec
 from risk.domain.context import Case, Context, Sum
 from risk.domain.limits import Limits
@@ -185,7 +185,7 @@ class _Probe:
             order_type=OrderType.MARKET,
             limit_price_e4=None,
             validity=Validity.DAY,
-            product=Product.MIS,
+            product=self.context.product,
             reason="",
             at_ms=self.at_ms,
             received_at_ms=0,

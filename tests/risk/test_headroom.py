@@ -46,7 +46,7 @@ def limited(limits: dict[str, Any], **facts: Any) -> Context:
         ({"position_quantity": 20}, {"holdings": {7: a_holding(5)}, "working": {7: Working(buy=5)}}, 10, 10, 15),
         ({"gross_exposure": Decimal(2_000)}, {"holdings": {7: a_holding(-5)}}, 500, 1_500, 30),
         ({"net_exposure": Decimal(2_000)}, {"working": {7: Working(buy=10)}}, 1_000, 1_000, 15),
-        ({"margin": Decimal(2_000)}, {"margin_rates": {7: Decimal("0.2")}}, 0, 2_000, 105),
+        ({"margin": Decimal(2_000)}, {}, 0, 2_000, 105),
         ({"underlying_exposure": Decimal(999)}, {}, 0, 999, 10),
         ({"daily_orders": 5}, {"day": msgspec.structs.replace(STARTED, orders=3)}, 3, 2, None),
         ({"daily_orders": 5, "exit_lane": 2}, {"day": msgspec.structs.replace(STARTED, orders=3)}, 3, 0, LOT),
