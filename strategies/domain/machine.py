@@ -277,7 +277,13 @@ class Machine:
 
     def turn(self, at_ms: int) -> Turn:
         """The callbacks of one step, none of which has been asked yet."""
-        return Turn(self.instruments, self.consequences, at_ms=at_ms, is_warm=self._is_warm)
+        return Turn(
+            self.instruments,
+            self.consequences,
+            at_ms=at_ms,
+            is_warm=self._is_warm,
+            marks=self.state.marks,
+        )
 
     def _ask_guards(self, turn: Turn, item: Tick | Clock) -> None:
         """All but the strategy's bars and ticks, which come after them, in the order that `Strategy` states."""
