@@ -23,7 +23,7 @@ from risk.domain.context import Case, Context, Sum, Terms
 from risk.domain.figures import OWN, key_of
 from risk.domain.limits import Limits, Scope
 from risk.domain.memory import MINUTE_MS, SECOND_MS, DayState, Sent, at_time, orders_since
-from risk.domain.review import EXIT, WITHIN, judge, look_back_ms
+from risk.domain.review import EXIT, WITHIN, judge, look_back_ms, tripped_by
 from strategies.domain.signals import SignalRow
 
 # Where a sum's figure stands in the numbers of a decision, by the limit that looks at it.
@@ -169,7 +169,11 @@ class _Fold:
             self.days.get(signal.deployment_id, DayState()), signal.at_ms, look_back_ms=look_back_ms(limits)
         )
         day = msgspec.structs.replace(day, held="")
-        rule = past.rule if past.rule in STANDING else judge(self._case(past, terms, limits, day))[0]
+        if past.rule in STANDING:
+            rule = past.rule
+        else:
+            case = self._case(past, terms, limits, day)
+            rule, day = judge(case)[0], tripped_by(day, case.sums)
         if _passes(rule):
             sent = Sent(signal.at_ms, signal.token, signal.side, signal.quantity, signal.limit_price_e4)
             day = msgspec.structs.replace(
@@ -250,6 +254,7 @@ class _Fold:
             orders_second=sum(orders_since(day, signal.at_ms - SECOND_MS) for day in memories),
             orders_minute=sum(orders_since(day, signal.at_ms - MINUTE_MS) for day in memories),
             orders_day=sum(day.orders for day in memories if day.day == today),
+            is_tripped=any(key in day.tripped for day in memories if day.day == today),
             **figures,
         )
 

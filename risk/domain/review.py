@@ -254,16 +254,19 @@ def _open(signal: SignalRow) -> Resting:
 
 def remembered(context: Context, case: Case) -> DayState:
     """The memory with what the figures of a case tell: loss limits reached, highest net worths."""
-    day = context.day
-    reached = [
-        one.key
-        for one in case.sums
-        if one.key not in day.tripped and sums.is_lost(one.profit, one.limits.daily_loss)
-    ]
-    if reached:
-        day = msgspec.structs.replace(day, tripped=(*day.tripped, *reached))
+    day = tripped_by(context.day, case.sums)
     peaks = _peaks(context, case)
     return msgspec.structs.replace(day, peaks={**day.peaks, **peaks}) if peaks else day
+
+
+def tripped_by(day: DayState, found: Sequence[Sum]) -> DayState:
+    """The memory with the loss limits that figures have reached."""
+    reached = [
+        one.key
+        for one in found
+        if one.key not in day.tripped and sums.is_lost(one.profit, one.limits.daily_loss)
+    ]
+    return msgspec.structs.replace(day, tripped=(*day.tripped, *reached)) if reached else day
 
 
 def _peaks(context: Context, case: Case) -> dict[str, Decimal]:
