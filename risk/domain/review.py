@@ -14,7 +14,7 @@ from alphapanda.core import ids
 from alphapanda.core.money import value
 from alphapanda.core.vocabulary import DeploymentStatus, Side, SignalKind
 from portfolio.domain.books import FLAT
-from risk.domain.context import Case, Context, Resting, Sum, Verdict
+from risk.domain.context import Case, Context, Resting, Sum, Terms, Verdict
 from risk.domain.figures import (
     NOTHING,
     Exposure,
@@ -31,7 +31,7 @@ from risk.domain.figures import (
     worst,
 )
 from risk.domain.limits import Limits, Scope, given
-from risk.domain.memory import DayState, Sent, at_time
+from risk.domain.memory import DayState, at_time, sent_of
 from risk.domain.rules import guards, market, orders, sums
 from risk.domain.wording import text, written
 from strategies.domain.consequences import Working
@@ -142,8 +142,7 @@ def is_exit(case: Case) -> bool:
 
 def _at(signal: SignalRow, context: Context) -> Context:
     """The context at the signal's time; a person who has started a held deployment again has cleared it."""
-    limits = context.limits_for(signal.token)
-    day = at_time(context.day, signal.at_ms, look_back_ms=bound(limits, context.scopes).look_back_ms)
+    day = at_time(context.day, signal.at_ms, look_back_ms=longest_look_back_ms(context))
     if day.held and context.status is DeploymentStatus.RUNNING:
         day = msgspec.structs.replace(day, held="", sent=())
     if day.equity is None:
@@ -159,6 +158,11 @@ def case_at(signal: SignalRow, context: Context) -> Case:
 def look_back_ms(limits: Limits) -> int:
     """How long an entry is remembered."""
     return max(limits.duplicate_ms or 0, limits.repeated_ms or 0)
+
+
+def longest_look_back_ms(terms: Context | Terms) -> int:
+    """How long any rule looks back: an order in one instrument forgets nothing that is remembered for another."""
+    return max(map(look_back_ms, (terms.limits, *terms.by_token.values())))
 
 
 def case_of(signal: SignalRow, context: Context) -> Case:
@@ -220,7 +224,7 @@ def _after(case: Case, rule: str, reason: str, *, is_last: bool) -> Context:
         day,
         orders=day.orders + is_new,
         recent_ms=(*day.recent_ms, signal.at_ms),
-        sent=(*day.sent, _sent(signal)) if is_kept else day.sent,
+        sent=(*day.sent, sent_of(signal)) if is_kept else day.sent,
     )
     if is_last:
         return msgspec.structs.replace(context, day=day)
@@ -241,10 +245,6 @@ def _more(working: Working, signal: SignalRow) -> Working:
     if signal.side is Side.BUY:
         return Working(working.buy + signal.quantity, working.sell)
     return Working(working.buy, working.sell + signal.quantity)
-
-
-def _sent(signal: SignalRow) -> Sent:
-    return Sent(signal.at_ms, signal.token, signal.side, signal.quantity, signal.limit_price_e4)
 
 
 def _open(signal: SignalRow) -> Resting:
