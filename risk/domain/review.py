@@ -109,7 +109,7 @@ def bound(limits: Limits, scopes: tuple[Scope, ...]) -> Bound:
 def review(signals: Sequence[SignalRow], context: Context) -> tuple[list[Verdict], DayState]:
     """Judge the signals of one step in their order, each seeing the approved ones before it as working."""
     verdicts = []
-    last = len(signals) - 1
+    context, last = _let_go(context), len(signals) - 1
     for number, signal in enumerate(signals):
         context = _at(signal, context)
         case = case_of(signal, context)
@@ -140,11 +140,16 @@ def is_exit(case: Case) -> bool:
 # ---- what rules look at --------------------------------------------------------------------------------------
 
 
+def _let_go(context: Context) -> Context:
+    """The context before a step: a person who has started a held deployment again has cleared it."""
+    if not context.day.held or context.status is not DeploymentStatus.RUNNING:
+        return context
+    return msgspec.structs.replace(context, day=msgspec.structs.replace(context.day, held="", sent=()))
+
+
 def _at(signal: SignalRow, context: Context) -> Context:
-    """The context at the signal's time; a person who has started a held deployment again has cleared it."""
+    """The context at the signal's time."""
     day = at_time(context.day, signal.at_ms, look_back_ms=longest_look_back_ms(context))
-    if day.held and context.status is DeploymentStatus.RUNNING:
-        day = msgspec.structs.replace(day, held="", sent=())
     if day.equity is None:
         day = msgspec.structs.replace(day, equity=equity(context.holdings, closes(signal.marks)))
     return context if day is context.day else msgspec.structs.replace(context, day=day)
@@ -152,7 +157,7 @@ def _at(signal: SignalRow, context: Context) -> Context:
 
 def case_at(signal: SignalRow, context: Context) -> Case:
     """A signal as its judges would see it, with the context brought to its time."""
-    return case_of(signal, _at(signal, context))
+    return case_of(signal, _at(signal, _let_go(context)))
 
 
 def look_back_ms(limits: Limits) -> int:

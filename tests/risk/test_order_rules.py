@@ -110,6 +110,16 @@ def test_the_pause_lasts_until_a_person_starts_the_deployment_again() -> None:
     assert (entry.rule, after.held, len(after.sent)) == ("within_limits", "", 1)
 
 
+def test_the_pause_holds_for_the_rest_of_the_step_that_earned_it() -> None:
+    """Four entries at once, two are allowed: the fourth is no fresh start."""
+    signals = [a_signal(quantity=number + 1, ordinal=number) for number in range(4)]
+
+    verdicts, day = review(signals, a_context(limits=LIMITED))
+
+    assert [verdict.rule for verdict in verdicts] == ["within_limits"] * 2 + ["repeated_entries"] * 2
+    assert day.held
+
+
 def meeting(*orders: Resting, limits: Limits | None = None, others: bool = False) -> Context:
     """Our own orders, or those of another deployment in the same scope."""
     scope = Scope(LimitLevel.GLOBAL, "", Limits(self_trade=True), frozenset({DEPLOYMENT, OTHER}))
