@@ -191,8 +191,7 @@ class Machine:
         if command.kind is CommandKind.CANCEL:
             turn.cancel_orders(command.reason, SignalOrigin.OPERATOR)
         else:
-            for token in turn.busy_tokens:
-                turn.clear(token, command.reason, SignalOrigin.OPERATOR)
+            self.state.guards.flatten(turn, command.reason)
         if not turn.wishes:
             return None
         return self._raised(turn, self._moment(self.state.at_ms, 0, ids.derived("command", command.id)))
@@ -312,6 +311,7 @@ class Machine:
     def _settle(self, turn: Turn) -> None:
         state = self.state
         state.guards.settle(self.consequences)
+        state.guards.go_on_clearing(turn)
         if self.consequences.rung:
             state.guards.step_down(turn, self.consequences.rung)
         for fill in self.consequences.fills:
@@ -323,6 +323,7 @@ class Machine:
         state, guards = self.state, self.state.guards
         for token in list(guards.protections):
             guards.protect(turn, token, 0)
+        guards.go_on_clearing(turn)
         guards.expire(turn, self._expiries, self.consequences.positions)
         if self.spec.is_squared_off:
             guards.square_off(turn, self.calendars)
