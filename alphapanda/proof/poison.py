@@ -28,6 +28,9 @@ from marketdata.domain.ticks import FIRST_SEQ, Item, pack, source_id
 VICTIM = "kite_1min_2016-08_09_INFY.csv.gz"
 SPOILED = "Spoiled"
 SOURCE = source_id("poison")
+# The victim trades at ticks that come back years behind the log's clock. Others refuse them: by default a tick
+# more than 30 s late fills nothing.
+LATE_MS_MAX = 10**13
 WAIT_S = 180.0
 
 # Ways in which a message is damaged on its way, in turn.
@@ -76,6 +79,7 @@ def recordings(data: Path) -> tuple[Recording, Recording]:
         strategy="ema_cross",
         instruments=("NSE:INFY",),
         params={"fast": 5, "slow": 20, "bar_minutes": 0, "quantity": 10},
+        execution={"stale_after_ms": LATE_MS_MAX},
     )
     victim = Recording([str(data / "bars_1min" / VICTIM)], [definition], [])
     return sessions.a_month(data), victim
