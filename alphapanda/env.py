@@ -214,6 +214,12 @@ SETTINGS: tuple[Setting, ...] = (
         "15",
         "refuse entries while a critical alert is open for longer; 0: never",
     ),
+    Setting(
+        "LEASE_SECONDS",
+        whole(0, 3600),
+        "0",
+        "halt everything and cancel what works after so long without a sign of life in market hours; 0: never",
+    ),
     Setting("LOG_FORMAT", one_of("json", "console"), "json", "how a log line is written"),
     Setting("LOG_LEVEL", one_of("DEBUG", "INFO", "WARNING", "ERROR"), "INFO", "least level that is logged"),
     Setting("FAILPOINT_DIR", TEXT, "", "tests only: where armed failpoints lie"),

@@ -63,7 +63,7 @@ def read_model() -> Status:
 # ---- stages: how old is the last item that passed ----
 
 
-def _is_quiet() -> str:
+def is_quiet() -> str:
     """Why no ticks are expected now, in words; empty while they are. A recording has its own clock."""
     stream = readmodel.stream()
     if stream.get("source") == "recorded":
@@ -77,7 +77,7 @@ def _flow(moment: datetime | None, *, warn_s: float, fail_s: float | None = None
     """A stage that passes something all the time while ticks come."""
     age = None if moment is None else age_s(moment)
     try:
-        quiet = _is_quiet()
+        quiet = is_quiet()
     except UnknownMarket:
         return warn(NO_HOURS, age_s=age)
     if quiet:

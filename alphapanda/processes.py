@@ -70,8 +70,10 @@ def beat() -> None:
     """The timetable, kept in memory: every entry is idempotent, so nothing is lost with it."""
     from celery.apps.beat import Beat
 
+    from alphapanda import lease
     from alphapanda.celery import app
 
+    lease.start()
     Beat(app=app, scheduler=settings.CELERY_BEAT_SCHEDULER, quiet=True).run()
 
 

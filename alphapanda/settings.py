@@ -31,6 +31,7 @@ PORT = values["PORT"]
 FAILPOINT_DIR = values["FAILPOINT_DIR"]
 START_OF_DAY_REQUIRED = values["START_OF_DAY_REQUIRED"]
 ALERT_PAUSES_MINUTES = values["ALERT_PAUSES_MINUTES"]
+LEASE_SECONDS = values["LEASE_SECONDS"]
 
 # --- what trades, and where its ticks come from
 

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from django.conf import settings
-from django.db.models import F
 from django.utils import timezone
 
 from alphapanda import preflight
@@ -16,7 +15,7 @@ from alphapanda.core.vocabulary import DeploymentStatus, Severity, Waiting
 from alphapanda.eventlog.models import DeadLetter
 from alphapanda.health_checks import EXCHANGE
 from alphapanda.preflight import Finding, Missing
-from execution.models import Order
+from execution.selectors import orders_oversized
 from marketdata.models import Holiday, Instrument
 from marketdata.selectors import calendar
 from portfolio.audit import books_differences
@@ -91,7 +90,7 @@ def deployments_at_rest() -> str:
 
 def children() -> str:
     """No order is larger than the signal it carries out, but for those that a later signal has changed."""
-    found = Order.objects.filter(quantity__gt=F("decision__signal__quantity"), modifications=0).count()
+    found = orders_oversized().count()
     if found:
         raise Missing(f"{found} orders are larger than what was decided")
     return "no order is larger than its signal"

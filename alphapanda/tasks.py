@@ -9,6 +9,7 @@ from alphapanda import logs
 from alphapanda.core.vocabulary import DeploymentStatus, Severity
 from alphapanda.eventlog import outbox
 from alphapanda.research import stored
+from execution.selectors import orders_oversized
 from portfolio.audit import books_differences
 from risk.services.alerts import alert_raise
 from strategies.models import Deployment
@@ -18,7 +19,9 @@ log = logs.channel("audit")
 
 @shared_task(name="alphapanda.audit")
 def audit(**_newer: object) -> None:
-    """Rebuild all books from their fills and from the ledger; an error in the log where they do not add up."""
+    """Rebuild all books from their fills and from the ledger, and hold orders against what was decided; an error in
+    the log and an alert where they do not add up."""
+    _look_at_orders()
     found = books_differences()
     tell = log.info if found.adds_up else log.error
     tell(
@@ -33,6 +36,19 @@ def audit(**_newer: object) -> None:
             code="books",
             subject="all books",
             text=f"{len(found.differences)} figures and {len(found.unbalanced_fills)} fills do not add up",
+            severity=Severity.CRITICAL,
+            now=timezone.now(),
+        )
+
+
+def _look_at_orders() -> None:
+    """No order may be larger than what was decided: that is how Knight Capital lost its house."""
+    found = list(map(str, orders_oversized().order_by("placed_at_ms").values_list("id", flat=True)[:10]))
+    if found:
+        alert_raise(
+            code="oversized_order",
+            subject="orders",
+            text=f"larger than what was decided: {', '.join(found)}",
             severity=Severity.CRITICAL,
             now=timezone.now(),
         )

@@ -6,19 +6,11 @@ from functools import cache
 from pathlib import Path
 
 from execution.domain.charges import Cards, cards_from_json
-from execution.domain.margins import Margins, margins_from_json
 
 CHARGES_FILE = Path(__file__).parent / "data" / "charges.json"
-MARGINS_FILE = Path(__file__).parent / "data" / "margins.json"
 
 
 @cache
 def charge_cards() -> Cards:
     """The dated rate cards in `data/charges.json`, read once. Raises BadChargeCards."""
     return cards_from_json(CHARGES_FILE.read_bytes())
-
-
-@cache
-def margin_tables() -> Margins:
-    """The dated margin tables in `data/margins.json`, read once. Raises BadMarginTables."""
-    return margins_from_json(MARGINS_FILE.read_bytes())

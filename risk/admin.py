@@ -10,7 +10,7 @@ from django.utils import timezone
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
 
 from alphapanda.web.admin import Desk, ReadOnlyDesk, by_hand, shown
-from risk.domain.limits import given
+from risk.domain.limits import Limits, given
 from risk.loading import level_of
 from risk.models import (
     Alert,
@@ -96,28 +96,63 @@ class LimitSetAdmin(Desk):
         *args: Any,
         **kwargs: Any,
     ) -> HttpResponse:
-        if request.method == "POST" and CONFIRMED not in request.POST:
+        if request.method == "POST" and CONFIRMED not in request.POST and self._may_save(request, object_id):
             found = self._previewed(request, object_id)
             if found is not None:
                 return found
         return super().changeform_view(request, object_id, form_url, *args, **kwargs)
 
+    def delete_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        row = self.get_object(request, object_id)
+        if row is None or request.method == "POST" or not self.has_delete_permission(request, row):
+            return super().delete_view(request, object_id, extra_context)
+        found = preview_as_json(preview_of(None, replaced=row))
+        title = f"Without the limits of {row}: what would have been let through"
+        return self._page(request, found, title=title, act="Remove these limits", before=row.limits)
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        """Without the one that removes many at once and shows nothing before."""
+        actions: dict[str, Any] = super().get_actions(request)
+        actions.pop("delete_selected", None)
+        return actions
+
+    def _may_save(self, request: HttpRequest, object_id: str | None) -> bool:
+        return self.has_change_permission(request) if object_id else self.has_add_permission(request)
+
     def _previewed(self, request: HttpRequest, object_id: str | None) -> HttpResponse | None:
         """The page between; None where the form does not fit, which the form itself says better."""
         row = LimitSet.objects.filter(pk=object_id).first() if object_id else None
-        before = None if row is None else {name: str(value) for name, value in given(row.limits).items()}
+        before = Limits() if row is None else row.limits
         form = self.get_form(request, row)(request.POST, instance=row)
         if not form.is_valid():
             return None
         wished = form.instance
         found = preview_as_json(preview_of(level_of(wished), replaced=row))
-        after = {name: str(value) for name, value in given(wished.limits).items()}
+        title = f"Limits of {wished}: what they would have done"
+        return self._page(
+            request, found, title=title, act="Save these limits", before=before, after=wished.limits
+        )
+
+    def _page(
+        self,
+        request: HttpRequest,
+        found: dict[str, Any],
+        *,
+        title: str,
+        act: str,
+        before: Limits,
+        after: Limits | None = None,
+    ) -> HttpResponse:
+        """What a change would have done, and the button that makes it."""
         context = self.admin_site.each_context(request) | {
-            "title": f"Limits of {wished}: what they would have done",
+            "title": title,
+            "act": act,
             "opts": self.opts,
             "preview": found,
-            "before": before or {},
-            "after": after,
+            "before": {name: str(value) for name, value in given(before).items()},
+            "after": {name: str(value) for name, value in given(after or Limits()).items()},
             "posted": [(name, one) for name, many in request.POST.lists() for one in many],
             "confirmed": CONFIRMED,
         }

@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 from django.db.models import Q, QuerySet
 
-from alphapanda.core.vocabulary import HaltLevel, LimitLevel
+from alphapanda.core.vocabulary import HaltLevel, LimitLevel, Product
 from marketdata import selectors
 from marketdata.domain.instruments import InstrumentSpec
 from marketdata.models import Instrument
@@ -101,13 +101,24 @@ def others_of(terms: Terms, deployment_id: UUID) -> dict[UUID, Member]:
         return {}
     days = memories_of(ids)
     holdings = books.holdings_by_book(ids)
-    rows = Deployment.objects.filter(id__in=ids).only("id", "consequences")
+    rows = Deployment.objects.filter(id__in=ids).only("id", "consequences", "execution")
     return {row.id: _member(row, holdings.get(row.id, {}), days.get(row.id, DayState())) for row in rows}
 
 
 def _member(row: Deployment, holdings: dict[int, Holding], day: DayState) -> Member:
     after = deployments.consequences_of(row)
-    return Member(holdings=holdings, working=after.working, orders=resting(after.orders), day=day)
+    return Member(
+        holdings=holdings,
+        working=after.working,
+        orders=resting(after.orders),
+        day=day,
+        product=product_of(row),
+    )
+
+
+def product_of(deployment: Deployment) -> Product:
+    """The product in which a deployment trades."""
+    return Product(deployment.execution.get("product", Product.MIS))
 
 
 def memories_of(ids: Iterable[UUID]) -> dict[UUID, DayState]:

@@ -22,11 +22,11 @@ from execution.domain.paper import (
     Venue,
     place,
 )
-from execution.reference import margin_tables
 from marketdata.domain.calendar import Calendar, PhaseRule, calendar
 from marketdata.domain.instruments import InstrumentSpec
 from marketdata.domain.ticks import HAS_DEPTH, Clock, Tick
 from portfolio.domain.books import Holding
+from risk.reference import margin_tables
 from strategies.domain.base import DeploymentSpec
 from strategies.domain.signals import Mark, SignalRow
 

@@ -21,7 +21,6 @@ from execution.domain.paper import (
     match,
 )
 from execution.domain.settlement import FillRow, charged, consequences, working_by_token
-from execution.reference import margin_tables
 from marketdata.domain.calendar import MarketHours
 from marketdata.domain.instruments import InstrumentSpec
 from marketdata.domain.ticks import Clock, Tick
@@ -33,6 +32,7 @@ from risk.domain.ladder import checked, has_ladder, next_check_ms, rung_on
 from risk.domain.limits import Limits
 from risk.domain.memory import DayState
 from risk.domain.review import review
+from risk.reference import margin_tables
 from strategies.domain.base import DeploymentSpec
 from strategies.domain.machine import Machine, assembled
 from strategies.domain.signals import CommandRow, DueItem, Raised, SignalRow
@@ -175,6 +175,8 @@ class Account:
             by_token=self.terms.by_token,
             scopes=self.terms.scopes,
             others=self._members(),
+            product=self.spec.product,
+            margins=self.venue.margins,
             version=self.terms.version,
             config=self.config,
         )
@@ -182,7 +184,7 @@ class Account:
     def member(self) -> Member:
         """The book as others see it with whom it shares sums."""
         after = self.machine.consequences
-        return Member(self.holdings, after.working, resting(after.orders), self.day)
+        return Member(self.holdings, after.working, resting(after.orders), self.day, self.spec.product)
 
     def _members(self) -> dict[UUID, Member]:
         return {other.spec.id: other.member() for other in self.others}

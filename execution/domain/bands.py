@@ -12,9 +12,8 @@ from decimal import Decimal
 from alphapanda.core.money import PRICE_SCALE, round_to_tick_e4
 from alphapanda.core.vocabulary import Side
 from execution.domain.settings import KITE_BANDS
-from marketdata.domain.instruments import InstrumentSpec
+from marketdata.domain.instruments import OPTION_TYPES, InstrumentSpec
 
-OPTION_TYPES = ("CE", "PE")
 # (below so many rupees, percent); the last one holds above
 _PLAIN = ((100, Decimal(2)), (500, Decimal(1)), (0, Decimal("0.5")))
 _OPTIONS = ((10, Decimal(5)), (100, Decimal(3)), (500, Decimal(2)), (0, Decimal(1)))

@@ -40,7 +40,7 @@ def carry_out(
     """Carry out the approved signals of one step in their order, each meeting what those before it left.
 
     `ended` has the orders that signals act on and that no longer work. Raises KeyError for an order that is neither
-    there nor among the working ones, NoMarginRate."""
+    there nor among the working ones."""
     outcome = Outcome(standing.memory)
     for signal in signals:
         order = _carried_out(signal, standing, venue, ended, outcome)
@@ -64,6 +64,7 @@ def _carried_out(
     assert signal.target is not None, "an act has its order"
     order = standing.orders.get(signal.target) or ended[signal.target]
     act = _act(signal, order, venue)
+    standing.marks = signal.marks
     return acts.received(order, act, signal, standing, venue, outcome.history)
 
 
@@ -84,6 +85,7 @@ def latency_ms(venue: Venue, order_id: UUID, number: int = 0) -> int:
 def place(signal: SignalRow, standing: Standing, venue: Venue, history: History) -> PaperOrder:
     """The order of an approved signal; REJECTED with a reason where broker or exchange would refuse it."""
     order = _received(signal, venue)
+    standing.marks = signal.marks
     mark = signal.marks.get(signal.token)
     is_amo = order.variety is Variety.AMO
     first = OrderStatus.AMO_RECEIVED if is_amo else OrderStatus.PUT_RECEIVED

@@ -17,14 +17,11 @@ from alphapanda.core.vocabulary import OrderType, Product, Side, Validity, Varie
 from execution.domain.bands import circuit_limits_e4
 from execution.domain.orders import PaperOrder
 from execution.domain.venue import Standing, Venue, shortage
-from marketdata.domain.instruments import InstrumentSpec
+from marketdata.domain.instruments import EQUITY_QUANTITY_MAX, EQUITY_VALUE_MAX, InstrumentSpec
 from strategies.domain.signals import Mark
 
 NO_MARK = Mark(0, 0)
 AMO_REFUSED = "Your order could not be converted to a After Market Order (AMO)."
-# Zerodha's ceilings of one equity order: 1,00,000 units, ten crore rupees (webnotes 2026, second hand).
-EQUITY_QUANTITY_MAX = 100_000
-ORDER_VALUE_MAX = 10 * 10**7
 LEGS_MIN, LEGS_MAX = 2, 50
 TTL_MINUTES_MAX = 375  # a session of the cash market
 # When orders for the next session are taken: until the first time of day and from the second one on (Zerodha's
@@ -101,8 +98,8 @@ def _sized(case: Case, _standing: Standing, _venue: Venue) -> str:
     if order.quantity > EQUITY_QUANTITY_MAX:
         return f"quantity {order.quantity} is above {EQUITY_QUANTITY_MAX}, the most in one equity order"
     price_e4 = order.limit_price_e4 or case.mark.price_e4
-    if value(price_e4, order.quantity) > ORDER_VALUE_MAX:
-        return f"the order is worth more than {ORDER_VALUE_MAX} rupees, the most in one equity order"
+    if value(price_e4, order.quantity) > EQUITY_VALUE_MAX:
+        return f"the order is worth more than {EQUITY_VALUE_MAX} rupees, the most in one equity order"
     return ""
 
 
@@ -224,7 +221,7 @@ def _held(case: Case, standing: Standing, _venue: Venue) -> str:
 
 
 def _funded(case: Case, standing: Standing, venue: Venue) -> str:
-    return shortage(case.order, standing, venue, case.order.limit_price_e4 or case.mark.price_e4)
+    return shortage(case.order, standing, venue)
 
 
 RULES: tuple[Rule, ...] = (

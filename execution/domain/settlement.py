@@ -12,11 +12,10 @@ from alphapanda.core import ids
 from alphapanda.core.clock import ist_date
 from alphapanda.core.money import quantized
 from alphapanda.core.vocabulary import FillSource, OrderStatus, Side, SignalOrigin
-from execution.domain.bands import OPTION_TYPES
 from execution.domain.charges import Cards, exercise_charges, fill_charges, rate_group
 from execution.domain.matching import watch
 from execution.domain.orders import Execution, PaperOrder
-from marketdata.domain.instruments import InstrumentSpec, segment_of
+from marketdata.domain.instruments import OPTION_TYPES, InstrumentSpec, segment_of
 from portfolio.domain.books import BookedFill, Holding
 from strategies.domain.consequences import Consequences, SettledFill, Working, WorkingOrder
 from strategies.domain.watches import Watch

@@ -10,15 +10,16 @@ import msgspec
 
 from alphapanda.core.clock import ist_date
 from alphapanda.core.vocabulary import Side
-from execution.domain import margins as margin_rules
 from execution.domain.delivery import Delivery
 from execution.domain.ladder import History
-from execution.domain.margins import Margins, Opening
 from execution.domain.orders import Execution, PaperOrder
 from execution.domain.settings import PaperSettings
 from marketdata.domain.calendar import Calendar
 from marketdata.domain.instruments import InstrumentSpec
 from portfolio.domain.books import FLAT, Holding
+from risk.domain import margins as margin_rules
+from risk.domain.margins import Margins, NoMarginRate, Opening
+from strategies.domain.signals import Mark
 
 
 class Trace(msgspec.Struct, frozen=True):
@@ -63,16 +64,18 @@ class Outcome:
 
 @dataclass(slots=True)
 class Standing:
-    """Where a deployment stands when an order arrives: its working orders, its holdings, its deliveries."""
+    """Where a deployment stands when an order arrives: its working orders, its holdings, its deliveries, the last
+    prices."""
 
     orders: dict[UUID, PaperOrder]
     holdings: Mapping[int, Holding]
     memory: Memory
+    marks: Mapping[int, Mark] = field(default_factory=dict)
 
     def without(self, order_id: UUID) -> Standing:
         """As if an order did not work."""
         others = {key: order for key, order in self.orders.items() if key != order_id}
-        return Standing(others, self.holdings, self.memory)
+        return Standing(others, self.holdings, self.memory, self.marks)
 
     def position(self, token: int) -> int:
         return self.holdings.get(token, FLAT).quantity
@@ -101,35 +104,50 @@ class Standing:
                 closing = min(left.get(order.token, 0), order.unfilled)
                 left[order.token] = left.get(order.token, 0) - closing
             if order.unfilled > closing:
-                price_e4 = order.limit_price_e4 or order.trigger_price_e4 or 0
+                price_e4 = self.price_e4(order)
                 found.append(Opening(order.token, order.side, order.unfilled - closing, price_e4))
         return found
 
+    def price_e4(self, order: PaperOrder) -> int:
+        """The price at which an order blocks margin: a purchase at its limit or trigger, else the last price; a sale
+        may bring more than it asks for. 0 where none is known."""
+        mark = self.marks.get(order.token)
+        last_e4 = mark.price_e4 if mark else 0
+        stated_e4 = order.limit_price_e4 or order.trigger_price_e4 or 0
+        return stated_e4 or last_e4 if order.side is Side.BUY else max(stated_e4, last_e4)
 
-def shortage(order: PaperOrder, standing: Standing, venue: Venue, price_e4: int) -> str:
+
+def shortage(order: PaperOrder, standing: Standing, venue: Venue) -> str:
     """Kite's words where the deployment's capital does not cover what an order could open; empty where it does.
-    Raises NoMarginRate."""
+    An order whose margin cannot be told is not covered."""
     units = standing.opening_units(order)
     capital = venue.settings.capital
     if capital is None or units == 0:
         return ""
-    day = ist_date(order.placed_at_ms)
-    required = margin_rules.blocked(
-        Opening(order.token, order.side, units, price_e4),
-        instrument=venue.instruments[order.token],
-        product=order.product,
-        margins=venue.margins,
-        day=day,
-    )
-    free = margin_rules.available(
-        capital=capital,
-        holdings=standing.holdings,
-        openings=standing.openings(),
-        instruments=venue.instruments,
-        product=order.product,
-        margins=venue.margins,
-        day=day,
-    )
+    price_e4 = standing.price_e4(order)
+    if price_e4 <= 0:
+        return f"the margin of {order.instrument} is not known: it has no price"
+    day, margins = ist_date(order.placed_at_ms), venue.margins
+    opening = Opening(order.token, order.side, units, price_e4)
+    try:
+        required = margin_rules.blocked(
+            opening,
+            instrument=venue.instruments[order.token],
+            product=order.product,
+            margins=margins,
+            day=day,
+        )
+        free = margin_rules.available(
+            capital=capital,
+            holdings=standing.holdings,
+            openings=standing.openings(),
+            instruments=venue.instruments,
+            product=order.product,
+            margins=margins,
+            day=day,
+        )
+    except NoMarginRate as error:
+        return f"the margin is not known: {error}"
     if required <= free:
         return ""
     return (

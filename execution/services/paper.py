@@ -27,6 +27,7 @@ from marketdata.models import Instrument
 from portfolio import selectors as books
 from portfolio.services import PostingRequest, postings_receive
 from risk.domain.ladder import next_check_ms
+from risk.reference import margin_tables
 from risk.services.ladder import ladder_check, ladder_rung
 from strategies import loading as deployments
 from strategies.domain.signals import Mark
@@ -98,7 +99,7 @@ def _carry_out(deployment: Deployment, signals: Sequence[Signal], calendar: Mark
 def _venue(deployment: Deployment, instruments: Iterable[Instrument], calendar: MarketHours) -> Venue:
     specs = {spec.token: spec for spec in map(market.spec, instruments)}
     calendars = {token: calendar.of(spec) for token, spec in specs.items()}
-    return Venue(_settings(deployment), specs, calendars, reference.margin_tables())
+    return Venue(_settings(deployment), specs, calendars, margin_tables())
 
 
 def _with_instruments(rows: QuerySet[Order]) -> QuerySet[Order]:

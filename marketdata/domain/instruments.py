@@ -10,7 +10,7 @@ from enum import StrEnum
 
 import msgspec
 
-from alphapanda.core.money import PriceNotExact, to_e4
+from alphapanda.core.money import PRICE_SCALE, PriceNotExact, to_e4
 from marketdata.domain.markets import INDICES, Market, market_of
 
 COLUMNS = (
@@ -29,6 +29,10 @@ COLUMNS = (
 )
 # Lengths of the columns of marketdata.Instrument: a longer text is a faulty row, not a failed load.
 _LENGTHS = {"tradingsymbol": 60, "name": 120, "instrument_type": 10, "segment": 20, "exchange": 10}
+OPTION_TYPES = ("CE", "PE")
+# Zerodha's ceilings of one equity order: 1,00,000 units, ten crore rupees (webnotes 2026, second hand).
+EQUITY_QUANTITY_MAX = 100_000
+EQUITY_VALUE_MAX = 10 * 10**7
 _TOKEN_MAX = 2**32 - 1  # Kite sends tokens as unsigned 32-bit integers
 _PRICE_MAX = Decimal(10) ** 8
 
@@ -142,6 +146,16 @@ class InstrumentSpec(msgspec.Struct, frozen=True):
     def quantity_max(self) -> int:
         """The largest order that the freeze quantity lets pass: whole lots. 0: unknown."""
         return self.freeze_quantity // max(self.lot_size, 1) * max(self.lot_size, 1)
+
+    def units_max(self, price_e4: int) -> int:
+        """The largest order at a price (0: unknown) that exchange and broker take; 0: none is known to be too large."""
+        most = [self.quantity_max] if self.quantity_max else []
+        if self.instrument_type == "EQ":
+            lot = max(self.lot_size, 1)
+            most.append(EQUITY_QUANTITY_MAX // lot * lot)
+            if price_e4 > 0:
+                most.append(max(EQUITY_VALUE_MAX * PRICE_SCALE // price_e4 // lot, 1) * lot)
+        return min(most, default=0)
 
     def is_permitted(self, *, product: str = "", order_type: str = "", validity: str = "") -> bool:
         """Whether the market takes what is named; what is not known of is not held against an order."""

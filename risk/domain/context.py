@@ -10,10 +10,11 @@ from uuid import UUID
 
 import msgspec
 
-from alphapanda.core.vocabulary import DeploymentStatus, Phase, Side
+from alphapanda.core.vocabulary import DeploymentStatus, Phase, Product, Side
 from marketdata.domain.instruments import InstrumentSpec
 from portfolio.domain.books import Holding
 from risk.domain.limits import Level, Limits, Place, Scope, limits_by_token, own_limits, scopes_of
+from risk.domain.margins import Margins
 from risk.domain.memory import DayState
 from risk.domain.wording import written
 from strategies.domain.consequences import Working, WorkingOrder
@@ -41,6 +42,7 @@ class Member(msgspec.Struct, frozen=True):
     working: Mapping[int, Working]
     orders: tuple[Resting, ...] = ()
     day: DayState = DayState()
+    product: Product = Product.MIS
 
 
 class Terms(msgspec.Struct, frozen=True):
@@ -78,9 +80,9 @@ class Context(msgspec.Struct, frozen=True):
     """What risk knows besides the signal. Maps are by instrument token.
 
     `halts` are the active kill switches, `guards` other reasons not to enter, each as (rule, why). `others` are
-    the books of those with whom the deployment shares sums. `margin_rates` is the
-    share of a position's value that is blocked (1 where none is known). `version` and `config` name the limits
-    and the parameters in force."""
+    the books of those with whom the deployment shares sums. `product` is the deployment's; where `margins` has no
+    rate for what is held or asked for, the margin is unknown. `version` and `config` name the limits and the
+    parameters in force."""
 
     limits: Limits
     day: DayState
@@ -96,7 +98,8 @@ class Context(msgspec.Struct, frozen=True):
     by_token: Mapping[int, Limits] = {}
     scopes: tuple[Scope, ...] = ()
     others: Mapping[UUID, Member] = {}
-    margin_rates: Mapping[int, Decimal] = {}
+    product: Product = Product.MIS
+    margins: Margins = Margins(())
     version: str = ""
     config: str = ""
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import date
 from decimal import Decimal
 
-from alphapanda.core.clock import ist_day
+from alphapanda.core.clock import ist_date, ist_day
 from alphapanda.core.money import ZERO, value
-from alphapanda.core.vocabulary import LimitLevel, Side
+from alphapanda.core.vocabulary import LimitLevel, Product, Side
 from marketdata.domain.instruments import InstrumentSpec
 from portfolio.domain.books import Holding, net, unrealised
 from risk.domain.context import Context, Member, Sum
 from risk.domain.limits import Limits, Scope
+from risk.domain.margins import NoMarginRate, Opening, blocked
 from risk.domain.memory import SECOND_MS, orders_on, orders_since
 from strategies.domain.consequences import Working
 from strategies.domain.signals import Mark, SignalRow
@@ -87,7 +89,7 @@ class Exposure:
         return value(
             sum(
                 price_e4 * max(abs(highest), abs(lowest))
-                for token, price_e4, highest, lowest in self.ends
+                for token, price_e4, highest, lowest, _ in self.ends
                 if tokens is None or token in tokens
             ),
             1,
@@ -97,8 +99,9 @@ class Exposure:
         """Longs less shorts if all working orders of one side filled, and none of the other."""
         if self.ends is None:
             return None
-        end = 2 if side is Side.BUY else 3
-        return value(sum(row[1] * row[end] for row in self.ends), 1)
+        is_buy = side is Side.BUY
+        reached = (price_e4 * (high if is_buy else low) for _, price_e4, high, low, _ in self.ends)
+        return value(sum(reached), 1)
 
     def of_underlying(self, name: str, instruments: Mapping[int, InstrumentSpec]) -> Decimal | None:
         """Gross exposure to one underlying; None also where an instrument held is not known."""
@@ -107,18 +110,33 @@ class Exposure:
         tokens = frozenset(row[0] for row in self.ends if underlying(instruments[row[0]]) == name)
         return self.gross(tokens)
 
-    def margin(self, rates: Mapping[int, Decimal]) -> Decimal | None:
-        """What is blocked for all of it: the whole value where no rate is known."""
+    def margin(self, context: Context, day: date) -> Decimal | None:
+        """What is blocked for all of it, of each instrument at the worse of its ends; None also where an instrument
+        or its rate is not known."""
         if self.ends is None:
             return None
-        blocked = (
-            value(price_e4, max(abs(highest), abs(lowest))) * rates.get(token, 1)
-            for token, price_e4, highest, lowest in self.ends
-        )
-        return sum(blocked, ZERO)
+        try:
+            return sum((_blocked(row, context, day) for row in self.ends), ZERO)
+        except (KeyError, NoMarginRate):
+            return None
 
 
-Ends = list[tuple[int, int, int, int]]  # token, price, highest and lowest position that a book can come to
+# token, price, highest and lowest position that a book can come to, its product
+Ends = list[tuple[int, int, int, int, Product]]
+
+
+def _blocked(row: tuple[int, int, int, int, Product], context: Context, day: date) -> Decimal:
+    token, price_e4, highest, lowest, product = row
+    ends = [
+        Opening(token, side, side.sign * end, price_e4)
+        for side, end in ((Side.BUY, highest), (Side.SELL, lowest))
+        if side.sign * end > 0
+    ]
+    instrument, margins = context.instruments[token], context.margins
+    return max(
+        (blocked(end, instrument=instrument, product=product, margins=margins, day=day) for end in ends),
+        default=ZERO,
+    )
 
 
 def _all_ends(
@@ -137,7 +155,7 @@ def _all_ends(
                 if mark is None or mark.price_e4 <= 0:
                     return None
                 highest, lowest = _ends(book, token, candidate)
-                found.append((token, mark.price_e4, highest, lowest))
+                found.append((token, mark.price_e4, highest, lowest, book.product))
         candidate = None  # it is the first book's
     return found
 
@@ -157,7 +175,7 @@ def _ends(book: Member, token: int, candidate: SignalRow | None) -> tuple[int, i
 
 def own_book(context: Context) -> Member:
     """The book of the deployment that is judged."""
-    return Member(context.holdings, context.working, context.orders, context.day)
+    return Member(context.holdings, context.working, context.orders, context.day, context.product)
 
 
 def key_of(scope: Scope) -> str:
@@ -182,7 +200,7 @@ def sum_of_own(
         gross=exposure.gross(),
         net=exposure.net(signal.side),
         underlying=_of_underlying(limits, exposure, context, signal),
-        margin=exposure.margin(context.margin_rates) if limits.margin is not None else None,
+        margin=exposure.margin(context, ist_date(signal.at_ms)) if limits.margin is not None else None,
         is_tripped=OWN in day.tripped,
     )
 
@@ -205,7 +223,7 @@ def sum_of(scope: Scope, context: Context, signal: SignalRow) -> Sum:
         gross=exposure.gross() if limits.gross_exposure is not None else None,
         net=exposure.net(signal.side) if limits.net_exposure is not None else None,
         underlying=_of_underlying(limits, exposure, context, signal),
-        margin=exposure.margin(context.margin_rates) if limits.margin is not None else None,
+        margin=exposure.margin(context, ist_date(signal.at_ms)) if limits.margin is not None else None,
         is_tripped=any(book.day.day == today and key in book.day.tripped for book in books),
     )
 

@@ -8,6 +8,7 @@ import msgspec
 
 from alphapanda.core.clock import ist_day
 from alphapanda.core.vocabulary import Side
+from strategies.domain.signals import SignalRow
 
 MINUTE_MS = 60_000
 SECOND_MS = 1_000
@@ -21,6 +22,24 @@ class Sent(msgspec.Struct, frozen=True, array_like=True):
     side: Side
     quantity: int
     limit_price_e4: int | None
+    trigger_price_e4: int | None = None
+
+    @property
+    def wish(self) -> tuple[int, Side, int, int | None, int | None]:
+        """What makes it the same order as another."""
+        return self.token, self.side, self.quantity, self.limit_price_e4, self.trigger_price_e4
+
+
+def sent_of(signal: SignalRow) -> Sent:
+    """What is remembered of an entry."""
+    return Sent(
+        signal.at_ms,
+        signal.token,
+        signal.side,
+        signal.quantity,
+        signal.limit_price_e4,
+        signal.trigger_price_e4,
+    )
 
 
 class DayState(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -22,8 +22,8 @@ from portfolio.domain.books import BookedFill
 from risk.domain.context import Case, Context, Sum, Terms
 from risk.domain.figures import OWN, key_of
 from risk.domain.limits import Limits, Scope
-from risk.domain.memory import MINUTE_MS, SECOND_MS, DayState, Sent, at_time, orders_since
-from risk.domain.review import EXIT, WITHIN, judge, look_back_ms
+from risk.domain.memory import MINUTE_MS, SECOND_MS, DayState, at_time, orders_since, sent_of
+from risk.domain.review import EXIT, WITHIN, judge, longest_look_back_ms, look_back_ms, tripped_by
 from strategies.domain.signals import SignalRow
 
 # Where a sum's figure stands in the numbers of a decision, by the limit that looks at it.
@@ -166,17 +166,22 @@ class _Fold:
         terms = self.terms.get(signal.deployment_id, Terms())
         limits = terms.by_token.get(signal.token, terms.limits)
         day = at_time(
-            self.days.get(signal.deployment_id, DayState()), signal.at_ms, look_back_ms=look_back_ms(limits)
+            self.days.get(signal.deployment_id, DayState()),
+            signal.at_ms,
+            look_back_ms=longest_look_back_ms(terms),
         )
         day = msgspec.structs.replace(day, held="")
-        rule = past.rule if past.rule in STANDING else judge(self._case(past, terms, limits, day))[0]
+        if past.rule in STANDING:
+            rule = past.rule
+        else:
+            case = self._case(past, terms, limits, day)
+            rule, day = judge(case)[0], tripped_by(day, case.sums)
         if _passes(rule):
-            sent = Sent(signal.at_ms, signal.token, signal.side, signal.quantity, signal.limit_price_e4)
             day = msgspec.structs.replace(
                 day,
                 orders=day.orders + 1,
                 recent_ms=(*day.recent_ms, signal.at_ms),
-                sent=(*day.sent, sent) if rule == WITHIN and look_back_ms(limits) else day.sent,
+                sent=(*day.sent, sent_of(signal)) if rule == WITHIN and look_back_ms(limits) else day.sent,
             )
         self.days[signal.deployment_id] = day
         return rule
@@ -250,6 +255,7 @@ class _Fold:
             orders_second=sum(orders_since(day, signal.at_ms - SECOND_MS) for day in memories),
             orders_minute=sum(orders_since(day, signal.at_ms - MINUTE_MS) for day in memories),
             orders_day=sum(day.orders for day in memories if day.day == today),
+            is_tripped=any(key in day.tripped for day in memories if day.day == today),
             **figures,
         )
 

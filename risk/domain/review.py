@@ -14,7 +14,7 @@ from alphapanda.core import ids
 from alphapanda.core.money import value
 from alphapanda.core.vocabulary import DeploymentStatus, Side, SignalKind
 from portfolio.domain.books import FLAT
-from risk.domain.context import Case, Context, Resting, Sum, Verdict
+from risk.domain.context import Case, Context, Resting, Sum, Terms, Verdict
 from risk.domain.figures import (
     NOTHING,
     Exposure,
@@ -31,7 +31,7 @@ from risk.domain.figures import (
     worst,
 )
 from risk.domain.limits import Limits, Scope, given
-from risk.domain.memory import DayState, Sent, at_time
+from risk.domain.memory import DayState, at_time, sent_of
 from risk.domain.rules import guards, market, orders, sums
 from risk.domain.wording import text, written
 from strategies.domain.consequences import Working
@@ -109,7 +109,7 @@ def bound(limits: Limits, scopes: tuple[Scope, ...]) -> Bound:
 def review(signals: Sequence[SignalRow], context: Context) -> tuple[list[Verdict], DayState]:
     """Judge the signals of one step in their order, each seeing the approved ones before it as working."""
     verdicts = []
-    last = len(signals) - 1
+    context, last = _let_go(context), len(signals) - 1
     for number, signal in enumerate(signals):
         context = _at(signal, context)
         case = case_of(signal, context)
@@ -140,12 +140,16 @@ def is_exit(case: Case) -> bool:
 # ---- what rules look at --------------------------------------------------------------------------------------
 
 
+def _let_go(context: Context) -> Context:
+    """The context before a step: a person who has started a held deployment again has cleared it."""
+    if not context.day.held or context.status is not DeploymentStatus.RUNNING:
+        return context
+    return msgspec.structs.replace(context, day=msgspec.structs.replace(context.day, held="", sent=()))
+
+
 def _at(signal: SignalRow, context: Context) -> Context:
-    """The context at the signal's time; a person who has started a held deployment again has cleared it."""
-    limits = context.limits_for(signal.token)
-    day = at_time(context.day, signal.at_ms, look_back_ms=bound(limits, context.scopes).look_back_ms)
-    if day.held and context.status is DeploymentStatus.RUNNING:
-        day = msgspec.structs.replace(day, held="", sent=())
+    """The context at the signal's time."""
+    day = at_time(context.day, signal.at_ms, look_back_ms=longest_look_back_ms(context))
     if day.equity is None:
         day = msgspec.structs.replace(day, equity=equity(context.holdings, closes(signal.marks)))
     return context if day is context.day else msgspec.structs.replace(context, day=day)
@@ -153,12 +157,17 @@ def _at(signal: SignalRow, context: Context) -> Context:
 
 def case_at(signal: SignalRow, context: Context) -> Case:
     """A signal as its judges would see it, with the context brought to its time."""
-    return case_of(signal, _at(signal, context))
+    return case_of(signal, _at(signal, _let_go(context)))
 
 
 def look_back_ms(limits: Limits) -> int:
     """How long an entry is remembered."""
     return max(limits.duplicate_ms or 0, limits.repeated_ms or 0)
+
+
+def longest_look_back_ms(terms: Context | Terms) -> int:
+    """How long any rule looks back: an order in one instrument forgets nothing that is remembered for another."""
+    return max(map(look_back_ms, (terms.limits, *terms.by_token.values())))
 
 
 def case_of(signal: SignalRow, context: Context) -> Case:
@@ -220,7 +229,7 @@ def _after(case: Case, rule: str, reason: str, *, is_last: bool) -> Context:
         day,
         orders=day.orders + is_new,
         recent_ms=(*day.recent_ms, signal.at_ms),
-        sent=(*day.sent, _sent(signal)) if is_kept else day.sent,
+        sent=(*day.sent, sent_of(signal)) if is_kept else day.sent,
     )
     if is_last:
         return msgspec.structs.replace(context, day=day)
@@ -243,10 +252,6 @@ def _more(working: Working, signal: SignalRow) -> Working:
     return Working(working.buy, working.sell + signal.quantity)
 
 
-def _sent(signal: SignalRow) -> Sent:
-    return Sent(signal.at_ms, signal.token, signal.side, signal.quantity, signal.limit_price_e4)
-
-
 def _open(signal: SignalRow) -> Resting:
     order_id = signal.target or ids.order_id(ids.decision_id(signal.id), 0)
     return Resting(order_id, signal.token, signal.side, signal.limit_price_e4)
@@ -254,16 +259,19 @@ def _open(signal: SignalRow) -> Resting:
 
 def remembered(context: Context, case: Case) -> DayState:
     """The memory with what the figures of a case tell: loss limits reached, highest net worths."""
-    day = context.day
-    reached = [
-        one.key
-        for one in case.sums
-        if one.key not in day.tripped and sums.is_lost(one.profit, one.limits.daily_loss)
-    ]
-    if reached:
-        day = msgspec.structs.replace(day, tripped=(*day.tripped, *reached))
+    day = tripped_by(context.day, case.sums)
     peaks = _peaks(context, case)
     return msgspec.structs.replace(day, peaks={**day.peaks, **peaks}) if peaks else day
+
+
+def tripped_by(day: DayState, found: Sequence[Sum]) -> DayState:
+    """The memory with the loss limits that figures have reached."""
+    reached = [
+        one.key
+        for one in found
+        if one.key not in day.tripped and sums.is_lost(one.profit, one.limits.daily_loss)
+    ]
+    return msgspec.structs.replace(day, tripped=(*day.tripped, *reached)) if reached else day
 
 
 def _peaks(context: Context, case: Case) -> dict[str, Decimal]:

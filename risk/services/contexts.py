@@ -15,6 +15,7 @@ from risk import loading
 from risk.domain.config import config_version
 from risk.domain.context import Context, Terms, resting
 from risk.domain.memory import DayState
+from risk.reference import margin_tables
 from risk.services.gates import guards_now
 from risk.services.terms import terms_of_deployment
 from strategies import loading as deployments
@@ -50,6 +51,8 @@ def context_of(
         scopes=terms.scopes,
         others=others,
         guards=guards_now(now),
+        product=loading.product_of(deployment),
+        margins=margin_tables(),
         version=terms.version,
         config=config_version(deployment.params, deployment.execution),
     )
@@ -58,9 +61,9 @@ def context_of(
 def _instruments(
     deployment: Deployment, found: Mapping[int, InstrumentSpec], terms: Terms, others: Iterable[UUID]
 ) -> Mapping[int, InstrumentSpec]:
-    """Those of the signals, and where exposure to an underlying counts all that are held."""
+    """Those of the signals, and where exposure to an underlying or margin counts all that are held."""
     limits = (terms.limits, *(scope.limits for scope in terms.scopes))
-    if any(one.underlying_exposure is not None for one in limits):
+    if any(one.underlying_exposure is not None or one.margin is not None for one in limits):
         return {**loading.specs_of([deployment.id, *others]), **found}
     return found
 

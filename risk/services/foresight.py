@@ -203,6 +203,11 @@ def _money(amount: Decimal | None) -> str | None:
     return None if amount is None else f"{amount:.2f}"
 
 
+def _limit(limit: Any) -> str:
+    shown = plain(limit)
+    return ", ".join(shown) if isinstance(shown, list) else str(shown)
+
+
 def headroom_as_rows(found: Iterable[tuple[Deployment, list[Headroom]]]) -> list[dict[str, Any]]:
     """Headroom for a table or for JSON: money as text."""
     return [
@@ -210,7 +215,7 @@ def headroom_as_rows(found: Iterable[tuple[Deployment, list[Headroom]]]) -> list
             "deployment": deployment.name,
             "level": row.level,
             "limit": row.limit_name,
-            "at": str(plain(row.limit)),
+            "at": _limit(row.limit),
             "used": None if row.used is None else str(plain(row.used)),
             "left": None if row.left is None else str(plain(row.left)),
             "instrument": row.instrument,

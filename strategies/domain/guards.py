@@ -32,6 +32,7 @@ class Guards(msgspec.Struct):
     squared_ms: int = 0  # when a square-off was last asked for
     brackets: dict[str, Bracket] = msgspec.field(default_factory=dict)
     protections: dict[int, list[Protection]] = msgspec.field(default_factory=dict)
+    clearing: dict[int, str] = msgspec.field(default_factory=dict)  # what an operator wants out of, and why
 
     def settle(self, consequences: Consequences) -> None:
         """Take up the fills of a step: arm their brackets, let go of what is closed."""
@@ -62,6 +63,21 @@ class Guards(msgspec.Struct):
             is_due = bool(reason) and protection.may_ask(turn.at_ms)
             if is_due and turn.exit(token, protection.quantity, reason, SignalOrigin.BRACKET):
                 protection.asked_ms = turn.at_ms
+
+    def flatten(self, turn: Turn, reason: str) -> None:
+        """Be out of everything, as an operator wants; the alarm rings at the next item."""
+        self.clearing |= dict.fromkeys(turn.busy_tokens, reason)
+        self.go_on_clearing(turn)
+        self.alarm_ms = 0
+
+    def go_on_clearing(self, turn: Turn) -> None:
+        """Wish again for what is not flat yet: an exit beside the cancellation of another one is refused where only
+        exits pass, for both might trade."""
+        for token, reason in list(self.clearing.items()):
+            if token in turn.busy_tokens:
+                turn.clear(token, reason, SignalOrigin.OPERATOR)
+            else:
+                del self.clearing[token]
 
     def step_down(self, turn: Turn, rung: int) -> None:
         """What the loss ladder asks for: from its second rung on nothing works that would enter, from its third on
@@ -104,6 +120,7 @@ class Guards(msgspec.Struct):
         ahead = [now_ms + DAY_MS - (now_ms + IST_OFFSET_MS) % DAY_MS]  # midnight
         ahead += [ms for at in times if (ms := ist_ms(ist_date(now_ms), at)) > now_ms]
         ahead += [ms for ms in expiries if ms > now_ms]
+        ahead += [now_ms + AGAIN_AFTER_MS] if self.clearing else []
         ahead += [ms for found in self.protections.values() for one in found for ms in one.times_ms()]
         if is_squared_off:
             ahead += [calendar.square_off_ms(now_ms) or 0 for calendar in calendars.values()]

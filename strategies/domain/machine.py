@@ -191,8 +191,7 @@ class Machine:
         if command.kind is CommandKind.CANCEL:
             turn.cancel_orders(command.reason, SignalOrigin.OPERATOR)
         else:
-            for token in turn.busy_tokens:
-                turn.clear(token, command.reason, SignalOrigin.OPERATOR)
+            self.state.guards.flatten(turn, command.reason)
         if not turn.wishes:
             return None
         return self._raised(turn, self._moment(self.state.at_ms, 0, ids.derived("command", command.id)))
@@ -277,7 +276,13 @@ class Machine:
 
     def turn(self, at_ms: int) -> Turn:
         """The callbacks of one step, none of which has been asked yet."""
-        return Turn(self.instruments, self.consequences, at_ms=at_ms, is_warm=self._is_warm)
+        return Turn(
+            self.instruments,
+            self.consequences,
+            at_ms=at_ms,
+            is_warm=self._is_warm,
+            marks=self.state.marks,
+        )
 
     def _ask_guards(self, turn: Turn, item: Tick | Clock) -> None:
         """All but the strategy's bars and ticks, which come after them, in the order that `Strategy` states."""
@@ -306,6 +311,7 @@ class Machine:
     def _settle(self, turn: Turn) -> None:
         state = self.state
         state.guards.settle(self.consequences)
+        state.guards.go_on_clearing(turn)
         if self.consequences.rung:
             state.guards.step_down(turn, self.consequences.rung)
         for fill in self.consequences.fills:
@@ -317,6 +323,7 @@ class Machine:
         state, guards = self.state, self.state.guards
         for token in list(guards.protections):
             guards.protect(turn, token, 0)
+        guards.go_on_clearing(turn)
         guards.expire(turn, self._expiries, self.consequences.positions)
         if self.spec.is_squared_off:
             guards.square_off(turn, self.calendars)

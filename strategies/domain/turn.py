@@ -9,6 +9,7 @@ from marketdata.domain.instruments import InstrumentSpec
 from strategies.domain.base import View
 from strategies.domain.consequences import Consequences, Working
 from strategies.domain.intents import Cancel, Intent, Modify, Wish, change
+from strategies.domain.signals import Mark
 
 NOTHING = Working()
 
@@ -23,12 +24,14 @@ class Turn:
         *,
         at_ms: int,
         is_warm: Callable[[str], bool],
+        marks: Mapping[int, Mark],
     ) -> None:
         self.at_ms = at_ms
         self.wishes: list[tuple[Wish, SignalOrigin]] = []
         self._instruments = instruments
         self._consequences = consequences
         self._is_warm = is_warm
+        self._marks = marks
         self._holdings: dict[str, tuple[int, int]] = {}
 
     def view(self, instrument: str = "") -> View:
@@ -93,13 +96,19 @@ class Turn:
         return sorted(orders | self._consequences.positions.keys())
 
     def exit(self, token: int, quantity: int, reason: str, origin: SignalOrigin) -> bool:
-        """Wish to close up to so many units of a position that no exit at work closes; False: there are none."""
+        """Wish to close up to so many units of a position that no exit at work closes; False: there are none. More
+        than one order may have goes out in several, for an exit that is refused closes nothing."""
         left = self.uncovered(token)
         quantity = min(abs(left), quantity)
         if quantity <= 0:
             return False
         side = Side.SELL if left > 0 else Side.BUY
-        self.want(Intent(self._instruments[token].key, side, quantity, reason), origin)
+        instrument, mark = self._instruments[token], self._marks.get(token)
+        most = instrument.units_max(mark.price_e4 if mark else 0)
+        if origin is SignalOrigin.EXPIRY or not most:  # what is settled is no order to the exchange
+            most = quantity
+        for done in range(0, quantity, most):
+            self.want(Intent(instrument.key, side, min(most, quantity - done), reason), origin)
         return True
 
     def uncovered(self, token: int) -> int:

@@ -138,7 +138,7 @@ def test_a_recording_is_judged_by_its_own_clock(
     hours = type("Recorded", (), {"phase_at": lambda self, at_ms: phase})
     monkeypatch.setattr(health_checks, "calendar", lambda exchange: hours())
     readmodel.stream_write(source="recorded", last_at_ms=1)
-    assert health_checks._is_quiet() == quiet
+    assert health_checks.is_quiet() == quiet
 
 
 def test_a_check_that_raises_fails_with_its_words(monkeypatch: pytest.MonkeyPatch) -> None:

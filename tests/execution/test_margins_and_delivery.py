@@ -18,11 +18,12 @@ from alphapanda.core.vocabulary import (
     Variety,
 )
 from execution.domain.delivery import Delivery, is_btst, traded, unsettled
-from execution.domain.margins import BadMarginTables, NoMarginRate, margins_from_json
 from execution.domain.paper import Memory, PaperOrder, PaperSettings, carry_out, match
 from execution.domain.settlement import charged
-from execution.reference import charge_cards, margin_tables
+from execution.reference import charge_cards
 from marketdata.domain.instruments import InstrumentSpec
+from risk.domain.margins import BadMarginTables, NoMarginRate, margins_from_json
+from risk.reference import margin_tables
 from tests.builders import (
     DAY,
     NSE,
@@ -94,6 +95,43 @@ class TestMargin:
 
         assert an_order(Side.SELL, 100, settings=poor, standing=held).status is OrderStatus.OPEN
         assert an_order(Side.SELL, 101, settings=poor, standing=held).status is OrderStatus.REJECTED
+
+    @pytest.mark.parametrize(
+        ("first", "left"),
+        [
+            ({}, 400),  # a market order at work: 100 units at the last price of 100, 20 percent
+            ({"trigger": "120"}, 380),
+            ({"limit": "90"}, 410),
+            ({"side": Side.SELL, "limit": "110"}, 390),
+            ({"side": Side.SELL, "limit": "90"}, 400),  # may bring more than it asks for
+        ],
+    )
+    def test_orders_of_one_step_block_each_others_margin(self, first: dict[str, Any], left: int) -> None:
+        """10,000 rupees: beside the first order there is room for so many units more, bought at 100."""
+
+        def taken(quantity: int) -> bool:
+            one = {"side": Side.BUY} | first
+            rows = [
+                a_signal(one.pop("side"), 100, **one),
+                a_signal(quantity=quantity, limit="100", ordinal=1),
+            ]
+            outcome = carry_out(rows, a_standing(), a_venue(CAPITAL), ended={})
+            statuses = [order.status for order in outcome.orders.values()]
+            assert statuses[0] is not OrderStatus.REJECTED
+            return statuses[1] is OrderStatus.OPEN
+
+        assert taken(left)
+        assert not taken(left + 1)
+
+    def test_a_margin_that_cannot_be_told_is_a_rejection_of_entries_alone(self) -> None:
+        odd = msgspec.structs.replace(an_instrument(7), instrument_type="BOND")
+        how: dict[str, Any] = {"settings": CAPITAL, "instrument": odd}
+        priceless = an_order(marks={}, settings=CAPITAL)
+
+        assert an_order(**how).reason.startswith("the margin is not known: no margin rate for")
+        assert priceless.reason == "the margin of NSE:STOCK7 is not known: it has no price"
+        held = a_standing(holdings={7: a_holding(100)})
+        assert an_order(Side.SELL, 100, standing=held, **how).status is OrderStatus.OPEN
 
     def test_not_checked_without_capital(self) -> None:
         assert an_order(quantity=99_000, limit="100").status is OrderStatus.OPEN

@@ -8,15 +8,22 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from alphapanda.core import ids
-from alphapanda.core.vocabulary import OrderStatus, Side
+from alphapanda.core.vocabulary import OrderStatus, Product, Side
 from execution.domain.paper import PaperSettings
+from marketdata.domain.instruments import InstrumentSpec
+from strategies.domain.signals import Mark
 from tests.builders import DAY, a_signal, an_index, an_instrument, an_order, at, e4
 
 FRIDAY = date(2019, 7, 12)
 MONDAY = date(2019, 7, 15)
 QUEUING = PaperSettings(latency_ms=0, may_queue=True, square_off=False)
+OPTION = msgspec.structs.replace(
+    an_instrument(7, lot=65), exchange="NFO", instrument_type="CE", freeze_quantity=1_800
+)
 STAYING = PaperSettings(latency_ms=0, square_off=False)
 
 
@@ -94,3 +101,20 @@ def test_after_hours_an_order_waits_for_the_next_session_or_is_refused(
 def test_settings_that_make_no_sense_are_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(msgspec.ValidationError, match=r"latency|slippage"):
         msgspec.convert(settings, PaperSettings)
+
+
+@given(
+    st.sampled_from([an_instrument(7), an_instrument(7, lot=7), OPTION]),
+    st.integers(0, 40_000_000).map(lambda ticks: ticks * 500),
+    st.sampled_from(Side),
+)
+def test_the_largest_order_of_an_instrument_is_taken_and_one_lot_more_is_not(
+    instrument: InstrumentSpec, price_e4: int, side: Side
+) -> None:
+    most = instrument.units_max(price_e4)
+    facts = {"instrument": instrument, "marks": {7: Mark(price_e4, at())}}
+    if instrument is OPTION:
+        facts["product"] = Product.NRML
+
+    assert an_order(side, most, **facts).status is not OrderStatus.REJECTED or most == instrument.lot_size
+    assert an_order(side, most + instrument.lot_size, **facts).status is OrderStatus.REJECTED

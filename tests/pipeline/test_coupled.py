@@ -30,7 +30,13 @@ DEFINITIONS = [
     Definition("alpha", "ema_cross", ("NSE:YESBANK",), {"fast": 2, "slow": 4, "quantity": 100}),
     Definition("beta", "mean_reversion", ("NSE:YESBANK",), {"length": 5, "enter_at": 0.8, "quantity": 90}),
     Definition("gamma", "ema_cross", (OTHER,), {"fast": 2, "slow": 5, "quantity": 60}),
-    Definition("delta", "ema_cross", ("NSE:YESBANK", OTHER), {"fast": 3, "slow": 6, "quantity": 40}),
+    Definition(
+        "delta",
+        "ema_cross",
+        ("NSE:YESBANK", OTHER),
+        {"fast": 3, "slow": 6, "quantity": 40},
+        limits={"margin": "1000"},
+    ),
 ]
 LIMITS: list[dict[str, Any]] = [
     {"level": "GLOBAL", "daily_loss": Decimal(900), "orders_per_minute": 3, "self_trade": True},
@@ -129,7 +135,7 @@ def test_rows_of_a_group_equal_those_of_the_fold(monkeypatch, stream, shards, ba
     difference, rows = compared(stream)
 
     assert difference == (0, [])
-    shared = {"gross_exposure", "net_exposure", "order_rate", "self_trade", "daily_loss"}
+    shared = {"gross_exposure", "net_exposure", "order_rate", "self_trade", "daily_loss", "margin"}
     assert rules(rows) >= shared | {"within_limits", "exit"}
 
 

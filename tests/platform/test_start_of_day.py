@@ -12,11 +12,13 @@ from django.utils import timezone
 
 from alphapanda import start_of_day
 from alphapanda.preflight import Missing
+from alphapanda.tasks import audit
+from execution.models import Order
 from marketdata.models import Holiday, Instrument
 from portfolio.models import Position
 from risk.models import Alert, LimitSet, LimitsInForce, StartOfDay
 from strategies.models import Deployment
-from tests.rows import a_book, a_deployment, an_instrument, one_of_each
+from tests.rows import a_book, a_decision, a_deployment, a_signal, an_instrument, an_order, one_of_each
 
 pytestmark = pytest.mark.django_db
 YESTERDAY = timezone.now().date() - timedelta(days=2)
@@ -70,6 +72,11 @@ def _thin_air() -> None:
     Position.objects.create(book=a_book(a_deployment()), instrument=an_instrument(), quantity=5)
 
 
+def _oversized() -> None:
+    order = an_order(a_decision(a_signal(a_deployment())))
+    Order.objects.filter(pk=order.pk).update(quantity=11)
+
+
 def _alert() -> None:
     Alert.objects.create(code="x", severity="CRITICAL", subject="y", text="z")
 
@@ -85,6 +92,7 @@ def _alert() -> None:
         ("books", _thin_air, "the books do not add up"),
         ("deployments", _quarantined, "in quarantine: ma-infy"),
         ("deployments", _waiting, "waiting for their chain: ma-infy"),
+        ("orders", _oversized, "1 orders are larger than what was decided"),
         ("dead letters", one_of_each, "1 to look at"),
         ("alerts", _alert, "1 critical to acknowledge"),
     ],
@@ -93,6 +101,16 @@ def test_each_check_can_fail(name, spoil, said):
     spoil()
     with pytest.raises(Missing, match=said):
         start_of_day.CHECKS[name]()
+
+
+@pytest.mark.parametrize(("quantity", "alerts"), [(10, 0), (11, 1)])
+def test_an_order_larger_than_its_signal_is_an_alert(quantity, alerts):
+    order = an_order(a_decision(a_signal(a_deployment())))
+    Order.objects.filter(pk=order.pk).update(quantity=quantity)
+
+    audit()
+
+    assert Alert.objects.filter(code="oversized_order", text__contains=str(order.pk)).count() == alerts
 
 
 def test_a_full_disk_is_told(monkeypatch):

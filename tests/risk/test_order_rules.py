@@ -14,7 +14,7 @@ from risk.domain.memory import DayState, Sent
 from risk.domain.review import review
 from strategies.domain.consequences import Working
 from strategies.domain.signals import SignalRow
-from tests.builders import DEPLOYMENT, a_holding, a_signal, an_instrument, at, e4
+from tests.builders import DEPLOYMENT, a_holding, a_mark, a_signal, an_instrument, at, e4
 from tests.risk.test_rules import STARTED, a_context, rule_on
 
 OTHER = UUID(int=5)
@@ -35,6 +35,7 @@ def test_the_freeze_quantity_of_the_exchange(quantity: int, rule: str) -> None:
         (Sent(at() - 1, 7, Side.SELL, 10, None), "within_limits"),
         (Sent(at() - 1, 7, Side.BUY, 11, None), "within_limits"),
         (Sent(at() - 1, 7, Side.BUY, 10, e4(100)), "within_limits"),
+        (Sent(at() - 1, 7, Side.BUY, 10, None, e4(101)), "within_limits"),  # a stop is another order
     ],
 )
 def test_the_same_order_again(before: Sent, rule: str) -> None:
@@ -47,6 +48,20 @@ def test_the_same_order_where_entries_are_remembered_for_longer(since_ms: int, r
     limits = Limits(duplicate_ms=5_000, repeated_entries=9, repeated_ms=60_000)
     day = msgspec.structs.replace(STARTED, sent=(Sent(at() - since_ms, 7, Side.BUY, 10, None),))
     assert rule_on(a_signal(), a_context(limits=limits, day=day)) == rule
+
+
+def test_an_order_in_one_instrument_forgets_nothing_of_another() -> None:
+    """Instrument 8 has a window of its own; the order in 7 between has none."""
+    context = a_context(by_token={8: Limits(duplicate_ms=5_000)})
+    marks = {7: a_mark(), 8: a_mark()}
+    tokens = [8, 7, 8]
+    signals = [
+        a_signal(token=token, ordinal=n, at_ms=at() + n, marks=marks) for n, token in enumerate(tokens)
+    ]
+
+    verdicts, _ = review(signals, context)
+
+    assert [verdict.rule for verdict in verdicts] == ["within_limits", "within_limits", "duplicate_order"]
 
 
 def test_an_order_is_not_sent_twice_in_one_step_either() -> None:
@@ -93,6 +108,16 @@ def test_the_pause_lasts_until_a_person_starts_the_deployment_again() -> None:
     started = msgspec.structs.replace(paused, day=still, status=DeploymentStatus.RUNNING)
     (entry,), after = review([a_signal(step=2, at_ms=much_later)], started)
     assert (entry.rule, after.held, len(after.sent)) == ("within_limits", "", 1)
+
+
+def test_the_pause_holds_for_the_rest_of_the_step_that_earned_it() -> None:
+    """Four entries at once, two are allowed: the fourth is no fresh start."""
+    signals = [a_signal(quantity=number + 1, ordinal=number) for number in range(4)]
+
+    verdicts, day = review(signals, a_context(limits=LIMITED))
+
+    assert [verdict.rule for verdict in verdicts] == ["within_limits"] * 2 + ["repeated_entries"] * 2
+    assert day.held
 
 
 def meeting(*orders: Resting, limits: Limits | None = None, others: bool = False) -> Context:

@@ -120,6 +120,18 @@ def test_figures_are_those_of_then(limits: dict[str, Any], figure: str) -> None:
     assert len(changed([bought()], after=Limits(**limits)).refused) == 1
 
 
+def test_a_loss_that_would_have_been_reached_holds_for_the_rest_of_the_session() -> None:
+    def stood(step: int, pnl: str, **more: Any) -> Past:
+        return bought(step, numbers=NUMBERS | {"day_pnl": pnl}, **more)
+
+    tomorrow = a_signal(step=4, at_ms=at() + 86_400_000, marks={7: a_mark()})
+    past = [stood(1, "-49"), stood(2, "-50"), stood(3, "10"), stood(4, "0", signal=tomorrow)]
+
+    found = changed(past, after=Limits(daily_loss=Decimal(50)))
+
+    assert [change.at_ms for change in found.refused] == [at() + 2, at() + 3]
+
+
 def test_a_figure_that_nobody_asked_for_is_said_to_be_unknown() -> None:
     found = changed([bought(), bought(2)], after=Limits(margin=Decimal(1), drawdown=Decimal(1)))
 

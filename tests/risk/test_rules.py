@@ -19,6 +19,7 @@ from risk.domain.context import Context, Resting, Verdict
 from risk.domain.limits import Limits, strictest
 from risk.domain.memory import DayState, Sent
 from risk.domain.review import RULES, review
+from risk.reference import margin_tables
 from strategies.domain.consequences import Working
 from strategies.domain.signals import SignalRow
 from tests.builders import DAY, DEPLOYMENT, a_holding, a_mark, a_signal, an_index, an_instrument, at
@@ -43,7 +44,7 @@ def a_context(
         holdings=holdings or {},
         working=working or {},
         instruments=instruments or {7: an_instrument(7, lot=lot), 8: an_instrument(8), 9: an_index(9)},
-        **({"phase": Phase.CONTINUOUS} | more),
+        **({"phase": Phase.CONTINUOUS, "margins": margin_tables()} | more),
     )
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alphapanda.core.vocabulary import LimitLevel, Side
+from alphapanda.core.vocabulary import LimitLevel, Product, Side
 from portfolio.domain.books import Holding
 from risk.domain.context import Context, Member
 from risk.domain.figures import Exposure
@@ -19,7 +19,7 @@ from risk.domain.limits import Limits, Scope
 from risk.domain.memory import DayState
 from risk.domain.review import review
 from strategies.domain.consequences import Working
-from tests.builders import DEPLOYMENT, a_holding, a_mark, a_signal, an_instrument, at
+from tests.builders import DEPLOYMENT, a_holding, a_mark, a_signal, an_instrument, at, e4
 from tests.risk.test_rules import STARTED, TODAY, a_context, rule_on, verdict_on
 
 OTHER = UUID(int=5)
@@ -54,7 +54,7 @@ def other(
         ("net_exposure", Side.SELL, other(-10), 3_000),
         ("net_exposure", Side.BUY, other(10, working=Working(buy=5, sell=99)), 4_000),
         ("net_exposure", Side.SELL, other(10, working=Working(buy=99, sell=30)), 5_000),
-        ("margin", Side.BUY, other(10), 3_000),
+        ("margin", Side.BUY, other(10), 600),
     ],
 )
 def test_exposure_of_several_deployments_at_its_worst(
@@ -68,12 +68,44 @@ def test_exposure_of_several_deployments_at_its_worst(
     assert rule_on(signal, shared({limit: Decimal(reached) - Decimal("0.01")}, member)) == limit
 
 
-def test_margin_counts_what_is_blocked() -> None:
-    rates = {7: Decimal("0.2"), 8: Decimal("0.5")}
-    context = shared({"margin": Decimal(1_200)}, other(10), margin_rates=rates)
+@pytest.mark.parametrize("product", [Product.MIS, Product.CNC])
+def test_margin_counts_what_is_blocked(product: Product) -> None:
+    """10 of ours at 100 rupees intraday, 20 percent, and 10 of others at 200."""
+    theirs = {Product.MIS: 400, Product.CNC: 2_000}[product]
+    member = msgspec.structs.replace(other(10), product=product)
+    context = shared({"margin": Decimal(200 + theirs)}, member)
 
-    assert rule_on(a_signal(quantity=10, marks=MARKS), context) == "within_limits"  # 200 and 1,000
+    assert rule_on(a_signal(quantity=10, marks=MARKS), context) == "within_limits"
     assert rule_on(a_signal(quantity=11, marks=MARKS), context) == "margin"
+
+
+def test_a_sold_option_blocks_by_its_strike_and_a_bought_one_its_premium() -> None:
+    option = msgspec.structs.replace(
+        an_instrument(7, lot=50), instrument_type="CE", underlying="NIFTY", strike_e4=e4(10_000)
+    )
+    marks = {7: a_mark(5)}
+
+    def rule(side: Side, quantity: int, limit: int) -> str:
+        context = a_context(
+            limits=Limits(margin=Decimal(limit)), instruments={7: option}, product=Product.NRML
+        )
+        return rule_on(a_signal(side, quantity, marks=marks), context)
+
+    assert (rule(Side.BUY, 50, 250), rule(Side.BUY, 100, 250)) == ("within_limits", "margin")
+    assert (rule(Side.SELL, 50, 60_000), rule(Side.SELL, 100, 60_000)) == ("within_limits", "margin")
+    assert rule(Side.SELL, 50, 59_999) == "margin"
+
+
+def test_margin_without_a_rate_refuses_entries_never_exits() -> None:
+    odd = msgspec.structs.replace(an_instrument(7), instrument_type="BOND")
+    context = a_context(limits=Limits(margin=Decimal(10**9)), instruments={7: odd})
+    held = msgspec.structs.replace(context, holdings={7: a_holding(10)})
+
+    assert verdict_on(a_signal(), context).reason == (
+        "the margin is unknown: a held instrument has no price or no margin rate"
+    )
+    assert rule_on(a_signal(), context) == "margin"
+    assert rule_on(a_signal(Side.SELL, 10), held) == "exit"
 
 
 @pytest.mark.parametrize(("token", "rule"), [(None, "gross_exposure"), (7, "within_limits")])

@@ -261,6 +261,27 @@ def test_saving_limits_in_the_admin_takes_two_steps():
     assert "names exactly" in desk.post(address, form | {"level": "BROKER"}).content.decode()
 
 
+def test_removing_limits_in_the_admin_shows_first_what_they_kept_out():
+    a_past()
+    desk = Client()
+    desk.force_login(
+        User.objects.create_superuser("alice", password="x" * 20),
+        backend="django.contrib.auth.backends.ModelBackend",
+    )
+    limited(order_value=Decimal(12_000))
+    row = LimitSet.objects.get()
+
+    page = desk.get(reverse("admin:risk_limitset_delete", args=[row.pk])).content.decode()
+    assert all(text in page for text in ("Remove these limits", "order_value", "past sessions"))
+    everybody = desk.get(reverse("admin:risk_limitset_changelist")).content.decode()
+    assert "delete_selected" not in everybody
+    assert LimitSet.objects.exists()
+
+    desk.post(reverse("admin:risk_limitset_delete", args=[row.pk]), {"_confirmed": "yes"})
+    assert not LimitSet.objects.exists()
+    assert AuditEntry.objects.filter(action="limitset.delete").exists()
+
+
 def test_a_refresh_that_changes_nothing_writes_nothing():
     a_deployment()
     limited(gross_exposure=Decimal(5))

@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import pytest
 
 from alphapanda.core.vocabulary import (
@@ -18,11 +19,12 @@ from alphapanda.core.vocabulary import (
     Validity,
     Variety,
 )
+from marketdata.domain.instruments import InstrumentSpec
 from strategies.domain.base import Cancel, Intent, Modify, View, WorkingOrder
 from strategies.domain.consequences import Consequences, Working
 from strategies.domain.signals import Moment, SignalRow, signal
 from strategies.domain.turn import Turn
-from tests.builders import DEPLOYMENT, an_instrument, at, e4
+from tests.builders import DEPLOYMENT, a_mark, an_instrument, at, e4
 
 SEVEN, EIGHT = an_instrument(7), an_instrument(8)
 
@@ -37,7 +39,9 @@ def a_working_order(number: int = 1, side: Side = Side.SELL, **more: Any) -> Wor
     return WorkingOrder(**(facts | more))
 
 
-def a_turn(*orders: WorkingOrder, position: int = 0) -> Turn:
+def a_turn(
+    *orders: WorkingOrder, position: int = 0, instrument: InstrumentSpec = SEVEN, price: object = 100
+) -> Turn:
     working = Working(
         buy=sum(order.unfilled for order in orders if order.side is Side.BUY),
         sell=sum(order.unfilled for order in orders if order.side is Side.SELL),
@@ -45,7 +49,13 @@ def a_turn(*orders: WorkingOrder, position: int = 0) -> Turn:
     consequences = Consequences(
         positions={7: position} if position else {}, working={7: working}, orders=orders
     )
-    return Turn({7: SEVEN, 8: EIGHT}, consequences, at_ms=at(), is_warm=lambda _name: True)
+    return Turn(
+        {7: instrument, 8: EIGHT},
+        consequences,
+        at_ms=at(),
+        is_warm=lambda _name: True,
+        marks={7: a_mark(price)},
+    )
 
 
 def as_signal(wish: Any) -> SignalRow:
@@ -180,3 +190,37 @@ def test_to_be_out_of_an_instrument_is_to_cancel_what_rests_and_to_close() -> No
 def test_what_is_being_cancelled_is_not_cancelled_again() -> None:
     turn = a_turn(a_working_order(status=OrderStatus.CANCEL_PENDING))
     assert not turn.clear(7, "square-off", SignalOrigin.SQUARE_OFF)
+
+
+OPTION = msgspec.structs.replace(
+    an_instrument(7, lot=65), exchange="NFO", instrument_type="CE", freeze_quantity=1_800
+)
+
+
+@pytest.mark.parametrize(
+    ("instrument", "price", "position", "parts"),
+    [
+        (SEVEN, 100, 100_000, [100_000]),
+        (SEVEN, 100, -250_000, [100_000, 100_000, 50_000]),
+        (SEVEN, 3_000, 40_000, [33_333, 6_667]),  # ten crore rupees in one order
+        (OPTION, 100, 1_755, [1_755]),
+        (OPTION, 100, -3_900, [1_755, 1_755, 390]),
+    ],
+)
+def test_an_exit_larger_than_one_order_may_be_goes_out_in_several(
+    instrument: InstrumentSpec, price: object, position: int, parts: list[int]
+) -> None:
+    turn = a_turn(position=position, instrument=instrument, price=price)
+
+    assert turn.clear(7, "flatten", SignalOrigin.OPERATOR)
+    assert not turn.exit(7, abs(position), "again", SignalOrigin.OPERATOR), "all of it is under way"
+
+    wishes = [wish for wish, _ in turn.wishes]
+    assert [wish.quantity for wish in wishes] == parts
+    assert {wish.side for wish in wishes} == {Side.SELL if position > 0 else Side.BUY}
+
+
+def test_a_settlement_is_one() -> None:
+    turn = a_turn(position=3_900, instrument=OPTION)
+    turn.exit(7, 3_900, "settlement at expiry", SignalOrigin.EXPIRY)
+    assert [wish.quantity for wish, _ in turn.wishes] == [3_900]

@@ -116,8 +116,7 @@ def price_collar(case: Case) -> str | None:
     percent, ticks = case.limits.collar_percent, case.limits.collar_ticks
     if percent is None and ticks is None:
         return None
-    reference_e4 = _reference_e4(case)
-    beyond_e4 = (wanted_e4(case) - reference_e4) * case.signal.side.sign
+    reference_e4, beyond_e4 = market_e4(case), worse_e4(case)
     if percent is not None and beyond_e4 * 100 > percent * reference_e4:
         return _too_far(case, reference_e4, f"{percent} %")
     if ticks is not None and beyond_e4 > ticks * max(case.instrument.tick_size_e4, 1):
@@ -130,6 +129,11 @@ def _too_far(case: Case, reference_e4: int, allowed: str) -> str:
     return f"would trade at {wanted}, the market is at {reference}: at most {allowed} worse"
 
 
+def worse_e4(case: Case) -> int:
+    """How much worse than the market's price the order would trade; below 0 it is better."""
+    return (wanted_e4(case) - market_e4(case)) * case.signal.side.sign
+
+
 def wanted_e4(case: Case) -> int:
     """The worst price at which the order may trade at first: its limit, else its trigger, else the far touch, else
     the last price."""
@@ -140,7 +144,7 @@ def wanted_e4(case: Case) -> int:
     return (mark.ask_e4 if case.is_buy else mark.bid_e4) or mark.price_e4
 
 
-def _reference_e4(case: Case) -> int:
+def market_e4(case: Case) -> int:
     """What the market's price is, or will be when a stop is triggered."""
     mark = case.signal.marks[case.signal.token]
     if case.signal.trigger_price_e4 is not None:

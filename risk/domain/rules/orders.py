@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from alphapanda.core.vocabulary import Side, SignalKind
 from risk.domain.context import Case, Resting
+from risk.domain.memory import sent_of
 from risk.domain.wording import text
 
 
@@ -41,14 +42,14 @@ def position_limit(case: Case) -> str | None:
 
 
 def duplicate_order(case: Case) -> str | None:
-    """The same instrument, side, quantity and price again within a time."""
+    """The same instrument, side, quantity and prices again within a time."""
     within_ms = case.limits.duplicate_ms
     if within_ms is None or case.signal.kind is not SignalKind.ORDER:
         return None
     signal, after_ms = case.signal, case.signal.at_ms - within_ms
-    wanted = (signal.token, signal.side, signal.quantity, signal.limit_price_e4)
+    wish = sent_of(signal).wish
     for sent in case.context.day.sent:
-        if sent.at_ms > after_ms and (sent.token, sent.side, sent.quantity, sent.limit_price_e4) == wanted:
+        if sent.at_ms > after_ms and sent.wish == wish:
             since_ms = signal.at_ms - sent.at_ms
             return f"the same order was sent {since_ms} ms before, {within_ms} must lie between"
     return None

@@ -98,14 +98,15 @@ def underlying_exposure(case: Case) -> str | None:
 
 def margin(case: Case) -> str | None:
     """What positions and working orders block."""
-    return _exposed(case, "margin", "margin", "the margin")
+    return _exposed(case, "margin", "margin", "the margin", "or no margin rate")
 
 
-def _exposed(case: Case, name: str, figure: str, words: str) -> str | None:
+def _exposed(case: Case, name: str, figure: str, words: str, more: str = "") -> str | None:
     for one, limit in _limited(case, name):
         reached = getattr(one, figure)
         if reached is None:
-            return f"{words} is unknown{_in(one)}: a held instrument has no price"
+            lacking = f"a held instrument has no price {more}".strip()
+            return f"{words} is unknown{_in(one)}: {lacking}"
         if reached > limit:
             return f"{words} could reach {text(reached)}, at most {text(limit)}{_in(one)}"
     return None

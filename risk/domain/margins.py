@@ -15,8 +15,7 @@ import msgspec
 
 from alphapanda.core.money import ZERO, value
 from alphapanda.core.vocabulary import Product, Side
-from execution.domain.bands import OPTION_TYPES
-from marketdata.domain.instruments import InstrumentSpec
+from marketdata.domain.instruments import OPTION_TYPES, InstrumentSpec
 from portfolio.domain.books import Holding, net
 
 
