@@ -182,7 +182,7 @@ def test_people_read_rupees_as_in_india() -> None:
         ),
         (
             ["ema_cross", "--data", YESBANK, "--execution", '{"latency_ms": 1e30}'],
-            "got `float` - at `$.latency_ms`",
+            "Expected `int`, got `float`",
         ),
         (
             ["ema_cross", "--data", YESBANK, "--execution", '{"latency_ms": 9999999}'],
