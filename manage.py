@@ -8,6 +8,7 @@ from django.core.management import execute_from_command_line
 from django.db import OperationalError
 
 from alphapanda.env import Misconfigured
+from alphapanda.eventlog.records import LogUnavailable
 
 if __name__ == "__main__":
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "alphapanda.settings")
@@ -17,6 +18,8 @@ if __name__ == "__main__":
         execute_from_command_line(sys.argv)
     except Misconfigured as error:
         sys.exit(str(error))
+    except LogUnavailable as error:
+        sys.exit(f"The log does not answer: {error}")
     except OperationalError as error:
         sys.exit(
             f"PostgreSQL does not answer: {str(error).splitlines()[0]}\n"

@@ -12,7 +12,7 @@ from alphapanda import deploying
 from alphapanda.core.vocabulary import Broker, DeploymentStatus, Product
 from alphapanda.research import admin as _backtests  # noqa: F401  registers its page
 from alphapanda.web.admin import by_hand
-from execution.domain.paper import PaperSettings
+from execution.domain.settings import settings_of
 from execution.services.corporate import corporate_action_apply
 from portfolio.admin import CorporateActionAdmin
 from portfolio.models import Book, CorporateAction, Portfolio
@@ -32,7 +32,7 @@ class ConfiguredDeployment(DeploymentForm):
         execution = super().clean_execution()
         try:
             paper = {name: value for name, value in execution.items() if name != "product"}
-            msgspec.convert(paper, PaperSettings)
+            settings_of(paper)
             Product(execution.get("product", Product.MIS))
         except ValueError as error:
             raise forms.ValidationError(str(error)) from error

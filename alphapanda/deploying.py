@@ -20,7 +20,7 @@ from alphapanda.core.refusals import BadRequest
 from alphapanda.core.vocabulary import Broker, DeploymentStatus, LimitLevel, Product
 from alphapanda.warming import History, from_table
 from execution.domain.charges import NoChargeCard
-from execution.domain.paper import PaperSettings
+from execution.domain.settings import settings_of
 from execution.reference import charge_cards
 from marketdata import selectors
 from marketdata.domain.instruments import InstrumentSpec, NoSegment, Segment, segment_of
@@ -28,7 +28,7 @@ from marketdata.models import Instrument
 from marketdata.reference import load_calendars
 from portfolio import services as portfolios
 from portfolio.models import Portfolio
-from risk.domain.limits import Limits, given
+from risk.domain.limits import given, written
 from risk.models import LimitSet
 from strategies.domain.base import DeploymentSpec, UnknownStrategy, build
 from strategies.domain.machine import StrategyFailed, assembled
@@ -77,10 +77,13 @@ def read(path: Path) -> list[Definition]:
 
 def check(definition: Definition) -> None:
     """Refuse what the strategy, the paper exchange or risk would refuse later. Raises BadDefinition."""
+    doubled = sorted({name for name in definition.instruments if definition.instruments.count(name) > 1})
+    if doubled:
+        raise BadDefinition(f"{definition.name}: instruments: {doubled[0]} is named twice; once is enough")
     try:
         build(find(definition.strategy), definition.params, instruments=definition.instruments)
-        msgspec.convert(definition.execution, PaperSettings)
-        msgspec.convert(definition.limits, Limits, strict=False)
+        settings_of(definition.execution)
+        written(definition.limits)
     except (LookupError, ValueError) as error:
         raise BadDefinition(f"{definition.name}: {error}") from error
 
@@ -136,7 +139,7 @@ def create(
     check(definition)
     instruments = [_instrument(name) for name in definition.instruments]
     for instrument in instruments:
-        _check_charges(definition, instrument)
+        check_charges(definition, instrument)
     deployment = Deployment.objects.create(
         id=ids.deployment_id(definition.name),
         name=definition.name,
@@ -210,17 +213,18 @@ def _version(definition: Definition) -> StrategyVersion:
         raise BadDefinition(f"{definition.name}: {error}") from error
 
 
-def _check_charges(definition: Definition, instrument: Instrument) -> None:
-    """What cannot be charged cannot be booked: refuse it before it trades."""
+def check_charges(definition: Definition, instrument: Instrument | InstrumentSpec) -> None:
+    """What cannot be charged cannot be booked: refuse it before it trades. Raises BadDefinition."""
+    key = f"{instrument.exchange}:{instrument.tradingsymbol}"
     try:
         segment = segment_of(instrument.exchange, instrument.instrument_type)
         latest = charge_cards().cards[-1]
         latest.rates_for(exchange=instrument.exchange, product=definition.product, segment=segment)
     except (NoChargeCard, NoSegment) as error:
-        raise BadDefinition(f"{definition.name}: {instrument}: {error}") from error
+        raise BadDefinition(f"{definition.name}: {key}: {error}") from error
     if segment in LOTS_OF_MANY and instrument.lot_size < 2:
         raise BadDefinition(
-            f"{definition.name}: {instrument}: a lot of 1 does not say how many units a lot holds; give the"
+            f"{definition.name}: {key}: a lot of 1 does not say how many units a lot holds; give the"
             " units in column lot_size of its instrument list"
         )
 
@@ -234,7 +238,7 @@ def _partition(name: str, instruments: list[Instrument]) -> int:
 
 def _limit(deployment: Deployment, limits: dict[str, Any]) -> None:
     if limits:
-        values = given(msgspec.convert(limits, Limits, strict=False))
+        values = given(written(limits))
         lists = {name: list(value) for name, value in values.items() if isinstance(value, tuple)}
         LimitSet.objects.create(level=LimitLevel.DEPLOYMENT, deployment=deployment, **values | lists)
 

@@ -19,7 +19,7 @@ from alphapanda.deploying import BadDefinition, Definition
 from alphapanda.shadows import Comparison, shadow_compare, shadow_create
 from alphapanda.web.fields import InstantField
 from alphapanda.web.roles import ROLE_TO_READ, RequiredRole
-from alphapanda.web.views import AnyObject, ApiView, actor_of
+from alphapanda.web.views import AnyObject, ApiView, Form, actor_of
 from strategies import selectors
 from strategies.api import Deployments, DeploymentSerializer, Upgrade
 from strategies.models import TRADING_BROKERS
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from rest_framework.request import Request
 
 
-class NewDeployment(serializers.Serializer):
+class NewDeployment(Form):
     """A deployment as an operator writes it down; parameters are those of the strategy's JSON Schema."""
 
     name = serializers.CharField(max_length=80)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import zlib
 from collections.abc import Iterator, Sequence
 from datetime import date, time
 from functools import cache
@@ -23,7 +24,14 @@ from marketdata.domain.calendar import (
     SpecialHours,
     calendar,
 )
-from marketdata.domain.instruments import InstrumentRow, InstrumentSpec, parse, spec_of_row
+from marketdata.domain.instruments import (
+    InstrumentRow,
+    InstrumentSpec,
+    NotAnInstrumentList,
+    RowFault,
+    parse,
+    spec_of_row,
+)
 from marketdata.domain.markets import Market, UnknownMarket
 from marketdata.domain.rules import Band, Permissions
 
@@ -136,12 +144,26 @@ YESBANK_FILES = (DATA_DIR / "recorded" / "lean_1min_2019-07_YESBANK.csv.gz",)
 SHIPPED_FILES = (DATA_DIR / "recorded" / "lean_1min_2019-01_NIFTY50.csv.gz", *YESBANK_FILES)
 
 
+def instrument_rows(path: Path) -> Iterator[InstrumentRow | RowFault]:
+    """The instruments and faults of a list (CSV, .gz too). Raises NotAnInstrumentList, which names the file,
+    and OSError."""
+    try:
+        with (gzip.open if path.suffix == ".gz" else open)(
+            path, "rt", encoding="utf-8-sig", newline=""
+        ) as lines:
+            yield from parse(lines)
+    except (NotAnInstrumentList, UnicodeDecodeError, EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise NotAnInstrumentList(
+            f"{path}: {error}; accepted is Kite's instrument list, a CSV file"
+        ) from error
+
+
 def instrument_specs(lists: Sequence[Path] = ()) -> dict[str, InstrumentSpec]:
-    """Instruments by key (EXCHANGE:TRADINGSYMBOL) of the list that ships and of further ones, which win."""
+    """Instruments by key (EXCHANGE:TRADINGSYMBOL) of the list that ships and of further ones, which win. Raises
+    as `instrument_rows`."""
     found: dict[str, InstrumentSpec] = {}
     for path in (DATA_DIR / "instruments.csv", *lists):
-        raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-        listed = (row for row in parse(raw.decode().splitlines()) if isinstance(row, InstrumentRow))
+        listed = (row for row in instrument_rows(path) if isinstance(row, InstrumentRow))
         found |= {spec.key: spec for spec in map(spec_of_row, listed)}
     underlyings = {spec.underlying for spec in found.values()} - {""}
     return {key: _told_of_derivatives(spec, underlyings) for key, spec in found.items()}

@@ -21,7 +21,7 @@ from alphapanda.web.views import AnyObject, ApiView, DetailView, ListView
 from portfolio import selectors
 from portfolio.models import TRADING_BROKERS, LedgerEntry, Portfolio
 from portfolio.statement_files import as_object
-from portfolio.statements import day_of, statement_of
+from portfolio.statements import day_of, statement_named, statement_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -143,6 +143,24 @@ class PortfolioStatement(ApiView):
         return Response(as_object(statement_of([portfolio], day)))
 
 
+class BrokerStatement(ApiView):
+    required_role = ROLE_TO_READ
+
+    @extend_schema(
+        parameters=[
+            OpenApiParameter("broker", enum=[value for value, _ in TRADING_BROKERS], required=True),
+            OpenApiParameter("day", OpenApiTypes.DATE, required=True, description="IST date"),
+        ],
+        responses=OpenApiTypes.OBJECT,
+        operation_id="broker_statement",
+        tags=["portfolios"],
+    )
+    def get(self, request: Request) -> Response:
+        """The statement of a day of all portfolios of a broker, as of one of them."""
+        asked = {name: request.query_params.get(name, "") for name in ("broker", "day")}
+        return Response(as_object(statement_named(**asked)))
+
+
 @extend_schema(tags=["ledger"])
 class Ledger(ListView):
     """Ledger entries, newest first; those of a fill add up to zero."""
@@ -167,5 +185,6 @@ urlpatterns = [
     path("portfolios/", Portfolios.as_view()),
     path("portfolios/<uuid:pk>/", PortfolioDetail.as_view()),
     path("portfolios/<uuid:pk>/statement/", PortfolioStatement.as_view()),
+    path("statement/", BrokerStatement.as_view()),
     path("ledger/", Ledger.as_view()),
 ]

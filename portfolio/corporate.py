@@ -34,6 +34,8 @@ from portfolio.domain.history import rebuild
 from portfolio.models import ActionPosting, Book, CorporateAction, LedgerEntry, Position, Posting, Snapshot
 from portfolio.selectors import events_booked
 
+NOTE_MAX = 200  # characters
+
 
 class ActionNotFound(NotThere):
     """There is no such corporate action."""
@@ -72,6 +74,10 @@ def action_add(
 ) -> CorporateAction:
     """An action of EXCHANGE:TRADINGSYMBOL, entered once; entered again before it is applied, it is changed.
     Raises ActionRefused, ActionTooLate."""
+    if kind not in set(ActionKind):
+        raise ActionRefused(f"{kind!r} is no corporate action; accepted are {', '.join(ActionKind)}.")
+    if len(note) > NOTE_MAX:
+        raise ActionRefused(f"A note has {NOTE_MAX} characters at most, not {len(note)}.")
     exchange, _, symbol = instrument.partition(":")
     found = Instrument.objects.filter(exchange=exchange, tradingsymbol=symbol).first()
     if found is None:

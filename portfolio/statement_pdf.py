@@ -59,7 +59,10 @@ def as_pdf(statement: Statement) -> bytes:
     )
     story: list[Flowable] = [
         Paragraph(escape(f"Statement of {statement.subject}"), TITLE),
-        Paragraph(f"{statement.day:%A, %d %B %Y} · {escape(statement.broker)}", TEXT),
+        Paragraph(
+            f"{statement.day:%A, %d %B %Y} · {escape(statement.broker)} · amounts in rupees, times in IST",
+            TEXT,
+        ),
         *(Paragraph(escape(told), WARNING) for told in warnings(statement)),
         Spacer(1, 3 * mm),
     ]

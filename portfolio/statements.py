@@ -19,6 +19,8 @@ from portfolio.domain.statement import BookHistory, DayMark, LedgerSums, Stateme
 from portfolio.models import TRADING_BROKERS, Book, LedgerEntry, Portfolio, Posting
 from portfolio.selectors import events_booked
 
+FIRST_DAY, LAST_DAY = date(1875, 7, 9), date(2199, 12, 31)  # the Bombay exchange opened on the first
+
 
 class UnknownPortfolio(NotThere):
     """There is no portfolio of a name, or none of a broker."""
@@ -44,9 +46,12 @@ def portfolios_of(*, portfolio: str = "", broker: str = "") -> QuerySet[Portfoli
 def day_of(text: str) -> date:
     """A date as people write it in a request. Raises NoSubject."""
     try:
-        return date.fromisoformat(text)
+        day = date.fromisoformat(text)
     except ValueError:
-        raise NoSubject(f"{text!r} is no day; write YYYY-MM-DD.") from None
+        raise NoSubject(f"{text[:40]!r} is no day; write YYYY-MM-DD.") from None
+    if not FIRST_DAY <= day <= LAST_DAY:
+        raise NoSubject(f"{text} is no trading day; accepted are days from {FIRST_DAY} to {LAST_DAY}.")
+    return day
 
 
 def statement_named(*, portfolio: str = "", broker: str = "", day: str) -> Statement:

@@ -16,7 +16,7 @@ from alphapanda.core.vocabulary import HaltLevel, HaltStep, LimitLevel
 from alphapanda.web.fields import InstantField
 from alphapanda.web.filters import EventTimeFilter
 from alphapanda.web.roles import RequiredRole
-from alphapanda.web.views import AnyObject, ApiView, ListView, Reason, actor_of
+from alphapanda.web.views import AnyObject, ApiView, Form, ListView, Reason, actor_of
 from risk import selectors
 from risk.models import Alert, Decision, KillSwitch
 from risk.services.alerts import alert_acknowledge
@@ -125,7 +125,7 @@ class HeadroomSerializer(serializers.Serializer):
     smallest_refused = serializers.IntegerField(allow_null=True)
 
 
-class PreviewRequest(serializers.Serializer):
+class PreviewRequest(Form):
     """A level of limits as it would be: all its limits, not only those that change."""
 
     level = serializers.ChoiceField(choices(LimitLevel))

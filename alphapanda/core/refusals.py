@@ -17,3 +17,15 @@ class BadRequest(Refusal):
 
 class NotThere(Refusal):
     """The thing to act on does not exist."""
+
+
+REASON_MAX = 300  # characters: what the audit trail keeps
+
+
+def reason_problem(reason: str) -> str:
+    """What is wrong with the reason of an act, in words; empty where nothing is."""
+    if not reason.strip():
+        return "Say why."
+    if len(reason) > REASON_MAX:
+        return f"Say why in {REASON_MAX} characters at most, not {len(reason)}."
+    return ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 
 import msgspec
@@ -15,6 +15,7 @@ from execution.reference import charge_cards
 
 BASIS_POINTS = 10_000
 NO_CAP = Decimal(10) ** 12  # rupees: brokerage without a cap
+COSTS_ACCEPTED = "costs are zerodha, none, order:RUPEES or bps:BASIS_POINTS"
 LONG_AGO = date(1990, 1, 1)
 PLACES = ("NSE", "BSE", "NFO", "BFO", f"BFO:{OTHERS}", "CDS", "BCD", "MCX")
 
@@ -34,18 +35,23 @@ class Costs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         takes_amount = self.model in (CostModel.PER_ORDER, CostModel.OF_TURNOVER)
-        if not self.amount.is_finite() or self.amount < 0 or (self.amount and not takes_amount):
-            raise ValueError("`amount` is rupees (PER_ORDER) or basis points (OF_TURNOVER), not below 0")
+        if not self.amount.is_finite() or not 0 <= self.amount <= BASIS_POINTS:
+            raise ValueError("`amount` is rupees (PER_ORDER) or basis points (OF_TURNOVER), from 0 to 10000")
+        if self.amount and not takes_amount:
+            raise ValueError(f"{self.model} takes no `amount`; PER_ORDER and OF_TURNOVER do")
 
 
 def costs_of(text: str) -> Costs:
     """`zerodha`, `none`, `6 an order` as `order:6`, 3 basis points as `bps:3`. Raises ValueError."""
-    word, _, amount = text.partition(":")
+    word, colon, amount = text.partition(":")
     models = {"zerodha": CostModel.ZERODHA, "none": CostModel.NONE}
     models |= {"order": CostModel.PER_ORDER, "bps": CostModel.OF_TURNOVER}
-    if word not in models:
-        raise ValueError(f"costs are zerodha, none, order:RUPEES or bps:BASIS_POINTS, not {text!r}")
-    return msgspec.convert({"model": models[word], "amount": amount or "0"}, Costs)
+    if word not in models or bool(colon) != (word in ("order", "bps")):
+        raise ValueError(f"{COSTS_ACCEPTED}, not {text!r}")
+    try:
+        return Costs(models[word], Decimal(amount) if colon else ZERO)
+    except InvalidOperation:
+        raise ValueError(f"{COSTS_ACCEPTED}, not {text!r}") from None
 
 
 def cards_of(costs: Costs) -> Cards:

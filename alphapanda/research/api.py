@@ -20,7 +20,7 @@ from alphapanda.research.places import list_names, placed, recorded_names
 from alphapanda.research.plan import BadPlan, Plan
 from alphapanda.research.stored import backtest_again, backtest_cancel, backtest_create
 from alphapanda.web.roles import ROLE_TO_READ, RequiredRole
-from alphapanda.web.views import AnyObject, ApiView, ListView, Reason, actor_of
+from alphapanda.web.views import AnyObject, ApiView, Form, ListView, Reason, actor_of
 from strategies.models import BacktestRun
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class WholeBacktestSerializer(BacktestSerializer):
         return selectors.result_of(run) if run.state == BacktestRun.State.DONE else None
 
 
-class NewBacktest(serializers.Serializer):
+class NewBacktest(Form):
     """What to run. `deployments` are definitions: name, strategy, instruments, params, execution, limits, product."""
 
     name = serializers.CharField(max_length=120)

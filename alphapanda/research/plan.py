@@ -29,6 +29,7 @@ from strategies.domain.base import BadParameters, UnknownStrategy, build
 from strategies.domain.machine import StrategyFailed, assembled
 from strategies.registry import find
 
+CASH_MAX = 10**15  # rupees
 # Names for rules of execution; further settings win over those of the name.
 FILL_MODELS: dict[str, dict[str, Any]] = {
     "paper": {},
@@ -127,14 +128,19 @@ def checked(plan: Plan) -> Plan:
     names = [definition.name for definition in plan.definitions]
     if doubled := sorted({name for name in names if names.count(name) > 1}):
         raise BadPlan(f"two deployments are called {doubled[0]!r}; each needs a name of its own")
-    if not plan.cash.is_finite() or plan.cash <= 0:
-        raise BadPlan(f"cash is rupees above zero, not {plan.cash}")
+    if not is_cash(plan.cash):
+        raise BadPlan(f"cash is rupees from 1 to {CASH_MAX}, not {plan.cash}")
     if plan.first_day and plan.last_day and plan.first_day > plan.last_day:
         raise BadPlan(f"the first day {plan.first_day} is after the last, {plan.last_day}")
     recorded = {file_of(text).key for text in plan.files}
     for definition in plan.definitions:
         _check(definition, recorded)
     return plan
+
+
+def is_cash(amount: Decimal) -> bool:
+    """Whether an amount can be what a backtest starts with."""
+    return amount.is_finite() and 1 <= amount <= CASH_MAX
 
 
 def _check(definition: Definition, recorded: set[str]) -> None:
@@ -174,15 +180,26 @@ def opened(plan: Plan) -> Opened:
         raise BadPlan(
             f"{error}; name it as FILE=EXCHANGE:SYMBOL or add its list with --instruments"
         ) from None
-    except (UnknownFormat, NotAnInstrumentList, OSError, EOFError, UnicodeDecodeError) as error:
+    except (UnknownFormat, NotAnInstrumentList, OSError) as error:
         raise BadPlan(f"cannot read: {error}") from None
+    _check_charges(found)
     _check_warm_up(found)
     if not len(whole(found.excerpt.source)):
         raise BadPlan("the files hold no tick that can be read")
     if not len(found.excerpt):
         days = whole(found.excerpt.source).days()
-        raise BadPlan(f"the files hold nothing from {plan.first_day} to {plan.last_day}, but {_spread(days)}")
+        asked = f"from {plan.first_day or 'their first day'} to {plan.last_day or 'their last'}"
+        raise BadPlan(f"the files hold nothing {asked}, but {_spread(days)}")
     return found
+
+
+def _check_charges(found: Opened) -> None:
+    try:
+        for definition in found.plan.definitions:
+            for key in definition.instruments:
+                deploying.check_charges(definition, found.recording.known[key])
+    except BadDefinition as error:
+        raise BadPlan(str(error)) from None
 
 
 def _check_warm_up(found: Opened) -> None:

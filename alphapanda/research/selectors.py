@@ -30,7 +30,7 @@ def backtests() -> QuerySet[BacktestRun]:
 
 def backtest_named(name: str) -> BacktestRun:
     """Raises NoSuchBacktest."""
-    run = backtests().filter(name=name).first()
+    run = None if "\0" in name else backtests().filter(name=name).first()  # no text in the database holds it
     if run is None:
         raise NoSuchBacktest(
             f"There is no backtest {name!r}; `manage.py backtests list` shows those there are."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import json
+from argparse import ArgumentTypeError
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from django.core.management.base import CommandParser
+
+ACTOR_MAX = 150  # characters: what the audit trail keeps
 
 
 def json_object(option: str, text: str) -> dict[str, Any]:
@@ -50,7 +53,8 @@ class ListCommand(BaseCommand):
             table = Table(*rows[0])
             for row in rows:
                 table.add_row(*("" if value is None else str(value) for value in row.values()))
-            Console(file=self.stdout, width=None if self.stdout.isatty() else 200).print(table)
+            width = None if self.stdout.isatty() else 200
+            Console(file=self.stdout, width=width, markup=False).print(table)
 
 
 class ActCommand(ListCommand):
@@ -58,5 +62,11 @@ class ActCommand(ListCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--reason", default="", help="why; it goes to the audit trail")
-        parser.add_argument("--actor", default=f"shell:{getpass.getuser()}", help="who acts")
+        parser.add_argument("--actor", default=f"shell:{getpass.getuser()}", type=_actor, help="who acts")
         super().add_arguments(parser)
+
+
+def _actor(text: str) -> str:
+    if not 0 < len(text) <= ACTOR_MAX:
+        raise ArgumentTypeError(f"a name of 1 to {ACTOR_MAX} characters, not of {len(text)}")
+    return text

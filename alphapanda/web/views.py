@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from drf_spectacular.utils import extend_schema_field
@@ -52,7 +53,18 @@ class AnyObject(serializers.JSONField):
     """A JSON object of any shape."""
 
 
-class Reason(serializers.Serializer):
+class Form(serializers.Serializer):
+    """What a request says. A field that nobody knows is refused: it may be one that is known, misspelt."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        unknown = sorted(set(data) - set(self.fields)) if isinstance(data, Mapping) else []
+        if unknown:
+            told = f"There is no such field; accepted are {', '.join(self.fields)}."
+            raise serializers.ValidationError({name: [told] for name in unknown})
+        return super().to_internal_value(data)
+
+
+class Reason(Form):
     """Why an operator acts."""
 
     reason = serializers.CharField(max_length=300)

@@ -61,7 +61,8 @@ def charge_class(segment: Segment, product: Product) -> ChargeClass:
     try:
         return _CLASSES[segment, product]
     except KeyError:
-        raise NoChargeCard(f"{product} is no product of {segment}") from None
+        accepted = ", ".join(known for of, known in sorted(_CLASSES) if of is segment)
+        raise NoChargeCard(f"{product} is no product of {segment}; accepted are {accepted}") from None
 
 
 class Rates(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
 from enum import StrEnum
+from typing import Any
 
 import msgspec
 
@@ -11,6 +13,13 @@ from execution.domain.models import LATENCIES, REJECTIONS, SLIPPAGES
 
 KITE_BANDS = Decimal(-1)  # of `market_protection`: Kite's own, as in its API
 PERCENT_MAX = 100
+CAPITAL_MAX = 10**15  # rupees
+WHOLE = (  # name, least, most
+    ("latency_ms", 0, 3_600_000),
+    ("latency_spread_ms", 0, 3_600_000),
+    ("slippage_ticks", 0, 10_000),
+    ("stale_after_ms", 1, 86_400_000),
+)
 
 
 class Liquidity(StrEnum):
@@ -55,16 +64,23 @@ class PaperSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rejection_percent: Decimal = Decimal(0)
 
     def __post_init__(self) -> None:
-        if self.latency_ms < 0 or self.slippage_ticks < 0:
-            raise ValueError("`latency_ms` and `slippage_ticks` must not be negative")
-        if self.latency_spread_ms < 0 or self.stale_after_ms <= 0:
-            raise ValueError("`latency_spread_ms` must not be negative, `stale_after_ms` must be above 0")
+        for name, least, most in WHOLE:
+            if not least <= getattr(self, name) <= most:
+                raise ValueError(f"`{name}` is from {least} to {most}, not {getattr(self, name)}")
         for name, known in (("latency", LATENCIES), ("slippage", SLIPPAGES), ("rejection", REJECTIONS)):
             if getattr(self, name) not in known:
                 raise ValueError(f"`{name}` {getattr(self, name)!r} is none of {', '.join(sorted(known))}")
         self._check_amounts()
 
     def _check_amounts(self) -> None:
+        given = {
+            name: value
+            for name in self.__struct_fields__
+            if isinstance(value := getattr(self, name), Decimal)
+        }
+        for name, value in given.items():
+            if not value.is_finite():
+                raise ValueError(f"`{name}` must be a finite number, not {value}")
         protection = self.market_protection
         if protection is not None and protection != KITE_BANDS and not 0 < protection <= PERCENT_MAX:
             raise ValueError("`market_protection` is -1 or percent above 0, at most 100")
@@ -74,5 +90,13 @@ class PaperSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError("`rejection_percent` is from 0 to 100")
         if not 0 <= self.slippage_bps < 10_000:
             raise ValueError("`slippage_bps` is from 0 to below 10,000")
-        if self.capital is not None and not (self.capital.is_finite() and self.capital >= 0):
-            raise ValueError("`capital` is rupees, not negative")
+        if self.capital is not None and not 0 <= self.capital <= CAPITAL_MAX:
+            raise ValueError(f"`capital` is rupees from 0 to {CAPITAL_MAX}")
+
+
+def settings_of(execution: Mapping[str, Any]) -> PaperSettings:
+    """The settings as somebody wrote them down. Raises ValueError, which names what is accepted."""
+    for name, words in (("liquidity", Liquidity), ("queue", Queue)):
+        if execution.get(name) is not None and execution[name] not in list(words):
+            raise ValueError(f"`{name}` {execution[name]!r}: accepted is {' or '.join(words)}")
+    return msgspec.convert(execution, PaperSettings)

@@ -11,7 +11,7 @@ from django.db import transaction
 from django.db.models import F
 
 from accounts.services import act_record
-from alphapanda.core.refusals import BadRequest, Conflict
+from alphapanda.core.refusals import BadRequest, Conflict, reason_problem
 from alphapanda.core.vocabulary import DeploymentStatus, Waiting
 from execution.models import ENDED, Order
 from portfolio import selectors as books
@@ -51,8 +51,8 @@ def corporate_action_apply(
     A dividend asks nothing of deployments. For a split or a bonus those that hold the share must stand still,
     without orders and brackets in it. Raises DeploymentHolds, ReasonMissing, and as `action_apply`.
     """
-    if not reason.strip():
-        raise ReasonMissing("Say why.")
+    if problem := reason_problem(reason):
+        raise ReasonMissing(problem)
     row = action_locked(action_id)
     if row.applied_at is not None:
         return action_apply(action_id=action_id, now=now)

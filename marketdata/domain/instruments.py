@@ -172,16 +172,19 @@ class NotAnInstrumentList(ValueError):
 
 def parse(lines: Iterable[str]) -> Iterator[InstrumentRow | RowFault]:
     """The instruments and faults of a CSV in line order; lines that start with # and empty lines are skipped.
-    Raises NotAnInstrumentList where the header lacks a column."""
+    Raises NotAnInstrumentList where the header lacks a column or a line is no CSV."""
     reader = csv.reader(lines)
     header = next((cells for cells in reader if cells and not cells[0].startswith("#")), [])
     missing = [name for name in COLUMNS if name not in header]
     if missing:
-        raise NotAnInstrumentList(f"no column {', '.join(missing)}")
+        raise NotAnInstrumentList(f"line 1: no column {', '.join(missing)}")
     lines_of: dict[str | int, int] = {}  # of symbols, and of tokens
-    for cells in reader:
-        if cells and not cells[0].startswith("#"):
-            yield _row_or_fault(header, cells, reader.line_num, lines_of)
+    try:
+        for cells in reader:
+            if cells and not cells[0].startswith("#"):
+                yield _row_or_fault(header, cells, reader.line_num, lines_of)
+    except csv.Error as error:
+        raise NotAnInstrumentList(f"line {reader.line_num}: {error}") from error
 
 
 def _row_or_fault(

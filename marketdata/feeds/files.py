@@ -52,6 +52,7 @@ ACCEPTED = (
 )
 SYMBOLS = {"NIFTY50": "NIFTY 50", "BANKNIFTY": "NIFTY BANK"}  # indices as file names spell them
 _NAME = re.compile(r"(?:_(?P<exchange>NSE|NFO|BSE|BFO))?_(?P<symbol>[^_]+)\.csv(?:\.gz)?$")
+DEPTH_WIDTH = 13 + 4 * DEPTH_LEVELS  # cells of a row: what comes before the levels, then price and quantity
 _U4_MAX = 2**32 - 1
 _I8_MAX = 2**62
 Row = TypeVar("Row")
@@ -111,7 +112,9 @@ def read_ticks(
     the report. `received_ms` is 0. Bars of days need a calendar. Raises UnknownFormat, NotInOrder, OSError."""
     try:
         with _opened(path) as lines:
-            reader = csv.reader(lines)
+            reader = csv.reader(
+                lines, quoting=csv.QUOTE_NONE
+            )  # a stray quote costs its row, not all below it
             header = next(reader, [])
             rows = _rows(reader, len(header), report)
             flags = INDEX if is_index else 0
@@ -121,6 +124,8 @@ def read_ticks(
                 yield from _told(path, bars, BarTeller(token, flags), report, calendar)
             else:
                 yield from _parsed(rows, _format(path, header)(token, flags), report)
+    except gzip.BadGzipFile as error:
+        raise UnknownFormat(f"{path}: is not what its name says, a file of gzip: {error}") from error
     except (EOFError, zlib.error, csv.Error) as error:
         raise UnknownFormat(f"{path}: cannot be read to its end: {error}") from error
 
@@ -161,6 +166,11 @@ def _format(path: Path, header: list[str]) -> Callable[[int, int], Reader[Tick]]
     if header == LTP_COLUMNS:
         return _ltp_reader
     if header[:3] == DEPTH_COLUMNS:
+        if len(header) < DEPTH_WIDTH:
+            raise UnknownFormat(
+                f"{path}: line 1: {len(header)} columns; depth has {DEPTH_WIDTH}, price and quantity of"
+                f" {DEPTH_LEVELS} levels of each side last"
+            )
         return _depth_reader
     raise UnknownFormat(
         f"{path}: line 1: header {','.join(header)[:80]!r} is none of the recorded formats; {ACCEPTED}"
@@ -169,8 +179,8 @@ def _format(path: Path, header: list[str]) -> Callable[[int, int], Reader[Tick]]
 
 def _opened(path: Path) -> TextIO:
     if path.suffix == ".gz":
-        return gzip.open(path, "rt", encoding="utf-8", errors="replace", newline="")
-    return path.open(encoding="utf-8", errors="replace", newline="")
+        return gzip.open(path, "rt", encoding="utf-8-sig", errors="replace", newline="")
+    return path.open(encoding="utf-8-sig", errors="replace", newline="")
 
 
 def _bar_reader(places: Sequence[int]) -> Reader[BarRow]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gzip
 from collections.abc import Collection, Iterable, Mapping
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -16,7 +14,7 @@ from alphapanda.core.clock import ist_date, to_ms
 from marketdata.domain.instruments import InstrumentRow, RowFault, parse
 from marketdata.domain.master import Change, Listing, difference
 from marketdata.models import Instrument
-from marketdata.reference import DATA_DIR
+from marketdata.reference import DATA_DIR, instrument_rows
 from marketdata.services import master, rules
 
 _FIELDS = (
@@ -53,7 +51,7 @@ def load(source: Path | TextIO, *, now: datetime) -> LoadReport:
     """Take over a whole list (CSV, .gz too) of one or more exchanges: instruments of these exchanges that are
     not in it are marked as not listed, none is deleted. Faulty lines are reported and change nothing. The
     difference from the list before is stored and told as an event.
-    Raises NotAnInstrumentList, OSError, UnicodeDecodeError."""
+    Raises NotAnInstrumentList, OSError."""
     rows, faulty = _parsed(source)
     stored = _stored({row.exchange for row in rows}, lock=True)
     unreadable = frozenset(fault.key for fault in faulty)
@@ -120,19 +118,12 @@ def _free_tokens(rows: Collection[InstrumentRow]) -> int:
 def _parsed(source: Path | TextIO) -> tuple[list[InstrumentRow], list[RowFault]]:
     rows: list[InstrumentRow] = []
     faulty: list[RowFault] = []
-    with _opened(source) if isinstance(source, Path) else nullcontext(source) as lines:
-        for row in parse(lines):
-            if isinstance(row, InstrumentRow):
-                rows.append(row)
-            else:
-                faulty.append(row)
+    for row in instrument_rows(source) if isinstance(source, Path) else parse(source):
+        if isinstance(row, InstrumentRow):
+            rows.append(row)
+        else:
+            faulty.append(row)
     return rows, faulty
-
-
-def _opened(path: Path) -> TextIO:
-    if path.suffix == ".gz":
-        return gzip.open(path, "rt", encoding="utf-8", newline="")
-    return path.open(encoding="utf-8", newline="")
 
 
 def _stored(exchanges: set[str], *, lock: bool) -> dict[str, tuple[Any, ...]]:

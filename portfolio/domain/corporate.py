@@ -21,6 +21,9 @@ from alphapanda.core.money import ZERO, quantized
 from portfolio.domain.books import CASH, DIVIDEND, Entry, Holding, entries_of
 from portfolio.domain.lots import Lot, Lots
 
+AMOUNT_BELOW, AMOUNT_PLACES = 10**8, 4  # rupees a share
+SHARES_MAX = 1_000_000  # on either side of a ratio
+
 
 class ActionKind(StrEnum):
     SPLIT = "SPLIT"
@@ -52,12 +55,16 @@ class Action(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         is_dividend = self.kind is ActionKind.DIVIDEND
         if is_dividend and (self.new or self.old):
             raise BadAction("a DIVIDEND has no ratio: leave `new` and `old` at 0")
-        if is_dividend and not (self.amount.is_finite() and self.amount > 0):
-            raise BadAction("a DIVIDEND needs `amount`, rupees a share above 0")
+        if is_dividend and not (self.amount.is_finite() and 0 < self.amount < AMOUNT_BELOW):
+            raise BadAction(f"a DIVIDEND needs `amount`, rupees a share above 0 and below {AMOUNT_BELOW}")
+        if self.amount != round(self.amount, AMOUNT_PLACES):
+            raise BadAction(f"`amount` has {AMOUNT_PLACES} places at most")
         if not is_dividend and self.amount:
             raise BadAction(f"a {self.kind} has no `amount`: leave it at 0")
-        if not is_dividend and (self.new < 1 or self.old < 1):
-            raise BadAction(f"a {self.kind} needs `new` and `old`, whole numbers of shares above 0")
+        if not is_dividend and not (1 <= self.new <= SHARES_MAX and 1 <= self.old <= SHARES_MAX):
+            raise BadAction(
+                f"a {self.kind} needs `new` and `old`, whole numbers of shares from 1 to {SHARES_MAX}"
+            )
         if self.kind is ActionKind.SPLIT and self.new == self.old:
             raise BadAction("a SPLIT of as many new shares as old ones changes nothing")
 

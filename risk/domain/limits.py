@@ -14,7 +14,7 @@ from uuid import UUID
 
 import msgspec
 
-from alphapanda.core.vocabulary import LimitLevel
+from alphapanda.core.vocabulary import LimitLevel, Product
 
 SUMS = (
     "gross_exposure",
@@ -44,6 +44,11 @@ NOT_OF_AN_INSTRUMENT = (
     "allowed",
     "restricted",
 )
+# what the database keeps: see risk.models
+WHOLE_MOST = 2**63 - 1
+RUPEES_SIZE = (18, 2)  # digits before the point, places after it
+PERCENT_SIZE = (5, 4)
+NAME_LENGTH = 80
 
 
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -93,6 +98,38 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
         for (lower, below), (upper, above) in pairwise(rungs):
             if below > above:
                 raise ValueError(f"`{lower}` of {below} must not be above `{upper}` of {above}")
+
+
+def written(values: Mapping[str, Any]) -> Limits:
+    """Limits as an operator writes them down, by name. Raises ValueError for what bounds nothing, or what the
+    database would keep as something else."""
+    limits = msgspec.convert(values, Limits, strict=False)
+    for name, limit in given(limits).items():
+        if isinstance(limit, tuple):
+            _check_names(name, limit)
+        elif isinstance(limit, Decimal):
+            _check_amount(name, limit)
+        elif isinstance(limit, time):
+            if limit.tzinfo is not None:
+                raise ValueError(f"`{name}` is a time in India without a zone, such as 10:00, not {limit}")
+        elif not 0 <= limit <= WHOLE_MOST:
+            raise ValueError(f"`{name}` is a whole number from 0 to {WHOLE_MOST}, not {limit}")
+    return limits
+
+
+def _check_amount(name: str, limit: Decimal) -> None:
+    digits, places = PERCENT_SIZE if name.endswith("_percent") else RUPEES_SIZE
+    if limit < 0 or limit.adjusted() >= digits or limit != round(limit, places):
+        raise ValueError(f"`{name}` is a number from 0 with {digits} digits and {places} places, not {limit}")
+
+
+def _check_names(name: str, names: tuple[str, ...]) -> None:
+    if not names or not all(0 < len(one) <= NAME_LENGTH and one.isprintable() for one in names):
+        raise ValueError(
+            f"`{name}` is a list of names, of {NAME_LENGTH} letters at most each; null for no limit"
+        )
+    if name == "products" and (unknown := sorted(set(names) - set(Product))):
+        raise ValueError(f"`{name}`: {unknown[0]!r} is none of {', '.join(Product)}")
 
 
 def given(limits: Limits) -> dict[str, Any]:

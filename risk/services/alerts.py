@@ -12,7 +12,7 @@ from alphapanda import logs
 from alphapanda.core import ids
 from alphapanda.core.clock import to_ms
 from alphapanda.core.envelope import AlertRaised, Envelope, EventType, seal
-from alphapanda.core.refusals import BadRequest, NotThere
+from alphapanda.core.refusals import BadRequest, NotThere, reason_problem
 from alphapanda.core.vocabulary import Broker, Severity
 from alphapanda.eventlog import outbox
 from risk.models import Alert
@@ -68,12 +68,14 @@ def alert_acknowledge(
     Raises AlertNotFound, AlertNoteMissing."""
     if not reason.strip():
         raise AlertNoteMissing("Say what you do about it.")
+    if problem := reason_problem(reason):
+        raise AlertNoteMissing(problem)
     alert = Alert.objects.select_for_update().filter(pk=alert_id).first()
     if alert is None:
         raise AlertNotFound(f"There is no alert {alert_id}.")
     if alert.acknowledged_at is not None:
         return alert
-    alert.acknowledged_at, alert.acknowledged_by, alert.note = now, actor, reason[:300]
+    alert.acknowledged_at, alert.acknowledged_by, alert.note = now, actor, reason
     alert.save(update_fields=["acknowledged_at", "acknowledged_by", "note"])
     act_record(
         actor=actor,

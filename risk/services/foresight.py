@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from django.core.exceptions import ValidationError
+from django.core.exceptions import ObjectDoesNotExist, ValidationError
 from django.db.models import Max
 
 from alphapanda.core import ids
@@ -21,7 +21,7 @@ from portfolio.models import Posting
 from risk import loading
 from risk.domain.context import terms_of
 from risk.domain.headroom import Headroom, headroom
-from risk.domain.limits import Level, Limits, check_level
+from risk.domain.limits import Level, check_level, written
 from risk.domain.memory import DayState
 from risk.domain.preview import Change, Past, Preview, preview
 from risk.domain.wording import plain
@@ -81,14 +81,16 @@ def level_proposed(
         instrument_id=instrument_id,
     )
     try:
-        wanted = msgspec.convert(limits, Limits, strict=False)
+        wanted = written(limits)
         check_level(LimitLevel(level), wanted)
         row.clean()
+        return msgspec.structs.replace(loading.level_of(row), limits=wanted)
     except ValidationError as error:
         raise LimitsInvalid("; ".join(error.messages)) from error
+    except ObjectDoesNotExist as error:
+        raise LimitsInvalid(f"What the limits are for is not there: {error}") from error
     except ValueError as error:
         raise LimitsInvalid(str(error)) from error
-    return msgspec.structs.replace(loading.level_of(row), limits=wanted)
 
 
 def preview_of(proposed: Level | None, *, replaced: LimitSet | None, sessions: int = SESSIONS) -> Preview:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from django.db import IntegrityError, transaction
 
 from accounts.services import act_record
-from alphapanda.core.refusals import BadRequest, NotThere
+from alphapanda.core.refusals import BadRequest, NotThere, reason_problem
 from alphapanda.core.vocabulary import Broker, CommandKind, HaltLevel, HaltStep, Severity
 from risk.loading import is_exposed
 from risk.models import KillSwitch
@@ -154,8 +154,8 @@ def _active_or_new(target: dict[str, object], *, reason: str, actor: str) -> tup
 
 
 def _check_reason(reason: str) -> None:
-    if not reason.strip():
-        raise HaltReasonMissing("Say why.")
+    if problem := reason_problem(reason):
+        raise HaltReasonMissing(problem)
 
 
 def _check_target(level: str, broker: str, deployment_id: UUID | None) -> None:

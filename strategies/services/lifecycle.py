@@ -9,7 +9,7 @@ from django.db import transaction
 
 from accounts.services import act_record
 from alphapanda.core import ids
-from alphapanda.core.refusals import BadRequest, Conflict
+from alphapanda.core.refusals import BadRequest, Conflict, reason_problem
 from alphapanda.core.vocabulary import Broker, CommandKind, DeploymentStatus
 from strategies.domain.base import BadParameters, UnknownStrategy, build
 from strategies.domain.history import renewed
@@ -109,8 +109,8 @@ def deployment_flatten(
     deployment = _locked(deployment_id)
     if deployment.status != PAUSED:
         deployment = _move("pause", deployment_id=deployment_id, actor=actor, reason=reason, now=now, ip=ip)
-    elif not reason.strip():
-        raise ReasonMissing("Say why.")
+    elif problem := reason_problem(reason):
+        raise ReasonMissing(problem)
     command = command_give(deployment=deployment, kind=CommandKind.FLATTEN, reason=reason, actor=actor)
     if command is not None:
         act_record(
@@ -189,8 +189,8 @@ def deployment_configure(
 def _move(
     act: str, *, deployment_id: UUID, actor: str, reason: str, now: datetime, ip: str | None
 ) -> Deployment:
-    if not reason.strip():
-        raise ReasonMissing("Say why.")
+    if problem := reason_problem(reason):
+        raise ReasonMissing(problem)
     deployment = _locked(deployment_id)
     allowed, goal = TRANSITIONS[act]
     if deployment.status == goal:
@@ -232,8 +232,8 @@ def _locked(deployment_id: UUID) -> Deployment:
 
 def deployment_locked(deployment_id: UUID, reason: str) -> Deployment:
     """A deployment for an act, its row locked. Raises DeploymentNotFound, ReasonMissing."""
-    if not reason.strip():
-        raise ReasonMissing("Say why.")
+    if problem := reason_problem(reason):
+        raise ReasonMissing(problem)
     return _locked(deployment_id)
 
 

@@ -56,6 +56,7 @@ ROUTES: dict[str, Route] = {
     "api/v1/portfolios/": READ,
     "api/v1/portfolios/<uuid:pk>/": READ,
     "api/v1/portfolios/<uuid:pk>/statement/": READ,
+    "api/v1/statement/": READ,
     "api/v1/ledger/": READ,
     "api/v1/instruments/": READ,
     "api/v1/bars/": READ,

@@ -145,7 +145,57 @@ def test_people_read_rupees_as_in_india() -> None:
         (["ema_cross", "--data", YESBANK, "--instruments", "gone.csv"], "cannot read"),
         (["ema_cross", "--data", YESBANK, YESBANK], "files of one instrument are accepted where they do not"),
         (["ema_cross", "--data", YESBANK, "--costs", "free"], "costs are zerodha, none, order:RUPEES or bps"),
-        (["ema_cross", "--data", YESBANK, "--costs", "bps:-1"], "not below 0"),
+        (["ema_cross", "--data", YESBANK, "--costs", "bps:-1"], "from 0 to 10000"),
+        (["ema_cross", "--data", YESBANK, "--costs", "order:1e99"], "from 0 to 10000"),
+        (
+            ["ema_cross", "--data", YESBANK, "--costs", "order:"],
+            "order:RUPEES or bps:BASIS_POINTS, not 'order:'",
+        ),
+        (
+            ["ema_cross", "--data", YESBANK, "--costs", "bps:x"],
+            "order:RUPEES or bps:BASIS_POINTS, not 'bps:x'",
+        ),
+        (
+            ["ema_cross", "--data", YESBANK, "--cash", "1e400"],
+            "--cash wants rupees from 1 to 10+, not '1e400'",
+        ),
+        (
+            ["ema_cross", "--data", YESBANK, "--product", "NRML"],
+            "NRML is no product of EQUITY; accepted are CNC",
+        ),
+        (
+            ["ema_cross", "--data", YESBANK, "--limits", '{"daily_orders": -1}'],
+            "`daily_orders` is a whole number from 0",
+        ),
+        (
+            ["ema_cross", "--data", YESBANK, "--limits", '{"daily_loss": "1e99"}'],
+            "`daily_loss` is a number from 0",
+        ),
+        (
+            ["ema_cross", "--data", YESBANK, "--limits", '{"daily_loss": "0.001"}'],
+            "18 digits and 2 places, not 0.001",
+        ),
+        (["ema_cross", "--data", YESBANK, "--limits", '{"allowed": []}'], "`allowed` is a list of names"),
+        (
+            ["ema_cross", "--data", YESBANK, "--limits", '{"products": ["XX"]}'],
+            "'XX' is none of CNC, MIS, NRML",
+        ),
+        (
+            ["ema_cross", "--data", YESBANK, "--execution", '{"latency_ms": 1e30}'],
+            "Expected `int`, got `float`",
+        ),
+        (
+            ["ema_cross", "--data", YESBANK, "--execution", '{"latency_ms": 9999999}'],
+            "`latency_ms` is from 0 to 3600000",
+        ),
+        (
+            ["ema_cross", "--data", YESBANK, "--execution", '{"circuit_percent": "NaN"}'],
+            "must be a finite number, not NaN",
+        ),
+        (
+            ["ema_cross", "--data", YESBANK, "--execution", '{"liquidity": "X"}'],
+            "accepted is OFFERED or UNLIMITED",
+        ),
         (["ema_cross", "--data", YESBANK, "--fills", "lucky"], "there are: paper, next_open, pessimistic"),
         (["ema_cross", "--data", YESBANK, "--from", "July"], "--from wants a day such as"),
         (["ema_cross", "--data", YESBANK, "--from", "2020-01-01"], "but 2019-07-09 to 2019-07-11"),

@@ -24,7 +24,7 @@ from marketdata.domain.instruments import (
     segment_of,
 )
 from marketdata.models import Instrument
-from marketdata.reference import DATA_DIR
+from marketdata.reference import DATA_DIR, instrument_rows
 from marketdata.services.instruments import LoadReport, load, load_shipped
 
 NOW = datetime(2026, 11, 20, 3, tzinfo=UTC)
@@ -111,6 +111,23 @@ def test_a_second_row_of_the_same_instrument_is_a_fault() -> None:
 def test_a_file_of_something_else_is_refused() -> None:
     with pytest.raises(NotAnInstrumentList):
         list(parse(["timestamp,open", "1,2"]))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("list.csv", b"", "line 1: no column instrument_token"),
+        ("list.csv", b"\x80\xff", "codec can't decode"),
+        ("list.csv.gz", b"text", "[Nn]ot a gzipped file"),
+        ("list.csv.gz", gzip.compress(",".join(COLUMNS).encode())[:-9], "end-of-stream"),
+        ("list.csv", ",".join(COLUMNS).encode() + b"\n" + b"9" * 200_000 + b"\n", "line 2: field larger"),
+    ],
+)
+def test_a_list_that_cannot_be_read_is_named(tmp_path: Path, name: str, content: bytes, said: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(NotAnInstrumentList, match=rf"{name}: .*{said}.*accepted is Kite's instrument list"):
+        list(instrument_rows(path))
 
 
 @given(st.lists(st.text(max_size=12), min_size=12, max_size=12))

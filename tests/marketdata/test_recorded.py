@@ -93,6 +93,27 @@ def test_other_headers_and_unknown_instruments_are_refused(tmp_path: Path, nse: 
         RecordedSource([recorded_file(str(path))], instruments={}, calendar=nse)
 
 
+def test_a_file_that_is_not_what_it_seems_is_named(tmp_path: Path, nse: Calendar) -> None:
+    with pytest.raises(UnknownFormat, match=r"x_SBIN.csv.gz: is not what its name says"):
+        source([written(tmp_path, "x_SBIN.csv.gz", BARS)], nse)
+    short = written(tmp_path, "x_SBIN.csv", "recv_time,last_trade_time,last_price\n")
+    with pytest.raises(UnknownFormat, match=r"x_SBIN.csv: line 1: 3 columns; depth has 33"):
+        source([short], nse)
+
+
+def test_a_byte_order_mark_is_no_part_of_the_header(tmp_path: Path, nse: Calendar) -> None:
+    stream = source([written(tmp_path, "x_SBIN.csv", f"\ufeff{LTP}2021-06-02 10:00:00,1,5\n")], nse)
+    assert len(ticks_of(stream)) == 1
+
+
+def test_a_stray_quote_costs_its_row_only(tmp_path: Path, nse: Calendar) -> None:
+    rows = "".join(f"{quote}2021-06-02 10:00:0{n},1,5\n" for n, quote in enumerate(["", '"', "", ""]))
+    stream = source([written(tmp_path, "x_SBIN.csv", LTP + rows)], nse)
+    [report] = stream.reports
+    assert [line for line, _ in report.examples] == [3]
+    assert len(ticks_of(stream)) == 3
+
+
 def test_depth_is_read(data: Path, nse: Calendar) -> None:
     stream = source([data / "ticks" / "nse_depth5_2025-12-15_NSE_BSE.csv.gz"], nse)
     first = ticks_of(stream)[0]

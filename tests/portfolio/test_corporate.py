@@ -114,6 +114,9 @@ def test_it_takes_effect_at_the_start_of_the_ex_date_and_once_a_book() -> None:
         ({"kind": "BONUS", "old": 1, "new": -1}, "`new` and `old`"),
         ({"kind": "SPLIT", "new": 2, "old": 2}, "changes nothing"),
         ({"kind": "BONUS", "new": 1, "old": 1, "amount": "1"}, "no `amount`"),
+        ({"kind": "SPLIT", "new": 10**20, "old": 1}, "from 1 to 1000000"),
+        ({"kind": "DIVIDEND", "amount": "1e30"}, "below 100000000"),
+        ({"kind": "DIVIDEND", "amount": "0.00001"}, "4 places at most"),
     ],
 )
 def test_figures_that_make_no_sense_are_refused(facts: dict[str, Any], reason: str) -> None:

@@ -202,6 +202,16 @@ def test_the_api_states_the_day(capsys: pytest.CaptureFixture[str]) -> None:
     assert asked(UUID(int=1), f"?day={DAY}").status_code == 404
 
 
+def test_the_api_states_the_day_of_a_broker(capsys: pytest.CaptureFixture[str]) -> None:
+    traded()
+    client = client_of("alice")
+    answer = client.get("/api/v1/statement/", {"broker": "paper", "day": DAY})
+    assert answer.json() == json.loads(told(capsys, "statement", "--broker", "paper", "--day", DAY, "--json"))
+    wrong = client.get("/api/v1/statement/", {"broker": "moon", "day": DAY})
+    assert (wrong.status_code, "there are paper, zerodha" in str(wrong.json())) == (400, True)
+    assert client.get("/api/v1/statement/", {"day": DAY}).status_code == 400
+
+
 def test_tax_lots_of_a_portfolio(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The day trade is intraday; the 50 sold beyond it and 10 SBIN are left."""
     traded()

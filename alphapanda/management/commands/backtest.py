@@ -22,11 +22,13 @@ from alphapanda.engine.costs import Costs, costs_of
 from alphapanda.research import console
 from alphapanda.research.places import absolute
 from alphapanda.research.plan import (
+    CASH_MAX,
     FILL_MODELS,
     Opened,
     Plan,
     definition_of,
     execution_of,
+    is_cash,
     one_for_each,
     opened,
 )
@@ -150,13 +152,13 @@ def day_of(option: str, text: str | None) -> date | None:
 
 
 def cash_of(text: str) -> Decimal:
-    """Rupees above zero. Raises CommandError."""
+    """Rupees to start with. Raises CommandError."""
     try:
         cash = Decimal(text)
     except InvalidOperation:
         cash = Decimal("NaN")
-    if not cash.is_finite() or cash <= 0:
-        raise CommandError(f"--cash wants rupees above zero, not {text!r}")
+    if not is_cash(cash):
+        raise CommandError(f"--cash wants rupees from 1 to {CASH_MAX}, not {text!r}")
     return cash
 
 

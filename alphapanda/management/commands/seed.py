@@ -14,9 +14,11 @@ from rich.console import Console
 
 from accounts import services as accounts
 from alphapanda import deploying
+from alphapanda.core.refusals import Refusal
 from alphapanda.core.vocabulary import Broker
 from alphapanda.engine.recorded import Recording
 from alphapanda.warming import from_stream
+from marketdata.domain.instruments import NotAnInstrumentList
 from marketdata.feeds.files import UnknownFormat
 from marketdata.feeds.recorded import UnknownInstrument
 
@@ -41,7 +43,7 @@ class Command(BaseCommand):
         try:
             file = Path(options["deployments"]) if options["deployments"] else deploying.SEEDS
             seeded = _seed(file, warm_up=options["warm_up"])
-        except (deploying.BadDefinition, UnknownInstrument, UnknownFormat, OSError) as error:
+        except (Refusal, UnknownInstrument, UnknownFormat, NotAnInstrumentList, OSError) as error:
             raise CommandError(str(error)) from None
         if options["json"]:
             self.stdout.write(json.dumps(seeded))

@@ -53,7 +53,7 @@ class Command(BaseCommand):
             table.add_row(line, *(_text(amounts.get(line)) for amounts in columns.values()))
         table.add_section()
         table.add_row("total", *(plain(sum(amounts.values(), ZERO)) for amounts in columns.values()))
-        console = Console(file=self.stdout, width=None if self.stdout.isatty() else 200)
+        console = Console(file=self.stdout, width=None if self.stdout.isatty() else 200, markup=False)
         console.print(table)
         console.print(f"Notes and depository take {plain(found.difference)} rupees more than is booked.")
         if found.is_assumed:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import date
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from execution.services.corporate import corporate_action_apply
 from portfolio.corporate import action_add
 from portfolio.domain.corporate import ActionKind
 from portfolio.selectors import corporate_actions
+from portfolio.statements import day_of
 
 if TYPE_CHECKING:
     from django.core.management.base import CommandParser
@@ -49,12 +49,14 @@ class Command(ActCommand):
         except InvalidOperation:
             raise CommandError(f"--amount {options['amount']!r} is no amount in rupees.") from None
         facts = {name: options[name] for name in ("instrument", "kind", "new", "old")}
-        self.act(action_add, **facts, ex_date=_day(options), amount=amount, note=options["reason"])
+        ex_date = self.act(day_of, text=options["ex_date"])
+        self.act(action_add, **facts, ex_date=ex_date, amount=amount, note=options["reason"])
 
     def _apply(self, options: dict[str, Any]) -> None:
         exchange, _, symbol = options["instrument"].partition(":")
         named = {"instrument__exchange": exchange, "instrument__tradingsymbol": symbol}
-        row = corporate_actions().filter(**named, kind=options["kind"], ex_date=_day(options)).first()
+        ex_date = self.act(day_of, text=options["ex_date"])
+        row = corporate_actions().filter(**named, kind=options["kind"], ex_date=ex_date).first()
         if row is None:
             raise CommandError("There is no such corporate action; `corporate_action` lists those there are.")
         self.act(
@@ -64,13 +66,6 @@ class Command(ActCommand):
             reason=options["reason"],
             now=timezone.now(),
         )
-
-
-def _day(options: dict[str, Any]) -> date:
-    try:
-        return date.fromisoformat(options["ex_date"])
-    except ValueError:
-        raise CommandError(f"{options['ex_date']!r} is no date; write YYYY-MM-DD.") from None
 
 
 def _shown(row: CorporateAction) -> dict[str, Any]:

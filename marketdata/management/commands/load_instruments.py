@@ -31,7 +31,7 @@ class Command(BaseCommand):
         now = timezone.now()
         try:
             reports = {str(path): load(path, now=now) for path in files}
-        except (OSError, UnicodeDecodeError, NotAnInstrumentList) as error:
+        except (OSError, NotAnInstrumentList) as error:
             raise CommandError(f"no instruments loaded: {error}") from error
         if not files:
             calendars_load_shipped()

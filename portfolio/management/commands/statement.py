@@ -53,7 +53,7 @@ class Command(BaseCommand):
             sys.exit(1)
 
     def _show(self, found: Statement) -> None:
-        console = Console(file=self.stdout, width=None if self.stdout.isatty() else WIDTH)
+        console = Console(file=self.stdout, width=None if self.stdout.isatty() else WIDTH, markup=False)
         console.print(
             f"Statement of {found.subject} ({found.broker}), {found.day:%A, %d %B %Y}", markup=False
         )

@@ -57,7 +57,7 @@ class Command(BaseCommand):
             self._show(parts)
 
     def _show(self, parts: dict[str, list[dict[str, Any]]]) -> None:
-        console = Console(file=self.stdout, width=None if self.stdout.isatty() else 200)
+        console = Console(file=self.stdout, width=None if self.stdout.isatty() else 200, markup=False)
         for title, rows in parts.items():
             if not rows:
                 console.print(f"{title}: none")
