@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
+from functools import cache
 from typing import Any
 from uuid import UUID
 
 import msgspec
+from django.db import connection
 from django.db.models import Exists, QuerySet
 
 from alphapanda.core.vocabulary import (
@@ -24,6 +27,8 @@ from portfolio import selectors as books
 from portfolio.domain.books import BookedFill
 from risk.models import Decision
 from strategies.models import Deployment, Due, Signal
+
+ANYBODY = Deployment(id=UUID(int=0), step=-1)  # stands for the deployment in SQL that is written once
 
 
 def orders_open(deployment_id: UUID) -> list[Order]:
@@ -159,12 +164,23 @@ def signals_to_carry_out(deployment: Deployment) -> list[Signal]:
 
 def is_unfinished(deployment: Deployment) -> bool:
     """Whether a signal, a due item, an approved decision or a fill of the deployment waits for its next link."""
-    new_signals = Signal.objects.filter(deployment_id=deployment.id, state=Signal.State.NEW)
-    new_dues = Due.objects.filter(deployment_id=deployment.id, state=Due.State.NEW)
-    found = Deployment.objects.filter(id=deployment.id).filter(
+    sql, stand_ins = _unfinished_sql()
+    meant = {ANYBODY.id: deployment.id, ANYBODY.step: deployment.step}
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [meant.get(value, value) for value in stand_ins])
+        return cursor.fetchone() is not None
+
+
+@cache
+def _unfinished_sql() -> tuple[str, Sequence[Any]]:
+    """The question as SQL, of ANYBODY. Having it written anew each time took a fifth of a trading worker's time."""
+    new_signals = Signal.objects.filter(deployment_id=ANYBODY.id, state=Signal.State.NEW)
+    new_dues = Due.objects.filter(deployment_id=ANYBODY.id, state=Due.State.NEW)
+    found = Deployment.objects.filter(id=ANYBODY.id).filter(
         Exists(new_signals)
         | Exists(new_dues)
-        | Exists(decisions_open(deployment))
-        | Exists(books.unbooked(deployment.id))
+        | Exists(decisions_open(ANYBODY))
+        | Exists(books.unbooked(ANYBODY.id))
     )
-    return found.exists()
+    sql, values = found.values_list("id").query.sql_with_params()
+    return sql, values

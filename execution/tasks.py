@@ -17,7 +17,7 @@ from strategies.services.quarantine import quarantine_for
 
 UNFINISHED_AFTER = timedelta(milliseconds=250)
 SWEPT_MAX = 500
-QUEUED_MAX = 100  # doorbells still in the queue are late, not lost: ringing more would only make it longer
+QUEUED_MAX = 8  # doorbells still in the queue are late, not lost: ringing more would only make it longer
 
 
 @shared_task(name="execution.submit")

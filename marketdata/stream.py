@@ -26,8 +26,9 @@ from marketdata.models import TickFaultCount
 
 CONSUMER = "tick_stream"
 DOORBELLS_IN_FLIGHT_MAX = 2  # a shard; one more would tell it nothing new
-STORE_EVERY_S = 0.25
+STORE_EVERY_S = 0.5
 PUSH_EVERY_S = 0.25  # as often as screens are pushed
+PUSH_ALL_EVERY_S = 2.0  # prices of instruments that nobody uses
 RATE_OVER_S = 2.0  # a slow feed sends a few messages a second: over one push it would read 0, 8, 0
 SWEEP_EVERY_S = 0.5
 RING_ALL_EVERY_S = 0.5
@@ -83,7 +84,7 @@ class StreamCore:
         self.received_at_ms = 0
         self._rates: deque[tuple[float, int]] = deque()  # seconds and items of the last pushes
         self._is_idle = False
-        self._pushed_at = monotonic()
+        self._pushed_at = self._pushed_all_at = monotonic()
         self._stored_at = self._swept_at = self._rung_at = 0.0
         self._refreshed_at = monotonic()
 
@@ -271,10 +272,21 @@ class StreamCore:
         facts = dict(self.feed) | {"ticks_per_s": round(rate, 1), "lag": self.lag()}
         if self.received_at_ms:
             facts |= {"last_at_ms": self.at_ms, "received_at_ms": self.received_at_ms}
+        marks = self._marks_to_push(is_idle=is_idle)
         try:
-            readmodel.marks_write(self.marks)
+            readmodel.marks_write(marks)
             readmodel.stream_write(**facts)
         except readmodel.ReadModelUnavailable:
             return
-        self.marks = {}
+        for token in marks:
+            del self.marks[token]
         self._is_idle = is_idle
+
+    def _marks_to_push(self, *, is_idle: bool) -> dict[int, tuple[int, int]]:
+        """Those of instruments in use; of all now and then, and when the stream comes to a stand."""
+        now = self.monotonic()
+        if is_idle or now - self._pushed_all_at >= PUSH_ALL_EVERY_S:
+            self._pushed_all_at = now
+            return dict(self.marks)
+        used = self.wanted.instruments
+        return {token: mark for token, mark in self.marks.items() if token in used}

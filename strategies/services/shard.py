@@ -35,7 +35,7 @@ from strategies.services.sharding import consumer_of
 MESSAGES_HELD_MAX = 400  # of one partition; beyond it, deployments that wait are read again later
 MESSAGES_A_ROUND = 200
 CHECKPOINT_EVERY_S = 1.0
-CHECKPOINT_EVERY_SEQ = 5_000  # items; bounds what a restart reads again, and how far a paced feed runs ahead
+CHECKPOINT_EVERY_SEQ = 10_000  # items; bounds what a restart reads again, and how far a paced feed runs ahead
 REFRESH_EVERY_S = 0.1
 READ_WAIT_S = 0.03  # the doorbell is rung as soon as one reader has a message; ours has it a moment later
 FAILURES_MAX = 3
