@@ -16,6 +16,7 @@ from typing import Any, Self
 
 import psutil
 
+from alphapanda.embedded.server import die_with_parent
 from alphapanda.supervisor import PROCESSES_FILE
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -76,7 +77,7 @@ class Stack:
             raise
 
     def launch(self) -> None:
-        """Start without waiting."""
+        """Start without waiting; it ends with the thread that called this, however that ends."""
         self.run_dir.mkdir(parents=True, exist_ok=True)
         outer = {name: value for name, value in os.environ.items() if not name.startswith("ALPHAPANDA_")}
         with (self.run_dir / "up.log").open("ab") as log:
@@ -88,6 +89,7 @@ class Stack:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
+                preexec_fn=lambda: die_with_parent(signal.SIGTERM),  # noqa: PLW1509  one call, no lock
             )
 
     def is_ready(self) -> bool:

@@ -21,6 +21,7 @@ from alphapanda.eventlog.records import LogError, LogUnavailable, NotFlushed, Qu
 LOCK = (0x0A17, 1)  # advisory lock of the one relay: a class of our own, and the relay in it
 BATCH_MAX = 500
 IDLE_S = 0.5  # rows whose notification was lost wait this long
+GATHER_S = 0.03  # what commits shortly after a first one goes out with it: rounds cost more than rows
 STANDBY_S = 1.0
 FLUSH_S = 1.0
 DRAIN_S = 10.0
@@ -92,6 +93,7 @@ class Relay:
     def _wait_for_news(self) -> None:
         with connection.wrap_database_errors:
             for _ in connection.connection.notifies(timeout=IDLE_S, stop_after=1):
+                self.stop.wait(GATHER_S)
                 return
 
     def publish_batch(self) -> int:

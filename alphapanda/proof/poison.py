@@ -30,7 +30,7 @@ SPOILED = "Spoiled"
 SOURCE = source_id("poison")
 # The victim trades at ticks that come back years behind the log's clock. Others refuse them: by default a tick
 # more than 30 s late fills nothing.
-LATE_MS_MAX = 10**13
+LATE_MS_MAX = 10**12
 WAIT_S = 180.0
 
 # Ways in which a message is damaged on its way, in turn.

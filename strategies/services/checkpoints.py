@@ -24,7 +24,7 @@ def store(runners: Sequence[Runner], *, now: datetime) -> list[Runner]:
     """Store all runners at once; returns those that lost the race and must be loaded again.
 
     Runs in the caller's transaction, if there is one, or its own."""
-    with transaction.atomic():
+    with transaction.atomic(savepoint=False):
         lost = [runner for runner in runners if not _swap(runner, now)]
         stored = [runner for runner in runners if runner not in lost]
         _mark_taken(stored, now)

@@ -64,7 +64,7 @@ def test_one_that_is_not_applied_can_be_changed_in_its_figures(desk: Client):
     ("wrong", "said"),
     [
         ({"kind": "DIVIDEND"}, "has no ratio"),
-        ({"old": 0}, "whole numbers of shares above 0"),
+        ({"old": 0}, "whole numbers of shares from 1 to 1000000"),
         ({"amount": "3"}, "has no `amount`"),
         ({"kind": "MERGER"}, "not one of the available choices"),
     ],

@@ -122,6 +122,7 @@ def test_a_file_of_something_else_is_refused() -> None:
         ("list.csv.gz", gzip.compress(",".join(COLUMNS).encode())[:-9], "end-of-stream"),
         ("list.csv", ",".join(COLUMNS).encode() + b"\n" + b"9" * 200_000 + b"\n", "line 2: field larger"),
     ],
+    ids=["empty", "no text", "not gzip", "cut off", "long field"],
 )
 def test_a_list_that_cannot_be_read_is_named(tmp_path: Path, name: str, content: bytes, said: str) -> None:
     path = tmp_path / name

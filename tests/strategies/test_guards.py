@@ -178,7 +178,7 @@ def test_what_the_strategy_closes_itself_is_not_closed_again():
 
 def test_an_exit_that_found_no_offer_is_asked_for_again_after_a_minute_and_not_before():
     halted = fed(an_account(Told(on_start=once(10, stop=Decimal(1)))), *ticks(100, 100))
-    never = PaperSettings(latency_ms=10**9)  # orders no longer reach the exchange
+    never = PaperSettings(latency_ms=3_600_000)  # orders no longer reach the exchange
     halted.venue = replace(halted.venue, settings=never)
 
     for number, tick in enumerate(ticks(*[98] * 130, start="10:01"), start=10):
