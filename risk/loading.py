@@ -74,14 +74,16 @@ def places() -> tuple[Place, ...]:
     traded: dict[UUID, dict[str, int]] = {}
     for deployment_id, exchange, symbol, token in pairs.order_by("instrument__instrument_token"):
         traded.setdefault(deployment_id, {})[f"{exchange}:{symbol}"] = token
+    rows = Deployment.objects.values_list("id", "broker", "shadow_of_id")
     return tuple(
         Place(
             id=deployment_id,
             broker=broker,
             portfolio=str(portfolios.get(deployment_id, "")),
             instruments=traded.get(deployment_id, {}),
+            is_shadow=original_id is not None,
         )
-        for deployment_id, broker in Deployment.objects.order_by("id").values_list("id", "broker")
+        for deployment_id, broker, original_id in rows.order_by("id")
     )
 
 

@@ -85,6 +85,24 @@ def a_month_of_bars(data: Path) -> Recording:
             },
             execution=KITE_LIKE | {"queue": "CAUTIOUS"},
         ),
+        Definition(
+            name="Pairs HDFCBANK, KOTAKBANK",
+            strategy="pairs",
+            instruments=("NSE:HDFCBANK", "NSE:KOTAKBANK"),
+            params={
+                "first": "NSE:HDFCBANK",
+                "second": "NSE:KOTAKBANK",
+                "length": 60,
+                "first_quantity": 40,
+                "second_quantity": 40,
+            },
+        ),
+        Definition(
+            name="Momentum of banks",
+            strategy="momentum",
+            instruments=tuple(f"NSE:{symbol}" for symbol in BANKS[:4]),
+            params={"length": 30, "capital": 400_000, "rebalance_at": ["10:15", "12:30"], "short": True},
+        ),
         Definition(name="Index", strategy="ema_cross", instruments=("NSE:NIFTY BANK",), params=SWING),
     ]
     return Recording(bars(data, BANKS), [*recording.definitions, *more], [])

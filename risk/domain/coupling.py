@@ -33,10 +33,11 @@ def _top(above: Mapping[UUID, UUID], one: UUID) -> UUID:
 
 
 def _pairs(level: Level, places: Sequence[Place]) -> Iterable[tuple[UUID, UUID]]:
-    """Neighbours that a level couples; each broker namespace by itself."""
+    """Neighbours that a level couples; each broker namespace by itself, and no shadows."""
     if level.level is LimitLevel.DEPLOYMENT:
         return
-    covered = sorted((place for place in places if covers(level, place)), key=lambda place: place.broker)
+    counted = (place for place in places if covers(level, place) and not place.is_shadow)
+    covered = sorted(counted, key=lambda place: place.broker)
     for _, found in groupby(covered, key=lambda place: place.broker):
         mates = list(found)
         if adds_up(level.limits):

@@ -151,12 +151,14 @@ class Level(msgspec.Struct, frozen=True):
 
 
 class Place(msgspec.Struct, frozen=True):
-    """Where a deployment stands: what levels may cover it. Instruments by key, with their tokens."""
+    """Where a deployment stands: what levels may cover it. Instruments by key, with their tokens. A shadow is bound
+    by the same limits, but nothing that it does adds up with what others do."""
 
     id: UUID
     broker: str
     portfolio: str
     instruments: Mapping[str, int]
+    is_shadow: bool = False
 
 
 class Scope(msgspec.Struct, frozen=True):
@@ -215,8 +217,10 @@ def limits_by_token(levels: Iterable[Level], place: Place, own: Limits) -> dict[
 
 
 def scopes_of(levels: Iterable[Level], place: Place, places: Iterable[Place]) -> tuple[Scope, ...]:
-    """The sums in which a deployment is counted with others, in a stable order; each over one broker namespace."""
-    mates = [other for other in places if other.broker == place.broker]
+    """The sums in which a deployment is counted with others, in a stable order; each over one broker namespace. A
+    shadow is counted by itself."""
+    counted = [other for other in places if other.broker == place.broker and not other.is_shadow]
+    mates = [place] if place.is_shadow else counted
     found = [
         Scope(
             level=level.level,

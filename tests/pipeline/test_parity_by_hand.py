@@ -12,6 +12,8 @@ from alphapanda.core import ids
 from alphapanda.deploying import Definition
 from alphapanda.proof import parity
 from alphapanda.proof.recorded import deployments_over
+from marketdata.domain.stretch import stretch_of
+from marketdata.domain.ticks import FIRST_SEQ, Item, Tick
 from marketdata.reference import YESBANK_FILES
 from strategies import loading
 from strategies.models import Command, Deployment
@@ -70,6 +72,57 @@ def test_the_library_does_the_same_in_the_pipeline(monkeypatch):
     expected = parity.of_accounts([run.account for run in recorded.backtest(source)])
     assert parity.compare(expected, found) == (0, [])
     assert min(len(found[one.name]["fills"]) for one in LIBRARY) >= 2
+
+
+LEGS = ("NSE:SBIN", "NSE:YESBANK")
+BASKET = [
+    Definition(
+        name="pairs",
+        strategy="pairs",
+        instruments=LEGS,
+        params={
+            "first": LEGS[0], "second": LEGS[1], "length": 5, "enter_at": 0.8, "leave_at": 0.2, "bar_minutes": 1,
+        },
+    ),
+    Definition(
+        name="momentum",
+        strategy="momentum",
+        instruments=LEGS,
+        params={
+            "length": 5, "hold": 1, "capital": 20_000, "bar_minutes": 1, "short": True,
+            "rebalance_at": ["09:40", "10:00", "10:20", "10:40", "11:00", "11:20"],
+        },
+    ),
+]  # fmt: skip
+
+
+def of_two(items: list[Item], token: int) -> list[Item]:
+    """A stream with the same prices of another stock beside it, some seconds behind."""
+    ticks = [item for item in items if isinstance(item, Tick)]
+    behind = [
+        tick._replace(token=token, at_ms=tick.at_ms + 7_000, price_e4=tick.price_e4 + 10_000, volume=-1)
+        for tick in ticks
+    ]
+    return sorted([*items, *behind], key=lambda item: item.at_ms)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_strategies_of_several_instruments_do_the_same_in_the_pipeline(monkeypatch):
+    recorded = recording(FILES, BASKET)
+    source = recorded.source()
+    items = of_two(list(source.iter_from())[:800], recorded.known[LEGS[0]].token)
+    with override_settings(SHARDS=1):
+        seeded(BASKET)
+    hand = Hand(packed(items, source=source.source, batch=97))
+    hand.attach(monkeypatch)
+
+    hand.run()
+
+    found = parity.of_database()
+    runs = recorded.fold([stretch_of(items, first_seq=FIRST_SEQ)], source=source.source)
+    assert parity.compare(parity.of_accounts([run.account for run in runs]), found) == (0, [])
+    for name in ("pairs", "momentum"):
+        assert len({row["instrument"] for row in found[name]["fills"]}) == 2
 
 
 def command_given() -> None:

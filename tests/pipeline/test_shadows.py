@@ -121,6 +121,20 @@ def test_a_shadow_trades_as_a_backtest_of_its_own_and_leaves_the_original_alone(
     assert made.broker == "paper"
 
 
+def test_limits_that_are_shared_count_a_shadow_by_itself(hand: Hand, source) -> None:
+    LimitSet.objects.create(level="GLOBAL", daily_orders=6, self_trade=True)
+    made = shadow()
+    played(hand, until=25)
+
+    assert (original().group, Deployment.objects.get(pk=made.pk).group) == ("", "")
+    verdicts = [
+        list(Signal.objects.filter(deployment=one).order_by("step").values_list("decision__rule", flat=True))
+        for one in (original(), made)
+    ]
+    assert verdicts[0] == verdicts[1]
+    assert verdicts[0].count("daily_orders") > 0
+
+
 def test_a_shadow_begins_where_its_original_stands_flat_and_with_a_memory_of_its_own(
     hand: Hand, source
 ) -> None:

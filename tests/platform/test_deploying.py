@@ -44,11 +44,15 @@ def test_a_product_that_the_segment_does_not_know_is_refused():
     assert created("NFO:NIFTY25DECFUT", product=Product.NRML).execution == {"product": "NRML"}
 
 
-def test_a_contract_whose_lot_is_not_known_in_units_is_refused():
-    an_instrument(exchange="MCX", tradingsymbol="LEADMINI17DECFUT", instrument_type="FUT", lot_size=1)
+@pytest.mark.parametrize(
+    ("exchange", "symbol", "kind"),
+    [("MCX", "LEADMINI17DECFUT", "FUT"), ("CDS", "USDINR17DECFUT", "FUT"), ("CDS", "USDINR17DEC65CE", "CE")],
+)
+def test_a_contract_whose_lot_is_not_known_in_units_is_refused(exchange, symbol, kind):
+    an_instrument(exchange=exchange, tradingsymbol=symbol, instrument_type=kind, lot_size=1)
 
     with pytest.raises(BadDefinition, match="how many units a lot holds"):
-        created("MCX:LEADMINI17DECFUT")
+        created(f"{exchange}:{symbol}")
 
 
 def test_an_instrument_that_is_not_there_is_refused():

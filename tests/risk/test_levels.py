@@ -115,6 +115,18 @@ def test_who_shares_a_sum_is_decided_together(limited: list[Level], expected: li
     assert groups(limited, reversed(PLACES)) == found
 
 
+@pytest.mark.parametrize("limits", [{"daily_loss": Decimal(5)}, {"self_trade": True}])
+def test_a_shadow_is_counted_by_itself_and_coupled_with_nobody(limits: dict[str, Any]) -> None:
+    shadow = Place(UUID(int=5), "paper", "A", {"NSE:INFY": 7}, is_shadow=True)
+    limited, places = level(LimitLevel.BROKER, **limits), (*PLACES, shadow)
+
+    (own,), (others,) = (terms_of((limited,), one, places).scopes for one in (shadow, PLACES[0]))
+    assert (own.members, others.members) == ({shadow.id}, {ONE, TWO, THREE})
+    found = groups([limited], places)
+    assert found.pop(shadow.id) == ""
+    assert found == groups([limited], PLACES)
+
+
 def test_the_strictest_is_not_always_the_smallest() -> None:
     levels = [
         Limits(
