@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
 import warnings
 from typing import Any
 
 import structlog
 from celery import Celery, signals
+from django.db import close_old_connections
 
 # as root Celery warns of pickled messages; ours are JSON only
 warnings.filterwarnings("ignore", message="You're running the worker with superuser privileges")
@@ -16,6 +18,9 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "alphapanda.settings")
 
 app = Celery("alphapanda")
 app.config_from_object("django.conf:settings", namespace="CELERY")
+# Celery would close the database connection before and after each task, and a new one costs more than most tasks
+# do; Django's own rule closes those that are of no use any more.
+app.conf["CELERY_DB_REUSE_MAX"] = sys.maxsize
 app.autodiscover_tasks()
 
 
@@ -28,6 +33,8 @@ def _keep_logging(**_given: Any) -> None:
 def _bind(*, task_id: str, task: Any, **_given: Any) -> None:
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(task_id=task_id, task=task.name)
+    if not task.request.is_eager:
+        close_old_connections()
 
 
 @signals.task_postrun.connect
