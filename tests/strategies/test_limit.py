@@ -142,10 +142,10 @@ with limit.over(UUID(sys.argv[2])):
 limit.disarm()
 """
 IN_C = "sum(itertools.repeat(1))"
+# The loop runs in a frame of its own: what is raised at the jump of a loop inside `try` is not always caught there.
 CATCHES_ALL = """
     while True:
-        try:
-            while True: sum([1])
+        try: sum(1 for _ in itertools.repeat(1))
         except BaseException: pass"""
 
 
