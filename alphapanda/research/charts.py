@@ -117,11 +117,14 @@ def thinned(points: Sequence[Point], most: int = POINTS_MAX) -> list[Point]:
     return [point for before, point in pairwise([(-1.0, 0.0), *kept]) if point != before]
 
 
+SPAN_LEAST = 1e-9  # below it a range is a point: no drawing shows it, and its logarithm may not exist
+
+
 def ticks_of(low: float, high: float) -> list[float]:
     """Round numbers over a range, about TICKS of them, the ends outside or at it."""
     span = high - low
-    if span <= 0:
-        span = abs(high) or 1.0
+    if span <= SPAN_LEAST:
+        span = max(abs(high), 1.0)
     rough = span / TICKS
     power = 10.0 ** floor(log10(rough))
     step = next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= rough)

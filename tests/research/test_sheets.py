@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from alphapanda.research import charts
@@ -146,14 +146,16 @@ def test_thinning_keeps_ends_and_extremes(values: list[float]) -> None:
 
 
 @given(VALUES, VALUES)
+@example(0.0, 5e-324)
 def test_ticks_cover_the_range(one: float, other: float) -> None:
     low, high = sorted((one, other))
     ticks = charts.ticks_of(low, high)
 
     assert 2 <= len(ticks) <= 8
     span = (high - low) or abs(high) or 1.0
-    assert ticks[0] <= low + 1e-6 * span
-    assert ticks[-1] >= high - 1e-6 * span
+    unseen = 1e-6 * span + charts.SPAN_LEAST
+    assert ticks[0] <= low + unseen
+    assert ticks[-1] >= high - unseen
 
 
 def test_texts_in_charts_are_escaped() -> None:
