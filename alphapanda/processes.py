@@ -12,6 +12,7 @@ from django.core.management import call_command, get_commands
 from alphapanda.eventlog.doorbell import shard_queue
 
 RESEARCH_NICE = 10  # backtests wait for trading, never the other way round
+RELAY_NICE = 5  # telling of what is done waits for doing it
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ def table() -> list[Role]:
     """Every role, in the order in which they start."""
     return [
         Role("web", web, stops=5),
-        Role("relay", _command("relay"), stops=4, command="relay"),
+        Role("relay", _command("relay", nice=RELAY_NICE), stops=4, command="relay"),
         *(
             Role(f"trading.{n}", _worker("trading", f"trading.{n}"), stops=3)
             for n in range(settings.TRADING_WORKERS)
@@ -77,8 +78,12 @@ def beat() -> None:
     Beat(app=app, scheduler=settings.CELERY_BEAT_SCHEDULER, quiet=True).run()
 
 
-def _command(name: str) -> Callable[[], None]:
-    return lambda: call_command(name)
+def _command(name: str, *, nice: int = 0) -> Callable[[], None]:
+    def run() -> None:
+        os.nice(nice)
+        call_command(name)
+
+    return run
 
 
 def _worker(queue: str, name: str, *, nice: int = 0) -> Callable[[], None]:

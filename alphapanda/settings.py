@@ -143,6 +143,8 @@ DATABASES["default"] |= {
         **DATABASES["default"].get("OPTIONS", {}),
         "connect_timeout": 5,
         "application_name": "alphapanda",
+        "server_side_binding": True,
+        "prepare_threshold": 5,
         "options": "-c lock_timeout=10s -c idle_in_transaction_session_timeout=60s",
     },
 }

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from decimal import Decimal
-from functools import cache
 from typing import Any
 from uuid import UUID
 
 import msgspec
-from django.db import connection
 from django.db.models import Exists, QuerySet
 
 from alphapanda.core.vocabulary import (
@@ -21,20 +18,32 @@ from alphapanda.core.vocabulary import (
     Validity,
     Variety,
 )
+from alphapanda.prepared import Prepared
 from execution.domain.paper import Act, Memory, OrderEventRow, PaperOrder, Place
 from execution.models import ENDED, Fill, Order, OrderEvent, PaperMemory
 from portfolio import selectors as books
 from portfolio.domain.books import BookedFill
 from risk.models import Decision
+from strategies.loading import ANYBODY
 from strategies.models import Deployment, Due, Signal
 
-ANYBODY = Deployment(id=UUID(int=0), step=-1)  # stands for the deployment in SQL that is written once
+ANY_STEP = -1  # stands for a step in SQL that is written once
 
 
 def orders_open(deployment_id: UUID) -> list[Order]:
     """Working orders, oldest first."""
-    rows = Order.objects.filter(deployment_id=deployment_id).exclude(status__in=ENDED)
-    return list(rows.select_related("instrument").order_by("step", "ordinal"))
+    return _orders_open(deployment_id)
+
+
+_orders_open = Prepared(
+    lambda one: (
+        Order.objects.filter(deployment_id=one)
+        .exclude(status__in=ENDED)
+        .select_related("instrument")
+        .order_by("step", "ordinal")
+    ),
+    ANYBODY,
+)
 
 
 def paper_order(row: Order) -> PaperOrder:
@@ -109,10 +118,23 @@ def order_event(row: OrderEvent) -> OrderEventRow:
     )
 
 
+def dues_new(deployment_id: UUID) -> list[Due]:
+    """Items that working orders of a deployment wait to be matched against, in the order of the log."""
+    return _dues_new(deployment_id)
+
+
+_dues_new = Prepared(
+    lambda one: Due.objects.filter(deployment_id=one, state=Due.State.NEW).order_by("step"), ANYBODY
+)
+
+
 def memory_of(deployment_id: UUID) -> Memory:
     """What the paper exchange remembers of a deployment."""
-    row = PaperMemory.objects.filter(deployment_id=deployment_id).first()
-    return msgspec.convert(row.data, Memory, strict=False) if row else Memory()
+    rows = _memories(deployment_id)
+    return msgspec.convert(rows[0].data, Memory, strict=False) if rows else Memory()
+
+
+_memories = Prepared(lambda one: PaperMemory.objects.filter(deployment_id=one), ANYBODY)
 
 
 def memory_store(deployment_id: UUID, memory: Memory) -> None:
@@ -125,8 +147,18 @@ def memory_store(deployment_id: UUID, memory: Memory) -> None:
 
 def fills_of(deployment_id: UUID, *, step: int) -> list[BookedFill]:
     """Trades of one item of the log, in the order in which they were made."""
-    rows = Fill.objects.filter(deployment_id=deployment_id, step=step).select_related("instrument")
-    return [booked_fill(row) for row in rows.order_by("order__step", "order__ordinal", "number")]
+    return [booked_fill(row) for row in _fills(deployment_id, step)]
+
+
+_fills = Prepared(
+    lambda one, step: (
+        Fill.objects.filter(deployment_id=one, step=step)
+        .select_related("instrument")
+        .order_by("order__step", "order__ordinal", "number")
+    ),
+    ANYBODY,
+    ANY_STEP,
+)
 
 
 def booked_fill(row: Fill) -> BookedFill:
@@ -145,42 +177,46 @@ def booked_fill(row: Fill) -> BookedFill:
     )
 
 
-def decisions_open(deployment: Deployment) -> QuerySet[Decision]:
-    """Approved decisions of the deployment's step that no order and no act on one stands for."""
+def decisions_open(deployment_id: UUID, step: int) -> QuerySet[Decision]:
+    """Approved decisions of a deployment's step that no order and no act on one stands for."""
     return Decision.objects.filter(
-        deployment_id=deployment.id,
+        deployment_id=deployment_id,
         is_approved=True,
         order__isnull=True,
         act__isnull=True,
-        signal__step=deployment.step,
+        signal__step=step,
     )
 
 
 def signals_to_carry_out(deployment: Deployment) -> list[Signal]:
     """The signals of those decisions, in their order."""
-    rows = decisions_open(deployment).select_related("signal__instrument").order_by("signal__ordinal")
-    return [decision.signal for decision in rows]
+    return [decision.signal for decision in _to_carry_out(deployment.id, deployment.step)]
+
+
+_to_carry_out = Prepared(
+    lambda one, step: (
+        decisions_open(one, step).select_related("signal__instrument").order_by("signal__ordinal")
+    ),
+    ANYBODY,
+    ANY_STEP,
+)
 
 
 def is_unfinished(deployment: Deployment) -> bool:
     """Whether a signal, a due item, an approved decision or a fill of the deployment waits for its next link."""
-    sql, stand_ins = _unfinished_sql()
-    meant = {ANYBODY.id: deployment.id, ANYBODY.step: deployment.step}
-    with connection.cursor() as cursor:
-        cursor.execute(sql, [meant.get(value, value) for value in stand_ins])
-        return cursor.fetchone() is not None
+    return bool(_unfinished(deployment.id, deployment.step))
 
 
-@cache
-def _unfinished_sql() -> tuple[str, Sequence[Any]]:
-    """The question as SQL, of ANYBODY. Having it written anew each time took a fifth of a trading worker's time."""
-    new_signals = Signal.objects.filter(deployment_id=ANYBODY.id, state=Signal.State.NEW)
-    new_dues = Due.objects.filter(deployment_id=ANYBODY.id, state=Due.State.NEW)
-    found = Deployment.objects.filter(id=ANYBODY.id).filter(
+def _with_work_left(deployment_id: UUID, step: int) -> QuerySet[Deployment, UUID]:
+    new_signals = Signal.objects.filter(deployment_id=deployment_id, state=Signal.State.NEW)
+    new_dues = Due.objects.filter(deployment_id=deployment_id, state=Due.State.NEW)
+    found = Deployment.objects.filter(id=deployment_id).filter(
         Exists(new_signals)
         | Exists(new_dues)
-        | Exists(decisions_open(ANYBODY))
-        | Exists(books.unbooked(ANYBODY.id))
+        | Exists(decisions_open(deployment_id, step))
+        | Exists(books.unbooked(deployment_id))
     )
-    sql, values = found.values_list("id").query.sql_with_params()
-    return sql, values
+    return found.values_list("id", flat=True)
+
+
+_unfinished = Prepared(_with_work_left, ANYBODY, ANY_STEP)

@@ -25,7 +25,7 @@ from marketdata.domain.ticks import Batch, Clock, MalformedTicks, unpack
 from marketdata.models import TickFaultCount
 
 CONSUMER = "tick_stream"
-DOORBELLS_IN_FLIGHT_MAX = 2  # a shard; one more would tell it nothing new
+DOORBELLS_IN_FLIGHT_MAX = 4  # a shard; one more would tell it nothing new
 STORE_EVERY_S = 0.5
 PUSH_EVERY_S = 0.25  # as often as screens are pushed
 PUSH_ALL_EVERY_S = 2.0  # prices of instruments that nobody uses
@@ -83,6 +83,7 @@ class StreamCore:
         self.at_ms = 0
         self.received_at_ms = 0
         self._rates: deque[tuple[float, int]] = deque()  # seconds and items of the last pushes
+        self._credits = dict.fromkeys(range(shards), 0)  # doorbells that a shard's queue takes for sure
         self._is_idle = False
         self._pushed_at = self._pushed_all_at = monotonic()
         self._stored_at = self._swept_at = self._rung_at = 0.0
@@ -202,10 +203,19 @@ class StreamCore:
         """Ring every shard that has not enough doorbells in flight."""
         ends = {str(partition): offset for partition, offset in self.offsets.items()}
         for shard in range(self.shards):
-            depth = doorbell.queue_depth(doorbell.shard_queue(shard))
-            if depth is not None and depth < DOORBELLS_IN_FLIGHT_MAX:
+            if self._may_ring(shard):
+                self._credits[shard] -= 1
                 doorbell.ring_shard(shard, partition_ends=ends)
         self._rung_at = self.monotonic()
+
+    def _may_ring(self, shard: int) -> bool:
+        """Whether the queue of a shard takes one more. It is looked at when what it could take last time is used up:
+        looking costs as much as ringing."""
+        if not self._credits[shard]:
+            depth = doorbell.queue_depth(doorbell.shard_queue(shard))
+            taken = DOORBELLS_IN_FLIGHT_MAX if depth is None else depth
+            self._credits[shard] = max(0, DOORBELLS_IN_FLIGHT_MAX - taken)
+        return bool(self._credits[shard])
 
     def housekeeping(self) -> None:
         """What is due by time: store, push marks, sweep, ring for shards that lost their doorbell."""

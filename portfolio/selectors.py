@@ -11,6 +11,7 @@ import msgspec
 from django.db.models import Count, Q, QuerySet, Sum
 
 from alphapanda.core.money import ZERO
+from alphapanda.prepared import Prepared
 from portfolio.booking import holding_of
 from portfolio.domain.books import BookedFill, Holding
 from portfolio.domain.corporate import BookedAction
@@ -29,8 +30,12 @@ class Totals(msgspec.Struct, frozen=True):
 
 def holdings_of(deployment_id: UUID) -> dict[int, Holding]:
     """What a deployment holds or held, by instrument token."""
-    rows = Position.objects.filter(book_id=deployment_id).select_related("instrument")
-    return {row.instrument.instrument_token: holding_of(row) for row in rows}
+    return {row.instrument.instrument_token: holding_of(row) for row in _positions(deployment_id)}
+
+
+_positions = Prepared(
+    lambda one: Position.objects.filter(book_id=one).select_related("instrument"), UUID(int=0)
+)
 
 
 def events_booked(book: Book) -> list[Event]:

@@ -15,6 +15,8 @@ from alphapanda.core import ids
 from alphapanda.core.money import ZERO
 from alphapanda.core.refusals import Conflict
 from alphapanda.core.vocabulary import Broker
+from alphapanda.prepared import Prepared
+from portfolio import selectors
 from portfolio.booking import Booking, book_postings
 from portfolio.domain.books import BookedFill
 from portfolio.models import Book, Portfolio, Posting
@@ -80,6 +82,10 @@ def _posting(request: PostingRequest) -> Posting:
     )
 
 
+_locked = Prepared(lambda one: Book.objects.select_for_update(no_key=True).filter(pk=one), UUID(int=0))
+_unbooked = Prepared(lambda one: selectors.unbooked(one).order_by("sequence"), UUID(int=0))
+
+
 def postings_book(*, deployment_id: UUID, now: datetime) -> int:
     """Book all new postings of a deployment in sequence; how many there were.
 
@@ -87,11 +93,13 @@ def postings_book(*, deployment_id: UUID, now: datetime) -> int:
     once. Raises Book.DoesNotExist.
     """
     with transaction.atomic():
-        book = Book.objects.select_for_update(no_key=True).get(pk=deployment_id)
-        postings = list(book.postings.filter(state=Posting.State.NEW).order_by("sequence"))
+        books = _locked(deployment_id)
+        if not books:
+            raise Book.DoesNotExist(f"no book of deployment {deployment_id}")
+        postings = _unbooked(deployment_id)
         if not postings:
             return 0
-        book_postings(Booking.load(book, postings), postings, now=now)
+        book_postings(Booking.load(books[0], postings), postings, now=now)
         failpoints.hit("portfolio.before_commit")
     failpoints.hit("portfolio.after_commit")
     return len(postings)

@@ -9,6 +9,7 @@ import msgspec
 from django.db.models import Q, QuerySet
 
 from alphapanda.core.vocabulary import HaltLevel, LimitLevel, Product
+from alphapanda.prepared import Prepared
 from marketdata import selectors
 from marketdata.domain.instruments import InstrumentSpec
 from marketdata.models import Instrument
@@ -20,18 +21,25 @@ from risk.domain.limits import Level, Place
 from risk.domain.memory import DayState
 from risk.models import KillSwitch, LimitSet, LimitsInForce, RiskState
 from strategies import loading as deployments
+from strategies.loading import ANYBODY
 from strategies.models import Deployment
 
 
 def halts_active(deployment: Deployment) -> list[KillSwitch]:
     """Kill switches that cover a deployment now, oldest first."""
+    return _halts(deployment.broker, deployment.id)
+
+
+def _covering(broker: str, deployment_id: UUID) -> QuerySet[KillSwitch]:
     covering = (
         Q(level=HaltLevel.GLOBAL)
-        | Q(level=HaltLevel.BROKER, broker=deployment.broker)
-        | Q(level=HaltLevel.DEPLOYMENT, deployment_id=deployment.id)
+        | Q(level=HaltLevel.BROKER, broker=broker)
+        | Q(level=HaltLevel.DEPLOYMENT, deployment_id=deployment_id)
     )
-    rows: QuerySet[KillSwitch] = KillSwitch.objects.filter(covering, released_at__isnull=True)
-    return list(rows.order_by("thrown_at", "id"))
+    return KillSwitch.objects.filter(covering, released_at__isnull=True).order_by("thrown_at", "id")
+
+
+_halts = Prepared(_covering, "anywhere", ANYBODY)
 
 
 # ---- limits --------------------------------------------------------------------------------------------------
@@ -89,8 +97,13 @@ def places() -> tuple[Place, ...]:
 
 def terms_in_force(deployment_id: UUID) -> Terms | None:
     """What bounds a deployment now, as last written; None where nothing has been written yet."""
-    row = LimitsInForce.objects.select_related("version").filter(deployment_id=deployment_id).first()
-    return None if row is None else msgspec.convert(row.version.terms, Terms, strict=False)
+    rows = _in_force(deployment_id)
+    return msgspec.convert(rows[0].version.terms, Terms, strict=False) if rows else None
+
+
+_in_force = Prepared(
+    lambda one: LimitsInForce.objects.select_related("version").filter(deployment_id=one), ANYBODY
+)
 
 
 # ---- the books of others -------------------------------------------------------------------------------------
@@ -121,6 +134,15 @@ def _member(row: Deployment, holdings: dict[int, Holding], day: DayState) -> Mem
 def product_of(deployment: Deployment) -> Product:
     """The product in which a deployment trades."""
     return Product(deployment.execution.get("product", Product.MIS))
+
+
+def memory_of(deployment: Deployment) -> RiskState:
+    """The row of what risk remembers of a deployment, made where there is none."""
+    rows = _memory(deployment.id)
+    return rows[0] if rows else RiskState.objects.get_or_create(deployment=deployment)[0]
+
+
+_memory = Prepared(lambda one: RiskState.objects.filter(deployment_id=one), ANYBODY)
 
 
 def memories_of(ids: Iterable[UUID]) -> dict[UUID, DayState]:

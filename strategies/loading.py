@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from uuid import UUID
 
 import msgspec
+from django.db.models import Exists, OuterRef, QuerySet
 
 from alphapanda.core.vocabulary import (
     Broker,
@@ -17,7 +18,9 @@ from alphapanda.core.vocabulary import (
     SignalOrigin,
     Validity,
     Variety,
+    Waiting,
 )
+from alphapanda.prepared import Prepared
 from marketdata import selectors
 from marketdata.domain.instruments import InstrumentSpec
 from marketdata.models import Instrument
@@ -27,11 +30,19 @@ from strategies.domain.consequences import Consequences
 from strategies.domain.signals import CommandRow, Mark, SignalRow
 from strategies.models import Command, Deployment, Signal, StrategyVersion
 
+# they stand for a deployment and a shard in SQL that is written once
+ANYBODY = UUID(int=0)
+ANY_SHARD = -1
+
 
 def instruments_of(deployment_id: UUID) -> dict[int, Instrument]:
     """The instruments of a deployment by token, in the order of their tokens."""
-    rows = Instrument.objects.filter(deployment=deployment_id).order_by("instrument_token")
-    return {row.instrument_token: row for row in rows}
+    return {row.instrument_token: row for row in _instruments(deployment_id)}
+
+
+_instruments = Prepared(
+    lambda one: Instrument.objects.filter(deployment=one).order_by("instrument_token"), ANYBODY
+)
 
 
 def strategy_class_of(version: StrategyVersion) -> type[Strategy]:
@@ -69,7 +80,41 @@ def watched_by(deployment: Deployment) -> tuple[InstrumentSpec, ...]:
 
 def locked(deployment_id: UUID) -> Deployment:
     """The deployment's row, locked, without its checkpoint: one writer at a time."""
-    return Deployment.objects.select_for_update().defer("checkpoint", "error").get(id=deployment_id)
+    found = _locked(deployment_id)
+    if not found:
+        raise Deployment.DoesNotExist(f"no deployment {deployment_id}")
+    return found[0]
+
+
+_locked = Prepared(
+    lambda one: Deployment.objects.select_for_update().defer("checkpoint", "error").filter(id=one), ANYBODY
+)
+
+
+def members_of(shard: int) -> list[Deployment]:
+    """Of the deployments of a shard what its worker must know to go on; `is_commanded` where commands wait."""
+    return _members(shard)
+
+
+def _with_commands(shard: int) -> QuerySet[Deployment]:
+    rows = Deployment.objects.filter(shard=shard).only("id", "revision", "status", "waiting", "consequences")
+    return rows.annotate(is_commanded=Exists(Command.objects.filter(deployment=OuterRef("id"), step=None)))
+
+
+_members = Prepared(_with_commands, ANY_SHARD)
+
+
+def settled_of(shard: int) -> list[Deployment]:
+    """The deployments of a shard that wait for nothing, with what their orders and books came to."""
+    return _settled(shard)
+
+
+_settled = Prepared(
+    lambda shard: Deployment.objects.filter(shard=shard, waiting=Waiting.NOTHING).only(
+        "id", "revision", "waiting", "consequences"
+    ),
+    ANY_SHARD,
+)
 
 
 def consequences_of(deployment: Deployment) -> Consequences:
@@ -79,8 +124,17 @@ def consequences_of(deployment: Deployment) -> Consequences:
 
 def signals_new(deployment_id: UUID) -> list[Signal]:
     """Undecided signals in the order in which they are to be judged."""
-    rows = Signal.objects.filter(deployment_id=deployment_id, state=Signal.State.NEW)
-    return list(rows.select_related("instrument").order_by("step", "ordinal"))
+    return _signals_new(deployment_id)
+
+
+_signals_new = Prepared(
+    lambda one: (
+        Signal.objects.filter(deployment_id=one, state=Signal.State.NEW)
+        .select_related("instrument")
+        .order_by("step", "ordinal")
+    ),
+    ANYBODY,
+)
 
 
 def commands_new(deployment_id: UUID) -> list[CommandRow]:

@@ -15,7 +15,7 @@ from pathlib import Path
 # A package that is named more exactly in another row belongs there: what is left of alphapanda is wiring.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("alphapanda.core",),
-    ("alphapanda.embedded", "alphapanda.failpoints", "alphapanda.logs"),
+    ("alphapanda.embedded", "alphapanda.failpoints", "alphapanda.logs", "alphapanda.prepared"),
     ("alphapanda.env",),
     ("alphapanda.web",),
     ("alphapanda.eventlog",),
@@ -31,10 +31,10 @@ LEVEL = {package: level for level, row in enumerate(LAYERS) for package in row}
 
 # in `domain` and `core`: no framework, I/O, clock, randomness or logging
 IMPURE_MODULES = (
-    "alphapanda.embedded", "alphapanda.env", "alphapanda.failpoints", "alphapanda.logs", "asyncio", "celery",
-    "channels", "confluent_kafka", "django", "io", "kombu", "logging", "multiprocessing", "os", "pathlib",
-    "psycopg", "random", "redis", "requests", "rest_framework", "secrets", "shutil", "socket", "structlog",
-    "subprocess", "tempfile", "threading", "time", "urllib", "uuid.uuid1", "uuid.uuid4",
+    "alphapanda.embedded", "alphapanda.env", "alphapanda.failpoints", "alphapanda.logs", "alphapanda.prepared",
+    "asyncio", "celery", "channels", "confluent_kafka", "django", "io", "kombu", "logging", "multiprocessing",
+    "os", "pathlib", "psycopg", "random", "redis", "requests", "rest_framework", "secrets", "shutil", "socket",
+    "structlog", "subprocess", "tempfile", "threading", "time", "urllib", "uuid.uuid1", "uuid.uuid4",
 )  # fmt: skip
 IMPURE_CALLS = {"now", "utcnow", "today", "uuid1", "uuid4", "open", "input"}
 KAFKA_CLIENTS = {"alphapanda/eventlog/client.py", "alphapanda/embedded/kafka.py"}

@@ -21,7 +21,9 @@ from alphapanda.eventlog.records import LogError, LogUnavailable, NotFlushed, Qu
 LOCK = (0x0A17, 1)  # advisory lock of the one relay: a class of our own, and the relay in it
 BATCH_MAX = 500
 IDLE_S = 0.5  # rows whose notification was lost wait this long
-GATHER_S = 0.03  # what commits shortly after a first one goes out with it: rounds cost more than rows
+ROUND_EVERY_S = (
+    0.2  # at most: rounds cost more than rows. The first event after a quiet time goes out at once
+)
 STANDBY_S = 1.0
 FLUSH_S = 1.0
 DRAIN_S = 10.0
@@ -55,6 +57,7 @@ class Relay:
         self._producers: dict[Broker, LogProducer] = {}
         self._session: Any = None  # the database session that holds the lock
         self._role_told: bool | None = None
+        self._round_at = 0.0
 
     def run(self) -> None:
         """Publish until asked to stop; the loss of database or log is waited out. Raises LogFatal."""
@@ -69,7 +72,9 @@ class Relay:
     def _cycle(self) -> None:
         if not self._hold_lock():
             self.stop.wait(STANDBY_S)
-        elif self.publish_batch() < self._batch_max:
+            return
+        self._round_at = time.monotonic()
+        if self.publish_batch() < self._batch_max:
             self._wait_for_news()
 
     def _reconnect(self) -> None:
@@ -93,8 +98,8 @@ class Relay:
     def _wait_for_news(self) -> None:
         with connection.wrap_database_errors:
             for _ in connection.connection.notifies(timeout=IDLE_S, stop_after=1):
-                self.stop.wait(GATHER_S)
-                return
+                break
+        self.stop.wait(max(0.0, self._round_at + ROUND_EVERY_S - time.monotonic()))
 
     def publish_batch(self) -> int:
         """Publish and mark the oldest unpublished rows. Returns how many were marked; raises LogUnavailable

@@ -123,7 +123,7 @@ def dues_match(*, deployment_id: UUID, calendar: MarketHours) -> int:
     """Match working orders against the items that are due; how many trades."""
     with transaction.atomic():
         deployment = _claimed(deployment_id)
-        dues = list(Due.objects.filter(deployment_id=deployment_id, state=Due.State.NEW).order_by("step"))
+        dues = loading.dues_new(deployment_id)
         trades = sum(_match(deployment, due, calendar) for due in dues)
         failpoints.hit("execution.match.before_commit")
     failpoints.hit("execution.match.after_commit")

@@ -10,7 +10,7 @@ import numpy as np
 from marketdata.domain.bars import MINUTE_MS
 from marketdata.domain.ticks import FIRST_SEQ, MAX_ITEMS, Clock, Ints, pack, pack_arrays, source_id
 
-_SLICE_MS = 10  # of event time in one round: what a batch may wait
+_SLICE_MS = 20  # of event time in one round: what a batch may wait
 _PRICE_E4_MIN, _PRICE_E4_MAX = 500_000, 30_000_000
 _TICK_E4 = 500
 

@@ -21,7 +21,7 @@ from risk import loading
 from risk.domain.context import Verdict
 from risk.domain.memory import DayState
 from risk.domain.review import review
-from risk.models import Decision, HaltEffect, RiskState
+from risk.models import Decision, HaltEffect
 from risk.services.alerts import alert_raise
 from risk.services.contexts import context_of
 from risk.services.terms import share_kill_lock
@@ -45,7 +45,7 @@ def signals_decide(*, deployment_id: UUID, calendar: MarketHours) -> int:
 
 def _decide(deployment: Deployment, rows: Sequence[Signal], calendar: MarketHours) -> None:
     signals = [signals_of.signal_row(row) for row in rows]
-    memory, _ = RiskState.objects.get_or_create(deployment=deployment)
+    memory = loading.memory_of(deployment)
     halts = loading.halts_active(deployment)
     before = msgspec.convert(memory.data, DayState, strict=False)
     instruments = {row.instrument.instrument_token: selectors.spec(row.instrument) for row in rows}

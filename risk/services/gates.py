@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import QuerySet
 
 from accounts.services import act_record
 from alphapanda.core.clock import ist_date, to_ms
 from alphapanda.core.vocabulary import Severity
+from alphapanda.prepared import Prepared
 from risk.models import Alert, StartOfDay
 from risk.services.alerts import alert_raise
 
@@ -32,8 +34,15 @@ def is_day_passed(day: date) -> bool:
 
 
 def _left_alone(now: datetime, minutes: int) -> Alert | None:
-    waiting = Alert.objects.filter(severity=Severity.CRITICAL, acknowledged_at=None)
-    return waiting.filter(raised_at__lt=now - timedelta(minutes=minutes)).order_by("raised_at").first()
+    return next(iter(_waiting(now - timedelta(minutes=minutes))), None)
+
+
+def _unacknowledged(raised_before: datetime) -> QuerySet[Alert]:
+    critical = Alert.objects.filter(severity=Severity.CRITICAL, acknowledged_at=None)
+    return critical.filter(raised_at__lt=raised_before).order_by("raised_at")[:1]
+
+
+_waiting = Prepared(_unacknowledged, datetime(1, 1, 2, tzinfo=UTC))
 
 
 @transaction.atomic

@@ -11,7 +11,6 @@ from datetime import datetime
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef
 
 from alphapanda import failpoints, logs
 from alphapanda.core.vocabulary import Waiting
@@ -25,7 +24,7 @@ from marketdata.domain.ticks import Batch, MalformedTicks, unpack
 from strategies import loading
 from strategies.domain.base import BadParameters, UnknownStrategy
 from strategies.domain.machine import CheckpointDoesNotFit, StrategyFailed
-from strategies.models import Command, Deployment
+from strategies.models import Deployment
 from strategies.services import checkpoints
 from strategies.services.limit import StrategyHung, TimeLimit
 from strategies.services.quarantine import quarantine
@@ -36,7 +35,7 @@ MESSAGES_HELD_MAX = 400  # of one partition; beyond it, deployments that wait ar
 MESSAGES_A_ROUND = 200
 CHECKPOINT_EVERY_S = 1.0
 CHECKPOINT_EVERY_SEQ = 10_000  # items; bounds what a restart reads again, and how far a paced feed runs ahead
-REFRESH_EVERY_S = 0.1
+REFRESH_EVERY_S = 0.25  # what an operator changed is fenced by the swap until then
 READ_WAIT_S = 0.03  # the doorbell is rung as soon as one reader has a message; ours has it a moment later
 FAILURES_MAX = 3
 
@@ -76,8 +75,10 @@ class Shard:
 
     def evaluate(self, ends: dict[int, int]) -> bool:
         """One round: read up to the ends of the partitions (bounded), fold, store, ring. True: call again."""
-        if self._is_refresh_due(is_told=not ends):
+        if self._is_refresh_due():
             self._refresh()
+        elif not ends:  # execution rang: it knows no end of the log
+            self._take_up_settled()
         self._read(ends)
         for runner in list(self.runners.values()):
             self._fold(runner)
@@ -90,23 +91,22 @@ class Shard:
 
     # deployments
 
-    def _is_refresh_due(self, *, is_told: bool) -> bool:
-        """At once where execution rang (it knows no end of the log); else now and then: what an operator changed is
-        fenced by the swap."""
+    def _is_refresh_due(self) -> bool:
         now = self.monotonic()
-        if is_told or now - self._refreshed_at >= REFRESH_EVERY_S:
-            self._refreshed_at = now
-            return True
-        return False
+        if now - self._refreshed_at < REFRESH_EVERY_S:
+            return False
+        self._refreshed_at = now
+        return True
+
+    def _take_up_settled(self) -> None:
+        """Let those read on whose consequences are booked, and look at nothing else."""
+        for row in loading.settled_of(self.number):
+            runner = self.runners.get(row.id)
+            if runner and runner.waiting is not Waiting.NOTHING and runner.revision == row.revision:
+                runner.refresh(row)
 
     def _refresh(self) -> None:
-        rows = Deployment.objects.filter(shard=self.number).only(
-            "id", "revision", "status", "waiting", "consequences"
-        )
-        rows = rows.annotate(
-            is_commanded=Exists(Command.objects.filter(deployment=OuterRef("id"), step=None))
-        )
-        active = {row.id: row for row in rows if row.status in ACTIVE}
+        active = {row.id: row for row in loading.members_of(self.number) if row.status in ACTIVE}
         for deployment_id in self.runners.keys() - active.keys():
             del self.runners[deployment_id]
         if not active:  # nobody here holds back a feed that paces itself by its readers

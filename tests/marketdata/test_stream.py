@@ -13,7 +13,7 @@ from alphapanda.eventlog.models import DeadLetter, LogCursor, OutboxEvent
 from alphapanda.eventlog.records import Record
 from marketdata.domain.ticks import pack
 from marketdata.models import TickFaultCount
-from marketdata.stream import StreamCore
+from marketdata.stream import DOORBELLS_IN_FLIGHT_MAX, StreamCore
 from tests.builders import NSE, a_tick, at
 
 pytestmark = pytest.mark.django_db
@@ -116,3 +116,29 @@ def test_of_two_streams_one_stands_back():
         two.store()
     assert DeadLetter.objects.count() == 1
     assert LogCursor.objects.get().offset == 2
+
+
+def test_a_shard_never_has_more_doorbells_than_it_may(monkeypatch):
+    queue: list[dict[str, int]] = []
+    looks = []
+    monkeypatch.setattr(doorbell, "queue_depth", lambda _queue: looks.append(1) or len(queue))
+    monkeypatch.setattr(
+        doorbell, "ring_shard", lambda _shard, *, partition_ends: queue.append(partition_ends)
+    )
+    core = a_core()
+
+    for offset in range(10):
+        core.take([a_record(offset, first_seq=1 + 3 * offset)])
+    assert len(queue) == DOORBELLS_IN_FLIGHT_MAX
+    queue.clear()  # the worker has taken them
+    looks.clear()
+    for offset in range(10, 10 + DOORBELLS_IN_FLIGHT_MAX):
+        core.take([a_record(offset, first_seq=1 + 3 * offset)])
+    assert len(queue) == DOORBELLS_IN_FLIGHT_MAX
+    assert len(looks) == 1  # at the queue, for all of them
+
+
+def test_a_shard_whose_queue_cannot_be_seen_is_not_rung(monkeypatch):
+    monkeypatch.setattr(doorbell, "queue_depth", lambda _queue: None)
+    monkeypatch.setattr(doorbell, "ring_shard", lambda *_a, **_k: pytest.fail("rang"))
+    a_core().take([a_record(0)])
