@@ -27,7 +27,7 @@ from marketdata.domain.ticks import Clock, Tick
 from portfolio.domain.books import FLAT, Entry, Holding, held
 from portfolio.domain.history import ledger_of
 from risk.domain.config import config_version
-from risk.domain.context import Context, Member, Terms, Verdict, resting, version_of
+from risk.domain.context import Context, Member, Terms, Verdict, phases_of, resting, version_of
 from risk.domain.ladder import checked, has_ladder, next_check_ms, rung_on
 from risk.domain.limits import Limits
 from risk.domain.memory import DayState
@@ -151,7 +151,7 @@ class Account:
 
     def _carry_out(self, signals: Sequence[SignalRow]) -> None:
         self.journal.signals.extend(signals)
-        verdicts, self.day = review(signals, self._context(signals[0]))
+        verdicts, self.day = review(signals, self._context(signals))
         self.journal.verdicts.extend(verdicts)
         approved = [signal for signal, verdict in zip(signals, verdicts, strict=True) if verdict.is_approved]
         standing = Standing(dict(self.open), self.holdings, self.memory)
@@ -161,7 +161,7 @@ class Account:
         state, before = self.machine.state, self.machine.consequences
         self._settle(matched_step=before.matched_step, at_ms=state.at_ms)
 
-    def _context(self, first: SignalRow) -> Context:
+    def _context(self, signals: Sequence[SignalRow]) -> Context:
         return Context(
             limits=self.terms.limits,
             day=self.day,
@@ -169,7 +169,7 @@ class Account:
             working=working_by_token(self.open.values()),
             orders=resting(self.machine.consequences.orders),
             instruments=self._known(),
-            phase=self.machine.calendars[first.token].phase_at(first.at_ms),
+            phases=phases_of(signals, self.machine.calendars),
             status=DeploymentStatus.PAUSED if self.day.held else DeploymentStatus.RUNNING,
             may_queue=self.settings.may_queue,
             by_token=self.terms.by_token,

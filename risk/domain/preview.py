@@ -227,7 +227,7 @@ class _Fold:
             holdings={},
             working={},
             instruments=self.instruments,
-            phase=Phase.CONTINUOUS,
+            phases=dict.fromkeys(self.instruments, Phase.CONTINUOUS),
             status=DeploymentStatus.RUNNING,
             scopes=scopes,
         )

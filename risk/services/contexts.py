@@ -29,10 +29,10 @@ def context_of(
     day: DayState,
     instruments: Mapping[int, InstrumentSpec],
     halts: tuple[str, ...],
-    phase: Phase,
+    phases: Mapping[int, Phase],
     now: datetime,
 ) -> Context:
-    """The context of a decision of a deployment; `instruments` are those of the signals."""
+    """The context of a decision of a deployment; `instruments` and `phases` are those of the signals."""
     terms = terms_of_deployment(deployment.id)
     after = deployments.consequences_of(deployment)
     others = loading.others_of(terms, deployment.id)
@@ -43,7 +43,7 @@ def context_of(
         working=after.working,
         orders=resting(after.orders),
         instruments=_instruments(deployment, instruments, terms, others),
-        phase=phase,
+        phases=phases,
         halts=halts,
         status=DeploymentStatus(deployment.status),
         may_queue=bool(deployment.execution.get("may_queue", False)),

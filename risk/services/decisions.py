@@ -18,7 +18,7 @@ from alphapanda.eventlog import outbox
 from marketdata import selectors
 from marketdata.domain.calendar import MarketHours
 from risk import loading
-from risk.domain.context import Verdict
+from risk.domain.context import Verdict, phases_of
 from risk.domain.memory import DayState
 from risk.domain.review import review
 from risk.models import Decision, HaltEffect
@@ -49,13 +49,12 @@ def _decide(deployment: Deployment, rows: Sequence[Signal], calendar: MarketHour
     halts = loading.halts_active(deployment)
     before = msgspec.convert(memory.data, DayState, strict=False)
     instruments = {row.instrument.instrument_token: selectors.spec(row.instrument) for row in rows}
-    hours = calendar.of(instruments[signals[0].token])
     context = context_of(
         deployment,
         day=before,
         instruments=instruments,
         halts=tuple(f"{halt}: {halt.reason}" for halt in halts),
-        phase=hours.phase_at(signals[0].at_ms),
+        phases=phases_of(signals, {token: calendar.of(one) for token, one in instruments.items()}),
         now=timezone.now(),
     )
     verdicts, day = review(signals, context)

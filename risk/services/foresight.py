@@ -52,12 +52,13 @@ def headroom_now(
 def _headroom(deployment: Deployment, now: datetime) -> list[Headroom]:
     stored = checkpointed(deployment)
     day = loading.memories_of([deployment.id]).get(deployment.id, DayState())
+    instruments = loading.specs_of([deployment.id])
     context = context_of(
         deployment,
         day=day,
-        instruments=loading.specs_of([deployment.id]),
+        instruments=instruments,
         halts=(),
-        phase=Phase.CONTINUOUS,
+        phases=dict.fromkeys(instruments, Phase.CONTINUOUS),
         now=now,
     )
     return headroom(context, stored.marks, at_ms=max(stored.at_ms, deployment.at_ms))
