@@ -250,6 +250,13 @@ class Alert(models.Model):
     severity = models.CharField(max_length=8, choices=choices(Severity))
     subject = models.CharField(max_length=120, help_text="what it is about")
     text = models.CharField(max_length=500)
+    deployment = models.ForeignKey(
+        Deployment,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        help_text="whose entries it keeps out when it is left alone; without one those of all",
+    )
     times = models.IntegerField(default=1, help_text="how often it was raised")
     raised_at = models.DateTimeField(auto_now_add=True)
     acknowledged_at = models.DateTimeField(null=True, blank=True)

@@ -50,7 +50,7 @@ def context_of(
         by_token=terms.by_token,
         scopes=terms.scopes,
         others=others,
-        guards=guards_now(now),
+        guards=guards_now(now, deployment.id),
         product=loading.product_of(deployment),
         margins=margin_tables(),
         version=terms.version,

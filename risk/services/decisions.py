@@ -86,6 +86,7 @@ def _hold(deployment: Deployment, why: str) -> None:
     alert_raise(
         code="repeated_entries",
         subject=f"deployment:{deployment.name}",
+        deployment_id=deployment.id,
         text=why,
         severity=Severity.CRITICAL,
         now=timezone.now(),
