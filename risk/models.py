@@ -229,12 +229,12 @@ class KillSwitch(models.Model):
 
 
 class HaltEffect(models.Model):
-    """At which step a kill switch began to count for a deployment, so that a replay applies it there."""
+    """At the signals of which step a kill switch was first looked at for a deployment. A record for people: what it
+    refused stands in the decisions."""
 
     kill_switch = models.ForeignKey(KillSwitch, on_delete=models.PROTECT)
     deployment = models.ForeignKey(Deployment, on_delete=models.PROTECT)
     from_step = models.BigIntegerField()
-    until_step = models.BigIntegerField(null=True, blank=True)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["kill_switch", "deployment"], name="halt_effect_once")]

@@ -108,7 +108,6 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('from_step', models.BigIntegerField()),
-                ('until_step', models.BigIntegerField(blank=True, null=True)),
                 ('deployment', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='strategies.deployment')),
                 ('kill_switch', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='risk.killswitch')),
             ],
