@@ -11,6 +11,7 @@ from enum import StrEnum
 import msgspec
 
 from alphapanda.core.money import PRICE_SCALE, PriceNotExact, to_e4
+from marketdata.domain.dated import NOTHING_DATED, Dated
 from marketdata.domain.markets import INDICES, Market, market_of
 
 COLUMNS = (
@@ -110,8 +111,9 @@ class RowFault(msgspec.Struct, frozen=True):
 
 
 class InstrumentSpec(msgspec.Struct, frozen=True):
-    """What decisions need to know of an instrument on a day; `tick_size_e4` and `lot_size` are 0 for an index.
-    Of freeze quantity and circuit limits 0 means unknown, of permissions an empty tuple does."""
+    """What decisions need to know of an instrument; `tick_size_e4` and `lot_size` are 0 for an index.
+    Of freeze quantity and circuit limits 0 means unknown, of permissions an empty tuple does. What differs from day
+    to day is in `dated`, and `on` chooses from it."""
 
     key: str  # EXCHANGE:TRADINGSYMBOL
     exchange: str
@@ -132,6 +134,23 @@ class InstrumentSpec(msgspec.Struct, frozen=True):
     products: tuple[str, ...] = ()
     order_types: tuple[str, ...] = ()
     validities: tuple[str, ...] = ()
+    dated: Dated = NOTHING_DATED
+
+    def on(self, day: date) -> InstrumentSpec:
+        """The instrument as the rules of a day say. What no rule is kept of is as now."""
+        rules = self.dated
+        if not rules:
+            return self
+        sizes, circuit = rules.sizes_on(day), rules.circuit_on(day)
+        return msgspec.structs.replace(
+            self,
+            tick_size_e4=sizes.tick_size_e4 if sizes else self.tick_size_e4,
+            lot_size=sizes.lot_size if sizes else self.lot_size,
+            freeze_quantity=rules.freeze_on(day) if rules.freezes else self.freeze_quantity,
+            lower_circuit_e4=circuit.lower_e4 if circuit else self.lower_circuit_e4,
+            upper_circuit_e4=circuit.upper_e4 if circuit else self.upper_circuit_e4,
+            dated=NOTHING_DATED,
+        )
 
     @property
     def is_index(self) -> bool:

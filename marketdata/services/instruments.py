@@ -66,6 +66,7 @@ def load(source: Path | TextIO, *, now: datetime) -> LoadReport:
     rules.note_changes(was, after, on=ist_date(to_ms(now)))
     rules.derivatives_mark()
     rules.freeze_apply()
+    rules.dated_apply(rules.with_rules())
     told = LoadReport(
         now, len(added), len(changed), len(rows) - len(added) - len(changed), delisted, faulty, changes
     )
