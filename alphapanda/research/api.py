@@ -86,6 +86,7 @@ class NewBacktest(Form):
     instruments = serializers.ListField(
         child=serializers.CharField(max_length=300), default=list, max_length=20
     )
+    rules = serializers.ListField(child=serializers.CharField(max_length=300), default=list, max_length=20)
     first_day = serializers.DateField(default=None, allow_null=True)
     last_day = serializers.DateField(default=None, allow_null=True)
     cash = serializers.DecimalField(max_digits=20, decimal_places=4, default="1000000")
@@ -119,7 +120,7 @@ class BacktestFilter(filters.FilterSet):
 
 def plan_of(asked: dict[str, Any]) -> Plan:
     """The plan that was asked for, with its files found. Raises BadPlan."""
-    raw = {name: asked[name] for name in ("files", "instruments", "first_day", "last_day", "costs")}
+    raw = {name: asked[name] for name in ("files", "instruments", "rules", "first_day", "last_day", "costs")}
     raw |= {"definitions": asked["deployments"], "cash": str(asked["cash"])}
     try:
         return placed(msgspec.convert(raw, Plan))

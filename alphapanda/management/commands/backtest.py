@@ -110,6 +110,13 @@ def add_plan_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--costs", default="zerodha", help="zerodha, none, order:RUPEES or bps:BASIS_POINTS")
     parser.add_argument("--limits", default="{}", help="JSON: risk limits")
     parser.add_argument("--instruments", nargs="*", default=[], metavar="LIST", help="further Kite lists")
+    parser.add_argument(
+        "--rules",
+        nargs="*",
+        default=[],
+        metavar="FILE",
+        help="rules of instruments by date, as `manage.py instrument_rules` writes them",
+    )
     parser.add_argument("--cash", default="1000000", help="rupees to start with, the base of percentages")
 
 
@@ -120,6 +127,7 @@ def plan_of(options: dict[str, Any]) -> Plan:
         warm_up=tuple(options["warm_up"]),
         definitions=_definitions(options),
         instruments=tuple(options["instruments"]),
+        rules=tuple(options["rules"]),
         first_day=day_of("--from", options["first_day"]),
         last_day=day_of("--to", options["last_day"]),
         cash=cash_of(options["cash"]),
