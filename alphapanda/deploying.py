@@ -23,7 +23,7 @@ from execution.domain.charges import NoChargeCard
 from execution.domain.settings import settings_of
 from execution.reference import charge_cards
 from marketdata import selectors
-from marketdata.domain.instruments import InstrumentSpec, NoSegment, Segment, segment_of
+from marketdata.domain.instruments import LOT_NOT_TOLD, InstrumentSpec, NoSegment, is_lot_told, segment_of
 from marketdata.models import Instrument
 from marketdata.reference import load_calendars
 from portfolio import services as portfolios
@@ -37,13 +37,6 @@ from strategies.registry import find
 from strategies.services.catalogue import version_installed
 from strategies.services.sharding import least_loaded_shard
 
-# Kite lists these with a lot of 1 and means so many units: what they are worth would be wrong by that factor
-LOTS_OF_MANY = (
-    Segment.CURRENCY_FUTURES,
-    Segment.CURRENCY_OPTIONS,
-    Segment.COMMODITY_FUTURES,
-    Segment.COMMODITY_OPTIONS,
-)
 SEEDS = Path(__file__).parent / "seeds" / "deployments.json"
 
 
@@ -222,11 +215,8 @@ def check_charges(definition: Definition, instrument: Instrument | InstrumentSpe
         latest.rates_for(exchange=instrument.exchange, product=definition.product, segment=segment)
     except (NoChargeCard, NoSegment) as error:
         raise BadDefinition(f"{definition.name}: {key}: {error}") from error
-    if segment in LOTS_OF_MANY and instrument.lot_size < 2:
-        raise BadDefinition(
-            f"{definition.name}: {key}: a lot of 1 does not say how many units a lot holds; give the"
-            " units in column lot_size of its instrument list"
-        )
+    if not is_lot_told(instrument.exchange, instrument.instrument_type, instrument.lot_size):
+        raise BadDefinition(f"{definition.name}: {key}: {LOT_NOT_TOLD}")
 
 
 def _partition(name: str, instruments: list[Instrument]) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
-from datetime import date
+from datetime import date, datetime
 from uuid import UUID
 
 import msgspec
@@ -36,6 +36,7 @@ from marketdata.models import (
     Holiday,
     Instrument,
     MarketCutoff,
+    MasterChange,
     MasterLoad,
     Permission,
     SessionRule,
@@ -240,6 +241,12 @@ def instruments_by_token(tokens: Iterable[int]) -> dict[int, Instrument]:
 def master_newest() -> UUID | None:
     """The newest loading of an instrument list."""
     return MasterLoad.objects.order_by("-loaded_at").values_list("id", flat=True).first()
+
+
+def changes_touching(*, since: datetime) -> QuerySet[MasterChange]:
+    """What lists that were loaded from a time on changed of instruments in use, the oldest first."""
+    rows = MasterChange.objects.filter(is_touching=True, load__loaded_at__gte=since)
+    return rows.select_related("load").order_by("load__loaded_at", "pk")
 
 
 def instruments_in_use() -> dict[int, Instrument]:

@@ -51,6 +51,16 @@ class Segment(StrEnum):
     COMMODITY_OPTIONS = "COMMODITY_OPTIONS"
 
 
+# Kite lists these with a lot of 1 and means so many units: what they are worth would be wrong by that factor
+LOTS_OF_MANY = (
+    Segment.CURRENCY_FUTURES,
+    Segment.CURRENCY_OPTIONS,
+    Segment.COMMODITY_FUTURES,
+    Segment.COMMODITY_OPTIONS,
+)
+LOT_NOT_TOLD = "a lot of 1 does not say how many units a lot holds; give the units in column lot_size of its instrument list"
+
+
 class NoSegment(ValueError):
     """An exchange and instrument type that are not traded together."""
 
@@ -74,6 +84,11 @@ def segment_of(exchange: str, instrument_type: str) -> Segment:
         return _SEGMENTS[exchange, instrument_type]
     except KeyError:
         raise NoSegment(f"{instrument_type} on {exchange} is of no segment that is known here") from None
+
+
+def is_lot_told(exchange: str, instrument_type: str, lot_size: int) -> bool:
+    """Whether the lot says how many units an order is for; see LOTS_OF_MANY."""
+    return lot_size > 1 or _SEGMENTS.get((exchange, instrument_type)) not in LOTS_OF_MANY
 
 
 class InstrumentRow(msgspec.Struct, frozen=True):
@@ -160,6 +175,11 @@ class InstrumentSpec(msgspec.Struct, frozen=True):
     def market(self) -> Market:
         """Whose hours hold for it. Raises UnknownMarket."""
         return market_of(exchange=self.exchange, segment=self.segment, has_derivatives=self.has_derivatives)
+
+    @property
+    def is_lot_told(self) -> bool:
+        """Whether the lot says how many units an order is for."""
+        return is_lot_told(self.exchange, self.instrument_type, self.lot_size)
 
     @property
     def quantity_max(self) -> int:
