@@ -58,7 +58,10 @@ LOTS_OF_MANY = (
     Segment.COMMODITY_FUTURES,
     Segment.COMMODITY_OPTIONS,
 )
-LOT_NOT_TOLD = "a lot of 1 does not say how many units a lot holds; give the units in column lot_size of its instrument list"
+LOT_NOT_TOLD = (
+    "a lot of 1 does not say how many units a lot holds; give the units in column"
+    " lot_size of its instrument list"
+)
 
 
 class NoSegment(ValueError):

@@ -16,6 +16,7 @@ from marketdata.domain.master import Change, Listing, difference
 from marketdata.models import Instrument
 from marketdata.reference import DATA_DIR, instrument_rows
 from marketdata.services import master, rules
+from marketdata.users import tell_changed
 
 _FIELDS = (
     "instrument_token",
@@ -73,6 +74,9 @@ def load(source: Path | TextIO, *, now: datetime) -> LoadReport:
     exchanges = {row.exchange for row in rows}
     known = {key.partition(":")[0] for key in before}  # a first list is no difference
     told.touched.extend(master.record(_name(source), told, exchanges=exchanges, firsts=exchanges - known))
+    used = {use.instrument_id for one in told.touched for use in one.uses}
+    # after the commit: chains hold their deployment while they wait for rows of instruments that are locked here
+    transaction.on_commit(lambda: tell_changed(used))
     return told
 
 

@@ -27,6 +27,7 @@ from marketdata.models import CircuitLimit, Instrument, InstrumentRule
 from marketdata.reference import YESBANK_FILES, dated_rules, instrument_specs
 from marketdata.services.instruments import load
 from marketdata.services.rules import ALWAYS, freeze_load, rules_changed
+from strategies.models import Deployment
 from tests.pipeline.hand import Hand, packed, recording, seeded
 
 FILES = [str(YESBANK_FILES[0])]
@@ -151,3 +152,24 @@ def test_each_day_is_judged_by_its_rules_in_pipeline_and_backtest(monkeypatch, t
     assert parity.compare(parity.of_accounts([run.account for run in runs]), found) == (0, [])
     plain = recorded.fold([stretch_of(stream, first_seq=FIRST_SEQ)], source=source.source)
     assert parity.compare(parity.of_accounts([run.account for run in plain]), found)[0] > 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_list_that_changes_an_instrument_has_its_deployments_loaded_anew(tmp_path):
+    (listed := tmp_path / "list.csv").write_text(HEADER + FUTURE)
+    load(listed, now=timezone.now())
+    given = [replace(GIVEN[0], instruments=("NFO:YESBANK19JULFUT",), product=Product.NRML)]
+    with override_settings(SHARDS=1):
+        seeded(given)
+    hand = Hand([])
+    hand.run()
+    [shard], row = hand.shards, Deployment.objects.get()
+    assert shard.runners[row.id].machine.spec.instruments[0].expiry == date(2019, 7, 25)
+    load(listed, now=timezone.now())  # the same again: nothing to hear
+    assert Deployment.objects.get().revision == row.revision
+
+    listed.write_text(HEADER + FUTURE.replace("2019-07-25", "2019-07-23"))
+    load(listed, now=timezone.now())
+    hand.run()
+
+    assert shard.runners[row.id].machine.spec.instruments[0].expiry == date(2019, 7, 23)
