@@ -10,10 +10,15 @@ from typing import Any
 import msgspec
 
 from alphapanda.research.plan import BadPlan
+from alphapanda.web.formats import number
 from strategies.domain.base import Strategy
 
 ACCEPTED = 'a range [LOW, HIGH] or [LOW, HIGH, STEP], or a choice {"of": [VALUE, ...]}'
-GRID_MAX = 100_000
+VALUES_MAX = (
+    100_000  # of one parameter; more are nothing that a search of some thousand trials can tell apart
+)
+NUMBER_MAX = 10**15  # at the ends of a range
+STEP_MIN = 1e-9
 
 
 class Knob(msgspec.Struct, frozen=True):
@@ -29,15 +34,19 @@ class Knob(msgspec.Struct, frozen=True):
     def is_whole(self) -> bool:
         return all(isinstance(value, int) for value in (self.low, self.high, self.step or 1))
 
+    @property
+    def size(self) -> int | None:
+        """How many values there are, without listing them; None for a range of floats without a step."""
+        if self.choices:
+            return len(self.choices)
+        step = self.step or (1 if self.is_whole else None)
+        return None if step is None else math.floor((self.high - self.low) / step + 1e-9) + 1
+
     def values(self) -> list[Any]:
         """Every value, where they can be listed."""
         if self.choices:
             return list(self.choices)
-        step = self.step or (1 if self.is_whole else None)
-        if step is None:
-            return []
-        count = math.floor((self.high - self.low) / step + 1e-9) + 1
-        return [self.low + place * step for place in range(count)]
+        return [self.low + place * (self.step or 1) for place in range(self.size or 0)]
 
 
 def space_of(raw: dict[str, Any], strategy: type[Strategy]) -> list[Knob]:
@@ -56,23 +65,34 @@ def space_of(raw: dict[str, Any], strategy: type[Strategy]) -> list[Knob]:
 
 
 def _knob(name: str, given: Any) -> Knob:
+    knob = _read(name, given)
+    if knob.size is not None and knob.size > VALUES_MAX:
+        raise BadPlan(
+            f"--space: {name} alone would be {number(knob.size)} combinations; at most {number(VALUES_MAX)} values of "
+            "a parameter can be searched; give a smaller range or a larger STEP"
+        )
+    return knob
+
+
+def _read(name: str, given: Any) -> Knob:
     if isinstance(given, dict) and set(given) == {"of"} and isinstance(given["of"], list) and given["of"]:
         return Knob(name, choices=tuple(given["of"]))
     if isinstance(given, list) and len(given) in (2, 3) and all(_is_number(value) for value in given):
         low, high, *step = given
-        if low < high and all(value > 0 for value in step):
+        if low < high and all(value >= STEP_MIN for value in step):
             return Knob(name, low, high, step[0] if step else None)
-    raise BadPlan(f"--space: {name} is {given!r}; accepted is {ACCEPTED}")
+    raise BadPlan(f"--space: {name} is {given!r:.80}; accepted is {ACCEPTED}")
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_number and abs(value) <= NUMBER_MAX  # which infinities and what is no number are not
 
 
 def grid_size(knobs: Sequence[Knob]) -> int | None:
     """How many combinations there are; None where a range has no step."""
-    sizes = [len(knob.values()) for knob in knobs]
-    return math.prod(sizes) if all(sizes) else None
+    sizes = [knob.size for knob in knobs]
+    return None if None in sizes else math.prod(size for size in sizes if size is not None)
 
 
 def grid(knobs: Sequence[Knob]) -> list[dict[str, Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import tracemalloc
 from collections.abc import Iterator
 from decimal import Decimal
 from itertools import pairwise
@@ -193,6 +194,35 @@ def test_where_nothing_has_a_value_the_reason_is_said() -> None:
 def test_a_bad_space_is_refused(raw: dict[str, Any], said: str) -> None:
     with pytest.raises(BadPlan, match=said):
         space_of(raw, EmaCross)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ([1, 400_000_000], "alone would be 40,00,00,000 combinations; at most 1,00,000 values"),
+        ([0, 10**15], "alone would be 1,00,00,00,00,00,00,001 combinations"),
+        ([0.0, 1.0, 1e-8], "alone would be 10,00,00,001 combinations"),
+        ([0.0, 1.0, 1e-300], "accepted is a range"),
+        ([1, 10**400], "accepted is a range"),
+        ([0, float("inf")], "accepted is a range"),
+        ([float("nan"), 1], "accepted is a range"),
+    ],
+)
+def test_what_cannot_be_listed_is_refused_without_being_listed(given: list[float], said: str) -> None:
+    tracemalloc.start()
+    try:
+        with pytest.raises(BadPlan, match=f"--space: quantity .*{said}"):
+            space_of({"quantity": given}, EmaCross)
+        assert tracemalloc.get_traced_memory()[1] < 20_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_how_many_combinations_there_are_is_known_without_listing_them() -> None:
+    names = ("fast", "slow", "quantity", "bar_minutes")
+    assert grid_size([Knob(name, 1, 100_000) for name in names]) == 10**20
+    assert grid_size([Knob("at", 0.1, 0.5, 0.1), Knob("short", choices=(True, False))]) == 10
+    assert grid_size([Knob("at", 0.5, 2.5), Knob("fast", 1, 9)]) is None
 
 
 # ---- the result --------------------------------------------------------------------------------------------
