@@ -17,9 +17,9 @@ from rich.table import Table
 from alphapanda.core.refusals import Refusal
 from alphapanda.management.commands.backtest import WIDTH, add_plan_arguments, plan_of
 from alphapanda.research.console import pairs
-from alphapanda.research.optimising import Object, Task, check, optimised, parts_of, steps_of
+from alphapanda.research.optimising import Object, optimised, parts_of, steps_of
 from alphapanda.research.plan import checked, opened
-from alphapanda.research.space import space_of
+from alphapanda.research.search import search_of
 from alphapanda.research.tuning import OBJECTIVES, value_text
 from alphapanda.web.console import json_object
 from alphapanda.web.formats import number, rupees_signed
@@ -67,20 +67,13 @@ class Command(BaseCommand):
 
     def _result(self, options: dict[str, Any]) -> Object:
         plan = checked(plan_of(options | {"deployments": None}))
-        task = Task(
-            knobs=tuple(space_of(json_object("--space", options["space"]), find(options["strategy"]))),
-            objective=options["objective"],
-            trials=options["trials"],
-            seed=options["seed"],
-            walk_forward=options["walk_forward"],
-            hold_out=options["hold_out"],
-            rolling=options["rolling"],
-            shuffles=options["shuffles"],
-        )
-        check(task)
+        names = ("objective", "trials", "seed", "walk_forward", "hold_out", "rolling", "shuffles")
+        raw = {name: options[name] for name in names}
+        raw["space"] = json_object("--space", options["space"])
+        search = search_of(raw, find(options["strategy"]))
         found = opened(plan)
-        parts_of(found.excerpt, task)  # refuse what cannot be cut before anything is run
-        return _watched(steps_of(task), lambda step: optimised(found, task, step))
+        parts_of(found.excerpt, search)  # refuse what cannot be cut before anything is run
+        return _watched(steps_of(search), lambda step: optimised(found, search, step))
 
     def _write(self, path: Path, result: Object) -> None:
         from alphapanda.research.tuning_sheet import tuning_sheet
