@@ -26,6 +26,7 @@ from alphapanda.research.plan import BadPlan, Opened
 from alphapanda.research.search import BOUNDS, Search
 from alphapanda.research.space import Knob, grid
 from alphapanda.research.tuning import tuned
+from alphapanda.research.tuning_sheet import tuning_sheet
 from marketdata.domain.ticks import Clock, Tick
 from marketdata.feeds.recorded import RecordedSource
 from strategies.domain.base import BadParameters
@@ -229,6 +230,21 @@ def test_what_follows_a_wave_is_no_luck_and_what_follows_a_walk_is(found: Opened
     assert wave["findings"] == []
     assert luck["significance"]["bars"]["p_value"] > 0.05
     assert {"NOTHING_GOOD", "NOT_SIGNIFICANT"} <= {one["code"] for one in luck["findings"]}
+
+
+def test_the_page_says_which_looks_were_taken_where_nothing_was_found(result: dict[str, Any]) -> None:
+    clean = result | {"findings": []}
+    luck = {"on": "hold_out", "trades": None, "bars": None, "bars_refused": None}
+
+    assert (
+        "None found. Looked at: the hold-out, walk-forward, trades with random signs, shuffled bars.</p>"
+        in tuning_sheet(clean)
+    )
+    page = tuning_sheet(clean | {"significance": luck, "walk_forward": []})
+    assert (
+        "Looked at: the hold-out. Not run: walk-forward, trades with random signs, shuffled bars.</p>" in page
+    )
+    assert "<p>Not run.</p>" in page
 
 
 # ---- shuffles ----------------------------------------------------------------------------------------------
