@@ -12,14 +12,14 @@ import msgspec
 
 from alphapanda.engine.combined import combined
 from alphapanda.engine.excerpt import Excerpt
-from alphapanda.engine.report import sha256_of
+from alphapanda.engine.report import file_object
 from alphapanda.engine.statistics import Statistics
 from alphapanda.research import shuffling
 from alphapanda.research.findings import Weight
-from alphapanda.research.folding import folded, folded_items
+from alphapanda.research.folding import Progress, folded, folded_items
 from alphapanda.research.plan import BadPlan, Opened
 from alphapanda.research.search import Search, as_asked, check
-from alphapanda.research.space import Knob
+from alphapanda.research.space import Knob, grid_size
 from alphapanda.research.tuning import (
     Params,
     Study,
@@ -31,7 +31,7 @@ from alphapanda.research.tuning import (
 )
 from alphapanda.version import engine_sha256, product_version
 from alphapanda.web.formats import number
-from strategies.registry import source_hash
+from strategies.registry import find, source_hash
 
 FORMAT = 1
 SIGNIFICANT = 0.05
@@ -48,6 +48,7 @@ FIGURES = (
     "charges",
 )
 Object = dict[str, Any]
+Tell = Callable[[int, int], None]
 
 
 class Parts(msgspec.Struct, frozen=True):
@@ -97,22 +98,31 @@ def _windows(seen: Excerpt, days: Sequence[date], search: Search) -> list[tuple[
     return windows
 
 
-def steps_of(search: Search) -> int:
-    """How many foldings there will be, at most."""
-    return search.trials * (search.walk_forward + 1) + search.shuffles
+def items_of(parts: Parts, search: Search) -> int:
+    """How many items will be folded, at most."""
+    trials = min(search.trials, grid_size(search.knobs) or search.trials)
+    tuned_on = [train for train, _ in parts.windows] + [parts.seen]
+    looked_at = (
+        [test for _, test in parts.windows]
+        + [parts.seen]
+        + [parts.held_out or parts.seen] * (2 + search.shuffles)
+    )
+    return trials * sum(map(len, tuned_on)) + sum(map(len, looked_at))
 
 
-def optimised(opened: Opened, search: Search, on_step: Callable[[], None] = lambda: None) -> Object:
-    """The whole object of docs/research.md. Raises BadPlan."""
+def optimised(opened: Opened, search: Search, tell: Tell = lambda _done, _total: None) -> Object:
+    """The whole object of docs/research.md. `tell` is told items done and to do and may raise to end it.
+    Raises BadPlan."""
     check(search)
     parts = parts_of(opened.excerpt, search)
-    walked = [_walked(opened, search, place, on_step, *window) for place, window in enumerate(parts.windows)]
-    study = _tune(opened, parts.seen, search, search.seed, on_step)
+    progress = Progress(items_of(parts, search), tell)
+    walked = [_walked(opened, search, place, progress, *window) for place, window in enumerate(parts.windows)]
+    study = _tune(opened, parts.seen, search, search.seed, progress)
     best = study.best.params
-    figures = judged(opened, parts.seen, best)
+    figures = _looked(opened, parts.seen, best, progress)
     judged_on = parts.held_out or parts.seen
-    outside = judged(opened, judged_on, best) if parts.held_out else None
-    significance = _significance(opened, judged_on, best, search, on_step)
+    outside = _looked(opened, judged_on, best, progress) if parts.held_out else None
+    significance = _significance(opened, judged_on, best, search, progress)
     result = {
         "format": FORMAT,
         "meta": _meta(opened, search, parts),
@@ -127,26 +137,32 @@ def optimised(opened: Opened, search: Search, on_step: Callable[[], None] = lamb
     return result | {"findings": list(_findings(result))}
 
 
-def _tune(opened: Opened, excerpt: Excerpt, search: Search, seed: int, on_step: Callable[[], None]) -> Study:
+def _tune(opened: Opened, excerpt: Excerpt, search: Search, seed: int, progress: Progress) -> Study:
     return tuned(
-        lambda params: judged(opened, excerpt, params),
+        lambda params: judged(opened, excerpt, params, progress.told),
         search.knobs,
         objective=search.objective,
         trials=search.trials,
         seed=seed,
-        on_trial=on_step,
+        on_trial=lambda: progress.over(len(excerpt)),
     )
 
 
+def _looked(opened: Opened, excerpt: Excerpt, params: Params, progress: Progress) -> Statistics:
+    figures = judged(opened, excerpt, params, progress.told)
+    progress.over(len(excerpt))
+    return figures
+
+
 def _walked(
-    opened: Opened, search: Search, place: int, on_step: Callable[[], None], train: Excerpt, test: Excerpt
+    opened: Opened, search: Search, place: int, progress: Progress, train: Excerpt, test: Excerpt
 ) -> Object:
-    study = _tune(opened, train, search, search.seed + 1 + place, on_step)
+    study = _tune(opened, train, search, search.seed + 1 + place, progress)
     return {
         "train": _days(train),
         "params": study.best.params,
         "train_value": study.best.value,
-        "test": _excerpt_object(test, judged(opened, test, study.best.params), search),
+        "test": _excerpt_object(test, _looked(opened, test, study.best.params, progress), search),
     }
 
 
@@ -182,9 +198,10 @@ def _meta(opened: Opened, search: Search, parts: Parts) -> Object:
     return {
         "strategy": opened.plan.definitions[0].strategy,
         "deployments": [definition.name for definition in opened.plan.definitions],
-        "files": [{"path": str(file.path), "sha256": sha256_of(file.path)} for file, _ in opened.files],
+        "files": [file_object(file, report) for file, report in opened.files],
         "product_version": product_version(),
         "engine_sha256": engine_sha256(),
+        "version": find(opened.plan.definitions[0].strategy).version,
         "source_sha256": source_hash(opened.plan.definitions[0].strategy),
         "costs": {"model": opened.plan.costs.model.value, "amount": str(opened.plan.costs.amount)},
         "starting_cash": str(opened.plan.cash),
@@ -195,11 +212,12 @@ def _meta(opened: Opened, search: Search, parts: Parts) -> Object:
 
 
 def _significance(
-    opened: Opened, excerpt: Excerpt, params: Params, search: Search, on_step: Callable[[], None]
+    opened: Opened, excerpt: Excerpt, params: Params, search: Search, progress: Progress
 ) -> Object:
     """Of the best parameters, on the hold-out where there is one: elsewhere they were chosen to look good."""
     specs = specs_with(opened, params)
-    performance = combined(folded(opened, excerpt, specs=specs))
+    performance = combined(folded(opened, excerpt, specs=specs, told=progress.told))
+    progress.over(len(excerpt))
     observed = float(performance.statistics.net_pnl)
     nets = [trade.net for trade in performance.trades]
     trades = shuffling.of_trades(nets, runs=TRADE_SHUFFLES if search.shuffles else 0, seed=search.seed)
@@ -208,9 +226,9 @@ def _significance(
     try:
         for place in range(search.shuffles):
             items = shuffling.shuffled(excerpt.items(), ticks_e4=ticks_e4, seed=search.seed + place)
-            runs = folded_items(opened, items, excerpt, specs=specs)
+            runs = folded_items(opened, items, excerpt, specs=specs, told=progress.told)
             found.append(float(combined(runs).statistics.net_pnl))
-            on_step()
+            progress.over(len(excerpt))
     except shuffling.CannotShuffle as error:
         refusal = str(error)
     return {

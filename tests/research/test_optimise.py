@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 
 from alphapanda.core.clock import ist_midnight_ms
 from alphapanda.core.vocabulary import Product
-from alphapanda.research import optimising, shuffling
-from alphapanda.research.folding import folded
+from alphapanda.research import folding, optimising, shuffling
+from alphapanda.research.folding import Cancelled, folded
 from alphapanda.research.optimising import optimised, parts_of
 from alphapanda.research.plan import BadPlan, Opened
 from alphapanda.research.search import BOUNDS, Search
@@ -245,6 +245,31 @@ def test_the_page_says_which_looks_were_taken_where_nothing_was_found(result: di
         "Looked at: the hold-out. Not run: walk-forward, trades with random signs, shuffled bars.</p>" in page
     )
     assert "<p>Not run.</p>" in page
+
+
+def test_progress_is_told_in_items_and_comes_to_its_end(
+    found: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While a set of parameters is tried too: nobody takes a long trial for silence."""
+    monkeypatch.setattr(folding, "TOLD_EVERY", 500)
+    told: list[tuple[int, int]] = []
+    optimised(found, SEARCH, lambda done, total: told.append((done, total)))
+    [total] = {total for _, total in told}
+    steps = [after[0] - before[0] for before, after in pairwise(told)]
+
+    assert told[-1] == (total, total)
+    assert min(steps) >= 0
+    assert len(told) > 2 * (SEARCH.trials * 3 + SEARCH.shuffles)
+    assert sum(step == 500 for step in steps) > 2 * SEARCH.shuffles  # also on shuffled bars
+
+
+def test_whoever_is_told_can_end_it(found: Opened) -> None:
+    def tell(done: int, total: int) -> None:
+        if done > total / 3:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        optimised(found, SEARCH, tell)
 
 
 # ---- shuffles ----------------------------------------------------------------------------------------------

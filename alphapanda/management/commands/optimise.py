@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import gc
 import json
 from argparse import ArgumentParser
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from django.core.management import BaseCommand, CommandError
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from alphapanda.core.refusals import Refusal
-from alphapanda.management.commands.backtest import WIDTH, add_plan_arguments, plan_of
+from alphapanda.management.commands.backtest import WIDTH, add_plan_arguments, plan_of, watched
 from alphapanda.research.console import pairs
-from alphapanda.research.optimising import Object, optimised, parts_of, steps_of
+from alphapanda.research.optimising import Object, optimised, parts_of
 from alphapanda.research.plan import checked, opened
 from alphapanda.research.search import search_of
 from alphapanda.research.tuning import OBJECTIVES, value_text
@@ -73,7 +70,7 @@ class Command(BaseCommand):
         search = search_of(raw, find(options["strategy"]))
         found = opened(plan)
         parts_of(found.excerpt, search)  # refuse what cannot be cut before anything is run
-        return _watched(steps_of(search), lambda step: optimised(found, search, step))
+        return watched(lambda tell: optimised(found, search, tell), found)
 
     def _write(self, path: Path, result: Object) -> None:
         from alphapanda.research.tuning_sheet import tuning_sheet
@@ -83,16 +80,6 @@ class Command(BaseCommand):
         except OSError as error:
             raise CommandError(f"--html: cannot write: {error}") from None
         self.stderr.write(f"page: {path}")
-
-
-def _watched(steps: int, work: Callable[[Callable[[], None]], Object]) -> Object:
-    """Work with a bar of progress and the time left, where somebody looks."""
-    gc.freeze()
-    screen = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as progress:
-        task = progress.add_task("trials", total=steps)
-        return work(lambda: progress.advance(task))
 
 
 def _show(console: Console, result: Object) -> None:
