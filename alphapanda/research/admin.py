@@ -1,4 +1,4 @@
-"""Stored backtests in the admin: ask for one, watch it, read it, cancel it, run it again."""
+"""Stored backtests and searches in the admin: ask for one, watch it, read it, cancel it, run it again."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from alphapanda.engine.costs import costs_of
 from alphapanda.research import selectors
 from alphapanda.research.places import list_names, placed, recorded_names
 from alphapanda.research.plan import FILL_MODELS, Plan, checked, definition_of, execution_of, one_for_each
+from alphapanda.research.search import asked_of
 from alphapanda.research.stored import backtest_again, backtest_cancel, backtest_create
 from alphapanda.web.admin import ReadOnlyDesk, by_hand, shown
 from alphapanda.web.formats import UNKNOWN, rupees_signed
@@ -33,7 +34,7 @@ HIDDEN = ("result", "summary")
 
 
 class NewBacktest(forms.ModelForm):
-    """What to run; `asked` holds the checked plan when the form is valid."""
+    """What to run; `asked` holds the checked plan and `search` the search, if any, when the form is valid."""
 
     files = forms.MultipleChoiceField(help_text="recorded files of the product and of the data folder")
     strategy = forms.ChoiceField()
@@ -49,6 +50,11 @@ class NewBacktest(forms.ModelForm):
     cash = forms.DecimalField(initial=1_000_000, help_text="rupees, the base of percentages")
     instruments = forms.MultipleChoiceField(
         required=False, label="Instrument lists", help_text="besides the one that ships"
+    )
+
+    search = forms.JSONField(
+        required=False,
+        help_text='empty: a backtest; {"space": {"fast": [3, 20]}, "trials": 100}: a search for parameters',
     )
 
     class Meta:
@@ -72,6 +78,7 @@ class NewBacktest(forms.ModelForm):
         if not self.errors:
             try:
                 self.asked = checked(placed(self._plan(cleaned)))
+                self.search = asked_of(cleaned["search"], self.asked)
             except Refusal as refusal:
                 raise ValidationError(str(refusal)) from None
         return cleaned
@@ -107,6 +114,7 @@ class BacktestDesk(ReadOnlyDesk):
     audited_by_services = frozenset({"add"})
     list_display = (
         "name",
+        "kind",
         "state",
         "progress",
         "profit",
@@ -116,13 +124,13 @@ class BacktestDesk(ReadOnlyDesk):
         shown("created_at"),
         "asked_by",
     )
-    list_filter = ("state", "asked_by")
+    list_filter = ("kind", "state", "asked_by")
     search_fields = ("name", "asked_by", "=id", "result_sha256")
     ordering = ("-created_at",)
     actions = ("again", "cancel")
     added = (
         *("name", "files", "strategy", "params", "each", "product", "fills", "execution", "limits"),
-        *("costs", "first_day", "last_day", "cash", "instruments"),
+        *("costs", "first_day", "last_day", "cash", "instruments", "search"),
     )
 
     def has_add_permission(self, request: HttpRequest, _obj: BacktestRun | None = None) -> bool:
@@ -139,7 +147,11 @@ class BacktestDesk(ReadOnlyDesk):
 
     def save_model(self, request: HttpRequest, obj: BacktestRun, form: Any, change: bool) -> None:
         made = backtest_create(
-            form.asked, name=form.cleaned_data["name"], now=timezone.now(), **by_hand(request)
+            form.asked,
+            search=form.search,
+            name=form.cleaned_data["name"],
+            now=timezone.now(),
+            **by_hand(request),
         )
         obj.pk = made.pk
 
@@ -148,8 +160,8 @@ class BacktestDesk(ReadOnlyDesk):
         return [path("<uuid:pk>/sheet/", view, name="backtest_sheet"), *super().get_urls()]
 
     def sheet_view(self, request: HttpRequest, pk: Any) -> HttpResponse:
-        """The tear sheet as a page of its own."""
-        from alphapanda.research.tear_sheet import tear_sheet
+        """The tear sheet, or the page of a search, as a page of its own."""
+        from alphapanda.research.sheets import sheet_of
 
         run = BacktestRun.objects.filter(pk=pk).first()
         if run is None:
@@ -157,7 +169,7 @@ class BacktestDesk(ReadOnlyDesk):
         if not self.has_view_permission(request, run):
             raise PermissionDenied
         try:
-            return HttpResponse(tear_sheet(selectors.result_of(run), name=run.name))
+            return HttpResponse(sheet_of(run))
         except Refusal as refusal:
             self.message_user(request, str(refusal), messages.ERROR)
             return HttpResponseRedirect(reverse("admin:strategies_backtestrun_changelist"))

@@ -6,11 +6,12 @@ from typing import Any
 
 import msgspec
 
-from alphapanda.research.plan import BadPlan
+from alphapanda.research.plan import BadPlan, Plan
 from alphapanda.research.space import Knob, space_of
 from alphapanda.research.tuning import OBJECTIVES
 from alphapanda.web.formats import number
-from strategies.domain.base import Strategy
+from strategies.domain.base import Strategy, UnknownStrategy
+from strategies.registry import find
 
 # Lowest and highest. A seed is counted up from, and Optuna's sampler takes 32 bits.
 BOUNDS = {"trials": (1, 10_000), "seed": (0, 2**31 - 1), "walk_forward": (0, 100), "shuffles": (0, 10_000)}
@@ -30,8 +31,10 @@ class Search(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     shuffles: int = 100
 
 
-def search_of(raw: Object, strategy: type[Strategy]) -> Search:
+def search_of(raw: Any, strategy: type[Strategy]) -> Search:
     """A search as the object that asks for it: `space`, and what else is not by default. Raises BadPlan."""
+    if not isinstance(raw, dict):
+        raise BadPlan(f"a search is an object with a space, not {raw!r:.80}")
     names = ("space", *Search.__struct_fields__[1:])
     if unknown := sorted(set(raw) - set(names)):
         raise BadPlan(f"a search has no {unknown[0]!r}; there are: {', '.join(names)}")
@@ -43,6 +46,22 @@ def search_of(raw: Object, strategy: type[Strategy]) -> Search:
     except msgspec.ValidationError as error:
         raise BadPlan(f"a search: {error}") from None
     return check(msgspec.structs.replace(search, knobs=knobs))
+
+
+def asked_of(raw: Any, plan: Plan) -> Search | None:
+    """The search over a plan where one is asked for; it tunes one strategy, in all deployments alike.
+    Raises BadPlan."""
+    return None if raw is None else search_of(raw, _strategy_of(plan))
+
+
+def _strategy_of(plan: Plan) -> type[Strategy]:
+    names = sorted({definition.strategy for definition in plan.definitions})
+    if len(names) != 1:
+        raise BadPlan(f"a search tunes one strategy; the deployments have {', '.join(names) or 'none'}")
+    try:
+        return find(names[0])
+    except UnknownStrategy as error:
+        raise BadPlan(str(error)) from None
 
 
 def check(search: Search) -> Search:

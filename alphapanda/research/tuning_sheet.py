@@ -15,10 +15,11 @@ TOP = 20
 Object = dict[str, Any]
 
 
-def tuning_sheet(result: Object) -> str:
+def tuning_sheet(result: Object, *, name: str = "") -> str:
     """The page of a result of `docs/research.md`."""
     valued = [trial for trial in result["trials"] if trial["value"] is not None]
     page = result | {
+        "name": name or result["meta"]["strategy"],
         "heat_svg": _heat(result["heat_map"]),
         "top": [
             trial | {"text": value_text(trial["value"])}

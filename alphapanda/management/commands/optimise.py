@@ -15,6 +15,7 @@ from alphapanda.core.refusals import Refusal
 from alphapanda.management.commands.backtest import WIDTH, add_plan_arguments, plan_of, watched
 from alphapanda.research.console import pairs
 from alphapanda.research.optimising import Object, optimised, parts_of
+from alphapanda.research.places import absolute
 from alphapanda.research.plan import checked, opened
 from alphapanda.research.search import search_of
 from alphapanda.research.tuning import OBJECTIVES, value_text
@@ -46,6 +47,7 @@ class Command(BaseCommand):
             "--hold-out", type=float, default=0.2, help="share of the days that is never tuned on"
         )
         parser.add_argument("--shuffles", type=int, default=100, help="runs on shuffled bars; 0: none")
+        parser.add_argument("--store", metavar="NAME", help="keep the result in the database")
         parser.add_argument("--html", type=Path, metavar="FILE", help="write one HTML file")
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
@@ -68,6 +70,11 @@ class Command(BaseCommand):
         raw = {name: options[name] for name in names}
         raw["space"] = json_object("--space", options["space"])
         search = search_of(raw, find(options["strategy"]))
+        if options["store"]:
+            from alphapanda.research import stored  # needs the database, which nothing else here does
+
+            where = {"name": options["store"]}
+            return watched(lambda tell: stored.search_here(absolute(plan), search, **where, tell=tell))
         found = opened(plan)
         parts_of(found.excerpt, search)  # refuse what cannot be cut before anything is run
         return watched(lambda tell: optimised(found, search, tell), found)
