@@ -52,6 +52,9 @@ class NewBacktest(forms.ModelForm):
         required=False, label="Instrument lists", help_text="besides the one that ships"
     )
 
+    warm_up = forms.MultipleChoiceField(
+        required=False, help_text="recorded files that end before, whose bars are seen first"
+    )
     search = forms.JSONField(
         required=False,
         help_text='empty: a backtest; {"space": {"fast": [3, 20]}, "trials": 100}: a search for parameters',
@@ -63,7 +66,8 @@ class NewBacktest(forms.ModelForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["files"].choices = [(name, name) for name in recorded_names()]
+        for field in ("files", "warm_up"):
+            self.fields[field].choices = [(name, name) for name in recorded_names()]
         self.fields["instruments"].choices = [(name, name) for name in list_names()]
         self.fields["strategy"].choices = [(name, name) for name in names()]
 
@@ -97,6 +101,7 @@ class NewBacktest(forms.ModelForm):
             files=tuple(cleaned["files"]),
             definitions=one_for_each(definition) if cleaned["each"] else (definition,),
             instruments=tuple(cleaned["instruments"]),
+            warm_up=tuple(cleaned["warm_up"]),
             first_day=cleaned["first_day"],
             last_day=cleaned["last_day"],
             cash=cleaned["cash"],
@@ -130,7 +135,7 @@ class BacktestDesk(ReadOnlyDesk):
     actions = ("again", "cancel")
     added = (
         *("name", "files", "strategy", "params", "each", "product", "fills", "execution", "limits"),
-        *("costs", "first_day", "last_day", "cash", "instruments", "search"),
+        *("costs", "first_day", "last_day", "cash", "instruments", "warm_up", "search"),
     )
 
     def has_add_permission(self, request: HttpRequest, _obj: BacktestRun | None = None) -> bool:

@@ -89,7 +89,8 @@ class WholeBacktestSerializer(BacktestSerializer):
 
 class NewBacktest(Form):
     """What to run. `deployments` are definitions: name, strategy, instruments, params, execution, limits, product.
-    `search` tunes their strategy: space, objective, trials, seed, walk_forward, hold_out, rolling, shuffles."""
+    `warm_up` are files that end before, whose bars strategies have seen. `search` tunes the strategy: space, objective,
+    trials, seed, walk_forward, hold_out, rolling, shuffles."""
 
     name = serializers.CharField(max_length=120)
     files = serializers.ListField(child=serializers.CharField(max_length=300), min_length=1, max_length=200)
@@ -97,6 +98,7 @@ class NewBacktest(Form):
     instruments = serializers.ListField(
         child=serializers.CharField(max_length=300), default=list, max_length=20
     )
+    warm_up = serializers.ListField(child=serializers.CharField(max_length=300), default=list, max_length=200)
     first_day = serializers.DateField(default=None, allow_null=True)
     last_day = serializers.DateField(default=None, allow_null=True)
     cash = serializers.DecimalField(max_digits=20, decimal_places=4, default="1000000")
@@ -131,7 +133,8 @@ class BacktestFilter(filters.FilterSet):
 
 def plan_of(asked: dict[str, Any]) -> Plan:
     """The plan that was asked for, with its files found. Raises BadPlan."""
-    raw = {name: asked[name] for name in ("files", "instruments", "first_day", "last_day", "costs")}
+    names = ("files", "instruments", "warm_up", "first_day", "last_day", "costs")
+    raw = {name: asked[name] for name in names}
     raw |= {"definitions": asked["deployments"], "cash": str(asked["cash"])}
     try:
         return placed(msgspec.convert(raw, Plan))

@@ -24,7 +24,7 @@ from marketdata.reference import YESBANK_FILES
 from strategies.domain.library.ema_cross import EmaCross
 from strategies.models import BacktestRun
 from tests.people import client_of
-from tests.research.waves import KEY, a_definition
+from tests.research.waves import KEY, MINUTES, a_definition, waves
 
 pytestmark = pytest.mark.django_db
 BY = {"actor": "alice", "reason": "to see", "now": datetime(2026, 11, 20, 4, 0, tzinfo=UTC)}
@@ -226,6 +226,52 @@ def test_the_admin_refuses_in_words(desk: Client, facts: dict[str, Any], text: s
     assert answer.status_code == 200
     assert text in answer.content.decode().replace("&#x27;", "'")
     assert not BacktestRun.objects.exists()
+
+
+# ---- warm-up, of both kinds ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def halves(tmp_path: Path, settings: Any) -> tuple[str, str]:
+    """Two files in the data folder: the days before, and those to play."""
+    settings.DATA = tmp_path
+    waves(tmp_path / "whole.csv", days=4)
+    header, *lines = (tmp_path / "whole.csv").read_text().splitlines(keepends=True)
+    for name, part in (
+        ("before_YESBANK.csv", lines[: 2 * MINUTES]),
+        ("after_YESBANK.csv", lines[2 * MINUTES :]),
+    ):
+        (tmp_path / name).write_text("".join([header, *part]))
+    return "before_YESBANK.csv", "after_YESBANK.csv"
+
+
+@pytest.mark.parametrize("search", [None, SEARCH | {"hold_out": 0.5, "walk_forward": 0}])
+def test_api_and_admin_take_files_for_the_warm_up(
+    desk: Client, halves: tuple[str, str], search: dict[str, Any] | None
+) -> None:
+    before, after = halves
+    client = client_of("alice")
+    slow = body()["deployments"][0] | {"params": {"fast": 60, "slow": 200}}
+    for name, files in (("cold", []), ("warm", [before])):
+        facts = {"name": name, "files": [after], "warm_up": files, "search": search, "deployments": [slow]}
+        made = client.post("/api/v1/backtests/", body(**facts))
+        assert made.status_code == 201, made.json()
+    form = FORM | {"files": [after], "warm_up": [before], "search": json.dumps(search) if search else ""}
+    assert desk.post(reverse(ADD), form).status_code == 302
+    backtests()
+
+    assert there("warm").plan["warm_up"] == there("from the desk").plan["warm_up"]
+    assert [Path(path).name for path in there("warm").plan["warm_up"]] == [before]
+    assert {run.state for run in BacktestRun.objects.all()} == {State.DONE}
+    assert there("cold").summary != there("warm").summary
+
+
+def test_a_file_for_the_warm_up_is_looked_for_like_any_other(desk: Client) -> None:
+    answer = client_of("alice").post("/api/v1/backtests/", body(warm_up=["/etc/passwd=NSE:YESBANK"]))
+    assert (answer.status_code, BacktestRun.objects.count()) == (400, 0)
+    assert "there is no file /etc/passwd in the data folders" in answer.json()["error"]["message"]
+    page = desk.post(reverse(ADD), FORM | {"warm_up": ["elsewhere.csv"]}).content.decode()
+    assert "elsewhere.csv is not one of the available choices" in page
 
 
 # ---- the command -------------------------------------------------------------------------------------------
