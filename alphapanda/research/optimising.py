@@ -220,7 +220,8 @@ def _significance(
     progress.over(len(excerpt))
     observed = float(performance.statistics.net_pnl)
     nets = [trade.net for trade in performance.trades]
-    trades = shuffling.of_trades(nets, runs=TRADE_SHUFFLES if search.shuffles else 0, seed=search.seed)
+    draws = TRADE_SHUFFLES if search.shuffles else 0
+    trades = shuffling.of_trades(nets, runs=draws, seed=search.seed, on_draw=lambda: progress.told(0))
     found, refusal = [], None
     ticks_e4 = {one.token: one.tick_size_e4 for spec in specs for one in spec.instruments}
     try:

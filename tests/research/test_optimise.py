@@ -259,7 +259,8 @@ def test_progress_is_told_in_items_and_comes_to_its_end(
 
     assert told[-1] == (total, total)
     assert min(steps) >= 0
-    assert len(told) > 2 * (SEARCH.trials * 3 + SEARCH.shuffles)
+    assert sum(step > 0 for step in steps) > 2 * (SEARCH.trials * 3 + SEARCH.shuffles)
+    assert sum(step == 0 for step in steps) >= 3 * optimising.TRADE_SHUFFLES  # and while trades are shuffled
     assert sum(step == 500 for step in steps) > 2 * SEARCH.shuffles  # also on shuffled bars
 
 
@@ -314,6 +315,9 @@ def test_laws_of_shuffled_trades(nets: list[Decimal], seed: int) -> None:
 
     assert found is not None
     assert found == shuffling.of_trades(nets, runs=50, seed=seed)
+    draws: list[int] = []
+    shuffling.of_trades(nets, runs=50, seed=seed, on_draw=lambda: draws.append(1))
+    assert len(draws) == 3 * 50
     assert found.profit == sum(nets)
     assert 0 < found.p_value <= 1
     assert 0 <= found.deeper_share <= 1
