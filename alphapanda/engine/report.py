@@ -136,14 +136,16 @@ def _drawdown(fall: Fall) -> Object:
 
 def file_object(file: RecordedFile, report: FileReport) -> Object:
     """What a result says of a file that it was made from. Raises OSError."""
-    return {
-        "path": str(file.path),
-        "instrument": file.key,
-        "sha256": sha256_of(file.path),
+    return named(file) | {
         "minutes": report.minutes,
         "rows": report.rows,
         "unreadable_rows": report.faulty,
     }
+
+
+def named(file: RecordedFile) -> Object:
+    """Which file it is. Raises OSError."""
+    return {"path": str(file.path), "instrument": file.key, "sha256": sha256_of(file.path)}
 
 
 def sha256_of(path: Path) -> str:

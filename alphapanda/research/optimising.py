@@ -12,7 +12,7 @@ import msgspec
 
 from alphapanda.engine.combined import combined
 from alphapanda.engine.excerpt import Excerpt
-from alphapanda.engine.report import file_object
+from alphapanda.engine.report import file_object, named
 from alphapanda.engine.statistics import Statistics
 from alphapanda.research import shuffling
 from alphapanda.research.findings import Weight
@@ -199,6 +199,7 @@ def _meta(opened: Opened, search: Search, parts: Parts) -> Object:
         "strategy": opened.plan.definitions[0].strategy,
         "deployments": [definition.name for definition in opened.plan.definitions],
         "files": [file_object(file, report) for file, report in opened.files],
+        "warm_up": [named(file) for file in opened.warm_up],
         "product_version": product_version(),
         "engine_sha256": engine_sha256(),
         "version": find(opened.plan.definitions[0].strategy).version,

@@ -289,8 +289,9 @@ def _end(run: BacktestRun, state: str, **facts: Any) -> None:
 
 def _finish(run: BacktestRun, found: Opened, result: Object, errors: str = "") -> None:
     raw = encoded(result)
-    files = result["meta"]["files"]
-    data = [{name: file[name] for name in ("path", "instrument", "sha256", "rows")} for file in files]
+    files = result["meta"]["files"] + result["meta"]["warm_up"]
+    names = ("path", "instrument", "sha256", "rows")
+    data = [{name: file[name] for name in names if name in file} for file in files]
     items = max(run.total, len(found.excerpt))
     _end(
         run,

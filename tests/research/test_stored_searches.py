@@ -262,8 +262,13 @@ def test_api_and_admin_take_files_for_the_warm_up(
 
     assert there("warm").plan["warm_up"] == there("from the desk").plan["warm_up"]
     assert [Path(path).name for path in there("warm").plan["warm_up"]] == [before]
+    cold, warm = there("cold"), there("warm")
+    assert [Path(file["path"]).name for file in cold.data] == [after]
+    assert [Path(file["path"]).name for file in warm.data] == [after, before]
+    assert cold.data_sha256 != warm.data_sha256
+    assert selectors.result_of(warm)["meta"]["warm_up"][0]["sha256"] == warm.data[1]["sha256"]
     assert {run.state for run in BacktestRun.objects.all()} == {State.DONE}
-    assert there("cold").summary != there("warm").summary
+    assert cold.summary != warm.summary
 
 
 def test_a_file_for_the_warm_up_is_looked_for_like_any_other(desk: Client) -> None:
