@@ -320,6 +320,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
         "BrokerEnum": "strategies.models.TRADING_BROKERS",
         "HaltLevelEnum": "alphapanda.core.vocabulary.HaltLevel",
         "LimitLevelEnum": "alphapanda.core.vocabulary.LimitLevel",
+        "BacktestKindEnum": "strategies.models.BacktestRun.Kind",
         "BacktestStateEnum": "strategies.models.BacktestRun.State",
         "SignalStateEnum": "strategies.models.Signal.State",
         "OrderStatusEnum": "execution.models.STATUSES",

@@ -74,6 +74,7 @@ class Opened:
         self.files: list[tuple[RecordedFile, FileReport]] = list(
             zip(map(recorded_file, plan.files), source.reports, strict=True)
         )
+        self.warm_up = [recorded_file(text) for text in plan.warm_up]
         self.cards: Cards = cards_of(plan.costs)
         self.calendar = load_calendars()
 

@@ -5,7 +5,6 @@ Start, crash recovery and a lost race are one path: load the checkpoint, read th
 from __future__ import annotations
 
 import traceback
-from collections import deque
 from collections.abc import Callable
 from datetime import datetime
 from uuid import UUID
@@ -26,12 +25,12 @@ from strategies.domain.base import BadParameters, UnknownStrategy
 from strategies.domain.machine import CheckpointDoesNotFit, StrategyFailed
 from strategies.models import Deployment
 from strategies.services import checkpoints
+from strategies.services.held import Held
 from strategies.services.limit import StrategyHung, TimeLimit
 from strategies.services.quarantine import quarantine
 from strategies.services.runner import ACTIVE, Runner, load
 from strategies.services.sharding import consumer_of
 
-MESSAGES_HELD_MAX = 400  # of one partition; beyond it, deployments that wait are read again later
 MESSAGES_A_ROUND = 200
 CHECKPOINT_EVERY_S = 1.0
 CHECKPOINT_EVERY_SEQ = 10_000  # items; bounds what a restart reads again, and how far a paced feed runs ahead
@@ -66,7 +65,7 @@ class Shard:
         self.limit = limit
         self.topic = topics.MARKET_TICKS
         self.runners: dict[UUID, Runner] = {}
-        self.held: dict[int, deque[tuple[int, Batch | None]]] = {}
+        self.held: dict[int, Held] = {}
         self.next_offset: dict[int, int] = {}
         self._checkpointed_at = 0.0
         self._refreshed_at = -REFRESH_EVERY_S
@@ -185,15 +184,14 @@ class Shard:
     def _needs_seek(self, partition: int, offset: int) -> bool:
         if partition not in self.next_offset:
             return True
-        held = self.held[partition]
-        first = held[0][0] if held else self.next_offset[partition]
-        return offset < first
+        first = self.held[partition].first
+        return offset < (self.next_offset[partition] if first is None else first)
 
     def _assign(self, wanted: dict[int, int]) -> None:
         starts = {**self.next_offset, **wanted}
         for partition, offset in starts.items():
             low, high = self.reader.watermarks(self.topic, partition)
-            self.held[partition] = deque()
+            self.held[partition] = Held()
             self.next_offset[partition] = offset
             if not low <= offset <= high:
                 self._pass_gap(partition, offset, low, high)
@@ -218,7 +216,7 @@ class Shard:
 
     def _is_behind(self, ends: dict[int, int]) -> bool:
         return any(
-            offset < ends.get(partition, 0) and len(self.held[partition]) < MESSAGES_HELD_MAX
+            offset < ends.get(partition, 0) and not self.held[partition].is_full
             for partition, offset in self.next_offset.items()
         )
 
@@ -227,18 +225,17 @@ class Shard:
             batch: Batch | None = unpack(record.value, is_redriven=record.is_redriven)
         except MalformedTicks:
             batch = None  # the tick stream sends it to the dead letters; here it only costs itself
-        self.held[record.partition].append((record.offset, batch))
+        self.held[record.partition].add(record.offset, batch, size=len(record.value))
         self.next_offset[record.partition] = record.offset + 1
 
     def _trim(self) -> None:
-        """Let go of what no runner needs; when too much is held, of what only waiting ones need."""
+        """Let go of what no runner needs; when too much is held, of what only waiting ones need: they are read again
+        later."""
         for partition, held in self.held.items():
             runners = [runner for runner in self.runners.values() if runner.partition == partition]
-            if len(held) >= MESSAGES_HELD_MAX:
+            if held.is_full:
                 runners = [runner for runner in runners if runner.waiting is Waiting.NOTHING]
-            needed = min((runner.offset for runner in runners), default=self.next_offset[partition])
-            while held and held[0][0] < needed:
-                held.popleft()
+            held.drop_before(min((one.offset for one in runners), default=self.next_offset[partition]))
 
     # evaluation
 
@@ -256,12 +253,14 @@ class Shard:
     def _take(self, runner: Runner) -> None:
         """All that is held for it, up to its next stop. Raises StrategyFailed, StrategyHung."""
         runner.obey()
-        for offset, batch in self.held.get(runner.partition, ()):
+        if runner.partition not in self.held:
+            return
+        for offset, batch in self.held[runner.partition].since(runner.offset):
             if not runner.is_ready:
                 return
             if batch is None:
-                runner.offset = max(runner.offset, offset + 1)
-            elif offset >= runner.offset:
+                runner.offset = offset + 1
+            else:
                 self.limit.touch()
                 runner.take(offset, batch)
 

@@ -261,7 +261,7 @@ def test_a_synthetic_source_is_its_arguments() -> None:
 def test_synthetic_ticks_are_good_ticks_with_rising_numbers() -> None:
     made, seqs, counts = synthetic(ticks_per_s=1_000), set[int](), 0
     volumes: dict[int, int] = {}
-    for _ in range(6_500):
+    for _ in range(3_250):
         for message in made.round(received_ms=5):
             batch = unpack(message.raw)
             assert batch.count == message.items

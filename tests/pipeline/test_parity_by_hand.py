@@ -17,6 +17,7 @@ from marketdata.domain.ticks import FIRST_SEQ, Item, Tick
 from marketdata.reference import YESBANK_FILES
 from strategies import loading
 from strategies.models import Command, Deployment
+from strategies.services import held
 from tests.pipeline.hand import Hand, packed, recording, seeded
 
 FILES = [str(YESBANK_FILES[0])]
@@ -42,6 +43,41 @@ def test_rows_equal_the_backtest(monkeypatch, expected, shards, batch):
 
     count, first = parity.compare(rows, parity.of_database())
     assert (count, first) == (0, [])
+
+
+@pytest.mark.django_db(transaction=True)
+def test_rows_are_the_same_where_little_of_the_log_fits_in_memory(monkeypatch, expected):
+    monkeypatch.setattr(held, "HELD_BYTES_MAX", 20_000)
+    source, rows = expected
+    with override_settings(SHARDS=1):
+        seeded(deployments_over(FILES))
+    hand = Hand(packed(source.iter_from(), source=source.source, batch=37))
+    hand.attach(monkeypatch)
+    assigned = []
+    assign = hand.readers[0].assign
+    monkeypatch.setattr(hand.readers[0], "assign", lambda *given: assigned.append(given) or assign(*given))
+
+    hand.run()
+
+    count, first = parity.compare(rows, parity.of_database())
+    assert (count, first) == (0, [])
+    assert len(assigned) > 1  # some of it was read again
+
+
+@pytest.mark.django_db(transaction=True)
+def test_one_who_lags_has_nothing_read_again(monkeypatch, expected):
+    source, _ = expected
+    with override_settings(SHARDS=1):
+        seeded(deployments_over(FILES))
+    hand = Hand(packed(source.iter_from(), source=source.source, batch=3))
+    hand.attach(monkeypatch)
+    assigned = []
+    assign = hand.readers[0].assign
+    monkeypatch.setattr(hand.readers[0], "assign", lambda *given: assigned.append(given) or assign(*given))
+
+    hand.run()
+
+    assert len(assigned) == 1
 
 
 LIBRARY = [

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import date
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from django.core.management import BaseCommand, CommandError
 from rich.console import Console
@@ -36,6 +36,7 @@ from alphapanda.research.running import Outcome, carried_out
 from alphapanda.web.console import json_object
 
 WIDTH = 110  # on a pipe
+Came = TypeVar("Came")
 
 
 class Command(BaseCommand):
@@ -75,9 +76,9 @@ class Command(BaseCommand):
                 from alphapanda.research import stored  # needs the database, which nothing else here does
 
                 plan = absolute(plan)
-                return _watched(lambda tell: stored.run_here(plan, name=options["store"], tell=tell))
+                return watched(lambda tell: stored.run_here(plan, name=options["store"], tell=tell))
             found = opened(plan)
-            return _watched(lambda tell: carried_out(found, tell), found)
+            return watched(lambda tell: carried_out(found, tell), found)
         except Refusal as error:
             raise CommandError(str(error)) from None
 
@@ -181,7 +182,7 @@ def _speed(outcome: Outcome) -> int | None:
     return round(outcome.result["meta"]["items"] / outcome.seconds) if outcome.seconds > 0 else None
 
 
-def _watched(work: Callable[[Callable[[int, int], None]], Outcome], found: Opened | None = None) -> Outcome:
+def watched(work: Callable[[Callable[[int, int], None]], Came], found: Opened | None = None) -> Came:
     """Work with a bar of progress and the time left, where somebody looks."""
     gc.freeze()  # the collector would look through all of Django and the stream again and again
     screen = Console(stderr=True)

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import gc
 import json
 from argparse import ArgumentParser
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from django.core.management import BaseCommand, CommandError
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from alphapanda.core.refusals import Refusal
-from alphapanda.management.commands.backtest import WIDTH, add_plan_arguments, plan_of
+from alphapanda.management.commands.backtest import WIDTH, add_plan_arguments, plan_of, watched
 from alphapanda.research.console import pairs
-from alphapanda.research.optimising import Object, Task, check, optimised, parts_of, steps_of
+from alphapanda.research.optimising import Object, optimised, parts_of
+from alphapanda.research.places import absolute
 from alphapanda.research.plan import checked, opened
-from alphapanda.research.space import space_of
+from alphapanda.research.search import search_of
 from alphapanda.research.tuning import OBJECTIVES, value_text
 from alphapanda.web.console import json_object
 from alphapanda.web.formats import number, rupees_signed
@@ -49,6 +47,7 @@ class Command(BaseCommand):
             "--hold-out", type=float, default=0.2, help="share of the days that is never tuned on"
         )
         parser.add_argument("--shuffles", type=int, default=100, help="runs on shuffled bars; 0: none")
+        parser.add_argument("--store", metavar="NAME", help="keep the result in the database")
         parser.add_argument("--html", type=Path, metavar="FILE", help="write one HTML file")
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
@@ -67,20 +66,18 @@ class Command(BaseCommand):
 
     def _result(self, options: dict[str, Any]) -> Object:
         plan = checked(plan_of(options | {"deployments": None}))
-        task = Task(
-            knobs=tuple(space_of(json_object("--space", options["space"]), find(options["strategy"]))),
-            objective=options["objective"],
-            trials=options["trials"],
-            seed=options["seed"],
-            walk_forward=options["walk_forward"],
-            hold_out=options["hold_out"],
-            rolling=options["rolling"],
-            shuffles=options["shuffles"],
-        )
-        check(task)
+        names = ("objective", "trials", "seed", "walk_forward", "hold_out", "rolling", "shuffles")
+        raw = {name: options[name] for name in names}
+        raw["space"] = json_object("--space", options["space"])
+        search = search_of(raw, find(options["strategy"]))
+        if options["store"]:
+            from alphapanda.research import stored  # needs the database, which nothing else here does
+
+            where = {"name": options["store"]}
+            return watched(lambda tell: stored.search_here(absolute(plan), search, **where, tell=tell))
         found = opened(plan)
-        parts_of(found.excerpt, task)  # refuse what cannot be cut before anything is run
-        return _watched(steps_of(task), lambda step: optimised(found, task, step))
+        parts_of(found.excerpt, search)  # refuse what cannot be cut before anything is run
+        return watched(lambda tell: optimised(found, search, tell), found)
 
     def _write(self, path: Path, result: Object) -> None:
         from alphapanda.research.tuning_sheet import tuning_sheet
@@ -90,16 +87,6 @@ class Command(BaseCommand):
         except OSError as error:
             raise CommandError(f"--html: cannot write: {error}") from None
         self.stderr.write(f"page: {path}")
-
-
-def _watched(steps: int, work: Callable[[Callable[[], None]], Object]) -> Object:
-    """Work with a bar of progress and the time left, where somebody looks."""
-    gc.freeze()
-    screen = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as progress:
-        task = progress.add_task("trials", total=steps)
-        return work(lambda: progress.advance(task))
 
 
 def _show(console: Console, result: Object) -> None:
