@@ -10,15 +10,18 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.core.management import BaseCommand, CommandError, call_command, get_commands
+from django.core.management import BaseCommand, CommandError, call_command
 from rich.console import Console, Group
 from rich.live import Live
+from rich.markup import escape
 from rich.table import Table
 
 from alphapanda import embedded, preflight, processes
 from alphapanda.eventlog.bootstrap import ensure_topics
+from alphapanda.eventlog.records import LogError
 from alphapanda.supervisor import Supervisor, is_port_free
 
+SERVED_BY = {"database": "postgres", "redis": "redis", "log": "kafka"}  # by name of the check
 CONFIGURED = {"postgres": "DATABASE_URL", "redis": "REDIS_URL", "kafka": "KAFKA_BOOTSTRAP"}
 
 
@@ -81,6 +84,8 @@ class Command(BaseCommand):
             supervisor.start_servers()
             preload()
             self._prepare(supervisor)
+            if supervisor.stopping:
+                return
             if is_shown:
                 self.console.print()
                 live.start()
@@ -103,17 +108,32 @@ class Command(BaseCommand):
             raise CommandError("not started: see above")
 
     def _ready_the_house(self) -> None:
-        call_command("migrate", verbosity=0, interactive=False)
-        call_command("bootstrap")
-        if "seed" in get_commands():
+        """The servers are looked at first: what is done in one that is away ends in a traceback."""
+        self._refuse(preflight.servers())
+        try:
+            call_command("migrate", verbosity=0, interactive=False)
+            call_command("bootstrap")
             call_command("seed")
-        bad = [finding for finding in preflight.run(port=False) if not finding.is_good]
+        except (CommandError, LogError) as error:
+            self._fault(str(error))
+            sys.exit(1)
+        self._refuse(preflight.run(port=False))
+
+    def _refuse(self, findings: list[preflight.Finding]) -> None:
+        """End this process, naming all that is missing, if anything is."""
+        bad = [finding for finding in findings if not finding.is_good]
         for finding in bad:
-            self.console.print(f"  [red]✗[/] {finding.name}: {finding.detail}")
-        sys.exit(bool(bad))
+            address = CONFIGURED.get(SERVED_BY.get(finding.name, ""), "")
+            named = f" (ALPHAPANDA_{address})" if address else ""
+            self._fault(f"{finding.name}{named}: {finding.detail}")
+        if bad:
+            sys.exit(1)
+
+    def _fault(self, text: str) -> None:
+        self.console.print(f"  [red]✗[/] {escape(text)}")
 
     def _warn(self, text: str) -> None:
-        self.console.print(f"  [yellow]![/] {text}")
+        self.console.print(f"  [yellow]![/] {escape(text)}")
 
 
 def choose(roles: list[processes.Role], *, only: set[str], without: set[str]) -> list[processes.Role]:
