@@ -13,6 +13,7 @@ from django.core.management import BaseCommand, CommandError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from alphapanda.core.refusals import Refusal
 from alphapanda.management.commands.backtest import WIDTH, add_plan_arguments, plan_of
@@ -21,7 +22,7 @@ from alphapanda.research.optimising import Object, Task, check, optimised, parts
 from alphapanda.research.plan import checked, opened
 from alphapanda.research.space import space_of
 from alphapanda.research.tuning import OBJECTIVES, value_text
-from alphapanda.web.console import json_object
+from alphapanda.web.console import json_object, screen
 from alphapanda.web.formats import number, rupees_signed
 from strategies.registry import find
 
@@ -63,7 +64,7 @@ class Command(BaseCommand):
             self.stdout.write(json.dumps(result))
         else:
             width = None if self.stdout.isatty() else WIDTH
-            _show(Console(file=self.stdout, highlight=False, width=width), result)
+            _show(screen(self.stdout, width=width), result)
 
     def _result(self, options: dict[str, Any]) -> Object:
         plan = checked(plan_of(options | {"deployments": None}))
@@ -95,9 +96,9 @@ class Command(BaseCommand):
 def _watched(steps: int, work: Callable[[Callable[[], None]], Object]) -> Object:
     """Work with a bar of progress and the time left, where somebody looks."""
     gc.freeze()
-    screen = Console(stderr=True)
+    terminal = screen(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as progress:
+    with Progress(*columns, console=terminal, transient=True, disable=not terminal.is_terminal) as progress:
         task = progress.add_task("trials", total=steps)
         return work(lambda: progress.advance(task))
 
@@ -105,19 +106,20 @@ def _watched(steps: int, work: Callable[[Callable[[], None]], Object]) -> Object
 def _show(console: Console, result: Object) -> None:
     meta, best = result["meta"], result["best"]
     grid = Table(box=None, show_header=False, pad_edge=False)
-    grid.add_row("strategy", f"[bold]{meta['strategy']}[/]")
+    grid.add_row("strategy", Text(meta["strategy"], style="bold"))
     grid.add_row("tuned on", " to ".join(meta["seen"]))
     grid.add_row("held out", " to ".join(meta["held_out"]) if meta["held_out"] else "nothing")
     grid.add_row(
         "trials", f"{number(len(result['trials']))} different ones of {meta['trials']}, seed {meta['seed']}"
     )
-    grid.add_row("best", f"[bold]{pairs(best['params'])}[/], {meta['objective']} {value_text(best['value'])}")
+    value = f", {meta['objective']} {value_text(best['value'])}"
+    grid.add_row("best", Text.assemble((pairs(best["params"]), "bold"), value))
     console.print(grid)
     console.print(_excerpts(result))
     console.print(_luck(result["significance"]))
     console.print(_top(result["trials"], meta["objective"]))
     for one in result["findings"]:
-        console.print(f"[yellow]{one['code']}[/] {one['text']}")
+        console.print(Text.assemble((one["code"], "yellow"), f" {one['text']}"))
 
 
 def _excerpts(result: Object) -> Table:

@@ -11,17 +11,19 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management import BaseCommand, CommandError, call_command
-from rich.console import Console, Group
+from rich.console import Group
 from rich.live import Live
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from alphapanda import embedded, preflight, processes
 from alphapanda.eventlog.bootstrap import ensure_topics
 from alphapanda.eventlog.records import LogError
 from alphapanda.supervisor import Supervisor, is_port_free
+from alphapanda.web.console import screen
 
 SERVED_BY = {"database": "postgres", "redis": "redis", "log": "kafka"}  # by name of the check
+STOPPED = Text.assemble(("  ✓", "green"), " stopped ", ("(the next start goes on where this one was)", "dim"))
 CONFIGURED = {"postgres": "DATABASE_URL", "redis": "REDIS_URL", "kafka": "KAFKA_BOOTSTRAP"}
 
 
@@ -36,7 +38,7 @@ class Command(BaseCommand):
 
     def handle(self, *_args: Any, **options: Any) -> None:
         _enter(options["run_dir"])
-        self.console = Console(highlight=False)
+        self.console = screen()
         roles = self._roles(options["only"], options["without"])
         try:
             with embedded.lock(settings.RUN_DIR) as lock:
@@ -56,7 +58,8 @@ class Command(BaseCommand):
     def _run(self, roles: list[processes.Role], *, lock: int, verbose: bool) -> None:
         servers = [name for name in embedded.ALL if not settings.ADDRESSES[name]]
         for name in servers:
-            self.console.print(f"  embedded {name} [dim](ALPHAPANDA_{CONFIGURED[name]} is empty)[/]")
+            why = f"(ALPHAPANDA_{CONFIGURED[name]} is empty)"
+            self.console.print(Text.assemble(f"  embedded {name} ", (why, "dim")))
         live = Live(
             console=self.console,
             auto_refresh=False,
@@ -95,12 +98,10 @@ class Command(BaseCommand):
         finally:
             live.stop()
             if supervisor.stopping:
-                self.console.print("  stopping, in order [dim](Ctrl-C again kills)[/]")
+                self.console.print(Text.assemble("  stopping, in order ", ("(Ctrl-C again kills)", "dim")))
             supervisor.stop()
             if supervisor.stopping:
-                self.console.print(
-                    "  [green]✓[/] stopped [dim](the next start goes on where this one was)[/]"
-                )
+                self.console.print(STOPPED)
 
     def _prepare(self, supervisor: Supervisor) -> None:
         """Migrate, bootstrap, seed and check, in a fork: the parent must hold no connection."""
@@ -130,10 +131,10 @@ class Command(BaseCommand):
             sys.exit(1)
 
     def _fault(self, text: str) -> None:
-        self.console.print(f"  [red]✗[/] {escape(text)}")
+        self.console.print(Text.assemble(("  ✗", "red"), f" {text}"))
 
     def _warn(self, text: str) -> None:
-        self.console.print(f"  [yellow]![/] {escape(text)}")
+        self.console.print(Text.assemble(("  !", "yellow"), f" {text}"))
 
 
 def choose(roles: list[processes.Role], *, only: set[str], without: set[str]) -> list[processes.Role]:
@@ -169,15 +170,15 @@ def preload() -> None:
     import_module(settings.ROOT_URLCONF)
 
 
-def _address(roles: set[str]) -> str:
-    where = f"[bold]http://{settings.HOST}:{settings.PORT}/[/]  " if "web" in roles else ""
-    return f"\n  {where}[dim]Ctrl-C stops all[/]\n"
+def _address(roles: set[str]) -> Text:
+    where = f"http://{settings.HOST}:{settings.PORT}/  " if "web" in roles else ""
+    return Text.assemble("\n  ", (where, "bold"), ("Ctrl-C stops all", "dim"), "\n")
 
 
 def _status(rows: list[dict[str, Any]]) -> Table:
     table = Table(box=None, show_header=False, pad_edge=False)
     for row in rows:
-        mark = "[green]●[/]" if row["pid"] else "[red]○[/]"
-        restarts = f"[yellow]{row['restarts']} restarts[/]" if row["restarts"] else ""
-        table.add_row(f"  {mark}", str(row["role"]), f"[dim]{row['pid'] or 'down'}[/]", restarts)
+        mark = Text("  ●", style="green") if row["pid"] else Text("  ○", style="red")
+        restarts = Text(f"{row['restarts']} restarts" if row["restarts"] else "", style="yellow")
+        table.add_row(mark, str(row["role"]), Text(str(row["pid"] or "down"), style="dim"), restarts)
     return table

@@ -12,6 +12,7 @@ from django.utils import timezone
 from rich.console import Console
 from rich.table import Table
 
+from alphapanda.web.console import screen
 from marketdata.domain.instruments import NotAnInstrumentList
 from marketdata.services.calendar import calendars_load_shipped
 from marketdata.services.instruments import LoadReport, load, load_shipped
@@ -39,7 +40,7 @@ class Command(BaseCommand):
         if options["json"]:
             self.stdout.write(json.dumps({name: _as_json(report) for name, report in reports.items()}))
         else:
-            _show(Console(file=self.stdout), reports)
+            _show(screen(self.stdout), reports)
 
 
 def _as_json(report: LoadReport) -> dict[str, Any]:
