@@ -54,6 +54,16 @@ def test_servers_that_are_away_are_named_with_their_settings(tmp_path: Path) -> 
     assert "secret" not in said
 
 
+def test_a_run_dir_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    ran = by_address(tmp_path / "file" / "run", "manage.py", "up", "--only", "beat")
+
+    assert ran.returncode == 1
+    assert "expected a folder to write to" in ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
 def test_static_files_are_served_without_being_collected(tmp_path: Path) -> None:
     ran = by_address(tmp_path, "-c", PAGES)
 

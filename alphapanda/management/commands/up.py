@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from alphapanda import embedded, preflight, processes
+from alphapanda.env import unusable
 from alphapanda.eventlog.bootstrap import ensure_topics
 from alphapanda.eventlog.records import LogError
 from alphapanda.supervisor import Supervisor, is_port_free
@@ -41,6 +42,7 @@ class Command(BaseCommand):
         self.console = screen()
         roles = self._roles(options["only"], options["without"])
         try:
+            _make(settings.RUN_DIR)
             with embedded.lock(settings.RUN_DIR) as lock:
                 self._run(roles, lock=lock, verbose=options["verbose"])
         except (embedded.RunDirTaken, embedded.DidNotStart) as error:
@@ -158,6 +160,14 @@ def _enter(run_dir: str) -> None:
     if run_dir and Path(run_dir).resolve() != settings.RUN_DIR:
         os.environ["ALPHAPANDA_RUN_DIR"] = str(Path(run_dir).resolve())
         os.execv(sys.executable, [sys.executable, *sys.argv])
+
+
+def _make(run_dir: Path) -> None:
+    try:
+        run_dir.mkdir(parents=True, exist_ok=True)
+        (run_dir / "up.lock").touch()
+    except OSError as error:
+        raise CommandError(unusable(run_dir, error)) from None
 
 
 def preload() -> None:
