@@ -37,10 +37,15 @@ def test_bootstrap_names_a_strategy_with_brackets(monkeypatch: pytest.MonkeyPatc
 
 
 def test_seed_tells_the_password_whatever_the_deployments_are_called(monkeypatch: pytest.MonkeyPatch):
-    seeded = {"deployments": [BRACKETS], "operator": "operator", "password": "only-once"}
+    seeded = {
+        "deployments": [BRACKETS],
+        "differing": [BRACKETS],
+        "operator": "operator",
+        "password": "only-once",
+    }
     monkeypatch.setattr(seed, "_seed", lambda *_args, **_options: seeded)
 
-    assert BRACKETS in said("seed")
+    assert said("seed").count("[red]c :x: d") == 2
     assert "only-once" in said("seed")
 
 

@@ -52,6 +52,11 @@ class Command(BaseCommand):
         console = screen(self.stdout)
         names = ", ".join(seeded["deployments"])
         console.print(Text.assemble(("  ✓", "green"), " deployments  ", (names, "dim")))
+        if seeded["differing"]:
+            changed = (
+                f" {', '.join(seeded['differing'])}: there already and otherwise defined; nothing was changed"
+            )
+            console.print(Text.assemble(("  !", "yellow"), changed))
         if seeded["password"]:
             console.print(_login(seeded["operator"], seeded["password"]))
 
@@ -71,6 +76,7 @@ def _seed(definitions: Path, *, warm_up: list[str]) -> dict[str, Any]:
     deployments = deploying.deploy(found, portfolio_id=portfolio_id, history=history)
     return {
         "deployments": [deployment.name for deployment in deployments],
+        "differing": deploying.differing(found),
         "operator": "operator",
         "password": _password(),
     }
