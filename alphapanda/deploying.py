@@ -37,6 +37,7 @@ from strategies.registry import find
 from strategies.services.catalogue import version_installed
 from strategies.services.sharding import least_loaded_shard
 
+NAME_MAX = 80  # characters: the column of strategies.Deployment
 SEEDS = Path(__file__).parent / "seeds" / "deployments.json"
 
 
@@ -64,12 +65,26 @@ def read(path: Path) -> list[Definition]:
     except (OSError, msgspec.MsgspecError) as error:
         raise BadDefinition(f"{path}: {error}") from error
     for definition in definitions:
+        check_name(definition.name)
         check(definition)
+    names = [definition.name for definition in definitions]
+    if doubled := sorted({name for name in names if names.count(name) > 1}):
+        raise BadDefinition(f"{path}: {doubled[0]} is defined twice; every deployment has its own name")
     return definitions
+
+
+def check_name(name: str) -> None:
+    """Refuse what nobody could read or the database could not keep. Raises BadDefinition."""
+    if not 0 < len(name) <= NAME_MAX or not name.isprintable() or name != name.strip():
+        raise BadDefinition(
+            f"name {name[:NAME_MAX]!r}: 1 to {NAME_MAX} printable characters, no blanks around them"
+        )
 
 
 def check(definition: Definition) -> None:
     """Refuse what the strategy, the paper exchange or risk would refuse later. Raises BadDefinition."""
+    if not definition.instruments:
+        raise BadDefinition(f"{definition.name}: instruments: name at least one, as NSE:INFY")
     doubled = sorted({name for name in definition.instruments if definition.instruments.count(name) > 1})
     if doubled:
         raise BadDefinition(f"{definition.name}: instruments: {doubled[0]} is named twice; once is enough")
@@ -121,6 +136,24 @@ def deploy(
     ]
 
 
+def differing(definitions: Iterable[Definition]) -> list[str]:
+    """Names of deployments that are not what their definitions say, but for limits, which operators change."""
+    wanted = {definition.name: definition for definition in definitions}
+    stored = Deployment.objects.filter(name__in=wanted).prefetch_related("instruments")
+    found = stored.select_related("strategy_version__strategy").order_by("name")
+    return [deployment.name for deployment in found if not _is(deployment, wanted[deployment.name])]
+
+
+def _is(deployment: Deployment, definition: Definition) -> bool:
+    execution = {**definition.execution, "product": definition.product.value}
+    return (
+        deployment.strategy_version.strategy.name == definition.strategy
+        and deployment.broker == definition.broker
+        and (deployment.params, deployment.execution) == (definition.params, execution)
+        and {str(instrument) for instrument in deployment.instruments.all()} == set(definition.instruments)
+    )
+
+
 @transaction.atomic
 def create(
     definition: Definition, *, portfolio_id: UUID, status: DeploymentStatus, history: History | None = None
@@ -128,6 +161,7 @@ def create(
     """The one way to make a deployment: with its instruments and their partition, the shard that has least to
     do, its limits, its book, and a first checkpoint that has seen the past bars.
     Raises BadDefinition, BrokerConflict, NoPast."""
+    check_name(definition.name)
     version = _version(definition)
     check(definition)
     instruments = [_instrument(name) for name in definition.instruments]

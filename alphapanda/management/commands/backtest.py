@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from django.core.management import BaseCommand, CommandError
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from alphapanda import deploying
@@ -33,7 +32,7 @@ from alphapanda.research.plan import (
     opened,
 )
 from alphapanda.research.running import Outcome, carried_out
-from alphapanda.web.console import json_object
+from alphapanda.web.console import json_object, screen
 
 WIDTH = 110  # on a pipe
 Came = TypeVar("Came")
@@ -64,7 +63,7 @@ class Command(BaseCommand):
             self.stdout.write(json.dumps(outcome.result | {"timing": timing}))
         else:
             width = None if self.stdout.isatty() else WIDTH
-            console.show(Console(file=self.stdout, highlight=False, width=width), outcome)
+            console.show(screen(self.stdout, width=width), outcome)
         if outcome.errors:
             self.stderr.write(f"The strategy raised; what is shown ends there.\n{outcome.errors}")
             raise SystemExit(1)
@@ -185,9 +184,9 @@ def _speed(outcome: Outcome) -> int | None:
 def watched(work: Callable[[Callable[[int, int], None]], Came], found: Opened | None = None) -> Came:
     """Work with a bar of progress and the time left, where somebody looks."""
     gc.freeze()  # the collector would look through all of Django and the stream again and again
-    screen = Console(stderr=True)
+    terminal = screen(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as progress:
+    with Progress(*columns, console=terminal, transient=True, disable=not terminal.is_terminal) as progress:
         items = f"{len(found.excerpt):,} items" if found else "items"
         task = progress.add_task(items, total=None)
         return work(lambda done, total: progress.update(task, completed=done, total=total))

@@ -10,6 +10,7 @@ from typing import Any
 from django.core.management import BaseCommand, CommandError
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from alphapanda.core.refusals import Refusal
 from alphapanda.management.commands.backtest import WIDTH, add_plan_arguments, plan_of, watched
@@ -19,7 +20,7 @@ from alphapanda.research.places import absolute
 from alphapanda.research.plan import checked, opened
 from alphapanda.research.search import search_of
 from alphapanda.research.tuning import OBJECTIVES, value_text
-from alphapanda.web.console import json_object
+from alphapanda.web.console import json_object, screen
 from alphapanda.web.formats import number, rupees_signed
 from strategies.registry import find
 
@@ -62,7 +63,7 @@ class Command(BaseCommand):
             self.stdout.write(json.dumps(result))
         else:
             width = None if self.stdout.isatty() else WIDTH
-            _show(Console(file=self.stdout, highlight=False, width=width), result)
+            _show(screen(self.stdout, width=width), result)
 
     def _result(self, options: dict[str, Any]) -> Object:
         plan = checked(plan_of(options | {"deployments": None}))
@@ -92,19 +93,20 @@ class Command(BaseCommand):
 def _show(console: Console, result: Object) -> None:
     meta, best = result["meta"], result["best"]
     grid = Table(box=None, show_header=False, pad_edge=False)
-    grid.add_row("strategy", f"[bold]{meta['strategy']}[/]")
+    grid.add_row("strategy", Text(meta["strategy"], style="bold"))
     grid.add_row("tuned on", " to ".join(meta["seen"]))
     grid.add_row("held out", " to ".join(meta["held_out"]) if meta["held_out"] else "nothing")
     grid.add_row(
         "trials", f"{number(len(result['trials']))} different ones of {meta['trials']}, seed {meta['seed']}"
     )
-    grid.add_row("best", f"[bold]{pairs(best['params'])}[/], {meta['objective']} {value_text(best['value'])}")
+    value = f", {meta['objective']} {value_text(best['value'])}"
+    grid.add_row("best", Text.assemble((pairs(best["params"]), "bold"), value))
     console.print(grid)
     console.print(_excerpts(result))
     console.print(_luck(result["significance"]))
     console.print(_top(result["trials"], meta["objective"]))
     for one in result["findings"]:
-        console.print(f"[yellow]{one['code']}[/] {one['text']}")
+        console.print(Text.assemble((one["code"], "yellow"), f" {one['text']}"))
 
 
 def _excerpts(result: Object) -> Table:
