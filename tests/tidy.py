@@ -15,7 +15,13 @@ from pathlib import Path
 # A package that is named more exactly in another row belongs there: what is left of alphapanda is wiring.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("alphapanda.core",),
-    ("alphapanda.embedded", "alphapanda.failpoints", "alphapanda.logs", "alphapanda.prepared"),
+    (
+        "alphapanda.embedded",
+        "alphapanda.failpoints",
+        "alphapanda.kept",
+        "alphapanda.logs",
+        "alphapanda.prepared",
+    ),
     ("alphapanda.env",),
     ("alphapanda.web",),
     ("alphapanda.eventlog",),
