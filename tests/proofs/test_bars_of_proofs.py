@@ -58,3 +58,30 @@ def test_another_dies_where_the_victim_is_gone(monkeypatch: pytest.MonkeyPatch) 
     toll = chaos.havoc(stack, plan, folder=None, tell=lambda _: None)  # type: ignore[arg-type]
 
     assert (toll.kills, toll.missed) == ({"relay": 9}, 0)
+
+
+@pytest.mark.parametrize(
+    ("sent", "behind", "p99_ms", "booked", "is_met"),
+    [
+        (540_000, 0, 250.0, 900, True),
+        (539_999, 0, 90.0, 900, False),
+        (540_000, 1, 90.0, 900, False),
+        (540_000, 0, 250.1, 900, False),
+        (540_000, 0, 0.0, 0, False),
+    ],
+)
+def test_the_floor_is_nine_thousand_ticks_a_second_booked_in_time(
+    sent: int, behind: int, p99_ms: float, booked: int, is_met: bool
+) -> None:
+    run = bench.Measured(
+        asked_per_s=9_000,
+        sent=sent,
+        seconds=60.0,
+        behind=behind,
+        drained_s=0.1,
+        hops={bench_command.BOOKED: bench.Spread(booked, 20.0, p99_ms)},
+        cpu_percent={},
+        memory_mb=900.0,
+    )
+
+    assert bench_command._meets_floor(run) is is_met

@@ -65,7 +65,9 @@ class Command(BaseCommand):
         show(console, calm)
         show(console, wild)
         console.print(f"kills {toll.killed}: " + ", ".join(f"{k} {v}" for k, v in toll.kills.items()))
-        console.print(f"directed crashes {len(toll.crashes)}; less than planned: {', '.join(short) or 'nothing'}")
+        console.print(
+            f"directed crashes {len(toll.crashes)}; less than planned: {', '.join(short) or 'nothing'}"
+        )
 
 
 def _run(
