@@ -277,10 +277,11 @@ def is_embedded(values: Mapping[str, Parsed]) -> bool:
 
 
 def secret_values(values: Mapping[str, Parsed]) -> list[str]:
-    """What no log may show: the secrets, and of an address its password."""
+    """What no log may show: the secrets, and of an address its password, as it is written there and as it is meant."""
     texts = [str(values[setting.name]) for setting in SETTINGS if setting.secret]
-    passwords = [unquote(urlsplit(text).password or "") if "://" in text else text for text in texts]
-    return [password for password in passwords if password]
+    written = [urlsplit(text).password or "" if "://" in text else text for text in texts]
+    meant = [unquote(urlsplit(text).password or "") for text in texts if "://" in text]
+    return [value for value in dict.fromkeys([*written, *meant]) if value]
 
 
 def _unknown(name: str) -> str:

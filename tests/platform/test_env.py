@@ -108,6 +108,13 @@ def test_what_no_log_may_show_is_known() -> None:
     assert shown == ["hunter2hunter2", "s" * 50, "j" * 43, "key", "secret"]
 
 
+def test_a_password_in_an_address_is_known_as_written_and_as_meant() -> None:
+    address = "postgres://panda:p%40ss%2Fword-77@db.example.org/panda"
+    shown = env.secret_values(env.load({**REAL, "ALPHAPANDA_DATABASE_URL": address}))
+
+    assert {"p%40ss%2Fword-77", "p@ss/word-77"} <= set(shown)
+
+
 def test_live_trading_with_all_of_them_starts_and_without_it_none_is_asked_for() -> None:
     assert env.load({**REAL, **LIVE})["ZERODHA_ENABLED"] is True
     assert env.load({**REAL, "ALPHAPANDA_BROKERS": "paper,zerodha"})["ZERODHA_ENABLED"] is False
