@@ -200,8 +200,13 @@ SETTINGS: tuple[Setting, ...] = (
         "5",
         "longest that one call of a strategy may take before its deployment is quarantined",
     ),
-    Setting("BROKERS", some_of("paper", "zerodha"), "paper", "broker namespaces that exist"),
-    Setting("ZERODHA_ENABLED", BOOL, "false", "send orders to Zerodha; needs LIVE_TRADING and credentials"),
+    Setting("BROKERS", some_of("paper", "zerodha"), "paper", "broker namespaces that exist; paper always"),
+    Setting(
+        "ZERODHA_ENABLED",
+        BOOL,
+        "false",
+        "send orders to Zerodha; needs LIVE_TRADING and credentials; refused while that broker is not built",
+    ),
     Setting("LIVE_TRADING", BOOL, "false", "the explicit switch for real money"),
     Setting("ZERODHA_API_KEY", TEXT, "", "Kite Connect API key", secret=True),
     Setting("ZERODHA_API_SECRET", TEXT, "", "Kite Connect API secret", secret=True),
@@ -300,12 +305,19 @@ def _together(values: Mapping[str, Parsed]) -> list[str]:
         ]
         if values["DEBUG"]:
             faults.append(f"{PREFIX}DEBUG is true; expected false, because {PREFIX}DATABASE_URL is set")
+    if "paper" not in values["BROKERS"]:  # type: ignore[operator]
+        faults.append(
+            f"{PREFIX}BROKERS does not name paper; expected paper or paper,zerodha: no other broker is built yet"
+        )
     return faults + (_live(values) if values["ZERODHA_ENABLED"] else [])
 
 
 def _live(values: Mapping[str, Parsed]) -> list[str]:
     because = f"because {PREFIX}ZERODHA_ENABLED is true"
-    faults = []
+    # the conditions hold already; when the broker is there, only this refusal goes
+    faults = [
+        f"{PREFIX}ZERODHA_ENABLED is true; expected false: this version has no broker that sends orders to Zerodha"
+    ]
     if not values["LIVE_TRADING"]:
         faults.append(
             f"{PREFIX}LIVE_TRADING is false; expected true, {because}: real money needs both switches"
