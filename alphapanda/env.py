@@ -221,8 +221,13 @@ SETTINGS: tuple[Setting, ...] = (
         "5",
         "longest that one call of a strategy may take before its deployment is quarantined",
     ),
-    Setting("BROKERS", some_of("paper", "zerodha"), "paper", "broker namespaces that exist"),
-    Setting("ZERODHA_ENABLED", BOOL, "false", "send orders to Zerodha; needs LIVE_TRADING and credentials"),
+    Setting("BROKERS", some_of("paper", "zerodha"), "paper", "broker namespaces that exist; paper always"),
+    Setting(
+        "ZERODHA_ENABLED",
+        BOOL,
+        "false",
+        "send orders to Zerodha; needs LIVE_TRADING and credentials; refused while that broker is not built",
+    ),
     Setting("LIVE_TRADING", BOOL, "false", "the explicit switch for real money"),
     Setting("ZERODHA_API_KEY", TEXT, "", "Kite Connect API key", secret=True),
     Setting("ZERODHA_API_SECRET", TEXT, "", "Kite Connect API secret", secret=True),
@@ -306,10 +311,11 @@ def is_embedded(values: Mapping[str, Parsed]) -> bool:
 
 
 def secret_values(values: Mapping[str, Parsed]) -> list[str]:
-    """What no log may show: the secrets, and of an address its password."""
+    """What no log may show: the secrets, and of an address its password, as it is written there and as it is meant."""
     texts = [str(values[setting.name]) for setting in SETTINGS if setting.secret]
-    passwords = [unquote(urlsplit(text).password or "") if "://" in text else text for text in texts]
-    return [password for password in passwords if password]
+    written = [urlsplit(text).password or "" if "://" in text else text for text in texts]
+    meant = [unquote(urlsplit(text).password or "") for text in texts if "://" in text]
+    return [value for value in dict.fromkeys([*written, *meant]) if value]
 
 
 def _unknown(name: str) -> str:
@@ -328,12 +334,19 @@ def _together(values: Mapping[str, Parsed]) -> list[str]:
         ]
         if values["DEBUG"]:
             faults.append(f"{PREFIX}DEBUG is true; expected false, because {PREFIX}DATABASE_URL is set")
+    if "paper" not in values["BROKERS"]:  # type: ignore[operator]
+        faults.append(
+            f"{PREFIX}BROKERS does not name paper; expected paper or paper,zerodha: no other broker is built yet"
+        )
     return faults + (_live(values) if values["ZERODHA_ENABLED"] else [])
 
 
 def _live(values: Mapping[str, Parsed]) -> list[str]:
     because = f"because {PREFIX}ZERODHA_ENABLED is true"
-    faults = []
+    # the conditions hold already; when the broker is there, only this refusal goes
+    faults = [
+        f"{PREFIX}ZERODHA_ENABLED is true; expected false: this version has no broker that sends orders to Zerodha"
+    ]
     if not values["LIVE_TRADING"]:
         faults.append(
             f"{PREFIX}LIVE_TRADING is false; expected true, {because}: real money needs both switches"

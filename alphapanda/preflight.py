@@ -141,9 +141,8 @@ def clock() -> str:
 
 
 def brokers() -> str:
-    """The settings have refused a live broker without its switch and credentials; here is what is left."""
-    live = "sends orders to Zerodha" if settings.ZERODHA_ENABLED else "no real money"
-    return f"{', '.join(settings.BROKERS)}; {live}"
+    """The settings refuse a live broker: there is none yet that sends an order."""
+    return f"{', '.join(settings.BROKERS)}; no real money"
 
 
 def calendar() -> str:

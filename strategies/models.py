@@ -5,6 +5,7 @@ from __future__ import annotations
 import pgtrigger
 from django.db import models
 
+from alphapanda import kept
 from alphapanda.core.vocabulary import (
     Broker,
     CommandKind,
@@ -198,7 +199,7 @@ class Signal(models.Model):
         ]
         triggers = [
             pgtrigger.ReadOnly(name="fixed", exclude=["state"]),
-            pgtrigger.Protect(name="kept", operation=pgtrigger.Delete),
+            *kept.kept(),
         ]
 
     def __str__(self) -> str:
@@ -256,7 +257,7 @@ class Command(models.Model):
         ]
         triggers = [
             pgtrigger.ReadOnly(name="fixed", exclude=["step", "taken_at"]),
-            pgtrigger.Protect(name="kept", operation=pgtrigger.Delete),
+            *kept.kept(),
         ]
 
     def __str__(self) -> str:

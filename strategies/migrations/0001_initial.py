@@ -251,4 +251,12 @@ class Migration(migrations.Migration):
             model_name='deployment',
             constraint=models.CheckConstraint(condition=models.Q(('shadow_of', None), ('broker', 'paper'), _connector='OR'), name='shadow_on_paper'),
         ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='command',
+            trigger=pgtrigger.compiler.Trigger(name='untruncated', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot truncate % table', TG_TABLE_NAME;", hash='3eb79b90660f028a5919124cd65d02819bb3eabb', level='STATEMENT', operation='TRUNCATE', pgid='pgtrigger_untruncated_06bd3', table='strategies_command', when='BEFORE')),
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='signal',
+            trigger=pgtrigger.compiler.Trigger(name='untruncated', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot truncate % table', TG_TABLE_NAME;", hash='8babe0ec377db1aba5d347e68870a9a92292df43', level='STATEMENT', operation='TRUNCATE', pgid='pgtrigger_untruncated_83e98', table='strategies_signal', when='BEFORE')),
+        ),
     ]

@@ -133,13 +133,25 @@ def test_live_trading_needs_each_of_its_conditions(name: str) -> None:
 
 
 def test_what_no_log_may_show_is_known() -> None:
-    shown = env.secret_values(env.load({**REAL, **LIVE}))
+    shown = env.secret_values(env.load({**REAL, **LIVE, "ALPHAPANDA_ZERODHA_ENABLED": ""}))
 
     assert shown == ["hunter2hunter2", "s" * 50, "j" * 43, "key", "secret"]
 
 
-def test_live_trading_with_all_of_them_starts_and_without_it_none_is_asked_for() -> None:
-    assert env.load({**REAL, **LIVE})["ZERODHA_ENABLED"] is True
+def test_a_password_in_an_address_is_known_as_written_and_as_meant() -> None:
+    address = "postgres://panda:p%40ss%2Fword-77@db.example.org/panda"
+    shown = env.secret_values(env.load({**REAL, "ALPHAPANDA_DATABASE_URL": address}))
+
+    assert {"p%40ss%2Fword-77", "p@ss/word-77"} <= set(shown)
+
+
+def test_live_trading_is_refused_while_no_broker_does_it() -> None:
+    (fault,) = refusal({**REAL, **LIVE}).splitlines()[1:]
+
+    assert "ALPHAPANDA_ZERODHA_ENABLED is true; expected false: this version has no broker" in fault
+
+
+def test_without_live_trading_none_of_its_conditions_is_asked_for() -> None:
     assert env.load({**REAL, "ALPHAPANDA_BROKERS": "paper,zerodha"})["ZERODHA_ENABLED"] is False
 
 
@@ -221,3 +233,7 @@ def test_the_example_is_itself_valid(tmp_path: Path) -> None:
     dotenv.write_text(live.replace("RUN_DIR=.run", f"RUN_DIR={tmp_path}"))
 
     assert env.load({}, dotenv=dotenv) | {"x": 0}
+
+
+def test_paper_cannot_be_left_out() -> None:
+    assert "ALPHAPANDA_BROKERS does not name paper" in refusal({"ALPHAPANDA_BROKERS": "zerodha"})
