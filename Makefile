@@ -1,4 +1,4 @@
-.PHONY: run test test-kafka lint parity chaos bench bench-peers poison namespaces fresh env
+.PHONY: run test test-kafka lint parity chaos bench bench-peers poison fresh env
 
 python := .venv/bin/python
 
@@ -25,5 +25,5 @@ parity chaos bench poison: env
 bench-peers: env  # our engine and others at the same task; installs them beside ours, below .run/peers
 	@exec $(python) manage.py bench_peers --orders --memory
 
-fresh:  # forgets the embedded data, secrets and logs
-	rm -rf .run
+fresh: env  # forgets the embedded data, secrets and logs; asks, and is refused while the platform runs
+	@exec $(python) manage.py fresh

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import pgtrigger
 from django.contrib.auth.models import AbstractUser
 from django.db import models
+
+from alphapanda import kept
 
 
 class User(AbstractUser):
@@ -24,7 +25,7 @@ class AuditEntry(models.Model):
 
     class Meta:
         verbose_name_plural = "audit entries"
-        triggers = [pgtrigger.Protect(name="append_only", operation=pgtrigger.Update | pgtrigger.Delete)]
+        triggers = kept.append_only()
 
     def __str__(self) -> str:
         return f"{self.actor} {self.action} {self.target}"

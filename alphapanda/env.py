@@ -9,6 +9,7 @@ import re
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from ipaddress import IPv4Address
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -92,6 +93,24 @@ def _topic_prefix(text: str) -> str:
     return text
 
 
+def _origins(text: str) -> list[str]:
+    """As browsers write them: a path, a slash or the port of the scheme would never be met."""
+    origin = re.compile(r"(https?)://([a-z0-9.-]+|\[[0-9a-f:]+\])(:[0-9]{1,5})?")
+    found = [origin.fullmatch(item) for item in _items(text)]
+    if any(one is None or (one[1], one[3]) in (("http", ":80"), ("https", ":443")) for one in found):
+        raise ValueError(text)
+    return _items(text)
+
+
+def _host(text: str) -> str:
+    label = r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?"
+    if re.fullmatch(r"[0-9.]*", text):
+        return str(IPv4Address(text))
+    if not re.fullmatch(rf"{label}(\.{label})*", text):
+        raise ValueError(text)
+    return text
+
+
 def whole(low: int, high: int) -> Kind:
     def parse(text: str) -> int:
         if not re.fullmatch(r"-?[0-9]+", text) or not low <= int(text) <= high:
@@ -144,6 +163,8 @@ ITEMS = Kind("a list separated by commas", _items)
 PATH = Kind("a path", _path)
 PATHS = Kind("paths separated by commas", _paths)
 SPEED = Kind("a factor above 0, or max", _speed)
+ORIGINS = Kind("origins such as https://panda.example.org, without a slash at the end", _origins)
+HOST = Kind("an IPv4 address or a host name", _host)
 TOPIC = Kind("letters, digits, dots, dashes and underscores", _topic_prefix)
 
 SETTINGS: tuple[Setting, ...] = (
@@ -167,14 +188,14 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("ALLOWED_HOSTS", ITEMS, "127.0.0.1,localhost", "host names that the web process answers to"),
     Setting(
         "ALLOWED_ORIGINS",
-        ITEMS,
+        ORIGINS,
         "",
         "browser origins trusted for forms and sockets; empty: only the page's own",
     ),
     Setting("DEBUG", BOOL, "false", "Django's debug pages; refused outside embedded mode"),
     Setting("RUN_DIR", PATH, ".run", "sockets, embedded data, logs, process list"),
     Setting("DATA", PATH, "../shared/data", "shared test data"),
-    Setting("HOST", TEXT, "127.0.0.1", "address that the web process listens on"),
+    Setting("HOST", HOST, "127.0.0.1", "address that the web process listens on"),
     Setting("PORT", whole(1, 65535), "8000", "port that the web process listens on"),
     Setting("SHARDS", whole(1, SHARDS_MAX), "2", "strategy workers, one queue each"),
     Setting("TRADING_WORKERS", whole(1, 64), "2", "workers of risk, execution and portfolio"),
@@ -200,8 +221,13 @@ SETTINGS: tuple[Setting, ...] = (
         "5",
         "longest that one call of a strategy may take before its deployment is quarantined",
     ),
-    Setting("BROKERS", some_of("paper", "zerodha"), "paper", "broker namespaces that exist"),
-    Setting("ZERODHA_ENABLED", BOOL, "false", "send orders to Zerodha; needs LIVE_TRADING and credentials"),
+    Setting("BROKERS", some_of("paper", "zerodha"), "paper", "broker namespaces that exist; paper always"),
+    Setting(
+        "ZERODHA_ENABLED",
+        BOOL,
+        "false",
+        "send orders to Zerodha; needs LIVE_TRADING and credentials; refused while that broker is not built",
+    ),
     Setting("LIVE_TRADING", BOOL, "false", "the explicit switch for real money"),
     Setting("ZERODHA_API_KEY", TEXT, "", "Kite Connect API key", secret=True),
     Setting("ZERODHA_API_SECRET", TEXT, "", "Kite Connect API secret", secret=True),
@@ -267,8 +293,16 @@ def load(environment: Mapping[str, str], *, dotenv: Path | None = None) -> dict[
     if faults:
         raise Misconfigured(_message(faults))
     if not values["DATABASE_URL"]:
-        values |= _generated(values)
+        try:
+            values |= _generated(values)
+        except OSError as error:
+            raise Misconfigured(_message([unusable(Path(str(values["RUN_DIR"])), error)])) from None
     return values
+
+
+def unusable(run_dir: Path, error: OSError) -> str:
+    """Why a folder is no RUN_DIR."""
+    return f"{PREFIX}RUN_DIR is {str(run_dir)!r}; expected a folder to write to: {error.strerror}"
 
 
 def is_embedded(values: Mapping[str, Parsed]) -> bool:
@@ -277,10 +311,11 @@ def is_embedded(values: Mapping[str, Parsed]) -> bool:
 
 
 def secret_values(values: Mapping[str, Parsed]) -> list[str]:
-    """What no log may show: the secrets, and of an address its password."""
+    """What no log may show: the secrets, and of an address its password, as it is written there and as it is meant."""
     texts = [str(values[setting.name]) for setting in SETTINGS if setting.secret]
-    passwords = [unquote(urlsplit(text).password or "") if "://" in text else text for text in texts]
-    return [password for password in passwords if password]
+    written = [urlsplit(text).password or "" if "://" in text else text for text in texts]
+    meant = [unquote(urlsplit(text).password or "") for text in texts if "://" in text]
+    return [value for value in dict.fromkeys([*written, *meant]) if value]
 
 
 def _unknown(name: str) -> str:
@@ -299,12 +334,19 @@ def _together(values: Mapping[str, Parsed]) -> list[str]:
         ]
         if values["DEBUG"]:
             faults.append(f"{PREFIX}DEBUG is true; expected false, because {PREFIX}DATABASE_URL is set")
+    if "paper" not in values["BROKERS"]:  # type: ignore[operator]
+        faults.append(
+            f"{PREFIX}BROKERS does not name paper; expected paper or paper,zerodha: no other broker is built yet"
+        )
     return faults + (_live(values) if values["ZERODHA_ENABLED"] else [])
 
 
 def _live(values: Mapping[str, Parsed]) -> list[str]:
     because = f"because {PREFIX}ZERODHA_ENABLED is true"
-    faults = []
+    # the conditions hold already; when the broker is there, only this refusal goes
+    faults = [
+        f"{PREFIX}ZERODHA_ENABLED is true; expected false: this version has no broker that sends orders to Zerodha"
+    ]
     if not values["LIVE_TRADING"]:
         faults.append(
             f"{PREFIX}LIVE_TRADING is false; expected true, {because}: real money needs both switches"

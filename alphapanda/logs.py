@@ -15,16 +15,23 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 CHANNELS = ("application", "trading", "market_data", "api", "audit", "performance", "error")
 REDACTED = "[redacted]"
 SECRET_KEY = re.compile(
-    r"passw(or)?d|secret|token|api_?key|authorization|cookie|checksum|signature|enctoken|credential",
+    r"passw(or)?d|pwd|passphrase|private_?key|secret|token|jwt|api_?key|authorization|cookie|session_?id|checksum"
+    r"|signature|credential",
     re.IGNORECASE,
 )
 HARMLESS_KEY = re.compile(r"(instrument|csrf_failure)_?tokens?", re.IGNORECASE)  # an instrument's number
 # `key=value`, `"key": "value"`, `Authorization: Bearer value` and `token key:value` inside free text
 SECRET_TEXT = re.compile(
-    r"(?i)\b([\w-]*(?:password|passwd|secret|access_token|request_token|refresh_token|public_token|enctoken|api_?key"
+    r"(?i)\b([\w-]*(?:password|passwd|pwd|passphrase|private_?key|session_?id|secret|access_token|request_token|refresh_token|public_token|enctoken|api_?key"
     r"|authorization|checksum))(\"?'?\s*[=:]\s*)(\"[^\"]*\"|'[^']*'|(?:bearer|token|basic)\s+[^\s,;&]+|[^\s,;&}]+)"
 )
 BEARER = re.compile(r"(?i)\b(bearer|token|basic)(\s+)(?=[^\s,;]*[\d:.])[A-Za-z0-9._~+/:=-]{16,}")
+# what shows by its shape alone: a JWT, a private key, the password in an address
+JWT = re.compile(r"\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*")
+PRIVATE_KEY = re.compile(
+    r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL
+)
+ADDRESS = re.compile(r"(://[^\s:/@]*:)[^\s/@]+(?=@)")
 SHORTEST_SECRET = 6  # a shorter value would redact ordinary words
 
 
@@ -37,6 +44,9 @@ def channel(name: str) -> Any:
 
 def without_secrets(text: str) -> str:
     """A text without what looks like a secret in it."""
+    for shape in (PRIVATE_KEY, JWT):
+        text = shape.sub(REDACTED, text)
+    text = ADDRESS.sub(rf"\1{REDACTED}", text)
     return BEARER.sub(rf"\1\2{REDACTED}", SECRET_TEXT.sub(rf"\1\2{REDACTED}", text))
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import pgtrigger
 from django.db import models
 from django.db.models import F, Q
 
+from alphapanda import kept
 from alphapanda.core.vocabulary import (
     FINAL_STATUSES,
     FillSource,
@@ -92,6 +92,7 @@ class Order(models.Model):
             models.Index(fields=["deployment"], condition=~Q(status__in=ENDED), name="order_open"),
             models.Index(fields=["-created_at"], name="order_recent"),
         ]
+        triggers = kept.kept()
 
     def __str__(self) -> str:
         return f"{self.side} {self.quantity} {self.status}"
@@ -119,7 +120,7 @@ class OrderEvent(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["order", "number"], name="order_event_once")]
-        triggers = [pgtrigger.Protect(name="append_only", operation=pgtrigger.Update | pgtrigger.Delete)]
+        triggers = kept.append_only()
 
     def __str__(self) -> str:
         return f"{self.number}. {self.status}"
@@ -155,7 +156,7 @@ class Fill(models.Model):
                 name="fill_positive",
             ),
         ]
-        triggers = [pgtrigger.Protect(name="append_only", operation=pgtrigger.Update | pgtrigger.Delete)]
+        triggers = kept.append_only()
         indexes = [
             models.Index(fields=["deployment", "step"], name="fill_deployment"),
             models.Index(fields=["-created_at"], name="fill_recent"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pgtrigger
 from django.db import models
 
+from alphapanda import kept
 from alphapanda.core import ids
 from alphapanda.core.clock import ist_text
 from alphapanda.core.vocabulary import Broker
@@ -68,7 +69,7 @@ class Posting(models.Model):
         ]
         triggers = [
             pgtrigger.ReadOnly(name="fixed", exclude=["state", "booked_at"]),
-            pgtrigger.Protect(name="kept", operation=pgtrigger.Delete),
+            *kept.kept(),
         ]
 
     def __str__(self) -> str:
@@ -113,7 +114,7 @@ class LedgerEntry(models.Model):
     class Meta:
         verbose_name_plural = "ledger entries"
         constraints = [models.UniqueConstraint(fields=["fill_id", "number"], name="ledger_entry_once")]
-        triggers = [pgtrigger.Protect(name="append_only", operation=pgtrigger.Update | pgtrigger.Delete)]
+        triggers = kept.append_only()
 
     def __str__(self) -> str:
         return f"{self.account} {self.amount}"
@@ -144,7 +145,8 @@ class CorporateAction(models.Model):
                 name="kept",
                 operation=pgtrigger.Update | pgtrigger.Delete,
                 condition=pgtrigger.Q(old__applied_at__isnull=False),
-            )
+            ),
+            kept.untruncated(),
         ]
 
     def __str__(self) -> str:
@@ -185,7 +187,7 @@ class ActionPosting(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
-        triggers = [pgtrigger.Protect(name="append_only", operation=pgtrigger.Update | pgtrigger.Delete)]
+        triggers = kept.append_only()
 
     def __str__(self) -> str:
         return f"{self.corporate_action} in {self.book}"
@@ -205,7 +207,7 @@ class Snapshot(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
-        triggers = [pgtrigger.Protect(name="append_only", operation=pgtrigger.Update | pgtrigger.Delete)]
+        triggers = kept.append_only()
         indexes = [models.Index(fields=["portfolio", "-created_at"], name="snapshot_recent")]
 
     def __str__(self) -> str:

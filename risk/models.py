@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import pgtrigger
 from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models import Q
 
+from alphapanda import kept
 from alphapanda.core.vocabulary import HaltLevel, HaltStep, LimitLevel, Severity
 from marketdata.models import Instrument
 from portfolio.models import Portfolio
@@ -142,7 +142,7 @@ class LimitVersion(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
-        triggers = [pgtrigger.Protect(name="append_only", operation=pgtrigger.Update | pgtrigger.Delete)]
+        triggers = kept.append_only()
 
     def __str__(self) -> str:
         return self.version
@@ -188,7 +188,7 @@ class Decision(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
-        triggers = [pgtrigger.Protect(name="append_only", operation=pgtrigger.Update | pgtrigger.Delete)]
+        triggers = kept.append_only()
         indexes = [models.Index(fields=["deployment", "at_ms"], name="decision_deployment")]
 
     def __str__(self) -> str:
@@ -223,6 +223,7 @@ class KillSwitch(models.Model):
                 nulls_distinct=False,
             )
         ]
+        triggers = kept.kept()
 
     def __str__(self) -> str:
         return f"{self.level} {self.broker or self.deployment or ''}".strip()
@@ -238,6 +239,7 @@ class HaltEffect(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["kill_switch", "deployment"], name="halt_effect_once")]
+        triggers = kept.kept()
 
     def __str__(self) -> str:
         return f"{self.kill_switch} on {self.deployment} from step {self.from_step}"

@@ -15,7 +15,13 @@ from pathlib import Path
 # A package that is named more exactly in another row belongs there: what is left of alphapanda is wiring.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("alphapanda.core",),
-    ("alphapanda.embedded", "alphapanda.failpoints", "alphapanda.logs", "alphapanda.prepared"),
+    (
+        "alphapanda.embedded",
+        "alphapanda.failpoints",
+        "alphapanda.kept",
+        "alphapanda.logs",
+        "alphapanda.prepared",
+    ),
     ("alphapanda.env",),
     ("alphapanda.web",),
     ("alphapanda.eventlog",),
@@ -31,11 +37,16 @@ LEVEL = {package: level for level, row in enumerate(LAYERS) for package in row}
 
 # in `domain` and `core`: no framework, I/O, clock, randomness or logging
 IMPURE_MODULES = (
-    "alphapanda.embedded", "alphapanda.env", "alphapanda.failpoints", "alphapanda.logs", "alphapanda.prepared",
-    "asyncio", "celery", "channels", "confluent_kafka", "django", "io", "kombu", "logging", "multiprocessing",
-    "os", "pathlib", "psycopg", "random", "redis", "requests", "rest_framework", "secrets", "shutil", "socket",
-    "structlog", "subprocess", "tempfile", "threading", "time", "urllib", "uuid.uuid1", "uuid.uuid4",
+    "alphapanda.embedded", "alphapanda.env", "alphapanda.failpoints", "alphapanda.kept", "alphapanda.logs",
+    "alphapanda.prepared", "asyncio", "celery", "channels", "concurrent", "confluent_kafka", "ctypes", "dbm",
+    "django", "fcntl", "ftplib", "getpass", "glob", "http", "httpx", "io", "kombu", "logging", "mmap",
+    "multiprocessing", "numpy.random", "os", "pathlib", "pgtrigger", "platform", "psutil", "psycopg", "random",
+    "redis", "requests", "resource", "rest_framework", "rich", "sched", "secrets", "select", "selectors",
+    "shelve", "shutil", "signal", "smtplib", "socket", "socketserver", "sqlite3", "ssl", "structlog",
+    "subprocess", "tempfile", "threading", "time", "tkinter", "urllib", "uuid.uuid1", "uuid.uuid4",
+    "warnings", "webbrowser", "websockets",
 )  # fmt: skip
+IMPURE_MEMBERS = {"numpy.random", "np.random"}  # of a module that is pure but for them
 IMPURE_CALLS = {"now", "utcnow", "today", "uuid1", "uuid4", "open", "input"}
 KAFKA_CLIENTS = {"alphapanda/eventlog/client.py", "alphapanda/embedded/kafka.py"}
 FUNCTION_LINES_MAX = 60
@@ -76,12 +87,24 @@ class Source:
         return _parsed(self.text)
 
     def imports(self) -> Iterator[tuple[int, str]]:
-        """Line and full name of each; `from a import b` counts as a.b, for b may be a module."""
+        """Line and full name of each; `from a import b` counts as a.b, for b may be a module. A name that
+        `import_module` is given counts too, where it is written out."""
         for node in ast.walk(self.tree):
             if isinstance(node, ast.Import):
                 yield from ((node.lineno, name.name) for name in node.names)
-            elif isinstance(node, ast.ImportFrom) and node.module:
-                yield from ((node.lineno, f"{node.module}.{name.name}") for name in node.names)
+            elif isinstance(node, ast.ImportFrom):
+                within = self._origin(node)
+                yield from ((node.lineno, f"{within}.{name.name}") for name in node.names)
+            elif isinstance(node, ast.Call) and _called(node) in ("import_module", "__import__"):
+                yield from ((node.lineno, str(x.value)) for x in node.args[:1] if isinstance(x, ast.Constant))
+
+    def _origin(self, node: ast.ImportFrom) -> str:
+        """The module that a `from … import` draws on, its leading dots resolved."""
+        if not node.level:
+            return node.module or ""
+        steps_up = node.level - self.path.endswith("/__init__.py")
+        parents = self.module.split(".")[: -steps_up or None]
+        return ".".join([*parents, node.module] if node.module else parents)
 
 
 @cache
@@ -150,6 +173,8 @@ def domain_is_pure(root: Path) -> Iterator[str]:
         for node in ast.walk(source.tree):
             if isinstance(node, ast.Call) and _called(node) in IMPURE_CALLS:
                 yield f"{source.path}:{node.lineno}: calls {_called(node)}()"
+            if isinstance(node, ast.Attribute) and ast.unparse(node) in IMPURE_MEMBERS:
+                yield f"{source.path}:{node.lineno}: uses {ast.unparse(node)}"
 
 
 def _called(call: ast.Call) -> str:
@@ -277,6 +302,21 @@ def _declared(root: Path) -> set[str]:
     return {f"ALPHAPANDA_{name.value}" for name in named if isinstance(name, ast.Constant)}
 
 
+def texts_are_shown_as_they_are(root: Path) -> Iterator[str]:
+    """Terminals come from alphapanda.web.console.screen, which reads no markup: a name may hold brackets."""
+    for source in product(root):
+        if source.path == "alphapanda/web/console.py":
+            continue
+        for node in ast.walk(source.tree):
+            if not isinstance(node, ast.Call):
+                continue
+            if _called(node) in ("Console", "get_console", "from_markup"):
+                yield f"{source.path}:{node.lineno}: {_called(node)}()"
+            named = {keyword.arg for keyword in node.keywords}
+            if _called(node) == "Live" and "console" not in named:
+                yield f"{source.path}:{node.lineno}: Live() without console="
+
+
 def channels_are_named(root: Path) -> Iterator[str]:
     """Loggers come from alphapanda.logs.channel; librdkafka's goes in at the one client."""
     for source in product(root):
@@ -301,4 +341,5 @@ RULES: tuple[Callable[[Path], Iterator[str]], ...] = (
     every_module_is_used,
     settings_are_in_the_readme,
     channels_are_named,
+    texts_are_shown_as_they_are,
 )

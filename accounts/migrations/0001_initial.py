@@ -63,4 +63,8 @@ class Migration(migrations.Migration):
             model_name='auditentry',
             trigger=pgtrigger.compiler.Trigger(name='append_only', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot update or delete rows from % table', TG_TABLE_NAME;", hash='f78d7546cae6abefbfed448b788eab0e8a36f6bf', operation='UPDATE OR DELETE', pgid='pgtrigger_append_only_e6c89', table='accounts_auditentry', when='BEFORE')),
         ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='auditentry',
+            trigger=pgtrigger.compiler.Trigger(name='untruncated', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot truncate % table', TG_TABLE_NAME;", hash='7f5d2fc043cf0de1b9e978fe5fec1cac129aad49', level='STATEMENT', operation='TRUNCATE', pgid='pgtrigger_untruncated_bcfad', table='accounts_auditentry', when='BEFORE')),
+        ),
     ]

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from alphapanda.embedded.server import DidNotStart, Server
 
-__all__ = ["ALL", "DidNotStart", "RunDirTaken", "Server", "lock", "make", "start_all"]
+__all__ = ["ALL", "LOCK", "DidNotStart", "RunDirTaken", "Server", "lock", "make", "start_all"]
 
 ALL = ("postgres", "redis", "kafka")
+LOCK = "up.lock"
 
 
 class RunDirTaken(RuntimeError):
@@ -36,7 +37,7 @@ def make(run_dir: Path, names: Sequence[str] = ALL, *, durable: bool = True) -> 
 def lock(run_dir: Path) -> Iterator[int]:
     """Hold RUN_DIR for this process and yield the lock's descriptor; raises RunDirTaken."""
     run_dir.mkdir(parents=True, exist_ok=True)
-    with (run_dir / "up.lock").open("a") as file:
+    with (run_dir / LOCK).open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -116,7 +116,7 @@ def measure(stack: Stack, *, rate: int, seconds: float) -> Measured:
     return Measured(
         asked_per_s=rate,
         sent=sent,
-        seconds=round(took + WARM_UP_S, 1),
+        seconds=round(took + WARM_UP_S, 3),
         behind=max(0, sent - _done()),
         drained_s=drained_s,
         hops={name: _spread(query, since) for name, query in HOPS.items()},

@@ -15,6 +15,9 @@ from alphapanda import failpoints
 from alphapanda.embedded import places
 from alphapanda.stack import Stack
 
+FLUSH = "redis-flush"
+WAIT_S = 2.0  # for a process that is only just coming up
+SERVER_WAIT_S = 30.0  # a bound: no other can be hit in a server's place
 VICTIMS = ("stream", "strategies.0", "strategies.1", "trading.0", "trading.1", "relay", "beat", "feed")
 
 
@@ -41,6 +44,17 @@ class Toll(msgspec.Struct):
     def killed(self) -> int:
         return sum(count for name, count in self.kills.items() if name in VICTIMS)
 
+    def shortfalls(self, plan: Plan) -> list[str]:
+        """What was hit less often than planned, in words; a proof that hits less proves less."""
+        planned = {
+            "kills of processes": (self.killed, plan.kills),
+            "flushes of Redis": (self.kills.get(FLUSH, 0), plan.flushes),
+            "kills of Redis": (self.kills.get("redis", 0), plan.redis_kills),
+            "kills of PostgreSQL": (self.kills.get("postgres", 0), plan.postgres_kills),
+        }
+        found = [f"{name}: {hit} of {asked}" for name, (hit, asked) in planned.items() if hit < asked]
+        return found + [f"failpoint not reached: {name}" for name in self.unfired]
+
 
 FULL = Plan(seed=0, seconds=110, kills=200, flushes=8, redis_kills=3, postgres_kills=4)
 SHORT = Plan(seed=0, seconds=18, kills=20, flushes=2, redis_kills=1, postgres_kills=1)
@@ -55,8 +69,8 @@ def havoc(stack: Stack, plan: Plan, folder: Path, tell: Callable[[str], None]) -
         _sleep_until(started + at_s)
         if act == "arm":
             failpoints.arm(name, folder=folder)
-        elif _hit(stack, act, name):
-            counts[name] += 1
+        elif hit := _hit(stack, act, name):
+            counts[hit] += 1
         else:
             toll.missed += 1
         tell(f"{at_s:5.1f} s  {sum(counts.values())} hits, last {act} {name}")
@@ -68,7 +82,7 @@ def _schedule(plan: Plan) -> list[tuple[float, str, str]]:
     """Moments, acts and their targets; the same for the same seed."""
     chance = random.Random(plan.seed)
     acts = [("kill", chance.choice(VICTIMS)) for _ in range(plan.kills)]
-    acts += [("flush", "redis-flush")] * plan.flushes
+    acts += [("flush", FLUSH)] * plan.flushes
     acts += [("server", "redis")] * plan.redis_kills + [("server", "postgres")] * plan.postgres_kills
     acts += [("arm", name) for name in sorted(failpoints.NAMES)]
     chance.shuffle(acts)
@@ -76,15 +90,22 @@ def _schedule(plan: Plan) -> list[tuple[float, str, str]]:
     return [((number + chance.random()) * step_s, act, name) for number, (act, name) in enumerate(acts)]
 
 
-def _hit(stack: Stack, act: str, name: str) -> bool:
-    """Do it to what is there; wait a little for a process that is only just coming up."""
-    deadline = time.monotonic() + 2.0
+def _hit(stack: Stack, act: str, name: str) -> str:
+    """Do it to what is there and return the name of what was hit; another process where this one stays down
+    (a feed that has sent all), empty where there is none."""
+    if act == "flush":
+        return name if _within(SERVER_WAIT_S, lambda: _flush(stack)) else ""
+    if act == "server":
+        return name if _within(SERVER_WAIT_S, lambda: bool(stack.kill_server(name))) else ""
+    if _within(WAIT_S, lambda: bool(stack.kill(name))):
+        return name
+    return next((other for other in VICTIMS if stack.kill(other)), "")
+
+
+def _within(seconds: float, succeeds: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        if act == "flush" and _flush(stack):
-            return True
-        if act == "server" and stack.kill_server(name):
-            return True
-        if act == "kill" and stack.kill(name):
+        if succeeds():
             return True
         time.sleep(0.02)
     return False

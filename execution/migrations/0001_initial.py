@@ -159,4 +159,20 @@ class Migration(migrations.Migration):
             model_name='orderevent',
             trigger=pgtrigger.compiler.Trigger(name='append_only', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot update or delete rows from % table', TG_TABLE_NAME;", hash='f9f63efce501f69a9f2d478d8c4bc532b9b3114e', operation='UPDATE OR DELETE', pgid='pgtrigger_append_only_45244', table='execution_orderevent', when='BEFORE')),
         ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='fill',
+            trigger=pgtrigger.compiler.Trigger(name='untruncated', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot truncate % table', TG_TABLE_NAME;", hash='9d815ad6f4f56804aefaae1d6cc25570a8cded2f', level='STATEMENT', operation='TRUNCATE', pgid='pgtrigger_untruncated_ec8f6', table='execution_fill', when='BEFORE')),
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='order',
+            trigger=pgtrigger.compiler.Trigger(name='kept', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot delete rows from % table', TG_TABLE_NAME;", hash='1b464394f9b00b297c11121a14af8ea961e4224f', operation='DELETE', pgid='pgtrigger_kept_3892a', table='execution_order', when='BEFORE')),
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='order',
+            trigger=pgtrigger.compiler.Trigger(name='untruncated', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot truncate % table', TG_TABLE_NAME;", hash='b8312f4519f3e1464332726253bf69e861a28cee', level='STATEMENT', operation='TRUNCATE', pgid='pgtrigger_untruncated_f424e', table='execution_order', when='BEFORE')),
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='orderevent',
+            trigger=pgtrigger.compiler.Trigger(name='untruncated', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot truncate % table', TG_TABLE_NAME;", hash='45baca07f2b8a88686d4e8f42cf036bc83ee0817', level='STATEMENT', operation='TRUNCATE', pgid='pgtrigger_untruncated_235b3', table='execution_orderevent', when='BEFORE')),
+        ),
     ]

@@ -171,4 +171,24 @@ class Migration(migrations.Migration):
             model_name='snapshot',
             trigger=pgtrigger.compiler.Trigger(name='append_only', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot update or delete rows from % table', TG_TABLE_NAME;", hash='08d6085b8e20931a9a8ffda786533aa5e4139685', operation='UPDATE OR DELETE', pgid='pgtrigger_append_only_a11df', table='portfolio_snapshot', when='BEFORE')),
         ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='actionposting',
+            trigger=pgtrigger.compiler.Trigger(name='untruncated', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot truncate % table', TG_TABLE_NAME;", hash='71a1447d490a7539ee996ddea3dec2f72d7a88f4', level='STATEMENT', operation='TRUNCATE', pgid='pgtrigger_untruncated_ec48d', table='portfolio_actionposting', when='BEFORE')),
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='corporateaction',
+            trigger=pgtrigger.compiler.Trigger(name='untruncated', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot truncate % table', TG_TABLE_NAME;", hash='647d82b94490d588419188879bef48ac6ac6a42a', level='STATEMENT', operation='TRUNCATE', pgid='pgtrigger_untruncated_5becd', table='portfolio_corporateaction', when='BEFORE')),
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='ledgerentry',
+            trigger=pgtrigger.compiler.Trigger(name='untruncated', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot truncate % table', TG_TABLE_NAME;", hash='87d356cd5849d8594b545605a492f83e1ffef824', level='STATEMENT', operation='TRUNCATE', pgid='pgtrigger_untruncated_de932', table='portfolio_ledgerentry', when='BEFORE')),
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='posting',
+            trigger=pgtrigger.compiler.Trigger(name='untruncated', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot truncate % table', TG_TABLE_NAME;", hash='f349ac75d8195e4c3b9eb96d8250cec163fc89f0', level='STATEMENT', operation='TRUNCATE', pgid='pgtrigger_untruncated_d0bc8', table='portfolio_posting', when='BEFORE')),
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='snapshot',
+            trigger=pgtrigger.compiler.Trigger(name='untruncated', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot truncate % table', TG_TABLE_NAME;", hash='e91f7e0a5013219b345cc9e171a0b67ade4de529', level='STATEMENT', operation='TRUNCATE', pgid='pgtrigger_untruncated_c4206', table='portfolio_snapshot', when='BEFORE')),
+        ),
     ]

@@ -188,4 +188,28 @@ class Migration(migrations.Migration):
             model_name='limitset',
             constraint=models.UniqueConstraint(fields=('level', 'broker', 'portfolio', 'deployment', 'instrument'), name='limit_set_once', nulls_distinct=False),
         ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='decision',
+            trigger=pgtrigger.compiler.Trigger(name='untruncated', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot truncate % table', TG_TABLE_NAME;", hash='c3ab662aed6599bf7c6adb3b17a5fd3be2af7654', level='STATEMENT', operation='TRUNCATE', pgid='pgtrigger_untruncated_21f31', table='risk_decision', when='BEFORE')),
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='halteffect',
+            trigger=pgtrigger.compiler.Trigger(name='kept', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot delete rows from % table', TG_TABLE_NAME;", hash='0900fafda788cd2ae30ec7eef0bb3a8f83d28e35', operation='DELETE', pgid='pgtrigger_kept_beb98', table='risk_halteffect', when='BEFORE')),
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='halteffect',
+            trigger=pgtrigger.compiler.Trigger(name='untruncated', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot truncate % table', TG_TABLE_NAME;", hash='eb4406a26aca03701bf6549c7c8f45bfc647313a', level='STATEMENT', operation='TRUNCATE', pgid='pgtrigger_untruncated_5fd19', table='risk_halteffect', when='BEFORE')),
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='killswitch',
+            trigger=pgtrigger.compiler.Trigger(name='kept', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot delete rows from % table', TG_TABLE_NAME;", hash='7c435b1a626434b33a246b4a79d1858f030f5c66', operation='DELETE', pgid='pgtrigger_kept_34640', table='risk_killswitch', when='BEFORE')),
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='killswitch',
+            trigger=pgtrigger.compiler.Trigger(name='untruncated', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot truncate % table', TG_TABLE_NAME;", hash='228cc48f121b911c4e678f4df22bedece84c4edc', level='STATEMENT', operation='TRUNCATE', pgid='pgtrigger_untruncated_85785', table='risk_killswitch', when='BEFORE')),
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='limitversion',
+            trigger=pgtrigger.compiler.Trigger(name='untruncated', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot truncate % table', TG_TABLE_NAME;", hash='cdf6caf288853b47946555086176d792f27efaa6', level='STATEMENT', operation='TRUNCATE', pgid='pgtrigger_untruncated_9066e', table='risk_limitversion', when='BEFORE')),
+        ),
     ]

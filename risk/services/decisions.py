@@ -12,6 +12,7 @@ from django.utils import timezone
 from accounts.services import act_record
 from alphapanda import failpoints
 from alphapanda.core import ids
+from alphapanda.core.clock import ist_date
 from alphapanda.core.envelope import Envelope, EventType, SignalDecided, seal
 from alphapanda.core.vocabulary import Broker, DeploymentStatus, Severity
 from alphapanda.eventlog import outbox
@@ -48,13 +49,15 @@ def _decide(deployment: Deployment, rows: Sequence[Signal], calendar: MarketHour
     memory = loading.memory_of(deployment)
     halts = loading.halts_active(deployment)
     before = msgspec.convert(memory.data, DayState, strict=False)
-    instruments = {row.instrument.instrument_token: selectors.spec(row.instrument) for row in rows}
+    today = ist_date(signals[0].at_ms)
+    instruments = {row.instrument.instrument_token: selectors.spec(row.instrument).on(today) for row in rows}
     context = context_of(
         deployment,
         day=before,
         instruments=instruments,
         halts=tuple(f"{halt}: {halt.reason}" for halt in halts),
         phases=phases_of(signals, {token: calendar.of(one) for token, one in instruments.items()}),
+        on=today,
         now=timezone.now(),
     )
     verdicts, day = review(signals, context)

@@ -46,16 +46,18 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.UUIDField(primary_key=True, serialize=False)),
                 ('name', models.CharField(max_length=120, unique=True)),
+                ('kind', models.CharField(choices=[('BACKTEST', 'Backtest'), ('SEARCH', 'Search')], default='BACKTEST', max_length=8)),
                 ('state', models.CharField(choices=[('QUEUED', 'Queued'), ('RUNNING', 'Running'), ('DONE', 'Done'), ('FAILED', 'Failed'), ('CANCELLED', 'Cancelled')], default='QUEUED', max_length=9)),
                 ('plan', models.JSONField(help_text='files, deployments, days, cash and costs')),
+                ('search', models.JSONField(default=dict, help_text='what is tuned, for what and how long; empty for a backtest')),
                 ('data', models.JSONField(default=list, help_text='files with their hashes')),
                 ('data_sha256', models.CharField(blank=True, max_length=64)),
                 ('code', models.JSONField(default=dict, help_text='product, engine and strategy versions with their hashes')),
-                ('summary', models.JSONField(default=dict, help_text='figures of all deployments together')),
+                ('summary', models.JSONField(default=dict, help_text='figures of all deployments together; of a search, out of sample')),
                 ('findings', models.JSONField(default=list, help_text='codes of reasons to doubt')),
                 ('result', models.BinaryField(default=b'')),
                 ('result_sha256', models.CharField(blank=True, max_length=64)),
-                ('done', models.BigIntegerField(default=0, help_text='items folded so far, re-runs included')),
+                ('done', models.BigIntegerField(default=0, help_text='items folded so far, re-runs and trials included')),
                 ('total', models.BigIntegerField(default=0, help_text='items to fold; 0: not known yet')),
                 ('attempt', models.IntegerField(default=0)),
                 ('error', models.TextField(blank=True)),
@@ -248,5 +250,13 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='deployment',
             constraint=models.CheckConstraint(condition=models.Q(('shadow_of', None), ('broker', 'paper'), _connector='OR'), name='shadow_on_paper'),
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='command',
+            trigger=pgtrigger.compiler.Trigger(name='untruncated', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot truncate % table', TG_TABLE_NAME;", hash='3eb79b90660f028a5919124cd65d02819bb3eabb', level='STATEMENT', operation='TRUNCATE', pgid='pgtrigger_untruncated_06bd3', table='strategies_command', when='BEFORE')),
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='signal',
+            trigger=pgtrigger.compiler.Trigger(name='untruncated', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot truncate % table', TG_TABLE_NAME;", hash='8babe0ec377db1aba5d347e68870a9a92292df43', level='STATEMENT', operation='TRUNCATE', pgid='pgtrigger_untruncated_83e98', table='strategies_signal', when='BEFORE')),
         ),
     ]

@@ -61,12 +61,42 @@ def test_an_unknown_name_is_refused_with_the_nearest() -> None:
         ("LOG_FORMAT", "JSON", "one of json, console"),
         ("BROKERS", "paper,zerodah", "one or more of paper, zerodha"),
         ("TOPIC_PREFIX", "a b", "letters, digits"),
+        ("ALLOWED_ORIGINS", "panda.example.org", "origins such as https://"),
+        ("ALLOWED_ORIGINS", "https://panda.example.org/", "origins such as https://"),
+        (
+            "ALLOWED_ORIGINS",
+            "https://ok.example.org,https://panda.example.org:443",
+            "origins such as https://",
+        ),
+        ("ALLOWED_ORIGINS", "https://*.example.org", "origins such as https://"),
+        ("ALLOWED_ORIGINS", "https://Panda.example.org", "origins such as https://"),
+        ("HOST", "not a host", "an IPv4 address or a host name"),
+        ("HOST", "300.0.0.1", "an IPv4 address or a host name"),
+        ("HOST", "http://localhost", "an IPv4 address or a host name"),
     ],
 )
 def test_a_value_that_does_not_fit_is_refused_by_name(name: str, given: str, expected: str) -> None:
     message = refusal({f"ALPHAPANDA_{name}": given})
 
     assert f"ALPHAPANDA_{name} is {given!r}; expected {expected}" in message
+
+
+def test_origins_and_hosts_that_fit(tmp_path: Path) -> None:
+    origins = "https://panda.example.org,http://localhost:8000,http://[::1]:8000"
+    given = {"RUN_DIR": str(tmp_path), "ALLOWED_ORIGINS": origins, "HOST": "panda-1.example.org"}
+
+    values = env.load({f"ALPHAPANDA_{name}": value for name, value in given.items()})
+
+    assert values["ALLOWED_ORIGINS"] == origins.split(",")
+    assert env.HOST.parse("127.0.0.2") == "127.0.0.2"
+
+
+def test_a_folder_that_cannot_be_made_is_no_run_dir(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    message = refusal({"ALPHAPANDA_RUN_DIR": str(tmp_path / "file" / "run")})
+
+    assert f"ALPHAPANDA_RUN_DIR is '{tmp_path}/file/run'; expected a folder to write to" in message
 
 
 @pytest.mark.parametrize("word", ["true", "TRUE", "1", "yes", "On"])
@@ -103,13 +133,25 @@ def test_live_trading_needs_each_of_its_conditions(name: str) -> None:
 
 
 def test_what_no_log_may_show_is_known() -> None:
-    shown = env.secret_values(env.load({**REAL, **LIVE}))
+    shown = env.secret_values(env.load({**REAL, **LIVE, "ALPHAPANDA_ZERODHA_ENABLED": ""}))
 
     assert shown == ["hunter2hunter2", "s" * 50, "j" * 43, "key", "secret"]
 
 
-def test_live_trading_with_all_of_them_starts_and_without_it_none_is_asked_for() -> None:
-    assert env.load({**REAL, **LIVE})["ZERODHA_ENABLED"] is True
+def test_a_password_in_an_address_is_known_as_written_and_as_meant() -> None:
+    address = "postgres://panda:p%40ss%2Fword-77@db.example.org/panda"
+    shown = env.secret_values(env.load({**REAL, "ALPHAPANDA_DATABASE_URL": address}))
+
+    assert {"p%40ss%2Fword-77", "p@ss/word-77"} <= set(shown)
+
+
+def test_live_trading_is_refused_while_no_broker_does_it() -> None:
+    (fault,) = refusal({**REAL, **LIVE}).splitlines()[1:]
+
+    assert "ALPHAPANDA_ZERODHA_ENABLED is true; expected false: this version has no broker" in fault
+
+
+def test_without_live_trading_none_of_its_conditions_is_asked_for() -> None:
     assert env.load({**REAL, "ALPHAPANDA_BROKERS": "paper,zerodha"})["ZERODHA_ENABLED"] is False
 
 
@@ -191,3 +233,7 @@ def test_the_example_is_itself_valid(tmp_path: Path) -> None:
     dotenv.write_text(live.replace("RUN_DIR=.run", f"RUN_DIR={tmp_path}"))
 
     assert env.load({}, dotenv=dotenv) | {"x": 0}
+
+
+def test_paper_cannot_be_left_out() -> None:
+    assert "ALPHAPANDA_BROKERS does not name paper" in refusal({"ALPHAPANDA_BROKERS": "zerodha"})

@@ -32,6 +32,10 @@ headers = {"Authorization": "token abcdef0123456789:unknown-9abcdef"}
 logging.getLogger("kiteconnect").debug("Headers %s", headers)
 logging.getLogger("any").warning("url ?api_key=unknown-10&v=3 %s", canary)
 logging.getLogger("any").warning("object %s", type("Thing", (), {"__str__": lambda self: canary})())
+log.info("by key", pwd="unknown-12", passphrase="unknown-13", private_key="unknown-14", sessionid="unknown-15")
+log.info("in text pwd=unknown-16, passphrase: unknown-17; sessionid=unknown-18")
+log.info("eyJhbGciOiJIUzI1NiJ9.eyJqdGkiOiJ1bmtub3duLTE5In0.unknown-19", raw="redis://:unknown-20@host:6379/0")
+log.info("-----BEGIN RSA PRIVATE KEY-----\\nunknown-21\\nunknown-22\\n-----END RSA PRIVATE KEY----- ends")
 try:
     raise ValueError(f"refused {canary} secret=unknown-11")
 except ValueError:
@@ -60,6 +64,12 @@ def test_no_canary_comes_out(written: tuple[str, str, str]) -> None:
     assert CANARY not in console + errors
     assert "unknown-" not in console + errors
     assert logs.REDACTED in console
+
+
+def test_addresses_come_out_without_their_password() -> None:
+    assert logs.without_secrets("amqp://me:p%40ss@host:5672/a see https://host:80/@x") == (
+        "amqp://me:[redacted]@host:5672/a see https://host:80/@x"
+    )
 
 
 def test_what_is_no_secret_comes_out_with_its_ids(written: tuple[str, str, str]) -> None:

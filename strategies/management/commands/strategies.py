@@ -10,9 +10,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import OperationalError
-from rich.console import Console
 from rich.table import Table
 
+from alphapanda.web.console import screen
 from strategies.domain.base import Strategy
 from strategies.domain.codes import SHIPPED
 from strategies.domain.parameters import described
@@ -61,7 +61,7 @@ class Command(BaseCommand):
         for row in versions:
             shown = row | {"hash": row["hash"][:8], "installed": "yes" if row["installed"] else "no"}
             table.add_row(*map(str, shown.values()))
-        Console(file=self.stdout, width=None if self.stdout.isatty() else 160).print(table)
+        screen(self.stdout, width=None if self.stdout.isatty() else 160).print(table)
         self._tell_faults(faults)
 
     def _tell_files(self, *, as_json: bool) -> None:
