@@ -42,7 +42,7 @@ class Both(Strategy):
 
     def on_tick(self, state: Any, tick: Any, view: View) -> Iterable[Wish]:
         for key in self.params.order:
-            yield view.buy(1, instrument=key)
+            yield view.buy(100, instrument=key)
 
 
 CLASSES = {"both": Both, "ema_cross": EmaCross, "mean_reversion": MeanReversion, "every_nth": EveryNth}
@@ -254,7 +254,7 @@ def test_signals_that_are_judged_again_get_the_same_verdicts(
 @pytest.mark.parametrize("turn", [1, -1])
 def test_instruments_of_two_markets_keep_their_own_hours(turn: int) -> None:
     """At 16:00 the shares' market is closed, the metals' is not."""
-    gold = msgspec.structs.replace(an_instrument(9, symbol="GOLD26AUGFUT"), key="MCX:GOLD26AUGFUT")
+    gold = msgspec.structs.replace(an_instrument(9, lot=100, symbol="GOLD26AUGFUT"), key="MCX:GOLD26AUGFUT")
     gold = msgspec.structs.replace(gold, exchange="MCX", segment="MCX-FUT", instrument_type="FUT")
     order = ["NSE:STOCK7", gold.key][::turn]
     spec = a_deployment("both", instruments=[an_instrument(7), gold], order=order)
