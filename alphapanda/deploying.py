@@ -23,7 +23,7 @@ from execution.domain.charges import NoChargeCard
 from execution.domain.settings import settings_of
 from execution.reference import charge_cards
 from marketdata import selectors
-from marketdata.domain.instruments import InstrumentSpec, NoSegment, Segment, segment_of
+from marketdata.domain.instruments import LOT_NOT_TOLD, InstrumentSpec, NoSegment, is_lot_told, segment_of
 from marketdata.models import Instrument
 from marketdata.reference import load_calendars
 from portfolio import services as portfolios
@@ -37,13 +37,7 @@ from strategies.registry import find
 from strategies.services.catalogue import version_installed
 from strategies.services.sharding import least_loaded_shard
 
-# Kite lists these with a lot of 1 and means so many units: what they are worth would be wrong by that factor
-LOTS_OF_MANY = (
-    Segment.CURRENCY_FUTURES,
-    Segment.CURRENCY_OPTIONS,
-    Segment.COMMODITY_FUTURES,
-    Segment.COMMODITY_OPTIONS,
-)
+NAME_MAX = 80  # characters: the column of strategies.Deployment
 SEEDS = Path(__file__).parent / "seeds" / "deployments.json"
 
 
@@ -71,12 +65,26 @@ def read(path: Path) -> list[Definition]:
     except (OSError, msgspec.MsgspecError) as error:
         raise BadDefinition(f"{path}: {error}") from error
     for definition in definitions:
+        check_name(definition.name)
         check(definition)
+    names = [definition.name for definition in definitions]
+    if doubled := sorted({name for name in names if names.count(name) > 1}):
+        raise BadDefinition(f"{path}: {doubled[0]} is defined twice; every deployment has its own name")
     return definitions
+
+
+def check_name(name: str) -> None:
+    """Refuse what nobody could read or the database could not keep. Raises BadDefinition."""
+    if not 0 < len(name) <= NAME_MAX or not name.isprintable() or name != name.strip():
+        raise BadDefinition(
+            f"name {name[:NAME_MAX]!r}: 1 to {NAME_MAX} printable characters, no blanks around them"
+        )
 
 
 def check(definition: Definition) -> None:
     """Refuse what the strategy, the paper exchange or risk would refuse later. Raises BadDefinition."""
+    if not definition.instruments:
+        raise BadDefinition(f"{definition.name}: instruments: name at least one, as NSE:INFY")
     doubled = sorted({name for name in definition.instruments if definition.instruments.count(name) > 1})
     if doubled:
         raise BadDefinition(f"{definition.name}: instruments: {doubled[0]} is named twice; once is enough")
@@ -128,6 +136,24 @@ def deploy(
     ]
 
 
+def differing(definitions: Iterable[Definition]) -> list[str]:
+    """Names of deployments that are not what their definitions say, but for limits, which operators change."""
+    wanted = {definition.name: definition for definition in definitions}
+    stored = Deployment.objects.filter(name__in=wanted).prefetch_related("instruments")
+    found = stored.select_related("strategy_version__strategy").order_by("name")
+    return [deployment.name for deployment in found if not _is(deployment, wanted[deployment.name])]
+
+
+def _is(deployment: Deployment, definition: Definition) -> bool:
+    execution = {**definition.execution, "product": definition.product.value}
+    return (
+        deployment.strategy_version.strategy.name == definition.strategy
+        and deployment.broker == definition.broker
+        and (deployment.params, deployment.execution) == (definition.params, execution)
+        and {str(instrument) for instrument in deployment.instruments.all()} == set(definition.instruments)
+    )
+
+
 @transaction.atomic
 def create(
     definition: Definition, *, portfolio_id: UUID, status: DeploymentStatus, history: History | None = None
@@ -135,6 +161,7 @@ def create(
     """The one way to make a deployment: with its instruments and their partition, the shard that has least to
     do, its limits, its book, and a first checkpoint that has seen the past bars.
     Raises BadDefinition, BrokerConflict, NoPast."""
+    check_name(definition.name)
     version = _version(definition)
     check(definition)
     instruments = [_instrument(name) for name in definition.instruments]
@@ -222,11 +249,8 @@ def check_charges(definition: Definition, instrument: Instrument | InstrumentSpe
         latest.rates_for(exchange=instrument.exchange, product=definition.product, segment=segment)
     except (NoChargeCard, NoSegment) as error:
         raise BadDefinition(f"{definition.name}: {key}: {error}") from error
-    if segment in LOTS_OF_MANY and instrument.lot_size < 2:
-        raise BadDefinition(
-            f"{definition.name}: {key}: a lot of 1 does not say how many units a lot holds; give the"
-            " units in column lot_size of its instrument list"
-        )
+    if not is_lot_told(instrument.exchange, instrument.instrument_type, instrument.lot_size):
+        raise BadDefinition(f"{definition.name}: {key}: {LOT_NOT_TOLD}")
 
 
 def _partition(name: str, instruments: list[Instrument]) -> int:

@@ -9,6 +9,7 @@ import re
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from ipaddress import IPv4Address
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -92,6 +93,24 @@ def _topic_prefix(text: str) -> str:
     return text
 
 
+def _origins(text: str) -> list[str]:
+    """As browsers write them: a path, a slash or the port of the scheme would never be met."""
+    origin = re.compile(r"(https?)://([a-z0-9.-]+|\[[0-9a-f:]+\])(:[0-9]{1,5})?")
+    found = [origin.fullmatch(item) for item in _items(text)]
+    if any(one is None or (one[1], one[3]) in (("http", ":80"), ("https", ":443")) for one in found):
+        raise ValueError(text)
+    return _items(text)
+
+
+def _host(text: str) -> str:
+    label = r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?"
+    if re.fullmatch(r"[0-9.]*", text):
+        return str(IPv4Address(text))
+    if not re.fullmatch(rf"{label}(\.{label})*", text):
+        raise ValueError(text)
+    return text
+
+
 def whole(low: int, high: int) -> Kind:
     def parse(text: str) -> int:
         if not re.fullmatch(r"-?[0-9]+", text) or not low <= int(text) <= high:
@@ -144,6 +163,8 @@ ITEMS = Kind("a list separated by commas", _items)
 PATH = Kind("a path", _path)
 PATHS = Kind("paths separated by commas", _paths)
 SPEED = Kind("a factor above 0, or max", _speed)
+ORIGINS = Kind("origins such as https://panda.example.org, without a slash at the end", _origins)
+HOST = Kind("an IPv4 address or a host name", _host)
 TOPIC = Kind("letters, digits, dots, dashes and underscores", _topic_prefix)
 
 SETTINGS: tuple[Setting, ...] = (
@@ -167,14 +188,14 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("ALLOWED_HOSTS", ITEMS, "127.0.0.1,localhost", "host names that the web process answers to"),
     Setting(
         "ALLOWED_ORIGINS",
-        ITEMS,
+        ORIGINS,
         "",
         "browser origins trusted for forms and sockets; empty: only the page's own",
     ),
     Setting("DEBUG", BOOL, "false", "Django's debug pages; refused outside embedded mode"),
     Setting("RUN_DIR", PATH, ".run", "sockets, embedded data, logs, process list"),
     Setting("DATA", PATH, "../shared/data", "shared test data"),
-    Setting("HOST", TEXT, "127.0.0.1", "address that the web process listens on"),
+    Setting("HOST", HOST, "127.0.0.1", "address that the web process listens on"),
     Setting("PORT", whole(1, 65535), "8000", "port that the web process listens on"),
     Setting("SHARDS", whole(1, SHARDS_MAX), "2", "strategy workers, one queue each"),
     Setting("TRADING_WORKERS", whole(1, 64), "2", "workers of risk, execution and portfolio"),
@@ -272,8 +293,16 @@ def load(environment: Mapping[str, str], *, dotenv: Path | None = None) -> dict[
     if faults:
         raise Misconfigured(_message(faults))
     if not values["DATABASE_URL"]:
-        values |= _generated(values)
+        try:
+            values |= _generated(values)
+        except OSError as error:
+            raise Misconfigured(_message([unusable(Path(str(values["RUN_DIR"])), error)])) from None
     return values
+
+
+def unusable(run_dir: Path, error: OSError) -> str:
+    """Why a folder is no RUN_DIR."""
+    return f"{PREFIX}RUN_DIR is {str(run_dir)!r}; expected a folder to write to: {error.strerror}"
 
 
 def is_embedded(values: Mapping[str, Parsed]) -> bool:

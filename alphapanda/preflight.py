@@ -23,6 +23,7 @@ from alphapanda.health.registry import Level
 from alphapanda.health_checks import calendar_horizon
 from alphapanda.supervisor import PROCESSES_FILE, is_port_free
 
+SERVERS = ("database", "redis", "log")  # without one of these no other check can be made
 CLOCK_DRIFT_S_MAX = 2.0
 EARLIEST_CLOCK_S = 1_735_689_600  # 1 January 2025: a clock before that has lost its battery
 TIMEOUT_S = 5.0
@@ -51,6 +52,11 @@ def run(*, port: bool = True) -> list[Finding]:
     return [find(name, check) for name, check in CHECKS.items() if port or name != "port"]
 
 
+def servers() -> list[Finding]:
+    """Only whether the servers answer; nothing needs to have been made in them."""
+    return [find(name, CHECKS[name]) for name in SERVERS]
+
+
 def find(name: str, check: Callable[[], str]) -> Finding:
     """The outcome of one check: it raises Missing, or something of the parts that it asks does not answer."""
     try:
@@ -58,7 +64,7 @@ def find(name: str, check: Callable[[], str]) -> Finding:
     except Doubtful as doubt:
         return Finding(name, is_good=True, detail=str(doubt), is_doubtful=True)
     except (Missing, DatabaseError, redis.RedisError, LogError, env.NoBroker, OSError) as error:
-        return Finding(name, is_good=False, detail=str(error).strip() or type(error).__name__)
+        return Finding(name, is_good=False, detail=" ".join(str(error).split()) or type(error).__name__)
 
 
 def database() -> str:
@@ -102,8 +108,6 @@ def folders() -> str:
     settings.RUN_DIR.mkdir(parents=True, exist_ok=True)
     if not os.access(settings.RUN_DIR, os.W_OK):
         raise Missing(f"{settings.RUN_DIR} is not writable")
-    if not settings.WHITENOISE_USE_FINDERS and not (settings.STATIC_ROOT / "admin").is_dir():
-        raise Missing(f"{settings.STATIC_ROOT} is empty: run `manage.py collectstatic`")
     return str(settings.RUN_DIR)
 
 
@@ -156,11 +160,11 @@ def _database_time() -> float:
 
 
 def _unreachable(address: str) -> str:
-    url = urlsplit(f"//{address.strip()}")
     try:
+        url = urlsplit(f"//{address.strip()}")
         socket.create_connection((url.hostname, url.port or 9092), TIMEOUT_S).close()
-    except OSError as error:
-        return f"{address}: {error.strerror or error}"
+    except (OSError, ValueError) as error:
+        return f"{address}: {getattr(error, 'strerror', None) or error}"
     return ""
 
 

@@ -248,14 +248,11 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
 
 STATIC_URL = "static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
-STATIC_ROOT = RUN_DIR / "static"
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
-WHITENOISE_USE_FINDERS = EMBEDDED  # serves from the source folders: no collectstatic on a laptop
-if EMBEDDED:
-    STATIC_ROOT.mkdir(parents=True, exist_ok=True)  # whitenoise warns where it is missing, even if unused
+WHITENOISE_USE_FINDERS = True  # serves from the source folders, so there is nothing to collect
 WHITENOISE_AUTOREFRESH = DEBUG
 
 # --- web: login, tokens, REST, admin, content security policy
@@ -320,6 +317,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
         "BrokerEnum": "strategies.models.TRADING_BROKERS",
         "HaltLevelEnum": "alphapanda.core.vocabulary.HaltLevel",
         "LimitLevelEnum": "alphapanda.core.vocabulary.LimitLevel",
+        "BacktestKindEnum": "strategies.models.BacktestRun.Kind",
         "BacktestStateEnum": "strategies.models.BacktestRun.State",
         "SignalStateEnum": "strategies.models.Signal.State",
         "OrderStatusEnum": "execution.models.STATUSES",

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from celery import shared_task
 from django.utils import timezone
 
 from alphapanda import logs
+from alphapanda.core.clock import ist_text, to_ms
 from alphapanda.core.vocabulary import DeploymentStatus, Severity
 from alphapanda.eventlog import outbox
 from alphapanda.research import stored
 from execution.selectors import orders_oversized
+from marketdata.domain.master import Change, ChangeKind
+from marketdata.selectors import changes_touching
+from marketdata.services.master import in_words
 from portfolio.audit import books_differences
 from risk.services.alerts import alert_raise
 from strategies.models import Deployment
 
 log = logs.channel("audit")
+TOLD_FOR = timedelta(days=3)  # how long after its loading a list is looked at
 
 
 @shared_task(name="alphapanda.audit")
@@ -56,7 +63,9 @@ def _look_at_orders() -> None:
 
 @shared_task(name="alphapanda.watch")
 def watch(**_newer: object) -> None:
-    """Raise an alert for every deployment that came into quarantine, once for each time."""
+    """Raise an alert for every deployment that came into quarantine, once for each time, and for every instrument in
+    use that a list has changed."""
+    _tell_of_instruments()
     for row in Deployment.objects.filter(status=DeploymentStatus.QUARANTINED).defer(
         "checkpoint", "consequences"
     ):
@@ -67,6 +76,22 @@ def watch(**_newer: object) -> None:
             text=last or "no error was stored",
             severity=Severity.CRITICAL,
             now=timezone.now(),
+            once=True,
+        )
+
+
+def _tell_of_instruments() -> None:
+    """Raise an alert, once, for everything that a recent list changed of what deployments and positions use."""
+    now = timezone.now()
+    for row in changes_touching(since=now - TOLD_FOR):
+        words = in_words(Change(ChangeKind(row.kind), row.instrument, row.field, row.before, row.after))
+        used = ", ".join(f"{use['kind']} {use['name']}" for use in row.uses)
+        alert_raise(
+            code="instrument_changed",
+            subject=f"{row.instrument}: {words}, list of {ist_text(to_ms(row.load.loaded_at))[:16]}",
+            text=f"{row.instrument} {words}: used by {used}; see whether quantities and prices still fit",
+            severity=Severity.WARNING,
+            now=now,
             once=True,
         )
 

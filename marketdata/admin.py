@@ -25,6 +25,7 @@ from marketdata.models import (
     TickBand,
     TickFaultCount,
 )
+from marketdata.services.rules import freezes_changed, rules_changed
 
 if TYPE_CHECKING:
     from django.db.models import Model, QuerySet
@@ -45,6 +46,24 @@ class CalendarDesk(Desk):
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet) -> None:
         super().delete_queryset(request, queryset)
         transaction.on_commit(selectors.calendars_forget)
+
+
+class RulesDesk(Desk):
+    """Rules by date: a change counts for the decisions of its days at once."""
+
+    def save_model(self, request: HttpRequest, obj: Model, form: Any, change: bool) -> None:
+        was = set(self.model.objects.filter(pk=obj.pk).values_list("instrument", flat=True))
+        super().save_model(request, obj, form, change)
+        rules_changed(was | {obj.instrument_id})
+
+    def delete_model(self, request: HttpRequest, obj: Model) -> None:
+        super().delete_model(request, obj)
+        rules_changed([obj.instrument_id])
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet) -> None:
+        touched = list(queryset.values_list("instrument", flat=True))
+        super().delete_queryset(request, queryset)
+        rules_changed(touched)
 
 
 @admin.register(Instrument)
@@ -111,7 +130,7 @@ class TickFaultCountAdmin(ReadOnlyDesk):
 
 
 @admin.register(InstrumentRule)
-class InstrumentRuleAdmin(Desk):
+class InstrumentRuleAdmin(RulesDesk):
     """What lists said in the past: kept by itself where a list changes it."""
 
     list_display = ("instrument", "valid_from", shown("tick_size"), "lot_size", "expiry", shown("strike"))
@@ -123,16 +142,28 @@ class InstrumentRuleAdmin(Desk):
 
 @admin.register(FreezeQuantity)
 class FreezeQuantityAdmin(Desk):
-    """Loaded from NSE's file; a change counts for orders when the next list or file is loaded."""
+    """Loaded from NSE's file; a change counts for the decisions of its days at once."""
 
     list_display = ("underlying", "exchange", "quantity", "valid_from")
     list_filter = ("exchange", "valid_from")
     search_fields = ("underlying",)
     ordering = ("exchange", "underlying", "-valid_from")
 
+    def save_model(self, request: HttpRequest, obj: Model, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        freezes_changed()
+
+    def delete_model(self, request: HttpRequest, obj: Model) -> None:
+        super().delete_model(request, obj)
+        freezes_changed()
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet) -> None:
+        super().delete_queryset(request, queryset)
+        freezes_changed()
+
 
 @admin.register(CircuitLimit)
-class CircuitLimitAdmin(Desk):
+class CircuitLimitAdmin(RulesDesk):
     list_display = ("instrument", "date", shown("lower"), shown("upper"))
     search_fields = ("instrument__tradingsymbol",)
     raw_id_fields = ("instrument",)

@@ -31,6 +31,9 @@ class Instrument(models.Model):
         default=False, help_text="a cash stock on which futures or options trade"
     )
     freeze_quantity = models.IntegerField(default=0, help_text="units of one order at most; 0: unknown")
+    dated = models.JSONField(
+        default=dict, blank=True, help_text="its rules by date, so that decisions have them with the row"
+    )
 
     class Meta:
         constraints = [

@@ -24,6 +24,7 @@ from marketdata.domain.calendar import (
     SpecialHours,
     calendar,
 )
+from marketdata.domain.dated import COLUMNS, BadRules, Dated, of_rows
 from marketdata.domain.instruments import (
     InstrumentRow,
     InstrumentSpec,
@@ -158,15 +159,40 @@ def instrument_rows(path: Path) -> Iterator[InstrumentRow | RowFault]:
         ) from error
 
 
-def instrument_specs(lists: Sequence[Path] = ()) -> dict[str, InstrumentSpec]:
-    """Instruments by key (EXCHANGE:TRADINGSYMBOL) of the list that ships and of further ones, which win. Raises
-    as `instrument_rows`."""
+def instrument_specs(lists: Sequence[Path] = (), rules: Sequence[Path] = ()) -> dict[str, InstrumentSpec]:
+    """Instruments by key (EXCHANGE:TRADINGSYMBOL) of the list that ships and of further ones, which win, with their
+    rules by date. Raises as `instrument_rows` and `dated_rules`."""
     found: dict[str, InstrumentSpec] = {}
     for path in (DATA_DIR / "instruments.csv", *lists):
         listed = (row for row in instrument_rows(path) if isinstance(row, InstrumentRow))
         found |= {spec.key: spec for spec in map(spec_of_row, listed)}
     underlyings = {spec.underlying for spec in found.values()} - {""}
+    kept = {key: dated for path in rules for key, dated in dated_rules(path).items()}
+    if unknown := sorted(kept.keys() - found.keys()):
+        raise BadRules(f"rules of {unknown[0]}, which no list has; add its list, or take its lines out")
+    found |= {key: msgspec.structs.replace(found[key], dated=dated) for key, dated in kept.items()}
     return {key: _told_of_derivatives(spec, underlyings) for key, spec in found.items()}
+
+
+def dated_rules(path: Path) -> dict[str, Dated]:
+    """The rules by date of a file (CSV) that `manage.py instrument_rules` wrote. Raises BadRules, which names file
+    and line, and OSError."""
+    line = 1
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as lines:
+            reader = csv.DictReader(lines)
+            if missing := [name for name in COLUMNS if name not in (reader.fieldnames or ())]:
+                raise BadRules(f"no column {', '.join(missing)}")
+
+            def told() -> Iterator[dict[str, str]]:
+                nonlocal line
+                for row in reader:
+                    line = reader.line_num
+                    yield row
+
+            return of_rows(told())
+    except (BadRules, UnicodeDecodeError, csv.Error) as error:
+        raise BadRules(f"{path} line {line}: {error}") from None
 
 
 def _told_of_derivatives(spec: InstrumentSpec, underlyings: set[str]) -> InstrumentSpec:

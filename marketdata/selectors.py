@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
-from datetime import date
+from collections.abc import Callable, Collection, Iterable, Mapping
+from datetime import date, datetime
 from uuid import UUID
 
+import msgspec
 from django.db.models import Max, Q, QuerySet
 from msgspec.structs import replace
 
@@ -26,17 +27,16 @@ from marketdata.domain.calendar import (
     SpecialHours,
 )
 from marketdata.domain.calendar import calendar as calendar_of
+from marketdata.domain.dated import NOTHING_DATED, Dated
 from marketdata.domain.instruments import InstrumentSpec, underlying_of
 from marketdata.domain.markets import Market, UnknownMarket
 from marketdata.domain.rules import Band, Permissions, permissions_of, tick_size_e4
 from marketdata.models import (
     Bar,
-    CircuitLimit,
-    FreezeQuantity,
     Holiday,
     Instrument,
-    InstrumentRule,
     MarketCutoff,
+    MasterChange,
     MasterLoad,
     Permission,
     SessionRule,
@@ -120,8 +120,8 @@ def calendar_known_until() -> dict[str, date | None]:
 
 
 def spec(instrument: Instrument) -> InstrumentSpec:
-    """What decisions need to know of an instrument, as its newest list says. What holds for one day alone
-    (circuit limits), and what its market takes, is in `specs_on`."""
+    """What decisions need to know of an instrument, as its newest list says, with its rules by date, of which
+    `InstrumentSpec.on` takes those of a day. No query: the row carries them."""
     return InstrumentSpec(
         key=f"{instrument.exchange}:{instrument.tradingsymbol}",
         exchange=instrument.exchange,
@@ -137,47 +137,37 @@ def spec(instrument: Instrument) -> InstrumentSpec:
         underlying=underlying_of(instrument.tradingsymbol, instrument.name, instrument.expiry),
         has_derivatives=instrument.has_derivatives,
         freeze_quantity=instrument.freeze_quantity,
+        dated=_dated(instrument),
     )
+
+
+def dated_rules(keys: Collection[str] = ()) -> dict[str, Dated]:
+    """The rules by date of EXCHANGE:TRADINGSYMBOL keys, by default of all instruments that have some; unknown keys
+    are absent."""
+    rows = (
+        Instrument.objects.filter(pk__in=primary_keys(keys).values())
+        if keys
+        else Instrument.objects.exclude(dated={})
+    )
+    return {str(row): _dated(row) for row in rows.iterator()}
+
+
+def _dated(instrument: Instrument) -> Dated:
+    return msgspec.convert(instrument.dated, Dated) if instrument.dated else NOTHING_DATED
 
 
 def specs_on(instruments: Iterable[Instrument], day: date) -> dict[int, InstrumentSpec]:
-    """Instruments by primary key as the rules of a day say: sizes, expiry and strike as the list of then (of
-    now, where none is kept), the freeze quantity of then, the circuit limits of the day, and what the market
-    took. A stock whose list tells no tick has that of its price, by the last day bar of the month before."""
-    rows = {row.pk: row for row in instruments}
-    kept = InstrumentRule.objects.filter(instrument__in=rows, valid_from__lte=day).order_by("valid_from")
-    rules = {rule.instrument_id: rule for rule in kept}
-    circuits = {row.instrument_id: row for row in CircuitLimit.objects.filter(instrument__in=rows, date=day)}
+    """Instruments by primary key as decisions of a day see them (`InstrumentSpec.on`), and what no decision asks
+    for: what the market took, and for a stock whose list tells no tick that of its price, by the last day bar of the
+    month before."""
     taken = permissions_known()
     found = {}
-    for pk, row in rows.items():
-        one = _ruled(spec(row), rules.get(pk), _freeze_on(row, day))
+    for row in instruments:
+        one = spec(row).on(day)
         if not one.tick_size_e4 and not one.is_index:
             one = replace(one, tick_size_e4=_banded(row, one.market, day))
-        found[pk] = _permitted(_circuited(one, circuits.get(pk)), permissions_of(taken, one, day))
+        found[row.pk] = _permitted(one, permissions_of(taken, one, day))
     return found
-
-
-def _ruled(one: InstrumentSpec, rule: InstrumentRule | None, freeze_quantity: int) -> InstrumentSpec:
-    if rule is None:
-        return replace(one, freeze_quantity=freeze_quantity)
-    return replace(
-        one,
-        tick_size_e4=to_e4(rule.tick_size),
-        lot_size=rule.lot_size,
-        expiry=rule.expiry or one.expiry,
-        strike_e4=to_e4(rule.strike) or one.strike_e4,
-        freeze_quantity=freeze_quantity,
-    )
-
-
-def _freeze_on(instrument: Instrument, day: date) -> int:
-    name = underlying_of(instrument.tradingsymbol, instrument.name, instrument.expiry)
-    if not name:
-        return 0
-    kept = FreezeQuantity.objects.filter(exchange=instrument.exchange, underlying=name, valid_from__lte=day)
-    newest = kept.order_by("-valid_from").first()
-    return newest.quantity if newest else 0
 
 
 def _banded(instrument: Instrument, market: Market, day: date) -> int:
@@ -195,12 +185,6 @@ def _banded(instrument: Instrument, market: Market, day: date) -> int:
         for band in TickBand.objects.filter(market=market)
     ]
     return tick_size_e4(bands, market=market, day=day, reference_e4=last.close_e4) if last else 0
-
-
-def _circuited(one: InstrumentSpec, circuit: CircuitLimit | None) -> InstrumentSpec:
-    if circuit is None:
-        return one
-    return replace(one, lower_circuit_e4=to_e4(circuit.lower), upper_circuit_e4=to_e4(circuit.upper))
 
 
 def _permitted(one: InstrumentSpec, taken: Permissions | None) -> InstrumentSpec:
@@ -257,6 +241,12 @@ def instruments_by_token(tokens: Iterable[int]) -> dict[int, Instrument]:
 def master_newest() -> UUID | None:
     """The newest loading of an instrument list."""
     return MasterLoad.objects.order_by("-loaded_at").values_list("id", flat=True).first()
+
+
+def changes_touching(*, since: datetime) -> QuerySet[MasterChange]:
+    """What lists that were loaded from a time on changed of instruments in use, the oldest first."""
+    rows = MasterChange.objects.filter(is_touching=True, load__loaded_at__gte=since)
+    return rows.select_related("load").order_by("load__loaded_at", "pk")
 
 
 def instruments_in_use() -> dict[int, Instrument]:

@@ -33,6 +33,23 @@ def register(reader: Reader) -> Reader:
     return reader
 
 
+Listener = Callable[[Collection[int]], None]
+_listeners: list[Listener] = []
+
+
+def listen(listener: Listener) -> Listener:
+    """Have `listener` told of instruments, by primary key, that a list has changed and that are in use."""
+    if listener not in _listeners:
+        _listeners.append(listener)
+    return listener
+
+
+def tell_changed(instrument_ids: Collection[int]) -> None:
+    """Tell those above that instruments have changed."""
+    for listener in _listeners:
+        listener(instrument_ids)
+
+
 def uses(instrument_ids: Collection[int] | None = None) -> list[Use]:
     """Every use, of some instruments or of all."""
     return [use for reader in _readers for use in reader(instrument_ids)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import date
 from uuid import UUID
 
 import msgspec
@@ -151,10 +152,11 @@ def memories_of(ids: Iterable[UUID]) -> dict[UUID, DayState]:
     return {row.deployment_id: msgspec.convert(row.data, DayState, strict=False) for row in rows}
 
 
-def specs_of(ids: Iterable[UUID]) -> dict[int, InstrumentSpec]:
-    """The instruments of several deployments by token."""
+def specs_of(ids: Iterable[UUID], *, on: date | None = None) -> dict[int, InstrumentSpec]:
+    """The instruments of several deployments by token; as the rules of a day say, where one is given."""
     rows = Instrument.objects.filter(deployment__in=list(ids)).distinct()
-    return {row.instrument_token: selectors.spec(row) for row in rows}
+    found = {row.instrument_token: selectors.spec(row) for row in rows}
+    return {token: spec if on is None else spec.on(on) for token, spec in found.items()}
 
 
 def is_exposed(deployment_id: UUID) -> bool:

@@ -265,7 +265,8 @@ class Command(models.Model):
 
 
 class BacktestRun(models.Model):
-    """A backtest that was asked for: its whole configuration, what it was run with, and what came of it.
+    """A backtest or a search for parameters that was asked for: its whole configuration, what it was run with, and
+    what came of it.
 
     The result is the documented object as compressed JSON; equal input gives equal bytes, told by their hash.
     `attempt` fences: a worker writes only while the attempt is its own."""
@@ -277,18 +278,28 @@ class BacktestRun(models.Model):
         FAILED = "FAILED"
         CANCELLED = "CANCELLED"
 
+    class Kind(models.TextChoices):
+        BACKTEST = "BACKTEST"
+        SEARCH = "SEARCH"
+
     id = models.UUIDField(primary_key=True)
     name = models.CharField(max_length=120, unique=True)
+    kind = models.CharField(max_length=8, choices=Kind, default=Kind.BACKTEST)
     state = models.CharField(max_length=9, choices=State, default=State.QUEUED)
     plan = models.JSONField(help_text="files, deployments, days, cash and costs")
+    search = models.JSONField(
+        default=dict, help_text="what is tuned, for what and how long; empty for a backtest"
+    )
     data = models.JSONField(default=list, help_text="files with their hashes")
     data_sha256 = models.CharField(max_length=64, blank=True)
     code = models.JSONField(default=dict, help_text="product, engine and strategy versions with their hashes")
-    summary = models.JSONField(default=dict, help_text="figures of all deployments together")
+    summary = models.JSONField(
+        default=dict, help_text="figures of all deployments together; of a search, out of sample"
+    )
     findings = models.JSONField(default=list, help_text="codes of reasons to doubt")
     result = models.BinaryField(default=b"")
     result_sha256 = models.CharField(max_length=64, blank=True)
-    done = models.BigIntegerField(default=0, help_text="items folded so far, re-runs included")
+    done = models.BigIntegerField(default=0, help_text="items folded so far, re-runs and trials included")
     total = models.BigIntegerField(default=0, help_text="items to fold; 0: not known yet")
     attempt = models.IntegerField(default=0)
     error = models.TextField(blank=True)

@@ -69,6 +69,9 @@ FAULTS: list[tuple[Rule, str, str]] = [
     (tidy.every_module_is_used, "marketdata/forgotten.py", "x = 1\n"),
     (tidy.settings_are_in_the_readme, "alphapanda/env.py", 'Setting("PORT", 1)\nSetting("HOST", 1)\n'),
     (tidy.settings_are_in_the_readme, "marketdata/feed.py", "x = 'ALPHAPANDA_SPEED'\n"),
+    (tidy.texts_are_shown_as_they_are, "marketdata/feed.py", "x = Console(markup=True)\n"),
+    (tidy.texts_are_shown_as_they_are, "marketdata/feed.py", "x = Text.from_markup('[red]1[/]')\n"),
+    (tidy.texts_are_shown_as_they_are, "marketdata/feed.py", "x = Live(table, screen=True)\n"),
     (tidy.channels_are_named, "marketdata/feed.py", "import structlog\nx = structlog.get_logger('mine')\n"),
 ]
 

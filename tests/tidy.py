@@ -302,6 +302,21 @@ def _declared(root: Path) -> set[str]:
     return {f"ALPHAPANDA_{name.value}" for name in named if isinstance(name, ast.Constant)}
 
 
+def texts_are_shown_as_they_are(root: Path) -> Iterator[str]:
+    """Terminals come from alphapanda.web.console.screen, which reads no markup: a name may hold brackets."""
+    for source in product(root):
+        if source.path == "alphapanda/web/console.py":
+            continue
+        for node in ast.walk(source.tree):
+            if not isinstance(node, ast.Call):
+                continue
+            if _called(node) in ("Console", "get_console", "from_markup"):
+                yield f"{source.path}:{node.lineno}: {_called(node)}()"
+            named = {keyword.arg for keyword in node.keywords}
+            if _called(node) == "Live" and "console" not in named:
+                yield f"{source.path}:{node.lineno}: Live() without console="
+
+
 def channels_are_named(root: Path) -> Iterator[str]:
     """Loggers come from alphapanda.logs.channel; librdkafka's goes in at the one client."""
     for source in product(root):
@@ -326,4 +341,5 @@ RULES: tuple[Callable[[Path], Iterator[str]], ...] = (
     every_module_is_used,
     settings_are_in_the_readme,
     channels_are_named,
+    texts_are_shown_as_they_are,
 )

@@ -20,8 +20,19 @@ def is_allowed(scope: dict[str, Any]) -> bool:
     if settings.ALLOWED_ORIGINS:
         return origin in settings.ALLOWED_ORIGINS
     host = headers.get(b"host", b"").decode("latin-1")
-    own = f"{SCHEMES.get(scope.get('scheme', 'ws'), 'http')}://{host}"
+    own = f"{_scheme(scope, headers)}://{host}"
     return origin == own and validate_host(_name(host), settings.ALLOWED_HOSTS)
+
+
+def _scheme(scope: dict[str, Any], headers: dict[bytes, bytes]) -> str:
+    """What the browser's page was fetched by, told as to Django: by the proxy's header where one is trusted."""
+    if settings.SECURE_PROXY_SSL_HEADER:
+        name, secure = settings.SECURE_PROXY_SSL_HEADER
+        wanted = name.removeprefix("HTTP_").replace("_", "-").lower().encode()
+        if wanted in headers:
+            told = headers[wanted].decode("latin-1").partition(",")[0].strip()
+            return "https" if told == secure else "http"
+    return SCHEMES.get(scope.get("scheme", "ws"), "http")
 
 
 def _name(host: str) -> str:

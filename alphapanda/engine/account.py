@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 from uuid import UUID
 
 import msgspec
 
+from alphapanda.core.clock import ist_day
 from alphapanda.core.vocabulary import DeploymentStatus
 from execution.domain.charges import Cards
 from execution.domain.paper import (
@@ -79,6 +81,8 @@ class Account:
         self.is_coupled = False  # decided in the order of the log with others
         self.machine: Machine = assembled(spec, find(spec.strategy), calendar)
         self.venue = Venue(self.settings, self.machine.instruments, self.machine.calendars, margin_tables())
+        self.is_dated = any(one.dated for one in spec.instruments)
+        self._venue_day = 0  # whose rules the venue has, where they differ from day to day
         self.memory = Memory()
         self.names = {instrument.token: instrument.key for instrument in spec.instruments}
         self.holdings: dict[int, Holding] = {}
@@ -114,7 +118,11 @@ class Account:
 
     def _match(self, item: Tick | Clock, due: DueItem) -> None:
         outcome = match(
-            list(self.open.values()), item, venue=self.venue, memory=self.memory, clock_ms=due.clock_ms
+            list(self.open.values()),
+            item,
+            venue=self.venue_at(item.at_ms),
+            memory=self.memory,
+            clock_ms=due.clock_ms,
         )
         fills = self._keep(outcome, step=due.step)
         at_ms = max(self.machine.state.at_ms, item.at_ms)
@@ -123,6 +131,15 @@ class Account:
                 self.member(), terms=self.terms, others=self._members(), marks=due.marks, at_ms=at_ms
             )
         self._settle(matched_step=due.step, fills=fills, at_ms=at_ms)
+
+    def venue_at(self, at_ms: int) -> Venue:
+        """The exchange with the rules of the day of a time."""
+        if self.is_dated and self._venue_day != (day := ist_day(at_ms)):
+            on = date.fromordinal(day)
+            known = {token: one.on(on) for token, one in self.machine.instruments.items()}
+            self.venue = Venue(self.settings, known, self.machine.calendars, self.venue.margins)
+            self._venue_day = day
+        return self.venue
 
     def _keep(self, outcome: Outcome, *, step: int) -> list[FillRow]:
         """Take over what came of an item or of decisions; the fills are booked."""
@@ -151,12 +168,13 @@ class Account:
 
     def _carry_out(self, signals: Sequence[SignalRow]) -> None:
         self.journal.signals.extend(signals)
+        venue = self.venue_at(signals[0].at_ms)
         verdicts, self.day = review(signals, self._context(signals[0]))
         self.journal.verdicts.extend(verdicts)
         approved = [signal for signal, verdict in zip(signals, verdicts, strict=True) if verdict.is_approved]
         standing = Standing(dict(self.open), self.holdings, self.memory)
         ended = {signal.target: self.journal.orders[signal.target] for signal in approved if signal.target}
-        outcome = carry_out(approved, standing, self.venue, ended=ended)
+        outcome = carry_out(approved, standing, venue, ended=ended)
         self._keep(outcome, step=signals[0].step)
         state, before = self.machine.state, self.machine.consequences
         self._settle(matched_step=before.matched_step, at_ms=state.at_ms)
@@ -168,7 +186,7 @@ class Account:
             holdings=self.holdings,
             working=working_by_token(self.open.values()),
             orders=resting(self.machine.consequences.orders),
-            instruments=self._known(),
+            instruments=self._known(first.at_ms),
             phase=self.machine.calendars[first.token].phase_at(first.at_ms),
             status=DeploymentStatus.PAUSED if self.day.held else DeploymentStatus.RUNNING,
             may_queue=self.settings.may_queue,
@@ -189,11 +207,11 @@ class Account:
     def _members(self) -> dict[UUID, Member]:
         return {other.spec.id: other.member() for other in self.others}
 
-    def _known(self) -> Mapping[int, InstrumentSpec]:
-        """The instruments of all whose books are looked at."""
+    def _known(self, at_ms: int) -> Mapping[int, InstrumentSpec]:
+        """The instruments of all whose books are looked at, as the rules of the day of a time say."""
         if not self.others:
-            return self.machine.instruments
-        every = [self.machine.instruments, *(other.machine.instruments for other in self.others)]
+            return self.venue_at(at_ms).instruments
+        every = [one.venue_at(at_ms).instruments for one in (self, *self.others)]
         return {token: instrument for known in every for token, instrument in known.items()}
 
     def _settle(self, *, matched_step: int, at_ms: int, fills: Sequence[FillRow] = ()) -> None:

@@ -26,17 +26,18 @@ from strategies.domain.base import DeploymentSpec
 
 
 class Recording(msgspec.Struct, dict=True):
-    """Files to play, instrument lists besides the one that ships, and what to deploy."""
+    """Files to play, instrument lists besides the one that ships, their rules by date, and what to deploy."""
 
     files: list[str]
     definitions: list[Definition]
     instruments: list[Path]
     warm_up: list[str] = []  # files that end before, whose bars strategies see first
+    rules: list[Path] = []  # as `manage.py instrument_rules` writes them
 
     @cached_property
     def known(self) -> dict[str, InstrumentSpec]:
-        """Every instrument of the lists by name. Raises OSError, NotAnInstrumentList."""
-        return instrument_specs(self.instruments)
+        """Every instrument of the lists by name. Raises OSError, NotAnInstrumentList, BadRules."""
+        return instrument_specs(self.instruments, self.rules)
 
     def source(self) -> RecordedSource:
         """The numbered stream. Raises UnknownInstrument, UnknownFormat, OSError."""

@@ -54,7 +54,7 @@ def reported(
             "product_version": product_version(),
             "engine_sha256": engine_sha256(),
             "instruments": sorted({one.key for run in runs for one in run.account.spec.instruments}),
-            "files": [_file(file, report) for file, report in files],
+            "files": [file_object(file, report) for file, report in files],
             "starts": ist_text(curve[0].at_ms) if curve else None,
             "ends": ist_text(curve[-1].at_ms) if curve else None,
             "items": items,
@@ -134,15 +134,18 @@ def _drawdown(fall: Fall) -> Object:
     }
 
 
-def _file(file: RecordedFile, report: FileReport) -> Object:
-    return {
-        "path": str(file.path),
-        "instrument": file.key,
-        "sha256": sha256_of(file.path),
+def file_object(file: RecordedFile, report: FileReport) -> Object:
+    """What a result says of a file that it was made from. Raises OSError."""
+    return named(file) | {
         "minutes": report.minutes,
         "rows": report.rows,
         "unreadable_rows": report.faulty,
     }
+
+
+def named(file: RecordedFile) -> Object:
+    """Which file it is. Raises OSError."""
+    return {"path": str(file.path), "instrument": file.key, "sha256": sha256_of(file.path)}
 
 
 def sha256_of(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""Stored backtests in the admin: ask for one, watch it, read it, cancel it, run it again."""
+"""Stored backtests and searches in the admin: ask for one, watch it, read it, cancel it, run it again."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from alphapanda.engine.costs import costs_of
 from alphapanda.research import selectors
 from alphapanda.research.places import list_names, placed, recorded_names
 from alphapanda.research.plan import FILL_MODELS, Plan, checked, definition_of, execution_of, one_for_each
+from alphapanda.research.search import asked_of
 from alphapanda.research.stored import backtest_again, backtest_cancel, backtest_create
 from alphapanda.web.admin import ReadOnlyDesk, by_hand, shown
 from alphapanda.web.formats import UNKNOWN, rupees_signed
@@ -33,7 +34,7 @@ HIDDEN = ("result", "summary")
 
 
 class NewBacktest(forms.ModelForm):
-    """What to run; `asked` holds the checked plan when the form is valid."""
+    """What to run; `asked` holds the checked plan and `search` the search, if any, when the form is valid."""
 
     files = forms.MultipleChoiceField(help_text="recorded files of the product and of the data folder")
     strategy = forms.ChoiceField()
@@ -51,13 +52,22 @@ class NewBacktest(forms.ModelForm):
         required=False, label="Instrument lists", help_text="besides the one that ships"
     )
 
+    warm_up = forms.MultipleChoiceField(
+        required=False, help_text="recorded files that end before, whose bars are seen first"
+    )
+    search = forms.JSONField(
+        required=False,
+        help_text='empty: a backtest; {"space": {"fast": [3, 20]}, "trials": 100}: a search for parameters',
+    )
+
     class Meta:
         model = BacktestRun
         fields = ("name",)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["files"].choices = [(name, name) for name in recorded_names()]
+        for field in ("files", "warm_up"):
+            self.fields[field].choices = [(name, name) for name in recorded_names()]
         self.fields["instruments"].choices = [(name, name) for name in list_names()]
         self.fields["strategy"].choices = [(name, name) for name in names()]
 
@@ -72,6 +82,7 @@ class NewBacktest(forms.ModelForm):
         if not self.errors:
             try:
                 self.asked = checked(placed(self._plan(cleaned)))
+                self.search = asked_of(cleaned["search"], self.asked)
             except Refusal as refusal:
                 raise ValidationError(str(refusal)) from None
         return cleaned
@@ -90,6 +101,7 @@ class NewBacktest(forms.ModelForm):
             files=tuple(cleaned["files"]),
             definitions=one_for_each(definition) if cleaned["each"] else (definition,),
             instruments=tuple(cleaned["instruments"]),
+            warm_up=tuple(cleaned["warm_up"]),
             first_day=cleaned["first_day"],
             last_day=cleaned["last_day"],
             cash=cleaned["cash"],
@@ -107,6 +119,7 @@ class BacktestDesk(ReadOnlyDesk):
     audited_by_services = frozenset({"add"})
     list_display = (
         "name",
+        "kind",
         "state",
         "progress",
         "profit",
@@ -116,13 +129,13 @@ class BacktestDesk(ReadOnlyDesk):
         shown("created_at"),
         "asked_by",
     )
-    list_filter = ("state", "asked_by")
+    list_filter = ("kind", "state", "asked_by")
     search_fields = ("name", "asked_by", "=id", "result_sha256")
     ordering = ("-created_at",)
     actions = ("again", "cancel")
     added = (
         *("name", "files", "strategy", "params", "each", "product", "fills", "execution", "limits"),
-        *("costs", "first_day", "last_day", "cash", "instruments"),
+        *("costs", "first_day", "last_day", "cash", "instruments", "warm_up", "search"),
     )
 
     def has_add_permission(self, request: HttpRequest, _obj: BacktestRun | None = None) -> bool:
@@ -139,7 +152,11 @@ class BacktestDesk(ReadOnlyDesk):
 
     def save_model(self, request: HttpRequest, obj: BacktestRun, form: Any, change: bool) -> None:
         made = backtest_create(
-            form.asked, name=form.cleaned_data["name"], now=timezone.now(), **by_hand(request)
+            form.asked,
+            search=form.search,
+            name=form.cleaned_data["name"],
+            now=timezone.now(),
+            **by_hand(request),
         )
         obj.pk = made.pk
 
@@ -148,8 +165,8 @@ class BacktestDesk(ReadOnlyDesk):
         return [path("<uuid:pk>/sheet/", view, name="backtest_sheet"), *super().get_urls()]
 
     def sheet_view(self, request: HttpRequest, pk: Any) -> HttpResponse:
-        """The tear sheet as a page of its own."""
-        from alphapanda.research.tear_sheet import tear_sheet
+        """The tear sheet, or the page of a search, as a page of its own."""
+        from alphapanda.research.sheets import sheet_of
 
         run = BacktestRun.objects.filter(pk=pk).first()
         if run is None:
@@ -157,7 +174,7 @@ class BacktestDesk(ReadOnlyDesk):
         if not self.has_view_permission(request, run):
             raise PermissionDenied
         try:
-            return HttpResponse(tear_sheet(selectors.result_of(run), name=run.name))
+            return HttpResponse(sheet_of(run))
         except Refusal as refusal:
             self.message_user(request, str(refusal), messages.ERROR)
             return HttpResponseRedirect(reverse("admin:strategies_backtestrun_changelist"))

@@ -1,4 +1,4 @@
-"""Stored backtests over REST: list, ask for, look at, cancel, run again, compare."""
+"""Stored backtests and searches over REST: list, ask for, look at, cancel, run again, compare."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import UUID
 
 import msgspec
-from django.urls import path
+from django.urls import path, reverse
 from django.utils import timezone
 from django_filters import rest_framework as filters
 from drf_spectacular.types import OpenApiTypes
@@ -18,6 +18,7 @@ from rest_framework.response import Response
 from alphapanda.research import selectors
 from alphapanda.research.places import list_names, placed, recorded_names
 from alphapanda.research.plan import BadPlan, Plan
+from alphapanda.research.search import asked_of
 from alphapanda.research.stored import backtest_again, backtest_cancel, backtest_create
 from alphapanda.web.roles import ROLE_TO_READ, RequiredRole
 from alphapanda.web.views import AnyObject, ApiView, Form, ListView, Reason, actor_of
@@ -34,6 +35,8 @@ class BacktestSerializer(serializers.ModelSerializer):
     findings = serializers.ListField(child=serializers.CharField(), read_only=True)
     code = AnyObject(read_only=True)
     plan = AnyObject(read_only=True)
+    search = AnyObject(read_only=True)
+    sheet = serializers.SerializerMethodField()
     data = serializers.ListField(child=AnyObject(), read_only=True)
     seconds_left = serializers.SerializerMethodField()
 
@@ -42,14 +45,17 @@ class BacktestSerializer(serializers.ModelSerializer):
         fields = (
             "id",
             "name",
+            "kind",
             "state",
             "plan",
+            "search",
             "statistics",
             "findings",
             "data",
             "data_sha256",
             "code",
             "result_sha256",
+            "sheet",
             "done",
             "total",
             "seconds_left",
@@ -59,6 +65,10 @@ class BacktestSerializer(serializers.ModelSerializer):
             "started_at",
             "finished_at",
         )
+
+    def get_sheet(self, run: BacktestRun) -> str | None:
+        """The address of its page in the admin."""
+        return reverse("admin:backtest_sheet", args=[run.pk]) if run.state == BacktestRun.State.DONE else None
 
     def get_seconds_left(self, run: BacktestRun) -> int | None:
         return selectors.seconds_left(run, timezone.now())
@@ -78,7 +88,9 @@ class WholeBacktestSerializer(BacktestSerializer):
 
 
 class NewBacktest(Form):
-    """What to run. `deployments` are definitions: name, strategy, instruments, params, execution, limits, product."""
+    """What to run. `deployments` are definitions: name, strategy, instruments, params, execution, limits, product.
+    `rules` are files of instrument rules by date; `warm_up` are files that end before, whose bars strategies have seen.
+    `search` tunes the strategy: space, objective, trials, seed, walk_forward, hold_out, rolling, shuffles."""
 
     name = serializers.CharField(max_length=120)
     files = serializers.ListField(child=serializers.CharField(max_length=300), min_length=1, max_length=200)
@@ -86,10 +98,13 @@ class NewBacktest(Form):
     instruments = serializers.ListField(
         child=serializers.CharField(max_length=300), default=list, max_length=20
     )
+    rules = serializers.ListField(child=serializers.CharField(max_length=300), default=list, max_length=20)
+    warm_up = serializers.ListField(child=serializers.CharField(max_length=300), default=list, max_length=200)
     first_day = serializers.DateField(default=None, allow_null=True)
     last_day = serializers.DateField(default=None, allow_null=True)
     cash = serializers.DecimalField(max_digits=20, decimal_places=4, default="1000000")
     costs = AnyObject(default=dict)
+    search = AnyObject(default=None, allow_null=True)
     reason = serializers.CharField(max_length=300, default="", allow_blank=True)
 
 
@@ -114,12 +129,13 @@ class Files(serializers.Serializer):
 class BacktestFilter(filters.FilterSet):
     class Meta:
         model = BacktestRun
-        fields = ("name", "state", "asked_by")
+        fields = ("name", "kind", "state", "asked_by")
 
 
 def plan_of(asked: dict[str, Any]) -> Plan:
     """The plan that was asked for, with its files found. Raises BadPlan."""
-    raw = {name: asked[name] for name in ("files", "instruments", "first_day", "last_day", "costs")}
+    names = ("files", "instruments", "rules", "warm_up", "first_day", "last_day", "costs")
+    raw = {name: asked[name] for name in names}
     raw |= {"definitions": asked["deployments"], "cash": str(asked["cash"])}
     try:
         return placed(msgspec.convert(raw, Plan))
@@ -128,7 +144,7 @@ def plan_of(asked: dict[str, Any]) -> Plan:
 
 
 class Backtests(ListView):
-    """Stored backtests, newest first; an operator asks for further ones."""
+    """Stored backtests and searches, newest first; an operator asks for further ones."""
 
     required_role: ClassVar[RequiredRole] = RequiredRole()
     queryset = selectors.backtests()
@@ -142,12 +158,14 @@ class Backtests(ListView):
 
     @extend_schema(request=NewBacktest, responses={201: BacktestSerializer}, tags=["backtests"])
     def post(self, request: Request) -> Response:
-        """Ask for a backtest; its row tells how far it is."""
+        """Ask for a backtest, or for a search where `search` is given; its row tells how far it is."""
         form = NewBacktest(data=request.data)
         form.is_valid(raise_exception=True)
         asked = dict(form.validated_data)
+        plan = plan_of(asked)
         run = backtest_create(
-            plan_of(asked),
+            plan,
+            search=asked_of(asked["search"], plan),
             name=asked["name"],
             reason=asked["reason"],
             now=timezone.now(),

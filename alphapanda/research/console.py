@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from alphapanda.engine.statistics import EquityPoint
 from alphapanda.engine.trades import Trade
@@ -38,7 +39,7 @@ def _header(result: Object, seconds: float) -> Table:
     meta = result["meta"]
     grid = Table(box=None, show_header=False, pad_edge=False)
     for one in result["deployments"][:1] if len(result["deployments"]) == 1 else []:
-        grid.add_row("strategy", f"[bold]{one['strategy']}[/], version {one['version']}")
+        grid.add_row("strategy", Text.assemble((one["strategy"], "bold"), f", version {one['version']}"))
         grid.add_row("parameters", pairs(one["params"]))
         grid.add_row("execution", pairs(one["execution"]))
         limits = {name: limit for name, limit in one["limits"].items() if limit}
@@ -176,5 +177,5 @@ def _findings(findings: Sequence[Object]) -> Table | str:
     for one in findings:
         colour = "red" if one["weight"] == "fault" else "yellow"
         where = f"{one['deployment']}: " if one["deployment"] else ""
-        table.add_row(f"[{colour}]{one['code']}[/]", where + one["text"])
+        table.add_row(Text(one["code"], style=colour), where + one["text"])
     return table

@@ -13,7 +13,12 @@ from marketdata.domain.stretch import Stretch, stretch_of
 from marketdata.domain.ticks import Item
 from strategies.domain.base import DeploymentSpec
 
+TOLD_EVERY = 50_000  # items at most
 Told = Callable[[int], None]  # how many items are done; may raise Cancelled
+
+
+def untold(_items: int) -> None:
+    """Nobody wants to know."""
 
 
 class Cancelled(Exception):
@@ -21,7 +26,7 @@ class Cancelled(Exception):
 
 
 class Progress:
-    """Items done in all foldings of a backtest, of so many that there will be."""
+    """Items done in all foldings of a backtest or a search, of so many that there will be."""
 
     def __init__(self, total: int, tell: Callable[[int, int], None]) -> None:
         self.total = total
@@ -33,7 +38,7 @@ class Progress:
         self._tell(min(self._before + items, self.total), self.total)
 
     def over(self, items: int) -> None:
-        """A folding of so many items has come to its end."""
+        """A folding of so many items has come to its end, or need not be done."""
         self._before += items
         self._tell(min(self._before, self.total), self.total)
 
@@ -43,7 +48,7 @@ def folded(
     excerpt: Excerpt | None = None,
     *,
     specs: Sequence[DeploymentSpec] | None = None,
-    told: Told = lambda _items: None,
+    told: Told = untold,
 ) -> list[Run]:
     """The deployments of a plan (or others) over its excerpt (or another). Raises BadPlan, and what `told` raises."""
     excerpt = opened.excerpt if excerpt is None else excerpt
@@ -56,11 +61,15 @@ def folded_items(
     excerpt: Excerpt,
     *,
     specs: Sequence[DeploymentSpec] | None = None,
-    told: Told = lambda _items: None,
+    told: Told = untold,
 ) -> list[Run]:
     """As `folded`, over items that stand in the place of an excerpt's own."""
-    stretch = stretch_of(list(items), first_seq=excerpt.first_seq)
-    return _folded(opened, [stretch], excerpt, specs, told)
+    kept = list(items)
+    stream = (
+        stretch_of(kept[place : place + TOLD_EVERY], first_seq=excerpt.first_seq + place)
+        for place in range(0, len(kept), TOLD_EVERY)
+    )
+    return _folded(opened, stream, excerpt, specs, told)
 
 
 def _folded(

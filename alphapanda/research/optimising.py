@@ -12,15 +12,15 @@ import msgspec
 
 from alphapanda.engine.combined import combined
 from alphapanda.engine.excerpt import Excerpt
-from alphapanda.engine.report import sha256_of
+from alphapanda.engine.report import file_object, named
 from alphapanda.engine.statistics import Statistics
 from alphapanda.research import shuffling
 from alphapanda.research.findings import Weight
-from alphapanda.research.folding import folded, folded_items
+from alphapanda.research.folding import Progress, folded, folded_items
 from alphapanda.research.plan import BadPlan, Opened
-from alphapanda.research.space import Knob
+from alphapanda.research.search import Search, as_asked, check
+from alphapanda.research.space import Knob, grid_size
 from alphapanda.research.tuning import (
-    OBJECTIVES,
     Params,
     Study,
     judged,
@@ -31,7 +31,7 @@ from alphapanda.research.tuning import (
 )
 from alphapanda.version import engine_sha256, product_version
 from alphapanda.web.formats import number
-from strategies.registry import source_hash
+from strategies.registry import find, source_hash
 
 FORMAT = 1
 SIGNIFICANT = 0.05
@@ -48,47 +48,35 @@ FIGURES = (
     "charges",
 )
 Object = dict[str, Any]
-
-
-class Task(msgspec.Struct, frozen=True):
-    """How to tune. `hold_out` is the share of the days that the tuner never sees; windows expand unless `rolling`."""
-
-    knobs: tuple[Knob, ...]
-    objective: str = "sharpe"
-    trials: int = 100
-    seed: int = 1
-    walk_forward: int = 4
-    hold_out: float = 0.2
-    rolling: bool = False
-    shuffles: int = 100
+Tell = Callable[[int, int], None]
 
 
 class Parts(msgspec.Struct, frozen=True):
-    """The data of a task: what may be seen, its windows as pairs of train and test, and what is held out."""
+    """The data of a search: what may be seen, its windows as pairs of train and test, and what is held out."""
 
     seen: Excerpt
     windows: list[tuple[Excerpt, Excerpt]]
     held_out: Excerpt | None
 
 
-def parts_of(excerpt: Excerpt, task: Task) -> Parts:
+def parts_of(excerpt: Excerpt, search: Search) -> Parts:
     """Cut by whole days. Raises BadPlan where there are too few."""
     days = excerpt.days()
-    held = round(len(days) * task.hold_out) if task.hold_out else 0
-    if task.hold_out and not 0 < held < len(days):
+    held = round(len(days) * search.hold_out) if search.hold_out else 0
+    if search.hold_out and not 0 < held < len(days):
         raise BadPlan(
-            f"a hold-out of {task.hold_out} of {len(days)} days leaves nothing on one side; give more days"
+            f"a hold-out of {search.hold_out} of {len(days)} days leaves nothing on one side; give more days"
         )
     first_held = days[len(days) - held] if held else None
     seen_days = days[: len(days) - held]
     seen = _of(excerpt, seen_days)
-    if len(seen_days) <= task.walk_forward:
+    if len(seen_days) <= search.walk_forward:
         raise BadPlan(
-            f"{task.walk_forward} windows need more than {task.walk_forward} days to see, not {len(seen_days)}"
+            f"{search.walk_forward} windows need more than {search.walk_forward} days to see, not {len(seen_days)}"
         )
     return Parts(
         seen=seen,
-        windows=_windows(seen, seen_days, task),
+        windows=_windows(seen, seen_days, search),
         held_out=_of(excerpt, days[-held:]) if first_held else None,
     )
 
@@ -97,86 +85,91 @@ def _of(excerpt: Excerpt, days: Sequence[date]) -> Excerpt:
     return excerpt.of_days(days[0], days[-1])
 
 
-def _windows(seen: Excerpt, days: Sequence[date], task: Task) -> list[tuple[Excerpt, Excerpt]]:
+def _windows(seen: Excerpt, days: Sequence[date], search: Search) -> list[tuple[Excerpt, Excerpt]]:
     """The days in as many blocks and one more: window n trains on the first n and is tested on the next."""
-    if not task.walk_forward:
+    if not search.walk_forward:
         return []
-    edges = [round(place * len(days) / (task.walk_forward + 1)) for place in range(task.walk_forward + 2)]
+    edges = [round(place * len(days) / (search.walk_forward + 1)) for place in range(search.walk_forward + 2)]
     windows = []
-    for place in range(task.walk_forward):
-        first = edges[place] if task.rolling else 0
+    for place in range(search.walk_forward):
+        first = edges[place] if search.rolling else 0
         train, test = days[first : edges[place + 1]], days[edges[place + 1] : edges[place + 2]]
         windows.append((_of(seen, train), _of(seen, test)))
     return windows
 
 
-def check(task: Task) -> None:
-    """Raises BadPlan where the numbers make no sense."""
-    if task.objective not in OBJECTIVES:
-        raise BadPlan(f"no objective is called {task.objective!r}; there are: {', '.join(OBJECTIVES)}")
-    if task.trials < 1 or task.walk_forward < 0 or task.shuffles < 0:
-        raise BadPlan("trials is at least 1, walk-forward and shuffles are not below 0")
-    if not 0 <= task.hold_out < 1:
-        raise BadPlan(f"a hold-out is a share from 0 to below 1, not {task.hold_out}")
+def items_of(parts: Parts, search: Search) -> int:
+    """How many items will be folded, at most."""
+    trials = min(search.trials, grid_size(search.knobs) or search.trials)
+    tuned_on = [train for train, _ in parts.windows] + [parts.seen]
+    looked_at = (
+        [test for _, test in parts.windows]
+        + [parts.seen]
+        + [parts.held_out or parts.seen] * (2 + search.shuffles)
+    )
+    return trials * sum(map(len, tuned_on)) + sum(map(len, looked_at))
 
 
-def steps_of(task: Task) -> int:
-    """How many foldings there will be, at most."""
-    return task.trials * (task.walk_forward + 1) + task.shuffles
-
-
-def optimised(opened: Opened, task: Task, on_step: Callable[[], None] = lambda: None) -> Object:
-    """The whole object of docs/research.md. Raises BadPlan."""
-    check(task)
-    parts = parts_of(opened.excerpt, task)
-    walked = [_walked(opened, task, place, on_step, *window) for place, window in enumerate(parts.windows)]
-    study = _tune(opened, parts.seen, task, task.seed, on_step)
+def optimised(opened: Opened, search: Search, tell: Tell = lambda _done, _total: None) -> Object:
+    """The whole object of docs/research.md. `tell` is told items done and to do and may raise to end it.
+    Raises BadPlan."""
+    check(search)
+    parts = parts_of(opened.excerpt, search)
+    progress = Progress(items_of(parts, search), tell)
+    walked = [_walked(opened, search, place, progress, *window) for place, window in enumerate(parts.windows)]
+    study = _tune(opened, parts.seen, search, search.seed, progress)
     best = study.best.params
-    figures = judged(opened, parts.seen, best)
+    figures = _looked(opened, parts.seen, best, progress)
     judged_on = parts.held_out or parts.seen
-    outside = judged(opened, judged_on, best) if parts.held_out else None
-    significance = _significance(opened, judged_on, best, task, on_step)
+    outside = _looked(opened, judged_on, best, progress) if parts.held_out else None
+    significance = _significance(opened, judged_on, best, search, progress)
     result = {
         "format": FORMAT,
-        "meta": _meta(opened, task, parts),
+        "meta": _meta(opened, search, parts),
         "best": {"params": best, "value": study.best.value, "statistics": _figures(figures)},
         "walk_forward": walked,
         "walk_forward_efficiency": _efficiency(walked),
-        "hold_out": _excerpt_object(judged_on, outside, task) if outside else None,
+        "hold_out": _excerpt_object(judged_on, outside, search) if outside else None,
         "significance": significance,
-        "heat_map": heat_map(study, task.knobs),
+        "heat_map": heat_map(study, search.knobs),
         "trials": [msgspec.to_builtins(trial) for trial in study.trials],
     }
     return result | {"findings": list(_findings(result))}
 
 
-def _tune(opened: Opened, excerpt: Excerpt, task: Task, seed: int, on_step: Callable[[], None]) -> Study:
+def _tune(opened: Opened, excerpt: Excerpt, search: Search, seed: int, progress: Progress) -> Study:
     return tuned(
-        lambda params: judged(opened, excerpt, params),
-        task.knobs,
-        objective=task.objective,
-        trials=task.trials,
+        lambda params: judged(opened, excerpt, params, progress.told),
+        search.knobs,
+        objective=search.objective,
+        trials=search.trials,
         seed=seed,
-        on_trial=on_step,
+        on_trial=lambda: progress.over(len(excerpt)),
     )
 
 
+def _looked(opened: Opened, excerpt: Excerpt, params: Params, progress: Progress) -> Statistics:
+    figures = judged(opened, excerpt, params, progress.told)
+    progress.over(len(excerpt))
+    return figures
+
+
 def _walked(
-    opened: Opened, task: Task, place: int, on_step: Callable[[], None], train: Excerpt, test: Excerpt
+    opened: Opened, search: Search, place: int, progress: Progress, train: Excerpt, test: Excerpt
 ) -> Object:
-    study = _tune(opened, train, task, task.seed + 1 + place, on_step)
+    study = _tune(opened, train, search, search.seed + 1 + place, progress)
     return {
         "train": _days(train),
         "params": study.best.params,
         "train_value": study.best.value,
-        "test": _excerpt_object(test, judged(opened, test, study.best.params), task),
+        "test": _excerpt_object(test, _looked(opened, test, study.best.params, progress), search),
     }
 
 
-def _excerpt_object(excerpt: Excerpt, figures: Statistics, task: Task) -> Object:
+def _excerpt_object(excerpt: Excerpt, figures: Statistics, search: Search) -> Object:
     return {
         "days": _days(excerpt),
-        "value": objective_of(figures, task.objective),
+        "value": objective_of(figures, search.objective),
         "statistics": _figures(figures),
     }
 
@@ -201,49 +194,49 @@ def _efficiency(walked: Sequence[Object]) -> float | None:
     return sum(test for _, test in pairs) / trained if trained > 0 else None
 
 
-def _meta(opened: Opened, task: Task, parts: Parts) -> Object:
+def _meta(opened: Opened, search: Search, parts: Parts) -> Object:
     return {
         "strategy": opened.plan.definitions[0].strategy,
         "deployments": [definition.name for definition in opened.plan.definitions],
-        "files": [{"path": str(file.path), "sha256": sha256_of(file.path)} for file, _ in opened.files],
+        "files": [file_object(file, report) for file, report in opened.files],
+        "warm_up": [named(file) for file in opened.warm_up],
         "product_version": product_version(),
         "engine_sha256": engine_sha256(),
+        "version": find(opened.plan.definitions[0].strategy).version,
         "source_sha256": source_hash(opened.plan.definitions[0].strategy),
         "costs": {"model": opened.plan.costs.model.value, "amount": str(opened.plan.costs.amount)},
         "starting_cash": str(opened.plan.cash),
-        "space": {knob.name: list(knob.choices) or [knob.low, knob.high, knob.step] for knob in task.knobs},
-        "objective": task.objective,
-        "trials": task.trials,
-        "seed": task.seed,
-        "rolling": task.rolling,
+        **as_asked(search),
         "seen": _days(parts.seen),
         "held_out": _days(parts.held_out) if parts.held_out else None,
     }
 
 
 def _significance(
-    opened: Opened, excerpt: Excerpt, params: Params, task: Task, on_step: Callable[[], None]
+    opened: Opened, excerpt: Excerpt, params: Params, search: Search, progress: Progress
 ) -> Object:
     """Of the best parameters, on the hold-out where there is one: elsewhere they were chosen to look good."""
     specs = specs_with(opened, params)
-    performance = combined(folded(opened, excerpt, specs=specs))
+    performance = combined(folded(opened, excerpt, specs=specs, told=progress.told))
+    progress.over(len(excerpt))
     observed = float(performance.statistics.net_pnl)
     nets = [trade.net for trade in performance.trades]
-    trades = shuffling.of_trades(nets, runs=TRADE_SHUFFLES if task.shuffles else 0, seed=task.seed)
+    draws = TRADE_SHUFFLES if search.shuffles else 0
+    trades = shuffling.of_trades(nets, runs=draws, seed=search.seed, on_draw=lambda: progress.told(0))
     found, refusal = [], None
     ticks_e4 = {one.token: one.tick_size_e4 for spec in specs for one in spec.instruments}
     try:
-        for place in range(task.shuffles):
-            items = shuffling.shuffled(excerpt.items(), ticks_e4=ticks_e4, seed=task.seed + place)
-            runs = folded_items(opened, items, excerpt, specs=specs)
+        for place in range(search.shuffles):
+            items = shuffling.shuffled(excerpt.items(), ticks_e4=ticks_e4, seed=search.seed + place)
+            runs = folded_items(opened, items, excerpt, specs=specs, told=progress.told)
             found.append(float(combined(runs).statistics.net_pnl))
-            on_step()
+            progress.over(len(excerpt))
     except shuffling.CannotShuffle as error:
         refusal = str(error)
     return {
-        "on": "hold_out" if task.hold_out else "seen",
+        "on": "hold_out" if search.hold_out else "seen",
         "trades": msgspec.to_builtins(trades),
-        "bars": msgspec.to_builtins(shuffling.of_bars(observed, found, seed=task.seed)),
+        "bars": msgspec.to_builtins(shuffling.of_bars(observed, found, seed=search.seed)),
         "bars_refused": refusal,
     }
 

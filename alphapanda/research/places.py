@@ -39,6 +39,7 @@ def _moved(plan: Plan, place: Callable[[Path], Path]) -> Plan:
         files=tuple(_text(text, place) for text in plan.files),
         warm_up=tuple(_text(text, place) for text in plan.warm_up),
         instruments=tuple(str(place(Path(text))) for text in plan.instruments),
+        rules=tuple(str(place(Path(text))) for text in plan.rules),
     )
 
 

@@ -20,6 +20,7 @@ from alphapanda.engine.excerpt import Excerpt, whole
 from alphapanda.engine.recorded import Recording
 from execution.domain.charges import Cards
 from execution.domain.paper import PaperSettings
+from marketdata.domain.dated import BadRules
 from marketdata.domain.instruments import NotAnInstrumentList
 from marketdata.feeds.files import FileReport, RecordedFile, UnknownFormat, recorded_file
 from marketdata.feeds.recorded import RecordedSource, UnknownInstrument
@@ -59,6 +60,7 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cash: Decimal = Decimal(1_000_000)
     costs: Costs = Costs()
     warm_up: tuple[str, ...] = ()  # recorded files that end before: strategies have seen their bars
+    rules: tuple[str, ...] = ()  # files of instrument rules by date
 
 
 class Opened:
@@ -72,6 +74,7 @@ class Opened:
         self.files: list[tuple[RecordedFile, FileReport]] = list(
             zip(map(recorded_file, plan.files), source.reports, strict=True)
         )
+        self.warm_up = [recorded_file(text) for text in plan.warm_up]
         self.cards: Cards = cards_of(plan.costs)
         self.calendar = load_calendars()
 
@@ -173,6 +176,7 @@ def opened(plan: Plan) -> Opened:
         list(plan.definitions),
         [Path(text) for text in plan.instruments],
         warm_up=list(plan.warm_up),
+        rules=[Path(text) for text in plan.rules],
     )
     try:
         found = Opened(plan, recording, recording.source())
@@ -180,7 +184,7 @@ def opened(plan: Plan) -> Opened:
         raise BadPlan(
             f"{error}; name it as FILE=EXCHANGE:SYMBOL or add its list with --instruments"
         ) from None
-    except (UnknownFormat, NotAnInstrumentList, OSError) as error:
+    except (UnknownFormat, NotAnInstrumentList, BadRules, OSError) as error:
         raise BadPlan(f"cannot read: {error}") from None
     _check_charges(found)
     _check_warm_up(found)

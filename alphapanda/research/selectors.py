@@ -58,6 +58,7 @@ def as_row(run: BacktestRun, now: datetime) -> Object:
     """A line of the list."""
     return {
         "name": run.name,
+        "kind": run.kind,
         "state": run.state,
         "progress": progress_of(run, now),
         "trades": run.summary.get("trades"),
@@ -84,6 +85,8 @@ def compared(runs: Sequence[BacktestRun]) -> Object:
     Raises CannotCompare, NoResult."""
     if not COMPARED_MIN <= len(runs) <= COMPARED_MAX:
         raise CannotCompare(f"{COMPARED_MIN} to {COMPARED_MAX} backtests are compared, not {len(runs)}")
+    if searches := [run.name for run in runs if run.kind != BacktestRun.Kind.BACKTEST]:
+        raise CannotCompare(f"{searches[0]} is a search; what is compared are backtests")
     results = [result_of(run) for run in runs]
     return {
         "names": [run.name for run in runs],

@@ -6,7 +6,7 @@ well on most of them has foreseen nothing. Every number follows from the seed.""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -58,15 +58,18 @@ class OfBars(msgspec.Struct, frozen=True):
     levels: tuple[float, float, float]
 
 
-def of_trades(nets: Sequence[Decimal], *, runs: int, seed: int) -> OfTrades | None:
-    """None for fewer than two trades, and for no runs."""
+def of_trades(
+    nets: Sequence[Decimal], *, runs: int, seed: int, on_draw: Callable[[], None] = lambda: None
+) -> OfTrades | None:
+    """None for fewer than two trades, and for no runs. `on_draw` is called at each draw and may raise to end it:
+    with very many trades the draws take minutes."""
     if len(nets) < TRADES_MIN or runs < 1:
         return None
     random, values = np.random.default_rng(seed), np.array([float(net) for net in nets])
     profit, drawdown = float(values.sum()), _deepest(values)
-    orders = np.array([_deepest(random.permutation(values)) for _ in range(runs)])
-    drawn = np.array([random.choice(values, len(values)).sum() for _ in range(runs)])
-    signs = np.array([(values * random.choice((-1.0, 1.0), len(values))).sum() for _ in range(runs)])
+    orders = _draws(runs, lambda: _deepest(random.permutation(values)), on_draw)
+    drawn = _draws(runs, lambda: np.sum(random.choice(values, len(values))), on_draw)
+    signs = _draws(runs, lambda: np.sum(values * random.choice((-1.0, 1.0), len(values))), on_draw)
     return OfTrades(
         runs=runs,
         seed=seed,
@@ -79,6 +82,14 @@ def of_trades(nets: Sequence[Decimal], *, runs: int, seed: int) -> OfTrades | No
         profits=_levels(drawn),
         loss_share=float((drawn < 0).mean()),
     )
+
+
+def _draws(runs: int, draw: Callable[[], float], on_draw: Callable[[], None]) -> Floats:
+    found = np.empty(runs)
+    for place in range(runs):
+        found[place] = draw()
+        on_draw()
+    return found
 
 
 def of_bars(observed: float, found: Sequence[float], *, seed: int) -> OfBars | None:

@@ -1,4 +1,4 @@
-"""Stored backtests: asked for, carried out by the research worker or here and now, cancelled, run again.
+"""Stored backtests and searches: asked for, carried out by the research worker or here and now, cancelled, run again.
 
 The row is the truth and a Celery message only a doorbell: a run that was not taken is found by the next one, and a
 worker that died is known by its silence. Every write of a worker names its attempt, so that whoever lost a run
@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -22,13 +23,16 @@ from alphapanda.core import ids
 from alphapanda.core.refusals import Conflict, NotThere, Refusal
 from alphapanda.eventlog import doorbell
 from alphapanda.research.folding import Cancelled
+from alphapanda.research.optimising import optimised, parts_of
 from alphapanda.research.plan import BadPlan, Opened, Plan, checked, opened
 from alphapanda.research.running import Object, Outcome, carried_out, encoded, sha256
+from alphapanda.research.search import Search, as_asked, asked_of
 from strategies.models import BacktestRun
 
 if TYPE_CHECKING:
     from uuid import UUID
 
+Kind = BacktestRun.Kind
 State = BacktestRun.State
 QUEUE = "research"
 TASK = "alphapanda.backtests"
@@ -60,16 +64,24 @@ class NoResult(Conflict):
 
 @transaction.atomic
 def backtest_create(
-    plan: Plan, *, name: str, actor: str, now: datetime, reason: str = "", ip: str | None = None
+    plan: Plan,
+    *,
+    name: str,
+    actor: str,
+    now: datetime,
+    search: Search | None = None,
+    reason: str = "",
+    ip: str | None = None,
 ) -> BacktestRun:
-    """Ask for a backtest; the research worker takes it up. Raises BadPlan, BacktestExists."""
-    run = _inserted(checked(plan), name, actor, state=State.QUEUED)
+    """Ask for a backtest, or for a search over what it would run; the research worker takes it up.
+    Raises BadPlan, BacktestExists."""
+    run = _inserted(checked(plan), search, name, actor, state=State.QUEUED)
     act_record(
         actor=actor,
         action="backtest.create",
         target=f"backtest:{run.name}",
         reason=reason,
-        details={"plan": run.plan},
+        details={"plan": run.plan} | ({"search": run.search} if search else {}),
         now=now,
         ip=ip,
     )
@@ -105,8 +117,8 @@ def backtest_again(
     run = BacktestRun.objects.defer("result").filter(pk=run_id).first()
     if run is None:
         raise NoSuchBacktest(f"There is no backtest {run_id}.")
-    plan = plan_of(run)
-    return backtest_create(plan, name=_next_name(run.name), actor=actor, now=now, reason=reason, ip=ip)
+    by = {"actor": actor, "now": now, "reason": reason, "ip": ip}
+    return backtest_create(plan_of(run), search=search_asked(run), name=_next_name(run.name), **by)
 
 
 def _next_name(name: str) -> str:
@@ -119,7 +131,7 @@ def _next_name(name: str) -> str:
     return f"{stem} #{number}"
 
 
-def _inserted(plan: Plan, name: str, actor: str, **facts: Any) -> BacktestRun:
+def _inserted(plan: Plan, search: Search | None, name: str, actor: str, **facts: Any) -> BacktestRun:
     name = name.strip()
     longest = BacktestRun._meta.get_field("name").max_length
     if not name or len(name) > longest or not name.isprintable():
@@ -129,7 +141,9 @@ def _inserted(plan: Plan, name: str, actor: str, **facts: Any) -> BacktestRun:
             return BacktestRun.objects.create(
                 id=ids.derived("backtest", name),
                 name=name,
+                kind=Kind.SEARCH if search else Kind.BACKTEST,
                 plan=msgspec.to_builtins(plan),
+                search=as_asked(search) if search else {},
                 asked_by=actor,
                 **facts,
             )
@@ -145,6 +159,11 @@ def plan_of(run: BacktestRun) -> Plan:
         raise BadPlan(f"{run.name} was stored by another version: {error}") from None
 
 
+def search_asked(run: BacktestRun) -> Search | None:
+    """The search of a stored run; None of a backtest. Raises BadPlan where this version does not know it."""
+    return asked_of(run.search if run.kind == Kind.SEARCH else None, plan_of(run))
+
+
 # ---- carrying out ------------------------------------------------------------------------------------------
 
 
@@ -152,9 +171,27 @@ def run_here(plan: Plan, *, name: str, tell: Tell, actor: str = "shell") -> Outc
     """Carry a backtest out in this process and keep it. Raises BadPlan, BacktestExists; what ends it otherwise
     is kept as failed, an interruption as cancelled."""
     found = opened(plan)
-    run = _inserted(plan, name, actor, state=State.RUNNING, attempt=HERE, started_at=timezone.now())
-    try:
+    with _kept_here(plan, None, name, actor) as run:
         outcome = carried_out(found, _both(tell, Writer(run)))
+    _finish(run, found, outcome.result, outcome.errors)
+    return outcome
+
+
+def search_here(plan: Plan, search: Search, *, name: str, tell: Tell, actor: str = "shell") -> Object:
+    """As `run_here`, of a search."""
+    found = opened(plan)
+    parts_of(found.excerpt, search)  # refuse what cannot be cut before anything is kept
+    with _kept_here(plan, search, name, actor) as run:
+        result = optimised(found, search, _both(tell, Writer(run)))
+    _finish(run, found, result)
+    return result
+
+
+@contextmanager
+def _kept_here(plan: Plan, search: Search | None, name: str, actor: str) -> Iterator[BacktestRun]:
+    run = _inserted(plan, search, name, actor, state=State.RUNNING, attempt=HERE, started_at=timezone.now())
+    try:
+        yield run
     except KeyboardInterrupt:
         _end(run, State.CANCELLED)
         raise
@@ -163,23 +200,29 @@ def run_here(plan: Plan, *, name: str, tell: Tell, actor: str = "shell") -> Outc
     except BaseException as error:
         _end(run, State.FAILED, error=_said(error))
         raise
-    _finish(run, found, outcome)
-    return outcome
 
 
 def run_next() -> bool:
-    """Carry out the backtest that has waited longest; False where none waits."""
+    """Carry out what has waited longest; False where nothing waits."""
     run = _claimed(timezone.now())
     if run is None:
         return False
     try:
-        found = opened(plan_of(run))
-        _finish(run, found, carried_out(found, Writer(run)))
+        _carry_out(run)
     except Cancelled:
         return True
     except Exception as error:  # noqa: BLE001  it is kept on the row, where who asked will look
         _end(run, State.FAILED, error=_said(error))
     return True
+
+
+def _carry_out(run: BacktestRun) -> None:
+    found, search = opened(plan_of(run)), search_asked(run)
+    if search is not None:
+        _finish(run, found, optimised(found, search, Writer(run)))
+        return
+    outcome = carried_out(found, Writer(run))
+    _finish(run, found, outcome.result, outcome.errors)
 
 
 def _said(error: BaseException) -> str:
@@ -244,25 +287,33 @@ def _end(run: BacktestRun, state: str, **facts: Any) -> None:
     _own(run).update(state=state, finished_at=timezone.now(), **facts)
 
 
-def _finish(run: BacktestRun, found: Opened, outcome: Outcome) -> None:
-    raw = encoded(outcome.result)
-    result, meta = outcome.result, outcome.result["meta"]
-    data = [{name: file[name] for name in ("path", "instrument", "sha256", "rows")} for file in meta["files"]]
-    items = found.excerpt
+def _finish(run: BacktestRun, found: Opened, result: Object, errors: str = "") -> None:
+    raw = encoded(result)
+    files = result["meta"]["files"] + result["meta"]["warm_up"]
+    names = ("path", "instrument", "sha256", "rows")
+    data = [{name: file[name] for name in names if name in file} for file in files]
+    items = max(run.total, len(found.excerpt))
     _end(
         run,
         State.DONE,
         data=data,
         data_sha256=sha256("\n".join(sorted(file["sha256"] for file in data)).encode()),
         code=code_of(result),
-        summary=result["statistics"],
+        summary=summary_of(result),
         findings=sorted({finding["code"] for finding in result["findings"]}),
         result=zlib.compress(raw, 6),
         result_sha256=sha256(raw),
-        error=outcome.errors,
-        done=max(run.total, len(items)),
-        total=max(run.total, len(items)),
+        error=errors,
+        done=items,
+        total=items,
     )
+
+
+def summary_of(result: Object) -> Object:
+    """The figures that lists show; those of a search are of its hold-out, without one of the days it was tuned on."""
+    if "statistics" in result:
+        return result["statistics"]
+    return (result["hold_out"] or result["best"])["statistics"]
 
 
 def code_of(result: Object) -> Object:
@@ -270,7 +321,7 @@ def code_of(result: Object) -> Object:
     meta = result["meta"]
     strategies = {
         one["strategy"]: {"version": one["version"], "source_sha256": one["source_sha256"]}
-        for one in result["deployments"]
+        for one in result.get("deployments", [meta])
     }
     return {
         "product_version": meta["product_version"],

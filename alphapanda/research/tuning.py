@@ -12,7 +12,7 @@ import msgspec
 from alphapanda.engine.combined import combined
 from alphapanda.engine.excerpt import Excerpt
 from alphapanda.engine.statistics import Statistics
-from alphapanda.research.folding import folded
+from alphapanda.research.folding import Told, folded, untold
 from alphapanda.research.plan import BadPlan, Opened
 from alphapanda.research.space import Knob, grid_size
 from alphapanda.web.formats import average
@@ -58,9 +58,10 @@ def specs_with(opened: Opened, params: Params) -> list[DeploymentSpec]:
     return specs
 
 
-def judged(opened: Opened, excerpt: Excerpt, params: Params) -> Statistics:
-    """The figures of parameters on an excerpt. Raises BadParameters, BadPlan where the strategy raises."""
-    runs = folded(opened, excerpt, specs=specs_with(opened, params))
+def judged(opened: Opened, excerpt: Excerpt, params: Params, told: Told = untold) -> Statistics:
+    """The figures of parameters on an excerpt. Raises BadParameters, BadPlan where the strategy raises, and what
+    `told` raises."""
+    runs = folded(opened, excerpt, specs=specs_with(opened, params), told=told)
     for run in runs:
         if run.error:
             raise BadPlan(f"{run.account.spec.name} raised with {params}: {run.error.splitlines()[-1]}")

@@ -15,10 +15,11 @@ TOP = 20
 Object = dict[str, Any]
 
 
-def tuning_sheet(result: Object) -> str:
+def tuning_sheet(result: Object, *, name: str = "") -> str:
     """The page of a result of `docs/research.md`."""
     valued = [trial for trial in result["trials"] if trial["value"] is not None]
     page = result | {
+        "name": name or result["meta"]["strategy"],
         "heat_svg": _heat(result["heat_map"]),
         "top": [
             trial | {"text": value_text(trial["value"])}
@@ -28,6 +29,7 @@ def tuning_sheet(result: Object) -> str:
         "tiles": _tiles(result),
         "rows": _rows(result),
         "luck": _luck(result["significance"]),
+        "no_doubt": _no_doubt(result),
     }
     return render_to_string("research/tuning.html", page)
 
@@ -86,6 +88,19 @@ def _rows(result: Object) -> list[Object]:
             }
         )
     return [row | {"tested": value_text(row["test"]["value"])} for row in rows]
+
+
+def _no_doubt(result: Object) -> str:
+    """What stands where no finding does: which looks were taken, and which were not."""
+    looks = {
+        "the hold-out": result["hold_out"],
+        "walk-forward": result["walk_forward"],
+        "trades with random signs": result["significance"]["trades"],
+        "shuffled bars": result["significance"]["bars"],
+    }
+    taken = [name for name, found in looks.items() if found]
+    left = [name for name, found in looks.items() if not found]
+    return f"None found. Looked at: {', '.join(taken)}." + (f" Not run: {', '.join(left)}." if left else "")
 
 
 def _luck(found: Object) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 import json
 from argparse import ArgumentTypeError
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import msgspec
 from django.core.management.base import BaseCommand, CommandError
@@ -28,6 +28,16 @@ def json_object(option: str, text: str) -> dict[str, Any]:
         return msgspec.json.decode(text, type=dict[str, Any])
     except msgspec.MsgspecError as error:
         raise CommandError(f"{option} wants a JSON object such as '{{\"quantity\": 10}}': {error}") from None
+
+
+def screen(
+    file: IO[str] | None = None, *, stderr: bool = False, width: int | None = None, quiet: bool = False
+) -> Console:
+    """The one way to write for people: texts stand as they are, for a name may hold brackets. Style is given
+    by `style=` or by Text."""
+    return Console(
+        file=file, stderr=stderr, width=width, quiet=quiet, markup=False, emoji=False, highlight=False
+    )
 
 
 class ListCommand(BaseCommand):
@@ -54,7 +64,7 @@ class ListCommand(BaseCommand):
             for row in rows:
                 table.add_row(*("" if value is None else str(value) for value in row.values()))
             width = None if self.stdout.isatty() else 200
-            Console(file=self.stdout, width=width, markup=False).print(table)
+            screen(self.stdout, width=width).print(table)
 
 
 class ActCommand(ListCommand):

@@ -112,7 +112,7 @@ def _triggered(order: PaperOrder, tick: Tick, outcome: Outcome) -> PaperOrder:
 
 
 def _traded(order: PaperOrder, offer: Offer, venue: Venue, outcome: Outcome) -> PaperOrder:
-    lot = max(venue.instruments[order.token].lot_size, 1)
+    lot = order.lot(venue.instruments[order.token].lot_size)
     for quantity, price_e4, source in offer.take(order, order.leg_ends(lot) - order.filled_quantity):
         order = _filled(order, quantity, price_e4, source, offer.tick, outcome)
     if order.place is not None and order.unfilled:

@@ -44,7 +44,7 @@ class Offer:
 
     def take(self, order: PaperOrder, wanted: int) -> Iterator[tuple[int, int, FillSource]]:
         """Quantity, price and source for up to so many units of an order, best first."""
-        lot = max(self._venue.instruments[order.token].lot_size, 1)
+        lot = order.lot(self._venue.instruments[order.token].lot_size)
         for price_e4, size, source in self._levels(order):
             if wanted == 0 or not is_within(order, price_e4):
                 return

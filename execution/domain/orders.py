@@ -121,6 +121,11 @@ class PaperOrder(msgspec.Struct, frozen=True):
             return OrderStatus.AMO_RECEIVED
         return OrderStatus.TRIGGER_PENDING if self.is_waiting_for_trigger else OrderStatus.OPEN
 
+    def lot(self, lot_size: int) -> int:
+        """The units in which it trades: whole lots, or single units where it is what an older lot left."""
+        lot = max(lot_size, 1)
+        return 1 if self.quantity % lot else lot
+
     def leg_ends(self, lot: int) -> int:
         """Units of the whole order up to the end of the leg at work; legs are in whole lots, the last one takes
         what is left."""

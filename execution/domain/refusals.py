@@ -17,7 +17,7 @@ from alphapanda.core.vocabulary import OrderType, Product, Side, Validity, Varie
 from execution.domain.bands import circuit_limits_e4
 from execution.domain.orders import PaperOrder
 from execution.domain.venue import Standing, Venue, shortage
-from marketdata.domain.instruments import EQUITY_QUANTITY_MAX, EQUITY_VALUE_MAX, InstrumentSpec
+from marketdata.domain.instruments import EQUITY_QUANTITY_MAX, EQUITY_VALUE_MAX, LOT_NOT_TOLD, InstrumentSpec
 from strategies.domain.signals import Mark
 
 NO_MARK = Mark(0, 0)
@@ -83,10 +83,13 @@ def _permitted(case: Case, _standing: Standing, _venue: Venue) -> str:
     return ""
 
 
-def _sized(case: Case, _standing: Standing, _venue: Venue) -> str:
+def _sized(case: Case, standing: Standing, _venue: Venue) -> str:
     order, instrument = case.order, case.instrument
-    if order.quantity % instrument.lot_size:
-        return f"quantity {order.quantity} is no multiple of the lot of {instrument.lot_size}"
+    if not _is_remainder(case, standing):
+        if order.quantity % instrument.lot_size:
+            return f"quantity {order.quantity} is no multiple of the lot of {instrument.lot_size}"
+        if not instrument.is_lot_told:
+            return f"{order.instrument}: {LOT_NOT_TOLD}"
     most = instrument.quantity_max
     if most and order.leg_ends(instrument.lot_size) > most:
         return (
@@ -101,6 +104,14 @@ def _sized(case: Case, _standing: Standing, _venue: Venue) -> str:
     if value(price_e4, order.quantity) > EQUITY_VALUE_MAX:
         return f"the order is worth more than {EQUITY_VALUE_MAX} rupees, the most in one equity order"
     return ""
+
+
+def _is_remainder(case: Case, standing: Standing) -> bool:
+    """Whether an order only closes a position that the lot of today does not fit, since the lot was another when it
+    was opened: it must not be held for ever."""
+    position, instrument = standing.position(case.order.token), case.instrument
+    does_not_fit = position % instrument.lot_size != 0 or not instrument.is_lot_told
+    return does_not_fit and standing.opening_units(case.order) == 0
 
 
 def _priced(case: Case, _standing: Standing, _venue: Venue) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from datetime import date
 from uuid import UUID
 
 import msgspec
@@ -10,6 +11,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from alphapanda import failpoints
+from alphapanda.core.clock import ist_date
 from alphapanda.core.envelope import Envelope
 from alphapanda.core.money import written
 from alphapanda.core.vocabulary import Broker, Waiting
@@ -85,7 +87,7 @@ def _carry_out(deployment: Deployment, signals: Sequence[Signal], calendar: Mark
     # an order may be older than the deployment's instruments
     known = [row.instrument for row in rows.values()]
     known += deployments.instruments_of(deployment.id).values()
-    venue = _venue(deployment, known, calendar)
+    venue = _venue(deployment, known, calendar, day=ist_date(signals[0].at_ms))
     asked = [deployments.signal_row(signal) for signal in signals]
     outcome = paper.carry_out(asked, standing, venue, ended=orders)
     instruments = {signal.token: row.instrument_id for signal, row in zip(asked, signals, strict=True)}
@@ -96,8 +98,10 @@ def _carry_out(deployment: Deployment, signals: Sequence[Signal], calendar: Mark
     _keep(outcome, rows | new, venue, is_new=new.keys(), step=signals[0].step, before=submitted)
 
 
-def _venue(deployment: Deployment, instruments: Iterable[Instrument], calendar: MarketHours) -> Venue:
-    specs = {spec.token: spec for spec in map(market.spec, instruments)}
+def _venue(
+    deployment: Deployment, instruments: Iterable[Instrument], calendar: MarketHours, *, day: date
+) -> Venue:
+    specs = {spec.token: spec.on(day) for spec in map(market.spec, instruments)}
     calendars = {token: calendar.of(spec) for token, spec in specs.items()}
     return Venue(_settings(deployment), specs, calendars, margin_tables())
 
@@ -133,10 +137,12 @@ def dues_match(*, deployment_id: UUID, calendar: MarketHours) -> int:
 def _match(deployment: Deployment, due: Due, calendar: MarketHours) -> int:
     rows = _open_rows(deployment.id)
     memory = loading.memory_of(deployment.id)
-    venue = _venue(deployment, [row.instrument for row in rows.values()], calendar)
+    item = tick_from_json(due.item)
+    instruments = [row.instrument for row in rows.values()]
+    venue = _venue(deployment, instruments, calendar, day=ist_date(item.at_ms))
     outcome = paper.match(
         [loading.paper_order(row) for row in rows.values()],
-        tick_from_json(due.item),
+        item,
         venue=venue,
         memory=memory,
         clock_ms=due.clock_ms,

@@ -11,6 +11,7 @@ from enum import StrEnum
 import msgspec
 
 from alphapanda.core.money import PRICE_SCALE, PriceNotExact, to_e4
+from marketdata.domain.dated import NOTHING_DATED, Dated
 from marketdata.domain.markets import INDICES, Market, market_of
 
 COLUMNS = (
@@ -50,6 +51,19 @@ class Segment(StrEnum):
     COMMODITY_OPTIONS = "COMMODITY_OPTIONS"
 
 
+# Kite lists these with a lot of 1 and means so many units: what they are worth would be wrong by that factor
+LOTS_OF_MANY = (
+    Segment.CURRENCY_FUTURES,
+    Segment.CURRENCY_OPTIONS,
+    Segment.COMMODITY_FUTURES,
+    Segment.COMMODITY_OPTIONS,
+)
+LOT_NOT_TOLD = (
+    "a lot of 1 does not say how many units a lot holds; give the units in column"
+    " lot_size of its instrument list"
+)
+
+
 class NoSegment(ValueError):
     """An exchange and instrument type that are not traded together."""
 
@@ -73,6 +87,11 @@ def segment_of(exchange: str, instrument_type: str) -> Segment:
         return _SEGMENTS[exchange, instrument_type]
     except KeyError:
         raise NoSegment(f"{instrument_type} on {exchange} is of no segment that is known here") from None
+
+
+def is_lot_told(exchange: str, instrument_type: str, lot_size: int) -> bool:
+    """Whether the lot says how many units an order is for; see LOTS_OF_MANY."""
+    return lot_size > 1 or _SEGMENTS.get((exchange, instrument_type)) not in LOTS_OF_MANY
 
 
 class InstrumentRow(msgspec.Struct, frozen=True):
@@ -110,8 +129,9 @@ class RowFault(msgspec.Struct, frozen=True):
 
 
 class InstrumentSpec(msgspec.Struct, frozen=True):
-    """What decisions need to know of an instrument on a day; `tick_size_e4` and `lot_size` are 0 for an index.
-    Of freeze quantity and circuit limits 0 means unknown, of permissions an empty tuple does."""
+    """What decisions need to know of an instrument; `tick_size_e4` and `lot_size` are 0 for an index.
+    Of freeze quantity and circuit limits 0 means unknown, of permissions an empty tuple does. What differs from day
+    to day is in `dated`, and `on` chooses from it."""
 
     key: str  # EXCHANGE:TRADINGSYMBOL
     exchange: str
@@ -132,6 +152,23 @@ class InstrumentSpec(msgspec.Struct, frozen=True):
     products: tuple[str, ...] = ()
     order_types: tuple[str, ...] = ()
     validities: tuple[str, ...] = ()
+    dated: Dated = NOTHING_DATED
+
+    def on(self, day: date) -> InstrumentSpec:
+        """The instrument as the rules of a day say. What no rule is kept of is as now."""
+        rules = self.dated
+        if not rules:
+            return self
+        sizes, circuit = rules.sizes_on(day), rules.circuit_on(day)
+        return msgspec.structs.replace(
+            self,
+            tick_size_e4=sizes.tick_size_e4 if sizes else self.tick_size_e4,
+            lot_size=sizes.lot_size if sizes else self.lot_size,
+            freeze_quantity=rules.freeze_on(day) if rules.freezes else self.freeze_quantity,
+            lower_circuit_e4=circuit.lower_e4 if circuit else self.lower_circuit_e4,
+            upper_circuit_e4=circuit.upper_e4 if circuit else self.upper_circuit_e4,
+            dated=NOTHING_DATED,
+        )
 
     @property
     def is_index(self) -> bool:
@@ -141,6 +178,11 @@ class InstrumentSpec(msgspec.Struct, frozen=True):
     def market(self) -> Market:
         """Whose hours hold for it. Raises UnknownMarket."""
         return market_of(exchange=self.exchange, segment=self.segment, has_derivatives=self.has_derivatives)
+
+    @property
+    def is_lot_told(self) -> bool:
+        """Whether the lot says how many units an order is for."""
+        return is_lot_told(self.exchange, self.instrument_type, self.lot_size)
 
     @property
     def quantity_max(self) -> int:

@@ -59,6 +59,7 @@ class Migration(migrations.Migration):
                 ('is_listed', models.BooleanField(default=True, help_text='in the newest instrument list of its exchange')),
                 ('has_derivatives', models.BooleanField(default=False, help_text='a cash stock on which futures or options trade')),
                 ('freeze_quantity', models.IntegerField(default=0, help_text='units of one order at most; 0: unknown')),
+                ('dated', models.JSONField(blank=True, default=dict, help_text='its rules by date, so that decisions have them with the row')),
             ],
             options={
                 'constraints': [models.UniqueConstraint(fields=('exchange', 'tradingsymbol'), name='instrument_identity'), models.UniqueConstraint(condition=models.Q(('is_listed', True)), fields=('instrument_token',), name='instrument_token_of_one_listed', violation_error_message='another listed instrument has this token')],

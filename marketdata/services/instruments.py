@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Set
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
 from django.db import transaction
 
 from alphapanda.core.clock import ist_date, to_ms
-from marketdata.domain.instruments import InstrumentRow, RowFault, parse
+from marketdata.domain.instruments import InstrumentRow, NotAnInstrumentList, RowFault, parse
 from marketdata.domain.master import Change, Listing, difference
 from marketdata.models import Instrument
 from marketdata.reference import DATA_DIR, instrument_rows
 from marketdata.services import master, rules
+from marketdata.users import tell_changed
 
 _FIELDS = (
     "instrument_token",
@@ -46,17 +48,23 @@ class LoadReport:
     touched: list[master.Touched] = field(default_factory=list)
 
 
+class ListCutShort(NotAnInstrumentList):
+    """A list lacks so much of what was listed that it is rather broken than new."""
+
+
 @transaction.atomic
-def load(source: Path | TextIO, *, now: datetime) -> LoadReport:
+def load(source: Path | TextIO, *, now: datetime, lost_percent_max: int = 100) -> LoadReport:
     """Take over a whole list (CSV, .gz too) of one or more exchanges: instruments of these exchanges that are
     not in it are marked as not listed, none is deleted. Faulty lines are reported and change nothing. The
-    difference from the list before is stored and told as an event.
-    Raises NotAnInstrumentList, OSError."""
+    difference from the list before is stored and told as an event. More than `lost_percent_max` of an exchange's
+    listed instruments, expired ones aside, may not be gone at once.
+    Raises NotAnInstrumentList, ListCutShort, OSError."""
     rows, faulty = _parsed(source)
     stored = _stored({row.exchange for row in rows}, lock=True)
     unreadable = frozenset(fault.key for fault in faulty)
     was, after = _listings(stored), {row.key: _listing(row) for row in rows}
     before = {key: was[key] for key, values in stored.items() if values[-1]}
+    _refuse_if_cut_short(before, after.keys() | unreadable, ist_date(to_ms(now)), lost_percent_max)
     changes = difference(before, after, unreadable=unreadable)
     added = [row for row in rows if row.key not in stored]
     changed = [row for row in rows if row.key in stored and stored[row.key] != _values(row)]
@@ -66,13 +74,31 @@ def load(source: Path | TextIO, *, now: datetime) -> LoadReport:
     rules.note_changes(was, after, on=ist_date(to_ms(now)))
     rules.derivatives_mark()
     rules.freeze_apply()
+    rules.dated_apply(rules.with_rules())
     told = LoadReport(
         now, len(added), len(changed), len(rows) - len(added) - len(changed), delisted, faulty, changes
     )
     exchanges = {row.exchange for row in rows}
     known = {key.partition(":")[0] for key in before}  # a first list is no difference
     told.touched.extend(master.record(_name(source), told, exchanges=exchanges, firsts=exchanges - known))
+    used = {use.instrument_id for one in told.touched for use in one.uses}
+    # after the commit: chains hold their deployment while they wait for rows of instruments that are locked here
+    transaction.on_commit(lambda: tell_changed(used))
     return told
+
+
+def _refuse_if_cut_short(
+    before: Mapping[str, Listing], mentioned: Set[str], today: date, lost_percent_max: int
+) -> None:
+    alive = [key for key, one in before.items() if one.expiry is None or one.expiry >= today]
+    listed = Counter(key.partition(":")[0] for key in alive)
+    lost = Counter(key.partition(":")[0] for key in alive if key not in mentioned)
+    for exchange, count in sorted(lost.items()):
+        if 100 * count > lost_percent_max * listed[exchange]:
+            raise ListCutShort(
+                f"{count} of {listed[exchange]} instruments of {exchange} are not in it, more than "
+                f"{lost_percent_max} %, and would be taken off the list"
+            )
 
 
 def load_shipped(*, now: datetime) -> LoadReport:

@@ -9,15 +9,26 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
+import msgspec
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from alphapanda.core.money import to_rupees
+from alphapanda.core.clock import ist_midnight_ms, to_datetime
+from alphapanda.core.money import to_e4, to_rupees
 from marketdata import reference, selectors
+from marketdata.domain.dated import Circuit, Freeze, Sizes, dated
 from marketdata.domain.instruments import underlying_of
 from marketdata.domain.markets import INDICES
 from marketdata.domain.master import Change, ChangeKind, Listing
-from marketdata.models import FreezeQuantity, Instrument, InstrumentRule, Permission, TickBand
+from marketdata.models import (
+    CircuitLimit,
+    FreezeQuantity,
+    Instrument,
+    InstrumentRule,
+    MasterLoad,
+    Permission,
+    TickBand,
+)
 
 ALWAYS = date(2000, 1, 1)  # from which a first change says what was before it
 FREEZE_COLUMNS = ("SYMBOL", "VOL_FRZ_QTY")
@@ -25,6 +36,7 @@ _DATED = ("tick_size", "lot_size", "expiry", "strike")
 # Stocks of either exchange have the derivatives of both: the closing auction is for all of them.
 _DERIVATIVES_ON = {"NSE": ("NFO", "BFO"), "BSE": ("NFO", "BFO")}
 _QUANTITY_MAX = 10**9
+_BATCH_ROWS = 2_000
 
 
 class NotAFreezeFile(ValueError):
@@ -43,21 +55,39 @@ class FreezeReport:
 
 def note_changes(was: Mapping[str, Listing], now: Mapping[str, Listing], *, on: date) -> None:
     """Keep what a list changes of dated columns: what was so far, from ALWAYS on where nothing is kept yet, and
-    what holds from `on`. By EXCHANGE:TRADINGSYMBOL; both as stored before and as listed now."""
+    what holds from `on`. By EXCHANGE:TRADINGSYMBOL; both as stored before and as listed now. What was stored on the
+    same day, or shipped, is no rule of the past: the list of the day takes its place."""
     keys = [key for key in was.keys() & now.keys() if _dated(was[key]) != _dated(now[key])]
     found = selectors.primary_keys(keys)
     known = set(
         InstrumentRule.objects.filter(instrument__in=found.values()).values_list("instrument", flat=True)
     )
+    before = _listed_before(on)
     InstrumentRule.objects.bulk_create(
-        _rule(pk, ALWAYS, was[key]) for key, pk in found.items() if pk not in known
+        _rule(pk, ALWAYS, was[key])
+        for key, pk in found.items()
+        if pk not in known and key.partition(":")[0] in before
     )
     InstrumentRule.objects.bulk_create(
-        [_rule(pk, on, now[key]) for key, pk in found.items()],
+        [
+            _rule(pk, on, now[key])
+            for key, pk in found.items()
+            if pk in known or key.partition(":")[0] in before
+        ],
         update_conflicts=True,
         unique_fields=["instrument", "valid_from"],
         update_fields=_DATED,
     )
+
+
+def _listed_before(day: date) -> set[str]:
+    """The exchanges of which a list was loaded on an earlier day."""
+    loads = MasterLoad.objects.filter(loaded_at__lt=to_datetime(ist_midnight_ms(day)))
+    return {
+        exchange
+        for names in loads.values_list("exchanges", flat=True).distinct()
+        for exchange in names.split()
+    }
 
 
 def _dated(listing: Listing) -> tuple[object, ...]:
@@ -109,6 +139,57 @@ def _derivatives_of(exchange: str, underlying: str) -> QuerySet[Instrument]:
     return Instrument.objects.filter(Q(name=underlying) | blank, exchange=exchange, is_listed=True)
 
 
+def with_rules() -> QuerySet[Instrument]:
+    """The instruments of which rules by date are kept, or were when they were last put on the rows."""
+    frozen = FreezeQuantity.objects.values("exchange")
+    kept = Exists(InstrumentRule.objects.filter(instrument=OuterRef("pk")))
+    limited = Exists(CircuitLimit.objects.filter(instrument=OuterRef("pk")))
+    return Instrument.objects.filter(
+        Q(kept) | Q(limited) | ~Q(dated={}) | Q(exchange__in=frozen, expiry__isnull=False)
+    )
+
+
+def dated_apply(instruments: QuerySet[Instrument]) -> int:
+    """Put the rules by date on the rows of instruments, where decisions have them without asking; how many rows
+    changed."""
+    of = {"instrument__in": instruments}
+    sizes: dict[int, list[Sizes]] = {}
+    for rule in InstrumentRule.objects.filter(**of):
+        one = Sizes(rule.valid_from, to_e4(rule.tick_size), rule.lot_size)
+        sizes.setdefault(rule.instrument_id, []).append(one)
+    circuits: dict[int, list[Circuit]] = {}
+    for row in CircuitLimit.objects.filter(**of):
+        limits = Circuit(row.date, to_e4(row.lower), to_e4(row.upper))
+        circuits.setdefault(row.instrument_id, []).append(limits)
+    freezes: dict[tuple[str, str], list[Freeze]] = {}
+    for exchange, underlying, *rest in FreezeQuantity.objects.values_list(
+        "exchange", "underlying", "valid_from", "quantity"
+    ):
+        freezes.setdefault((exchange, underlying), []).append(Freeze(*rest))
+    changed = []
+    for found in instruments.only("pk", "exchange", "tradingsymbol", "name", "expiry", "dated").iterator():
+        name = underlying_of(found.tradingsymbol, found.name, found.expiry)
+        frozen = freezes.get((found.exchange, name), ()) if name else ()
+        rules = dated(sizes.get(found.pk, ()), frozen, circuits.get(found.pk, ()))
+        stored = msgspec.to_builtins(rules) if rules else {}
+        if found.dated != stored:
+            found.dated = stored
+            changed.append(found)
+    Instrument.objects.bulk_update(changed, ["dated"], batch_size=_BATCH_ROWS)
+    return len(changed)
+
+
+def rules_changed(instrument_ids: Iterable[int]) -> None:
+    """Rules of instruments were written by hand: decisions take them from now on."""
+    dated_apply(Instrument.objects.filter(pk__in=list(instrument_ids)))
+
+
+def freezes_changed() -> None:
+    """Freeze quantities were written by hand: decisions take them from now on."""
+    freeze_apply()
+    dated_apply(with_rules())
+
+
 @transaction.atomic
 def freeze_load(path: Path, *, exchange: str, valid_from: date) -> FreezeReport:
     """Take over a file of freeze quantities (NSE's columns SYMBOL and VOL_FRZ_QTY) from a day on, and put them
@@ -134,7 +215,9 @@ def freeze_load(path: Path, *, exchange: str, valid_from: date) -> FreezeReport:
         if before.get(name, quantity) != quantity
     ]
     unknown = sorted(quantities.keys() - _underlyings([exchange]))
-    return FreezeReport(len(quantities), changes, freeze_apply(), unknown)
+    report = FreezeReport(len(quantities), changes, freeze_apply(), unknown)
+    dated_apply(with_rules())
+    return report
 
 
 def _freeze_rows(path: Path) -> dict[str, int]:

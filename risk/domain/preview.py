@@ -7,6 +7,7 @@ the prices that follow are those that were. Figures that were not worked out the
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
 from decimal import Decimal
 from itertools import repeat
 from typing import Any
@@ -157,6 +158,7 @@ class _Fold:
     def __init__(self, terms: Mapping[UUID, Terms], instruments: Mapping[int, InstrumentSpec]) -> None:
         self.terms = terms
         self.instruments = instruments
+        self._of_day: tuple[int, Mapping[int, InstrumentSpec]] = (0, instruments)
         self.days: dict[UUID, DayState] = {}
         self.unknown: dict[str, int] = {}
 
@@ -195,7 +197,7 @@ class _Fold:
         scopes = [scope for scope in terms.scopes if scope.token in (None, signal.token)]
         return Case(
             signal=signal,
-            context=self._context(day, tuple(scopes)),
+            context=self._context(signal, day, tuple(scopes)),
             limits=self._known(limits, "order_value", amount),
             position=numbers.get("position", 0),
             worst_position=numbers.get("worst_position", signal.side.sign * signal.quantity),
@@ -220,17 +222,24 @@ class _Fold:
             ),
         )
 
-    def _context(self, day: DayState, scopes: tuple[Scope, ...]) -> Context:
+    def _context(self, signal: SignalRow, day: DayState, scopes: tuple[Scope, ...]) -> Context:
         return Context(
             limits=Limits(),
             day=day,
             holdings={},
             working={},
-            instruments=self.instruments,
+            instruments=self._known_on(ist_day(signal.at_ms)),
             phase=Phase.CONTINUOUS,
             status=DeploymentStatus.RUNNING,
             scopes=scopes,
         )
+
+    def _known_on(self, day: int) -> Mapping[int, InstrumentSpec]:
+        """The instruments as the rules of a day say."""
+        if self._of_day[0] != day:
+            on = date.fromordinal(day)
+            self._of_day = (day, {token: one.on(on) for token, one in self.instruments.items()})
+        return self._of_day[1]
 
     def _sum(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import date, datetime
 from uuid import UUID
 
 import msgspec
@@ -31,8 +31,9 @@ def context_of(
     halts: tuple[str, ...],
     phase: Phase,
     now: datetime,
+    on: date,
 ) -> Context:
-    """The context of a decision of a deployment; `instruments` are those of the signals."""
+    """The context of a decision of a deployment on a day; `instruments` are those of the signals as of then."""
     terms = terms_of_deployment(deployment.id)
     after = deployments.consequences_of(deployment)
     others = loading.others_of(terms, deployment.id)
@@ -42,7 +43,7 @@ def context_of(
         holdings=books.holdings_of(deployment.id),
         working=after.working,
         orders=resting(after.orders),
-        instruments=_instruments(deployment, instruments, terms, others),
+        instruments=_instruments(deployment, instruments, terms, others, on),
         phase=phase,
         halts=halts,
         status=DeploymentStatus(deployment.status),
@@ -59,12 +60,16 @@ def context_of(
 
 
 def _instruments(
-    deployment: Deployment, found: Mapping[int, InstrumentSpec], terms: Terms, others: Iterable[UUID]
+    deployment: Deployment,
+    found: Mapping[int, InstrumentSpec],
+    terms: Terms,
+    others: Iterable[UUID],
+    on: date,
 ) -> Mapping[int, InstrumentSpec]:
     """Those of the signals, and where exposure to an underlying or margin counts all that are held."""
     limits = (terms.limits, *(scope.limits for scope in terms.scopes))
     if any(one.underlying_exposure is not None or one.margin is not None for one in limits):
-        return {**loading.specs_of([deployment.id, *others]), **found}
+        return {**loading.specs_of([deployment.id, *others], on=on), **found}
     return found
 
 

@@ -12,6 +12,7 @@ from django.utils import timezone
 from accounts.services import act_record
 from alphapanda import failpoints
 from alphapanda.core import ids
+from alphapanda.core.clock import ist_date
 from alphapanda.core.envelope import Envelope, EventType, SignalDecided, seal
 from alphapanda.core.vocabulary import Broker, DeploymentStatus, Severity
 from alphapanda.eventlog import outbox
@@ -48,7 +49,8 @@ def _decide(deployment: Deployment, rows: Sequence[Signal], calendar: MarketHour
     memory = loading.memory_of(deployment)
     halts = loading.halts_active(deployment)
     before = msgspec.convert(memory.data, DayState, strict=False)
-    instruments = {row.instrument.instrument_token: selectors.spec(row.instrument) for row in rows}
+    day = ist_date(signals[0].at_ms)
+    instruments = {row.instrument.instrument_token: selectors.spec(row.instrument).on(day) for row in rows}
     hours = calendar.of(instruments[signals[0].token])
     context = context_of(
         deployment,
@@ -56,6 +58,7 @@ def _decide(deployment: Deployment, rows: Sequence[Signal], calendar: MarketHour
         instruments=instruments,
         halts=tuple(f"{halt}: {halt.reason}" for halt in halts),
         phase=hours.phase_at(signals[0].at_ms),
+        on=day,
         now=timezone.now(),
     )
     verdicts, day = review(signals, context)

@@ -13,7 +13,7 @@ from django.core.exceptions import ObjectDoesNotExist, ValidationError
 from django.db.models import Max
 
 from alphapanda.core import ids
-from alphapanda.core.clock import DAY_MS, IST_OFFSET_MS, ist_day, ist_text
+from alphapanda.core.clock import DAY_MS, IST_OFFSET_MS, ist_date, ist_day, ist_text
 from alphapanda.core.refusals import BadRequest
 from alphapanda.core.vocabulary import LimitLevel, Phase
 from portfolio.domain.books import BookedFill
@@ -52,15 +52,18 @@ def headroom_now(
 def _headroom(deployment: Deployment, now: datetime) -> list[Headroom]:
     stored = checkpointed(deployment)
     day = loading.memories_of([deployment.id]).get(deployment.id, DayState())
+    at_ms = max(stored.at_ms, deployment.at_ms)
+    today = ist_date(at_ms)
     context = context_of(
         deployment,
         day=day,
-        instruments=loading.specs_of([deployment.id]),
+        instruments=loading.specs_of([deployment.id], on=today),
         halts=(),
         phase=Phase.CONTINUOUS,
         now=now,
+        on=today,
     )
-    return headroom(context, stored.marks, at_ms=max(stored.at_ms, deployment.at_ms))
+    return headroom(context, stored.marks, at_ms=at_ms)
 
 
 def level_proposed(

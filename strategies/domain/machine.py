@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 
 from alphapanda.core import ids
-from alphapanda.core.clock import ist_day, ist_text
+from alphapanda.core.clock import ist_date, ist_day, ist_text
 from alphapanda.core.vocabulary import CommandKind, SignalOrigin, TickFault
 from marketdata.domain.bars import Bar, BarBuilder
 from marketdata.domain.calendar import MarketHours
@@ -364,8 +364,9 @@ class Machine:
         )
 
     def _raised(self, turn: Turn, moment: Moment) -> Raised:
+        day = ist_date(moment.at_ms)
         rows = tuple(
-            signal(intent, origin, ordinal, self.by_name[intent.instrument], moment)
+            signal(intent, origin, ordinal, self.by_name[intent.instrument].on(day), moment)
             for ordinal, (intent, origin) in enumerate(turn.wishes)
         )
         for row in rows:

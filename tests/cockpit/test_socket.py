@@ -19,7 +19,7 @@ from django.db import connections
 
 from accounts.models import User
 from alphapanda import projections
-from alphapanda.dashboard import consumers
+from alphapanda.dashboard import consumers, origins
 from alphapanda.push import readmodel
 from alphapanda.push.connection import client
 from alphapanda.push.pusher import GROUP, Pusher
@@ -82,6 +82,28 @@ async def answer(communicator: WebsocketCommunicator) -> dict[str, Any]:
 async def test_another_origin_is_refused_before_anything(origin: bytes | None) -> None:
     connected, _ = await dial(await session_of("a", "operator"), origin).connect()
     assert not connected
+
+
+@pytest.mark.parametrize(
+    ("trusted", "told", "origin", "is_allowed"),
+    [
+        (True, b"https", b"https://localhost", True),
+        (True, b"https, http", b"https://localhost", True),
+        (True, b"http", b"https://localhost", False),
+        (True, b"https", b"http://localhost", False),
+        (True, None, b"http://localhost", True),
+        (False, b"https", b"https://localhost", False),
+        (True, b"https", b"https://evil.example", False),
+    ],
+)
+async def test_behind_a_proxy_that_is_trusted_the_origin_is_the_pages(
+    trusted: bool, told: bytes | None, origin: bytes, is_allowed: bool, settings: Any
+) -> None:
+    settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if trusted else None
+    headers = [(b"host", b"localhost"), (b"origin", origin)]
+    headers += [(b"x-forwarded-proto", told)] if told else []
+
+    assert origins.is_allowed({"scheme": "ws", "headers": headers}) is is_allowed
 
 
 async def test_anonymous_no_role_and_disabled_are_told_why() -> None:

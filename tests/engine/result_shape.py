@@ -64,6 +64,7 @@ SHAPE: dict[str, Any] = {
                 "unreadable_rows": "int",
             }
         ],
+        "warm_up": [],
         "starts": "str",
         "ends": "str",
         "items": "int",

@@ -180,8 +180,16 @@ def test_the_command_does_nothing_without_yes(tmp_path):
         (["show"], "needs an id"),
         (["show", "99999"], "no dead letter 99999"),
         (["list", "abc"], "is no id"),
-        (["redrive", "99999", "--yes"], "no dead letter fits"),
+        (["redrive", "{id}", "99999", "99990-99998", "--yes"], "no dead letter 99999, 99990-99998"),
+        (["redrive", "{id}", "--topic", "audit.events", "--yes"], "no dead letter fits"),
+        (["list", "9" * 19], "is no id"),
         (["discard", "{id}", "--yes"], "needs --because"),
+        (["discard", "{id}", "--yes", "--because", "  "], "needs --because"),
+        (["redrive", "{id}", "--yes", "--rate", "0"], "0 is no rate"),
+        (["redrive", "{id}", "--yes", "--rate", "-1"], "-1 is no rate"),
+        (["redrive", "{id}", "--yes", "--rate", "nan"], "nan is no rate"),
+        (["redrive", "{id}", "--yes", "--rate", "inf"], "inf is no rate"),
+        (["redrive", "{id}", "--yes", "--rate", "fast"], "fast is no rate"),
         (["redrive", "{id}", "--yes", "--file", "nowhere"], "no repaired body"),
     ],
 )
@@ -190,3 +198,12 @@ def test_the_command_says_what_is_wrong(arguments, said):
 
     with pytest.raises(CommandError, match=said):
         command(*[text.format(id=letter.id) for text in arguments])
+    letter.refresh_from_db()
+    assert letter.state == "NEW"
+
+
+@pytest.mark.django_db
+def test_an_error_with_brackets_is_listed_as_it_is():
+    park(a_record(), error="[/]")
+
+    assert "[/]" in command("list")

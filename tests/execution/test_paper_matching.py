@@ -7,11 +7,23 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
+from msgspec.structs import replace
 
-from alphapanda.core.vocabulary import OrderStatus, Side, Validity
+from alphapanda.core.vocabulary import OrderStatus, Product, Side, Validity
 from execution.domain.paper import Liquidity, Memory, PaperOrder, PaperSettings, match, watch
 from marketdata.domain.ticks import Clock, Item
-from tests.builders import DAY, a_clock, a_tick, a_venue, an_instrument, an_order, at, e4
+from tests.builders import (
+    DAY,
+    a_clock,
+    a_holding,
+    a_standing,
+    a_tick,
+    a_venue,
+    an_instrument,
+    an_order,
+    at,
+    e4,
+)
 
 EXACT = PaperSettings(latency_ms=0, slippage_ticks=0)
 ONE_TICK = PaperSettings(latency_ms=0, slippage_ticks=1)
@@ -151,6 +163,40 @@ def test_trades_are_in_whole_lots() -> None:
 
     assert matched(order, a_tick(size=25), lot=75) == ([], [])
     assert matched(order, a_tick(size=100), lot=75)[1] == trades((75, "100"))
+
+
+@pytest.mark.parametrize(
+    ("position", "side", "quantity", "words"),
+    [
+        (75, Side.SELL, 75, ""),
+        (75, Side.SELL, 10, ""),
+        (-75, Side.BUY, 75, ""),
+        (75, Side.SELL, 76, "no multiple of the lot of 65"),
+        (75, Side.BUY, 75, "no multiple of the lot of 65"),
+        (130, Side.SELL, 75, "no multiple of the lot of 65"),
+        (0, Side.SELL, 75, "no multiple of the lot of 65"),
+    ],
+)
+def test_a_lot_that_changed_under_a_position_refuses_entries_and_lets_it_be_closed(
+    position: int, side: Side, quantity: int, words: str
+) -> None:
+    standing = a_standing(holdings={7: a_holding(position)})
+    order = an_order(side, quantity, instrument=an_instrument(lot=65), standing=standing)
+
+    assert words in order.reason
+    assert (order.status is OrderStatus.REJECTED) == bool(words)
+    if not words:
+        assert sum(units for units, _ in matched(order, a_tick(size=500), lot=65)[1]) == quantity
+
+
+@pytest.mark.parametrize(("position", "side", "is_taken"), [(100, Side.SELL, True), (0, Side.BUY, False)])
+def test_a_lot_that_is_told_no_more_refuses_entries_alone(position: int, side: Side, is_taken: bool) -> None:
+    crude = replace(an_instrument(), exchange="MCX", instrument_type="FUT", segment="MCX-FUT")
+    standing = a_standing(holdings={7: a_holding(position)})
+    order = an_order(side, 100, instrument=crude, standing=standing, product=Product.NRML)
+
+    assert (order.status is not OrderStatus.REJECTED) == is_taken
+    assert is_taken or "a lot of 1 does not say" in order.reason
 
 
 def test_an_order_fills_over_several_ticks() -> None:

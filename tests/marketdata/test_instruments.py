@@ -214,3 +214,29 @@ def test_the_command_reports_as_json_and_as_a_table(tmp_path: Path) -> None:
 def test_the_command_refuses_other_files(tmp_path: Path) -> None:
     with pytest.raises(CommandError):
         call_command("load_instruments", str(tmp_path / "missing.csv"))
+
+
+@pytest.mark.django_db
+def test_a_list_cut_short_is_refused_with_all_files_unless_it_is_meant(tmp_path: Path) -> None:
+    names = [f"S{number}" for number in range(5)]
+    lines = [f"{n},1,{name},,0.0,,0.0,0.05,1,EQ,NSE,NSE" for n, name in enumerate(names, 1)]
+    expired = [f"{9 + n},1,F{n},,0.0,2026-11-19,0.0,0.05,1,FUT,NSE,NSE" for n in range(4)]
+    loaded(*lines, *expired)
+    first, short = tmp_path / "first.csv", tmp_path / "short.csv"
+    first.write_text("\n".join([HEADER, CALL]))
+    out = io.StringIO()
+
+    short.write_text("\n".join([HEADER, *lines[:3]]))
+    with pytest.raises(
+        CommandError, match=r"2 of 5 instruments of NSE are not in it, more than 20 %.*--delist-many"
+    ):
+        call_command("load_instruments", str(first), str(short))
+    assert Instrument.objects.filter(is_listed=True).count() == 9
+
+    short.write_text("\n".join([HEADER, *lines[:4]]))
+    call_command("load_instruments", str(first), str(short), stdout=out)
+    assert Instrument.objects.filter(exchange="NSE", is_listed=True).count() == 4
+
+    short.write_text("\n".join([HEADER, lines[0]]))
+    call_command("load_instruments", str(short), "--delist-many", stdout=out)
+    assert Instrument.objects.filter(exchange="NSE", is_listed=True).count() == 1

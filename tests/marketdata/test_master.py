@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from alphapanda.core.envelope import InstrumentsChanged, decode
 from alphapanda.core.vocabulary import DeploymentStatus
 from alphapanda.eventlog.models import OutboxEvent
+from marketdata import selectors
 from marketdata.domain.instruments import COLUMNS, InstrumentRow, RowFault, parse
 from marketdata.domain.master import Change, ChangeKind, Listing, difference
 from marketdata.models import Instrument, InstrumentRule, MasterChange, MasterLoad
@@ -34,8 +35,8 @@ def a_listing(**more: object) -> Listing:
     return Listing(1, Decimal("0.05"), 75, date(2026, 11, 24), Decimal(0), "FUT", "NFO-FUT")._replace(**more)
 
 
-def loaded(*lines: str) -> LoadReport:
-    return load(io.StringIO("\n".join([HEADER, *lines])), now=NOW)
+def loaded(*lines: str, now: datetime = NOW) -> LoadReport:
+    return load(io.StringIO("\n".join([HEADER, *lines])), now=now)
 
 
 def test_the_difference_names_what_is_new_gone_and_changed() -> None:
@@ -152,11 +153,22 @@ def test_two_listed_instruments_never_share_a_token() -> None:
 
 @pytest.mark.django_db
 def test_what_a_list_changes_is_kept_by_date() -> None:
-    loaded(CALL)
+    loaded(CALL, now=NOW - timedelta(days=1))
     loaded(CALL.replace(",75,", ",65,"))
     loaded(CALL.replace(",75,", ",65,"))
     kept = InstrumentRule.objects.order_by("valid_from").values_list("valid_from", "lot_size")
     assert list(kept) == [(date(2000, 1, 1), 75), (date(2026, 11, 20), 65)]
+    spec = selectors.spec(Instrument.objects.get())
+    assert [spec.on(date(2026, 11, day)).lot_size for day in (19, 20, 21)] == [75, 65, 65]
+
+
+@pytest.mark.django_db
+def test_a_list_of_the_same_day_says_nothing_of_the_past() -> None:
+    """So what ships, and lists that are loaded one after the other at the start, make no rule of old sessions."""
+    loaded(CALL)
+    loaded(CALL.replace(",75,", ",65,"))
+    assert not InstrumentRule.objects.exists()
+    assert selectors.spec(Instrument.objects.get()).on(date(2019, 7, 9)).lot_size == 65
 
 
 @pytest.mark.django_db

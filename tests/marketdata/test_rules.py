@@ -26,7 +26,7 @@ from marketdata.domain.rules import Permissions, permissions_of, tick_size_e4
 from marketdata.models import Bar, CircuitLimit, FreezeQuantity, Instrument, InstrumentRule
 from marketdata.reference import instrument_specs, permissions, tick_bands
 from marketdata.services.instruments import load, load_shipped
-from marketdata.services.rules import ALWAYS, NotAFreezeFile, freeze_load
+from marketdata.services.rules import ALWAYS, NotAFreezeFile, freeze_load, freezes_changed
 from tests.builders import an_instrument as a_spec
 from tests.rows import an_instrument
 
@@ -172,6 +172,8 @@ def test_specs_are_those_of_the_day() -> None:
     for day, quantity in ((date(2026, 1, 1), 1_700), (DAY, 1_800)):
         FreezeQuantity.objects.create(exchange="NFO", underlying="NIFTY", valid_from=day, quantity=quantity)
     CircuitLimit.objects.create(instrument=option, date=DAY, lower=Decimal("10.5"), upper=400)
+    freezes_changed()
+    option.refresh_from_db()
 
     before = selectors.specs_on([option], date(2026, 11, 19))[option.pk]
     now = selectors.specs_on([option], DAY)[option.pk]

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import io
+import json
 from decimal import Decimal
+from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
+from django.core.management import call_command
 
 from alphapanda import deploying
 from alphapanda.core.vocabulary import Broker, DeploymentStatus, Product
@@ -17,11 +22,61 @@ pytestmark = pytest.mark.django_db
 
 
 def created(
-    *instruments: str, portfolio_id: UUID | None = None, product: Product = Product.MIS
+    *instruments: str, portfolio_id: UUID | None = None, product: Product = Product.MIS, name: str = "one"
 ) -> Deployment:
-    definition = Definition(name="one", strategy="ema_cross", instruments=instruments, product=product)
+    definition = Definition(name=name, strategy="ema_cross", instruments=instruments, product=product)
     portfolio_id = portfolio_id or deploying.portfolio_of(Broker.PAPER, starting_cash=Decimal(1))
     return deploying.create(definition, portfolio_id=portfolio_id, status=DeploymentStatus.STOPPED)
+
+
+def file_of(tmp_path: Path, *names: str, **changes: Any) -> Path:
+    entry = {"strategy": "ema_cross", "instruments": ["NSE:INFY"]} | changes
+    path = tmp_path / "deployments.json"
+    path.write_text(json.dumps([{"name": name} | entry for name in names]))
+    return path
+
+
+@pytest.mark.parametrize("name", ["", "  ", " one", "a" * 81, "one\0", "one\ntwo"])
+def test_a_name_that_could_not_be_kept_or_read_is_refused(name: str, tmp_path: Path):
+    with pytest.raises(BadDefinition, match="1 to 80 printable characters"):
+        deploying.read(file_of(tmp_path, name))
+    with pytest.raises(BadDefinition, match="1 to 80 printable characters"):
+        created(str(an_instrument()), name=name)
+
+
+def test_a_file_defines_a_name_once_and_every_deployment_has_instruments(tmp_path: Path):
+    with pytest.raises(BadDefinition, match="one is defined twice"):
+        deploying.read(file_of(tmp_path, "one", "two", "one"))
+    with pytest.raises(BadDefinition, match="one: instruments: name at least one"):
+        deploying.read(file_of(tmp_path, "one", instruments=[]))
+    assert len(deploying.read(file_of(tmp_path, "one", "a" * 80))) == 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_told"),
+    [
+        ({}, False),
+        ({"limits": {"order_quantity": 7}}, False),
+        ({"params": {"fast": 3}}, True),
+        ({"instruments": ["NSE:SBIN"]}, True),
+        ({"strategy": "donchian"}, True),
+        ({"execution": {"slippage_bps": 9}}, True),
+        ({"product": "CNC"}, True),
+    ],
+)
+def test_an_entry_changed_under_a_known_name_changes_nothing_and_is_told(
+    changes: dict[str, Any], is_told: bool, tmp_path: Path
+):
+    an_instrument()
+    an_instrument(tradingsymbol="SBIN", instrument_token=7)
+    call_command("seed", deployments=str(file_of(tmp_path, "one")), stdout=io.StringIO())
+    before = Deployment.objects.values().get()
+    out = io.StringIO()
+
+    call_command("seed", deployments=str(file_of(tmp_path, "one", **changes)), stdout=out)
+
+    assert ("one: there already and otherwise defined" in " ".join(out.getvalue().split())) is is_told
+    assert Deployment.objects.values().get() == before
 
 
 def test_an_instrument_without_charges_is_refused():

@@ -61,12 +61,42 @@ def test_an_unknown_name_is_refused_with_the_nearest() -> None:
         ("LOG_FORMAT", "JSON", "one of json, console"),
         ("BROKERS", "paper,zerodah", "one or more of paper, zerodha"),
         ("TOPIC_PREFIX", "a b", "letters, digits"),
+        ("ALLOWED_ORIGINS", "panda.example.org", "origins such as https://"),
+        ("ALLOWED_ORIGINS", "https://panda.example.org/", "origins such as https://"),
+        (
+            "ALLOWED_ORIGINS",
+            "https://ok.example.org,https://panda.example.org:443",
+            "origins such as https://",
+        ),
+        ("ALLOWED_ORIGINS", "https://*.example.org", "origins such as https://"),
+        ("ALLOWED_ORIGINS", "https://Panda.example.org", "origins such as https://"),
+        ("HOST", "not a host", "an IPv4 address or a host name"),
+        ("HOST", "300.0.0.1", "an IPv4 address or a host name"),
+        ("HOST", "http://localhost", "an IPv4 address or a host name"),
     ],
 )
 def test_a_value_that_does_not_fit_is_refused_by_name(name: str, given: str, expected: str) -> None:
     message = refusal({f"ALPHAPANDA_{name}": given})
 
     assert f"ALPHAPANDA_{name} is {given!r}; expected {expected}" in message
+
+
+def test_origins_and_hosts_that_fit(tmp_path: Path) -> None:
+    origins = "https://panda.example.org,http://localhost:8000,http://[::1]:8000"
+    given = {"RUN_DIR": str(tmp_path), "ALLOWED_ORIGINS": origins, "HOST": "panda-1.example.org"}
+
+    values = env.load({f"ALPHAPANDA_{name}": value for name, value in given.items()})
+
+    assert values["ALLOWED_ORIGINS"] == origins.split(",")
+    assert env.HOST.parse("127.0.0.2") == "127.0.0.2"
+
+
+def test_a_folder_that_cannot_be_made_is_no_run_dir(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    message = refusal({"ALPHAPANDA_RUN_DIR": str(tmp_path / "file" / "run")})
+
+    assert f"ALPHAPANDA_RUN_DIR is '{tmp_path}/file/run'; expected a folder to write to" in message
 
 
 @pytest.mark.parametrize("word", ["true", "TRUE", "1", "yes", "On"])

@@ -19,21 +19,22 @@ from hypothesis import strategies as st
 
 from alphapanda.core.clock import ist_midnight_ms
 from alphapanda.core.vocabulary import Product
-from alphapanda.research import optimising, shuffling
-from alphapanda.research.folding import folded
-from alphapanda.research.optimising import Task, optimised, parts_of
+from alphapanda.research import folding, optimising, shuffling
+from alphapanda.research.folding import Cancelled, folded
+from alphapanda.research.optimising import optimised, parts_of
 from alphapanda.research.plan import BadPlan, Opened
-from alphapanda.research.space import Knob, grid, grid_size, space_of
+from alphapanda.research.search import BOUNDS, Search
+from alphapanda.research.space import Knob, grid
 from alphapanda.research.tuning import tuned
+from alphapanda.research.tuning_sheet import tuning_sheet
 from marketdata.domain.ticks import Clock, Tick
 from marketdata.feeds.recorded import RecordedSource
 from strategies.domain.base import BadParameters
-from strategies.domain.library.ema_cross import EmaCross
 from tests.builders import a_tick
 from tests.research.waves import a_definition, read, waves
 
 KNOBS = (Knob("fast", 3, 9, 3), Knob("slow", 12, 24, 6))
-TASK = Task(knobs=KNOBS, objective="net_pnl", trials=4, walk_forward=2, hold_out=0.25, shuffles=2)
+SEARCH = Search(knobs=KNOBS, objective="net_pnl", trials=4, walk_forward=2, hold_out=0.25, shuffles=2)
 DAYS = 8
 
 
@@ -44,7 +45,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Opened:
 
 @pytest.fixture(scope="module")
 def result(found: Opened) -> dict[str, Any]:
-    return optimised(found, TASK)
+    return optimised(found, SEARCH)
 
 
 # ---- the hold-out ------------------------------------------------------------------------------------------
@@ -87,14 +88,14 @@ def furthest(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, int]]:
 def test_the_tuner_never_reads_an_item_of_the_hold_out(found: Opened, furthest: dict[str, int]) -> None:
     days = found.excerpt.days()
     starts_ms = ist_midnight_ms(days[-2])
-    optimised(found, TASK)
+    optimised(found, SEARCH)
 
     assert ist_midnight_ms(days[-3]) < furthest["tuner"] < starts_ms
     assert furthest["all"] > starts_ms
 
 
 def test_parts_are_whole_days_that_do_not_overlap(found: Opened) -> None:
-    parts = parts_of(found.excerpt, TASK)
+    parts = parts_of(found.excerpt, SEARCH)
     days = found.excerpt.days()
 
     assert parts.held_out is not None
@@ -105,20 +106,20 @@ def test_parts_are_whole_days_that_do_not_overlap(found: Opened) -> None:
         assert train.stop == test.start
         assert test.stop <= parts.seen.stop
     assert [test.days() for _, test in parts.windows] == [days[2:4], days[4:6]]
-    rolling = parts_of(found.excerpt, Task(knobs=KNOBS, walk_forward=2, hold_out=0.25, rolling=True))
+    rolling = parts_of(found.excerpt, Search(knobs=KNOBS, walk_forward=2, hold_out=0.25, rolling=True))
     assert [train.days() for train, _ in rolling.windows] == [days[0:2], days[2:4]]
 
 
 @pytest.mark.parametrize(
-    ("task", "said"),
+    ("search", "said"),
     [
-        (Task(knobs=KNOBS, walk_forward=8, hold_out=0), "8 windows need more than 8 days to see, not 8"),
-        (Task(knobs=KNOBS, hold_out=0.01), "leaves nothing on one side"),
+        (Search(knobs=KNOBS, walk_forward=8, hold_out=0), "8 windows need more than 8 days to see, not 8"),
+        (Search(knobs=KNOBS, hold_out=0.01), "leaves nothing on one side"),
     ],
 )
-def test_too_few_days_are_refused(found: Opened, task: Task, said: str) -> None:
+def test_too_few_days_are_refused(found: Opened, search: Search, said: str) -> None:
     with pytest.raises(BadPlan, match=said):
-        parts_of(found.excerpt, task)
+        parts_of(found.excerpt, search)
 
 
 # ---- the tuner ---------------------------------------------------------------------------------------------
@@ -144,7 +145,6 @@ def test_a_small_grid_is_tried_whole() -> None:
 
     assert study.best.params == {"fast": 7, "slow": 40}
     assert sorted(map(str, (trial.params for trial in study.trials))) == sorted(map(str, grid(knobs)))
-    assert grid_size(knobs) == 15
 
 
 def test_a_large_space_is_searched_and_the_seed_decides() -> None:
@@ -177,29 +177,11 @@ def test_where_nothing_has_a_value_the_reason_is_said() -> None:
         tuned(lambda _params: Figures(None), [Knob("fast", 1, 2)], objective="net_pnl", trials=3, seed=1)
 
 
-@pytest.mark.parametrize(
-    ("raw", "said"),
-    [
-        ({}, "at least one parameter"),
-        ({"pace": [1, 2]}, "has no parameter 'pace'; there are: fast, slow"),
-        ({"fast": [5]}, r"fast is \[5\]; accepted is a range"),
-        ({"fast": [5, 3]}, "accepted is a range"),
-        ({"fast": [1, 5, 0]}, "accepted is a range"),
-        ({"fast": ["a", "b"]}, "accepted is a range"),
-        ({"short": {"of": []}}, "accepted is a range"),
-        ({"fast": [True, 3]}, "accepted is a range"),
-    ],
-)
-def test_a_bad_space_is_refused(raw: dict[str, Any], said: str) -> None:
-    with pytest.raises(BadPlan, match=said):
-        space_of(raw, EmaCross)
-
-
 # ---- the result --------------------------------------------------------------------------------------------
 
 
 def test_the_result_is_all_there_and_the_seed_decides(found: Opened, result: dict[str, Any]) -> None:
-    assert result == optimised(found, TASK)
+    assert result == optimised(found, SEARCH)
     assert result["best"]["value"] == max(trial["value"] for trial in result["trials"])
     assert float(result["best"]["statistics"]["net_pnl"]) == result["best"]["value"]
     assert len(result["walk_forward"]) == 2
@@ -219,11 +201,20 @@ def test_the_heat_map_is_made_of_the_trials(result: dict[str, Any]) -> None:
     assert {(cell["x"], cell["y"]): cell["value"] for cell in heat["cells"]} == pytest.approx(values)
 
 
+@pytest.mark.parametrize("end", [0, 1])
+def test_a_search_at_its_bounds_can_be_run(found: Opened, end: int) -> None:
+    knobs = (Knob("fast", 3, 4),)
+    seed = BOUNDS["seed"][end]
+    search = Search(knobs=knobs, objective="net_pnl", trials=1, seed=seed, walk_forward=1, shuffles=2)
+
+    assert optimised(found, search)["meta"]["seed"] == seed
+
+
 def test_what_follows_a_wave_is_no_luck_and_what_follows_a_walk_is(found: Opened, tmp_path: Path) -> None:
-    task = Task(
+    search = Search(
         knobs=(Knob("fast", 8, 9),), objective="net_pnl", trials=2, walk_forward=0, hold_out=0.5, shuffles=40
     )
-    wave = optimised(found, task)
+    wave = optimised(found, search)
     random, place = Random(5), [0]
 
     def walk(minute: int) -> int:
@@ -232,13 +223,54 @@ def test_what_follows_a_wave_is_no_luck_and_what_follows_a_walk_is(found: Opened
         return place[minute]
 
     noise = read(waves(tmp_path / "noise.csv", days=DAYS, shape=walk), a_definition(product=Product.CNC))
-    luck = optimised(noise, task)
+    luck = optimised(noise, search)
 
     assert wave["significance"]["bars"]["p_value"] == pytest.approx(1 / 41)
     assert wave["significance"]["trades"]["p_value"] < 0.01
     assert wave["findings"] == []
     assert luck["significance"]["bars"]["p_value"] > 0.05
     assert {"NOTHING_GOOD", "NOT_SIGNIFICANT"} <= {one["code"] for one in luck["findings"]}
+
+
+def test_the_page_says_which_looks_were_taken_where_nothing_was_found(result: dict[str, Any]) -> None:
+    clean = result | {"findings": []}
+    luck = {"on": "hold_out", "trades": None, "bars": None, "bars_refused": None}
+
+    assert (
+        "None found. Looked at: the hold-out, walk-forward, trades with random signs, shuffled bars.</p>"
+        in tuning_sheet(clean)
+    )
+    page = tuning_sheet(clean | {"significance": luck, "walk_forward": []})
+    assert (
+        "Looked at: the hold-out. Not run: walk-forward, trades with random signs, shuffled bars.</p>" in page
+    )
+    assert "<p>Not run.</p>" in page
+
+
+def test_progress_is_told_in_items_and_comes_to_its_end(
+    found: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While a set of parameters is tried too: nobody takes a long trial for silence."""
+    monkeypatch.setattr(folding, "TOLD_EVERY", 500)
+    told: list[tuple[int, int]] = []
+    optimised(found, SEARCH, lambda done, total: told.append((done, total)))
+    [total] = {total for _, total in told}
+    steps = [after[0] - before[0] for before, after in pairwise(told)]
+
+    assert told[-1] == (total, total)
+    assert min(steps) >= 0
+    assert sum(step > 0 for step in steps) > 2 * (SEARCH.trials * 3 + SEARCH.shuffles)
+    assert sum(step == 0 for step in steps) >= 3 * optimising.TRADE_SHUFFLES  # and while trades are shuffled
+    assert sum(step == 500 for step in steps) > 2 * SEARCH.shuffles  # also on shuffled bars
+
+
+def test_whoever_is_told_can_end_it(found: Opened) -> None:
+    def tell(done: int, total: int) -> None:
+        if done > total / 3:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        optimised(found, SEARCH, tell)
 
 
 # ---- shuffles ----------------------------------------------------------------------------------------------
@@ -283,6 +315,9 @@ def test_laws_of_shuffled_trades(nets: list[Decimal], seed: int) -> None:
 
     assert found is not None
     assert found == shuffling.of_trades(nets, runs=50, seed=seed)
+    draws: list[int] = []
+    shuffling.of_trades(nets, runs=50, seed=seed, on_draw=lambda: draws.append(1))
+    assert len(draws) == 3 * 50
     assert found.profit == sum(nets)
     assert 0 < found.p_value <= 1
     assert 0 <= found.deeper_share <= 1
@@ -315,7 +350,7 @@ def test_the_command_prints_and_writes(found: Opened, tmp_path: Path) -> None:
     text = page.read_text()
 
     assert len(result["trials"]) == 4
-    assert result["meta"]["space"] == {"fast": [5, 6, None], "slow": [12, 18, 6]}
+    assert result["meta"]["space"] == {"fast": [5, 6], "slow": [12, 18, 6]}
     assert "<svg" in text
     assert 'class="heat"' in text
     assert "http" not in text.replace("http-equiv", "")
@@ -331,7 +366,8 @@ def test_the_command_prints_and_writes(found: Opened, tmp_path: Path) -> None:
         (["--space", "fast"], "--space wants a JSON object"),
         (["--space", '{"fast": [3, 9]}', "--objective", "luck"], "there are: sharpe, sortino"),
         (["--space", '{"fast": [3, 9]}', "--hold-out", "1"], "from 0 to below 1"),
-        (["--space", '{"fast": [3, 9]}', "--trials", "0"], "trials is at least 1"),
+        (["--space", '{"fast": [3, 9]}', "--trials", "0"], "trials is from 1 to 10,000, not 0"),
+        (["--space", '{"fast": [3, 9]}', "--seed", "-1"], "seed is from 0 to"),
         (["--space", '{"fast": [3, 9]}', "--walk-forward", "40"], "windows need more than 40 days"),
         (["--space", '{"fast": [90, 99]}', "--shuffles", "0"], "`fast` must be below `slow`"),
     ],

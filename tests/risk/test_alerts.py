@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from datetime import UTC, datetime, timedelta
 
@@ -13,11 +14,13 @@ from accounts.models import AuditEntry
 from alphapanda import tasks
 from alphapanda.core.vocabulary import Severity
 from alphapanda.eventlog.models import OutboxEvent
+from marketdata.domain.instruments import COLUMNS
+from marketdata.services.instruments import load
 from risk.models import Alert, StartOfDay
 from risk.services.alerts import AlertNoteMissing, AlertNotFound, alert_acknowledge, alert_raise
 from risk.services.gates import guards_now, start_of_day_record
 from tests.people import client_of
-from tests.rows import a_deployment
+from tests.rows import a_deployment, an_instrument
 
 pytestmark = pytest.mark.django_db
 NOW = datetime(2019, 7, 9, 4, 0, tzinfo=UTC)
@@ -137,6 +140,22 @@ def test_alerts_by_api():
     assert (answer.status_code, answer.json()["acknowledged_by"]) == (200, "alice")
     assert operator.post("/api/v1/alerts/999/acknowledge/", {"reason": "on it"}).status_code == 404
     assert reader.get("/api/v1/alerts/", {"is_open": "true"}).json()["results"] == []
+
+
+def test_a_list_that_changes_what_is_in_use_is_an_alert_once():
+    deployment = a_deployment(name="nifty")
+    infy = an_instrument()
+    deployment.instruments.add(infy)
+    columns = "408065,1594,INFY,INFOSYS,0.0,,0.0,0.05,{lot},EQ,NSE,NSE"
+    for lot in (infy.lot_size, 25):
+        load(io.StringIO("\n".join([",".join(COLUMNS), columns.format(lot=lot)])), now=timezone.now())
+    for _ in range(2):
+        tasks.watch()
+    found = Alert.objects.filter(code="instrument_changed", subject__contains="lot_size 1 is 25")
+    assert "used by deployment nifty" in found.get().text
+    alert_acknowledge(alert_id=found.get().pk, **BY)
+    tasks.watch()
+    assert found.count() == 1
 
 
 def test_every_quarantine_is_an_alert_of_its_own():

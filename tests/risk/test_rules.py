@@ -207,6 +207,19 @@ def test_whole_lots(quantity: int, rule: str) -> None:
     assert rule_on(a_signal(quantity=quantity), a_context(lot=75)) == rule
 
 
+@pytest.mark.parametrize(("lot", "rule"), [(100, "within_limits"), (1, "tradable")])
+def test_a_commodity_whose_list_came_to_say_a_lot_of_1_is_not_entered(lot: int, rule: str) -> None:
+    """As Kite's own lists say; 100 would then be 100 lots. An exit passes."""
+    crude = msgspec.structs.replace(
+        an_instrument(lot=lot), exchange="MCX", instrument_type="FUT", segment="MCX-FUT"
+    )
+    assert (
+        rule_on(a_signal(quantity=100), msgspec.structs.replace(a_context(), instruments={7: crude})) == rule
+    )
+    holding = msgspec.structs.replace(a_context(holdings={7: a_holding(100)}), instruments={7: crude})
+    assert rule_on(a_signal(Side.SELL, quantity=100), holding) == "exit"
+
+
 def test_an_index_is_not_tradable() -> None:
     assert rule_on(a_signal(token=9), a_context()) == "tradable"
 

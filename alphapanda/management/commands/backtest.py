@@ -9,10 +9,9 @@ from collections.abc import Callable
 from datetime import date
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from django.core.management import BaseCommand, CommandError
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from alphapanda import deploying
@@ -33,9 +32,10 @@ from alphapanda.research.plan import (
     opened,
 )
 from alphapanda.research.running import Outcome, carried_out
-from alphapanda.web.console import json_object
+from alphapanda.web.console import json_object, screen
 
 WIDTH = 110  # on a pipe
+Came = TypeVar("Came")
 
 
 class Command(BaseCommand):
@@ -63,7 +63,7 @@ class Command(BaseCommand):
             self.stdout.write(json.dumps(outcome.result | {"timing": timing}))
         else:
             width = None if self.stdout.isatty() else WIDTH
-            console.show(Console(file=self.stdout, highlight=False, width=width), outcome)
+            console.show(screen(self.stdout, width=width), outcome)
         if outcome.errors:
             self.stderr.write(f"The strategy raised; what is shown ends there.\n{outcome.errors}")
             raise SystemExit(1)
@@ -75,9 +75,9 @@ class Command(BaseCommand):
                 from alphapanda.research import stored  # needs the database, which nothing else here does
 
                 plan = absolute(plan)
-                return _watched(lambda tell: stored.run_here(plan, name=options["store"], tell=tell))
+                return watched(lambda tell: stored.run_here(plan, name=options["store"], tell=tell))
             found = opened(plan)
-            return _watched(lambda tell: carried_out(found, tell), found)
+            return watched(lambda tell: carried_out(found, tell), found)
         except Refusal as error:
             raise CommandError(str(error)) from None
 
@@ -110,6 +110,13 @@ def add_plan_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--costs", default="zerodha", help="zerodha, none, order:RUPEES or bps:BASIS_POINTS")
     parser.add_argument("--limits", default="{}", help="JSON: risk limits")
     parser.add_argument("--instruments", nargs="*", default=[], metavar="LIST", help="further Kite lists")
+    parser.add_argument(
+        "--rules",
+        nargs="*",
+        default=[],
+        metavar="FILE",
+        help="rules of instruments by date, as `manage.py instrument_rules` writes them",
+    )
     parser.add_argument("--cash", default="1000000", help="rupees to start with, the base of percentages")
 
 
@@ -120,6 +127,7 @@ def plan_of(options: dict[str, Any]) -> Plan:
         warm_up=tuple(options["warm_up"]),
         definitions=_definitions(options),
         instruments=tuple(options["instruments"]),
+        rules=tuple(options["rules"]),
         first_day=day_of("--from", options["first_day"]),
         last_day=day_of("--to", options["last_day"]),
         cash=cash_of(options["cash"]),
@@ -173,12 +181,12 @@ def _speed(outcome: Outcome) -> int | None:
     return round(outcome.result["meta"]["items"] / outcome.seconds) if outcome.seconds > 0 else None
 
 
-def _watched(work: Callable[[Callable[[int, int], None]], Outcome], found: Opened | None = None) -> Outcome:
+def watched(work: Callable[[Callable[[int, int], None]], Came], found: Opened | None = None) -> Came:
     """Work with a bar of progress and the time left, where somebody looks."""
     gc.freeze()  # the collector would look through all of Django and the stream again and again
-    screen = Console(stderr=True)
+    terminal = screen(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as progress:
+    with Progress(*columns, console=terminal, transient=True, disable=not terminal.is_terminal) as progress:
         items = f"{len(found.excerpt):,} items" if found else "items"
         task = progress.add_task(items, total=None)
         return work(lambda done, total: progress.update(task, completed=done, total=total))

@@ -1,4 +1,4 @@
-"""Stored backtests: `backtests list`, `show NAME`, `compare A B [C D]`, `cancel NAME`, `again NAME`."""
+"""Stored backtests and searches: `backtests list`, `show NAME`, `compare A B [C D]`, `cancel NAME`, `again NAME`."""
 
 from __future__ import annotations
 
@@ -36,7 +36,9 @@ class Command(ActCommand):
             if act == "list":
                 rows = [selectors.as_row(run, now) for run in selectors.backtests()[:LISTED]]
                 self.show(
-                    rows, as_json=as_json, nothing="No backtest is stored; `backtest --store NAME` does."
+                    rows,
+                    as_json=as_json,
+                    nothing="No backtest is stored; `backtest --store NAME` and `optimise --store NAME` do.",
                 )
             elif act == "compare":
                 self._compare(names, as_json)
@@ -62,10 +64,10 @@ class Command(ActCommand):
 
     def _show(self, run: Any, as_json: bool, sheet: Path | None) -> None:
         if sheet is not None:
-            from alphapanda.research.tear_sheet import tear_sheet
+            from alphapanda.research.sheets import sheet_of
 
             try:
-                sheet.write_text(tear_sheet(selectors.result_of(run), name=run.name), encoding="utf-8")
+                sheet.write_text(sheet_of(run), encoding="utf-8")
             except OSError as error:
                 raise CommandError(f"--tear-sheet: cannot write: {error}") from None
         if as_json:

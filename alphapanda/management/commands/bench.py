@@ -18,6 +18,7 @@ from alphapanda import deploying
 from alphapanda.proof import bench, sessions
 from alphapanda.proof.private import private_stack
 from alphapanda.stack import StackFailed
+from alphapanda.web.console import screen
 
 # all that one Kite key can stream: 3 connections x 3,000 instruments, about a tick a second
 FLOOR_PER_S = 9_000
@@ -38,7 +39,7 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
     def handle(self, *_args: Any, **options: Any) -> None:
-        console = Console(stderr=options["json"], highlight=False)
+        console = screen(stderr=options["json"])
         found = []
         try:
             for rate, seconds in _rates(options["rates"]):
@@ -87,7 +88,7 @@ def _meets_floor(run: bench.Measured) -> bool:
 def _show(console: Console, run: bench.Measured) -> None:
     rate = run.sent / run.seconds
     console.print(
-        f"\n[bold]{run.asked_per_s:,} ticks/s asked[/]: {run.sent:,} sent, about {rate:,.0f}/s; "
+        f"\n{run.asked_per_s:,} ticks/s asked: {run.sent:,} sent, about {rate:,.0f}/s; "
         f"{run.behind:,} not consumed, backlog gone after {run.drained_s} s; memory {run.memory_mb:.0f} MB"
     )
     table = Table()

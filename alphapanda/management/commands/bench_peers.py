@@ -28,6 +28,7 @@ from alphapanda.proof.peers.race import (
     race,
 )
 from alphapanda.stack import ROOT
+from alphapanda.web.console import screen
 
 FOLDER = ROOT / ".run" / "peers"
 
@@ -51,7 +52,7 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
     def handle(self, *_args: Any, **options: Any) -> None:
-        console = Console(stderr=True, highlight=False)
+        console = screen(stderr=True)
         peers = _chosen(options["peers"])
         runs = options["runs"]
         try:
@@ -70,8 +71,8 @@ class Command(BaseCommand):
         if options["json"]:
             self.stdout.write(_json(files.origin, standings, busier, longer))
         else:
-            _show(Console(file=self.stdout, highlight=False, width=110), files.origin, standings)
-            _show_loads(Console(file=self.stdout, highlight=False, width=110), busier, longer)
+            _show(screen(self.stdout, width=110), files.origin, standings)
+            _show_loads(screen(self.stdout, width=110), busier, longer)
         apart = [f"{one.peer} at the {one.kind}" for one in standings if not one.agrees]
         if apart:
             raise CommandError(

@@ -7,9 +7,10 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management import BaseCommand
-from rich.console import Console
+from rich.text import Text
 
 from alphapanda import bootstrap
+from alphapanda.web.console import screen
 
 
 class Command(BaseCommand):
@@ -19,10 +20,10 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="print one JSON object at the end")
 
     def handle(self, *_args: Any, **options: Any) -> None:
-        console = Console(file=self.stdout, quiet=options["json"], highlight=False)
+        console = screen(self.stdout, quiet=options["json"])
         results = {}
         for done in bootstrap.run():
-            console.print(f"  [green]✓[/] {done.name:<12} [dim]{done.result}[/]")
+            console.print(Text.assemble(("  ✓", "green"), f" {done.name:<12} ", (done.result, "dim")))
             results[done.name] = done.result
         if options["json"]:
             self.stdout.write(json.dumps(results))

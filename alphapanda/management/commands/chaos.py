@@ -17,6 +17,7 @@ from rich.console import Console
 from alphapanda.management.commands.parity import show
 from alphapanda.proof import chaos, parity, sessions
 from alphapanda.stack import Stack, StackFailed
+from alphapanda.web.console import screen
 
 DRAIN_TIMEOUT_S = 300.0  # a bound, no measure: machines are shared and slow
 
@@ -33,10 +34,10 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
     def handle(self, *_args: Any, **options: Any) -> None:
-        console = Console(stderr=options["json"], highlight=False)
+        console = screen(stderr=options["json"])
         seed = options["seed"] if options["seed"] is not None else random.SystemRandom().randrange(1 << 31)
         plan = msgspec.structs.replace(chaos.SHORT if options["short"] else chaos.FULL, seed=seed)
-        console.print(f"seed [bold]{seed}[/]")
+        console.print(f"seed {seed}")
         try:
             calm, wild, toll = _run(console, plan, is_short=options["short"])
         except (StackFailed, FileNotFoundError) as error:

@@ -6,20 +6,26 @@ import base64
 import getpass
 import json
 import time
+from argparse import ArgumentTypeError
 from collections.abc import Callable
+from functools import reduce
+from math import inf
+from operator import or_
 from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db.models import QuerySet
 from django.utils import timezone
-from rich.console import Console
 from rich.table import Table
 
 from alphapanda.eventlog import dead_letters
 from alphapanda.eventlog.models import DeadLetter
+from alphapanda.web.console import screen
 
 SHOWN_MAX = 200
+ID_DIGITS_MAX = 18  # what the database can look for
+RATE_MIN = 0.01
 COLUMNS = (
     "id",
     "state",
@@ -55,7 +61,7 @@ class Command(BaseCommand):
         )
         parser.add_argument("--because", default="", help="why, for the audit trail")
         parser.add_argument("--actor", default="", help="who; the user of this shell by default")
-        parser.add_argument("--rate", type=float, default=20.0, help="messages a second at most (redrive)")
+        parser.add_argument("--rate", type=_rate, default=20.0, help="messages a second at most (redrive)")
         parser.add_argument("--file", type=Path, metavar="DIR", help="folder of repaired bodies named by id")
 
     def handle(self, *_args: object, act: str, **options: Any) -> None:
@@ -77,7 +83,7 @@ class Command(BaseCommand):
         table = Table(*COLUMNS)
         for letter in letters[:SHOWN_MAX]:
             table.add_row(*_cells(letter))
-        console = Console(file=self.stdout)
+        console = screen(self.stdout)
         console.print(table)
         console.print(f"{letters.count()} dead letters, {min(letters.count(), SHOWN_MAX)} shown")
 
@@ -85,7 +91,7 @@ class Command(BaseCommand):
         if not options["ids"]:
             raise CommandError("show needs an id")
         if not letters:
-            raise CommandError(f"no dead letter {' '.join(options['ids'])}")
+            raise CommandError("no dead letter fits")
         shown = [_fields(letter) | _contents(letter) for letter in letters]
         if options["as_json"]:
             self.stdout.write(json.dumps(shown, indent=2))
@@ -94,15 +100,15 @@ class Command(BaseCommand):
             table = Table(show_header=False)
             for name, value in fields.items():
                 table.add_row(name, str(value))
-            Console(file=self.stdout).print(table, markup=False)
+            screen(self.stdout).print(table)
 
     def _settle(self, act: str, letters: QuerySet[DeadLetter], options: dict[str, Any]) -> None:
         if not options["ids"] and not options["state"]:
             letters = letters.filter(state=DeadLetter.State.NEW)
         if not letters:
             raise CommandError("no dead letter fits")
-        if act == "discard" and not options["because"]:
-            raise CommandError("discard needs --because")
+        if act == "discard" and not options["because"].strip():
+            raise CommandError("discard needs --because with a reason")
         if options["dry_run"] or not options["yes"]:
             self._list(letters, as_json=options["as_json"])
             self.stderr.write(f"nothing done: {act} of {letters.count()} needs --yes")
@@ -127,13 +133,30 @@ class Command(BaseCommand):
 def _chosen(options: dict[str, Any]) -> QuerySet[DeadLetter]:
     names = ("topic", "reason", "consumer", "state")
     letters = dead_letters.find(**{name: options[name] for name in names})
-    wanted = DeadLetter.objects.none()
-    for text in options["ids"]:
-        first, _, last = text.partition("-")
-        if not first.isdecimal() or not (last or first).isdecimal():
-            raise CommandError(f"{text!r} is no id and no range of ids")
-        wanted |= DeadLetter.objects.filter(id__gte=int(first), id__lte=int(last or first))
-    return letters & wanted if options["ids"] else letters
+    if not options["ids"]:
+        return letters
+    wanted = [_of(text) for text in options["ids"]]
+    if unknown := [text for text, one in zip(options["ids"], wanted, strict=True) if not one.exists()]:
+        raise CommandError(f"no dead letter {', '.join(unknown)}")
+    return letters & reduce(or_, wanted)
+
+
+def _of(text: str) -> QuerySet[DeadLetter]:
+    """The letters of an id or a range of ids."""
+    first, _, last = text.partition("-")
+    if not all(part.isdecimal() and len(part) <= ID_DIGITS_MAX for part in (first, last or first)):
+        raise CommandError(f"{text!r} is no id and no range of ids")
+    return DeadLetter.objects.filter(id__gte=int(first), id__lte=int(last or first))
+
+
+def _rate(text: str) -> float:
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = 0.0
+    if not RATE_MIN <= rate < inf:
+        raise ArgumentTypeError(f"{text} is no rate; a number of messages a second from {RATE_MIN} up")
+    return rate
 
 
 def _repair(folder: Path | None, letter_id: int) -> Callable[[bytes], bytes] | None:

@@ -7,13 +7,14 @@ import time
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
-from rich.console import Console
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 from alphapanda.health import registry
 from alphapanda.health.registry import Level, Result
 from alphapanda.web import formats
+from alphapanda.web.console import screen
 
 WATCH_S = 2.0
 STYLES = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "bold red"}
@@ -26,9 +27,9 @@ def table(results: list[Result]) -> Table:
         found.add_column(heading, justify="right" if heading == "age" else "left")
     for result in results:
         status = result.status
-        style = STYLES[status.level]
+        level = Text(status.level, style=STYLES[status.level])
         age = formats.age(status.age_s) if status.age_s is not None else ""
-        found.add_row(result.name, f"[{style}]{status.level}[/]", age, status.words)
+        found.add_row(result.name, level, age, status.words)
     return found
 
 
@@ -48,13 +49,13 @@ class Command(BaseCommand):
             rows = [result.as_row() for result in results]
             self.stdout.write(json.dumps({"status": registry.worst(results), "checks": rows}))
         else:
-            Console(file=self.stdout).print(table(results))
+            screen(self.stdout).print(table(results))
         if registry.worst(results) is Level.FAIL:
             raise SystemExit(1)
 
     def _watch(self) -> None:
         try:
-            with Live(table(registry.run()), auto_refresh=False, screen=True) as live:
+            with Live(table(registry.run()), console=screen(), auto_refresh=False, screen=True) as live:
                 while True:
                     time.sleep(WATCH_S)
                     live.update(table(registry.run()), refresh=True)

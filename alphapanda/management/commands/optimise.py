@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import gc
 import json
 from argparse import ArgumentParser
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from django.core.management import BaseCommand, CommandError
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from alphapanda.core.refusals import Refusal
-from alphapanda.management.commands.backtest import WIDTH, add_plan_arguments, plan_of
+from alphapanda.management.commands.backtest import WIDTH, add_plan_arguments, plan_of, watched
 from alphapanda.research.console import pairs
-from alphapanda.research.optimising import Object, Task, check, optimised, parts_of, steps_of
+from alphapanda.research.optimising import Object, optimised, parts_of
+from alphapanda.research.places import absolute
 from alphapanda.research.plan import checked, opened
-from alphapanda.research.space import space_of
+from alphapanda.research.search import search_of
 from alphapanda.research.tuning import OBJECTIVES, value_text
-from alphapanda.web.console import json_object
+from alphapanda.web.console import json_object, screen
 from alphapanda.web.formats import number, rupees_signed
 from strategies.registry import find
 
@@ -49,6 +48,7 @@ class Command(BaseCommand):
             "--hold-out", type=float, default=0.2, help="share of the days that is never tuned on"
         )
         parser.add_argument("--shuffles", type=int, default=100, help="runs on shuffled bars; 0: none")
+        parser.add_argument("--store", metavar="NAME", help="keep the result in the database")
         parser.add_argument("--html", type=Path, metavar="FILE", help="write one HTML file")
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
@@ -63,24 +63,22 @@ class Command(BaseCommand):
             self.stdout.write(json.dumps(result))
         else:
             width = None if self.stdout.isatty() else WIDTH
-            _show(Console(file=self.stdout, highlight=False, width=width), result)
+            _show(screen(self.stdout, width=width), result)
 
     def _result(self, options: dict[str, Any]) -> Object:
         plan = checked(plan_of(options | {"deployments": None}))
-        task = Task(
-            knobs=tuple(space_of(json_object("--space", options["space"]), find(options["strategy"]))),
-            objective=options["objective"],
-            trials=options["trials"],
-            seed=options["seed"],
-            walk_forward=options["walk_forward"],
-            hold_out=options["hold_out"],
-            rolling=options["rolling"],
-            shuffles=options["shuffles"],
-        )
-        check(task)
+        names = ("objective", "trials", "seed", "walk_forward", "hold_out", "rolling", "shuffles")
+        raw = {name: options[name] for name in names}
+        raw["space"] = json_object("--space", options["space"])
+        search = search_of(raw, find(options["strategy"]))
+        if options["store"]:
+            from alphapanda.research import stored  # needs the database, which nothing else here does
+
+            where = {"name": options["store"]}
+            return watched(lambda tell: stored.search_here(absolute(plan), search, **where, tell=tell))
         found = opened(plan)
-        parts_of(found.excerpt, task)  # refuse what cannot be cut before anything is run
-        return _watched(steps_of(task), lambda step: optimised(found, task, step))
+        parts_of(found.excerpt, search)  # refuse what cannot be cut before anything is run
+        return watched(lambda tell: optimised(found, search, tell), found)
 
     def _write(self, path: Path, result: Object) -> None:
         from alphapanda.research.tuning_sheet import tuning_sheet
@@ -92,32 +90,23 @@ class Command(BaseCommand):
         self.stderr.write(f"page: {path}")
 
 
-def _watched(steps: int, work: Callable[[Callable[[], None]], Object]) -> Object:
-    """Work with a bar of progress and the time left, where somebody looks."""
-    gc.freeze()
-    screen = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as progress:
-        task = progress.add_task("trials", total=steps)
-        return work(lambda: progress.advance(task))
-
-
 def _show(console: Console, result: Object) -> None:
     meta, best = result["meta"], result["best"]
     grid = Table(box=None, show_header=False, pad_edge=False)
-    grid.add_row("strategy", f"[bold]{meta['strategy']}[/]")
+    grid.add_row("strategy", Text(meta["strategy"], style="bold"))
     grid.add_row("tuned on", " to ".join(meta["seen"]))
     grid.add_row("held out", " to ".join(meta["held_out"]) if meta["held_out"] else "nothing")
     grid.add_row(
         "trials", f"{number(len(result['trials']))} different ones of {meta['trials']}, seed {meta['seed']}"
     )
-    grid.add_row("best", f"[bold]{pairs(best['params'])}[/], {meta['objective']} {value_text(best['value'])}")
+    value = f", {meta['objective']} {value_text(best['value'])}"
+    grid.add_row("best", Text.assemble((pairs(best["params"]), "bold"), value))
     console.print(grid)
     console.print(_excerpts(result))
     console.print(_luck(result["significance"]))
     console.print(_top(result["trials"], meta["objective"]))
     for one in result["findings"]:
-        console.print(f"[yellow]{one['code']}[/] {one['text']}")
+        console.print(Text.assemble((one["code"], "yellow"), f" {one['text']}"))
 
 
 def _excerpts(result: Object) -> Table:

@@ -14,6 +14,7 @@ from django.conf import settings
 from django.core.management import BaseCommand, CommandError
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from alphapanda import deploying
 from alphapanda.engine.recorded import Recording
@@ -21,6 +22,7 @@ from alphapanda.engine.rows import KINDS
 from alphapanda.proof import parity, sessions
 from alphapanda.proof.recorded import deployments_over
 from alphapanda.stack import StackFailed
+from alphapanda.web.console import screen
 
 TIMEOUT_S = 900.0
 
@@ -43,7 +45,7 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
     def handle(self, *_args: Any, **options: Any) -> None:
-        console = Console(stderr=options["json"], highlight=False)
+        console = screen(stderr=options["json"])
         try:
             outcomes = [
                 outcome
@@ -115,14 +117,11 @@ def show(console: Console, outcome: parity.Outcome) -> None:
         table.add_column(kind, justify="right")
     table.add_row("compared", *(f"{outcome.rows[kind]:,}" for kind in KINDS))
     console.print(table)
-    good = "[green]✓[/]" if outcome.is_good else "[red]✗[/]"
-    console.print(
-        f"{good} {outcome.differences} differing rows, {outcome.books} differences in rebuilt books, "
-        f"{outcome.seconds} s"
-    )
+    mark = ("✓", "green") if outcome.is_good else ("✗", "red")
+    counts = f" {outcome.differences} differing rows, {outcome.books} differences in rebuilt books"
+    console.print(Text.assemble(mark, f"{counts}, {outcome.seconds} s"))
     for difference in outcome.first:
-        console.print(
-            f"[red]first difference[/]: {difference.deployment}, {difference.kind} {difference.number}"
-        )
+        where = f": {difference.deployment}, {difference.kind} {difference.number}"
+        console.print(Text.assemble(("first difference", "red"), where))
         sides = {"backtest": difference.expected, "pipeline": difference.found}
         console.print_json(json.dumps(msgspec.to_builtins(sides)))

@@ -15,6 +15,7 @@ from rich.console import Console
 
 from alphapanda.proof import poison
 from alphapanda.stack import StackFailed
+from alphapanda.web.console import screen
 
 
 class Command(BaseCommand):
@@ -26,7 +27,7 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
     def handle(self, *_args: Any, **options: Any) -> None:
-        console = Console(stderr=options["json"], highlight=False)
+        console = screen(stderr=options["json"])
         try:
             with tempfile.TemporaryDirectory(prefix="alphapanda-") as folder, console.status("playing"):
                 result = poison.run(

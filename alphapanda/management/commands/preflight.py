@@ -9,10 +9,11 @@ from dataclasses import asdict
 from typing import Any
 
 from django.core.management import BaseCommand
-from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from alphapanda import preflight
+from alphapanda.web.console import screen
 
 
 class Command(BaseCommand):
@@ -27,7 +28,7 @@ class Command(BaseCommand):
         if options["json"]:
             self.stdout.write(json.dumps([asdict(finding) for finding in findings]))
         else:
-            Console(file=self.stdout, highlight=False).print(_table(findings))
+            screen(self.stdout).print(_table(findings))
         if not all(finding.is_good for finding in findings):
             sys.exit(1)
 
@@ -35,8 +36,8 @@ class Command(BaseCommand):
 def _table(findings: list[preflight.Finding]) -> Table:
     table = Table(box=None, show_header=False, pad_edge=False)
     for finding in findings:
-        mark = "[green]✓[/]" if finding.is_good else "[red]✗[/]"
+        mark = Text("✓", style="green") if finding.is_good else Text("✗", style="red")
         if finding.is_doubtful:
-            mark = "[yellow]![/]"
+            mark = Text("!", style="yellow")
         table.add_row(mark, finding.name, finding.detail)
     return table

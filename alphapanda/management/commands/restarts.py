@@ -15,6 +15,7 @@ from rich.console import Console
 from alphapanda.management.commands.parity import show
 from alphapanda.proof import parity, restarts, sessions
 from alphapanda.stack import StackFailed
+from alphapanda.web.console import screen
 
 SECONDS = 20.0
 TIMEOUT_S = 600.0  # a bound, no measure
@@ -27,7 +28,7 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
     def handle(self, *_args: Any, **options: Any) -> None:
-        console = Console(stderr=options["json"], highlight=False)
+        console = screen(stderr=options["json"])
         try:
             outcome = _run(console)
         except (StackFailed, restarts.BooksDiffer) as error:

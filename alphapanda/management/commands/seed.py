@@ -10,7 +10,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management import BaseCommand, CommandError
-from rich.console import Console
+from rich.text import Text
 
 from accounts import services as accounts
 from alphapanda import deploying
@@ -18,6 +18,7 @@ from alphapanda.core.refusals import Refusal
 from alphapanda.core.vocabulary import Broker
 from alphapanda.engine.recorded import Recording
 from alphapanda.warming import from_stream
+from alphapanda.web.console import screen
 from marketdata.domain.instruments import NotAnInstrumentList
 from marketdata.feeds.files import UnknownFormat
 from marketdata.feeds.recorded import UnknownInstrument
@@ -48,13 +49,22 @@ class Command(BaseCommand):
         if options["json"]:
             self.stdout.write(json.dumps(seeded))
             return
-        console = Console(file=self.stdout, highlight=False)
-        console.print(f"  [green]✓[/] deployments  [dim]{', '.join(seeded['deployments'])}[/]")
-        if seeded["password"]:
-            console.print(
-                f"\n  log in as [bold]{seeded['operator']}[/], password [bold]{seeded['password']}[/]"
-                "  [dim](shown this once)[/]"
+        console = screen(self.stdout)
+        names = ", ".join(seeded["deployments"])
+        console.print(Text.assemble(("  ✓", "green"), " deployments  ", (names, "dim")))
+        if seeded["differing"]:
+            changed = (
+                f" {', '.join(seeded['differing'])}: there already and otherwise defined; nothing was changed"
             )
+            console.print(Text.assemble(("  !", "yellow"), changed))
+        if seeded["password"]:
+            console.print(_login(seeded["operator"], seeded["password"]))
+
+
+def _login(name: str, password: str) -> Text:
+    return Text.assemble(
+        "\n  log in as ", (name, "bold"), ", password ", (password, "bold"), ("  (shown this once)", "dim")
+    )
 
 
 def _seed(definitions: Path, *, warm_up: list[str]) -> dict[str, Any]:
@@ -66,6 +76,7 @@ def _seed(definitions: Path, *, warm_up: list[str]) -> dict[str, Any]:
     deployments = deploying.deploy(found, portfolio_id=portfolio_id, history=history)
     return {
         "deployments": [deployment.name for deployment in deployments],
+        "differing": deploying.differing(found),
         "operator": "operator",
         "password": _password(),
     }

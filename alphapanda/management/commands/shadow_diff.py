@@ -7,11 +7,11 @@ from typing import Any
 
 import msgspec
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from rich.console import Console
 from rich.table import Table
 
 from alphapanda.core.clock import ist_text
 from alphapanda.shadows import SAME, Comparison, NoShadow, shadow_compare
+from alphapanda.web.console import screen
 from alphapanda.web.formats import rupees_signed
 
 
@@ -31,7 +31,7 @@ class Command(BaseCommand):
         if as_json:
             self.stdout.write(json.dumps(msgspec.to_builtins(found)))
             return
-        console = Console(file=self.stdout, highlight=False, width=None if self.stdout.isatty() else 160)
+        console = screen(self.stdout, width=None if self.stdout.isatty() else 160)
         console.print(_differences(found, is_all=is_all))
         counts = ", ".join(f"{verdict} {count}" for verdict, count in found.counts.items())
         console.print(f"{found.since} to {found.until}: {counts}")

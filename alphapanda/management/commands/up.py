@@ -10,15 +10,21 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.core.management import BaseCommand, CommandError, call_command, get_commands
-from rich.console import Console, Group
+from django.core.management import BaseCommand, CommandError, call_command
+from rich.console import Group
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 from alphapanda import embedded, preflight, processes
+from alphapanda.env import unusable
 from alphapanda.eventlog.bootstrap import ensure_topics
+from alphapanda.eventlog.records import LogError
 from alphapanda.supervisor import Supervisor, is_port_free
+from alphapanda.web.console import screen
 
+SERVED_BY = {"database": "postgres", "redis": "redis", "log": "kafka"}  # by name of the check
+STOPPED = Text.assemble(("  ✓", "green"), " stopped ", ("(the next start goes on where this one was)", "dim"))
 CONFIGURED = {"postgres": "DATABASE_URL", "redis": "REDIS_URL", "kafka": "KAFKA_BOOTSTRAP"}
 
 
@@ -33,9 +39,10 @@ class Command(BaseCommand):
 
     def handle(self, *_args: Any, **options: Any) -> None:
         _enter(options["run_dir"])
-        self.console = Console(highlight=False)
+        self.console = screen()
         roles = self._roles(options["only"], options["without"])
         try:
+            _make(settings.RUN_DIR)
             with embedded.lock(settings.RUN_DIR) as lock:
                 self._run(roles, lock=lock, verbose=options["verbose"])
         except (embedded.RunDirTaken, embedded.DidNotStart) as error:
@@ -53,7 +60,8 @@ class Command(BaseCommand):
     def _run(self, roles: list[processes.Role], *, lock: int, verbose: bool) -> None:
         servers = [name for name in embedded.ALL if not settings.ADDRESSES[name]]
         for name in servers:
-            self.console.print(f"  embedded {name} [dim](ALPHAPANDA_{CONFIGURED[name]} is empty)[/]")
+            why = f"(ALPHAPANDA_{CONFIGURED[name]} is empty)"
+            self.console.print(Text.assemble(f"  embedded {name} ", (why, "dim")))
         live = Live(
             console=self.console,
             auto_refresh=False,
@@ -81,6 +89,8 @@ class Command(BaseCommand):
             supervisor.start_servers()
             preload()
             self._prepare(supervisor)
+            if supervisor.stopping:
+                return
             if is_shown:
                 self.console.print()
                 live.start()
@@ -90,12 +100,10 @@ class Command(BaseCommand):
         finally:
             live.stop()
             if supervisor.stopping:
-                self.console.print("  stopping, in order [dim](Ctrl-C again kills)[/]")
+                self.console.print(Text.assemble("  stopping, in order ", ("(Ctrl-C again kills)", "dim")))
             supervisor.stop()
             if supervisor.stopping:
-                self.console.print(
-                    "  [green]✓[/] stopped [dim](the next start goes on where this one was)[/]"
-                )
+                self.console.print(STOPPED)
 
     def _prepare(self, supervisor: Supervisor) -> None:
         """Migrate, bootstrap, seed and check, in a fork: the parent must hold no connection."""
@@ -103,17 +111,32 @@ class Command(BaseCommand):
             raise CommandError("not started: see above")
 
     def _ready_the_house(self) -> None:
-        call_command("migrate", verbosity=0, interactive=False)
-        call_command("bootstrap")
-        if "seed" in get_commands():
+        """The servers are looked at first: what is done in one that is away ends in a traceback."""
+        self._refuse(preflight.servers())
+        try:
+            call_command("migrate", verbosity=0, interactive=False)
+            call_command("bootstrap")
             call_command("seed")
-        bad = [finding for finding in preflight.run(port=False) if not finding.is_good]
+        except (CommandError, LogError) as error:
+            self._fault(str(error))
+            sys.exit(1)
+        self._refuse(preflight.run(port=False))
+
+    def _refuse(self, findings: list[preflight.Finding]) -> None:
+        """End this process, naming all that is missing, if anything is."""
+        bad = [finding for finding in findings if not finding.is_good]
         for finding in bad:
-            self.console.print(f"  [red]✗[/] {finding.name}: {finding.detail}")
-        sys.exit(bool(bad))
+            address = CONFIGURED.get(SERVED_BY.get(finding.name, ""), "")
+            named = f" (ALPHAPANDA_{address})" if address else ""
+            self._fault(f"{finding.name}{named}: {finding.detail}")
+        if bad:
+            sys.exit(1)
+
+    def _fault(self, text: str) -> None:
+        self.console.print(Text.assemble(("  ✗", "red"), f" {text}"))
 
     def _warn(self, text: str) -> None:
-        self.console.print(f"  [yellow]![/] {text}")
+        self.console.print(Text.assemble(("  !", "yellow"), f" {text}"))
 
 
 def choose(roles: list[processes.Role], *, only: set[str], without: set[str]) -> list[processes.Role]:
@@ -139,6 +162,14 @@ def _enter(run_dir: str) -> None:
         os.execv(sys.executable, [sys.executable, *sys.argv])
 
 
+def _make(run_dir: Path) -> None:
+    try:
+        run_dir.mkdir(parents=True, exist_ok=True)
+        (run_dir / "up.lock").touch()
+    except OSError as error:
+        raise CommandError(unusable(run_dir, error)) from None
+
+
 def preload() -> None:
     """Import what every child needs, once, so that a fork starts in milliseconds and shares the memory."""
     from alphapanda.celery import app
@@ -149,15 +180,15 @@ def preload() -> None:
     import_module(settings.ROOT_URLCONF)
 
 
-def _address(roles: set[str]) -> str:
-    where = f"[bold]http://{settings.HOST}:{settings.PORT}/[/]  " if "web" in roles else ""
-    return f"\n  {where}[dim]Ctrl-C stops all[/]\n"
+def _address(roles: set[str]) -> Text:
+    where = f"http://{settings.HOST}:{settings.PORT}/  " if "web" in roles else ""
+    return Text.assemble("\n  ", (where, "bold"), ("Ctrl-C stops all", "dim"), "\n")
 
 
 def _status(rows: list[dict[str, Any]]) -> Table:
     table = Table(box=None, show_header=False, pad_edge=False)
     for row in rows:
-        mark = "[green]●[/]" if row["pid"] else "[red]○[/]"
-        restarts = f"[yellow]{row['restarts']} restarts[/]" if row["restarts"] else ""
-        table.add_row(f"  {mark}", str(row["role"]), f"[dim]{row['pid'] or 'down'}[/]", restarts)
+        mark = Text("  ●", style="green") if row["pid"] else Text("  ○", style="red")
+        restarts = Text(f"{row['restarts']} restarts" if row["restarts"] else "", style="yellow")
+        table.add_row(mark, str(row["role"]), Text(str(row["pid"] or "down"), style="dim"), restarts)
     return table

@@ -7,11 +7,11 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import BaseCommand, CommandError
-from rich.console import Console
 from rich.table import Table
 
 from alphapanda.core.money import ZERO
 from alphapanda.core.refusals import Refusal
+from alphapanda.web.console import screen
 from alphapanda.web.formats import plain
 from execution.contract_notes import DayNote, day_note
 from execution.domain.charges import NoChargeCard
@@ -53,7 +53,7 @@ class Command(BaseCommand):
             table.add_row(line, *(_text(amounts.get(line)) for amounts in columns.values()))
         table.add_section()
         table.add_row("total", *(plain(sum(amounts.values(), ZERO)) for amounts in columns.values()))
-        console = Console(file=self.stdout, width=None if self.stdout.isatty() else 200, markup=False)
+        console = screen(self.stdout, width=None if self.stdout.isatty() else 200)
         console.print(table)
         console.print(f"Notes and depository take {plain(found.difference)} rupees more than is booked.")
         if found.is_assumed:

@@ -11,7 +11,6 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
 from alphapanda import logs
@@ -19,6 +18,7 @@ from alphapanda.core.clock import ist_text
 from alphapanda.core.vocabulary import Broker
 from alphapanda.eventlog.client import LogProducer, LogReader
 from alphapanda.eventlog.shutdown import stop_flag
+from alphapanda.web.console import screen
 from marketdata import selectors
 from marketdata.domain.ticks import FIRST_SEQ
 from marketdata.feeds.files import UnknownFormat, recorded_file
@@ -147,7 +147,7 @@ class _Line:
 
     def __init__(self, source: RecordedSource, start: int) -> None:
         columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
-        console = Console(stderr=True)
+        console = screen(stderr=True)
         self._progress = Progress(*columns, console=console, disable=not console.is_terminal)
         self._task = self._progress.add_task("feed", total=source.last_seq, completed=start - FIRST_SEQ)
 

@@ -13,6 +13,7 @@ from django.utils import timezone
 from rich.console import Console
 
 from alphapanda.core.clock import ist_date, to_ms
+from alphapanda.web.console import screen
 from marketdata.services.master import in_words
 from marketdata.services.rules import FreezeReport, NotAFreezeFile, freeze_load
 
@@ -37,7 +38,7 @@ class Command(BaseCommand):
         if options["json"]:
             self.stdout.write(json.dumps(_as_json(report)))
         else:
-            _show(Console(file=self.stdout, highlight=False), report)
+            _show(screen(self.stdout), report)
 
 
 def _day(text: str) -> date:
@@ -63,7 +64,7 @@ def _show(console: Console, report: FreezeReport) -> None:
         f"{report.instruments} listed derivatives updated"
     )
     for change in report.changed[:SHOWN_MAX]:
-        console.print(f"{change.instrument} {in_words(change)}", markup=False)
+        console.print(f"{change.instrument} {in_words(change)}")
     if report.unknown:
         names = ", ".join(report.unknown[:SHOWN_MAX])
-        console.print(f"no derivative is listed on {names}", style="yellow", markup=False)
+        console.print(f"no derivative is listed on {names}", style="yellow")

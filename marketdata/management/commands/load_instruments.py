@@ -8,16 +8,19 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.db import transaction
 from django.utils import timezone
 from rich.console import Console
 from rich.table import Table
 
+from alphapanda.web.console import screen
 from marketdata.domain.instruments import NotAnInstrumentList
 from marketdata.services.calendar import calendars_load_shipped
-from marketdata.services.instruments import LoadReport, load, load_shipped
+from marketdata.services.instruments import ListCutShort, LoadReport, load, load_shipped
 from marketdata.services.master import in_words
 
 FAULTS_SHOWN = 10
+LOST_PERCENT_MAX = 20
 
 
 class Command(BaseCommand):
@@ -25,12 +28,23 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("files", nargs="*", type=Path, metavar="FILE")
+        parser.add_argument(
+            "--delist-many",
+            action="store_true",
+            help=f"also where more than {LOST_PERCENT_MAX} %% of an exchange are not in the list",
+        )
         parser.add_argument("--json", action="store_true", help="print the report as JSON")
 
     def handle(self, *_args: Any, files: list[Path], **options: Any) -> None:
         now = timezone.now()
+        lost_max = 100 if options["delist_many"] else LOST_PERCENT_MAX
         try:
-            reports = {str(path): load(path, now=now) for path in files}
+            with transaction.atomic():
+                reports = {str(path): load(path, now=now, lost_percent_max=lost_max) for path in files}
+        except ListCutShort as error:
+            raise CommandError(
+                f"no instruments loaded: {error}; if that is right, add --delist-many"
+            ) from error
         except (OSError, NotAnInstrumentList) as error:
             raise CommandError(f"no instruments loaded: {error}") from error
         if not files:
@@ -39,7 +53,7 @@ class Command(BaseCommand):
         if options["json"]:
             self.stdout.write(json.dumps({name: _as_json(report) for name, report in reports.items()}))
         else:
-            _show(Console(file=self.stdout), reports)
+            _show(screen(self.stdout), reports)
 
 
 def _as_json(report: LoadReport) -> dict[str, Any]:

@@ -7,9 +7,9 @@ from typing import Any
 
 import msgspec
 from django.core.management.base import BaseCommand, CommandParser
-from rich.console import Console
 from rich.table import Table
 
+from alphapanda.web.console import screen
 from portfolio.audit import Audit, books_differences
 
 
@@ -26,7 +26,7 @@ class Command(BaseCommand):
         elif audit.adds_up:
             self.stdout.write(f"{audit.books} books, {audit.fills} fills: all add up")
         else:
-            Console(file=self.stdout).print(differences_table(audit))
+            screen(self.stdout).print(differences_table(audit))
         if not audit.adds_up:
             sys.exit(1)
 

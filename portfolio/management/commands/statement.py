@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import BaseCommand, CommandError
-from rich.console import Console
 from rich.table import Table
 
 from alphapanda.core.refusals import Refusal
+from alphapanda.web.console import screen
 from portfolio.statement_files import as_csv, as_object, shown
 from portfolio.statement_pdf import as_pdf
 from portfolio.statement_tables import NOTE_ON_AMOUNTS, SheetTable, tables, warnings
@@ -53,15 +53,15 @@ class Command(BaseCommand):
             sys.exit(1)
 
     def _show(self, found: Statement) -> None:
-        console = Console(file=self.stdout, width=None if self.stdout.isatty() else WIDTH, markup=False)
+        console = screen(self.stdout, width=None if self.stdout.isatty() else WIDTH)
         console.print(
             f"Statement of {found.subject} ({found.broker}), {found.day:%A, %d %B %Y}", markup=False
         )
         for told in warnings(found):
-            console.print(told, markup=False)
+            console.print(told)
         for part in tables(found):
             console.print(_table(part))
-        console.print(NOTE_ON_AMOUNTS, markup=False)
+        console.print(NOTE_ON_AMOUNTS)
 
 
 def _table(part: SheetTable) -> Table:

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import BaseCommand, CommandError
-from rich.console import Console
 from rich.table import Table
 
 from alphapanda.core.refusals import Refusal
+from alphapanda.web.console import screen
 from marketdata.domain.instruments import NoSegment
 from portfolio.statements import portfolios_of
 from portfolio.tax_report import closed_row, open_row, sum_row, tax_report
@@ -57,7 +57,7 @@ class Command(BaseCommand):
             self._show(parts)
 
     def _show(self, parts: dict[str, list[dict[str, Any]]]) -> None:
-        console = Console(file=self.stdout, width=None if self.stdout.isatty() else 200, markup=False)
+        console = screen(self.stdout, width=None if self.stdout.isatty() else 200)
         for title, rows in parts.items():
             if not rows:
                 console.print(f"{title}: none")

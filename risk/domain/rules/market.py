@@ -5,6 +5,7 @@ from __future__ import annotations
 from alphapanda.core.clock import ist_date, ist_midnight_ms, ist_ms
 from alphapanda.core.money import to_rupees
 from alphapanda.core.vocabulary import Phase
+from marketdata.domain.instruments import LOT_NOT_TOLD
 from risk.domain.context import Case
 from risk.domain.figures import underlying
 
@@ -33,12 +34,14 @@ def product_allowed(case: Case) -> str | None:
 
 
 def tradable(case: Case) -> str | None:
-    """An index has no lots; other instruments trade in whole lots."""
+    """An index has no lots; other instruments trade in whole lots, whose units must be told."""
     lot = case.instrument.lot_size
     if lot < 1:
         return f"{case.signal.instrument} is an index and cannot be traded"
     if case.signal.quantity % lot:
         return f"{case.signal.quantity} is no multiple of the lot of {lot}"
+    if not case.instrument.is_lot_told:
+        return f"{case.signal.instrument}: {LOT_NOT_TOLD}"
     return None
 
 

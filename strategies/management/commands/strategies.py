@@ -7,9 +7,9 @@ import json
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
-from rich.console import Console
 from rich.table import Table
 
+from alphapanda.web.console import screen
 from strategies.domain.base import Strategy
 from strategies.domain.codes import SHIPPED
 from strategies.domain.parameters import described
@@ -54,6 +54,6 @@ class Command(BaseCommand):
         for row in versions:
             shown = row | {"hash": row["hash"][:8], "installed": "yes" if row["installed"] else "no"}
             table.add_row(*map(str, shown.values()))
-        Console(file=self.stdout, width=None if self.stdout.isatty() else 160).print(table)
+        screen(self.stdout, width=None if self.stdout.isatty() else 160).print(table)
         for row in faults:
             self.stdout.write(f"{row['file']}:{row['line']}: {row['fault']}")

@@ -8,11 +8,11 @@ from dataclasses import asdict
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
-from rich.console import Console
 from rich.table import Table
 
 from alphapanda.eventlog import segregation
 from alphapanda.eventlog.models import OutboxEvent
+from alphapanda.web.console import screen
 
 
 class Command(BaseCommand):
@@ -28,7 +28,7 @@ class Command(BaseCommand):
             rows = [asdict(crossing) for crossing in found]
             self.stdout.write(json.dumps({"events": looked_at, "crossings": rows}, default=str))
         elif found:
-            Console(file=self.stdout).print(_table(found))
+            screen(self.stdout).print(_table(found))
         else:
             self.stdout.write(f"No paper event caused a zerodha event ({looked_at} events looked at).")
         if found:
