@@ -73,6 +73,7 @@ def watch(**_newer: object) -> None:
         alert_raise(
             code="quarantine",
             subject=f"deployment:{row.name} at step {row.step}, revision {row.revision}",
+            deployment_id=row.id,
             text=last or "no error was stored",
             severity=Severity.CRITICAL,
             now=timezone.now(),

@@ -294,7 +294,7 @@ class KillSwitchAdmin(Desk):
 
 @admin.register(HaltEffect)
 class HaltEffectAdmin(ReadOnlyDesk):
-    list_display = ("kill_switch", "deployment", "from_step", "until_step")
+    list_display = ("kill_switch", "deployment", "from_step")
     list_select_related = ("kill_switch__deployment", "deployment")
     deferred = ("deployment__checkpoint", "kill_switch__deployment__checkpoint")
     search_fields = ("deployment__name",)

@@ -99,6 +99,7 @@ class AlertSerializer(serializers.ModelSerializer):
             "severity",
             "subject",
             "text",
+            "deployment",
             "times",
             "raised_at",
             "acknowledged_at",

@@ -230,12 +230,12 @@ class KillSwitch(models.Model):
 
 
 class HaltEffect(models.Model):
-    """At which step a kill switch began to count for a deployment, so that a replay applies it there."""
+    """At the signals of which step a kill switch was first looked at for a deployment. A record for people: what it
+    refused stands in the decisions."""
 
     kill_switch = models.ForeignKey(KillSwitch, on_delete=models.PROTECT)
     deployment = models.ForeignKey(Deployment, on_delete=models.PROTECT)
     from_step = models.BigIntegerField()
-    until_step = models.BigIntegerField(null=True, blank=True)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["kill_switch", "deployment"], name="halt_effect_once")]
@@ -252,6 +252,13 @@ class Alert(models.Model):
     severity = models.CharField(max_length=8, choices=choices(Severity))
     subject = models.CharField(max_length=120, help_text="what it is about")
     text = models.CharField(max_length=500)
+    deployment = models.ForeignKey(
+        Deployment,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        help_text="whose entries it keeps out when it is left alone; without one those of all",
+    )
     times = models.IntegerField(default=1, help_text="how often it was raised")
     raised_at = models.DateTimeField(auto_now_add=True)
     acknowledged_at = models.DateTimeField(null=True, blank=True)

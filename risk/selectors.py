@@ -104,6 +104,7 @@ def alerts_as_rows(alerts: Iterable[Alert]) -> list[dict[str, Any]]:
             "code": alert.code,
             "subject": alert.subject,
             "text": alert.text,
+            "deployment": str(alert.deployment_id or ""),
             "times": alert.times,
             "raised_at": ist_text(to_ms(alert.raised_at)),
             "acknowledged_by": alert.acknowledged_by,

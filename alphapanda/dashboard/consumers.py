@@ -23,7 +23,7 @@ from alphapanda.push import readmodel
 from alphapanda.push.pusher import GROUP, PERIOD_S
 from alphapanda.push.readmodel import ReadModelUnavailable
 
-log = logs.channel("application")
+log, slow = logs.channel("application"), logs.channel("performance")
 
 NOT_LOGGED_IN, NO_ROLE, TOO_SLOW, TOO_LARGE = 4401, 4403, 4408, 1009
 RECHECK_S = 60.0  # for how long a disabled user or a lowered role may still watch
@@ -122,7 +122,7 @@ class OverviewConsumer(AsyncJsonWebsocketConsumer):
             await asyncio.sleep(PERIOD_S)
             quiet_s += PERIOD_S
             if self._flush - self._acknowledged >= BEHIND_MAX:
-                log.warning("push.client.too_slow", behind=self._flush - self._acknowledged)
+                slow.warning("push.client.too_slow", behind=self._flush - self._acknowledged)
                 await self.close(TOO_SLOW)
                 return
             if self._sequence != self._previous:

@@ -29,7 +29,7 @@ from marketdata.domain.ticks import Clock, Tick
 from portfolio.domain.books import FLAT, Entry, Holding, held
 from portfolio.domain.history import ledger_of
 from risk.domain.config import config_version
-from risk.domain.context import Context, Member, Terms, Verdict, resting, version_of
+from risk.domain.context import Context, Member, Terms, Verdict, phases_of, resting, version_of
 from risk.domain.ladder import checked, has_ladder, next_check_ms, rung_on
 from risk.domain.limits import Limits
 from risk.domain.memory import DayState
@@ -169,7 +169,7 @@ class Account:
     def _carry_out(self, signals: Sequence[SignalRow]) -> None:
         self.journal.signals.extend(signals)
         venue = self.venue_at(signals[0].at_ms)
-        verdicts, self.day = review(signals, self._context(signals[0]))
+        verdicts, self.day = review(signals, self._context(signals))
         self.journal.verdicts.extend(verdicts)
         approved = [signal for signal, verdict in zip(signals, verdicts, strict=True) if verdict.is_approved]
         standing = Standing(dict(self.open), self.holdings, self.memory)
@@ -179,15 +179,15 @@ class Account:
         state, before = self.machine.state, self.machine.consequences
         self._settle(matched_step=before.matched_step, at_ms=state.at_ms)
 
-    def _context(self, first: SignalRow) -> Context:
+    def _context(self, signals: Sequence[SignalRow]) -> Context:
         return Context(
             limits=self.terms.limits,
             day=self.day,
             holdings=self.holdings,
             working=working_by_token(self.open.values()),
             orders=resting(self.machine.consequences.orders),
-            instruments=self._known(first.at_ms),
-            phase=self.machine.calendars[first.token].phase_at(first.at_ms),
+            instruments=self._known(signals[0].at_ms),
+            phases=phases_of(signals, self.machine.calendars),
             status=DeploymentStatus.PAUSED if self.day.held else DeploymentStatus.RUNNING,
             may_queue=self.settings.may_queue,
             by_token=self.terms.by_token,

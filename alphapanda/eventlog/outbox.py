@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 
 from django.conf import settings
-from django.db import connection
+from django.db import connection, transaction
 
 from alphapanda.core.envelope import Envelope, encode
+from alphapanda.eventlog import telling
 from alphapanda.eventlog.models import OutboxEvent
 from alphapanda.eventlog.records import MESSAGE_BYTES_MAX, MessageTooLarge
 from alphapanda.eventlog.topics import topic_for
@@ -36,9 +38,12 @@ def commit_late() -> None:
 
 
 def publish(envelopes: Sequence[Envelope]) -> None:
-    """Write events in the caller's transaction; one that was written before is left as it is.
+    """Write events in the caller's transaction; one that was written before is left as it is. When they are committed
+    the log for people has a line of each that it is to have.
     Raises NotInTransaction, WrongNamespace, MessageTooLarge."""
     add([_row(envelope) for envelope in envelopes])
+    if lines := telling.told(envelopes):
+        transaction.on_commit(partial(telling.tell, lines), robust=True)
 
 
 def add(rows: Iterable[OutboxEvent]) -> None:

@@ -31,7 +31,7 @@ DRAIN_S = 10.0
 Fates = dict[int, Exception | None]  # outbox id: why it was refused, None where the log has it
 Listener = Callable[[list[tuple[Envelope, Payload]]], None]
 
-log = logs.channel("application")
+log, slow = logs.channel("application"), logs.channel("performance")
 _EVENT_TYPES = frozenset(EventType)
 
 
@@ -150,7 +150,7 @@ class Relay:
             try:
                 producer.flush(FLUSH_S)
             except NotFlushed as late:
-                log.warning("eventlog.relay.log_is_slow", waiting=late.left, delivered=len(fates))
+                slow.warning("eventlog.relay.log_is_slow", waiting=late.left, delivered=len(fates))
 
     def _produce(self, row: OutboxEvent, fates: Fates) -> None:
         def told(error: LogError | None, _partition: int, _offset: int) -> None:

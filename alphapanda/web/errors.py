@@ -11,7 +11,10 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
+from alphapanda import logs
 from alphapanda.core.refusals import BadRequest, Conflict, NotThere
+
+log = logs.channel("error")
 
 
 def body(code: str, message: str, fields: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -32,15 +35,17 @@ OURS: dict[type[Exception], int] = {
 
 
 def handler(error: Exception, context: dict[str, Any]) -> Response | None:
-    """Answer an anticipated error in the one shape; anything else propagates and is logged by Django."""
+    """Answer an anticipated error in the one shape; anything else is logged and propagates."""
     if request := context.get("request"):  # errors are JSON also where the view answers HTML or YAML
         request.accepted_renderer, request.accepted_media_type = JSONRenderer(), "application/json"
     for kind, code in OURS.items():
         if isinstance(error, kind):
             return Response(body(code_of(error), str(error)), status=code)
     response = exception_handler(error, context)
-    if response is not None:
-        response.data = _shaped(error)
+    if response is None:
+        log.error("api.failed", view=type(context.get("view")).__name__, exc_info=error)
+        return None
+    response.data = _shaped(error)
     return response
 
 

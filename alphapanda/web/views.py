@@ -9,15 +9,19 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import generics, serializers
 from rest_framework.views import APIView
 
+from alphapanda import logs
 from alphapanda.web.roles import ROLE_TO_READ, RequiredRole
 
 if TYPE_CHECKING:
     from rest_framework.request import Request
     from rest_framework.response import Response
 
+log = logs.channel("api")
+
 
 class Common:
-    """Answers are of the moment and of the person: nobody keeps them. Refusals count as requests."""
+    """Answers are of the moment and of the person: nobody keeps them. Refusals count as requests.
+    Each answer is a line of the log."""
 
     def permission_denied(
         self, request: Request, message: str | None = None, code: str | None = None
@@ -28,6 +32,13 @@ class Common:
     def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:
         response = super().finalize_response(request, response, *args, **kwargs)
         response["Cache-Control"] = "no-store"
+        log.info(
+            "api.answered",
+            method=request.method,
+            path=request.path,
+            status=response.status_code,
+            user=request.user.get_username() if hasattr(request, "user") else "",
+        )
         return response
 
 

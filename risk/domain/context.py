@@ -11,6 +11,7 @@ from uuid import UUID
 import msgspec
 
 from alphapanda.core.vocabulary import DeploymentStatus, Phase, Product, Side
+from marketdata.domain.calendar import Calendar
 from marketdata.domain.instruments import InstrumentSpec
 from portfolio.domain.books import Holding
 from risk.domain.limits import Level, Limits, Place, Scope, limits_by_token, own_limits, scopes_of
@@ -79,17 +80,17 @@ def version_of(terms: Terms) -> str:
 class Context(msgspec.Struct, frozen=True):
     """What risk knows besides the signal. Maps are by instrument token.
 
-    `halts` are the active kill switches, `guards` other reasons not to enter, each as (rule, why). `others` are
-    the books of those with whom the deployment shares sums. `product` is the deployment's; where `margins` has no
-    rate for what is held or asked for, the margin is unknown. `version` and `config` name the limits and the
-    parameters in force."""
+    `phases` are those of the markets of what is asked for. `halts` are the active kill switches, `guards` other
+    reasons not to enter, each as (rule, why). `others` are the books of those with whom the deployment shares sums.
+    `product` is the deployment's; where `margins` has no rate for what is held or asked for, the margin is unknown.
+    `version` and `config` name the limits and the parameters in force."""
 
     limits: Limits
     day: DayState
     holdings: Mapping[int, Holding]
     working: Mapping[int, Working]
     instruments: Mapping[int, InstrumentSpec]
-    phase: Phase
+    phases: Mapping[int, Phase]
     halts: tuple[str, ...] = ()
     status: DeploymentStatus = DeploymentStatus.RUNNING
     may_queue: bool = False  # an order after hours waits for the next session
@@ -106,6 +107,11 @@ class Context(msgspec.Struct, frozen=True):
     def limits_for(self, token: int) -> Limits:
         """What bounds an order in an instrument."""
         return self.by_token.get(token, self.limits) if self.by_token else self.limits
+
+
+def phases_of(signals: Iterable[SignalRow], hours: Mapping[int, Calendar]) -> dict[int, Phase]:
+    """In which phase the market of each instrument is when its signal is raised."""
+    return {signal.token: hours[signal.token].phase_at(signal.at_ms) for signal in signals}
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -163,6 +169,10 @@ class Case(msgspec.Struct, frozen=True):
     @property
     def is_buy(self) -> bool:
         return self.signal.side is Side.BUY
+
+    @property
+    def phase(self) -> Phase:
+        return self.context.phases[self.signal.token]
 
     @property
     def instrument(self) -> InstrumentSpec:

@@ -223,13 +223,14 @@ class _Fold:
         )
 
     def _context(self, signal: SignalRow, day: DayState, scopes: tuple[Scope, ...]) -> Context:
+        known = self._known_on(ist_day(signal.at_ms))
         return Context(
             limits=Limits(),
             day=day,
             holdings={},
             working={},
-            instruments=self._known_on(ist_day(signal.at_ms)),
-            phase=Phase.CONTINUOUS,
+            instruments=known,
+            phases=dict.fromkeys(known, Phase.CONTINUOUS),
             status=DeploymentStatus.RUNNING,
             scopes=scopes,
         )

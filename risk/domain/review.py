@@ -318,7 +318,7 @@ def _numbers(case: Case) -> dict[str, Any]:
         "orders_last_minute": len(context.day.recent_ms),
         "gross_exposure": _text(own.gross),
         "net_exposure": _text(own.net),
-        "phase": context.phase.value,
+        "phase": case.phase.value,
         "status": context.status.value,
         "halts": list(context.halts),
         "limits": bound(case.limits, context.scopes).written,

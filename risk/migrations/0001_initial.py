@@ -58,6 +58,7 @@ class Migration(migrations.Migration):
                 ('severity', models.CharField(choices=[('WARNING', 'WARNING'), ('CRITICAL', 'CRITICAL')], max_length=8)),
                 ('subject', models.CharField(help_text='what it is about', max_length=120)),
                 ('text', models.CharField(max_length=500)),
+                ('deployment', models.ForeignKey(blank=True, help_text='whose entries it keeps out when it is left alone; without one those of all', null=True, on_delete=django.db.models.deletion.PROTECT, to='strategies.deployment')),
                 ('times', models.IntegerField(default=1, help_text='how often it was raised')),
                 ('raised_at', models.DateTimeField(auto_now_add=True)),
                 ('acknowledged_at', models.DateTimeField(blank=True, null=True)),
@@ -107,7 +108,6 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('from_step', models.BigIntegerField()),
-                ('until_step', models.BigIntegerField(blank=True, null=True)),
                 ('deployment', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='strategies.deployment')),
                 ('kill_switch', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='risk.killswitch')),
             ],

@@ -19,6 +19,7 @@ from risk.models import Alert
 
 if TYPE_CHECKING:
     from datetime import datetime
+    from uuid import UUID
 
 log = logs.channel("trading")
 
@@ -33,15 +34,24 @@ class AlertNoteMissing(BadRequest):
 
 @transaction.atomic
 def alert_raise(
-    *, code: str, subject: str, text: str, severity: Severity, now: datetime, once: bool = False
+    *,
+    code: str,
+    subject: str,
+    text: str,
+    severity: Severity,
+    now: datetime,
+    deployment_id: UUID | None = None,
+    once: bool = False,
 ) -> Alert:
-    """Raise an alert and tell the log of it. While it is open it is the same alert, counted; with `once` it is not
-    raised again after it was acknowledged either."""
+    """Raise an alert and tell the log of it; one about a deployment keeps out the entries of that alone. While it is
+    open it is the same alert, counted; with `once` it is not raised again after it was acknowledged either."""
     subject, text = subject[:120], text[:500]
     known = Alert.objects.filter(code=code, subject=subject)
     found = known.filter(acknowledged_at=None).first() or (known.last() if once else None)
     if found is None:
-        found, is_new = _open(code, subject, text, severity)
+        found, is_new = _open(
+            {"code": code, "subject": subject}, text=text, severity=severity, deployment_id=deployment_id
+        )
     else:
         is_new = False
     if is_new:
@@ -52,12 +62,12 @@ def alert_raise(
     return found
 
 
-def _open(code: str, subject: str, text: str, severity: Severity) -> tuple[Alert, bool]:
+def _open(key: dict[str, str], **facts: object) -> tuple[Alert, bool]:
     try:
         with transaction.atomic():
-            return Alert.objects.create(code=code, subject=subject, text=text, severity=severity), True
+            return Alert.objects.create(**key, **facts), True
     except IntegrityError:  # somebody raised it at the same moment; the unique constraint made us wait
-        return Alert.objects.get(code=code, subject=subject, acknowledged_at=None), False
+        return Alert.objects.get(**key, acknowledged_at=None), False
 
 
 @transaction.atomic

@@ -29,11 +29,12 @@ def context_of(
     day: DayState,
     instruments: Mapping[int, InstrumentSpec],
     halts: tuple[str, ...],
-    phase: Phase,
+    phases: Mapping[int, Phase],
     now: datetime,
     on: date,
 ) -> Context:
-    """The context of a decision of a deployment on a day; `instruments` are those of the signals as of then."""
+    """The context of a decision of a deployment on a day; `instruments` (as of then) and `phases` are those of the
+    signals."""
     terms = terms_of_deployment(deployment.id)
     after = deployments.consequences_of(deployment)
     others = loading.others_of(terms, deployment.id)
@@ -44,14 +45,14 @@ def context_of(
         working=after.working,
         orders=resting(after.orders),
         instruments=_instruments(deployment, instruments, terms, others, on),
-        phase=phase,
+        phases=phases,
         halts=halts,
         status=DeploymentStatus(deployment.status),
         may_queue=bool(deployment.execution.get("may_queue", False)),
         by_token=terms.by_token,
         scopes=terms.scopes,
         others=others,
-        guards=guards_now(now),
+        guards=guards_now(now, deployment.id),
         product=loading.product_of(deployment),
         margins=margin_tables(),
         version=terms.version,

@@ -19,7 +19,7 @@ from alphapanda.eventlog import outbox
 from marketdata import selectors
 from marketdata.domain.calendar import MarketHours
 from risk import loading
-from risk.domain.context import Verdict
+from risk.domain.context import Verdict, phases_of
 from risk.domain.memory import DayState
 from risk.domain.review import review
 from risk.models import Decision, HaltEffect
@@ -49,16 +49,15 @@ def _decide(deployment: Deployment, rows: Sequence[Signal], calendar: MarketHour
     memory = loading.memory_of(deployment)
     halts = loading.halts_active(deployment)
     before = msgspec.convert(memory.data, DayState, strict=False)
-    day = ist_date(signals[0].at_ms)
-    instruments = {row.instrument.instrument_token: selectors.spec(row.instrument).on(day) for row in rows}
-    hours = calendar.of(instruments[signals[0].token])
+    today = ist_date(signals[0].at_ms)
+    instruments = {row.instrument.instrument_token: selectors.spec(row.instrument).on(today) for row in rows}
     context = context_of(
         deployment,
         day=before,
         instruments=instruments,
         halts=tuple(f"{halt}: {halt.reason}" for halt in halts),
-        phase=hours.phase_at(signals[0].at_ms),
-        on=day,
+        phases=phases_of(signals, {token: calendar.of(one) for token, one in instruments.items()}),
+        on=today,
         now=timezone.now(),
     )
     verdicts, day = review(signals, context)
@@ -90,6 +89,7 @@ def _hold(deployment: Deployment, why: str) -> None:
     alert_raise(
         code="repeated_entries",
         subject=f"deployment:{deployment.name}",
+        deployment_id=deployment.id,
         text=why,
         severity=Severity.CRITICAL,
         now=timezone.now(),

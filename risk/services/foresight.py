@@ -54,12 +54,13 @@ def _headroom(deployment: Deployment, now: datetime) -> list[Headroom]:
     day = loading.memories_of([deployment.id]).get(deployment.id, DayState())
     at_ms = max(stored.at_ms, deployment.at_ms)
     today = ist_date(at_ms)
+    instruments = loading.specs_of([deployment.id], on=today)
     context = context_of(
         deployment,
         day=day,
-        instruments=loading.specs_of([deployment.id], on=today),
+        instruments=instruments,
         halts=(),
-        phase=Phase.CONTINUOUS,
+        phases=dict.fromkeys(instruments, Phase.CONTINUOUS),
         now=now,
         on=today,
     )

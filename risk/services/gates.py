@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from accounts.services import act_record
 from alphapanda.core.clock import ist_date, to_ms
@@ -15,14 +16,15 @@ from alphapanda.core.vocabulary import Severity
 from alphapanda.prepared import Prepared
 from risk.models import Alert, StartOfDay
 from risk.services.alerts import alert_raise
+from strategies.loading import ANYBODY
 
 
-def guards_now(now: datetime) -> tuple[tuple[str, str], ...]:
-    """Why nothing may enter now, each as (rule, why)."""
+def guards_now(now: datetime, deployment_id: UUID) -> tuple[tuple[str, str], ...]:
+    """Why a deployment may not enter now, each as (rule, why)."""
     found = []
     if settings.START_OF_DAY_REQUIRED and not is_day_passed(ist_date(to_ms(now))):
         found.append(("start_of_day", "the checks of the day have not passed: run `manage.py start_of_day`"))
-    if (minutes := settings.ALERT_PAUSES_MINUTES) and (alert := _left_alone(now, minutes)):
+    if (minutes := settings.ALERT_PAUSES_MINUTES) and (alert := _left_alone(now, minutes, deployment_id)):
         why = f"alert {alert.pk} has waited for more than {minutes} minutes: {alert.subject}: {alert.code}"
         found.append(("unacknowledged_alert", why))
     return tuple(found)
@@ -33,16 +35,17 @@ def is_day_passed(day: date) -> bool:
     return StartOfDay.objects.filter(day=day, is_passed=True).exists()
 
 
-def _left_alone(now: datetime, minutes: int) -> Alert | None:
-    return next(iter(_waiting(now - timedelta(minutes=minutes))), None)
+def _left_alone(now: datetime, minutes: int, deployment_id: UUID) -> Alert | None:
+    return next(iter(_waiting(now - timedelta(minutes=minutes), deployment_id)), None)
 
 
-def _unacknowledged(raised_before: datetime) -> QuerySet[Alert]:
+def _unacknowledged(raised_before: datetime, deployment_id: UUID) -> QuerySet[Alert]:
     critical = Alert.objects.filter(severity=Severity.CRITICAL, acknowledged_at=None)
-    return critical.filter(raised_at__lt=raised_before).order_by("raised_at")[:1]
+    concerning = critical.filter(Q(deployment=None) | Q(deployment_id=deployment_id))
+    return concerning.filter(raised_at__lt=raised_before).order_by("raised_at")[:1]
 
 
-_waiting = Prepared(_unacknowledged, datetime(1, 1, 2, tzinfo=UTC))
+_waiting = Prepared(_unacknowledged, datetime(1, 1, 2, tzinfo=UTC), ANYBODY)
 
 
 @transaction.atomic

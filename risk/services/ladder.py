@@ -41,6 +41,7 @@ def ladder_check(deployment: Deployment, *, marks: Mapping[int, Mark], at_ms: in
         alert_raise(
             code="loss_ladder",
             subject=f"deployment:{deployment.name}",
+            deployment_id=deployment.id,
             text=f"the day's loss has reached rung {day.rung}: it {done}, and enters no more today",
             severity=Severity.CRITICAL,
             now=timezone.now(),

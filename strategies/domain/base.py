@@ -195,8 +195,19 @@ def build(
     Raises BadParameters."""
     try:
         strategy = strategy_class(msgspec.convert(params, strategy_class.Params, strict=True))
+        _check_bars(strategy)
         if instruments:
             strategy.check(instruments)
         return strategy
     except (msgspec.ValidationError, ValueError) as error:
         raise BadParameters(f"{strategy_class.name}: {error}") from error
+
+
+def _check_bars(strategy: Strategy) -> None:
+    """An `on_bar` that nobody would ever call trades nothing, and says nothing. One that acts on ticks by a parameter
+    may do without. Raises ValueError."""
+    if type(strategy).on_bar is Strategy.on_bar or strategy.bar_minutes() or strategy.wants_ticks():
+        return
+    raise ValueError(
+        "has on_bar and names no length of bars: return some from bar_minutes(), or give Params a bar_minutes above 0"
+    )

@@ -35,6 +35,13 @@ def catalogue_refresh(*, again: bool = False) -> list[StrategyFile]:
         return [_noted(file, result) for file, result in zip(every, results, strict=True)]
 
 
+def files_tried() -> list[tuple[File, Result]]:
+    """Every file with what came of it, each tried now: without the tables, where there is no database."""
+    every = registry.files()
+    found = {place: result for place, file in enumerate(every) if (result := _seen(file))}
+    return list(zip(every, _tried(every, found), strict=True))
+
+
 def version_installed(name: str) -> StrategyVersion:
     """The version of a strategy that a new deployment is made of. Raises UnknownStrategy, DoesNotLoad."""
     code = registry.code_of(name)
@@ -51,17 +58,27 @@ def version_installed(name: str) -> StrategyVersion:
 def _results(every: Sequence[File], *, again: bool) -> list[Result]:
     """What came of each file: seen at once, known from the tables, or tried now in a process of its own."""
     found = {place: result for place, file in enumerate(every) if (result := _known(file, again=again))}
+    return _tried(every, found)
+
+
+def _tried(every: Sequence[File], found: dict[int, Result]) -> list[Result]:
+    """The results of all files: those that are not found by their place are tried in a process of their own."""
     unknown = [place for place in range(len(every)) if place not in found]
     trials = [Trial(every[place].code, every[place].offers) for place in unknown]
     found |= zip(unknown, tried(trials, limit_s=settings.STRATEGY_SECONDS), strict=True)
     return [found[place] for place in range(len(every))]
 
 
-def _known(file: File, *, again: bool) -> Result | None:
+def _seen(file: File) -> Result | None:
+    """What needs no trial."""
     if file.faults or not file.offers:
         return Result(faults=file.faults)
-    if file.code.origin == SHIPPED:
-        return _described(file)
+    return _described(file) if file.code.origin == SHIPPED else None
+
+
+def _known(file: File, *, again: bool) -> Result | None:
+    if seen := _seen(file):
+        return seen
     names = {offer.name for offer in file.offers}
     versions = StrategyVersion.objects.filter(source_hash=file.code.hash, file=file.code.file)
     rows = versions.filter(strategy__name__in=names).select_related("strategy").defer("source")

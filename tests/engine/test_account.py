@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from datetime import date
 from decimal import Decimal
 from random import Random
 from typing import Any
@@ -17,10 +18,11 @@ from alphapanda.engine.account import Account
 from alphapanda.engine.rows import of_account
 from execution.reference import charge_cards
 from marketdata.domain.ticks import Item, pack, unpack
+from marketdata.reference import load_calendars
 from portfolio.domain.books import cash_moved, cash_of
 from portfolio.domain.history import rebuild
 from risk.domain.review import review
-from strategies.domain.base import DeploymentSpec
+from strategies.domain.base import DeploymentSpec, Strategy, View, Wish
 from strategies.domain.consequences import Consequences, Working
 from strategies.domain.library.ema_cross import EmaCross
 from strategies.domain.library.mean_reversion import MeanReversion
@@ -30,7 +32,20 @@ from tests.strategies.samples import EveryNth
 from tests.walks import a_walk
 
 BOTH = [an_instrument(7), an_instrument(8)]
-CLASSES = {"ema_cross": EmaCross, "mean_reversion": MeanReversion, "every_nth": EveryNth}
+
+
+class Both(Strategy):
+    """Buys all of its instruments at each tick, in the order of its parameter."""
+
+    class Params(msgspec.Struct, frozen=True):
+        order: tuple[str, ...] = ()
+
+    def on_tick(self, state: Any, tick: Any, view: View) -> Iterable[Wish]:
+        for key in self.params.order:
+            yield view.buy(1, instrument=key)
+
+
+CLASSES = {"both": Both, "ema_cross": EmaCross, "mean_reversion": MeanReversion, "every_nth": EveryNth}
 DEPLOYMENTS: dict[str, DeploymentSpec] = {
     "crossing": a_deployment("ema_cross", instruments=BOTH, fast=2, slow=4, quantity=20, bar_minutes=2),
     "reverting": a_deployment(
@@ -234,6 +249,23 @@ def test_signals_that_are_judged_again_get_the_same_verdicts(
 
     monkeypatch.setattr("alphapanda.engine.account.review", twice)
     folded(name, a_walk(5, days=1, minutes=60))
+
+
+@pytest.mark.parametrize("turn", [1, -1])
+def test_instruments_of_two_markets_keep_their_own_hours(turn: int) -> None:
+    """At 16:00 the shares' market is closed, the metals' is not."""
+    gold = msgspec.structs.replace(an_instrument(9, symbol="GOLD26AUGFUT"), key="MCX:GOLD26AUGFUT")
+    gold = msgspec.structs.replace(gold, exchange="MCX", segment="MCX-FUT", instrument_type="FUT")
+    order = ["NSE:STOCK7", gold.key][::turn]
+    spec = a_deployment("both", instruments=[an_instrument(7), gold], order=order)
+    account = Account(spec, calendar=load_calendars(), cards=charge_cards())
+    day = date(2026, 6, 10)
+    account.take(a_tick(100, at_ms=at("15:29:50", day)), source=1, seq=0)
+    account.take(a_tick(100, at_ms=at("16:00", day), token=9), source=1, seq=1)
+
+    last = zip(account.journal.signals[-2:], account.journal.verdicts[-2:], strict=True)
+    rules = {signal.instrument: verdict.rule for signal, verdict in last}
+    assert rules == {"NSE:STOCK7": "session_phase", gold.key: "within_limits"}
 
 
 def test_a_day_by_hand() -> None:

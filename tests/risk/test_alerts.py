@@ -20,7 +20,7 @@ from risk.models import Alert, StartOfDay
 from risk.services.alerts import AlertNoteMissing, AlertNotFound, alert_acknowledge, alert_raise
 from risk.services.gates import guards_now, start_of_day_record
 from tests.people import client_of
-from tests.rows import a_deployment, an_instrument
+from tests.rows import SOME, a_deployment, an_instrument
 
 pytestmark = pytest.mark.django_db
 NOW = datetime(2019, 7, 9, 4, 0, tzinfo=UTC)
@@ -88,28 +88,40 @@ def test_a_critical_alert_left_alone_keeps_entries_out(settings, severity, minut
     at = timezone.now()
     Alert.objects.update(raised_at=at - timedelta(minutes=minutes))
 
-    assert [rule for rule, _ in guards_now(at)] == (["unacknowledged_alert"] if is_refused else [])
+    assert [rule for rule, _ in guards_now(at, SOME)] == (["unacknowledged_alert"] if is_refused else [])
     alert_acknowledge(alert_id=alert.pk, **BY)
-    assert guards_now(at) == ()
+    assert guards_now(at, SOME) == ()
+
+
+def test_an_alert_about_one_deployment_stops_no_other():
+    failing, other = a_deployment("failing", status="QUARANTINED", error="boom"), a_deployment("other")
+    tasks.watch()
+    at = timezone.now() + timedelta(minutes=16)
+
+    assert Alert.objects.get().deployment == failing
+    assert [rule for rule, _ in guards_now(at, failing.pk)] == ["unacknowledged_alert"]
+    assert guards_now(at, other.pk) == ()
+    raised()
+    assert [rule for rule, _ in guards_now(at, other.pk)] == ["unacknowledged_alert"]
 
 
 def test_the_day_is_a_gate_where_the_setting_asks_for_it(settings):
     settings.START_OF_DAY_REQUIRED = True
     bad, good = [{"name": "clock", "is_good": False}], [{"name": "clock", "is_good": True}]
-    assert [rule for rule, _ in guards_now(NOW)] == ["start_of_day"]
+    assert [rule for rule, _ in guards_now(NOW, SOME)] == ["start_of_day"]
 
     start_of_day_record(findings=bad, actor="alice", now=NOW)
-    assert [rule for rule, _ in guards_now(NOW)] == ["start_of_day"]
+    assert [rule for rule, _ in guards_now(NOW, SOME)] == ["start_of_day"]
     start_of_day_record(findings=good, actor="alice", now=NOW)
     start_of_day_record(findings=bad, actor="alice", now=NOW)  # a day that has passed stays passed
 
-    assert guards_now(NOW) == ()
-    assert [rule for rule, _ in guards_now(NOW + timedelta(days=1))] == ["start_of_day"]
+    assert guards_now(NOW, SOME) == ()
+    assert [rule for rule, _ in guards_now(NOW + timedelta(days=1), SOME)] == ["start_of_day"]
     row = StartOfDay.objects.get()
     assert (str(row.day), row.is_passed, row.findings) == ("2019-07-09", True, bad)
     assert Alert.objects.get().text == "did not pass: clock"
     settings.START_OF_DAY_REQUIRED = False
-    assert guards_now(NOW + timedelta(days=1)) == ()
+    assert guards_now(NOW + timedelta(days=1), SOME) == ()
 
 
 def test_alerts_by_command(capsys):

@@ -100,7 +100,7 @@ def contexts(draw: st.DrawFn, position: int, working: Working) -> Context:
         holdings={7: a_holding(position), 8: a_holding(draw(st.sampled_from([0, 5])))},
         working={7: working},
         instruments={7: draw(INSTRUMENTS)},
-        phase=draw(st.sampled_from(Phase)),
+        phases={7: draw(st.sampled_from(Phase))},
         halts=draw(st.sampled_from([(), ("GLOBAL: stop", "paper: stop")])),
         status=draw(st.sampled_from(DeploymentStatus)),
         guards=draw(st.sampled_from([(), (("start_of_day", "no"), ("unacknowledged_alert", "one"))])),

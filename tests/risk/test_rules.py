@@ -36,15 +36,17 @@ def a_context(
     working: Mapping[int, Working] | None = None,
     lot: int = 1,
     instruments: Mapping[int, InstrumentSpec] | None = None,
+    phase: Phase = Phase.CONTINUOUS,
     **more: Any,
 ) -> Context:
+    known = instruments or {7: an_instrument(7, lot=lot), 8: an_instrument(8), 9: an_index(9)}
     return Context(
         limits=limits or Limits(),
         day=day,
         holdings=holdings or {},
         working=working or {},
-        instruments=instruments or {7: an_instrument(7, lot=lot), 8: an_instrument(8), 9: an_index(9)},
-        **({"phase": Phase.CONTINUOUS, "margins": margin_tables()} | more),
+        instruments=known,
+        **({"phases": dict.fromkeys(known, phase), "margins": margin_tables()} | more),
     )
 
 
@@ -231,6 +233,21 @@ def test_entries_need_continuous_trading_or_a_queue(phase: Phase, may_queue: boo
 
     rule = rule_on(a_signal(), a_context(phase=phase, may_queue=may_queue))
     assert rule == ("within_limits" if is_fine else "session_phase")
+
+
+@pytest.mark.parametrize("tokens", [(7, 8), (8, 7)])
+def test_each_signal_is_judged_by_the_hours_of_its_own_market(tokens: tuple[int, int]) -> None:
+    context = a_context(phases={7: Phase.CLOSED, 8: Phase.CONTINUOUS})
+    signals = [a_signal(token=token, ordinal=number) for number, token in enumerate(tokens)]
+
+    verdicts, _ = review(signals, context)
+
+    found = {signal.token: verdict for signal, verdict in zip(signals, verdicts, strict=True)}
+    assert {token: verdict.rule for token, verdict in found.items()} == {
+        7: "session_phase",
+        8: "within_limits",
+    }
+    assert [found[token].numbers["phase"] for token in (7, 8)] == ["CLOSED", "CONTINUOUS"]
 
 
 @pytest.mark.parametrize("status", DeploymentStatus)

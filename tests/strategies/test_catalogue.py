@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 from django.conf import settings
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
+from django.db import OperationalError
 
 from alphapanda import deploying
 from alphapanda.core.vocabulary import Broker, DeploymentStatus
@@ -254,3 +255,31 @@ def test_the_command_lists_for_scripts(folder: Path) -> None:
             "fault": "imports os: a strategy is pure, without clock, files, network or randomness",
         }
     ]
+
+
+@pytest.mark.parametrize("flags", [["--json"], []])
+def test_files_are_looked_at_where_no_database_answers(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, django_assert_num_queries: Any, flags: list[str]
+) -> None:
+    def unreachable(**_options: Any) -> None:
+        raise OperationalError("connection refused")
+
+    write(folder)
+    write(folder, "import os\n" + CODE, "bad.py")
+    monkeypatch.setattr("strategies.management.commands.strategies.catalogue_refresh", unreachable)
+    out = io.StringIO()
+
+    refused = pytest.raises(CommandError, match="looked at the files alone: connection refused")
+    with django_assert_num_queries(0), refused:
+        call_command("strategies", *flags, stdout=out)
+
+    said = f"{folder.name}/bad.py:1: imports os"
+    if flags:
+        found = json.loads(out.getvalue())
+        assert {"mine", "ema_cross"} <= set(found["loading"])
+        assert [f"{row['file']}:{row['line']}: {row['fault']}"[: len(said)] for row in found["faults"]] == [
+            said
+        ]
+    else:
+        assert "mine" in out.getvalue()
+        assert said in out.getvalue()

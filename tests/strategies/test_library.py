@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import time
 from decimal import Decimal
 from typing import Any
 
@@ -139,6 +140,33 @@ def test_bad_parameters_are_named(strategy: type[Strategy], params: dict[str, An
 
     with pytest.raises(BadParameters, match=field):
         build(strategy, params)
+
+
+class Deaf(Strategy):
+    """Has an `on_bar` that asks for no bars, as if they came by themselves."""
+
+    name = "deaf"
+
+    def on_bar(self, state: Any, bar: Any, view: View) -> Any:
+        yield view.buy(1)
+
+
+class AtNoon(Deaf):
+    def timers(self) -> tuple[time, ...]:
+        return (time(12),)
+
+
+class Hearing(Deaf):
+    def bar_minutes(self) -> tuple[int, ...]:
+        return (5,)
+
+
+def test_bars_that_nobody_asked_for_are_missed_at_once() -> None:
+    for strategy in (Deaf, AtNoon):
+        with pytest.raises(BadParameters, match="deaf: has on_bar and names no length of bars"):
+            build(strategy, {})
+    assert build(Hearing, {})
+    assert build(EmaCross, {"bar_minutes": 0})  # acts on ticks then
 
 
 @pytest.mark.parametrize(

@@ -46,8 +46,8 @@ def tradable(case: Case) -> str | None:
 
 
 def session_phase(case: Case) -> str | None:
-    """Entries only in continuous trading, unless orders may wait for the next session."""
-    phase = case.context.phase
+    """Entries only in continuous trading of the instrument's market, unless orders may wait for the next session."""
+    phase = case.phase
     if phase is Phase.CONTINUOUS or case.context.may_queue:
         return None
     return f"the session phase is {phase.value.lower()}"
