@@ -36,6 +36,7 @@ class Schema(Common, SpectacularAPIView):
     """The OpenAPI description, for people with a role."""
 
     required_role = ROLE_TO_READ
+    query_names = None
 
 
 # Swagger draws its arrows as data: images
@@ -44,6 +45,7 @@ class Docs(Common, SpectacularSwaggerSplitView):
     """The API to read and to try, without any foreign host."""
 
     required_role = ROLE_TO_READ
+    query_names = None
     url_name = "schema"
     template_name = "api/docs.html"
 
@@ -52,6 +54,7 @@ class NoSuchRoute(ApiView):
     """Unknown addresses answer in the one shape of errors."""
 
     required_role = ROLE_TO_READ
+    query_names = None
     schema = None
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:

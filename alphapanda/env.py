@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import difflib
 import io
-import json
 import re
-import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address
@@ -16,6 +14,7 @@ from urllib.parse import unquote, urlsplit
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
+from alphapanda.embedded import generated
 from alphapanda.embedded.places import KAFKA_ADDRESS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -369,36 +368,7 @@ def _message(faults: list[str]) -> str:
 def _generated(values: Mapping[str, Parsed]) -> dict[str, Parsed]:
     """Missing secrets of embedded mode, made once and kept in RUN_DIR/secrets.json, readable by us only."""
     missing = [setting.name for setting in SETTINGS if setting.required and not values[setting.name]]
-    if not missing:
-        return {}
-    path = Path(str(values["RUN_DIR"])) / "secrets.json"
-    kept = _kept(path)
-    if not set(missing) <= kept.keys():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_name(f"secrets.{secrets.token_hex(8)}.tmp")
-        fresh = {name: secrets.token_urlsafe(64) for name in missing} | kept
-        draft.touch(mode=0o600)
-        draft.write_text(json.dumps(fresh))
-        _first_wins(draft, path, has_file=bool(kept))
-        kept = _kept(path)
-    return {name: kept[name] for name in missing}
-
-
-def _kept(path: Path) -> dict[str, str]:
-    return dict(json.loads(path.read_text())) if path.exists() else {}
-
-
-def _first_wins(draft: Path, path: Path, *, has_file: bool) -> None:
-    """Two processes may start at once: a link fails where a name exists, so both get the same ones."""
-    if has_file:
-        draft.replace(path)
-        return
-    try:
-        path.hardlink_to(draft)
-    except FileExistsError:
-        pass
-    finally:
-        draft.unlink()
+    return dict(generated.secrets_of(Path(str(values["RUN_DIR"])), missing))
 
 
 def kafka_bootstrap() -> str:

@@ -42,7 +42,7 @@ NO_HOURS = "no session hours are stored: run `manage.py bootstrap`"
 @check("log", Group.READY)
 def log() -> Status:
     """The Kafka-protocol log answers about its topics."""
-    from alphapanda.eventlog.client import LogAdmin  # a client is opened only where the check runs
+    from alphapanda.eventlog.topic_admin import LogAdmin  # a client is opened only where the check runs
 
     topics = within(LOG_PATIENCE_S, lambda: LogAdmin().partitions())
     return ok(f"answers, {len(topics)} topics", value=len(topics))

@@ -99,6 +99,7 @@ class LedgerFilter(EventTimeFilter):
 
 class Positions(ApiView):
     required_role = ROLE_TO_READ
+    query_names = ("broker",)
 
     @extend_schema(
         parameters=[BROKER_PARAMETER], responses=LiveRows, operation_id="positions_live", tags=["live"]
@@ -110,6 +111,7 @@ class Positions(ApiView):
 
 class Portfolios(ApiView):
     required_role = ROLE_TO_READ
+    query_names = ("broker",)
 
     @extend_schema(
         parameters=[BROKER_PARAMETER], responses=LiveRows, operation_id="portfolios_live", tags=["live"]
@@ -129,6 +131,7 @@ class PortfolioDetail(DetailView):
 
 class PortfolioStatement(ApiView):
     required_role = ROLE_TO_READ
+    query_names = ("day",)
 
     @extend_schema(
         parameters=[OpenApiParameter("day", OpenApiTypes.DATE, required=True, description="IST date")],
@@ -145,6 +148,7 @@ class PortfolioStatement(ApiView):
 
 class BrokerStatement(ApiView):
     required_role = ROLE_TO_READ
+    query_names = ("broker", "day")
 
     @extend_schema(
         parameters=[

@@ -224,6 +224,7 @@ class AlertAcknowledge(ApiView):
 
 class LimitsHeadroom(ApiView):
     required_role = RequiredRole()
+    query_names = tuple(HeadroomRequest().fields)
 
     @extend_schema(parameters=[HeadroomRequest], responses=HeadroomSerializer(many=True), tags=["limits"])
     def get(self, request: Request) -> Response:

@@ -9,8 +9,9 @@ from django.conf import settings
 
 from alphapanda import logs
 from alphapanda.eventlog import incarnation, retries
-from alphapanda.eventlog.client import LogAdmin
-from alphapanda.eventlog.topics import TOPICS
+from alphapanda.eventlog.records import LogError, LogUnavailable
+from alphapanda.eventlog.topic_admin import LogAdmin
+from alphapanda.eventlog.topics import TOPICS, Topic
 
 READY_S = 30.0
 
@@ -44,7 +45,26 @@ def _created(admin: LogAdmin) -> list[str]:
                 found=found[name],
                 configured=topic.partitions,
             )
+    for name in found:
+        _keep(admin, TOPICS[name])
     return admin.create(missing) if missing else []
+
+
+def _keep(admin: LogAdmin, topic: Topic) -> None:
+    """Bring the retention of a topic that is there to the settings', or tell that it stays another: an operator's
+    account at the broker may not be allowed to alter it."""
+    kept_ms = admin.retention_ms(topic.name)
+    if kept_ms == topic.retention_ms:
+        return
+    told = {"topic": topic.name, "found_ms": kept_ms, "configured_ms": topic.retention_ms}
+    try:
+        admin.keep(topic.name, topic.retention_ms)
+    except LogUnavailable:
+        raise  # it is asked again
+    except LogError as error:
+        log.warning("eventlog.topic.retention_differs", **told, error=str(error))
+    else:
+        log.info("eventlog.topic.retention_set", **told)
 
 
 def _touched(admin: LogAdmin) -> list[str]:

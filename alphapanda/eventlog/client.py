@@ -1,4 +1,4 @@
-"""The one place that speaks the Kafka protocol; topics go in and out by their names in the map."""
+"""Speaks the Kafka protocol, with topic_admin.py; topics go in and out by their names in the map."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
 from django.conf import settings
 
 from alphapanda import env, logs
@@ -26,7 +25,7 @@ from alphapanda.eventlog.records import (
     QueueFull,
     Record,
 )
-from alphapanda.eventlog.tuning import GROUP, PRODUCER, READER, TRANSIENT, WIRE_BYTES_MAX
+from alphapanda.eventlog.tuning import GROUP, PRODUCER, READER, TRANSIENT
 
 QUEUE_WAIT_S = 5.0
 ASK_TIMEOUT_S = 10.0
@@ -37,7 +36,7 @@ log = logs.channel("application")
 Delivered = Callable[[LogError | None, int, int], None]  # error, partition, offset
 
 
-def _error_of(error: KafkaError) -> LogError:
+def error_of(error: KafkaError) -> LogError:
     if error.fatal():
         return LogFatal(error.str())
     if error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
@@ -48,14 +47,14 @@ def _error_of(error: KafkaError) -> LogError:
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def translated() -> Iterator[None]:
     try:
         yield
     except KafkaException as error:
-        raise _error_of(error.args[0]) from error
+        raise error_of(error.args[0]) from error
 
 
-class _Watch:
+class Watch:
     """Hears a client's errors: logs them, not more often than worth reading, and keeps a fatal one."""
 
     def __init__(self, client: str) -> None:
@@ -65,7 +64,7 @@ class _Watch:
 
     def __call__(self, error: KafkaError) -> None:
         if error.fatal():
-            self._fatal = _error_of(error)
+            self._fatal = error_of(error)
         now = time.monotonic()
         if now - self._heard.get(error.code(), -SAME_ERROR_EVERY_S) >= SAME_ERROR_EVERY_S:
             self._heard[error.code()] = now
@@ -84,7 +83,7 @@ def address() -> str:
         raise LogUnavailable(str(error)) from error
 
 
-def _config(client_id: str, watch: _Watch, more: Mapping[str, Any]) -> dict[str, Any]:
+def config_for(client_id: str, watch: Watch, more: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "bootstrap.servers": address(),
         "client.id": client_id,
@@ -105,8 +104,8 @@ class LogProducer:
     def __init__(self, namespace: Broker, *, service: str = "producer") -> None:
         self.namespace = namespace
         client_id = topics.group_id(f"{service}.{namespace}")
-        self._watch = _Watch(client_id)
-        self._producer = Producer(_config(client_id, self._watch, PRODUCER))
+        self._watch = Watch(client_id)
+        self._producer = Producer(config_for(client_id, self._watch, PRODUCER))
 
     def produce(
         self,
@@ -142,7 +141,7 @@ class LogProducer:
                     raise QueueFull(f"{len(self._producer)} messages wait for {wire}") from error
                 self._producer.poll(0.05)
             except KafkaException as error:
-                raise _error_of(error.args[0]) from error
+                raise error_of(error.args[0]) from error
             else:
                 self._producer.poll(0)
                 return
@@ -176,7 +175,7 @@ class LogProducer:
 
 def _delivery(told: Delivered) -> Callable[[KafkaError | None, Message], None]:
     def heard(error: KafkaError | None, message: Message) -> None:
-        told(_error_of(error) if error else None, message.partition(), message.offset())
+        told(error_of(error) if error else None, message.partition(), message.offset())
 
     return heard
 
@@ -185,11 +184,11 @@ class _Reader:
     """What both kinds of reader share: bounded polls, errors as exceptions."""
 
     def __init__(self, client_id: str, more: dict[str, Any]) -> None:
-        self._watch = _Watch(client_id)
+        self._watch = Watch(client_id)
         self._failed: LogError | None = None
         self.positions: dict[tuple[str, int], int] = {}
         config = READER | {"group.id": client_id} | more
-        self._consumer = Consumer(_config(client_id, self._watch, config))
+        self._consumer = Consumer(config_for(client_id, self._watch, config))
 
     def poll(self, *, messages_max: int, timeout_s: float) -> list[Record]:
         """What is there, at most so many, waiting only while there is nothing. Raises OffsetGone for a gap,
@@ -223,7 +222,7 @@ class _Reader:
     def _failure(self, message: Message, error: KafkaError) -> LogError | None:
         if error.code() == KafkaError._AUTO_OFFSET_RESET:
             return self._gap(topics.logical_name(message.topic()), message.partition(), message.offset())
-        failure = _error_of(error)
+        failure = error_of(error)
         if isinstance(failure, LogUnavailable):
             self._watch(error)  # librdkafka tries again by itself
             return None
@@ -240,7 +239,7 @@ class _Reader:
         """The first offset that the log still holds and the one that the next message will have.
         Raises LogUnavailable, also where the topic does not exist yet."""
         where = TopicPartition(topics.wire_name(topic), partition)
-        with _translated():
+        with translated():
             answer = self._consumer.get_watermark_offsets(where, timeout=ASK_TIMEOUT_S, cached=False)
         if answer is None:
             raise LogUnavailable(f"no watermarks of {topic}[{partition}] in {ASK_TIMEOUT_S} s")
@@ -322,7 +321,7 @@ class GroupReader(_Reader):
         try:
             self._consumer.commit(offsets=_partitions(ends, ends), asynchronous=False)
         except KafkaException as error:
-            failure = _error_of(error.args[0])
+            failure = error_of(error.args[0])
             if isinstance(failure, (LogUnavailable, LogFatal)):
                 raise failure from error
             log.warning("eventlog.commit.refused", text=str(failure))
@@ -346,54 +345,3 @@ def _record(message: Message) -> Record:
         timestamp_ms=message.timestamp()[1],
         headers=dict(message.headers() or ()),
     )
-
-
-class LogAdmin:
-    """Asks the log which topics it has, and makes topics."""
-
-    def __init__(self) -> None:
-        client_id = topics.group_id("admin")
-        self._admin = AdminClient(_config(client_id, _Watch(client_id), {}))
-
-    def partitions(self) -> dict[str, int]:
-        """How many partitions each of our topics has. Raises LogUnavailable."""
-        with _translated():
-            found = self._admin.list_topics(timeout=ASK_TIMEOUT_S).topics
-        ours = {name: found[wire] for name in topics.TOPICS if (wire := topics.wire_name(name)) in found}
-        return {name: len(topic.partitions) for name, topic in ours.items()}
-
-    def touch(self, topic: str) -> None:
-        """Ask about one topic, which makes it where the log is the embedded one. Raises LogUnavailable."""
-        with _translated():
-            self._admin.list_topics(topics.wire_name(topic), timeout=ASK_TIMEOUT_S)
-
-    def create(self, wanted: Sequence[topics.Topic]) -> list[str]:
-        """Make topics as the settings say; one that exists by now is left alone. Returns the names made."""
-        asked = self._admin.create_topics([_new(topic) for topic in wanted], operation_timeout=ASK_TIMEOUT_S)
-        return [topics.logical_name(name) for name, made in asked.items() if _is_made(made)]
-
-    def retention_ms(self, topic: str) -> int:
-        """How long the log keeps messages of a topic. Raises LogError."""
-        resource = ConfigResource(ResourceType.TOPIC, topics.wire_name(topic))
-        with _translated():
-            (described,) = self._admin.describe_configs([resource]).values()
-            return int(described.result(ASK_TIMEOUT_S)["retention.ms"].value)
-
-
-def _new(topic: topics.Topic) -> NewTopic:
-    return NewTopic(
-        topics.wire_name(topic.name),
-        num_partitions=topic.partitions,
-        replication_factor=settings.TOPIC_REPLICATION,
-        config={"retention.ms": str(topic.retention_ms), "max.message.bytes": str(WIRE_BYTES_MAX)},
-    )
-
-
-def _is_made(made: Any) -> bool:
-    try:
-        made.result(ASK_TIMEOUT_S * 2)
-    except KafkaException as error:
-        if error.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS:
-            return False
-        raise _error_of(error.args[0]) from error
-    return True

@@ -206,6 +206,7 @@ class BacktestComparison(ApiView):
     """Two to four backtests beside each other."""
 
     required_role = ROLE_TO_READ
+    query_names = ("name",)
 
     @extend_schema(
         parameters=[OpenApiParameter("name", OpenApiTypes.STR, many=True, description="two to four names")],

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from django_filters.rest_framework import DjangoFilterBackend
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import generics, serializers
 from rest_framework.views import APIView
@@ -20,8 +21,23 @@ log = logs.channel("api")
 
 
 class Common:
-    """Answers are of the moment and of the person: nobody keeps them. Refusals count as requests.
-    Each answer is a line of the log."""
+    """Answers are of the moment and of the person: nobody keeps them. Refusals count as requests. A query
+    parameter that nobody knows is refused: it may be one that is known, misspelt. Each answer is a line of the log."""
+
+    query_names: ClassVar[tuple[str, ...] | None] = ()  # None: whatever is asked
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        known = self.query_known()
+        if known is None or set(request.query_params) <= set(known):
+            return
+        told = f"There is no such parameter; accepted are {', '.join(known) or 'none'}."
+        raise serializers.ValidationError(
+            {name: [told] for name in sorted(set(request.query_params) - set(known))}
+        )
+
+    def query_known(self) -> tuple[str, ...] | None:
+        return self.query_names
 
     def permission_denied(
         self, request: Request, message: str | None = None, code: str | None = None
@@ -51,6 +67,11 @@ class ListView(Common, generics.ListAPIView):
 
     required_role: ClassVar[RequiredRole] = ROLE_TO_READ
     page_ordering: ClassVar[tuple[str, ...]]
+
+    def query_known(self) -> tuple[str, ...]:
+        found = DjangoFilterBackend().get_filterset_class(self, self.queryset)
+        filters = found.base_filters if found else ()
+        return (*filters, self.paginator.page_size_query_param, self.paginator.cursor_query_param)
 
 
 class DetailView(Common, generics.RetrieveAPIView):

@@ -81,6 +81,37 @@ def test_filters_search_and_refuse_nonsense(bob: APIClient):
     assert set(wrong.json()["error"]["fields"]) == {"since", "broker"}
 
 
+@pytest.mark.parametrize("limit", ["abc", "0", "-1", "1001", "1.5", "", "9" * 5000])
+def test_a_page_has_a_length_that_is_one(bob: APIClient, limit: str):
+    answer = bob.get(AREA + "signals/", {"limit": limit})
+
+    assert answer.status_code == 400
+    assert answer.json()["error"]["fields"] == {"limit": ["A whole number from 1 to 1000."]}
+    assert bob.get(AREA + "signals/", {"limit": "1000"}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("route", "accepted"),
+    [
+        ("signals/", "since, until"),
+        ("strategies/", "is_enabled, limit, cursor"),
+        ("dead-letters/", "topic, consumer, state, reason, limit, cursor"),
+        ("positions/", "broker"),
+        ("statement/", "broker, day"),
+        ("backtests/compare/", "name"),
+        ("limits/headroom/", "deployment"),
+        ("health/", "none"),
+    ],
+)
+def test_a_query_parameter_that_nobody_knows_is_refused(bob: APIClient, route: str, accepted: str):
+    answer = bob.get(AREA + route, {"nosuch": "1"})
+
+    assert answer.status_code == 400
+    (said,) = answer.json()["error"]["fields"]["nosuch"]
+    assert "accepted are" in said
+    assert accepted in said
+
+
 def test_pages_miss_nothing_while_rows_come_in(bob: APIClient):
     deployment = a_deployment()
     for step in range(5):

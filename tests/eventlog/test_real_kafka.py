@@ -10,10 +10,11 @@ from django.db import transaction
 from alphapanda.core.envelope import decode
 from alphapanda.core.vocabulary import Broker
 from alphapanda.eventlog import bootstrap, incarnation, outbox, topics
-from alphapanda.eventlog.client import GroupReader, LogAdmin, LogProducer, LogReader
+from alphapanda.eventlog.client import GroupReader, LogProducer, LogReader
 from alphapanda.eventlog.models import OutboxEvent
 from alphapanda.eventlog.records import MESSAGE_BYTES_MAX, LogUnavailable, OffsetGone
 from alphapanda.eventlog.relay import Relay
+from alphapanda.eventlog.topic_admin import LogAdmin
 from tests.kafka import server
 
 pytestmark = [
@@ -157,3 +158,14 @@ def test_other_partition_counts_are_told(settings, monkeypatch):
     assert told == [
         {"topic": topic, "found": 3, "configured": 5} for topic in ("market.ticks", "market.ticks.dlq")
     ]
+
+
+def test_another_retention_reaches_topics_that_are_there(kafka, settings):
+    configure(settings, kafka, prefix="longer")
+    bootstrap.ensure_topics()
+    settings.TOPIC_RETENTION_HOURS = 48
+
+    assert bootstrap.ensure_topics() == []
+
+    admin = LogAdmin()
+    assert {admin.retention_ms(name) for name in topics.TOPICS} == {48 * 3_600_000, -1}

@@ -62,7 +62,8 @@ class Command(BaseCommand):
 
 
 def _setups(options: dict[str, Any]) -> list[tuple[int, int]]:
-    """Numbers of shards and of items in a message."""
+    """Numbers of shards and of items in a message: those given, or two pairs that differ in both, for each pair
+    takes as long as the backtest and more."""
     if options["shards"] or options["batch"]:
         return [(options["shards"] or 1, options["batch"] or 500)]
     return [(1, 1_000), (2, 23)]
