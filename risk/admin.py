@@ -15,11 +15,11 @@ from risk.loading import level_of
 from risk.models import (
     Alert,
     Decision,
-    HaltEffect,
     KillSwitch,
     LimitSet,
     LimitsInForce,
     LimitVersion,
+    OversightChange,
     RiskState,
     StartOfDay,
 )
@@ -292,10 +292,10 @@ class KillSwitchAdmin(Desk):
         self.act_on(request, rows, halt_release, key="halt_id", **by_hand(request))
 
 
-@admin.register(HaltEffect)
-class HaltEffectAdmin(ReadOnlyDesk):
-    list_display = ("kill_switch", "deployment", "from_step")
-    list_select_related = ("kill_switch__deployment", "deployment")
-    deferred = ("deployment__checkpoint", "kill_switch__deployment__checkpoint")
+@admin.register(OversightChange)
+class OversightChangeAdmin(ReadOnlyDesk):
+    list_display = ("deployment", "from_step", "status", "halts", "guards", "created_at")
+    list_select_related = ("deployment",)
+    deferred = ("deployment__checkpoint",)
     search_fields = ("deployment__name",)
     ordering = ("-id",)

@@ -20,7 +20,8 @@ from portfolio.models import Book
 from risk.domain.context import Member, Terms, resting
 from risk.domain.limits import Level, Place
 from risk.domain.memory import DayState
-from risk.models import KillSwitch, LimitSet, LimitsInForce, RiskState
+from risk.domain.oversight import Oversight
+from risk.models import KillSwitch, LimitSet, LimitsInForce, OversightChange, RiskState
 from strategies import loading as deployments
 from strategies.loading import ANYBODY
 from strategies.models import Deployment
@@ -144,6 +145,18 @@ def memory_of(deployment: Deployment) -> RiskState:
 
 
 _memory = Prepared(lambda one: RiskState.objects.filter(deployment_id=one), ANYBODY)
+
+
+def oversights() -> dict[UUID, list[tuple[int, Oversight]]]:
+    """Under what every deployment was judged, from step to step, for a replay."""
+    found: dict[UUID, list[tuple[int, Oversight]]] = {}
+    rows = OversightChange.objects.order_by("deployment_id", "from_step")
+    for one, from_step, status, halts, guards in rows.values_list(
+        "deployment_id", "from_step", "status", "halts", "guards"
+    ):
+        seen = msgspec.convert({"status": status, "halts": halts, "guards": guards}, Oversight)
+        found.setdefault(one, []).append((from_step, seen))
+    return found
 
 
 def memories_of(ids: Iterable[UUID]) -> dict[UUID, DayState]:

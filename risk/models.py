@@ -9,7 +9,7 @@ from django.db import models
 from django.db.models import Q
 
 from alphapanda import kept
-from alphapanda.core.vocabulary import HaltLevel, HaltStep, LimitLevel, Severity
+from alphapanda.core.vocabulary import DeploymentStatus, HaltLevel, HaltStep, LimitLevel, Severity
 from marketdata.models import Instrument
 from portfolio.models import Portfolio
 from risk.domain.limits import Limits, check_level
@@ -167,6 +167,7 @@ class RiskState(models.Model):
 
     deployment = models.OneToOneField(Deployment, on_delete=models.PROTECT, primary_key=True)
     data = models.JSONField(default=dict)
+    oversight = models.JSONField(default=dict, help_text="what was last seen; see OversightChange")
     updated_at = models.DateTimeField(auto_now=True)
 
     def __str__(self) -> str:
@@ -229,20 +230,25 @@ class KillSwitch(models.Model):
         return f"{self.level} {self.broker or self.deployment or ''}".strip()
 
 
-class HaltEffect(models.Model):
-    """At the signals of which step a kill switch was first looked at for a deployment. A record for people: what it
-    refused stands in the decisions."""
+class OversightChange(models.Model):
+    """From the signals of which step on a deployment was judged under another status, other kill switches or other
+    guards: a replay sees them there. Append-only."""
 
-    kill_switch = models.ForeignKey(KillSwitch, on_delete=models.PROTECT)
     deployment = models.ForeignKey(Deployment, on_delete=models.PROTECT)
     from_step = models.BigIntegerField()
+    status = models.CharField(max_length=12, choices=choices(DeploymentStatus))
+    halts = models.JSONField(default=list, blank=True)
+    guards = models.JSONField(default=list, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["kill_switch", "deployment"], name="halt_effect_once")]
-        triggers = kept.kept()
+        constraints = [
+            models.UniqueConstraint(fields=["deployment", "from_step"], name="oversight_change_once")
+        ]
+        triggers = kept.append_only()
 
     def __str__(self) -> str:
-        return f"{self.kill_switch} on {self.deployment} from step {self.from_step}"
+        return f"{self.deployment} from step {self.from_step}"
 
 
 class Alert(models.Model):

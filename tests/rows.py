@@ -39,11 +39,11 @@ from portfolio.models import (
 from risk.models import (
     Alert,
     Decision,
-    HaltEffect,
     KillSwitch,
     LimitSet,
     LimitsInForce,
     LimitVersion,
+    OversightChange,
     RiskState,
     StartOfDay,
 )
@@ -194,7 +194,7 @@ def one_of_each() -> dict[type, Any]:
         an_order_event(order),
         PaperMemory.objects.create(deployment=deployment),
         halt,
-        HaltEffect.objects.create(kill_switch=halt, deployment=deployment, from_step=3),
+        OversightChange.objects.create(deployment=deployment, from_step=3, status="RUNNING"),
         RiskState.objects.create(deployment=deployment, data={"orders": 1}),
         LimitSet.objects.create(level="GLOBAL", order_value=Decimal(100_000)),
         LimitsInForce.objects.get(deployment=deployment),

@@ -33,6 +33,7 @@ from risk.domain.context import Context, Member, Terms, Verdict, phases_of, rest
 from risk.domain.ladder import checked, has_ladder, next_check_ms, rung_on
 from risk.domain.limits import Limits
 from risk.domain.memory import DayState
+from risk.domain.oversight import Oversight, Oversights, seen_at
 from risk.domain.review import review
 from risk.reference import margin_tables
 from strategies.domain.base import DeploymentSpec
@@ -66,11 +67,13 @@ class Account:
         calendar: MarketHours,
         cards: Cards,
         commands: Mapping[int, CommandRow] | None = None,
+        oversights: Oversights = (),
         terms: Terms | None = None,
     ) -> None:
-        """`commands` are what operators made the deployment do, by step; `terms` the limits that bound it, by
-        default those of the spec alone."""
+        """`commands` are what operators made the deployment do, by step; `oversights` under what it was judged; `terms`
+        the limits that bound it, by default those of the spec alone."""
         self.commands = dict(commands or {})
+        self.oversights = oversights
         self.spec = spec
         self.cards = cards
         self.settings = msgspec.convert(spec.execution, PaperSettings)
@@ -179,7 +182,13 @@ class Account:
         state, before = self.machine.state, self.machine.consequences
         self._settle(matched_step=before.matched_step, at_ms=state.at_ms)
 
+    def _oversight(self, step: int) -> Oversight:
+        """Under what signals of a step are judged: as it was, or where nobody acted as it would be."""
+        alone = Oversight(DeploymentStatus.PAUSED if self.day.held else DeploymentStatus.RUNNING)
+        return seen_at(self.oversights, step) or alone
+
     def _context(self, signals: Sequence[SignalRow]) -> Context:
+        seen = self._oversight(signals[0].step)
         return Context(
             limits=self.terms.limits,
             day=self.day,
@@ -188,7 +197,9 @@ class Account:
             orders=resting(self.machine.consequences.orders),
             instruments=self._known(signals[0].at_ms),
             phases=phases_of(signals, self.machine.calendars),
-            status=DeploymentStatus.PAUSED if self.day.held else DeploymentStatus.RUNNING,
+            status=seen.status,
+            halts=seen.halts,
+            guards=seen.guards,
             may_queue=self.settings.may_queue,
             by_token=self.terms.by_token,
             scopes=self.terms.scopes,

@@ -19,6 +19,7 @@ from marketdata.domain.calendar import MarketHours
 from marketdata.domain.stretch import Stretch
 from marketdata.domain.ticks import Clock, Item
 from risk.domain.limits import Level
+from risk.domain.oversight import Oversights
 from strategies.domain.base import DeploymentSpec
 from strategies.domain.machine import StrategyFailed
 from strategies.domain.outlook import Minutes
@@ -158,12 +159,16 @@ def fold(
     cards: Cards,
     starting_cash: Decimal = ZERO,
     commands: Commands | None = None,
+    oversights: Mapping[UUID, Oversights] | None = None,
     levels: Sequence[Level] = (),
     on_progress: Callable[[int], None] = lambda _items: None,
 ) -> list[Run]:
     """Fold a stream through deployments; `on_progress` is told the number of items now and then. `commands`
-    are what operators did, by deployment and step; `levels` are limits besides those of the specs."""
-    desk = Desk(specs, calendar=calendar, cards=cards, levels=levels, commands=commands)
+    are what operators did, by deployment and step, `oversights` under what signals were judged; `levels` are limits
+    besides those of the specs."""
+    desk = Desk(
+        specs, calendar=calendar, cards=cards, levels=levels, commands=commands, oversights=oversights
+    )
     runs = [Run(account, starting_cash) for account in desk.accounts]
     together = sorted((run for run in runs if run.account.is_coupled), key=lambda run: run.account.spec.id)
     items = 0

@@ -15,6 +15,7 @@ from marketdata.domain.instruments import InstrumentSpec
 from risk.domain.context import terms_of
 from risk.domain.coupling import groups
 from risk.domain.limits import Level, Limits, Place
+from risk.domain.oversight import Oversights
 from strategies.domain.base import DeploymentSpec
 from strategies.domain.signals import CommandRow
 
@@ -31,6 +32,7 @@ class Desk:
         cards: Cards,
         levels: Sequence[Level] = (),
         commands: Mapping[UUID, Mapping[int, CommandRow]] | None = None,
+        oversights: Mapping[UUID, Oversights] | None = None,
     ) -> None:
         """`levels` are limits besides those that the specs carry themselves."""
         every = (*levels, *(_own(spec) for spec in specs if spec.limits))
@@ -43,6 +45,7 @@ class Desk:
                 calendar=calendar,
                 cards=cards,
                 commands=(commands or {}).get(spec.id),
+                oversights=(oversights or {}).get(spec.id, ()),
                 terms=terms_of(every, by_id[spec.id], places),
             )
             for spec in specs

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
+from uuid import UUID
 
 import msgspec
 
@@ -22,6 +23,7 @@ from marketdata.feeds.files import recorded_file
 from marketdata.feeds.recorded import RecordedSource
 from marketdata.reference import instrument_specs, load_calendars
 from risk.domain.limits import Level
+from risk.domain.oversight import Oversights
 from strategies.domain.base import DeploymentSpec
 
 
@@ -72,6 +74,7 @@ class Recording(msgspec.Struct, dict=True):
         *,
         starting_cash: Decimal = ZERO,
         commands: Commands | None = None,
+        oversights: Mapping[UUID, Oversights] | None = None,
         levels: Sequence[Level] = (),
     ) -> list[Run]:
         """The engine folded over the stream in this process."""
@@ -81,6 +84,7 @@ class Recording(msgspec.Struct, dict=True):
             on_progress=on_progress,
             starting_cash=starting_cash,
             commands=commands,
+            oversights=oversights,
             levels=levels,
         )
 
@@ -92,6 +96,7 @@ class Recording(msgspec.Struct, dict=True):
         on_progress: Callable[[int], None] = lambda _items: None,
         starting_cash: Decimal = ZERO,
         commands: Commands | None = None,
+        oversights: Mapping[UUID, Oversights] | None = None,
         levels: Sequence[Level] = (),
     ) -> list[Run]:
         """The engine folded over any stream."""
@@ -103,6 +108,7 @@ class Recording(msgspec.Struct, dict=True):
             cards=charge_cards(),
             starting_cash=starting_cash,
             commands=commands,
+            oversights=oversights,
             levels=levels,
             on_progress=on_progress,
         )

@@ -33,6 +33,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('deployment', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, primary_key=True, serialize=False, to='strategies.deployment')),
                 ('data', models.JSONField(default=dict)),
+                ('oversight', models.JSONField(default=dict, help_text='what was last seen; see OversightChange')),
                 ('updated_at', models.DateTimeField(auto_now=True)),
             ],
         ),
@@ -104,12 +105,15 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
-            name='HaltEffect',
+            name='OversightChange',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('from_step', models.BigIntegerField()),
+                ('status', models.CharField(choices=[('RUNNING', 'RUNNING'), ('PAUSED', 'PAUSED'), ('STOPPED', 'STOPPED'), ('QUARANTINED', 'QUARANTINED')], max_length=12)),
+                ('halts', models.JSONField(blank=True, default=list)),
+                ('guards', models.JSONField(blank=True, default=list)),
+                ('created_at', models.DateTimeField(auto_now_add=True)),
                 ('deployment', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='strategies.deployment')),
-                ('kill_switch', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='risk.killswitch')),
             ],
         ),
         migrations.CreateModel(
@@ -181,8 +185,8 @@ class Migration(migrations.Migration):
             constraint=models.UniqueConstraint(condition=models.Q(('released_at__isnull', True)), fields=('level', 'broker', 'deployment'), name='kill_switch_active_once', nulls_distinct=False),
         ),
         migrations.AddConstraint(
-            model_name='halteffect',
-            constraint=models.UniqueConstraint(fields=('kill_switch', 'deployment'), name='halt_effect_once'),
+            model_name='oversightchange',
+            constraint=models.UniqueConstraint(fields=('deployment', 'from_step'), name='oversight_change_once'),
         ),
         migrations.AddConstraint(
             model_name='limitset',
@@ -191,14 +195,6 @@ class Migration(migrations.Migration):
         pgtrigger.migrations.AddTrigger(
             model_name='decision',
             trigger=pgtrigger.compiler.Trigger(name='untruncated', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot truncate % table', TG_TABLE_NAME;", hash='c3ab662aed6599bf7c6adb3b17a5fd3be2af7654', level='STATEMENT', operation='TRUNCATE', pgid='pgtrigger_untruncated_21f31', table='risk_decision', when='BEFORE')),
-        ),
-        pgtrigger.migrations.AddTrigger(
-            model_name='halteffect',
-            trigger=pgtrigger.compiler.Trigger(name='kept', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot delete rows from % table', TG_TABLE_NAME;", hash='0900fafda788cd2ae30ec7eef0bb3a8f83d28e35', operation='DELETE', pgid='pgtrigger_kept_beb98', table='risk_halteffect', when='BEFORE')),
-        ),
-        pgtrigger.migrations.AddTrigger(
-            model_name='halteffect',
-            trigger=pgtrigger.compiler.Trigger(name='untruncated', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot truncate % table', TG_TABLE_NAME;", hash='eb4406a26aca03701bf6549c7c8f45bfc647313a', level='STATEMENT', operation='TRUNCATE', pgid='pgtrigger_untruncated_5fd19', table='risk_halteffect', when='BEFORE')),
         ),
         pgtrigger.migrations.AddTrigger(
             model_name='killswitch',
@@ -211,5 +207,13 @@ class Migration(migrations.Migration):
         pgtrigger.migrations.AddTrigger(
             model_name='limitversion',
             trigger=pgtrigger.compiler.Trigger(name='untruncated', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot truncate % table', TG_TABLE_NAME;", hash='cdf6caf288853b47946555086176d792f27efaa6', level='STATEMENT', operation='TRUNCATE', pgid='pgtrigger_untruncated_9066e', table='risk_limitversion', when='BEFORE')),
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='oversightchange',
+            trigger=pgtrigger.compiler.Trigger(name='append_only', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot update or delete rows from % table', TG_TABLE_NAME;", hash='229caff3ad688b1cab890956dbc6924b4cae22d9', operation='UPDATE OR DELETE', pgid='pgtrigger_append_only_ad708', table='risk_oversightchange', when='BEFORE')),
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='oversightchange',
+            trigger=pgtrigger.compiler.Trigger(name='untruncated', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot truncate % table', TG_TABLE_NAME;", hash='3647b47515290adaad1f748787931362f7823ba8', level='STATEMENT', operation='TRUNCATE', pgid='pgtrigger_untruncated_ec3f6', table='risk_oversightchange', when='BEFORE')),
         ),
     ]

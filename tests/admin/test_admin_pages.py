@@ -54,7 +54,7 @@ MACHINE_WRITTEN = {
         "LimitsInForce",
         "Alert",
         "StartOfDay",
-        "HaltEffect",
+        "OversightChange",
         "Order",
         "PaperMemory",
     ),

@@ -13,7 +13,7 @@ from risk.models import KillSwitch
 
 FACTS = [model for model, trigger in pgtrigger.registered() if trigger.name == "untruncated"]
 EVERY_FACT = {
-    "AuditEntry", "Decision", "LimitVersion", "KillSwitch", "HaltEffect", "Order", "OrderEvent", "Fill", "Signal",
+    "AuditEntry", "Decision", "LimitVersion", "KillSwitch", "OversightChange", "Order", "OrderEvent", "Fill", "Signal",
     "Command", "Posting", "LedgerEntry", "CorporateAction", "ActionPosting", "Snapshot",
 }  # fmt: skip
 pytestmark = pytest.mark.django_db
