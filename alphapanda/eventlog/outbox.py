@@ -17,6 +17,7 @@ from alphapanda.eventlog.topics import topic_for
 
 CHANNEL = "outbox"
 PRUNE_ROWS = 10_000
+BATCH_ROWS = 40  # of one statement: short enough to be parsed once and prepared; of 3,000 rows it halves the time
 
 
 class NotInTransaction(RuntimeError):
@@ -51,7 +52,7 @@ def add(rows: Iterable[OutboxEvent]) -> None:
     require_transaction("the outbox")
     if not (wanted := list(rows)):
         return
-    OutboxEvent.objects.bulk_create(wanted, ignore_conflicts=True)
+    OutboxEvent.objects.bulk_create(wanted, ignore_conflicts=True, batch_size=BATCH_ROWS)
 
 
 def _row(envelope: Envelope) -> OutboxEvent:
