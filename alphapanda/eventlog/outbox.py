@@ -17,7 +17,9 @@ from alphapanda.eventlog.topics import topic_for
 
 CHANNEL = "outbox"
 PRUNE_ROWS = 10_000
-BATCH_ROWS = 40  # of one statement: short enough to be parsed once and prepared; of 3,000 rows it halves the time
+BATCH_ROWS = (
+    40  # of one statement: short enough to be parsed once and prepared; of 3,000 rows it halves the time
+)
 
 
 class NotInTransaction(RuntimeError):

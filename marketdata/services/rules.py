@@ -36,7 +36,7 @@ _DATED = ("tick_size", "lot_size", "expiry", "strike")
 # Stocks of either exchange have the derivatives of both: the closing auction is for all of them.
 _DERIVATIVES_ON = {"NSE": ("NFO", "BFO"), "BSE": ("NFO", "BFO")}
 _QUANTITY_MAX = 10**9
-_BATCH_ROWS = 2_000
+_UPDATED_ROWS = 200  # each row is looked for among as many cases as there are rows in the statement
 
 
 class NotAFreezeFile(ValueError):
@@ -175,7 +175,7 @@ def dated_apply(instruments: QuerySet[Instrument]) -> int:
         if found.dated != stored:
             found.dated = stored
             changed.append(found)
-    Instrument.objects.bulk_update(changed, ["dated"], batch_size=_BATCH_ROWS)
+    Instrument.objects.bulk_update(changed, ["dated"], batch_size=_UPDATED_ROWS)
     return len(changed)
 
 
