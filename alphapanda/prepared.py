@@ -5,10 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
+from uuid import UUID
 
 from django.db.models import QuerySet
 
 Row = TypeVar("Row")
+ANYBODY = UUID(int=0)  # the stand-in for a deployment or another id
 
 
 class Prepared(Generic[Row]):

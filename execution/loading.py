@@ -18,13 +18,12 @@ from alphapanda.core.vocabulary import (
     Validity,
     Variety,
 )
-from alphapanda.prepared import Prepared
+from alphapanda.prepared import ANYBODY, Prepared
 from execution.domain.paper import Act, Memory, OrderEventRow, PaperOrder, Place
 from execution.models import ENDED, Fill, Order, OrderEvent, PaperMemory
 from portfolio import selectors as books
 from portfolio.domain.books import BookedFill
 from risk.models import Decision
-from strategies.loading import ANYBODY
 from strategies.models import Deployment, Due, Signal
 
 ANY_STEP = -1  # stands for a step in SQL that is written once

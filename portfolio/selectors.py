@@ -11,7 +11,7 @@ import msgspec
 from django.db.models import Count, Q, QuerySet, Sum
 
 from alphapanda.core.money import ZERO
-from alphapanda.prepared import Prepared
+from alphapanda.prepared import ANYBODY, Prepared
 from portfolio.booking import holding_of
 from portfolio.domain.books import BookedFill, Holding
 from portfolio.domain.corporate import BookedAction
@@ -33,9 +33,7 @@ def holdings_of(deployment_id: UUID) -> dict[int, Holding]:
     return {row.instrument.instrument_token: holding_of(row) for row in _positions(deployment_id)}
 
 
-_positions = Prepared(
-    lambda one: Position.objects.filter(book_id=one).select_related("instrument"), UUID(int=0)
-)
+_positions = Prepared(lambda one: Position.objects.filter(book_id=one).select_related("instrument"), ANYBODY)
 
 
 def events_booked(book: Book) -> list[Event]:

@@ -15,7 +15,7 @@ from alphapanda.core import ids
 from alphapanda.core.money import ZERO
 from alphapanda.core.refusals import Conflict
 from alphapanda.core.vocabulary import Broker
-from alphapanda.prepared import Prepared
+from alphapanda.prepared import ANYBODY, Prepared
 from portfolio import selectors
 from portfolio.booking import Booking, book_postings
 from portfolio.domain.books import BookedFill
@@ -82,8 +82,8 @@ def _posting(request: PostingRequest) -> Posting:
     )
 
 
-_locked = Prepared(lambda one: Book.objects.select_for_update(no_key=True).filter(pk=one), UUID(int=0))
-_unbooked = Prepared(lambda one: selectors.unbooked(one).order_by("sequence"), UUID(int=0))
+_locked = Prepared(lambda one: Book.objects.select_for_update(no_key=True).filter(pk=one), ANYBODY)
+_unbooked = Prepared(lambda one: selectors.unbooked(one).order_by("sequence"), ANYBODY)
 
 
 def postings_book(*, deployment_id: UUID, now: datetime) -> int:

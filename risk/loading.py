@@ -10,7 +10,7 @@ import msgspec
 from django.db.models import Q, QuerySet
 
 from alphapanda.core.vocabulary import HaltLevel, LimitLevel, Product
-from alphapanda.prepared import Prepared
+from alphapanda.prepared import ANYBODY, Prepared
 from marketdata import selectors
 from marketdata.domain.instruments import InstrumentSpec
 from marketdata.models import Instrument
@@ -23,7 +23,6 @@ from risk.domain.memory import DayState
 from risk.domain.oversight import Oversight
 from risk.models import KillSwitch, LimitSet, LimitsInForce, OversightChange, RiskState
 from strategies import loading as deployments
-from strategies.loading import ANYBODY
 from strategies.models import Deployment
 
 

@@ -20,7 +20,7 @@ from alphapanda.core.vocabulary import (
     Variety,
     Waiting,
 )
-from alphapanda.prepared import Prepared
+from alphapanda.prepared import ANYBODY, Prepared
 from marketdata import selectors
 from marketdata.domain.instruments import InstrumentSpec
 from marketdata.models import Instrument
@@ -30,9 +30,7 @@ from strategies.domain.consequences import Consequences
 from strategies.domain.signals import CommandRow, Mark, SignalRow
 from strategies.models import Command, Deployment, Signal, StrategyVersion
 
-# they stand for a deployment and a shard in SQL that is written once
-ANYBODY = UUID(int=0)
-ANY_SHARD = -1
+ANY_SHARD = -1  # stands for a shard in SQL that is written once
 
 
 def instruments_of(deployment_id: UUID) -> dict[int, Instrument]:

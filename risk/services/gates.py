@@ -13,10 +13,9 @@ from django.db.models import Q, QuerySet
 from accounts.services import act_record
 from alphapanda.core.clock import ist_date, to_ms
 from alphapanda.core.vocabulary import Severity
-from alphapanda.prepared import Prepared
+from alphapanda.prepared import ANYBODY, Prepared
 from risk.models import Alert, StartOfDay
 from risk.services.alerts import alert_raise
-from strategies.loading import ANYBODY
 
 
 def guards_now(now: datetime, deployment_id: UUID) -> tuple[tuple[str, str], ...]:
