@@ -6,6 +6,7 @@ import logging
 import logging.config
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ PRIVATE_KEY = re.compile(
     r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL
 )
 ADDRESS = re.compile(r"(://[^\s:/@]*:)[^\s/@]+(?=@)")
+SHAPED = re.compile(r"[\s=:]|eyJ")  # in whatever one of the shapes above can be: most values of a line are plain ids
 SHORTEST_SECRET = 6  # a shorter value would redact ordinary words
 
 
@@ -44,10 +46,17 @@ def channel(name: str) -> Any:
 
 def without_secrets(text: str) -> str:
     """A text without what looks like a secret in it."""
+    if not SHAPED.search(text):
+        return text
     for shape in (PRIVATE_KEY, JWT):
         text = shape.sub(REDACTED, text)
     text = ADDRESS.sub(rf"\1{REDACTED}", text)
     return BEARER.sub(rf"\1\2{REDACTED}", SECRET_TEXT.sub(rf"\1\2{REDACTED}", text))
+
+
+@lru_cache(maxsize=4_096)  # lines use the same few names again and again
+def _is_secret_key(key: str) -> bool:
+    return bool(SECRET_KEY.search(key) and not HARMLESS_KEY.fullmatch(key))
 
 
 class Redaction:
@@ -62,7 +71,7 @@ class Redaction:
 
     def clean(self, value: Any, key: str = "") -> Any:
         """The value without secrets; containers are walked, other objects are shown as their cleaned repr."""
-        if SECRET_KEY.search(key) and not HARMLESS_KEY.fullmatch(key):
+        if _is_secret_key(key):
             return REDACTED
         if value is None or isinstance(value, bool | int | float):
             return value

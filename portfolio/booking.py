@@ -11,13 +11,14 @@ from operator import or_
 from uuid import UUID
 
 import msgspec
-from django.db.models import Q, Sum
+from django.db.models import Q
 
 from alphapanda.core import ids
 from alphapanda.core.envelope import Envelope, EventType, PnlSnapshot, seal
 from alphapanda.core.money import ZERO, quantized
 from alphapanda.core.vocabulary import Broker
 from alphapanda.eventlog import outbox
+from alphapanda.prepared import ANYBODY, Prepared
 from marketdata.models import Instrument
 from portfolio.domain.books import FLAT, BookedFill, Entry, Holding, book, cash_moved
 from portfolio.models import Book, LedgerEntry, Position, Posting, Snapshot
@@ -46,16 +47,14 @@ class Booking:
     def load(cls, book_row: Book, postings: Iterable[Posting]) -> Booking:
         """The instruments of the postings with what the book holds of them. Raises UnknownInstrument."""
         names = {posting.fill["instrument"] for posting in postings}
-        held = Position.objects.filter(_named(names, "instrument__"), book=book_row).select_related(
-            "instrument"
-        )
-        rows = {str(row.instrument): row for row in held}
+        rows = {str(row.instrument): row for row in positions_of(book_row.pk)}
+        holdings = {name: holding_of(row) for name, row in rows.items()}
         return cls(
             book=book_row,
             instruments={name: row.instrument for name, row in rows.items()}
             | _instruments(names - rows.keys()),
-            holdings={name: holding_of(row) for name, row in rows.items()},
-            total=book_total(book_row.pk),
+            holdings=holdings,
+            total=total_of(holdings.values()),
         )
 
     def add(self, posting: Posting) -> None:
@@ -149,14 +148,17 @@ def holding_of(row: Position) -> Holding:
     return Holding(row.quantity, row.cost, row.realised, row.charges)
 
 
-def book_total(deployment_id: UUID) -> Holding:
-    """Cost, realised profit and charges of a book over all its positions, in rupees."""
-    sums = Position.objects.filter(book_id=deployment_id).aggregate(
-        cost=Sum("cost", default=ZERO),
-        realised=Sum("realised", default=ZERO),
-        charges=Sum("charges", default=ZERO),
+positions_of = Prepared(lambda one: Position.objects.filter(book_id=one).select_related("instrument"), ANYBODY)
+
+
+def total_of(holdings: Iterable[Holding]) -> Holding:
+    """Cost, realised profit and charges of all holdings of a book, in rupees; the quantity has no meaning."""
+    held = list(holdings)
+    return Holding(
+        cost=sum((one.cost for one in held), ZERO),
+        realised=sum((one.realised for one in held), ZERO),
+        charges=sum((one.charges for one in held), ZERO),
     )
-    return Holding(**sums)
 
 
 def _instruments(names: set[str]) -> dict[str, Instrument]:
@@ -168,10 +170,9 @@ def _instruments(names: set[str]) -> dict[str, Instrument]:
     return found
 
 
-def _named(names: set[str], prefix: str = "") -> Q:
+def _named(names: set[str]) -> Q:
     pairs = [name.split(":", 1) for name in sorted(names)]
-    fields = f"{prefix}exchange", f"{prefix}tradingsymbol"
-    return reduce(or_, (Q(**dict(zip(fields, pair, strict=True))) for pair in pairs))
+    return reduce(or_, (Q(exchange=exchange, tradingsymbol=symbol) for exchange, symbol in pairs))
 
 
 def snapshot_event(

@@ -19,7 +19,7 @@ from alphapanda.core.refusals import BadRequest, Conflict, NotThere
 from alphapanda.eventlog import outbox
 from marketdata.domain.instruments import NoSegment, Segment, segment_of
 from marketdata.models import Instrument
-from portfolio.booking import book_total, holding_of, snapshot_event
+from portfolio.booking import holding_of, positions_of, snapshot_event, total_of
 from portfolio.domain.books import FLAT, BookedFill, Entry, Holding, cash_moved
 from portfolio.domain.corporate import (
     Action,
@@ -175,7 +175,7 @@ def _write_books(
 
 
 def _snapshot(book: Book, booked: BookedAction, after: Holding) -> Envelope:
-    total = book_total(book.pk)
+    total = total_of(map(holding_of, positions_of(book.pk)))
     snapshot = Snapshot.objects.create(
         id=ids.derived("snapshot", booked.posting_id),
         book=book,

@@ -11,8 +11,7 @@ import msgspec
 from django.db.models import Count, Q, QuerySet, Sum
 
 from alphapanda.core.money import ZERO
-from alphapanda.prepared import ANYBODY, Prepared
-from portfolio.booking import holding_of
+from portfolio.booking import holding_of, positions_of
 from portfolio.domain.books import BookedFill, Holding
 from portfolio.domain.corporate import BookedAction
 from portfolio.domain.history import Event
@@ -30,10 +29,7 @@ class Totals(msgspec.Struct, frozen=True):
 
 def holdings_of(deployment_id: UUID) -> dict[int, Holding]:
     """What a deployment holds or held, by instrument token."""
-    return {row.instrument.instrument_token: holding_of(row) for row in _positions(deployment_id)}
-
-
-_positions = Prepared(lambda one: Position.objects.filter(book_id=one).select_related("instrument"), ANYBODY)
+    return {row.instrument.instrument_token: holding_of(row) for row in positions_of(deployment_id)}
 
 
 def events_booked(book: Book) -> list[Event]:

@@ -65,10 +65,8 @@ def postings_receive(fills: Sequence[PostingRequest]) -> None:
     Locks the books until the caller commits: the order of sequence numbers is then the order of commits, so
     that a rebuild by sequence meets the fills as they were booked. Raises Book.DoesNotExist.
     """
-    wanted = {request.fill.deployment_id for request in fills}
-    locked = Book.objects.select_for_update(no_key=True).filter(pk__in=wanted).order_by("pk")
-    if missing := wanted - set(locked.values_list("pk", flat=True)):
-        raise Book.DoesNotExist(f"no book of deployments {sorted(map(str, missing))}")
+    for deployment_id in sorted({request.fill.deployment_id for request in fills}):
+        _book_locked(deployment_id)
     Posting.objects.bulk_create([_posting(request) for request in fills], ignore_conflicts=True)
 
 
@@ -86,6 +84,13 @@ _locked = Prepared(lambda one: Book.objects.select_for_update(no_key=True).filte
 _unbooked = Prepared(lambda one: selectors.unbooked(one).order_by("sequence"), ANYBODY)
 
 
+def _book_locked(deployment_id: UUID) -> Book:
+    """The book of a deployment, locked. Raises Book.DoesNotExist."""
+    if not (found := _locked(deployment_id)):
+        raise Book.DoesNotExist(f"no book of deployment {deployment_id}")
+    return found[0]
+
+
 def postings_book(*, deployment_id: UUID, now: datetime) -> int:
     """Book all new postings of a deployment in sequence; how many there were.
 
@@ -93,13 +98,11 @@ def postings_book(*, deployment_id: UUID, now: datetime) -> int:
     once. Raises Book.DoesNotExist.
     """
     with transaction.atomic():
-        books = _locked(deployment_id)
-        if not books:
-            raise Book.DoesNotExist(f"no book of deployment {deployment_id}")
+        book = _book_locked(deployment_id)
         postings = _unbooked(deployment_id)
         if not postings:
             return 0
-        book_postings(Booking.load(books[0], postings), postings, now=now)
+        book_postings(Booking.load(book, postings), postings, now=now)
         failpoints.hit("portfolio.before_commit")
     failpoints.hit("portfolio.after_commit")
     return len(postings)

@@ -22,7 +22,7 @@ LOCK = (0x0A17, 1)  # advisory lock of the one relay: a class of our own, and th
 BATCH_MAX = 500
 IDLE_S = 0.5  # rows whose notification was lost wait this long
 ROUND_EVERY_S = (
-    0.2  # at most: rounds cost more than rows. The first event after a quiet time goes out at once
+    0.5  # at most: rounds cost more than rows. The first event after a quiet time goes out at once
 )
 STANDBY_S = 1.0
 FLUSH_S = 1.0

@@ -62,8 +62,7 @@ def test_a_task_finds_the_connection_of_the_one_before_unless_it_is_dead() -> No
 
 def test_nothing_makes_a_message_more_than_a_doorbell() -> None:
     assert settings.CELERY_TASK_IGNORE_RESULT
-    assert settings.CELERY_TASK_ACKS_LATE
-    assert not settings.CELERY_TASK_REJECT_ON_WORKER_LOST
+    assert settings.CELERY_BROKER_TRANSPORT_OPTIONS["ack_emulation"] is False
     assert settings.CELERY_WORKER_PREFETCH_MULTIPLIER == 1
     assert settings.CELERY_ACCEPT_CONTENT == ["json"]
     assert not hasattr(settings, "CELERY_RESULT_BACKEND")

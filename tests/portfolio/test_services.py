@@ -160,9 +160,9 @@ def test_the_number_of_queries_does_not_grow_with_the_fills() -> None:
     few, many = book_make("few"), book_make("many")
     postings_receive(round_trip(few)[:1])
     receive(many)
-    assert [queries_of(few), queries_of(many)] == [13, 13]
+    assert [queries_of(few), queries_of(many)] == [12, 12]
     postings_receive(round_trip(few)[1:2])
-    assert queries_of(few) == 12, "instruments come with their positions"
+    assert queries_of(few) == 11, "instruments come with their positions"
 
 
 def queries_of(deployment: UUID) -> int:
