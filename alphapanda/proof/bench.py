@@ -26,7 +26,8 @@ DEPLOYMENTS = 10
 INSTRUMENTS_EACH = 3
 DRAIN_S = 60.0
 WARM_UP_S = 3.0
-PARAMS = {"fast": 5, "slow": 20, "quantity": 10, "bar_minutes": 0}
+# About 400 orders a minute: as many as a Kite account may send, beside all the ticks that a Kite key may stream.
+PARAMS = {"fast": 8, "slow": 32, "quantity": 10, "bar_minutes": 0}
 
 # Milliseconds by wall clock. The first two are what a trader waits for; the others are hops on the way.
 HOPS = {
