@@ -17,6 +17,7 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+from django.conf import settings
 from django.contrib.auth.hashers import Argon2PasswordHasher
 from django.core.cache import cache
 from django.db import connection
@@ -46,8 +47,6 @@ def pytest_configure(config: pytest.Config) -> None:
     if not worker and getattr(config.option, "numprocesses", None):
         return  # the workers inherit our environment, and must not read the settings before they join
     os.environ["DJANGO_SETTINGS_MODULE"] = SETTINGS_MODULE
-    from django.conf import settings
-
     assert settings.EMBEDDED  # read here: pytest-django sets Django up if settings are read by now
 
 
@@ -80,6 +79,14 @@ def passwords_cost_little() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in {"time_cost": 1, "memory_cost": 8, "parallelism": 1}.items():
             patch.setattr(Argon2PasswordHasher, name, value)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def static_files_are_found_when_asked_for() -> Iterator[None]:
+    """Else each client of a test looks through all of them before its first request."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(settings, "WHITENOISE_AUTOREFRESH", True)
         yield
 
 
