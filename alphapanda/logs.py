@@ -33,7 +33,9 @@ PRIVATE_KEY = re.compile(
     r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL
 )
 ADDRESS = re.compile(r"(://[^\s:/@]*:)[^\s/@]+(?=@)")
-SHAPED = re.compile(r"[\s=:]|eyJ")  # in whatever one of the shapes above can be: most values of a line are plain ids
+SHAPED = re.compile(
+    r"[\s=:]|eyJ"
+)  # in whatever one of the shapes above can be: most values of a line are plain ids
 SHORTEST_SECRET = 6  # a shorter value would redact ordinary words
 
 

@@ -31,7 +31,7 @@ def match(
     outcome = Outcome(memory)
     offer = None
     if isinstance(item, Tick) and is_fit(item, venue, clock_ms):
-        offer = Offer(item, venue, memory.traces.get(item.token))
+        offer = Offer(item, venue, memory.traces.get(venue.instruments[item.token].key))
     for order in sorted(orders, key=lambda order: (order.step, order.ordinal)):
         after = _worked(order, item, offer, venue, outcome)
         if after is not order:
@@ -189,15 +189,16 @@ def _remembered(memory: Memory, offer: Offer | None, outcome: Outcome, venue: Ve
     for one in outcome.executions:
         order = one.order
         if order.product is Product.CNC:
-            so_far = deliveries.get(order.token, Delivery())
+            so_far = deliveries.get(order.instrument, Delivery())
             hours = venue.calendars[order.token]
-            deliveries[order.token] = delivered(so_far, order.side, one.quantity, one.at_ms, hours)
-    traces: dict[int, Trace] = dict(memory.traces)
+            deliveries[order.instrument] = delivered(so_far, order.side, one.quantity, one.at_ms, hours)
+    traces: dict[str, Trace] = dict(memory.traces)
     if offer is not None:
         trace = offer.trace()
-        traces.pop(offer.tick.token, None)
+        name = venue.instruments[offer.tick.token].key
+        traces.pop(name, None)
         if trace is not None:
-            traces[offer.tick.token] = trace
+            traces[name] = trace
     if traces == memory.traces and deliveries == memory.deliveries:
         return memory
     return Memory(traces, deliveries)
