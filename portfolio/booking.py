@@ -148,7 +148,9 @@ def holding_of(row: Position) -> Holding:
     return Holding(row.quantity, row.cost, row.realised, row.charges)
 
 
-positions_of = Prepared(lambda one: Position.objects.filter(book_id=one).select_related("instrument"), ANYBODY)
+positions_of = Prepared(
+    lambda one: Position.objects.filter(book_id=one).select_related("instrument"), ANYBODY
+)
 
 
 def total_of(holdings: Iterable[Holding]) -> Holding:

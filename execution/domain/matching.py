@@ -17,7 +17,7 @@ from execution.domain.orders import AT_MARKET, Execution, PaperOrder, Place
 from execution.domain.placing import latency_ms, protected
 from execution.domain.queue import passed
 from execution.domain.venue import Memory, Outcome, Trace, Venue
-from marketdata.domain.ticks import INDEX, NOT_FINITE, Clock, Tick
+from marketdata.domain.ticks import INDEX, NOT_FINITE, Clock, Tick, best
 from strategies.domain.watches import Watch
 
 SESSION_ENDED = "the session ended"
@@ -27,11 +27,13 @@ TIME_IS_OVER = "its time to live is over"
 def match(
     orders: Sequence[PaperOrder], item: Tick | Clock, *, venue: Venue, memory: Memory, clock_ms: int = 0
 ) -> Outcome:
-    """Match working orders, oldest first, against one item of the log. `clock_ms` is the log's last clock item."""
+    """Match working orders, oldest first, against one item of the log. `clock_ms` is the log's last clock item. What
+    the exchange remembers of an instrument changes only where an order in it works."""
     outcome = Outcome(memory)
     offer = None
-    if isinstance(item, Tick) and is_fit(item, venue, clock_ms):
-        offer = Offer(item, venue, memory.traces.get(item.token))
+    tick = item if isinstance(item, Tick) else None
+    if tick is not None and _is_asked_of(tick, orders) and is_fit(tick, venue, clock_ms):
+        offer = Offer(tick, venue, memory.traces.get(venue.instruments[tick.token].key))
     for order in sorted(orders, key=lambda order: (order.step, order.ordinal)):
         after = _worked(order, item, offer, venue, outcome)
         if after is not order:
@@ -40,14 +42,20 @@ def match(
     return outcome
 
 
+def _is_asked_of(tick: Tick, orders: Sequence[PaperOrder]) -> bool:
+    return any(order.token == tick.token for order in orders)
+
+
 def is_fit(tick: Tick, venue: Venue, clock_ms: int) -> bool:
-    """Whether a tick may fill orders: one of continuous trading, with a price, and no older than it may be."""
+    """Whether a tick may fill orders: one of continuous trading, with a price, no older than it may be, and whose
+    depth can be: in no book that trades a bid stands above an ask."""
     if tick.flags & (NOT_FINITE | INDEX) or tick.price_e4 <= 0:
         return False
     if clock_ms and tick.at_ms < clock_ms - venue.settings.stale_after_ms:
         return False
-    calendar = venue.calendars.get(tick.token)  # none: nobody here trades it
-    return calendar is not None and calendar.phase_at(tick.at_ms) is Phase.CONTINUOUS
+    if best(tick.bids) > best(tick.asks) > 0:
+        return False
+    return venue.calendars[tick.token].phase_at(tick.at_ms) is Phase.CONTINUOUS
 
 
 def _worked(
@@ -138,15 +146,20 @@ def _disclosed_again(order: PaperOrder, before: int) -> PaperOrder:
 
 
 def _next_leg(order: PaperOrder, tick: Tick, venue: Venue, outcome: Outcome) -> PaperOrder:
-    """The leg at work has traded: the next one goes out, as an order of its own to the exchange and its charges."""
+    """The leg at work has traded: the next one goes out, as an order of its own to the exchange and its charges. An act
+    on its way meets it there, and not before it."""
     limit_e4 = None if order.order_type in AT_MARKET else order.limit_price_e4
+    eligible_ms, act = tick.at_ms + latency_ms(venue, order.id, order.events_count), order.pending
+    if act is not None:
+        act = msgspec.structs.replace(act, effective_ms=max(act.effective_ms, eligible_ms))
     order = msgspec.structs.replace(
         order,
         leg=order.leg + 1,
         leg_turnover=ZERO,
-        eligible_from_ms=tick.at_ms + latency_ms(venue, order.id, order.events_count),
+        eligible_from_ms=eligible_ms,
         limit_price_e4=limit_e4,
         place=None if order.place is None else Place(),
+        pending=act,
     )
     order = protected(order, tick.price_e4, venue)
     reason = f"leg {order.leg} of {order.iceberg_legs}"
@@ -189,15 +202,16 @@ def _remembered(memory: Memory, offer: Offer | None, outcome: Outcome, venue: Ve
     for one in outcome.executions:
         order = one.order
         if order.product is Product.CNC:
-            so_far = deliveries.get(order.token, Delivery())
+            so_far = deliveries.get(order.instrument, Delivery())
             hours = venue.calendars[order.token]
-            deliveries[order.token] = delivered(so_far, order.side, one.quantity, one.at_ms, hours)
-    traces: dict[int, Trace] = dict(memory.traces)
+            deliveries[order.instrument] = delivered(so_far, order.side, one.quantity, one.at_ms, hours)
+    traces: dict[str, Trace] = dict(memory.traces)
     if offer is not None:
         trace = offer.trace()
-        traces.pop(offer.tick.token, None)
+        name = venue.instruments[offer.tick.token].key
+        traces.pop(name, None)
         if trace is not None:
-            traces[offer.tick.token] = trace
+            traces[name] = trace
     if traces == memory.traces and deliveries == memory.deliveries:
         return memory
     return Memory(traces, deliveries)

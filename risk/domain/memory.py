@@ -76,6 +76,11 @@ def at_time(day: DayState, at_ms: int, *, look_back_ms: int) -> DayState:
     return day
 
 
+def orders_of(signal: SignalRow) -> int:
+    """As how many orders the broker counts one."""
+    return max(signal.iceberg_legs, 1)
+
+
 def orders_on(day: DayState, today: int) -> int:
     """Orders of a session, of a memory that may be of an earlier one."""
     return day.orders if day.day == today else 0

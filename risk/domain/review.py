@@ -31,7 +31,7 @@ from risk.domain.figures import (
     worst,
 )
 from risk.domain.limits import Limits, Scope, given
-from risk.domain.memory import DayState, at_time, sent_of
+from risk.domain.memory import DayState, at_time, orders_of, sent_of
 from risk.domain.rules import guards, market, orders, sums
 from risk.domain.wording import text, written
 from strategies.domain.consequences import Working
@@ -227,7 +227,7 @@ def _after(case: Case, rule: str, reason: str, *, is_last: bool) -> Context:
     is_kept = is_new and rule == WITHIN and known.look_back_ms
     day = msgspec.structs.replace(
         day,
-        orders=day.orders + is_new,
+        orders=day.orders + (orders_of(signal) if is_new else 0),
         recent_ms=(*day.recent_ms, signal.at_ms),
         sent=(*day.sent, sent_of(signal)) if is_kept else day.sent,
     )

@@ -63,18 +63,21 @@ def _decide(deployment: Deployment, rows: Sequence[Signal], calendar: MarketHour
     )
     verdicts, day = review(signals, context)
     memory.data = msgspec.to_builtins(day, str_keys=True)
-    _keep_oversight(memory, Oversight(context.status, context.halts, context.guards), signals[0].step)
+    seen = Oversight(context.status, context.halts, context.guards)
+    # a fold takes a deployment that is held to be paused, until it is told of the start
+    is_started = bool(before.held) and seen.status is DeploymentStatus.RUNNING
+    _keep_oversight(memory, seen, signals[0].step, is_told=is_started)
     memory.save()
-    if day.held and not before.held:
+    if day.held and (is_started or not before.held):
         _hold(deployment, day.held)
     Decision.objects.bulk_create(_row(deployment, verdict) for verdict in verdicts)
     Signal.objects.filter(id__in=[row.id for row in rows]).update(state=Signal.State.DECIDED)
     outbox.publish([_event(deployment, pair) for pair in zip(signals, verdicts, strict=True)])
 
 
-def _keep_oversight(memory: RiskState, seen: Oversight, step: int) -> None:
-    """Write down what a replay must see from a step on, where it is not what was seen before."""
-    if seen == msgspec.convert(memory.oversight, Oversight):
+def _keep_oversight(memory: RiskState, seen: Oversight, step: int, *, is_told: bool) -> None:
+    """Write down what a replay must see from a step on, where it is not what was seen before, or is to be told."""
+    if not is_told and seen == msgspec.convert(memory.oversight, Oversight):
         return
     memory.oversight = msgspec.to_builtins(seen)
     OversightChange.objects.create(deployment_id=memory.deployment_id, from_step=step, **memory.oversight)

@@ -12,6 +12,7 @@ from strategies.domain.intents import Cancel, Intent, Modify, Wish, change
 from strategies.domain.signals import Mark
 
 NOTHING = Working()
+NO_WISHES: tuple[Wish, ...] = ()  # there is one empty tuple: what most callbacks return
 
 
 class Turn:
@@ -82,11 +83,11 @@ class Turn:
                 self.want(Cancel(order, reason), origin)
 
     def cancel_entries(self, reason: str, origin: SignalOrigin) -> None:
-        """Wish for the end of every order at work that opens or adds to a position."""
+        """Wish for the end of every order at work that opens or adds to a position, or that by itself would turn it."""
         for order in self._consequences.orders:
             position = self._consequences.positions.get(order.token, 0)
-            is_entry = order.side.sign * position >= 0
-            if is_entry and order.status is not OrderStatus.CANCEL_PENDING:
+            is_exit = order.side.sign * position < 0 and order.unfilled <= abs(position)
+            if not is_exit and order.status is not OrderStatus.CANCEL_PENDING:
                 self.want(Cancel(order, reason), origin)
 
     @property

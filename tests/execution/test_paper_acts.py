@@ -13,6 +13,7 @@ from alphapanda.core.vocabulary import (
     OrderStatus,
     OrderType,
     SignalKind,
+    Variety,
 )
 from execution.domain.paper import (
     Memory,
@@ -90,6 +91,20 @@ def test_a_cancellation_takes_its_time_and_a_trade_may_come_first() -> None:
     assert traded.history[-1].reason == "it traded before the cancel arrived"
     assert (gone.orders[order.id].status, gone.executions) == (OrderStatus.CANCELLED, [])
     assert gone.history[-1].at_ms == LATER + 50
+
+
+def test_a_cancellation_meets_the_next_leg_where_it_arrives() -> None:
+    how = PaperSettings(latency_ms=50, slippage_ticks=0)
+    order = an_order(limit="100", settings=how, variety=Variety.ICEBERG, iceberg_legs=2)
+    late = acted(order, SignalKind.CANCEL, how).orders[order.id]
+
+    first = seen(late, a_tick(asks=[("100", 99)], at_ms=LATER + 30), how)
+    second = first.orders[order.id]
+    gone = seen(second, a_tick(asks=[("100", 98)], at_ms=LATER + 80), how)
+
+    assert (second.filled_quantity, second.leg, first.history[-1].at_ms) == (5, 2, LATER + 80)
+    assert (gone.orders[order.id].status, gone.executions) == (OrderStatus.CANCELLED, [])
+    assert gone.history[-1].at_ms == LATER + 80  # not before the leg that it cancels
 
 
 def test_a_cancellation_without_latency_is_carried_out_at_once_and_once() -> None:

@@ -86,6 +86,8 @@ def words(outcome: Outcome) -> list[str]:
         ({"traded_at_ms": LATER - 30_001}, 0, False),  # the last trade is too long ago
         ({"flags": 4}, 0, False),
         ({"flags": 8}, 0, False),
+        ({"flags": 2, "bids": ((999_500, 10),), "asks": ((1_000_000, 10),)}, 0, True),
+        ({"flags": 2, "bids": ((1_000_500, 10),), "asks": ((1_000_000, 10),)}, 0, False),  # a torn snapshot
         ({"at_ms": at("09:14:59.999", NEXT_DAY)}, 0, False),
     ],
 )

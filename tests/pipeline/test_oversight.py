@@ -69,6 +69,46 @@ def test_a_replay_sees_what_people_did_where_the_pipeline_saw_it(monkeypatch):
     assert parity.compare(parity.of_accounts([run.account for run in blind]), found)[0] > 0
 
 
+ITEMS = 1_500
+HELD = Definition(
+    "held",
+    "ema_cross",
+    YESBANK,
+    {"fast": 3, "slow": 8, "quantity": 200},
+    limits={"repeated_entries": 1, "repeated_ms": 3_600_000},
+)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_replay_lets_go_what_a_person_has_started_again_before_it_wished_for_anything(monkeypatch):
+    recorded = recording(FILES, [HELD])
+    source = recorded.source()
+    items = list(source.iter_from())[:ITEMS]
+    with override_settings(SHARDS=1):
+        seeded([HELD])
+    hand = Hand(packed(items, source=source.source, batch=50))
+    hand.attach(monkeypatch)
+    one = Deployment.objects.get()
+    settle = hand.settle
+
+    def start_again(deployment: str) -> None:
+        settle(deployment)
+        if Deployment.objects.get().status == DeploymentStatus.PAUSED:
+            deployment_start(deployment_id=one.id, reason="drill", actor="alice", now=timezone.now())
+
+    hand.settle = start_again
+    hand.run()
+
+    found = parity.of_database()
+    rules = [row["rule"] for kinds in found.values() for row in kinds["decisions"]]
+    assert rules.count("repeated_entries") > 1
+    assert "deployment_status" not in rules
+    oversights = loading.oversights()
+    assert {seen.status for _, seen in oversights[one.id]} == {DeploymentStatus.RUNNING}
+    runs = recorded.fold(source.stretches(0, ITEMS), source=source.source, oversights=oversights)
+    assert parity.compare(parity.of_accounts([run.account for run in runs]), found) == (0, [])
+
+
 def test_what_is_seen_holds_until_it_changes():
     halted = Oversight(halts=("GLOBAL: drill",))
     changes = [(5, halted), (9, Oversight())]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -24,6 +25,24 @@ OTHER = UUID(int=5)
 def test_the_freeze_quantity_of_the_exchange(quantity: int, rule: str) -> None:
     spec = msgspec.structs.replace(an_instrument(7, lot=75), freeze_quantity=1830)
     assert rule_on(a_signal(quantity=quantity), a_context(instruments={7: spec})) == rule
+
+
+@pytest.mark.parametrize(
+    ("quantity", "legs", "more", "rule"),
+    [
+        (3_600, 2, {}, "within_limits"),
+        (3_675, 2, {}, "order_quantity"),  # 49 lots: the first leg takes 25 of them
+        (3_675, 3, {}, "within_limits"),
+        (3_600, 0, {"kind": SignalKind.MODIFY, "target": UUID(int=9), "replaces": 3_600}, "within_limits"),
+        (3_675, 0, {"kind": SignalKind.MODIFY, "target": UUID(int=9), "replaces": 3_600}, "order_quantity"),
+    ],
+)
+def test_the_exchange_freezes_legs_and_what_grows(
+    quantity: int, legs: int, more: dict[str, Any], rule: str
+) -> None:
+    spec = msgspec.structs.replace(an_instrument(7, lot=75), freeze_quantity=1830)
+    context = a_context(instruments={7: spec}, working={7: Working(buy=3_600)})
+    assert rule_on(a_signal(quantity=quantity, iceberg_legs=legs, **more), context) == rule
 
 
 @pytest.mark.parametrize(

@@ -192,6 +192,15 @@ def test_orders_of_several_deployments(
     assert rule_on(a_signal(), shared(limits, member, day=day)) == rule
 
 
+@pytest.mark.parametrize(("legs", "rule"), [(3, "within_limits"), (4, "daily_orders")])
+def test_each_leg_of_an_iceberg_is_an_order_of_the_day(legs: int, rule: str) -> None:
+    day = msgspec.structs.replace(STARTED, orders=2)
+
+    (verdict,), after = review([a_signal(iceberg_legs=legs)], shared({"daily_orders": 5}, busy(), day=day))
+
+    assert (verdict.rule, after.orders) == (rule, 5 if verdict.is_approved else 2)
+
+
 def test_exits_pass_a_full_lane_and_are_counted() -> None:
     day = msgspec.structs.replace(STARTED, orders=5)
     context = shared({"daily_orders": 5}, busy(), day=day, holdings={7: a_holding(10)})

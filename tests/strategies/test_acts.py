@@ -224,3 +224,23 @@ def test_a_settlement_is_one() -> None:
     turn = a_turn(position=3_900, instrument=OPTION)
     turn.exit(7, 3_900, "settlement at expiry", SignalOrigin.EXPIRY)
     assert [wish.quantity for wish, _ in turn.wishes] == [3_900]
+
+
+@pytest.mark.parametrize(
+    ("position", "side", "unfilled", "is_cancelled"),
+    [
+        (60, Side.SELL, 60, False),
+        (60, Side.SELL, 61, True),  # it would turn the position
+        (60, Side.BUY, 1, True),
+        (-60, Side.BUY, 60, False),
+        (0, Side.SELL, 1, True),
+    ],
+)
+def test_the_end_of_entries_leaves_exits_at_work(
+    position: int, side: Side, unfilled: int, *, is_cancelled: bool
+) -> None:
+    turn = a_turn(a_working_order(1, side, unfilled=unfilled), position=position)
+
+    turn.cancel_entries("loss ladder: cancel", SignalOrigin.LADDER)
+
+    assert bool(turn.wishes) == is_cancelled

@@ -11,14 +11,20 @@ from risk.domain.wording import text
 
 
 def order_quantity(case: Case) -> str | None:
-    """Units of one order: our limit, and the exchange's freeze quantity where it is known."""
+    """Units of one order: our limit, and of each leg the exchange's freeze quantity where it is known."""
     quantity, limit = case.signal.quantity, case.limits.order_quantity
     if limit is not None and quantity > limit:
         return f"{quantity} units, at most {limit} in one order"
-    frozen = case.instrument.quantity_max
-    if frozen and quantity > frozen:
-        return f"{quantity} units, the exchange takes at most {frozen} in one order"
+    frozen, leg = case.instrument.quantity_max, _leg(case)
+    if frozen and leg > frozen and quantity > case.signal.replaces:
+        return f"{leg} units, the exchange takes at most {frozen} in one order"
     return None
+
+
+def _leg(case: Case) -> int:
+    """Units of the largest order that the exchange sees at once: legs are in whole lots."""
+    lot = max(case.instrument.lot_size, 1)
+    return -(-case.signal.quantity // (max(case.signal.iceberg_legs, 1) * lot)) * lot
 
 
 def order_value(case: Case) -> str | None:

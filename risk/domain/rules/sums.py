@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from risk.domain.context import Case, Sum
+from risk.domain.memory import orders_of
 from risk.domain.wording import text
 
 
@@ -37,9 +38,9 @@ def order_rate(case: Case) -> str | None:
 
 
 def daily_orders(case: Case) -> str | None:
-    """Orders of a session."""
+    """Orders of a session; the broker counts each leg of an iceberg."""
     for one, limit in _limited(case, "daily_orders"):
-        if one.orders_day >= limit - (one.limits.exit_lane or 0):
+        if one.orders_day + orders_of(case.signal) > limit - (one.limits.exit_lane or 0):
             return f"{one.orders_day} orders today, at most {limit}{_lane(one)}{_in(one)}"
     return None
 
