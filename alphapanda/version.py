@@ -9,7 +9,10 @@ from functools import cache
 from alphapanda import env
 
 DECIDING = (
-    *(f"{place}/**/*.py" for place in ("alphapanda/core", "alphapanda/engine", "*/domain", "marketdata/feeds")),
+    *(
+        f"{place}/**/*.py"
+        for place in ("alphapanda/core", "alphapanda/engine", "*/domain", "marketdata/feeds")
+    ),
     *("*/data/*.csv", "*/data/*.json"),  # rates, margins, calendars and the list that ships
 )
 
