@@ -10,9 +10,14 @@ from django.utils import timezone
 
 from accounts.services import ensure_roles
 from alphapanda.eventlog.bootstrap import ensure_topics
+from marketdata.domain.instruments import NotAnInstrumentList
 from marketdata.services import calendar, instruments
 from strategies.services.catalogue import catalogue_refresh
 from strategies.services.sharding import deployments_reshard
+
+
+class CannotBootstrap(Exception):
+    """A setting names what cannot be used; the text says which, and what is accepted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +43,10 @@ def _calendar() -> str:
 
 def _instruments() -> str:
     reports = [instruments.load_shipped(now=timezone.now())]
-    reports += [instruments.load(path, now=timezone.now()) for path in settings.INSTRUMENTS]
+    try:
+        reports += [instruments.load(path, now=timezone.now()) for path in settings.INSTRUMENTS]
+    except (NotAnInstrumentList, OSError) as error:
+        raise CannotBootstrap(f"ALPHAPANDA_INSTRUMENTS: {error}") from error
     added, faulty = sum(r.added for r in reports), sum(len(r.faulty) for r in reports)
     return f"{added} added" + (f", {faulty} faulty lines" if faulty else "")
 
@@ -66,6 +74,6 @@ STEPS: dict[str, Callable[[], str]] = {
 
 
 def run() -> Iterator[Done]:
-    """Run every step in order and tell of each; the first error ends it."""
+    """Run every step in order and tell of each; the first error ends it. Raises CannotBootstrap."""
     for name, step in STEPS.items():
         yield Done(name, step())

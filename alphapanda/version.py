@@ -8,7 +8,13 @@ from functools import cache
 
 from alphapanda import env
 
-DECIDING = ("alphapanda/core", "alphapanda/engine", "*/domain")
+DECIDING = (
+    *(
+        f"{place}/**/*.py"
+        for place in ("alphapanda/core", "alphapanda/engine", "*/domain", "marketdata/feeds")
+    ),
+    *("*/data/*.csv", "*/data/*.json"),  # rates, margins, calendars and the list that ships
+)
 
 
 @cache
@@ -19,8 +25,9 @@ def product_version() -> str:
 
 @cache
 def engine_sha256() -> str:
-    """Of the sources of the engine and of every pure domain, strategies of the library included."""
-    files = sorted({path for place in DECIDING for path in env.ROOT.glob(f"{place}/**/*.py")})
+    """Of the sources of the engine, of every pure domain (strategies of the library included) and of what reads
+    recordings, and of the tables that ship."""
+    files = sorted({path for place in DECIDING for path in env.ROOT.glob(place)})
     digest = hashlib.sha256()
     for path in files:
         digest.update(f"{path.relative_to(env.ROOT)}\n".encode() + path.read_bytes())

@@ -182,7 +182,9 @@ def dated_rules(path: Path) -> dict[str, Dated]:
         with path.open(encoding="utf-8-sig", newline="") as lines:
             reader = csv.DictReader(lines)
             if missing := [name for name in COLUMNS if name not in (reader.fieldnames or ())]:
-                raise BadRules(f"no column {', '.join(missing)}")
+                raise BadRules(
+                    f"no column {', '.join(missing)}; accepted is what manage.py instrument_rules writes"
+                )
 
             def told() -> Iterator[dict[str, str]]:
                 nonlocal line
@@ -192,7 +194,7 @@ def dated_rules(path: Path) -> dict[str, Dated]:
 
             return of_rows(told())
     except (BadRules, UnicodeDecodeError, csv.Error) as error:
-        raise BadRules(f"{path} line {line}: {error}") from None
+        raise BadRules(f"{path}: line {line}: {error}") from None
 
 
 def _told_of_derivatives(spec: InstrumentSpec, underlyings: set[str]) -> InstrumentSpec:

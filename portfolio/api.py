@@ -177,6 +177,9 @@ class Ledger(ListView):
 
 def _live(read: Callable[[], list[dict[str, Any]]], request: Request) -> dict[str, Any]:
     broker = request.query_params.get("broker")
+    if broker not in (None, *dict(TRADING_BROKERS)):
+        known = ", ".join(dict(TRADING_BROKERS))
+        raise serializers.ValidationError({"broker": [f"{broker!r:.40} is no broker; there are {known}."]})
     try:
         rows = read()
     except readmodel.ReadModelUnavailable as error:

@@ -59,7 +59,7 @@ def statement_named(*, portfolio: str = "", broker: str = "", day: str) -> State
     UnknownPortfolio."""
     when = day_of(day)
     found = list(portfolios_of(portfolio=portfolio, broker=broker))
-    return statement_of(found, when, subject=portfolio or f"all portfolios of {broker}")
+    return statement_of(found, when, subject=portfolio or f"account {broker}, all portfolios")
 
 
 def statement_of(portfolios: Sequence[Portfolio], day: date, *, subject: str = "") -> Statement:

@@ -145,7 +145,12 @@ def file_object(file: RecordedFile, report: FileReport) -> Object:
 
 def named(file: RecordedFile) -> Object:
     """Which file it is. Raises OSError."""
-    return {"path": str(file.path), "instrument": file.key, "sha256": sha256_of(file.path)}
+    return told_of(file.path) | {"instrument": file.key}
+
+
+def told_of(path: Path) -> Object:
+    """A file by its path and what is in it. Raises OSError."""
+    return {"path": str(path), "sha256": sha256_of(path)}
 
 
 def sha256_of(path: Path) -> str:

@@ -17,7 +17,7 @@ from alphapanda.core.refusals import Refusal
 from alphapanda.core.vocabulary import Product
 from alphapanda.engine.costs import costs_of
 from alphapanda.research import selectors
-from alphapanda.research.places import list_names, placed, recorded_names
+from alphapanda.research.places import list_names, placed, recorded_names, rule_names
 from alphapanda.research.plan import FILL_MODELS, Plan, checked, definition_of, execution_of, one_for_each
 from alphapanda.research.search import asked_of
 from alphapanda.research.stored import backtest_again, backtest_cancel, backtest_create
@@ -40,7 +40,7 @@ class NewBacktest(forms.ModelForm):
     strategy = forms.ChoiceField()
     params = forms.JSONField(required=False, initial=dict, help_text="what is left out has its default")
     each = forms.BooleanField(required=False, label="A deployment for each instrument")
-    product = forms.ChoiceField(choices=[(one.value, one.value) for one in Product])
+    product = forms.ChoiceField(choices=[(one.value, one.value) for one in Product], initial=Product.MIS)
     fills = forms.ChoiceField(choices=[(name, name) for name in FILL_MODELS], label="Fill model")
     execution = forms.JSONField(required=False, initial=dict, help_text="settings over the fill model")
     limits = forms.JSONField(required=False, initial=dict)
@@ -51,7 +51,11 @@ class NewBacktest(forms.ModelForm):
     instruments = forms.MultipleChoiceField(
         required=False, label="Instrument lists", help_text="besides the one that ships"
     )
-
+    rules = forms.MultipleChoiceField(
+        required=False,
+        label="Instrument rules",
+        help_text="by date, as manage.py instrument_rules writes them",
+    )
     warm_up = forms.MultipleChoiceField(
         required=False, help_text="recorded files that end before, whose bars are seen first"
     )
@@ -69,6 +73,7 @@ class NewBacktest(forms.ModelForm):
         for field in ("files", "warm_up"):
             self.fields[field].choices = [(name, name) for name in recorded_names()]
         self.fields["instruments"].choices = [(name, name) for name in list_names()]
+        self.fields["rules"].choices = [(name, name) for name in rule_names()]
         self.fields["strategy"].choices = [(name, name) for name in names()]
 
     def clean_costs(self) -> Any:
@@ -101,6 +106,7 @@ class NewBacktest(forms.ModelForm):
             files=tuple(cleaned["files"]),
             definitions=one_for_each(definition) if cleaned["each"] else (definition,),
             instruments=tuple(cleaned["instruments"]),
+            rules=tuple(cleaned["rules"]),
             warm_up=tuple(cleaned["warm_up"]),
             first_day=cleaned["first_day"],
             last_day=cleaned["last_day"],
@@ -135,7 +141,7 @@ class BacktestDesk(ReadOnlyDesk):
     actions = ("again", "cancel")
     added = (
         *("name", "files", "strategy", "params", "each", "product", "fills", "execution", "limits"),
-        *("costs", "first_day", "last_day", "cash", "instruments", "warm_up", "search"),
+        *("costs", "first_day", "last_day", "cash", "instruments", "rules", "warm_up", "search"),
     )
 
     def has_add_permission(self, request: HttpRequest, _obj: BacktestRun | None = None) -> bool:

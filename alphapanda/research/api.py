@@ -16,7 +16,7 @@ from rest_framework.exceptions import NotFound
 from rest_framework.response import Response
 
 from alphapanda.research import selectors
-from alphapanda.research.places import list_names, placed, recorded_names
+from alphapanda.research.places import list_names, placed, recorded_names, rule_names
 from alphapanda.research.plan import BadPlan, Plan
 from alphapanda.research.search import asked_of
 from alphapanda.research.stored import backtest_again, backtest_cancel, backtest_create
@@ -124,6 +124,7 @@ class Files(serializers.Serializer):
 
     recorded = serializers.ListField(child=serializers.CharField())
     instruments = serializers.ListField(child=serializers.CharField())
+    rules = serializers.ListField(child=serializers.CharField())
 
 
 class BacktestFilter(filters.FilterSet):
@@ -219,13 +220,13 @@ class BacktestComparison(ApiView):
 
 
 class BacktestFiles(ApiView):
-    """Recorded files and instrument lists that can be named."""
+    """Recorded files, instrument lists and rules by date that can be named."""
 
     required_role = ROLE_TO_READ
 
     @extend_schema(responses=Files, tags=["backtests"])
     def get(self, _request: Request) -> Response:
-        return Response({"recorded": recorded_names(), "instruments": list_names()})
+        return Response({"recorded": recorded_names(), "instruments": list_names(), "rules": rule_names()})
 
 
 urlpatterns = [

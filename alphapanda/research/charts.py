@@ -8,7 +8,7 @@ from itertools import pairwise
 from math import ceil, floor, log10
 
 WIDTH, HEIGHT = 960, 240
-LEFT, RIGHT, TOP, BOTTOM = 84, 12, 10, 24
+LEFT, RIGHT, TOP, BOTTOM = 108, 12, 10, 24
 POINTS_MAX = 600
 TICKS = 4
 LABELS_MAX = 7
@@ -17,16 +17,20 @@ Point = tuple[float, float]  # x from 0 to 1, and a value
 Write = Callable[[float], str]
 
 
-def line(points: Sequence[Point], labels: Sequence[tuple[float, str]], write: Write, *, kind: str) -> str:
-    """A line with its area down to nought or to the lowest tick. `labels`: places from 0 to 1 with their text;
+def line(
+    points: Sequence[Point], labels: Sequence[tuple[float, str]], writers: Sequence[Write], *, kind: str
+) -> str:
+    """A line of steps, for a value holds until the next one, with its area down to nought or to the lowest tick.
+    `labels`: places from 0 to 1 with their text; the first of `writers` that tells the ticks apart writes them;
     `kind` is the class that colours it."""
     if not points:
         return ""
     kept = thinned(points)
     low, high = min(value for _, value in kept), max(value for _, value in kept)
-    ticks = ticks_of(low, high)
+    ticks = ticks_of(low, high) if high - low > SPAN_LEAST else [low]
     scale = _Scale(min(low, ticks[0]), max(high, ticks[-1]))
-    path = " ".join(f"{scale.x(x):.1f},{scale.y(value):.1f}" for x, value in kept)
+    write = apart(ticks, writers)
+    path = " ".join(f"{scale.x(x):.1f},{scale.y(value):.1f}" for x, value in stepped(kept))
     base = scale.y(min(max(0.0, scale.low), scale.high))
     area = f"{scale.x(kept[0][0]):.1f},{base:.1f} {path} {scale.x(kept[-1][0]):.1f},{base:.1f}"
     return _framed(
@@ -38,11 +42,26 @@ def line(points: Sequence[Point], labels: Sequence[tuple[float, str]], write: Wr
     )
 
 
+def apart(values: Sequence[float], writers: Sequence[Write]) -> Write:
+    """The first of the writers, from short to exact, that writes no two of the values alike; else the last."""
+    return next((one for one in writers if len(set(map(one, values))) == len(set(values))), writers[-1])
+
+
+def stepped(points: Sequence[Point]) -> list[Point]:
+    """The corners of a line that stays where it is until the next point."""
+    corners = [points[0]]
+    for x, value in points[1:]:
+        corners += [(x, corners[-1][1]), (x, value)]
+    return corners
+
+
 def bars(values: Sequence[tuple[str, float]], write: Write) -> str:
-    """A column for each value, up or down from nought, coloured by its sign."""
+    """A column for each value, up or down from nought, coloured by its sign; the label is that of its left edge.
+    Ticks for which nothing is written are left out."""
     if not values:
         return ""
     ticks = ticks_of(min(0.0, *(v for _, v in values)), max(0.0, *(v for _, v in values)))
+    ticks = [tick for tick in ticks if write(tick)]
     scale = _Scale(min(ticks[0], *(v for _, v in values)), max(ticks[-1], *(v for _, v in values)))
     width, zero = 1 / len(values), scale.y(0)
     columns = []
@@ -53,10 +72,10 @@ def bars(values: Sequence[tuple[str, float]], write: Write) -> str:
         columns.append(
             f'<rect class="{"up" if value >= 0 else "down"}" x="{scale.x((place + 0.12) * width):.1f}" '
             f'y="{top:.1f}" width="{scale.x(0.76 * width) - LEFT:.1f}" height="{max(bottom - top, 0.5):.1f}">'
-            f"<title>{escape(label)}: {escape(write(value))}</title></rect>"
+            f"<title>from {escape(label)}: {escape(write(value))}</title></rect>"
         )
     every = ceil(len(values) / LABELS_MAX)
-    labels = [((place + 0.5) * width, label) for place, (label, _) in enumerate(values) if place % every == 0]
+    labels = [(place * width, label) for place, (label, _) in enumerate(values) if place % every == 0]
     return _framed(HEIGHT, _grid(ticks, scale, write), _below(labels, HEIGHT), *columns)
 
 
@@ -120,12 +139,12 @@ def thinned(points: Sequence[Point], most: int = POINTS_MAX) -> list[Point]:
 SPAN_LEAST = 1e-9  # below it a range is a point: no drawing shows it, and its logarithm may not exist
 
 
-def ticks_of(low: float, high: float) -> list[float]:
-    """Round numbers over a range, about TICKS of them, the ends outside or at it."""
+def ticks_of(low: float, high: float, about: int = TICKS) -> list[float]:
+    """Round numbers over a range, about so many of them, the ends outside or at it."""
     span = high - low
     if span <= SPAN_LEAST:
         span = max(abs(high), 1.0)
-    rough = span / TICKS
+    rough = span / about
     power = 10.0 ** floor(log10(rough))
     step = next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= rough)
     first, last = floor(low / step + 1e-9), ceil(high / step - 1e-9)

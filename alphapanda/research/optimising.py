@@ -12,11 +12,11 @@ import msgspec
 
 from alphapanda.engine.combined import combined
 from alphapanda.engine.excerpt import Excerpt
-from alphapanda.engine.report import file_object, named
-from alphapanda.engine.statistics import Statistics
+from alphapanda.engine.report import file_object
+from alphapanda.engine.statistics import Performance, Statistics
 from alphapanda.research import shuffling
 from alphapanda.research.findings import Weight
-from alphapanda.research.folding import Progress, folded, folded_items
+from alphapanda.research.folding import Progress, folded_items
 from alphapanda.research.plan import BadPlan, Opened
 from alphapanda.research.search import Search, as_asked, check
 from alphapanda.research.space import Knob, grid_size
@@ -105,7 +105,8 @@ def items_of(parts: Parts, search: Search) -> int:
     looked_at = (
         [test for _, test in parts.windows]
         + [parts.seen]
-        + [parts.held_out or parts.seen] * (2 + search.shuffles)
+        + ([parts.held_out] if parts.held_out else [])
+        + [parts.held_out or parts.seen] * search.shuffles
     )
     return trials * sum(map(len, tuned_on)) + sum(map(len, looked_at))
 
@@ -119,17 +120,17 @@ def optimised(opened: Opened, search: Search, tell: Tell = lambda _done, _total:
     walked = [_walked(opened, search, place, progress, *window) for place, window in enumerate(parts.windows)]
     study = _tune(opened, parts.seen, search, search.seed, progress)
     best = study.best.params
-    figures = _looked(opened, parts.seen, best, progress)
+    inside = _looked(opened, parts.seen, best, progress)
+    outside = _looked(opened, parts.held_out, best, progress) if parts.held_out else None
     judged_on = parts.held_out or parts.seen
-    outside = _looked(opened, judged_on, best, progress) if parts.held_out else None
-    significance = _significance(opened, judged_on, best, search, progress)
+    significance = _significance(opened, judged_on, best, outside or inside, search, progress)
     result = {
         "format": FORMAT,
         "meta": _meta(opened, search, parts),
-        "best": {"params": best, "value": study.best.value, "statistics": _figures(figures)},
+        "best": {"params": best, "value": study.best.value, "statistics": _figures(inside.statistics)},
         "walk_forward": walked,
         "walk_forward_efficiency": _efficiency(walked),
-        "hold_out": _excerpt_object(judged_on, outside, search) if outside else None,
+        "hold_out": _excerpt_object(judged_on, outside.statistics, search) if outside else None,
         "significance": significance,
         "heat_map": heat_map(study, search.knobs),
         "trials": [msgspec.to_builtins(trial) for trial in study.trials],
@@ -139,7 +140,7 @@ def optimised(opened: Opened, search: Search, tell: Tell = lambda _done, _total:
 
 def _tune(opened: Opened, excerpt: Excerpt, search: Search, seed: int, progress: Progress) -> Study:
     return tuned(
-        lambda params: judged(opened, excerpt, params, progress.told),
+        lambda params: judged(opened, excerpt, params, progress.told).statistics,
         search.knobs,
         objective=search.objective,
         trials=search.trials,
@@ -148,21 +149,22 @@ def _tune(opened: Opened, excerpt: Excerpt, search: Search, seed: int, progress:
     )
 
 
-def _looked(opened: Opened, excerpt: Excerpt, params: Params, progress: Progress) -> Statistics:
-    figures = judged(opened, excerpt, params, progress.told)
+def _looked(opened: Opened, excerpt: Excerpt, params: Params, progress: Progress) -> Performance:
+    found = judged(opened, excerpt, params, progress.told)
     progress.over(len(excerpt))
-    return figures
+    return found
 
 
 def _walked(
     opened: Opened, search: Search, place: int, progress: Progress, train: Excerpt, test: Excerpt
 ) -> Object:
     study = _tune(opened, train, search, search.seed + 1 + place, progress)
+    tested = _looked(opened, test, study.best.params, progress)
     return {
         "train": _days(train),
         "params": study.best.params,
         "train_value": study.best.value,
-        "test": _excerpt_object(test, _looked(opened, test, study.best.params, progress), search),
+        "test": _excerpt_object(test, tested.statistics, search),
     }
 
 
@@ -199,7 +201,7 @@ def _meta(opened: Opened, search: Search, parts: Parts) -> Object:
         "strategy": opened.plan.definitions[0].strategy,
         "deployments": [definition.name for definition in opened.plan.definitions],
         "files": [file_object(file, report) for file, report in opened.files],
-        "warm_up": [named(file) for file in opened.warm_up],
+        **opened.sources(),
         "product_version": product_version(),
         "engine_sha256": engine_sha256(),
         "version": find(opened.plan.definitions[0].strategy).version,
@@ -213,12 +215,16 @@ def _meta(opened: Opened, search: Search, parts: Parts) -> Object:
 
 
 def _significance(
-    opened: Opened, excerpt: Excerpt, params: Params, search: Search, progress: Progress
+    opened: Opened,
+    excerpt: Excerpt,
+    params: Params,
+    performance: Performance,
+    search: Search,
+    progress: Progress,
 ) -> Object:
-    """Of the best parameters, on the hold-out where there is one: elsewhere they were chosen to look good."""
-    specs = specs_with(opened, params)
-    performance = combined(folded(opened, excerpt, specs=specs, told=progress.told))
-    progress.over(len(excerpt))
+    """Of the best parameters and what they gave, on the hold-out where there is one: elsewhere they were chosen to
+    look good."""
+    specs = specs_with(opened, excerpt, params)
     observed = float(performance.statistics.net_pnl)
     nets = [trade.net for trade in performance.trades]
     draws = TRADE_SHUFFLES if search.shuffles else 0

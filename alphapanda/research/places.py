@@ -3,14 +3,15 @@ and of the data folder can be named, so that nobody reads the rest of the machin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 from django.conf import settings
 
 from alphapanda.research.plan import BadPlan, Plan
-from marketdata.feeds.files import UnknownFormat, recorded_file
+from marketdata.domain.dated import COLUMNS
+from marketdata.feeds.files import UnknownFormat, header_of, is_recording, recorded_file
 from marketdata.reference import DATA_DIR
 
 LISTED_MAX = 500
@@ -59,27 +60,31 @@ def _found(path: Path) -> Path:
 
 def recorded_names() -> list[str]:
     """Recorded files that a backtest can name, relative to their folder."""
-    return [name for name in _names(skipped=("instruments",)) if _is_recorded(name)]
+    return _names(lambda path: is_recording(header_of(path)) and _tells_symbol(path))
 
 
 def list_names() -> list[str]:
     """Instrument lists that a backtest can name."""
-    return [name for name in _names() if Path(name).name.startswith("kite_instruments")]
+    return _names(lambda path: path.name.startswith("kite_instruments"))
 
 
-def _names(skipped: Sequence[str] = ()) -> list[str]:
+def rule_names() -> list[str]:
+    """Files of instrument rules by date that a backtest can name."""
+    return _names(lambda path: set(COLUMNS) <= set(header_of(path)))
+
+
+def _names(is_wanted: Callable[[Path], bool]) -> list[str]:
     found: dict[str, None] = {}
     for folder in roots():
         for path in sorted(folder.rglob("*.csv*")):
-            name = str(path.relative_to(folder))
-            if name.endswith(SUFFIXES) and not any(part in skipped for part in path.parts):
-                found.setdefault(name)
-    return list(found)[:LISTED_MAX]
+            if len(found) < LISTED_MAX and path.name.endswith(SUFFIXES) and is_wanted(path):
+                found.setdefault(str(path.relative_to(folder)))
+    return list(found)
 
 
-def _is_recorded(name: str) -> bool:
+def _tells_symbol(path: Path) -> bool:
     try:
-        recorded_file(name)
+        recorded_file(str(path))
     except UnknownFormat:
         return False
     return True

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +19,18 @@ from alphapanda.deploying import BadDefinition, Definition
 from alphapanda.engine.costs import Costs, cards_of
 from alphapanda.engine.excerpt import Excerpt, whole
 from alphapanda.engine.recorded import Recording
+from alphapanda.engine.report import named, told_of
 from execution.domain.charges import Cards
 from execution.domain.paper import PaperSettings
+from marketdata.domain.bars import Bar
 from marketdata.domain.dated import BadRules
-from marketdata.domain.instruments import NotAnInstrumentList
+from marketdata.domain.instruments import InstrumentSpec, NotAnInstrumentList
 from marketdata.feeds.files import FileReport, RecordedFile, UnknownFormat, recorded_file
 from marketdata.feeds.recorded import RecordedSource, UnknownInstrument
 from marketdata.reference import load_calendars
 from risk.domain.limits import Limits
 from strategies.domain.base import BadParameters, UnknownStrategy, build
+from strategies.domain.history import bars_of
 from strategies.domain.machine import StrategyFailed, assembled
 from strategies.registry import find
 
@@ -77,6 +81,30 @@ class Opened:
         self.warm_up = [recorded_file(text) for text in plan.warm_up]
         self.cards: Cards = cards_of(plan.costs)
         self.calendar = load_calendars()
+        self._past_of = -1  # the start of the excerpt whose past is kept
+        self._past: dict[Any, tuple[Bar, ...]] = {}
+
+    def sources(self) -> dict[str, list[dict[str, str]]]:
+        """What a result says of the other files that it was made from. Raises OSError."""
+        return {
+            "warm_up": [named(file) for file in self.warm_up],
+            "lists": [told_of(Path(path)) for path in self.plan.instruments],
+            "rules": [told_of(Path(path)) for path in self.plan.rules],
+        }
+
+    def bars_before(
+        self, excerpt: Excerpt, instruments: Sequence[InstrumentSpec], minutes: Sequence[int]
+    ) -> tuple[Bar, ...]:
+        """The bars of the files for the warm-up and of the days to play, that had closed when an excerpt begins;
+        nothing of the excerpt itself, nor of what comes after it, is read."""
+        if excerpt.start != self._past_of:
+            self._past_of, self._past = excerpt.start, {}
+        key = (tuple(one.token for one in instruments), tuple(minutes))
+        if key not in self._past:
+            before = self.excerpt.part(0, excerpt.start - self.excerpt.start).items()
+            items = chain(self.recording.past, before)
+            self._past[key] = tuple(bars_of(items, instruments, minutes, self.calendar))
+        return self._past[key]
 
 
 def definition_of(
@@ -113,6 +141,8 @@ def execution_of(fills: str, further: dict[str, Any]) -> dict[str, Any]:
     """The rule of execution of a named fill model. Raises BadPlan."""
     if fills not in FILL_MODELS:
         raise BadPlan(f"no fill model is called {fills!r}; there are: {', '.join(FILL_MODELS)}")
+    if not isinstance(further, dict):
+        raise BadPlan(f"execution is an object of settings, not {further!r:.80}")
     return FILL_MODELS[fills] | further
 
 
@@ -189,12 +219,18 @@ def opened(plan: Plan) -> Opened:
     _check_charges(found)
     _check_warm_up(found)
     if not len(whole(found.excerpt.source)):
-        raise BadPlan("the files hold no tick that can be read")
+        raise BadPlan(f"the files hold no tick that can be read{_first_fault(found)}")
     if not len(found.excerpt):
         days = whole(found.excerpt.source).days()
         asked = f"from {plan.first_day or 'their first day'} to {plan.last_day or 'their last'}"
         raise BadPlan(f"the files hold nothing {asked}, but {_spread(days)}")
     return found
+
+
+def _first_fault(found: Opened) -> str:
+    """The first row that is no tick, by file and line, where there is one."""
+    faults = [(report.path, *report.examples[0]) for _, report in found.files if report.examples]
+    return "; {}: line {}: {}".format(*faults[0]) if faults else ""
 
 
 def _check_charges(found: Opened) -> None:

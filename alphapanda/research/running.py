@@ -14,7 +14,7 @@ import msgspec
 
 from alphapanda.engine.backtest import Run
 from alphapanda.engine.combined import combined
-from alphapanda.engine.report import named, reported
+from alphapanda.engine.report import reported
 from alphapanda.engine.statistics import Performance
 from alphapanda.research import evidence, findings, reruns
 from alphapanda.research.findings import Finding
@@ -106,7 +106,7 @@ def _plan(opened: Opened) -> Object:
     plan = opened.plan
     return {
         "starting_cash": str(plan.cash),
-        "warm_up": [named(file) for file in opened.warm_up],
+        **opened.sources(),
         "costs": {"model": plan.costs.model.value, "amount": str(plan.costs.amount)},
         "first_day": plan.first_day.isoformat() if plan.first_day else None,
         "last_day": plan.last_day.isoformat() if plan.last_day else None,

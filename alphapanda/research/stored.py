@@ -289,7 +289,7 @@ def _end(run: BacktestRun, state: str, **facts: Any) -> None:
 
 def _finish(run: BacktestRun, found: Opened, result: Object, errors: str = "") -> None:
     raw = encoded(result)
-    files = result["meta"]["files"] + result["meta"]["warm_up"]
+    files = [file for kind in ("files", "warm_up", "lists", "rules") for file in result["meta"][kind]]
     names = ("path", "instrument", "sha256", "rows")
     data = [{name: file[name] for name in names if name in file} for file in files]
     items = max(run.total, len(found.excerpt))

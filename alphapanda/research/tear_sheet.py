@@ -20,11 +20,24 @@ Object = dict[str, Any]
 SESSION_MS = (6 * 60 + 15) * 60_000
 OPENS_MS = (9 * 60 + 15) * 60_000
 TRADES_SHOWN = 200
-BUCKETS = 24
+BUCKETS, BUCKETS_MIN = 24, 9
+EDGE = 1e-9  # an edge belongs to the bucket above it, however floats are rounded
 DATES_SHOWN = 6
 SECONDS = 60
 LAKH, CRORE = 100_000, 10_000_000
 NOT_DEFINED = "–"  # noqa: RUF001 (a dash, as everywhere where a number is not known)
+LINES = {
+    "brokerage": "Brokerage",
+    "stt": "STT",
+    "ctt": "CTT",
+    "exchange": "Exchange",
+    "ipft": "IPFT",
+    "gst": "GST",
+    "sebi": "SEBI",
+    "stamp": "Stamp duty",
+    "square_off": "Square-off",
+    "dp": "Depository",
+}
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
@@ -38,12 +51,15 @@ def tear_sheet(result: Object, *, name: str = "") -> str:
     page = {
         "name": name or ", ".join(one["name"] for one in result["deployments"]),
         "meta": result["meta"],
-        "deployments": result["deployments"],
+        "deployments": [_deployment(one) for one in result["deployments"]],
+        "code": {
+            (one["strategy"], one["version"], one["source_sha256"]): None for one in result["deployments"]
+        },
         "findings": result["findings"],
         "tiles": _tiles(result),
         "figures": _figures(result),
         "charts": _charts(points, Decimal(result["meta"]["starting_cash"])),
-        "histogram": charts.bars(histogram([Decimal(one["net"]) for one in trades]), number_of),
+        "histogram": charts.bars(histogram([Decimal(one["net"]) for one in trades]), count_of),
         "years": years(result["monthly"]),
         "months": MONTHS,
         "drawdowns": result["drawdowns"],
@@ -68,13 +84,17 @@ def _period(meta: Object) -> str:
 
 def percent(value: float | None, *, signed: bool = False) -> str:
     """Two places; a dash where it is not defined."""
-    if value is None:
-        return NOT_DEFINED
-    return f"{value:+.2f} %" if signed else f"{value:.2f} %"
+    return NOT_DEFINED if value is None else f"{_rounded(value, signed=signed)} %"
+
+
+def _rounded(value: float, places: int = 2, *, signed: bool = False) -> str:
+    """Nought has no sign, whatever was rounded to it."""
+    text = f"{value:{'+' if signed else ''}.{places}f}"
+    return text if float(text) else text.lstrip("+-")
 
 
 def ratio(value: float | None) -> str:
-    return NOT_DEFINED if value is None else f"{value:.2f}"
+    return NOT_DEFINED if value is None else _rounded(value)
 
 
 def short_rupees(value: float) -> str:
@@ -86,8 +106,18 @@ def short_rupees(value: float) -> str:
     return f"{sign}₹{number(Decimal(round(value)))}"
 
 
-def number_of(value: float) -> str:
-    return number(Decimal(round(value)))
+def whole_rupees(value: float) -> str:
+    """An amount on an axis whose ticks are near each other: ₹9,99,950."""
+    return rupees(round(value)).removesuffix(".00")
+
+
+def count_of(value: float) -> str:
+    """How many, whether they are drawn above the line or below; nothing for a part of one."""
+    return number(abs(round(value))) if value == round(value) else ""
+
+
+RUPEES = (short_rupees, whole_rupees, rupees)
+PERCENT = (percent, lambda value: f"{_rounded(value, 4)} %", lambda value: f"{_rounded(value, 8)} %")
 
 
 def _tiles(result: Object) -> list[Object]:
@@ -119,7 +149,9 @@ def _tiles(result: Object) -> list[Object]:
         {
             "label": "Charges",
             "text": rupees(figures["charges"]),
-            "note": f"{percent(figures['cost_share_percent'])} of the profit before",
+            "note": "no profit before them"
+            if figures["cost_share_percent"] is None
+            else f"{percent(figures['cost_share_percent'])} of the profit before",
         },
     ]
 
@@ -147,6 +179,28 @@ def _figures(result: Object) -> list[tuple[str, str]]:
     ]
 
 
+def _deployment(one: Object) -> Object:
+    """A deployment with its settings in words."""
+    limits = {name: limit for name, limit in one["limits"].items() if limit not in (None, [], {})}
+    execution = {"product": one["product"]} | one["execution"]
+    return one | {
+        "settings": settings_text(execution),
+        "limits_text": settings_text(limits),
+        "params_text": settings_text(one["params"]),
+    }
+
+
+def settings_text(settings: Object) -> str:
+    """Names and values beside each other; what is not set is a dash."""
+    return ", ".join(f"{name} {_plainly(value)}" for name, value in settings.items())
+
+
+def _plainly(value: Any) -> str:
+    if value is None:
+        return NOT_DEFINED
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
+
+
 def _charts(points: Sequence[tuple[int, Decimal, Decimal]], cash: Decimal) -> list[Object]:
     if not points:
         return []
@@ -158,11 +212,14 @@ def _charts(points: Sequence[tuple[int, Decimal, Decimal]], cash: Decimal) -> li
         peak = max(peak, worth)
         fallen.append((axis.place(at_ms), -100 * float((peak - worth) / peak) if peak > 0 else 0.0))
     return [
-        {"title": "Equity", "svg": charts.line(equity, axis.labels(), short_rupees, kind="equity")},
-        {"title": "Drawdown", "svg": charts.line(fallen, axis.labels(), percent, kind="fall")},
+        {"title": "Equity", "svg": charts.line(equity, axis.labels(), RUPEES, kind="equity")},
+        {
+            "title": "Drawdown",
+            "svg": charts.line(fallen, axis.labels(), PERCENT, kind="fall"),
+        },
         {
             "title": "Exposure, long and short added up",
-            "svg": charts.line(exposure, axis.labels(), short_rupees, kind="exposure"),
+            "svg": charts.line(exposure, axis.labels(), RUPEES, kind="exposure"),
         },
     ]
 
@@ -203,7 +260,7 @@ def years(monthly: Sequence[Object]) -> list[Object]:
         year, month = one["month"].split("-")
         gained = one["return_percent"] or 0.0
         cell = one | {
-            "text": NOT_DEFINED if one["return_percent"] is None else f"{gained:+.2f}" if gained else "0.00",
+            "text": NOT_DEFINED if one["return_percent"] is None else _rounded(gained, signed=True),
             "tone": "up" if gained > 0 else "down" if gained < 0 else "",
             "strength": round(8 + 47 * abs(gained) / largest) if largest else 0,
         }
@@ -215,18 +272,21 @@ def _sum(cells: Sequence[Object | None]) -> str:
     return rupees_signed(sum((Decimal(cell["net_pnl"]) for cell in cells if cell), Decimal(0)))
 
 
-def histogram(nets: Sequence[Decimal], buckets: int = BUCKETS) -> list[tuple[str, float]]:
-    """How many trades made or lost how much: a losing bucket counts down, so that it shows as one."""
+def histogram(nets: Sequence[Decimal]) -> list[tuple[str, float]]:
+    """How many trades made or lost how much, in buckets with round edges of which nought is one: a losing bucket counts
+    down, so that it shows as one."""
     if not nets:
         return []
-    ticks = charts.ticks_of(float(min(nets)), float(max(nets)))
-    low, high = ticks[0], ticks[-1]
-    width = (high - low) / buckets
+    edges = charts.ticks_of(float(min(nets)), float(max(nets)), BUCKETS)
+    width, short = edges[1] - edges[0], max(0, BUCKETS_MIN - len(edges))
+    low, buckets = edges[0] - width * (short // 2), len(edges) + short
     counts = [0] * buckets
     for net in nets:
-        counts[min(int((float(net) - low) / width), buckets - 1)] += 1
+        counts[int((float(net) - low) / width + EDGE)] += 1
+    lows = [low + place * width for place in range(buckets)]
+    write = charts.apart(lows, (whole_rupees, rupees))
     return [
-        (short_rupees(low + place * width), float(count if low + (place + 0.5) * width >= 0 else -count))
+        (write(lows[place]), float(count if lows[place] + width / 2 >= 0 else -count))
         for place, count in enumerate(counts)
     ]
 
@@ -235,7 +295,7 @@ def _cost_lines(costs: Object) -> Object:
     total = Decimal(costs["charges"])
     lines = [
         {
-            "line": line,
+            "line": LINES.get(line, line),
             "amount": amount,
             "share": round(float(Decimal(amount) / total) * 100, 1) if total else 0,
         }

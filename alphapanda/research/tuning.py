@@ -11,7 +11,7 @@ import msgspec
 
 from alphapanda.engine.combined import combined
 from alphapanda.engine.excerpt import Excerpt
-from alphapanda.engine.statistics import Statistics
+from alphapanda.engine.statistics import Performance, Statistics
 from alphapanda.research.folding import Told, folded, untold
 from alphapanda.research.plan import BadPlan, Opened
 from alphapanda.research.space import Knob, grid_size
@@ -50,22 +50,26 @@ class Study(msgspec.Struct, frozen=True):
     best: Trial
 
 
-def specs_with(opened: Opened, params: Params) -> list[DeploymentSpec]:
-    """The deployments with other parameters. Raises BadParameters."""
-    specs = [msgspec.structs.replace(spec, params=spec.params | params) for spec in opened.specs]
-    for spec in specs:
-        build(find(spec.strategy), spec.params, instruments=[one.key for one in spec.instruments])
+def specs_with(opened: Opened, excerpt: Excerpt, params: Params) -> list[DeploymentSpec]:
+    """The deployments with other parameters, warmed up with all that lies before an excerpt. Raises BadParameters."""
+    specs = []
+    for spec in opened.specs:
+        changed = msgspec.structs.replace(spec, params=spec.params | params)
+        keys = [one.key for one in changed.instruments]
+        strategy = build(find(changed.strategy), changed.params, instruments=keys)
+        past = opened.bars_before(excerpt, changed.instruments, strategy.bar_minutes())
+        specs.append(msgspec.structs.replace(changed, history=past))
     return specs
 
 
-def judged(opened: Opened, excerpt: Excerpt, params: Params, told: Told = untold) -> Statistics:
-    """The figures of parameters on an excerpt. Raises BadParameters, BadPlan where the strategy raises, and what
-    `told` raises."""
-    runs = folded(opened, excerpt, specs=specs_with(opened, params), told=told)
+def judged(opened: Opened, excerpt: Excerpt, params: Params, told: Told = untold) -> Performance:
+    """What parameters give on an excerpt. Raises BadParameters, BadPlan where the strategy raises, and what `told`
+    raises."""
+    runs = folded(opened, excerpt, specs=specs_with(opened, excerpt, params), told=told)
     for run in runs:
         if run.error:
             raise BadPlan(f"{run.account.spec.name} raised with {params}: {run.error.splitlines()[-1]}")
-    return combined(runs).statistics
+    return combined(runs)
 
 
 def objective_of(figures: Statistics, objective: str) -> float | None:

@@ -25,7 +25,7 @@ def tuning_sheet(result: Object, *, name: str = "") -> str:
             trial | {"text": value_text(trial["value"])}
             for trial in sorted(valued, key=lambda trial: (-trial["value"], trial["number"]))[:TOP]
         ],
-        "left": max(0, len(result["trials"]) - TOP),
+        "left": len(result["trials"]) - min(len(valued), TOP),
         "tiles": _tiles(result),
         "rows": _rows(result),
         "luck": _luck(result["significance"]),

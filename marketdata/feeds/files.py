@@ -105,6 +105,24 @@ def recorded_file(text: str) -> RecordedFile:
     return RecordedFile(Path(path), match["exchange"] or "NSE", SYMBOLS.get(symbol, symbol))
 
 
+def header_of(path: Path) -> list[str]:
+    """The names of the columns of a file (CSV, .gz too); none where it cannot be read."""
+    try:
+        with _opened(path) as lines:
+            return next(csv.reader(lines, quoting=csv.QUOTE_NONE), [])
+    except (OSError, EOFError, UnicodeDecodeError, zlib.error, csv.Error):
+        return []
+
+
+def is_recording(header: Sequence[str]) -> bool:
+    """Whether a header is that of a recorded file."""
+    return (
+        header in (BAR_COLUMNS, LTP_COLUMNS)
+        or header[:3] == DEPTH_COLUMNS
+        or header[: len(DAILY_COLUMNS)] == DAILY_COLUMNS
+    )
+
+
 def read_ticks(
     path: Path, *, token: int, is_index: bool, report: FileReport, calendar: Calendar | None = None
 ) -> Iterator[Tick]:

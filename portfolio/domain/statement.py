@@ -127,7 +127,7 @@ class Check(msgspec.Struct, frozen=True):
 
 
 class Statement(msgspec.Struct, frozen=True):
-    """The day of a portfolio or of all portfolios of a broker; amounts in rupees."""
+    """The day of a portfolio or of an account (all portfolios of a broker); amounts in rupees."""
 
     subject: str
     broker: str

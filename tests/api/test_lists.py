@@ -115,6 +115,17 @@ def test_a_query_parameter_that_nobody_knows_is_refused(bob: APIClient, route: s
     assert accepted in said
 
 
+@pytest.mark.parametrize("route", ["positions/", "portfolios/"])
+@pytest.mark.parametrize("broker", ["nosuch", "", "paper\0"])
+def test_a_broker_that_there_is_not_is_refused(bob: APIClient, route: str, broker: str):
+    answer = bob.get(AREA + route, {"broker": broker})
+
+    assert answer.status_code == 400
+    assert answer.json()["error"]["fields"] == {
+        "broker": [f"{broker!r} is no broker; there are paper, zerodha."]
+    }
+
+
 def test_pages_miss_nothing_while_rows_come_in(bob: APIClient):
     deployment = a_deployment()
     for step in range(5):

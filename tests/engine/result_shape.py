@@ -65,6 +65,8 @@ SHAPE: dict[str, Any] = {
             }
         ],
         "warm_up": [],
+        "lists": [],
+        "rules": [],
         "starts": "str",
         "ends": "str",
         "items": "int",

@@ -109,7 +109,7 @@ def test_a_bad_file_of_rules_is_refused_with_its_line(tmp_path, line, words):
     (path := tmp_path / "rules.csv").write_text(
         f"{','.join(COLUMNS)}\nNSE:YESBANK,2019-07-08,,,5,,\n{line}\n"
     )
-    with pytest.raises(BadRules, match=re.escape(f"rules.csv line 3: {words}")):
+    with pytest.raises(BadRules, match=re.escape(f"rules.csv: line 3: {words}")):
         dated_rules(path)
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
+from typing import Any
 
 import pytest
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 
 from alphapanda import bootstrap, preflight
 from alphapanda.health import registry
@@ -34,6 +36,22 @@ def test_bootstrap_names_a_strategy_with_brackets(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(bootstrap, "run", lambda: iter([bootstrap.Done("strategies", BRACKETS)]))
 
     assert BRACKETS in said("bootstrap")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("text", "words"), [("a,b\n", "line 1: no column"), (None, "No such file")])
+def test_bootstrap_refuses_what_is_no_instrument_list_by_its_setting(
+    monkeypatch: pytest.MonkeyPatch, settings: Any, tmp_path: Path, text: str | None, words: str
+):
+    path = tmp_path / "list.csv"
+    if text is not None:
+        path.write_text(text)
+    settings.INSTRUMENTS = [path]
+    monkeypatch.setattr(bootstrap, "STEPS", {"instruments": bootstrap.STEPS["instruments"]})
+
+    with pytest.raises(CommandError, match=f"ALPHAPANDA_INSTRUMENTS: .*{words}") as refused:
+        said("bootstrap")
+    assert str(path) in str(refused.value)
 
 
 def test_seed_tells_the_password_whatever_the_deployments_are_called(monkeypatch: pytest.MonkeyPatch):

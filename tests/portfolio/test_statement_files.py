@@ -86,7 +86,7 @@ def test_a_broker_is_the_sum_of_its_portfolios(capsys: pytest.CaptureFixture[str
     portfolio_create(name="second", broker=Broker.PAPER, starting_cash=Decimal(5))
     portfolio_create(name="real", broker=Broker.ZERODHA, starting_cash=Decimal(7))
     found = json.loads(told(capsys, "statement", "--broker", "paper", "--day", DAY, "--json"))
-    assert (found["subject"], found["opening"]["cash"]) == ("all portfolios of paper", "1000005.00")
+    assert (found["subject"], found["opening"]["cash"]) == ("account paper, all portfolios", "1000005.00")
     real = json.loads(told(capsys, "statement", "--broker", "zerodha", "--day", DAY, "--json"))
     assert (real["closing"]["equity"], real["trades"]) == ("7.00", [])
 

@@ -13,7 +13,16 @@ from hypothesis import strategies as st
 
 from alphapanda.research import charts
 from alphapanda.research.running import carried_out
-from alphapanda.research.tear_sheet import Axis, histogram, short_rupees, tear_sheet, years
+from alphapanda.research.tear_sheet import (
+    RUPEES,
+    Axis,
+    count_of,
+    histogram,
+    percent,
+    short_rupees,
+    tear_sheet,
+    years,
+)
 from marketdata.reference import YESBANK_FILES
 from tests.research.waves import a_definition, read
 
@@ -156,6 +165,59 @@ def test_ticks_cover_the_range(one: float, other: float) -> None:
     unseen = 1e-6 * span + charts.SPAN_LEAST
     assert ticks[0] <= low + unseen
     assert ticks[-1] >= high - unseen
+
+
+# ---- figures near each other, and few of them --------------------------------------------------------------
+
+
+def labels_of(svg: str) -> list[str]:
+    return re.findall(r'text-anchor="end">([^<]*)</text>', svg)
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ([1_000_000.0, 999_999.5], ["₹9,99,999.40", "₹9,99,999.60", "₹9,99,999.80", "₹10,00,000.00"]),
+        ([1_000_000.0, 999_950.0], ["₹9,99,940", "₹9,99,960", "₹9,99,980", "₹10,00,000"]),
+        ([1_000_000.0, 900_000.0], ["₹9 L", "₹9.25 L", "₹9.5 L", "₹9.75 L", "₹10 L"]),
+        ([0.0, 0.0], ["₹0"]),
+    ],
+)
+def test_ticks_are_told_apart(values: list[float], told: list[str]) -> None:
+    drawn = charts.line(list(enumerate(values)), [], RUPEES, kind="equity")
+
+    assert labels_of(drawn)[-len(told) :] == labels_of(drawn) == told
+
+
+def test_a_value_holds_until_the_next_one() -> None:
+    assert charts.stepped([(0.0, 1.0), (0.5, 3.0), (1.0, 2.0)]) == [
+        (0.0, 1.0),
+        (0.5, 1.0),
+        (0.5, 3.0),
+        (1.0, 3.0),
+        (1.0, 2.0),
+    ]
+
+
+@pytest.mark.parametrize(("value", "text"), [(-0.001, "0.00 %"), (0.001, "0.00 %"), (-0.006, "-0.01 %")])
+def test_nought_has_no_sign(value: float, text: str) -> None:
+    assert (percent(value), percent(value, signed=True)) == (text, text)
+
+
+def test_a_single_trade_is_one_column_among_others() -> None:
+    found = histogram([Decimal("-0.52")])
+
+    assert [count for _, count in found if count] == [-1.0]
+    assert len({label for label, _ in found}) == len(found) >= 9
+    assert [count_of(count) for count in (-1.0, 0.5, 0.0, 2.0)] == ["1", "", "0", "2"]
+
+
+@given(st.lists(st.integers(-10_000, 10_000).map(Decimal), min_size=1, max_size=80))
+@example([Decimal(-10_000), Decimal(0)])
+def test_a_bucket_holds_winners_or_losers(nets: list[Decimal]) -> None:
+    found = histogram(nets)
+
+    assert sum(count for _, count in found if count > 0) == sum(net >= 0 for net in nets)
 
 
 def test_texts_in_charts_are_escaped() -> None:

@@ -6,7 +6,7 @@ import json
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management import BaseCommand
+from django.core.management import BaseCommand, CommandError
 from rich.text import Text
 
 from alphapanda import bootstrap
@@ -22,8 +22,11 @@ class Command(BaseCommand):
     def handle(self, *_args: Any, **options: Any) -> None:
         console = screen(self.stdout, quiet=options["json"])
         results = {}
-        for done in bootstrap.run():
-            console.print(Text.assemble(("  ✓", "green"), f" {done.name:<12} ", (done.result, "dim")))
-            results[done.name] = done.result
+        try:
+            for done in bootstrap.run():
+                console.print(Text.assemble(("  ✓", "green"), f" {done.name:<12} ", (done.result, "dim")))
+                results[done.name] = done.result
+        except bootstrap.CannotBootstrap as error:
+            raise CommandError(str(error)) from error
         if options["json"]:
             self.stdout.write(json.dumps(results))

@@ -30,7 +30,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--portfolio", default="", help="name of one portfolio")
-        parser.add_argument("--broker", default="", help="all portfolios of a broker: paper or zerodha")
+        parser.add_argument("--broker", default="", help="the account of a broker: paper or zerodha")
         parser.add_argument("--day", required=True, help="trading date in India, YYYY-MM-DD")
         parser.add_argument("--csv", type=Path, help="write a CSV file, exact")
         parser.add_argument("--pdf", type=Path, help="write a PDF file, to the paisa")
