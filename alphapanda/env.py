@@ -142,6 +142,7 @@ def address(*schemes: str) -> Kind:
     def parse(text: str) -> str:
         if text and text.partition("://")[0] not in schemes:
             raise ValueError(text)
+        _ = urlsplit(text).port  # raises ValueError for one that is no number or too high
         return text
 
     return Kind("empty or " + " or ".join(f"{scheme}://..." for scheme in schemes), parse)

@@ -16,14 +16,14 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 CHANNELS = ("application", "trading", "market_data", "api", "audit", "performance", "error")
 REDACTED = "[redacted]"
 SECRET_KEY = re.compile(
-    r"passw(or)?d|pwd|passphrase|private_?key|secret|token|jwt|api_?key|authorization|cookie|session_?id|checksum"
+    r"passw(or)?d|pwd|passphrase|private[_-]?key|secret|token|jwt|api[_-]?key|authorization|cookie|session[_-]?id|checksum"
     r"|signature|credential",
     re.IGNORECASE,
 )
 HARMLESS_KEY = re.compile(r"(instrument|csrf_failure)_?tokens?", re.IGNORECASE)  # an instrument's number
 # `key=value`, `"key": "value"`, `Authorization: Bearer value` and `token key:value` inside free text
 SECRET_TEXT = re.compile(
-    r"(?i)\b([\w-]*(?:password|passwd|pwd|passphrase|private_?key|session_?id|secret|access_token|request_token|refresh_token|public_token|enctoken|api_?key"
+    r"(?i)\b([\w-]*(?:password|passwd|pwd|passphrase|private[_-]?key|session[_-]?id|secret|(?:access|request|refresh|public)[_-]token|enctoken|csrf_?token|api[_-]?key"
     r"|authorization|checksum))(\"?'?\s*[=:]\s*)(\"[^\"]*\"|'[^']*'|(?:bearer|token|basic)\s+[^\s,;&]+|[^\s,;&}]+)"
 )
 BEARER = re.compile(r"(?i)\b(bearer|token|basic)(\s+)(?=[^\s,;]*[\d:.])[A-Za-z0-9._~+/:=-]{16,}")

@@ -13,6 +13,9 @@ from alphapanda.eventlog.doorbell import shard_queue
 
 RESEARCH_NICE = 10  # backtests wait for trading, never the other way round
 RELAY_NICE = 5  # telling of what is done waits for doing it
+# It bounds what is sent too: the first message of a page has every row on it, about 1 KiB each. A client may say
+# so much in frames of 64 KiB before its socket is closed.
+SOCKET_BYTES_MAX = 8 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +63,7 @@ def web() -> None:
         application=application,
         endpoints=build_endpoint_description_strings(host=settings.HOST, port=settings.PORT),
         websocket_max_frame_size=64 * 1024,
-        websocket_max_message_size=64 * 1024,
+        websocket_max_message_size=SOCKET_BYTES_MAX,
         proxy_forwarded_address_header=None if settings.EMBEDDED else "X-Forwarded-For",
         server_name="",
         verbosity=0,

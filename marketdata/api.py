@@ -65,12 +65,12 @@ class InstrumentFilter(filters.FilterSet):
 
 @extend_schema(tags=["instruments"])
 class Instruments(ListView):
-    """Instruments, by exchange and symbol."""
+    """Instruments, by symbol and exchange."""
 
     queryset = selectors.instruments_known()
     serializer_class = InstrumentSerializer
     filterset_class = InstrumentFilter
-    page_ordering = ("exchange", "tradingsymbol")
+    page_ordering = ("tradingsymbol", "exchange")
 
 
 class BarSerializer(serializers.ModelSerializer):

@@ -12,10 +12,12 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import lru_cache
 from pathlib import Path
 
 import hypothesis
 import pytest
+from django.contrib.auth.hashers import Argon2PasswordHasher
 from django.core.cache import cache
 from django.db import connection
 from django.test import TransactionTestCase
@@ -54,18 +56,30 @@ def pytest_unconfigure() -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def only_tests_truncate() -> Iterator[None]:
-    """Django empties the tables after a test that commits; the triggers that keep the facts sleep for that alone."""
-    flush = TransactionTestCase._fixture_teardown
+def only_tests_empty_tables() -> Iterator[None]:
+    """The tables are emptied after a test that commits; the triggers that keep the facts sleep for that alone, and
+    foreign keys with them. Django would truncate every table, written or not, and write its content types and
+    permissions again."""
 
-    def without_triggers(self: TransactionTestCase) -> None:
+    def empty(self: TransactionTestCase) -> None:
         with connection.cursor() as cursor:
             cursor.execute("SET session_replication_role TO replica")
-            flush(self)
+            cursor.execute(_written_tables())
+            for (table,) in cursor.fetchall():
+                cursor.execute(f"DELETE FROM {table}")
             cursor.execute("SET session_replication_role TO origin")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(TransactionTestCase, "_fixture_teardown", without_triggers)
+        patch.setattr(TransactionTestCase, "_fixture_teardown", empty)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def passwords_cost_little() -> Iterator[None]:
+    """The algorithm of every day, but not the 100 MB and third of a second that it takes for each person made."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {"time_cost": 1, "memory_cost": 8, "parallelism": 1}.items():
+            patch.setattr(Argon2PasswordHasher, name, value)
         yield
 
 
@@ -84,6 +98,14 @@ def exchange_hours(db: None) -> None:
     from marketdata.services.calendar import calendars_load_shipped
 
     calendars_load_shipped()
+
+
+@lru_cache
+def _written_tables() -> str:
+    """The query for the tables that hold rows, apart from those that a migration fills."""
+    names = set(connection.introspection.django_table_names(only_existing=True, include_views=False))
+    names -= {"auth_permission", "django_content_type"}
+    return " UNION ALL ".join(f"SELECT '{name}' WHERE EXISTS (SELECT FROM {name})" for name in sorted(names))
 
 
 def _start() -> None:

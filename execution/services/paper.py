@@ -269,9 +269,12 @@ def _settle(deployment: Deployment) -> None:
     before = deployments.consequences_of(deployment)
     is_looked = is_matched and before.is_laddered
     rung, check_ms = _laddered(deployment, step if is_looked else None, is_new=not before.is_laddered)
+    holdings, names = books.held_of(deployment.id)
+    orders = [loading.paper_order(row) for row in loading.orders_open(deployment.id)]
     after = consequences(
-        books.holdings_of(deployment.id),
-        [loading.paper_order(row) for row in loading.orders_open(deployment.id)],
+        holdings,
+        orders,
+        names=names | {order.token: order.instrument for order in orders},
         matched_step=step if is_matched else before.matched_step,
         fills=loading.fills_of(deployment.id, step=step) if is_matched else (),
         rung=rung,

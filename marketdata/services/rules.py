@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import csv
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -16,7 +15,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from alphapanda.core.clock import ist_midnight_ms, to_datetime
 from alphapanda.core.money import to_e4, to_rupees
 from marketdata import reference, selectors
-from marketdata.domain.dated import Circuit, Freeze, Sizes, dated
+from marketdata.domain.dated import NOTHING_DATED, Circuit, Dated, Freeze, Sizes, dated
 from marketdata.domain.instruments import underlying_of
 from marketdata.domain.markets import INDICES
 from marketdata.domain.master import Change, ChangeKind, Listing
@@ -36,7 +35,7 @@ _DATED = ("tick_size", "lot_size", "expiry", "strike")
 # Stocks of either exchange have the derivatives of both: the closing auction is for all of them.
 _DERIVATIVES_ON = {"NSE": ("NFO", "BFO"), "BSE": ("NFO", "BFO")}
 _QUANTITY_MAX = 10**9
-_UPDATED_ROWS = 200  # each row is looked for among as many cases as there are rows in the statement
+_UPDATED_ROWS = 10_000  # a statement takes 65,535 values
 
 
 class NotAFreezeFile(ValueError):
@@ -122,21 +121,24 @@ def _underlyings(exchanges: Iterable[str]) -> set[str]:
 
 def freeze_apply() -> int:
     """Put the newest freeze quantities on the derivatives of their underlyings; how many changed."""
-    changed = 0
     newest = FreezeQuantity.objects.order_by("exchange", "underlying", "-valid_from")
-    for row in newest.distinct("exchange", "underlying"):
-        changed += (
-            _derivatives_of(row.exchange, row.underlying)
-            .exclude(freeze_quantity=row.quantity)
-            .update(freeze_quantity=row.quantity)
-        )
-    return changed
+    quantities = {
+        (row.exchange, row.underlying): row.quantity for row in newest.distinct("exchange", "underlying")
+    }
+    listed = Instrument.objects.filter(exchange__in={exchange for exchange, _ in quantities}, is_listed=True)
+    columns = ("pk", "exchange", "tradingsymbol", "name", "expiry", "freeze_quantity")
+    changed: dict[int, list[int]] = {}
+    for pk, exchange, *of, stored in listed.values_list(*columns).iterator():
+        quantity = quantities.get((exchange, underlying_of(*of)), stored)
+        if quantity != stored:
+            changed.setdefault(quantity, []).append(pk)
+    return sum(_update(pks, freeze_quantity=quantity) for quantity, pks in changed.items())
 
 
-def _derivatives_of(exchange: str, underlying: str) -> QuerySet[Instrument]:
-    """By name; where the list leaves the name blank, by the symbol up to the year of the expiry."""
-    blank = Q(name="", tradingsymbol__regex=rf"^{re.escape(underlying)}\d\d")
-    return Instrument.objects.filter(Q(name=underlying) | blank, exchange=exchange, is_listed=True)
+def _update(pks: Sequence[int], **values: object) -> int:
+    """Write the same values to instruments, however many; how many rows those were."""
+    some = [pks[start : start + _UPDATED_ROWS] for start in range(0, len(pks), _UPDATED_ROWS)]
+    return sum(Instrument.objects.filter(pk__in=part).update(**values) for part in some)
 
 
 def with_rules() -> QuerySet[Instrument]:
@@ -166,17 +168,18 @@ def dated_apply(instruments: QuerySet[Instrument]) -> int:
         "exchange", "underlying", "valid_from", "quantity"
     ):
         freezes.setdefault((exchange, underlying), []).append(Freeze(*rest))
-    changed = []
-    for found in instruments.only("pk", "exchange", "tradingsymbol", "name", "expiry", "dated").iterator():
-        name = underlying_of(found.tradingsymbol, found.name, found.expiry)
-        frozen = freezes.get((found.exchange, name), ()) if name else ()
-        rules = dated(sizes.get(found.pk, ()), frozen, circuits.get(found.pk, ()))
-        stored = msgspec.to_builtins(rules) if rules else {}
-        if found.dated != stored:
-            found.dated = stored
-            changed.append(found)
-    Instrument.objects.bulk_update(changed, ["dated"], batch_size=_UPDATED_ROWS)
-    return len(changed)
+    changed: dict[Dated, list[int]] = {}
+    columns = ("pk", "exchange", "tradingsymbol", "name", "expiry", "dated")
+    for pk, exchange, *named, stored in instruments.values_list(*columns).iterator():
+        name = underlying_of(*named)
+        frozen = freezes.get((exchange, name), ()) if name else ()
+        rules = dated(sizes.get(pk, ()), frozen, circuits.get(pk, ()))
+        if rules != (msgspec.convert(stored, Dated) if stored else NOTHING_DATED):
+            changed.setdefault(rules, []).append(pk)
+    # many derivatives share the rules of their underlying: one statement writes them
+    return sum(
+        _update(pks, dated=msgspec.to_builtins(rules) if rules else {}) for rules, pks in changed.items()
+    )
 
 
 def rules_changed(instrument_ids: Iterable[int]) -> None:

@@ -66,8 +66,9 @@ def _decide(deployment: Deployment, rows: Sequence[Signal], calendar: MarketHour
     memory.data = msgspec.to_builtins(day, str_keys=True)
     seen = Oversight(context.status, context.halts, context.guards, context.version)
     oversight_keep(memory, seen, signals[0].step)
+    is_started = bool(before.held) and seen.status is DeploymentStatus.RUNNING
     memory.save()
-    if day.held and not before.held:
+    if day.held and (is_started or not before.held):
         _hold(deployment, day.held)
     Decision.objects.bulk_create(_row(deployment, verdict) for verdict in verdicts)
     Signal.objects.filter(id__in=[row.id for row in rows]).update(state=Signal.State.DECIDED)

@@ -19,9 +19,9 @@ from marketdata.domain.ticks import Clock, Tick
 from strategies.domain.base import DeploymentSpec, Strategy, View, build
 from strategies.domain.consequences import Consequences
 from strategies.domain.guards import ends_ms
-from strategies.domain.memory import State, remembered
+from strategies.domain.memory import State, remembered, under
 from strategies.domain.signals import CommandRow, DueItem, Moment, Raised, marked, signal
-from strategies.domain.turn import Turn
+from strategies.domain.turn import NO_WISHES, Turn
 
 
 class StrategyFailed(Exception):
@@ -42,10 +42,12 @@ class Machine:
         self.calendars = {token: calendar.of(one) for token, one in self.instruments.items()}
         self.hours = tuple({id(hours): hours for hours in self.calendars.values()}.values())  # each once
         self.by_name = {instrument.key: instrument for instrument in spec.instruments}
+        self._names = {token: instrument.key for token, instrument in self.instruments.items()}
         self.watched = {
             one.token: calendar.of(one) for one in spec.watched if one.token not in self.instruments
         }
         self.tokens = frozenset([*self.instruments, *self.watched])
+        self.token_of = {one.key: one.token for one in (*spec.watched, *spec.instruments)}
         self.wants_ticks = strategy.wants_ticks()
         self._times = strategy.timers()
         self._warm_up = strategy.warm_up()
@@ -71,6 +73,7 @@ class Machine:
                 for minutes in self.strategy.bar_minutes()
             ],
             strategy=type(self.strategy).State(),
+            names={token: name for name, token in self.token_of.items()},
         )
 
     def _take_up(self, state: State) -> None:
@@ -88,8 +91,9 @@ class Machine:
 
     def restore(self, checkpoint: bytes) -> None:
         """Take up the state of a checkpoint; empty bytes are a fresh start. What the checkpoint does not know
-        of (instruments, bar lengths) starts afresh, what the deployment no longer has is let go.
-        Raises CheckpointDoesNotFit, and changes nothing then."""
+        of (instruments, bar lengths) starts afresh, what the deployment no longer has is let go, and an instrument
+        to which a list has given another token is followed under that. Raises CheckpointDoesNotFit, and changes
+        nothing then."""
         if not checkpoint:
             self._take_up(self._fresh())
             return
@@ -101,8 +105,11 @@ class Machine:
             raise CheckpointDoesNotFit(
                 f"the checkpoint does not fit {self.spec.strategy}: {error}"
             ) from error
-        kept = {(builder.token, builder.minutes): builder for builder in state.builders}
-        state.builders = [kept.get((builder.token, builder.minutes), builder) for builder in fresh.builders]
+        state = under(state, self.token_of)
+        kept = {(builder.instrument, builder.minutes): builder for builder in state.builders}
+        state.builders = [
+            kept.get((builder.instrument, builder.minutes), builder) for builder in fresh.builders
+        ]
         state.gates = {token: state.gates.get(token, gate) for token, gate in fresh.gates.items()}
         self._take_up(state)
 
@@ -304,9 +311,13 @@ class Machine:
         for bar in bars:
             if self._cold:
                 self._count(bar)
-            turn.hear(strategy.on_bar(state, bar, turn.view(bar.instrument)))
+            wishes = strategy.on_bar(state, bar, turn.view(bar.instrument))
+            if wishes is not NO_WISHES:
+                turn.hear(wishes)
         if tick is not None and self.wants_ticks:
-            turn.hear(strategy.on_tick(state, tick, turn.view(self.instruments[tick.token].key)))
+            wishes = strategy.on_tick(state, tick, turn.view(self._names[tick.token]))
+            if wishes is not NO_WISHES:
+                turn.hear(wishes)
 
     def _settle(self, turn: Turn) -> None:
         state = self.state

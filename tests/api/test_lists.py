@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from django.core.management import call_command
@@ -14,6 +16,7 @@ from rest_framework.test import APIClient
 from alphapanda.health import registry
 from alphapanda.push import readmodel
 from alphapanda.web.formats import plain, presentable, rupees_exact
+from marketdata.models import TickFaultCount
 from portfolio.models import Portfolio
 from tests.people import PASSWORD, client_of
 from tests.rows import AT_MS, a_deployment, a_signal, an_instrument, one_of_each
@@ -126,6 +129,47 @@ def test_pages_miss_nothing_while_rows_come_in(bob: APIClient):
         address = page["next"]
 
     assert seen == [4, 3, 2, 1, 0]
+
+
+@pytest.mark.parametrize("route", ["signals/", "deployments/", "instruments/", "ledger/", "tick-faults/"])
+@pytest.mark.parametrize("place", ["abc", "\0", "9" * 40, "2020-13-45", "-1", None])
+def test_a_cursor_that_no_answer_gave_is_refused(bob: APIClient, route: str, place: str | None):
+    text = "zzz" if place is None else b64encode(f"p={quote(place)}".encode()).decode()
+
+    answer = bob.get(AREA + route, {"cursor": text})
+
+    is_text = route in ("deployments/", "instruments/") and place not in (None, "\0")
+    is_number = route in ("ledger/", "tick-faults/") and place == "-1"
+    assert answer.status_code == (200 if is_text or is_number else 400), answer.json()
+    assert is_text or is_number or set(answer.json()["error"]["fields"]) == {"cursor"}
+
+
+def test_pages_end_however_many_rows_are_equal(bob: APIClient):
+    """An offset that is cut leads to the same page for ever."""
+    TickFaultCount.objects.bulk_create(
+        TickFaultCount(instrument_token=token, fault="DUPLICATE", count=1) for token in range(2_100)
+    )
+
+    seen, address = [], f"{AREA}tick-faults/?limit=700"
+    for _ in range(4):
+        page = bob.get(address).json()
+        seen += [row["instrument_token"] for row in page["results"]]
+        address = page["next"]
+        if not address:
+            break
+
+    assert address is None
+    assert (len(seen), len(set(seen))) == (2_100, 2_100)
+
+
+def test_instruments_have_places_of_their_own(bob: APIClient):
+    for number in range(4):
+        an_instrument(tradingsymbol=f"S{number}", instrument_token=number + 1)
+
+    first = bob.get(AREA + "instruments/", {"limit": 2}).json()
+    an_instrument(tradingsymbol="R", instrument_token=9)
+
+    assert [row["tradingsymbol"] for row in bob.get(first["next"]).json()["results"]] == ["S2", "S3"]
 
 
 def test_lists_need_no_query_per_row(bob: APIClient, django_assert_max_num_queries):

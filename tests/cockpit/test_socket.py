@@ -51,11 +51,11 @@ def session_of(name: str, role: str = "", *, is_active: bool = True) -> str:
     return str(store.session_key)
 
 
-def dial(session: str = "", origin: bytes | None = OWN) -> WebsocketCommunicator:
+def dial(session: str = "", origin: bytes | None = OWN, path: str = "/ws/overview/") -> WebsocketCommunicator:
     headers = [(b"host", b"localhost"), (b"cookie", f"sessionid={session}".encode())]
     if origin is not None:
         headers.append((b"origin", origin))
-    return WebsocketCommunicator(websocket_application, "/ws/overview/", headers=headers)
+    return WebsocketCommunicator(websocket_application, path, headers=headers)
 
 
 async def closed_with(communicator: WebsocketCommunicator) -> int:
@@ -209,3 +209,9 @@ async def test_what_comes_in_is_ignored_and_too_much_closes() -> None:
     assert (await answer(communicator))["type"] == "beat"
     await communicator.send_to(text_data="x" * 300)
     assert await closed_with(communicator) == 1009
+
+
+async def test_an_address_that_is_none_is_refused_not_an_error() -> None:
+    socket = dial(await session_of("vera", "viewer"), path="/ws/nosuch/")
+
+    assert (await socket.connect())[0] is False

@@ -25,6 +25,7 @@ from marketdata.domain.markets import Market
 from marketdata.domain.rules import Permissions, permissions_of, tick_size_e4
 from marketdata.models import Bar, CircuitLimit, FreezeQuantity, Instrument, InstrumentRule
 from marketdata.reference import instrument_specs, permissions, tick_bands
+from marketdata.services import rules
 from marketdata.services.instruments import load, load_shipped
 from marketdata.services.rules import ALWAYS, NotAFreezeFile, freeze_load, freezes_changed
 from tests.builders import an_instrument as a_spec
@@ -215,15 +216,22 @@ def test_a_spec_from_a_row_is_that_of_the_list() -> None:
 
 
 @pytest.mark.django_db
-def test_freeze_quantities_are_loaded_by_date_and_put_on_derivatives(tmp_path: Path) -> None:
-    option, blank = an_option(), an_option("BANKNIFTY26NOVFUT", name="", instrument_type="FUT", lot_size=35)
+def test_freeze_quantities_are_loaded_by_date_and_put_on_derivatives(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rules, "_UPDATED_ROWS", 2)
+    options = [
+        an_option(f"NIFTY26NOV{strike}CE", instrument_token=strike) for strike in (23_900, 24_000, 24_100)
+    ]
+    blank = an_option("BANKNIFTY26NOVFUT", name="", instrument_type="FUT", lot_size=35)
     path = tmp_path / "freeze.csv"
     path.write_text(FREEZE + "3,GONE,50\n")
     report = freeze_load(path, exchange="NFO", valid_from=DAY)
-    assert (report.underlyings, report.changed, report.instruments, report.unknown) == (3, [], 2, ["GONE"])
-    for row, quantity in ((option, 1_800), (blank, 600)):
+    assert (report.underlyings, report.changed, report.instruments, report.unknown) == (3, [], 4, ["GONE"])
+    for row, quantity in (*((option, 1_800) for option in options), (blank, 600)):
         row.refresh_from_db()
         assert (row.freeze_quantity, selectors.spec(row).freeze_quantity) == (quantity, quantity)
+    assert rules.dated_apply(rules.with_rules()) == 0, "what is stored is not written again"
     path.write_text(FREEZE.replace("600", "900"))
     report = freeze_load(path, exchange="NFO", valid_from=date(2026, 12, 1))
     assert [(c.instrument, c.before, c.after) for c in report.changed] == [("NFO:BANKNIFTY", "600", "900")]
@@ -252,9 +260,24 @@ def test_a_faulty_file_is_refused_whole_with_its_line(text: str, reason: str, tm
     assert not FreezeQuantity.objects.exists()
 
 
+def one_of_each_contract(path: Path) -> io.StringIO:
+    """A list with one line of each underlying, expiry and type: every strike would name no underlying more."""
+    with gzip.open(path, "rt", newline="") as lines:
+        reader = csv.DictReader(lines)
+        first: dict[tuple[str, ...], dict[str, str]] = {}
+        for row in reader:
+            first.setdefault((row["name"], row["expiry"], row["instrument_type"]), row)
+    thin = io.StringIO()
+    writer = csv.DictWriter(thin, reader.fieldnames or ())
+    writer.writeheader()
+    writer.writerows(first.values())
+    thin.seek(0)
+    return thin
+
+
 @pytest.mark.django_db
 def test_the_file_and_the_list_of_the_exchange_fit_together(data: Path) -> None:
-    load(data / "instruments" / "kite_instruments_NFO_2025-07.csv.gz", now=NOW)
+    load(one_of_each_contract(data / "instruments" / "kite_instruments_NFO_2025-07.csv.gz"), now=NOW)
     out = io.StringIO()
     path = data / "instruments" / "nse_fo_freeze_quantity.csv"
     call_command("load_freeze_quantities", str(path), "--valid-from", "2025-09-01", "--json", stdout=out)
@@ -265,7 +288,7 @@ def test_the_file_and_the_list_of_the_exchange_fit_together(data: Path) -> None:
         600,
         600 // bank.lot_size * bank.lot_size,
     )
-    assert told["instruments"] == Instrument.objects.exclude(freeze_quantity=0).count()
+    assert told["instruments"] == Instrument.objects.exclude(freeze_quantity=0).count() > 1_000
     out = io.StringIO()
     call_command("load_freeze_quantities", str(path), stdout=out)
     assert "0 changed, 0 listed derivatives updated" in out.getvalue()

@@ -74,6 +74,7 @@ def test_a_replay_sees_what_people_did_where_the_pipeline_saw_it(monkeypatch):
     assert parity.compare(parity.of_accounts([run.account for run in blind]), found)[0] > 0
 
 
+ITEMS = 1_500
 LADDER = {"daily_loss": Decimal(50), "loss_cancel": Decimal(80), "loss_flatten": Decimal(160)}
 # What bounds each deployment in each fifth of the run.
 FIFTHS: list[list[dict[str, Any]]] = [
@@ -93,7 +94,7 @@ def test_a_replay_sees_limits_change_where_the_pipeline_saw_it(monkeypatch, sett
     with override_settings(SHARDS=1):
         seeded(definitions)
     rows = {row.name: row for row in Deployment.objects.all()}
-    every = packed(source.iter_from(), source=source.source, batch=batch)
+    every = packed(list(source.iter_from())[:ITEMS], source=source.source, batch=batch)
     hand = Hand(every)
     hand.attach(monkeypatch)
     for number, limits in enumerate(fifths, 1):
@@ -105,11 +106,50 @@ def test_a_replay_sees_limits_change_where_the_pipeline_saw_it(monkeypatch, sett
 
     found = parity.of_database()
     oversights = loading.oversights()
-    assert len({change.seen.limits for change in oversights[rows["wall"].id]}) > 1
-    runs = recorded.backtest(source, oversights=oversights)
+    assert max(len({change.seen.limits for change in changes}) for changes in oversights.values()) > 1
+    runs = recorded.fold(source.stretches(0, ITEMS), source=source.source, oversights=oversights)
     assert parity.compare(parity.of_accounts([run.account for run in runs]), found) == (0, [])
-    blind = recorded.backtest(source, levels=loading.levels())
+    blind = recorded.fold(source.stretches(0, ITEMS), source=source.source, levels=loading.levels())
     assert parity.compare(parity.of_accounts([run.account for run in blind]), found)[0] > 0
+
+
+HELD = Definition(
+    "held",
+    "ema_cross",
+    YESBANK,
+    {"fast": 3, "slow": 8, "quantity": 200},
+    limits={"repeated_entries": 1, "repeated_ms": 3_600_000},
+)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_replay_lets_go_what_a_person_has_started_again_before_it_wished_for_anything(monkeypatch):
+    recorded = recording(FILES, [HELD])
+    source = recorded.source()
+    items = list(source.iter_from())[:ITEMS]
+    with override_settings(SHARDS=1):
+        seeded([HELD])
+    hand = Hand(packed(items, source=source.source, batch=50))
+    hand.attach(monkeypatch)
+    one = Deployment.objects.get()
+    settle = hand.settle
+
+    def start_again(deployment: str) -> None:
+        settle(deployment)
+        if Deployment.objects.get().status == DeploymentStatus.PAUSED:
+            deployment_start(deployment_id=one.id, reason="drill", actor="alice", now=timezone.now())
+
+    hand.settle = start_again
+    hand.run()
+
+    found = parity.of_database()
+    rules = [row["rule"] for kinds in found.values() for row in kinds["decisions"]]
+    assert rules.count("repeated_entries") > 1
+    assert "deployment_status" not in rules
+    oversights = loading.oversights()
+    assert {change.seen.status for change in oversights[one.id]} == {DeploymentStatus.RUNNING}
+    runs = recorded.fold(source.stretches(0, ITEMS), source=source.source, oversights=oversights)
+    assert parity.compare(parity.of_accounts([run.account for run in runs]), found) == (0, [])
 
 
 def test_what_is_seen_holds_until_it_changes():

@@ -114,6 +114,15 @@ def test_the_value_of_a_secret_is_never_shown() -> None:
     assert "canary" not in refusal({"ALPHAPANDA_DATABASE_URL": "mysql://panda:canary@db/panda"})
 
 
+@pytest.mark.parametrize("address", ["canary@db:port/panda", "canary@db:99999/panda", "canary[@db/panda"])
+@pytest.mark.parametrize(("name", "scheme"), [("DATABASE_URL", "postgres"), ("REDIS_URL", "redis")])
+def test_an_address_that_is_none_is_refused(name: str, scheme: str, address: str) -> None:
+    message = refusal({**REAL, f"ALPHAPANDA_{name}": f"{scheme}://panda:{address}"})
+
+    assert f"ALPHAPANDA_{name} is a secret (not shown); expected empty or {scheme}://" in message
+    assert "canary" not in message
+
+
 def test_secrets_are_required_outside_embedded_mode() -> None:
     message = refusal({"ALPHAPANDA_DATABASE_URL": REAL["ALPHAPANDA_DATABASE_URL"], "ALPHAPANDA_DEBUG": "on"})
 

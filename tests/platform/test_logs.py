@@ -72,6 +72,16 @@ def test_addresses_come_out_without_their_password() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "name", ["X-Api-Key", "access-token", "request-token", "session-id", "private-key", "csrftoken"]
+)
+def test_names_of_secrets_count_in_the_spelling_of_headers_too(name: str) -> None:
+    redact = logs.Redaction([])
+
+    assert logs.without_secrets(f"GET / {name}: {CANARY}") == f"GET / {name}: [redacted]"
+    assert redact.clean({name: CANARY}) == {name: logs.REDACTED}
+
+
 def test_what_is_no_secret_comes_out_with_its_ids(written: tuple[str, str, str]) -> None:
     style, console, _ = written
 
