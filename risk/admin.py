@@ -294,7 +294,7 @@ class KillSwitchAdmin(Desk):
 
 @admin.register(OversightChange)
 class OversightChangeAdmin(ReadOnlyDesk):
-    list_display = ("deployment", "from_step", "status", "halts", "guards", "created_at")
+    list_display = ("deployment", "from_step", "status", "halts", "guards", "limits", "is_look", "created_at")
     list_select_related = ("deployment",)
     deferred = ("deployment__checkpoint",)
     search_fields = ("deployment__name",)

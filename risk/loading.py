@@ -20,8 +20,8 @@ from portfolio.models import Book
 from risk.domain.context import Member, Terms, resting
 from risk.domain.limits import Level, Place
 from risk.domain.memory import DayState
-from risk.domain.oversight import Oversight
-from risk.models import KillSwitch, LimitSet, LimitsInForce, OversightChange, RiskState
+from risk.domain.oversight import Change, Oversight
+from risk.models import KillSwitch, LimitSet, LimitsInForce, LimitVersion, OversightChange, RiskState
 from strategies import loading as deployments
 from strategies.models import Deployment
 
@@ -146,15 +146,17 @@ def memory_of(deployment: Deployment) -> RiskState:
 _memory = Prepared(lambda one: RiskState.objects.filter(deployment_id=one), ANYBODY)
 
 
-def oversights() -> dict[UUID, list[tuple[int, Oversight]]]:
+def oversights() -> dict[UUID, list[Change]]:
     """Under what every deployment was judged, from step to step, for a replay."""
-    found: dict[UUID, list[tuple[int, Oversight]]] = {}
-    rows = OversightChange.objects.order_by("deployment_id", "from_step")
-    for one, from_step, status, halts, guards in rows.values_list(
-        "deployment_id", "from_step", "status", "halts", "guards"
-    ):
-        seen = msgspec.convert({"status": status, "halts": halts, "guards": guards}, Oversight)
-        found.setdefault(one, []).append((from_step, seen))
+    versions = {
+        row.version: msgspec.convert(row.terms, Terms, strict=False) for row in LimitVersion.objects.all()
+    }
+    found: dict[UUID, list[Change]] = {}
+    for row in OversightChange.objects.order_by("deployment_id", "from_step", "-is_look"):
+        facts = {name: getattr(row, name) for name in Oversight.__struct_fields__}
+        seen = msgspec.convert(facts, Oversight)
+        change = Change(row.from_step, seen, row.is_look, versions.get(seen.limits))
+        found.setdefault(row.deployment_id, []).append(change)
     return found
 
 

@@ -231,19 +231,25 @@ class KillSwitch(models.Model):
 
 
 class OversightChange(models.Model):
-    """From the signals of which step on a deployment was judged under another status, other kill switches or other
-    guards: a replay sees them there. Append-only."""
+    """From which step on a deployment was judged under another status, other kill switches, guards or limits: a replay
+    sees them there. Append-only."""
 
     deployment = models.ForeignKey(Deployment, on_delete=models.PROTECT)
     from_step = models.BigIntegerField()
     status = models.CharField(max_length=12, choices=choices(DeploymentStatus))
     halts = models.JSONField(default=list, blank=True)
     guards = models.JSONField(default=list, blank=True)
+    limits = models.CharField(max_length=12, blank=True, help_text="version of the limits in force")
+    is_look = models.BooleanField(
+        default=False, help_text="seen by a look at losses, before the signals of the step"
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["deployment", "from_step"], name="oversight_change_once")
+            models.UniqueConstraint(
+                fields=["deployment", "from_step", "is_look"], name="oversight_change_once"
+            )
         ]
         triggers = kept.append_only()
 

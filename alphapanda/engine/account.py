@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 
 from alphapanda.core.clock import ist_day
-from alphapanda.core.vocabulary import DeploymentStatus
+from alphapanda.core.vocabulary import DeploymentStatus, Side
 from execution.domain.charges import Cards
 from execution.domain.paper import (
     Memory,
@@ -30,15 +30,16 @@ from portfolio.domain.books import FLAT, Entry, Holding, held
 from portfolio.domain.history import ledger_of
 from risk.domain.config import config_version
 from risk.domain.context import Context, Member, Terms, Verdict, phases_of, resting, version_of
-from risk.domain.ladder import checked, has_ladder, next_check_ms, rung_on
+from risk.domain.ladder import checked, has_ladder, look_ms, rung_on
 from risk.domain.limits import Limits
 from risk.domain.memory import DayState
-from risk.domain.oversight import Oversight, Oversights, seen_at
+from risk.domain.oversight import Changes, Oversight, change_at
 from risk.domain.review import review
 from risk.reference import margin_tables
 from strategies.domain.base import DeploymentSpec
 from strategies.domain.machine import Machine, assembled
 from strategies.domain.signals import CommandRow, DueItem, Raised, SignalRow
+from strategies.domain.watches import Watch
 from strategies.registry import find
 
 
@@ -67,13 +68,14 @@ class Account:
         calendar: MarketHours,
         cards: Cards,
         commands: Mapping[int, CommandRow] | None = None,
-        oversights: Oversights = (),
+        oversights: Changes = (),
         terms: Terms | None = None,
     ) -> None:
         """`commands` are what operators made the deployment do, by step; `oversights` under what it was judged; `terms`
-        the limits that bound it, by default those of the spec alone."""
+        the limits that bound it before these say otherwise, by default those of the spec alone."""
         self.commands = dict(commands or {})
         self.oversights = oversights
+        self.looks = [change.from_step for change in oversights if change.is_look]
         self.spec = spec
         self.cards = cards
         self.settings = msgspec.convert(spec.execution, PaperSettings)
@@ -95,8 +97,9 @@ class Account:
 
     def take(self, item: Tick | Clock, *, source: int, seq: int) -> None:
         """One item of the log with all its consequences. Raises StrategyFailed."""
-        if self.commands:
+        if self.is_acted_on:
             self._obey()
+            self._look()
         stop = self.machine.advance(item, source=source, seq=seq)
         if isinstance(stop, DueItem):
             self.settle(stop, item)
@@ -111,6 +114,28 @@ class Account:
             self._match(item, stop)
         else:
             self._carry_out(stop.signals)
+
+    @property
+    def is_acted_on(self) -> bool:
+        """Whether something is still to be done at a step that only its number tells."""
+        return bool(self.commands or self.looks)
+
+    def _look(self) -> None:
+        """Where limits were changed so that losses came to be looked at, they are with the item of the step."""
+        if not self.looks or self.looks[0] > self.machine.state.step + 1:
+            return
+        del self.looks[0]
+        after = self.machine.consequences
+        tokens = after.positions.keys() | after.working.keys()
+        if tokens and not after.is_laddered:
+            watches = (*after.watches, Watch(min(tokens), Side.BUY, 0, 0, None))
+            self.machine.consequences = msgspec.structs.replace(after, watches=watches, is_laddered=True)
+
+    def _bind(self, step: int, *, is_look: bool = False) -> None:
+        """Take up the limits that were in force for the signals of a step, or for the look at losses before them."""
+        change = change_at(self.oversights, step, is_look=is_look)
+        if change is not None and change.terms is not None and change.terms is not self.terms:
+            self.terms, self.is_laddered = change.terms, has_ladder(change.terms)
 
     def _obey(self) -> None:
         """Carry out the commands whose steps have come."""
@@ -129,7 +154,8 @@ class Account:
         )
         fills = self._keep(outcome, step=due.step)
         at_ms = max(self.machine.state.at_ms, item.at_ms)
-        if self.is_laddered:
+        self._bind(due.step, is_look=True)
+        if self.machine.consequences.is_laddered:
             self.day = checked(
                 self.member(), terms=self.terms, others=self._members(), marks=due.marks, at_ms=at_ms
             )
@@ -184,11 +210,14 @@ class Account:
 
     def _oversight(self, step: int) -> Oversight:
         """Under what signals of a step are judged: as it was, or where nobody acted as it would be."""
-        alone = Oversight(DeploymentStatus.PAUSED if self.day.held else DeploymentStatus.RUNNING)
-        return seen_at(self.oversights, step) or alone
+        change = change_at(self.oversights, step)
+        if change is not None:
+            return change.seen
+        return Oversight(DeploymentStatus.PAUSED if self.day.held else DeploymentStatus.RUNNING)
 
     def _context(self, signals: Sequence[SignalRow]) -> Context:
         seen = self._oversight(signals[0].step)
+        self._bind(signals[0].step)
         return Context(
             limits=self.terms.limits,
             day=self.day,
@@ -233,7 +262,9 @@ class Account:
             matched_step=matched_step,
             fills=[row.fill for row in fills],
             rung=rung_on(self.day, at_ms) if self.is_laddered else 0,
-            check_ms=next_check_ms(at_ms) if self.is_laddered else 0,
+            check_ms=look_ms(at_ms, is_new=not self.machine.consequences.is_laddered)
+            if self.is_laddered
+            else 0,
         )
 
 

@@ -19,7 +19,7 @@ from marketdata.domain.calendar import MarketHours
 from marketdata.domain.stretch import Stretch
 from marketdata.domain.ticks import Clock, Item
 from risk.domain.limits import Level
-from risk.domain.oversight import Oversights
+from risk.domain.oversight import Changes
 from strategies.domain.base import DeploymentSpec
 from strategies.domain.machine import StrategyFailed
 from strategies.domain.outlook import Minutes
@@ -55,7 +55,7 @@ class Run:
         """Many items of the log, with the results of `take` of one after the other."""
         account = self.account
         is_overlap = stretch.first_seq <= account.machine.state.sources.get(source, -1)
-        if self.error or account.commands or is_overlap:
+        if self.error or account.is_acted_on or is_overlap:
             for seq, item in enumerate(stretch.items(), stretch.first_seq):
                 self.take(item, source, seq)
             return
@@ -159,7 +159,7 @@ def fold(
     cards: Cards,
     starting_cash: Decimal = ZERO,
     commands: Commands | None = None,
-    oversights: Mapping[UUID, Oversights] | None = None,
+    oversights: Mapping[UUID, Changes] | None = None,
     levels: Sequence[Level] = (),
     on_progress: Callable[[int], None] = lambda _items: None,
 ) -> list[Run]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from uuid import UUID
 
 import msgspec
@@ -15,7 +16,7 @@ from marketdata.domain.instruments import InstrumentSpec
 from risk.domain.context import terms_of
 from risk.domain.coupling import groups
 from risk.domain.limits import Level, Limits, Place
-from risk.domain.oversight import Oversights
+from risk.domain.oversight import Changes
 from strategies.domain.base import DeploymentSpec
 from strategies.domain.signals import CommandRow
 
@@ -32,7 +33,7 @@ class Desk:
         cards: Cards,
         levels: Sequence[Level] = (),
         commands: Mapping[UUID, Mapping[int, CommandRow]] | None = None,
-        oversights: Mapping[UUID, Oversights] | None = None,
+        oversights: Mapping[UUID, Changes] | None = None,
     ) -> None:
         """`levels` are limits besides those that the specs carry themselves."""
         every = (*levels, *(_own(spec) for spec in specs if spec.limits))
@@ -52,8 +53,10 @@ class Desk:
         ]
         members = {account.spec.id: account for account in self.accounts}
         for account in self.accounts:
-            shared = frozenset[UUID]().union(*(scope.members for scope in account.terms.scopes))
-            account.others = [members[one] for one in sorted(shared - {account.spec.id})]
+            later = [change.terms.scopes for change in account.oversights if change.terms is not None]
+            scopes = chain(account.terms.scopes, *later)
+            shared = frozenset[UUID]().union(*(scope.members for scope in scopes))
+            account.others = [members[one] for one in sorted((shared & members.keys()) - {account.spec.id})]
             account.is_coupled = bool(coupled[account.spec.id])
 
 

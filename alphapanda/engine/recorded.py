@@ -23,7 +23,7 @@ from marketdata.feeds.files import recorded_file
 from marketdata.feeds.recorded import RecordedSource
 from marketdata.reference import instrument_specs, load_calendars
 from risk.domain.limits import Level
-from risk.domain.oversight import Oversights
+from risk.domain.oversight import Changes
 from strategies.domain.base import DeploymentSpec
 
 
@@ -74,7 +74,7 @@ class Recording(msgspec.Struct, dict=True):
         *,
         starting_cash: Decimal = ZERO,
         commands: Commands | None = None,
-        oversights: Mapping[UUID, Oversights] | None = None,
+        oversights: Mapping[UUID, Changes] | None = None,
         levels: Sequence[Level] = (),
     ) -> list[Run]:
         """The engine folded over the stream in this process."""
@@ -96,7 +96,7 @@ class Recording(msgspec.Struct, dict=True):
         on_progress: Callable[[int], None] = lambda _items: None,
         starting_cash: Decimal = ZERO,
         commands: Commands | None = None,
-        oversights: Mapping[UUID, Oversights] | None = None,
+        oversights: Mapping[UUID, Changes] | None = None,
         levels: Sequence[Level] = (),
     ) -> list[Run]:
         """The engine folded over any stream."""

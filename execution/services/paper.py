@@ -28,7 +28,7 @@ from marketdata.domain.ticks import tick_from_json
 from marketdata.models import Instrument
 from portfolio import selectors as books
 from portfolio.services import PostingRequest, postings_receive
-from risk.domain.ladder import next_check_ms
+from risk.domain.ladder import look_ms
 from risk.reference import margin_tables
 from risk.services.ladder import ladder_check, ladder_rung
 from strategies import loading as deployments
@@ -267,7 +267,8 @@ def _settle(deployment: Deployment) -> None:
     step = deployment.step + 1
     is_matched = deployment.waiting == Waiting.DUE
     before = deployments.consequences_of(deployment)
-    rung, check_ms = _laddered(deployment, step if is_matched else None)
+    is_looked = is_matched and before.is_laddered
+    rung, check_ms = _laddered(deployment, step if is_looked else None, is_new=not before.is_laddered)
     holdings, names = books.held_of(deployment.id)
     orders = [loading.paper_order(row) for row in loading.orders_open(deployment.id)]
     after = consequences(
@@ -285,14 +286,17 @@ def _settle(deployment: Deployment) -> None:
     deployment.save(update_fields=["consequences", "waiting", "waiting_since"])
 
 
-def _laddered(deployment: Deployment, matched_step: int | None) -> tuple[int, int]:
-    """The rung of the loss ladder, and when losses are looked at next; at a due item they are looked at now."""
+def _laddered(deployment: Deployment, looked_step: int | None, *, is_new: bool) -> tuple[int, int]:
+    """The rung of the loss ladder, and when losses are looked at next; at a due item that tells prices they are looked
+    at now, where the ladder is new with the next item."""
+    if looked_step is None:
+        at_ms = deployment.at_ms
+        rung = ladder_rung(deployment, at_ms) if deployment.is_laddered else 0
+    else:
+        due = Due.objects.get(deployment_id=deployment.id, step=looked_step)
+        at_ms = max(deployment.at_ms, tick_from_json(due.item).at_ms)
+        marks = msgspec.convert(due.marks, dict[int, Mark], strict=False)
+        rung = ladder_check(deployment, marks=marks, at_ms=at_ms, step=looked_step)
     if not deployment.is_laddered:
         return 0, 0
-    if matched_step is None:
-        at_ms = deployment.at_ms
-        return ladder_rung(deployment, at_ms), next_check_ms(at_ms)
-    due = Due.objects.get(deployment_id=deployment.id, step=matched_step)
-    at_ms = max(deployment.at_ms, tick_from_json(due.item).at_ms)
-    marks = msgspec.convert(due.marks, dict[int, Mark], strict=False)
-    return ladder_check(deployment, marks=marks, at_ms=at_ms), next_check_ms(at_ms)
+    return rung, look_ms(at_ms, is_new=is_new)

@@ -26,9 +26,9 @@ def has_ladder(terms: Terms) -> bool:
     return any(limits.loss_cancel is not None or limits.loss_flatten is not None for limits in every)
 
 
-def next_check_ms(at_ms: int) -> int:
-    """The next whole minute."""
-    return (at_ms // MINUTE_MS + 1) * MINUTE_MS
+def look_ms(at_ms: int, *, is_new: bool) -> int:
+    """When losses are looked at next: at the next whole minute, where the ladder is new with the next item."""
+    return at_ms if is_new else (at_ms // MINUTE_MS + 1) * MINUTE_MS
 
 
 def rung_on(day: DayState, at_ms: int) -> int:

@@ -112,6 +112,8 @@ class Migration(migrations.Migration):
                 ('status', models.CharField(choices=[('RUNNING', 'RUNNING'), ('PAUSED', 'PAUSED'), ('STOPPED', 'STOPPED'), ('QUARANTINED', 'QUARANTINED')], max_length=12)),
                 ('halts', models.JSONField(blank=True, default=list)),
                 ('guards', models.JSONField(blank=True, default=list)),
+                ('limits', models.CharField(blank=True, help_text='version of the limits in force', max_length=12)),
+                ('is_look', models.BooleanField(default=False, help_text='seen by a look at losses, before the signals of the step')),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
                 ('deployment', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='strategies.deployment')),
             ],
@@ -186,7 +188,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='oversightchange',
-            constraint=models.UniqueConstraint(fields=('deployment', 'from_step'), name='oversight_change_once'),
+            constraint=models.UniqueConstraint(fields=('deployment', 'from_step', 'is_look'), name='oversight_change_once'),
         ),
         migrations.AddConstraint(
             model_name='limitset',

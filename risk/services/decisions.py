@@ -23,9 +23,10 @@ from risk.domain.context import Verdict, phases_of
 from risk.domain.memory import DayState
 from risk.domain.oversight import Oversight
 from risk.domain.review import review
-from risk.models import Decision, OversightChange, RiskState
+from risk.models import Decision
 from risk.services.alerts import alert_raise
 from risk.services.contexts import context_of
+from risk.services.oversight import oversight_keep
 from risk.services.terms import share_kill_lock
 from strategies import loading as signals_of
 from strategies.domain.signals import SignalRow
@@ -63,24 +64,15 @@ def _decide(deployment: Deployment, rows: Sequence[Signal], calendar: MarketHour
     )
     verdicts, day = review(signals, context)
     memory.data = msgspec.to_builtins(day, str_keys=True)
-    seen = Oversight(context.status, context.halts, context.guards)
-    # a fold takes a deployment that is held to be paused, until it is told of the start
+    seen = Oversight(context.status, context.halts, context.guards, context.version)
+    oversight_keep(memory, seen, signals[0].step)
     is_started = bool(before.held) and seen.status is DeploymentStatus.RUNNING
-    _keep_oversight(memory, seen, signals[0].step, is_told=is_started)
     memory.save()
     if day.held and (is_started or not before.held):
         _hold(deployment, day.held)
     Decision.objects.bulk_create(_row(deployment, verdict) for verdict in verdicts)
     Signal.objects.filter(id__in=[row.id for row in rows]).update(state=Signal.State.DECIDED)
     outbox.publish([_event(deployment, pair) for pair in zip(signals, verdicts, strict=True)])
-
-
-def _keep_oversight(memory: RiskState, seen: Oversight, step: int, *, is_told: bool) -> None:
-    """Write down what a replay must see from a step on, where it is not what was seen before, or is to be told."""
-    if not is_told and seen == msgspec.convert(memory.oversight, Oversight):
-        return
-    memory.oversight = msgspec.to_builtins(seen)
-    OversightChange.objects.create(deployment_id=memory.deployment_id, from_step=step, **memory.oversight)
 
 
 def _hold(deployment: Deployment, why: str) -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
 import pytest
 from django.test import override_settings
 from django.utils import timezone
@@ -11,7 +15,8 @@ from alphapanda.deploying import Definition
 from alphapanda.proof import parity
 from marketdata.reference import YESBANK_FILES
 from risk import loading
-from risk.domain.oversight import Oversight, seen_at
+from risk.domain.oversight import Change, Oversight, change_at
+from risk.models import LimitSet
 from risk.services.halts import halt_release, halt_throw
 from strategies import loading as commands_of
 from strategies.models import Command, Deployment
@@ -62,7 +67,7 @@ def test_a_replay_sees_what_people_did_where_the_pipeline_saw_it(monkeypatch):
     for row in Command.objects.exclude(step=None):
         commands.setdefault(row.deployment_id, {})[row.step] = commands_of.command_row(row)
     oversights = loading.oversights()
-    assert [seen.status for _, seen in oversights[one.id]].count(DeploymentStatus.PAUSED) == 1
+    assert [change.seen.status for change in oversights[one.id]].count(DeploymentStatus.PAUSED) == 1
     runs = recorded.backtest(source, commands=commands, oversights=oversights)
     assert parity.compare(parity.of_accounts([run.account for run in runs]), found) == (0, [])
     blind = recorded.backtest(source, commands=commands)
@@ -70,6 +75,44 @@ def test_a_replay_sees_what_people_did_where_the_pipeline_saw_it(monkeypatch):
 
 
 ITEMS = 1_500
+LADDER = {"daily_loss": Decimal(50), "loss_cancel": Decimal(80), "loss_flatten": Decimal(160)}
+# What bounds each deployment in each fifth of the run.
+FIFTHS: list[list[dict[str, Any]]] = [
+    [{}, {"order_quantity": 150}, {}, {"gross_exposure": Decimal(1)}, {"order_quantity": 50}],
+    [{}, LADDER, {name: 3 * limit for name, limit in LADDER.items()}, {}, LADDER],
+    [LADDER, {}, {"daily_orders": 1}, LADDER, {}],
+]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(("fifths", "batch"), zip(FIFTHS, (40, 7, 21), strict=True))
+def test_a_replay_sees_limits_change_where_the_pipeline_saw_it(monkeypatch, settings, fifths, batch):
+    settings.STRATEGIES = Path(__file__).parent / "own"
+    definitions = [TWO[0], Definition("wall", "wall", YESBANK)]
+    recorded = recording(FILES, definitions)
+    source = recorded.source()
+    with override_settings(SHARDS=1):
+        seeded(definitions)
+    rows = {row.name: row for row in Deployment.objects.all()}
+    every = packed(list(source.iter_from())[:ITEMS], source=source.source, batch=batch)
+    hand = Hand(every)
+    hand.attach(monkeypatch)
+    for number, limits in enumerate(fifths, 1):
+        LimitSet.objects.all().delete()
+        for row in rows.values():
+            if limits:
+                LimitSet.objects.create(level="DEPLOYMENT", deployment=row, **limits)
+        acted(hand, number * len(every) // len(fifths), every)
+
+    found = parity.of_database()
+    oversights = loading.oversights()
+    assert max(len({change.seen.limits for change in changes}) for changes in oversights.values()) > 1
+    runs = recorded.fold(source.stretches(0, ITEMS), source=source.source, oversights=oversights)
+    assert parity.compare(parity.of_accounts([run.account for run in runs]), found) == (0, [])
+    blind = recorded.fold(source.stretches(0, ITEMS), source=source.source, levels=loading.levels())
+    assert parity.compare(parity.of_accounts([run.account for run in blind]), found)[0] > 0
+
+
 HELD = Definition(
     "held",
     "ema_cross",
@@ -104,12 +147,16 @@ def test_a_replay_lets_go_what_a_person_has_started_again_before_it_wished_for_a
     assert rules.count("repeated_entries") > 1
     assert "deployment_status" not in rules
     oversights = loading.oversights()
-    assert {seen.status for _, seen in oversights[one.id]} == {DeploymentStatus.RUNNING}
+    assert {change.seen.status for change in oversights[one.id]} == {DeploymentStatus.RUNNING}
     runs = recorded.fold(source.stretches(0, ITEMS), source=source.source, oversights=oversights)
     assert parity.compare(parity.of_accounts([run.account for run in runs]), found) == (0, [])
 
 
 def test_what_is_seen_holds_until_it_changes():
     halted = Oversight(halts=("GLOBAL: drill",))
-    changes = [(5, halted), (9, Oversight())]
-    assert [seen_at(changes, step) for step in (4, 5, 8, 9)] == [None, halted, halted, Oversight()]
+    changes = [Change(5, halted), Change(9, Oversight())]
+    found = [change_at(changes, step) for step in (4, 5, 8, 9)]
+    assert [change and change.seen for change in found] == [None, halted, halted, Oversight()]
+    looked = [Change(5, halted, is_look=True), Change(5, Oversight()), Change(9, halted)]
+    assert [change_at(looked, step, is_look=True) for step in (5, 6, 9)] == [looked[0], *looked[1:2] * 2]
+    assert change_at(looked, 5) == looked[1]

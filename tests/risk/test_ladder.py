@@ -10,7 +10,7 @@ import pytest
 
 from alphapanda.core.vocabulary import LimitLevel
 from risk.domain.context import Member, Terms
-from risk.domain.ladder import checked, has_ladder, next_check_ms, rung_on
+from risk.domain.ladder import checked, has_ladder, look_ms, rung_on
 from risk.domain.limits import Limits, Scope, strictest
 from risk.domain.memory import DayState
 from tests.builders import DEPLOYMENT, a_holding, a_mark, at
@@ -90,7 +90,8 @@ def test_who_has_a_ladder() -> None:
 
 @pytest.mark.parametrize(("at_ms", "expected"), [(60_000, 120_000), (119_999, 120_000), (120_000, 180_000)])
 def test_losses_are_looked_at_every_whole_minute(at_ms: int, expected: int) -> None:
-    assert next_check_ms(at_ms) == expected
+    assert look_ms(at_ms, is_new=False) == expected
+    assert look_ms(at_ms, is_new=True) == at_ms
 
 
 def test_what_entries_are_remembered_by_survives_a_look() -> None:
