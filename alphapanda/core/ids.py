@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from hashlib import sha1
 from uuid import UUID, SafeUUID
 
@@ -31,6 +32,7 @@ def signal_id(deployment: UUID, step: int, ordinal: int) -> UUID:
     return derived("signal", deployment, step, ordinal)
 
 
+@lru_cache(maxsize=64)  # risk and execution ask for it one after the other
 def decision_id(signal: UUID) -> UUID:
     return derived("decision", signal)
 

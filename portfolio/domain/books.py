@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from decimal import Decimal
+from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -64,17 +65,31 @@ def book(holding: Holding, fill: BookedFill) -> tuple[Holding, list[Entry]]:
     against the unchanged average, a fill through zero closes at the old average and opens the rest at its
     own price.
     """
-    after, accounts = _moved(holding, fill)
-    return after, entries_of(fill.fill_id, accounts)
+    moved = _moved(holding, fill)
+    accounts = {
+        CASH: -value(fill.price_e4, fill.side.sign * fill.quantity) - moved.charged,
+        POSITION: moved.cost_change,
+        REALISED: -moved.profit,
+    } | {f"{CHARGES}:{line}": amount for line, amount in moved.charges.items()}
+    return moved.after, entries_of(fill.fill_id, accounts)
 
 
 def held(holding: Holding, fill: BookedFill) -> Holding:
     """The holding after a fill: `book` without the entries, which can be made from the fills at any time."""
-    return _moved(holding, fill)[0]
+    return _moved(holding, fill).after
 
 
-def _moved(holding: Holding, fill: BookedFill) -> tuple[Holding, dict[str, Decimal]]:
-    """The holding after a fill, and what each account gains by it."""
+class _Moved(NamedTuple):
+    """The holding after a fill, and what it did in rupees; charges by line in the order of their names."""
+
+    after: Holding
+    cost_change: Decimal
+    profit: Decimal
+    charges: dict[str, Decimal]
+    charged: Decimal
+
+
+def _moved(holding: Holding, fill: BookedFill) -> _Moved:
     direction = (holding.quantity > 0) - (holding.quantity < 0)
     signed = fill.side.sign * fill.quantity
     closed = min(abs(holding.quantity), fill.quantity) if direction * signed < 0 else 0
@@ -89,12 +104,7 @@ def _moved(holding: Holding, fill: BookedFill) -> tuple[Holding, dict[str, Decim
         realised=holding.realised + profit,
         charges=holding.charges + charged,
     )
-    accounts = {
-        CASH: -value(fill.price_e4, signed) - charged,
-        POSITION: cost_change,
-        REALISED: -profit,
-    } | {f"{CHARGES}:{line}": amount for line, amount in charges.items()}
-    return after, accounts
+    return _Moved(after, cost_change, profit, charges, charged)
 
 
 def _cost_of(holding: Holding, closed: int) -> Decimal:

@@ -21,7 +21,7 @@ from strategies.domain.consequences import Consequences
 from strategies.domain.guards import ends_ms
 from strategies.domain.memory import State, remembered, under
 from strategies.domain.signals import CommandRow, DueItem, Moment, Raised, marked, signal
-from strategies.domain.turn import Turn
+from strategies.domain.turn import NO_WISHES, Turn
 
 
 class StrategyFailed(Exception):
@@ -42,6 +42,7 @@ class Machine:
         self.calendars = {token: calendar.of(one) for token, one in self.instruments.items()}
         self.hours = tuple({id(hours): hours for hours in self.calendars.values()}.values())  # each once
         self.by_name = {instrument.key: instrument for instrument in spec.instruments}
+        self._names = {token: instrument.key for token, instrument in self.instruments.items()}
         self.watched = {
             one.token: calendar.of(one) for one in spec.watched if one.token not in self.instruments
         }
@@ -310,9 +311,13 @@ class Machine:
         for bar in bars:
             if self._cold:
                 self._count(bar)
-            turn.hear(strategy.on_bar(state, bar, turn.view(bar.instrument)))
+            wishes = strategy.on_bar(state, bar, turn.view(bar.instrument))
+            if wishes is not NO_WISHES:
+                turn.hear(wishes)
         if tick is not None and self.wants_ticks:
-            turn.hear(strategy.on_tick(state, tick, turn.view(self.instruments[tick.token].key)))
+            wishes = strategy.on_tick(state, tick, turn.view(self._names[tick.token]))
+            if wishes is not NO_WISHES:
+                turn.hear(wishes)
 
     def _settle(self, turn: Turn) -> None:
         state = self.state

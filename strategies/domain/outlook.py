@@ -110,19 +110,19 @@ class Outlook:
         prices_e4 = self.stretch.column("price_e4")[places]
         return TicksAhead(numbers.tolist(), self.stretch.at_ms[places].tolist(), prices_e4, has_depth)
 
-    def _bars(self, machine: Machine, passed: dict[int, Longs], clocks: Longs) -> dict[int, list[Bar]]:
+    def _bars(self, machine: Machine, passed: dict[int, Longs], clocks: Longs) -> dict[int, tuple[Bar, ...]]:
         """The bars by the number of the item that closes them, in the order of the builders."""
-        together: dict[int, list[Bar]] = {}
+        together: dict[int, tuple[Bar, ...]] = {}
         for builder in machine.state.builders:
             ticks = passed[builder.token]
             places, bars = bars_of(
                 builder, self.stretch, ticks, clocks, machine.calendars[builder.token].closes_ms
             )
-            for number, bar in zip(np.searchsorted(self._places, places).tolist(), bars, strict=True):
-                if number in together:
-                    together[number].append(bar)
-                else:
-                    together[number] = [bar]
+            numbers = np.searchsorted(self._places, places).tolist()
+            made: dict[int, tuple[Bar, ...]] = dict(zip(numbers, zip(bars, strict=True), strict=True))
+            for number in together.keys() & made.keys():
+                made[number] = together[number] + made[number]
+            together |= made
         return together
 
     def _minutes(self, machine: Machine, clocks: Longs) -> Minutes:

@@ -44,7 +44,7 @@ class Passage:
         end = len(self.outlook)
         while True:
             until = self._next_singly()
-            raised = self._strategy_alone(until)
+            raised = self._strategy_alone(until) if until > self.number else None
             if raised is not None:
                 return raised
             self.number = until
@@ -67,6 +67,8 @@ class Passage:
             awake = sorted(outlook.bars)
             return awake, [None] * len(awake)
         numbers = outlook.tick_numbers()
+        if not outlook.bars:
+            return numbers.tolist(), [*outlook.tick_items(numbers)]
         ticks: dict[int, Tick | None] = dict.fromkeys(outlook.bars)
         ticks.update(zip(numbers.tolist(), outlook.tick_items(numbers), strict=True))
         awake = sorted(ticks)
@@ -77,15 +79,16 @@ class Passage:
         start, end = bisect_left(self._awake, self.number), bisect_left(self._awake, until)
         if start == end:
             return None
-        state, ask = self.machine.state, self.machine.ask_strategy
-        bars, at_ms, steps = self.outlook.bars, self.outlook.at_ms, self._steps
+        ask, awake, ticks = self.machine.ask_strategy, self._awake, self._ticks
+        closed, at_ms = self.outlook.bars.get, self.outlook.at_ms
         turn, number = self.machine.turn(0), self.number
+        wishes = turn.wishes
         try:
-            for number, tick in zip(self._awake[start:end], self._ticks[start:end], strict=True):
-                state.step = steps + number
+            for place in range(start, end):
+                number = awake[place]
                 turn.at_ms = at_ms[number]
-                ask(turn, bars.get(number, ()), tick)
-                if turn.wishes:
+                ask(turn, closed(number, ()), ticks[place])
+                if wishes:
                     break
         except Exception as error:
             self._stand_behind(number)
@@ -99,7 +102,7 @@ class Passage:
         """The item at which it stands, as any other."""
         self._sync(self.number)
         number, machine = self.number, self.machine
-        bars = self.outlook.bars.get(number, [])
+        bars = self.outlook.bars.get(number, ())
         stop = machine.consume(self.item, source=self._source, seq=self._seq(number), bars=bars)
         if not isinstance(stop, DueItem):
             self._synced = number + 1

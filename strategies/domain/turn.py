@@ -12,6 +12,7 @@ from strategies.domain.intents import Cancel, Intent, Modify, Wish, change
 from strategies.domain.signals import Mark
 
 NOTHING = Working()
+NO_WISHES: tuple[Wish, ...] = ()  # there is one empty tuple: what most callbacks return
 
 
 class Turn:
