@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 
 
 class CalendarDesk(Desk):
-    """What the exchange calendar is made of: a change counts at once here, in other processes within seconds."""
+    """What the calendars of markets are made of, and what markets take: a change counts at once here, in other
+    processes within seconds."""
 
     def save_model(self, request: HttpRequest, obj: Model, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)
@@ -180,7 +181,7 @@ class TickBandAdmin(Desk):
 
 
 @admin.register(Permission)
-class PermissionAdmin(Desk):
+class PermissionAdmin(CalendarDesk):
     list_display = ("market", "instrument_type", "valid_from", "products", "order_types", "validities")
     list_filter = ("market", "instrument_type")
     ordering = ("market", "instrument_type", "-valid_from")

@@ -130,6 +130,7 @@ def load_calendar(market: str) -> Calendar:
         specials=special_sessions(exchange),
         rules=session_rules(market),
         cutoffs=cutoffs(market),
+        permissions=[row for row in permissions() if row.market == market],
     )
 
 

@@ -30,7 +30,7 @@ from marketdata.domain.calendar import calendar as calendar_of
 from marketdata.domain.dated import NOTHING_DATED, Dated
 from marketdata.domain.instruments import InstrumentSpec, underlying_of
 from marketdata.domain.markets import Market, UnknownMarket
-from marketdata.domain.rules import Band, Permissions, permissions_of, tick_size_e4
+from marketdata.domain.rules import Band, Permissions, tick_size_e4
 from marketdata.models import (
     Bar,
     Holiday,
@@ -84,6 +84,7 @@ def _stored_calendars() -> Calendars:
     for cut in MarketCutoff.objects.all():
         cutoff = Cutoff(cut.valid_from, CutoffKind(cut.kind), cut.minutes)
         cutoffs.setdefault(cut.market, []).append(cutoff)
+    taken = permissions_known()
     holidays: dict[str, list[date]] = {}
     for exchange, day in Holiday.objects.values_list("exchange", "date"):
         holidays.setdefault(exchange, []).append(day)
@@ -98,6 +99,7 @@ def _stored_calendars() -> Calendars:
                 specials=_specials(market, specials),
                 rules=rules[market],
                 cutoffs=cutoffs.get(market, ()),
+                permissions=[row for row in taken if row.market is market],
             )
             for market in map(Market, sorted(rules))
         }
@@ -157,16 +159,14 @@ def _dated(instrument: Instrument) -> Dated:
 
 
 def specs_on(instruments: Iterable[Instrument], day: date) -> dict[int, InstrumentSpec]:
-    """Instruments by primary key as decisions of a day see them (`InstrumentSpec.on`), and what no decision asks
-    for: what the market took, and for a stock whose list tells no tick that of its price, by the last day bar of the
-    month before."""
-    taken = permissions_known()
+    """Instruments by primary key as the rules of a day say (`InstrumentSpec.on`), and what no decision asks for: for a
+    stock whose list tells no tick that of its price, by the last day bar of the month before."""
     found = {}
     for row in instruments:
         one = spec(row).on(day)
         if not one.tick_size_e4 and not one.is_index:
             one = replace(one, tick_size_e4=_banded(row, one.market, day))
-        found[row.pk] = _permitted(one, permissions_of(taken, one, day))
+        found[row.pk] = one
     return found
 
 
@@ -185,12 +185,6 @@ def _banded(instrument: Instrument, market: Market, day: date) -> int:
         for band in TickBand.objects.filter(market=market)
     ]
     return tick_size_e4(bands, market=market, day=day, reference_e4=last.close_e4) if last else 0
-
-
-def _permitted(one: InstrumentSpec, taken: Permissions | None) -> InstrumentSpec:
-    if taken is None:
-        return one
-    return replace(one, products=taken.products, order_types=taken.order_types, validities=taken.validities)
 
 
 def permissions_known() -> list[Permissions]:

@@ -86,7 +86,10 @@ class Account:
         self.is_coupled = False  # decided in the order of the log with others
         self.machine: Machine = assembled(spec, find(spec.strategy), calendar)
         self.venue = Venue(self.settings, self.machine.instruments, self.machine.calendars, margin_tables())
-        self.is_dated = any(one.dated for one in spec.instruments)
+        calendars = self.machine.calendars.values()
+        self.is_dated = any(one.dated for one in spec.instruments) or any(
+            one.permissions for one in calendars
+        )
         self._venue_day = 0  # whose rules the venue has, where they differ from day to day
         self.memory = Memory()
         self.names = {instrument.token: instrument.key for instrument in spec.instruments}
@@ -165,8 +168,9 @@ class Account:
         """The exchange with the rules of the day of a time."""
         if self.is_dated and self._venue_day != (day := ist_day(at_ms)):
             on = date.fromordinal(day)
-            known = {token: one.on(on) for token, one in self.machine.instruments.items()}
-            self.venue = Venue(self.settings, known, self.machine.calendars, self.venue.margins)
+            hours = self.machine.calendars
+            known = {token: hours[token].ruled(one, on) for token, one in self.machine.instruments.items()}
+            self.venue = Venue(self.settings, known, hours, self.venue.margins)
             self._venue_day = day
         return self.venue
 

@@ -101,8 +101,9 @@ def _carry_out(deployment: Deployment, signals: Sequence[Signal], calendar: Mark
 def _venue(
     deployment: Deployment, instruments: Iterable[Instrument], calendar: MarketHours, *, day: date
 ) -> Venue:
-    specs = {spec.token: spec.on(day) for spec in map(market.spec, instruments)}
-    calendars = {token: calendar.of(spec) for token, spec in specs.items()}
+    listed = {spec.token: spec for spec in map(market.spec, instruments)}
+    calendars = {token: calendar.of(spec) for token, spec in listed.items()}
+    specs = {token: calendars[token].ruled(spec, day) for token, spec in listed.items()}
     return Venue(_settings(deployment), specs, calendars, margin_tables())
 
 

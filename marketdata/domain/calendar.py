@@ -9,10 +9,13 @@ from datetime import date, time, timedelta
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
+import msgspec
+
 from alphapanda.core.clock import DAY_MS, IST_OFFSET_MS, ist_date, ist_ms
 from alphapanda.core.vocabulary import Phase
 from marketdata.domain.instruments import InstrumentSpec
 from marketdata.domain.markets import Market, UnknownMarket
+from marketdata.domain.rules import Permissions, permissions_of
 
 EARLIEST_MS = 946_684_800_000  # 2000-01-01 UTC: stamps before it are faults, not history
 LATEST_MS = 4_102_444_800_000  # 2100-01-01 UTC
@@ -87,12 +90,13 @@ _NO_DAY = _Day((), (Phase.CLOSED,), None)
 
 @dataclass(frozen=True, slots=True)
 class Calendar:
-    """The trading days and phases of one market. Outside 2000 to 2100 it is always closed."""
+    """The trading days and phases of one market, and what it takes. Outside 2000 to 2100 it is always closed."""
 
     holidays: frozenset[date]
     specials: tuple[SpecialHours, ...]
     rules: tuple[PhaseRule, ...]
     cutoffs: tuple[Cutoff, ...] = ()
+    permissions: tuple[Permissions, ...] = ()
     _days: dict[int, _Day] = field(default_factory=dict, init=False, compare=False, repr=False)
     _cuts: dict[tuple[CutoffKind, int], int] = field(
         default_factory=dict, init=False, compare=False, repr=False
@@ -101,6 +105,16 @@ class Calendar:
     def of(self, _instrument: InstrumentSpec) -> Calendar:
         """One market's hours stand for every instrument: what `Calendars` tells apart."""
         return self
+
+    def ruled(self, instrument: InstrumentSpec, day: date) -> InstrumentSpec:
+        """An instrument as decisions of a day see it: its own rules by date, and what its market took then."""
+        taken = permissions_of(self.permissions, instrument, day)
+        of_day = instrument.on(day)
+        if taken is None:
+            return of_day
+        return msgspec.structs.replace(
+            of_day, products=taken.products, order_types=taken.order_types, validities=taken.validities
+        )
 
     def phase_at(self, at_ms: int) -> Phase:
         """The phase at a time; a phase starts with its first millisecond and ends before its end."""
@@ -227,10 +241,15 @@ def calendar(
     specials: Iterable[SpecialHours],
     rules: Iterable[PhaseRule],
     cutoffs: Iterable[Cutoff] = (),
+    permissions: Iterable[Permissions] = (),
 ) -> Calendar:
     """A calendar from plain rows. Of two rules that hold on a day the one that is valid from later counts."""
     return Calendar(
-        frozenset(holidays), tuple(sorted(specials)), tuple(sorted(rules)), tuple(sorted(cutoffs))
+        frozenset(holidays),
+        tuple(sorted(specials)),
+        tuple(sorted(rules)),
+        tuple(sorted(cutoffs)),
+        tuple(sorted(permissions)),
     )
 
 

@@ -52,7 +52,8 @@ def _decide(deployment: Deployment, rows: Sequence[Signal], calendar: MarketHour
     halts = loading.halts_active(deployment)
     before = msgspec.convert(memory.data, DayState, strict=False)
     today = ist_date(signals[0].at_ms)
-    instruments = {row.instrument.instrument_token: selectors.spec(row.instrument).on(today) for row in rows}
+    listed = [selectors.spec(row.instrument) for row in rows]
+    instruments = {one.token: calendar.of(one).ruled(one, today) for one in listed}
     context = context_of(
         deployment,
         day=before,

@@ -24,8 +24,9 @@ from marketdata.domain.instruments import InstrumentRow, parse, spec_of_row, und
 from marketdata.domain.markets import Market
 from marketdata.domain.rules import Permissions, permissions_of, tick_size_e4
 from marketdata.models import Bar, CircuitLimit, FreezeQuantity, Instrument, InstrumentRule
-from marketdata.reference import instrument_specs, permissions, tick_bands
+from marketdata.reference import instrument_specs, load_calendars, tick_bands
 from marketdata.services import rules
+from marketdata.services.calendar import calendars_load_shipped
 from marketdata.services.instruments import load, load_shipped
 from marketdata.services.rules import ALWAYS, NotAFreezeFile, freeze_load, freezes_changed
 from tests.builders import an_instrument as a_spec
@@ -145,9 +146,7 @@ def test_permissions(
     exchange: str, instrument_type: str, day: date, asked: dict[str, str], is_permitted: bool
 ) -> None:
     one = replace(a_spec(), exchange=exchange, instrument_type=instrument_type)
-    taken = permissions_of(permissions(), one, day)
-    assert taken is not None
-    one = replace(one, products=taken.products, order_types=taken.order_types, validities=taken.validities)
+    one = load_calendars().of(one).ruled(one, day)
     assert one.is_permitted(**asked) == is_permitted
 
 
@@ -186,7 +185,11 @@ def test_specs_are_those_of_the_day() -> None:
     assert (before.upper_circuit_e4, after.upper_circuit_e4) == (0, 0), (
         "limits of one day say nothing of another"
     )
-    assert (now.products, now.order_types) == (("NRML", "MIS"), ("MARKET", "LIMIT", "SL"))
+    calendars_load_shipped()
+    selectors.calendars_forget()
+    ruled = selectors.calendars().of(now).ruled(selectors.spec(option), DAY)
+    assert (ruled.products, ruled.order_types) == (("NRML", "MIS"), ("MARKET", "LIMIT", "SL"))
+    assert ruled.quantity_max == now.quantity_max
     assert (now.underlying, now.expiry, now.strike_e4) == ("NIFTY", date(2026, 11, 24), 240_000_000)
 
 
