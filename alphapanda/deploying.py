@@ -85,6 +85,8 @@ def check(definition: Definition) -> None:
     """Refuse what the strategy, the paper exchange or risk would refuse later. Raises BadDefinition."""
     if not definition.instruments:
         raise BadDefinition(f"{definition.name}: instruments: name at least one, as NSE:INFY")
+    if odd := [name for name in definition.instruments if not _is_named(name)]:
+        raise BadDefinition(f"{definition.name}: instruments: {odd[0]!r} is no EXCHANGE:SYMBOL such as NSE:INFY")
     doubled = sorted({name for name in definition.instruments if definition.instruments.count(name) > 1})
     if doubled:
         raise BadDefinition(f"{definition.name}: instruments: {doubled[0]} is named twice; once is enough")
@@ -94,6 +96,11 @@ def check(definition: Definition) -> None:
         written(definition.limits)
     except (LookupError, ValueError) as error:
         raise BadDefinition(f"{definition.name}: {error}") from error
+
+
+def _is_named(instrument: str) -> bool:
+    exchange, _, symbol = instrument.partition(":")
+    return bool(exchange and symbol) and instrument.isprintable()
 
 
 def spec(

@@ -159,18 +159,17 @@ def _equip(original: Deployment, shadow: Deployment) -> None:
 
 
 def _start(original: Deployment) -> dict[str, Any]:
-    marks = {str(token): price for token, price in _marks(original).items()}
-    return {"step": original.step, "at_ms": original.at_ms, "marks": marks}
+    return {"step": original.step, "at_ms": original.at_ms, "marks": _marks(original)}
 
 
-def _marks(deployment: Deployment) -> dict[int, int]:
-    """Last prices by token as its checkpoint has them. Raises CheckpointDoesNotFit."""
+def _marks(deployment: Deployment) -> dict[str, int]:
+    """Last prices by EXCHANGE:TRADINGSYMBOL as its checkpoint has them. Raises CheckpointDoesNotFit."""
     stored = bytes(deployment.checkpoint)
     try:
         state = msgspec.msgpack.decode(stored, type=State) if stored else State()
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise CheckpointDoesNotFit(f"the checkpoint of {deployment.name} cannot be read: {error}") from error
-    return {token: mark.price_e4 for token, mark in state.marks.items()}
+    return {state.names[token]: mark.price_e4 for token, mark in state.marks.items()}
 
 
 def shadow_of(name: str) -> Deployment:
@@ -251,17 +250,17 @@ def _text(row: Signal) -> str:
     return f"{kind}{row.side} {row.quantity} {row.order_type}{trigger}{limit}"
 
 
-def _profit(deployment: Deployment, start: dict[str, Any], marks: dict[int, int], until_ms: int) -> Decimal:
+def _profit(deployment: Deployment, start: dict[str, Any], marks: dict[str, int], until_ms: int) -> Decimal:
     """Rupees since the start, charges paid, what is held at the last price: what was held then counts from its price
     then on."""
-    cash, held, held_then = ZERO, Counter[int](), Counter[int]()
+    cash, held, held_then = ZERO, Counter[str](), Counter[str]()
     for fill in Fill.objects.filter(deployment=deployment, at_ms__lte=until_ms).select_related("instrument"):
-        token, units = fill.instrument.instrument_token, Side(fill.side).sign * fill.quantity
-        held[token] += units
+        name, units = str(fill.instrument), Side(fill.side).sign * fill.quantity
+        held[name] += units
         if fill.step <= start["step"]:
-            held_then[token] += units
+            held_then[name] += units
         else:
             cash -= units * to_rupees(fill.price_e4) + sum(map(Decimal, fill.charges.values()))
-    now = sum((units * to_rupees(marks.get(token, 0)) for token, units in held.items()), ZERO)
-    then = sum((units * to_rupees(start["marks"][str(token)]) for token, units in held_then.items()), ZERO)
+    now = sum((units * to_rupees(marks.get(name, 0)) for name, units in held.items()), ZERO)
+    then = sum((units * to_rupees(start["marks"][name]) for name, units in held_then.items()), ZERO)
     return cash + now - then

@@ -16,7 +16,7 @@ class Instrument(models.Model):
 
     exchange = models.CharField(max_length=10)
     tradingsymbol = models.CharField(max_length=60)
-    instrument_token = models.BigIntegerField(db_index=True)
+    instrument_token = models.BigIntegerField(help_text="below zero: none, another instrument has taken it")
     exchange_token = models.BigIntegerField()
     name = models.CharField(max_length=120, blank=True)
     expiry = models.DateField(null=True, blank=True)
@@ -40,9 +40,8 @@ class Instrument(models.Model):
             models.UniqueConstraint(fields=["exchange", "tradingsymbol"], name="instrument_identity"),
             models.UniqueConstraint(
                 fields=["instrument_token"],
-                condition=models.Q(is_listed=True),
-                name="instrument_token_of_one_listed",
-                violation_error_message="another listed instrument has this token",
+                name="instrument_token_of_one",
+                violation_error_message="another instrument has this token",
             ),
         ]
 

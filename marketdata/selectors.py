@@ -233,9 +233,9 @@ def specs_by_key(keys: Iterable[str]) -> dict[str, InstrumentSpec]:
 
 
 def instruments_by_token(tokens: Iterable[int]) -> dict[int, Instrument]:
-    """The listed instrument of each token, else the one that had it last; unknown tokens are absent."""
-    found: QuerySet[Instrument] = Instrument.objects.filter(instrument_token__in=set(tokens))
-    return {row.instrument_token: row for row in found.order_by("is_listed", "pk")}
+    """The instrument of each token; unknown tokens are absent."""
+    found = Instrument.objects.filter(instrument_token__in=set(tokens))
+    return {row.instrument_token: row for row in found}
 
 
 def master_newest() -> UUID | None:
@@ -250,10 +250,9 @@ def changes_touching(*, since: datetime) -> QuerySet[MasterChange]:
 
 
 def instruments_in_use() -> dict[int, Instrument]:
-    """The instruments that deployments act on as ticks come, by token; the listed one of a reused token."""
+    """The instruments that deployments act on as ticks come, by token."""
     wanted = {use.instrument_id for use in users.uses() if use.is_active}
-    found = Instrument.objects.filter(pk__in=wanted).order_by("is_listed", "pk")
-    return {row.instrument_token: row for row in found}
+    return {row.instrument_token: row for row in Instrument.objects.filter(pk__in=wanted)}
 
 
 def bars_of(instrument: Instrument, minutes: int, from_ms: int, to_ms: int) -> list[bars.Bar]:

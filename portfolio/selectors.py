@@ -29,7 +29,15 @@ class Totals(msgspec.Struct, frozen=True):
 
 def holdings_of(deployment_id: UUID) -> dict[int, Holding]:
     """What a deployment holds or held, by instrument token."""
-    return {row.instrument.instrument_token: holding_of(row) for row in positions_of(deployment_id)}
+    return held_of(deployment_id)[0]
+
+
+def held_of(deployment_id: UUID) -> tuple[dict[int, Holding], dict[int, str]]:
+    """What a deployment holds or held, and EXCHANGE:TRADINGSYMBOL of it, by instrument token."""
+    rows = {row.instrument.instrument_token: row for row in positions_of(deployment_id)}
+    return {token: holding_of(row) for token, row in rows.items()}, {
+        token: str(row.instrument) for token, row in rows.items()
+    }
 
 
 def events_booked(book: Book) -> list[Event]:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from uuid import UUID
 
-from django.db.models import F
+import msgspec
+from django.db import transaction
+from django.db.models import Q
 
 from alphapanda.core.vocabulary import DeploymentStatus
 from marketdata.users import Use, UseKind, listen, register
+from strategies.loading import consequences_of, instruments_of, locked
 from strategies.models import Deployment
 from strategies.services.runner import ACTIVE
 
@@ -25,6 +29,20 @@ def of_deployments(instrument_ids: Collection[int] | None) -> Iterator[Use]:
 
 @listen
 def load_anew(instrument_ids: Collection[int]) -> None:
-    """Have whoever folds a deployment of these instruments load it again, with the expiry and the tick of the list."""
-    touched = Deployment.objects.filter(instruments__in=instrument_ids, status__in=ACTIVE).values("pk")
-    Deployment.objects.filter(pk__in=touched).update(revision=F("revision") + 1)
+    """Have whoever folds a deployment of these instruments, or watches their prices for its group, load it again,
+    with the expiry, the tick and the tokens of the list."""
+    touched = Deployment.objects.filter(instruments__in=instrument_ids)
+    groups = touched.exclude(group="").values("group")
+    every = Deployment.objects.filter(Q(pk__in=touched.values("pk")) | Q(group__in=groups))
+    for deployment_id in every.order_by("pk").values_list("pk", flat=True):
+        _renew(deployment_id)
+
+
+@transaction.atomic
+def _renew(deployment_id: UUID) -> None:
+    row = locked(deployment_id)
+    tokens = {str(one): token for token, one in instruments_of(deployment_id).items()}
+    after = consequences_of(row).under(tokens)
+    row.consequences = msgspec.to_builtins(after, str_keys=True)
+    row.revision += 1
+    row.save(update_fields=["consequences", "revision"])

@@ -229,6 +229,7 @@ class Account:
         self.machine.consequences = consequences(
             self.holdings,
             list(self.open.values()),
+            names=self.names,
             matched_step=matched_step,
             fills=[row.fill for row in fills],
             rung=rung_on(self.day, at_ms) if self.is_laddered else 0,

@@ -33,7 +33,7 @@ def match(
     offer = None
     tick = item if isinstance(item, Tick) else None
     if tick is not None and _is_asked_of(tick, orders) and is_fit(tick, venue, clock_ms):
-        offer = Offer(tick, venue, memory.traces.get(tick.token))
+        offer = Offer(tick, venue, memory.traces.get(venue.instruments[tick.token].key))
     for order in sorted(orders, key=lambda order: (order.step, order.ordinal)):
         after = _worked(order, item, offer, venue, outcome)
         if after is not order:
@@ -202,15 +202,16 @@ def _remembered(memory: Memory, offer: Offer | None, outcome: Outcome, venue: Ve
     for one in outcome.executions:
         order = one.order
         if order.product is Product.CNC:
-            so_far = deliveries.get(order.token, Delivery())
+            so_far = deliveries.get(order.instrument, Delivery())
             hours = venue.calendars[order.token]
-            deliveries[order.token] = delivered(so_far, order.side, one.quantity, one.at_ms, hours)
-    traces: dict[int, Trace] = dict(memory.traces)
+            deliveries[order.instrument] = delivered(so_far, order.side, one.quantity, one.at_ms, hours)
+    traces: dict[str, Trace] = dict(memory.traces)
     if offer is not None:
         trace = offer.trace()
-        traces.pop(offer.tick.token, None)
+        name = venue.instruments[offer.tick.token].key
+        traces.pop(name, None)
         if trace is not None:
-            traces[offer.tick.token] = trace
+            traces[name] = trace
     if traces == memory.traces and deliveries == memory.deliveries:
         return memory
     return Memory(traces, deliveries)

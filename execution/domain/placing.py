@@ -122,7 +122,7 @@ def _flagged(order: PaperOrder, standing: Standing, venue: Venue) -> PaperOrder:
     """The order, marked where it sells shares that are not delivered yet."""
     if order.product is not Product.CNC or order.side is Side.BUY:
         return order
-    delivery = standing.memory.deliveries.get(order.token, Delivery())
+    delivery = standing.memory.deliveries.get(order.instrument, Delivery())
     free = standing.closable(order.token, order.side)
     flag = is_btst(
         delivery,

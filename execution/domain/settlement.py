@@ -113,13 +113,15 @@ def consequences(
     holdings: Mapping[int, Holding],
     orders: Sequence[PaperOrder],
     *,
+    names: Mapping[int, str],
     matched_step: int,
     fills: Iterable[BookedFill] = (),
     rung: int = 0,
     check_ms: int = 0,
 ) -> Consequences:
-    """What the machine of a deployment may know of its orders and books; `fills` are those of the matched step.
-    `rung` is that of the loss ladder, `check_ms` when losses are looked at next (0: never)."""
+    """What the machine of a deployment may know of its orders and books; `names` are those of the instruments by token,
+    `fills` those of the matched step, `rung` that of the loss ladder, `check_ms` when losses are looked at next (0:
+    never)."""
     oldest_first = sorted(orders, key=lambda order: (order.step, order.ordinal))
     return Consequences(
         positions={
@@ -135,6 +137,7 @@ def consequences(
         orders=tuple(map(working_order, oldest_first)),
         is_laddered=bool(check_ms),
         rung=rung,
+        names=names,
     )
 
 

@@ -35,10 +35,10 @@ class Trace(msgspec.Struct, frozen=True):
 
 
 class Memory(msgspec.Struct, frozen=True):
-    """What the exchange remembers of a deployment, by instrument token."""
+    """What the exchange remembers of a deployment, by EXCHANGE:TRADINGSYMBOL: tokens change owners."""
 
-    traces: dict[int, Trace] = {}
-    deliveries: dict[int, Delivery] = {}
+    traces: dict[str, Trace] = {}
+    deliveries: dict[str, Delivery] = {}
 
 
 @dataclass(frozen=True, slots=True)

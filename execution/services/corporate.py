@@ -40,6 +40,7 @@ class _Checkpoint(msgspec.Struct):
     """What this act asks of a checkpoint."""
 
     guards: _Guards = msgspec.field(default_factory=_Guards)
+    names: dict[int, str] = {}
 
 
 @transaction.atomic
@@ -93,7 +94,7 @@ def _check(row: CorporateAction, deployment: Deployment) -> None:
         problem = "stop it first"
     elif orders.exists():
         problem = "it has working orders in it"
-    elif row.instrument.instrument_token in remembered.guards.protections:
+    elif str(row.instrument) in {remembered.names.get(token) for token in remembered.guards.protections}:
         problem = "it watches brackets at prices of before; close that position first"
     else:
         return
@@ -103,10 +104,10 @@ def _check(row: CorporateAction, deployment: Deployment) -> None:
 def _tell(holders: Iterable[Deployment]) -> None:
     """What the books hold now; a worker that has the deployment in memory must load it again."""
     for deployment in holders:
-        held = {
-            token: h.quantity for token, h in sorted(books.holdings_of(deployment.pk).items()) if h.quantity
-        }
-        after = msgspec.structs.replace(deployments.consequences_of(deployment), positions=held)
+        holdings, names = books.held_of(deployment.pk)
+        held = {token: h.quantity for token, h in sorted(holdings.items()) if h.quantity}
+        before = deployments.consequences_of(deployment)
+        after = msgspec.structs.replace(before, positions=held, names={**before.names, **names})
         Deployment.objects.filter(pk=deployment.pk).update(
             consequences=msgspec.to_builtins(after, str_keys=True), revision=F("revision") + 1
         )

@@ -268,9 +268,12 @@ def _settle(deployment: Deployment) -> None:
     is_matched = deployment.waiting == Waiting.DUE
     before = deployments.consequences_of(deployment)
     rung, check_ms = _laddered(deployment, step if is_matched else None)
+    holdings, names = books.held_of(deployment.id)
+    orders = [loading.paper_order(row) for row in loading.orders_open(deployment.id)]
     after = consequences(
-        books.holdings_of(deployment.id),
-        [loading.paper_order(row) for row in loading.orders_open(deployment.id)],
+        holdings,
+        orders,
+        names=names | {order.token: order.instrument for order in orders},
         matched_step=step if is_matched else before.matched_step,
         fills=loading.fills_of(deployment.id, step=step) if is_matched else (),
         rung=rung,

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 
 class ChangeKind(StrEnum):
-    """MOVED: a token that another listed instrument had."""
+    """MOVED: a token that another instrument had."""
 
     ADDED = "ADDED"
     GONE = "GONE"
@@ -41,15 +41,20 @@ class Change(NamedTuple):
 
 
 def difference(
-    before: Mapping[str, Listing], after: Mapping[str, Listing], *, unreadable: frozenset[str] = frozenset()
+    before: Mapping[str, Listing],
+    after: Mapping[str, Listing],
+    *,
+    unreadable: frozenset[str] = frozenset(),
+    known: Mapping[str, Listing] | None = None,
 ) -> list[Change]:
     """The changes from one list to the next, by EXCHANGE:TRADINGSYMBOL, sorted by instrument. Nothing is said
-    of an instrument whose line could not be read, unless its token has passed to another."""
+    of an instrument whose line could not be read, unless its token has passed to another. `known` are those that had
+    a token before, listed (as in `before`) or not."""
     found = [Change(ChangeKind.ADDED, key) for key in after.keys() - before.keys()]
     found += [Change(ChangeKind.GONE, key) for key in before.keys() - after.keys() - unreadable]
     for key in before.keys() & after.keys():
         found += _changes(key, before[key], after[key])
-    found += _moved(before, after)
+    found += _moved(known or before, after)
     return sorted(found, key=lambda change: (change.instrument, change.kind, change.field))
 
 
@@ -70,4 +75,5 @@ def _moved(before: Mapping[str, Listing], after: Mapping[str, Listing]) -> Itera
 def _text(value: object) -> str:
     if isinstance(value, Decimal):
         return f"{value.normalize():f}"
-    return "" if value is None else str(value)
+    is_none = value is None or (isinstance(value, int) and value < 0)  # a token that another one has taken
+    return "" if is_none else str(value)

@@ -46,7 +46,7 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('exchange', models.CharField(max_length=10)),
                 ('tradingsymbol', models.CharField(max_length=60)),
-                ('instrument_token', models.BigIntegerField(db_index=True)),
+                ('instrument_token', models.BigIntegerField(help_text='below zero: none, another instrument has taken it')),
                 ('exchange_token', models.BigIntegerField()),
                 ('name', models.CharField(blank=True, max_length=120)),
                 ('expiry', models.DateField(blank=True, null=True)),
@@ -62,7 +62,7 @@ class Migration(migrations.Migration):
                 ('dated', models.JSONField(blank=True, default=dict, help_text='its rules by date, so that decisions have them with the row')),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('exchange', 'tradingsymbol'), name='instrument_identity'), models.UniqueConstraint(condition=models.Q(('is_listed', True)), fields=('instrument_token',), name='instrument_token_of_one_listed', violation_error_message='another listed instrument has this token')],
+                'constraints': [models.UniqueConstraint(fields=('exchange', 'tradingsymbol'), name='instrument_identity'), models.UniqueConstraint(fields=('instrument_token',), name='instrument_token_of_one', violation_error_message='another instrument has this token')],
             },
         ),
         migrations.CreateModel(

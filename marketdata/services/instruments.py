@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from django.db import transaction
+from django.db.models import F
 
 from alphapanda.core.clock import ist_date, to_ms
 from marketdata.domain.instruments import InstrumentRow, NotAnInstrumentList, RowFault, parse
@@ -65,11 +66,13 @@ def load(source: Path | TextIO, *, now: datetime, lost_percent_max: int = 100) -
     was, after = _listings(stored), {row.key: _listing(row) for row in rows}
     before = {key: was[key] for key, values in stored.items() if values[-1]}
     _refuse_if_cut_short(before, after.keys() | unreadable, ist_date(to_ms(now)), lost_percent_max)
-    changes = difference(before, after, unreadable=unreadable)
+    changes = difference(before, after, unreadable=unreadable, known=was)
     added = [row for row in rows if row.key not in stored]
     changed = [row for row in rows if row.key in stored and stored[row.key] != _values(row)]
     mentioned = after.keys() | unreadable
-    delisted = _delist(stored.keys() - mentioned) + _free_tokens([*added, *changed])
+    delisted = _delist(stored.keys() - mentioned)
+    lost = _free_tokens([*added, *changed])
+    delisted += sum(row.is_listed and str(row) not in after for row in lost)
     _upsert([*added, *changed])
     rules.note_changes(was, after, on=ist_date(to_ms(now)))
     rules.derivatives_mark()
@@ -81,7 +84,7 @@ def load(source: Path | TextIO, *, now: datetime, lost_percent_max: int = 100) -
     exchanges = {row.exchange for row in rows}
     known = {key.partition(":")[0] for key in before}  # a first list is no difference
     told.touched.extend(master.record(_name(source), told, exchanges=exchanges, firsts=exchanges - known))
-    used = {use.instrument_id for one in told.touched for use in one.uses}
+    used = {use.instrument_id for one in told.touched for use in one.uses} | {row.pk for row in lost}
     # after the commit: chains hold their deployment while they wait for rows of instruments that are locked here
     transaction.on_commit(lambda: tell_changed(used))
     return told
@@ -108,6 +111,7 @@ def load_shipped(*, now: datetime) -> LoadReport:
         stored = _stored({row.exchange for row in rows}, lock=False)
         taken = set(Instrument.objects.filter(is_listed=True).values_list("instrument_token", flat=True))
         added = [row for row in rows if row.key not in stored and row.instrument_token not in taken]
+        _free_tokens(added)
         _upsert(added)
         rules.load_shipped()
         rules.derivatives_mark()
@@ -128,17 +132,18 @@ def _listings(stored: Mapping[str, tuple[Any, ...]]) -> dict[str, Listing]:
     return {key: Listing(*(values[column] for column in columns)) for key, values in stored.items()}
 
 
-def _free_tokens(rows: Collection[InstrumentRow]) -> int:
-    """Take instruments off the list that hold a token which is another's now; those that are about to be written
-    with a token of their own come back by that. How many do not: no two listed ones share a token, ever."""
+def _free_tokens(rows: Collection[InstrumentRow]) -> list[Instrument]:
+    """Take instruments off the list, and their token from them, that hold one which is another's now; those that are
+    about to be written with a token of their own come back by that. No two instruments share a token, ever, so that
+    no price of the new owner counts as one of the old."""
     owners = {row.instrument_token: row.key for row in rows}
-    written = {row.key for row in rows}
-    wanted = Instrument.objects.filter(instrument_token__in=owners, is_listed=True)
-    holders = wanted.values_list("pk", "instrument_token", "exchange", "tradingsymbol")
-    lost = {pk: f"{exchange}:{symbol}" for pk, token, exchange, symbol in holders
-            if owners[token] != f"{exchange}:{symbol}"}  # fmt: skip
-    Instrument.objects.filter(pk__in=lost).update(is_listed=False)
-    return len(set(lost.values()) - written)
+    lost = [row for row in Instrument.objects.filter(instrument_token__in=owners)
+            if owners[row.instrument_token] != str(row)]  # fmt: skip
+    # a number below zero is no token: nothing in the log has it
+    Instrument.objects.filter(pk__in=[row.pk for row in lost]).update(
+        is_listed=False, instrument_token=-F("pk")
+    )
+    return lost
 
 
 def _parsed(source: Path | TextIO) -> tuple[list[InstrumentRow], list[RowFault]]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
+from typing import TypeVar
 from uuid import UUID
 
 import msgspec
@@ -65,6 +67,9 @@ class SettledFill(msgspec.Struct, frozen=True):
         return to_rupees(self.price_e4)
 
 
+Named = TypeVar("Named", Watch, SettledFill, WorkingOrder)
+
+
 class Consequences(msgspec.Struct, frozen=True):
     """What a deployment's orders and books came to, by instrument token: units held (signed), working orders
     by side and one by one, and what wakes execution.
@@ -79,3 +84,25 @@ class Consequences(msgspec.Struct, frozen=True):
     orders: tuple[WorkingOrder, ...] = ()
     is_laddered: bool = False  # losses are looked at once a minute
     rung: int = 0  # of the loss ladder: from 2 on entries are cancelled, from 3 on positions closed
+    names: Mapping[int, str] = {}  # whose tokens these were when this was written
+
+    def under(self, tokens: Mapping[str, int]) -> Consequences:
+        """The same by the tokens that instruments have now, for lists give them others."""
+        now = {token: tokens.get(name, token) for token, name in self.names.items()}
+        if all(token == moved for token, moved in now.items()):
+            return self
+        return Consequences(
+            positions={now.get(token, token): held for token, held in self.positions.items()},
+            working={now.get(token, token): one for token, one in self.working.items()},
+            watches=tuple(_of_token(watch, now) for watch in self.watches),
+            matched_step=self.matched_step,
+            fills=tuple(_of_token(fill, now) for fill in self.fills),
+            orders=tuple(_of_token(order, now) for order in self.orders),
+            is_laddered=self.is_laddered,
+            rung=self.rung,
+            names={now[token]: name for token, name in self.names.items()},
+        )
+
+
+def _of_token(one: Named, now: Mapping[int, int]) -> Named:
+    return msgspec.structs.replace(one, token=now.get(one.token, one.token))

@@ -19,7 +19,7 @@ from marketdata.domain.ticks import Clock, Tick
 from strategies.domain.base import DeploymentSpec, Strategy, View, build
 from strategies.domain.consequences import Consequences
 from strategies.domain.guards import ends_ms
-from strategies.domain.memory import State, remembered
+from strategies.domain.memory import State, remembered, under
 from strategies.domain.signals import CommandRow, DueItem, Moment, Raised, marked, signal
 from strategies.domain.turn import NO_WISHES, Turn
 
@@ -47,6 +47,7 @@ class Machine:
             one.token: calendar.of(one) for one in spec.watched if one.token not in self.instruments
         }
         self.tokens = frozenset([*self.instruments, *self.watched])
+        self.token_of = {one.key: one.token for one in (*spec.watched, *spec.instruments)}
         self.wants_ticks = strategy.wants_ticks()
         self._times = strategy.timers()
         self._warm_up = strategy.warm_up()
@@ -72,6 +73,7 @@ class Machine:
                 for minutes in self.strategy.bar_minutes()
             ],
             strategy=type(self.strategy).State(),
+            names={token: name for name, token in self.token_of.items()},
         )
 
     def _take_up(self, state: State) -> None:
@@ -89,8 +91,9 @@ class Machine:
 
     def restore(self, checkpoint: bytes) -> None:
         """Take up the state of a checkpoint; empty bytes are a fresh start. What the checkpoint does not know
-        of (instruments, bar lengths) starts afresh, what the deployment no longer has is let go.
-        Raises CheckpointDoesNotFit, and changes nothing then."""
+        of (instruments, bar lengths) starts afresh, what the deployment no longer has is let go, and an instrument
+        to which a list has given another token is followed under that. Raises CheckpointDoesNotFit, and changes
+        nothing then."""
         if not checkpoint:
             self._take_up(self._fresh())
             return
@@ -102,8 +105,11 @@ class Machine:
             raise CheckpointDoesNotFit(
                 f"the checkpoint does not fit {self.spec.strategy}: {error}"
             ) from error
-        kept = {(builder.token, builder.minutes): builder for builder in state.builders}
-        state.builders = [kept.get((builder.token, builder.minutes), builder) for builder in fresh.builders]
+        state = under(state, self.token_of)
+        kept = {(builder.instrument, builder.minutes): builder for builder in state.builders}
+        state.builders = [
+            kept.get((builder.instrument, builder.minutes), builder) for builder in fresh.builders
+        ]
         state.gates = {token: state.gates.get(token, gate) for token, gate in fresh.gates.items()}
         self._take_up(state)
 

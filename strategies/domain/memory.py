@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -10,6 +11,8 @@ from marketdata.domain.bars import BarBuilder
 from marketdata.domain.quality import Gate
 from strategies.domain.guards import Guards
 from strategies.domain.signals import Mark
+
+Kept = TypeVar("Kept")
 
 
 class State(msgspec.Struct):
@@ -29,6 +32,31 @@ class State(msgspec.Struct):
     guards: Guards = msgspec.field(default_factory=Guards)
     history_ms: int = 0  # end of the past bars that were seen before the first item
     strategy: Any = None
+    names: dict[int, str] = msgspec.field(default_factory=dict)  # whose tokens all of this goes by
+
+
+def under(state: State, tokens: Mapping[str, int]) -> State:
+    """The state by the tokens that instruments have now, for lists give them others, and theirs to others. What is of
+    an instrument that is not among them keeps its token, unless that is another's."""
+    taken = set(tokens.values())
+    now = {token: tokens.get(name, token) for token, name in state.names.items()}
+    now = {token: moved for token, moved in now.items() if moved not in taken or state.names[token] in tokens}
+    guards = state.guards
+    state.gates, state.marks = _moved(state.gates, now), _moved(state.marks, now)
+    guards.clearing = _moved(guards.clearing, now)
+    guards.protections = _moved(guards.protections, now)
+    for token, protections in guards.protections.items():
+        for protection in protections:
+            protection.token = token
+    for builder in state.builders:
+        builder.token = tokens.get(builder.instrument, builder.token)
+    others = {now[token]: name for token, name in state.names.items() if token in now}
+    state.names = others | {token: name for name, token in tokens.items()}
+    return state
+
+
+def _moved(found: Mapping[int, Kept], now: Mapping[int, int]) -> dict[int, Kept]:
+    return {now[token]: one for token, one in found.items() if token in now}
 
 
 def remembered(stored: Any, state_class: type) -> Any:

@@ -116,7 +116,7 @@ class Runner:
         """Take up what execution settled since."""
         self.waiting = Waiting(row.waiting)
         if self.waiting is Waiting.NOTHING:
-            self.machine.consequences = loading.consequences_of(row)
+            self.machine.consequences = loading.consequences_of(row).under(self.machine.token_of)
 
 
 def load(row: Deployment, *, calendar: MarketHours, incarnation: UUID, first_offset: int) -> Runner:

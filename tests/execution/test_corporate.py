@@ -172,7 +172,8 @@ def test_a_deployment_that_would_go_on_with_old_prices_holds_it_up(problem: str)
         an_order(a_decision(a_signal(deployment)))
     if problem == "bracket":
         guards = {"protections": {408065: [{"quantity": 10}]}, "alarmed_ms": 0}
-        rows.update(checkpoint=msgspec.msgpack.encode({"step": 3, "guards": guards}))
+        names = {408065: "NSE:INFY"}
+        rows.update(checkpoint=msgspec.msgpack.encode({"step": 3, "guards": guards, "names": names}))
 
     with pytest.raises(DeploymentHolds, match="ema holds the share"):
         apply(an_action())

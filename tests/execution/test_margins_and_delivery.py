@@ -190,7 +190,9 @@ class TestDelivery:
         assert sold == flag
 
     def test_the_order_says_so(self) -> None:
-        held = a_standing(holdings={7: a_holding(10)}, memory=Memory(deliveries={7: self.bought()}))
+        held = a_standing(
+            holdings={7: a_holding(10)}, memory=Memory(deliveries={"NSE:STOCK7": self.bought()})
+        )
 
         order = an_order(Side.SELL, 10, product=Product.CNC, at_ms=at("10:00", MONDAY), standing=held)
 

@@ -24,7 +24,7 @@ def test_whatever_is_not_ended_works_for_all_that_has_not_traded(status: OrderSt
 
     token = row.instrument.instrument_token
     assert working_by_token(found) == ({} if status in DONE else {token: Working(buy=7)})
-    assert {order.id for order in consequences({}, found, matched_step=0).orders} == (
+    assert {order.id for order in consequences({}, found, names={}, matched_step=0).orders} == (
         set() if status in DONE else {row.id}
     )
 

@@ -166,7 +166,7 @@ def test_a_token_may_pass_to_another_instrument_and_other_exchanges_are_left_alo
     loaded(SBIN, CALL)
     successor = CALL.replace("NIFTY25AUG24000CE", "NIFTY25SEP24000CE")
     assert counts(loaded(successor)) == (1, 0, 0, 1, 0)
-    assert Instrument.objects.filter(instrument_token=16410370).count() == 2
+    assert Instrument.objects.filter(instrument_token=16410370).count() == 1
     assert Instrument.objects.get(tradingsymbol="SBIN").is_listed
 
 

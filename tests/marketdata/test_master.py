@@ -134,7 +134,7 @@ def test_the_one_who_loses_a_token_is_told_too() -> None:
 
 
 @pytest.mark.django_db
-def test_two_listed_instruments_never_share_a_token() -> None:
+def test_two_instruments_never_share_a_token() -> None:
     loaded(INFY, TCS)
     swapped = (INFY.replace("408065", "2953217"), TCS.replace("2953217", "408065"))
     report = loaded(*swapped)
@@ -147,8 +147,29 @@ def test_two_listed_instruments_never_share_a_token() -> None:
     }
     loaded(CALL.replace("16410370", "408065"))  # of another exchange: the newest list is right
     assert not Instrument.objects.get(tradingsymbol="TCS").is_listed
+    tcs = Instrument.objects.get(tradingsymbol="TCS")
+    assert tcs.instrument_token == -tcs.pk  # none: no price of the future can count as one of the share
     with pytest.raises(IntegrityError), transaction.atomic():
-        Instrument.objects.filter(tradingsymbol="TCS").update(is_listed=True)
+        Instrument.objects.filter(pk=tcs.pk).update(instrument_token=408065)
+
+
+@pytest.mark.django_db
+def test_one_that_is_listed_no_more_loses_its_token_as_well_and_its_users_are_told() -> None:
+    loaded(INFY, TCS)
+    a_deployment()
+    loaded(TCS)
+    assert Instrument.objects.get(tradingsymbol="INFY").instrument_token == 408065
+
+    report = loaded(TCS, TCS.replace("TCS", "NEWCO").replace("2953217", "408065"))
+
+    (touched,) = report.touched
+    assert (touched.instrument, [change.kind for change in touched.changes]) == (
+        "NSE:INFY",
+        [ChangeKind.MOVED],
+    )
+    assert Instrument.objects.get(tradingsymbol="INFY").instrument_token < 0
+    loaded(INFY, TCS)  # and gets one back
+    assert Instrument.objects.get(tradingsymbol="INFY").instrument_token == 408065
 
 
 @pytest.mark.django_db

@@ -15,13 +15,15 @@ from alphapanda.core.clock import ist_day
 from alphapanda.core.vocabulary import DeploymentStatus
 from alphapanda.deploying import Definition
 from alphapanda.proof import parity
+from marketdata.domain.stretch import stretch_of
+from marketdata.domain.ticks import FIRST_SEQ
 from marketdata.reference import YESBANK_FILES
 from risk import loading
 from risk.models import Alert, LimitSet
 from risk.services.halts import halt_throw
 from strategies import loading as commands_of
 from strategies.models import Command, Deployment
-from tests.pipeline.hand import Hand, packed, recording, seeded
+from tests.pipeline.hand import Hand, first_days, packed, recording, seeded
 
 pytestmark = pytest.mark.django_db(transaction=True)
 FILES = [str(YESBANK_FILES[0])]
@@ -40,19 +42,21 @@ def own_strategies(settings) -> None:
     settings.STRATEGIES = Path(__file__).parent / "own"
 
 
-def played(monkeypatch, definitions, *, batch: int, levels: list[dict]) -> dict:
-    """The rows of the pipeline, after they were compared with those of the fold."""
+def played(monkeypatch, definitions, *, batch: int, levels: list[dict], days: int) -> dict:
+    """The rows of the pipeline over the first days, after they were compared with those of the fold."""
     recorded = recording(FILES, definitions)
     source = recorded.source()
+    items = first_days(source.iter_from(), days)
     with override_settings(SHARDS=1):
         seeded(definitions)
     for values in levels:
         LimitSet.objects.create(**values)
-    hand = Hand(packed(source.iter_from(), source=source.source, batch=batch))
+    hand = Hand(packed(items, source=source.source, batch=batch))
     hand.attach(monkeypatch)
     hand.run()
 
-    runs = recorded.backtest(source, levels=loading.levels())
+    stream = [stretch_of(items, first_seq=FIRST_SEQ)]
+    runs = recorded.fold(stream, source=source.source, levels=loading.levels())
     found = parity.of_database()
     assert parity.compare(parity.of_accounts([run.account for run in runs]), found) == (0, [])
     return found
@@ -63,9 +67,11 @@ def acts(rows: dict, name: str) -> set[str]:
     return {row["kind"] for row in rows[name]["signals"] if row["origin"] == "LADDER"}
 
 
-@pytest.mark.parametrize(("definitions", "levels", "batch"), [(ALONE, [], 2000), (TOGETHER, [SHARED], 61)])
-def test_the_ladder(monkeypatch, definitions, levels, batch):
-    rows = played(monkeypatch, definitions, batch=batch, levels=levels)
+@pytest.mark.parametrize(
+    ("definitions", "levels", "batch", "days"), [(ALONE, [], 2000, 1), (TOGETHER, [SHARED], 61, 2)]
+)
+def test_the_ladder(monkeypatch, definitions, levels, batch, days):
+    rows = played(monkeypatch, definitions, batch=batch, levels=levels, days=days)
 
     assert acts(rows, "wall") == {"CANCEL", "ORDER"}
     rules = {row["rule"] for kinds in rows.values() for row in kinds["decisions"]}
@@ -77,9 +83,11 @@ def test_the_ladder(monkeypatch, definitions, levels, batch):
 
 
 def test_nothing_enters_after_the_ladder_until_the_next_session(monkeypatch):
-    rows = played(monkeypatch, ALONE[:1], batch=500, levels=[])["wall"]
+    rows = played(monkeypatch, ALONE[:1], batch=500, levels=[], days=2)["wall"]
 
-    for day in {ist_day(row["at_ms"]) for row in rows["signals"]}:
+    days = {ist_day(row["at_ms"]) for row in rows["signals"]}
+    assert len(days) == 2
+    for day in days:
         down_ms = [
             row["at_ms"]
             for row in rows["signals"]
@@ -99,7 +107,7 @@ def test_repeated_entries_pause_the_deployment_the_same_way(monkeypatch):
     limits = {"repeated_entries": 3, "repeated_ms": 3_600_000}
     definition = msgspec.structs.replace(ALONE[1], limits=limits)
 
-    rows = played(monkeypatch, [definition], batch=300, levels=[])
+    rows = played(monkeypatch, [definition], batch=300, levels=[], days=1)
 
     rules = [row["rule"] for row in rows["crossing"]["decisions"]]
     assert rules.count("within_limits") >= 3
@@ -118,8 +126,9 @@ def test_a_halt_in_steps_is_replayed_at_its_steps(monkeypatch, kind, acts_by_kin
     definition = msgspec.structs.replace(ALONE[0], limits={})
     recorded = recording(FILES, [definition])
     source = recorded.source()
+    items = first_days(source.iter_from(), 1)
     seeded([definition])
-    hand = Hand(packed(source.iter_from(), source=source.source, batch=50))
+    hand = Hand(packed(items, source=source.source, batch=50))
     hand.attach(monkeypatch)
     every, hand.readers[0].values = hand.readers[0].values, hand.readers[0].values[:3]
     hand.run()
@@ -136,6 +145,7 @@ def test_a_halt_in_steps_is_replayed_at_its_steps(monkeypatch, kind, acts_by_kin
     later = [row for row in rows["decisions"] if row["at_ms"] > asked[0]["at_ms"]]
     assert {row["rule"] for row in later if not row["is_approved"]} == {"kill_switch"}
     commands = {command.deployment_id: {command.step: commands_of.command_row(command)}}
-    (run,) = recorded.backtest(source, commands=commands)
+    stream = [stretch_of(items, first_seq=FIRST_SEQ)]
+    (run,) = recorded.fold(stream, source=source.source, commands=commands)
     replayed = parity.of_accounts([run.account])["wall"]["signals"]
     assert [row for row in replayed if row["step"] == command.step] == asked

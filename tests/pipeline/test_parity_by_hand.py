@@ -18,7 +18,7 @@ from marketdata.reference import YESBANK_FILES
 from strategies import loading
 from strategies.models import Command, Deployment
 from strategies.services import held
-from tests.pipeline.hand import Hand, packed, recording, seeded
+from tests.pipeline.hand import Hand, first_days, packed, recording, seeded
 
 FILES = [str(YESBANK_FILES[0])]
 
@@ -28,6 +28,17 @@ def expected():
     recorded = recording(FILES, deployments_over(FILES))
     source = recorded.source()
     return source, parity.of_accounts([run.account for run in recorded.backtest(source)])
+
+
+@pytest.fixture(scope="module")
+def a_day(expected):
+    """The first day alone, with its rows: what memory holds is many times less."""
+    source, _ = expected
+    items = first_days(source.iter_from(), 1)
+    runs = recording(FILES, deployments_over(FILES)).fold(
+        [stretch_of(items, first_seq=FIRST_SEQ)], source=source.source
+    )
+    return source.source, items, parity.of_accounts([run.account for run in runs])
 
 
 @pytest.mark.django_db(transaction=True)
@@ -46,12 +57,12 @@ def test_rows_equal_the_backtest(monkeypatch, expected, shards, batch):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_rows_are_the_same_where_little_of_the_log_fits_in_memory(monkeypatch, expected):
+def test_rows_are_the_same_where_little_of_the_log_fits_in_memory(monkeypatch, a_day):
     monkeypatch.setattr(held, "HELD_BYTES_MAX", 20_000)
-    source, rows = expected
+    source, items, rows = a_day
     with override_settings(SHARDS=1):
         seeded(deployments_over(FILES))
-    hand = Hand(packed(source.iter_from(), source=source.source, batch=37))
+    hand = Hand(packed(items, source=source, batch=37))
     hand.attach(monkeypatch)
     assigned = []
     assign = hand.readers[0].assign
@@ -65,11 +76,11 @@ def test_rows_are_the_same_where_little_of_the_log_fits_in_memory(monkeypatch, e
 
 
 @pytest.mark.django_db(transaction=True)
-def test_one_who_lags_has_nothing_read_again(monkeypatch, expected):
-    source, _ = expected
+def test_one_who_lags_has_nothing_read_again(monkeypatch, a_day):
+    source, items, _ = a_day
     with override_settings(SHARDS=1):
         seeded(deployments_over(FILES))
-    hand = Hand(packed(source.iter_from(), source=source.source, batch=3))
+    hand = Hand(packed(items, source=source, batch=3))
     hand.attach(monkeypatch)
     assigned = []
     assign = hand.readers[0].assign
@@ -173,14 +184,15 @@ def command_given() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize(("batch", "flattened_at"), [(2000, None), (41, 5), (173, 25)])
-def test_guards_and_commands_do_the_same_in_the_pipeline(monkeypatch, settings, batch, flattened_at):
+@pytest.mark.parametrize(("batch", "flattened_at", "days"), [(2000, None, 2), (41, 5, 1), (173, 15, 2)])
+def test_guards_and_commands_do_the_same_in_the_pipeline(monkeypatch, settings, batch, flattened_at, days):
     settings.STRATEGIES = Path(__file__).parent / "own"
     definitions = [Definition(name="guarded", strategy="guarded", instruments=("NSE:YESBANK",))]
     recorded = recording(FILES, definitions)
     source = recorded.source()
+    items = first_days(source.iter_from(), days)
     seeded(definitions)
-    hand = Hand(packed(source.iter_from(), source=source.source, batch=batch), shards=1)
+    hand = Hand(packed(items, source=source.source, batch=batch), shards=1)
     hand.attach(monkeypatch)
     if flattened_at:  # an operator's act while the log is being read
         every, hand.readers[0].values = hand.readers[0].values, hand.readers[0].values[:flattened_at]
@@ -193,7 +205,8 @@ def test_guards_and_commands_do_the_same_in_the_pipeline(monkeypatch, settings, 
     commands = defaultdict(dict)
     for row in Command.objects.all():
         commands[row.deployment_id][row.step] = loading.command_row(row)
-    runs = recorded.backtest(source, commands=commands)
+    stream = [stretch_of(items, first_seq=FIRST_SEQ)]
+    runs = recorded.fold(stream, source=source.source, commands=commands)
     assert Command.objects.filter(step=None).count() == 0
     found = parity.of_database()
     origins = {row["origin"] for row in found["guarded"]["signals"]}

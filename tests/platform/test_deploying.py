@@ -115,6 +115,12 @@ def test_an_instrument_that_is_not_there_is_refused():
         created("NSE:NOSUCH")
 
 
+@pytest.mark.parametrize("odd", ["", "INFY", "NSE:", ":INFY", "NSE:INFY\0"])
+def test_an_instrument_is_named_by_its_exchange_and_symbol(tmp_path: Path, odd: str):
+    with pytest.raises(BadDefinition, match=r"is no EXCHANGE:SYMBOL such as NSE:INFY"):
+        deploying.read(file_of(tmp_path, "one", instruments=["NSE:INFY", odd]))
+
+
 def test_instruments_of_two_partitions_are_refused():
     an_instrument(tradingsymbol="A", instrument_token=1, partition=0)
     an_instrument(tradingsymbol="B", instrument_token=2, partition=1)
