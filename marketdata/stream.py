@@ -103,6 +103,7 @@ class StreamCore:
             self.seqs[partition] = cursor.seq if cursor else -1
             state = bytes(cursor.state) if cursor else b""
             self.states[partition] = decode_state(state) if state else StreamState()
+            self.at_ms = max(self.at_ms, self.states[partition].clock_ms)
             self._take_up(self.states[partition])
         return dict(self.offsets)
 
@@ -280,8 +281,10 @@ class StreamCore:
         if is_idle and self._is_idle:
             return
         facts = dict(self.feed) | {"ticks_per_s": round(rate, 1), "lag": self.lag()}
+        if self.at_ms:  # also of before a restart: a recording that is over says so
+            facts["last_at_ms"] = self.at_ms
         if self.received_at_ms:
-            facts |= {"last_at_ms": self.at_ms, "received_at_ms": self.received_at_ms}
+            facts["received_at_ms"] = self.received_at_ms
         marks = self._marks_to_push(is_idle=is_idle)
         try:
             readmodel.marks_write(marks)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import count
 from uuid import UUID
 
 import pytest
@@ -11,7 +12,8 @@ from alphapanda.core.envelope import decode
 from alphapanda.eventlog import cursors, doorbell
 from alphapanda.eventlog.models import DeadLetter, LogCursor, OutboxEvent
 from alphapanda.eventlog.records import Record
-from marketdata.domain.ticks import pack
+from alphapanda.push import readmodel
+from marketdata.domain.ticks import Clock, pack
 from marketdata.models import TickFaultCount
 from marketdata.stream import DOORBELLS_IN_FLIGHT_MAX, StreamCore
 from tests.builders import NSE, a_tick, at
@@ -104,6 +106,24 @@ def test_what_was_seen_before_a_new_log_is_not_counted_again():
 
     assert core.seqs == {0: 6}
     assert not TickFaultCount.objects.exists()
+
+
+def test_a_stream_that_starts_behind_the_end_of_a_recording_says_what_time_it_is_there(monkeypatch):
+    told = []
+    monkeypatch.setattr(readmodel, "stream_write", lambda **facts: told.append(facts))
+    core = a_core()
+    core.take(
+        [Record(TOPIC, 0, 0, b"0", pack([Clock(at("15:30"), at("15:30"))], source=8, first_seq=1), 0, {})]
+    )
+    core.store()
+
+    again = a_core(low=1)
+    seconds = count(1)
+    again.monotonic = lambda: float(next(seconds))
+    again.housekeeping()
+
+    assert told[0]["last_at_ms"] == at("15:30")
+    assert "received_at_ms" not in told[0]
 
 
 def test_of_two_streams_one_stands_back():
