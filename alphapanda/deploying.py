@@ -86,7 +86,9 @@ def check(definition: Definition) -> None:
     if not definition.instruments:
         raise BadDefinition(f"{definition.name}: instruments: name at least one, as NSE:INFY")
     if odd := [name for name in definition.instruments if not _is_named(name)]:
-        raise BadDefinition(f"{definition.name}: instruments: {odd[0]!r} is no EXCHANGE:SYMBOL such as NSE:INFY")
+        raise BadDefinition(
+            f"{definition.name}: instruments: {odd[0]!r} is no EXCHANGE:SYMBOL such as NSE:INFY"
+        )
     doubled = sorted({name for name in definition.instruments if definition.instruments.count(name) > 1})
     if doubled:
         raise BadDefinition(f"{definition.name}: instruments: {doubled[0]} is named twice; once is enough")
