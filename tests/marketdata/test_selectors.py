@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date, time
 
 import pytest
+from django.db import IntegrityError, transaction
 
 from alphapanda.core.vocabulary import Phase
 from marketdata import selectors
@@ -12,6 +13,7 @@ from marketdata.domain.markets import UnknownMarket
 from marketdata.models import Holiday, Instrument, SpecialSession
 from marketdata.reference import load_calendar, load_calendars
 from marketdata.services.calendar import calendars_load_shipped
+from marketdata.services.rules import load_shipped
 from tests.marketdata.helpers import at
 
 pytestmark = pytest.mark.django_db
@@ -33,6 +35,7 @@ def instrument(symbol: str, token: int, **more: object) -> Instrument:
 def test_the_stored_calendar_is_the_shipped_one_until_an_operator_changes_it() -> None:
     assert calendars_load_shipped() > 0
     assert calendars_load_shipped() == 0
+    load_shipped()
     assert selectors.calendar("NSE") == load_calendar("NSE")
     assert selectors.calendar("NFO") == load_calendar("NFO")
     Holiday.objects.create(exchange="NSE", date=date(2026, 12, 1))
@@ -58,6 +61,9 @@ def test_special_hours_of_a_market_count_instead_of_its_exchanges() -> None:
 
 def test_every_market_that_ships_is_stored_as_it_ships() -> None:
     calendars_load_shipped()
+    assert not any(one.permissions for one in selectors.calendars().by_market.values())
+    load_shipped()
+    selectors.calendars_forget()
     assert selectors.calendars() == load_calendars()
 
 
@@ -91,8 +97,9 @@ def test_specs_are_found_by_key() -> None:
     assert not found["NSE:SBIN"].is_index
 
 
-def test_a_reused_token_means_the_listed_instrument() -> None:
+def test_no_token_is_of_two_instruments() -> None:
     instrument("NEW", 5)
-    instrument("OLD", 5, is_listed=False)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        instrument("OLD", 5, is_listed=False)
     assert selectors.instruments_by_token([5])[5].tradingsymbol == "NEW"
     assert selectors.partitions_by_token([5, 6]) == {5: 0}
