@@ -46,6 +46,11 @@ def channel(name: str) -> Any:
     return structlog.stdlib.get_logger(f"alphapanda.{name}")
 
 
+def warnings_only(name: str) -> None:
+    """Leave out what is less than a warning in a channel, for the rest of this process."""
+    logging.getLogger(f"alphapanda.{name}").setLevel(logging.WARNING)
+
+
 def without_secrets(text: str) -> str:
     """A text without what looks like a secret in it."""
     if not SHAPED.search(text):

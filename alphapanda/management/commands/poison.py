@@ -13,6 +13,7 @@ from django.conf import settings
 from django.core.management import BaseCommand, CommandError
 from rich.console import Console
 
+from alphapanda import logs
 from alphapanda.proof import poison
 from alphapanda.stack import StackFailed
 from alphapanda.web.console import screen
@@ -28,6 +29,7 @@ class Command(BaseCommand):
 
     def handle(self, *_args: Any, **options: Any) -> None:
         console = screen(stderr=options["json"])
+        logs.warnings_only("audit")  # a thousand acts of its own are no news
         try:
             with tempfile.TemporaryDirectory(prefix="alphapanda-") as folder, console.status("playing"):
                 result = poison.run(
