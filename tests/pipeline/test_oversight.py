@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.test import override_settings
@@ -14,12 +15,14 @@ from alphapanda.core.vocabulary import DeploymentStatus
 from alphapanda.deploying import Definition
 from alphapanda.proof import parity
 from marketdata.reference import YESBANK_FILES
+from portfolio.models import Position
 from risk import loading
 from risk.domain.oversight import Change, Oversight, change_at
-from risk.models import LimitSet
+from risk.models import Decision, LimitSet
+from risk.services.decisions import signals_decide
 from risk.services.halts import halt_release, halt_throw
 from strategies import loading as commands_of
-from strategies.models import Command, Deployment
+from strategies.models import Command, Deployment, Signal
 from strategies.services.lifecycle import deployment_pause, deployment_start
 from tests.pipeline.hand import Hand, packed, recording, seeded
 
@@ -150,6 +153,31 @@ def test_a_replay_lets_go_what_a_person_has_started_again_before_it_wished_for_a
     assert {change.seen.status for change in oversights[one.id]} == {DeploymentStatus.RUNNING}
     runs = recorded.fold(source.stretches(0, ITEMS), source=source.source, oversights=oversights)
     assert parity.compare(parity.of_accounts([run.account for run in runs]), found) == (0, [])
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_enters_too_often_in_the_step_that_lets_it_go_is_held_anew(monkeypatch):
+    source = recording(FILES, [HELD]).source()
+    with override_settings(SHARDS=1):
+        seeded([HELD])
+    hand = Hand(packed(list(source.iter_from())[:ITEMS], source=source.source, batch=50))
+    hand.attach(monkeypatch)
+    hand.run()
+    one = Deployment.objects.get()
+    assert one.status == DeploymentStatus.PAUSED
+    deployment_start(deployment_id=one.id, reason="drill", actor="alice", now=timezone.now())
+    position = Position.objects.get(book_id=one.id).quantity
+    entry = Signal.objects.filter(decision__rule="repeated_entries").latest("step")
+    assert position * (1 if entry.side == "BUY" else -1) >= 0, "more of it is an entry"
+    for ordinal in range(2):
+        entry.id, entry.ordinal, entry.state = uuid4(), 10 + ordinal, Signal.State.NEW
+        entry.save(force_insert=True)
+
+    assert signals_decide(deployment_id=one.id, calendar=hand.calendar) == 2
+
+    rules = Decision.objects.filter(signal__ordinal__gte=10).order_by("signal__ordinal")
+    assert list(rules.values_list("rule", flat=True)) == ["within_limits", "repeated_entries"]
+    assert Deployment.objects.get().status == DeploymentStatus.PAUSED
 
 
 def test_what_is_seen_holds_until_it_changes():
