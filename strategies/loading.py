@@ -27,8 +27,8 @@ from marketdata.models import Instrument
 from strategies.domain.base import Bracket, DeploymentSpec, Strategy, UnknownStrategy
 from strategies.domain.codes import Code, hashed, loaded
 from strategies.domain.consequences import Consequences
-from strategies.domain.signals import CommandRow, Mark, SignalRow
-from strategies.models import Command, Deployment, Signal, StrategyVersion
+from strategies.domain.signals import CommandRow, Mark, ReportRow, SignalRow
+from strategies.models import Command, Deployment, Report, Signal, StrategyVersion
 
 ANY_SHARD = -1  # stands for a shard in SQL that is written once
 
@@ -90,13 +90,17 @@ _locked = Prepared(
 
 
 def members_of(shard: int) -> list[Deployment]:
-    """Of the deployments of a shard what its worker must know to go on; `is_commanded` where commands wait."""
+    """Of the deployments of a shard what its worker must know to go on; `is_commanded` where commands wait,
+    `is_reported` where reports of a broker do."""
     return _members(shard)
 
 
 def _with_commands(shard: int) -> QuerySet[Deployment]:
     rows = Deployment.objects.filter(shard=shard).only("id", "revision", "status", "waiting", "consequences")
-    return rows.annotate(is_commanded=Exists(Command.objects.filter(deployment=OuterRef("id"), step=None)))
+    return rows.annotate(
+        is_commanded=Exists(Command.objects.filter(deployment=OuterRef("id"), step=None)),
+        is_reported=Exists(Report.objects.filter(deployment=OuterRef("id"), told_at=None)),
+    )
 
 
 _members = Prepared(_with_commands, ANY_SHARD)
@@ -144,6 +148,12 @@ def commands_new(deployment_id: UUID) -> list[CommandRow]:
 def command_row(row: Command) -> CommandRow:
     """A stored command as the machine knows it."""
     return CommandRow(row.id, CommandKind(row.kind), row.reason)
+
+
+def reports_new(deployment_id: UUID) -> list[ReportRow]:
+    """Reports of the broker that the deployment's machine has not heard of, oldest first."""
+    rows = Report.objects.filter(deployment_id=deployment_id, told_at=None).order_by("number")
+    return [ReportRow(*row) for row in rows.values_list("id", "step")]
 
 
 def signal_row(signal: Signal) -> SignalRow:

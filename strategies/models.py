@@ -216,7 +216,10 @@ class Due(models.Model):
     id = models.UUIDField(primary_key=True)
     deployment = models.ForeignKey(Deployment, on_delete=models.PROTECT, related_name="dues")
     step = models.BigIntegerField()
-    item = models.JSONField()
+    item = models.JSONField(null=True, blank=True, help_text="none: a broker's report is due")
+    report = models.OneToOneField(
+        "Report", on_delete=models.PROTECT, null=True, blank=True, related_name="due"
+    )
     clock_ms = models.BigIntegerField(default=0, help_text="the last clock item before it")
     marks = models.JSONField(default=dict, help_text="last prices before it, where losses are looked at")
     correlation_id = models.UUIDField()
@@ -262,6 +265,36 @@ class Command(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.deployment}"
+
+
+class Report(models.Model):
+    """What a broker said of a deployment's orders: booked at a step of its own, then heard by its strategy, so that a
+    replay does the same at the same place. Execution writes it and knows what `data` means."""
+
+    id = models.UUIDField(primary_key=True)
+    deployment = models.ForeignKey(Deployment, on_delete=models.PROTECT, related_name="reports")
+    number = models.BigIntegerField(help_text="of the deployment's reports, from 1 on")
+    data = models.JSONField()
+    step = models.BigIntegerField(null=True, blank=True, help_text="at which it is booked; none yet: waits")
+    booked_at = models.DateTimeField(null=True, blank=True)
+    told_at = models.DateTimeField(null=True, blank=True, help_text="when the strategy heard of it")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["deployment", "number"], name="report_once"),
+            models.UniqueConstraint(fields=["deployment", "step"], name="report_step_once"),
+        ]
+        indexes = [
+            models.Index(fields=["deployment"], condition=models.Q(told_at=None), name="report_new"),
+        ]
+        triggers = [
+            pgtrigger.ReadOnly(name="fixed", exclude=["step", "booked_at", "told_at"]),
+            *kept.kept(),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.number}. of {self.deployment}"
 
 
 class BacktestRun(models.Model):

@@ -20,7 +20,7 @@ from strategies.domain.base import DeploymentSpec, Strategy, View, build
 from strategies.domain.consequences import Consequences
 from strategies.domain.guards import ends_ms
 from strategies.domain.memory import State, remembered, under
-from strategies.domain.signals import CommandRow, DueItem, Moment, Raised, marked, signal
+from strategies.domain.signals import CommandRow, DueItem, Moment, Raised, ReportRow, marked, signal
 from strategies.domain.turn import NO_WISHES, Turn
 
 
@@ -203,6 +203,24 @@ class Machine:
             return None
         return self._raised(turn, self._moment(self.state.at_ms, 0, ids.derived("command", command.id)))
 
+    def due_report(self) -> DueItem:
+        """Stop for the report of a broker to be booked, at a step of its own. Only where `is_between`."""
+        assert self.is_between, "the item before is still to be delivered again"
+        return DueItem(self.state.step + 1, self.state.clock_ms)
+
+    def take_report(self, report: ReportRow) -> Raised | None:
+        """Hear of a report that is booked now. Only where the step after this is matched. Raises StrategyFailed."""
+        assert self.consequences.matched_step == self.state.step + 1, "a report is booked before it is told"
+        self.state.step += 1
+        turn = self.turn(self.state.at_ms)
+        try:
+            self._ask_guards(turn, None)
+            if not turn.wishes:
+                return None
+            return self._raised(turn, self._moment(self.state.at_ms, 0, ids.derived("report", report.id)))
+        except Exception as error:
+            raise StrategyFailed(traceback.format_exc(limit=-6)) from error
+
     @property
     def is_between(self) -> bool:
         """Whether no item waits to be delivered again after its matching."""
@@ -291,8 +309,9 @@ class Machine:
             marks=self.state.marks,
         )
 
-    def _ask_guards(self, turn: Turn, item: Tick | Clock) -> None:
-        """All but the strategy's bars and ticks, which come after them, in the order that `Strategy` states."""
+    def _ask_guards(self, turn: Turn, item: Tick | Clock | None) -> None:
+        """All but the strategy's bars and ticks, which come after them, in the order that `Strategy` states. Without
+        an item: at the report of a broker."""
         state, strategy = self.state, self.strategy
         if not state.is_started:
             state.is_started = True
@@ -302,7 +321,7 @@ class Machine:
             self._settle(turn)
         if isinstance(item, Tick) and item.token in state.guards.protections:
             state.guards.protect(turn, item.token, item.price_e4)
-        if is_settled or item.at_ms >= state.guards.alarm_ms:
+        if is_settled or turn.at_ms >= state.guards.alarm_ms:
             self._alarm(turn)
 
     def ask_strategy(self, turn: Turn, bars: Iterable[Bar], tick: Tick | None) -> None:

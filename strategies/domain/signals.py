@@ -108,6 +108,14 @@ class CommandRow(msgspec.Struct, frozen=True):
     reason: str
 
 
+class ReportRow(msgspec.Struct, frozen=True):
+    """What a broker reported of a deployment's orders, at a step of its own: first it is booked, then the machine
+    hears of it. `step` is that at which it is booked; None: it waits for that."""
+
+    id: UUID
+    step: int | None = None
+
+
 class Moment(msgspec.Struct, frozen=True):
     """Where in the log signals are raised. Without a correlation id each signal sets off its own."""
 

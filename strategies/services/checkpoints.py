@@ -16,7 +16,7 @@ from alphapanda.core.vocabulary import Broker, Waiting
 from alphapanda.eventlog import outbox
 from marketdata.domain.ticks import tick_to_json
 from strategies.domain.signals import DueItem, Raised, SignalRow
-from strategies.models import Command, Deployment, Due, Signal
+from strategies.models import Command, Deployment, Due, Report, Signal
 from strategies.services.runner import ACTIVE, Runner
 
 
@@ -69,10 +69,16 @@ def _mark_taken(runners: Iterable[Runner], now: datetime) -> None:
     for runner in runners:
         for command_id, step in runner.taken.items():
             Command.objects.filter(id=command_id, step=None).update(step=step, taken_at=now)
+        if runner.told:
+            Report.objects.filter(id__in=runner.told).update(told_at=now)
+        if runner.stopped and runner.stopped.report:
+            assert isinstance(runner.stopped.stop, DueItem)
+            Report.objects.filter(id=runner.stopped.report.id).update(step=runner.stopped.stop.step)
 
 
 def _mark_stored(runner: Runner) -> None:
     runner.taken.clear()
+    runner.told.clear()
     runner.revision += 1
     runner.waiting = _waiting(runner)
     runner.stopped = None
@@ -176,15 +182,16 @@ def _event(row: SignalRow, broker: Broker) -> Envelope:
 
 def _due(runner: Runner, stop: DueItem) -> Due:
     assert runner.stopped is not None
-    item = runner.stopped.item
-    assert item is not None, "a command is no item"
+    item, report = runner.stopped.item, runner.stopped.report
+    assert (item is None) is (report is not None), "a command is not due"
     due_id: UUID = ids.due_id(runner.id, stop.step)
     source, seq = runner.stopped.source, runner.stopped.seq
     return Due(
         id=due_id,
         deployment_id=runner.id,
         step=stop.step,
-        item=tick_to_json(item),
+        item=tick_to_json(item) if item else None,
+        report_id=report.id if report else None,
         clock_ms=stop.clock_ms,
         marks=msgspec.to_builtins(stop.marks, str_keys=True),
         correlation_id=ids.derived("item", source, seq) if source else ids.derived("item", due_id),

@@ -10,7 +10,7 @@ from marketdata.domain.calendar import MarketHours
 from marketdata.domain.ticks import Batch, Clock, Tick
 from strategies import loading
 from strategies.domain.machine import Machine, assembled
-from strategies.domain.signals import CommandRow, DueItem, Raised
+from strategies.domain.signals import CommandRow, DueItem, Raised, ReportRow
 from strategies.models import Deployment
 
 ACTIVE = (DeploymentStatus.RUNNING, DeploymentStatus.PAUSED)
@@ -22,13 +22,15 @@ Place = tuple[int, int, UUID]
 
 @dataclass
 class Stopped:
-    """Why a runner stands, and the item at which it does; None for a command, which has a step of its own."""
+    """Why a runner stands, and the item at which it does; None for a command or a report, which have steps of their
+    own."""
 
     stop: Raised | DueItem
     item: Tick | Clock | None
     source: int
     seq: int
     place: Place
+    report: ReportRow | None = None
 
 
 @dataclass
@@ -52,6 +54,8 @@ class Runner:
     is_dirty: bool = False
     stopped: Stopped | None = field(default=None)
     commands: list[CommandRow] = field(default_factory=list)  # that wait
+    reports: list[ReportRow] = field(default_factory=list)  # that wait, oldest first
+    told: list[UUID] = field(default_factory=list)  # reports that the machine has heard of since the last store
     taken: dict[UUID, int] = field(
         default_factory=dict
     )  # commands carried out since the last store, with steps
@@ -87,6 +91,25 @@ class Runner:
             self.is_dirty = True
             if raised is not None:
                 self.stopped = Stopped(raised, None, 0, 0, self.place)
+
+    def hear(self) -> None:
+        """Take up the reports that wait, up to the first that is to be booked or that raises signals.
+        Raises StrategyFailed."""
+        while self.reports and self.is_ready:
+            report, machine = self.reports[0], self.machine
+            if report.step is None and machine.is_between:
+                self.stopped = Stopped(machine.due_report(), None, 0, 0, self.place, report)
+            elif report.step is not None and report.step == machine.state.step + 1:
+                self._tell(self.reports.pop(0))
+            else:
+                return  # an item is delivered again first
+
+    def _tell(self, report: ReportRow) -> None:
+        raised = self.machine.take_report(report)
+        self.told.append(report.id)
+        self.is_dirty = True
+        if raised is not None:
+            self.stopped = Stopped(raised, None, 0, 0, self.place)
 
     def jump(self, offset: int) -> None:
         """Go on at another message of the log: those between are lost."""

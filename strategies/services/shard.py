@@ -116,8 +116,16 @@ class Shard:
                 self._load(deployment_id)
             elif runner.waiting is not Waiting.NOTHING:
                 runner.refresh(row)
-            if row.is_commanded and deployment_id in self.runners:  # type: ignore[attr-defined]
-                self.runners[deployment_id].commands = loading.commands_new(deployment_id)
+            if deployment_id in self.runners:
+                self._take_up_acts(self.runners[deployment_id], row)
+
+    def _take_up_acts(self, runner: Runner, row: Deployment) -> None:
+        """What operators and brokers have done, but for what the runner knows and has not stored yet."""
+        if row.is_commanded:  # type: ignore[attr-defined]
+            commands = loading.commands_new(runner.id)
+            runner.commands = [one for one in commands if one.id not in runner.taken]
+        if row.is_reported:  # type: ignore[attr-defined]
+            runner.reports = [one for one in loading.reports_new(runner.id) if one.id not in runner.told]
 
     def _load(self, deployment_id: UUID) -> None:
         row = Deployment.objects.select_related("strategy_version__strategy").get(id=deployment_id)
@@ -252,6 +260,7 @@ class Shard:
 
     def _take(self, runner: Runner) -> None:
         """All that is held for it, up to its next stop. Raises StrategyFailed, StrategyHung."""
+        runner.hear()
         runner.obey()
         if runner.partition not in self.held:
             return
