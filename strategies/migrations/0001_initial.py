@@ -259,4 +259,51 @@ class Migration(migrations.Migration):
             model_name='signal',
             trigger=pgtrigger.compiler.Trigger(name='untruncated', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot truncate % table', TG_TABLE_NAME;", hash='8babe0ec377db1aba5d347e68870a9a92292df43', level='STATEMENT', operation='TRUNCATE', pgid='pgtrigger_untruncated_83e98', table='strategies_signal', when='BEFORE')),
         ),
+        migrations.AlterField(
+            model_name='due',
+            name='item',
+            field=models.JSONField(blank=True, help_text="none: a broker's report is due", null=True),
+        ),
+        migrations.CreateModel(
+            name='Report',
+            fields=[
+                ('id', models.UUIDField(primary_key=True, serialize=False)),
+                ('number', models.BigIntegerField(help_text="of the deployment's reports, from 1 on")),
+                ('data', models.JSONField()),
+                ('step', models.BigIntegerField(blank=True, help_text='at which it is booked; none yet: waits', null=True)),
+                ('booked_at', models.DateTimeField(blank=True, null=True)),
+                ('told_at', models.DateTimeField(blank=True, help_text='when the strategy heard of it', null=True)),
+                ('created_at', models.DateTimeField(auto_now_add=True)),
+                ('deployment', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='reports', to='strategies.deployment')),
+            ],
+        ),
+        migrations.AddField(
+            model_name='due',
+            name='report',
+            field=models.OneToOneField(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='due', to='strategies.report'),
+        ),
+        migrations.AddIndex(
+            model_name='report',
+            index=models.Index(condition=models.Q(('told_at', None)), fields=['deployment'], name='report_new'),
+        ),
+        migrations.AddConstraint(
+            model_name='report',
+            constraint=models.UniqueConstraint(fields=('deployment', 'number'), name='report_once'),
+        ),
+        migrations.AddConstraint(
+            model_name='report',
+            constraint=models.UniqueConstraint(fields=('deployment', 'step'), name='report_step_once'),
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='report',
+            trigger=pgtrigger.compiler.Trigger(name='fixed', sql=pgtrigger.compiler.UpsertTriggerSql(condition='WHEN (OLD."id" IS DISTINCT FROM (NEW."id") OR OLD."deployment_id" IS DISTINCT FROM (NEW."deployment_id") OR OLD."number" IS DISTINCT FROM (NEW."number") OR OLD."data" IS DISTINCT FROM (NEW."data") OR OLD."created_at" IS DISTINCT FROM (NEW."created_at"))', func="RAISE EXCEPTION 'pgtrigger: Cannot update rows from % table', TG_TABLE_NAME;", hash='a7296c75922606e941e488327fcecf02d6403a29', operation='UPDATE', pgid='pgtrigger_fixed_41a7e', table='strategies_report', when='BEFORE')),
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='report',
+            trigger=pgtrigger.compiler.Trigger(name='kept', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot delete rows from % table', TG_TABLE_NAME;", hash='e1654f746225b10c69a4d77800874d7b34af6f11', operation='DELETE', pgid='pgtrigger_kept_5fe52', table='strategies_report', when='BEFORE')),
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='report',
+            trigger=pgtrigger.compiler.Trigger(name='untruncated', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot truncate % table', TG_TABLE_NAME;", hash='79fba3f9f099c3eef1724fb140240f04e2469630', level='STATEMENT', operation='TRUNCATE', pgid='pgtrigger_untruncated_62f28', table='strategies_report', when='BEFORE')),
+        ),
     ]

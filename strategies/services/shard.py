@@ -120,7 +120,7 @@ class Shard:
                 self._take_up_acts(self.runners[deployment_id], row)
 
     def _take_up_acts(self, runner: Runner, row: Deployment) -> None:
-        """What operators and brokers have done, but for what the runner knows and has not stored yet."""
+        """What operators and brokers have done; what the runner has carried out and not stored yet is not again."""
         if row.is_commanded:  # type: ignore[attr-defined]
             commands = loading.commands_new(runner.id)
             runner.commands = [one for one in commands if one.id not in runner.taken]

@@ -145,7 +145,7 @@ def test_a_zombie_can_neither_store_nor_quarantine(monkeypatch, items):
 
 
 def test_a_command_that_wishes_nothing_is_carried_out_once(monkeypatch, items):
-    """It is stored with the next checkpoint, and looked for more often than that: a step too many would move all ids."""
+    """It is stored with the next checkpoint, and looked for more often: a step too many would move all ids."""
     hand = hand_over(monkeypatch, packed(items[:50], source=8, batch=50))
     hand.run()
     (shard,) = hand.shards
