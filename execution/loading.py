@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -24,7 +25,7 @@ from execution.models import ENDED, Fill, Order, OrderEvent, PaperMemory
 from portfolio import selectors as books
 from portfolio.domain.books import BookedFill
 from risk.models import Decision
-from strategies.models import Deployment, Due, Signal
+from strategies.models import Deployment, Due, Report, Signal
 
 ANY_STEP = -1  # stands for a step in SQL that is written once
 
@@ -158,6 +159,17 @@ _fills = Prepared(
     ANYBODY,
     ANY_STEP,
 )
+
+
+def fills_with(fill_ids: Sequence[str]) -> list[BookedFill]:
+    """Trades by their ids, in the order in which they were made."""
+    rows = Fill.objects.filter(id__in=fill_ids).select_related("instrument")
+    return [booked_fill(row) for row in rows.order_by("at_ms", "order__step", "order__ordinal", "number")]
+
+
+def report_at(deployment_id: UUID, step: int) -> Report | None:
+    """The report of a broker that is due at a step; None where an item is."""
+    return Report.objects.filter(due__deployment_id=deployment_id, due__step=step).first()
 
 
 def booked_fill(row: Fill) -> BookedFill:

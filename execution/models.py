@@ -1,4 +1,4 @@
-"""Orders with their history, fills, and what the paper exchange remembers."""
+"""Orders with their history, fills, what the paper exchange remembers, and what a broker outside was told and said."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ from alphapanda.core.vocabulary import (
     OrderType,
     Product,
     Side,
+    SignalKind,
     SignalOrigin,
     Validity,
     Variety,
 )
+from execution.domain.kite.budgets import Lane
 from marketdata.models import Instrument
 from risk.models import Decision
 from strategies.models import TRADING_BROKERS, Deployment, choices
@@ -145,11 +147,15 @@ class Fill(models.Model):
     source = models.CharField(
         max_length=10, choices=choices(FillSource), default=FillSource.DEPTH, help_text="on what it stands"
     )
+    trade_key = models.CharField(
+        max_length=100, null=True, blank=True, help_text="EXCHANGE:TRADE:ORDER of the broker"
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["order", "number"], name="fill_once"),
+            models.UniqueConstraint(fields=["broker", "trade_key"], name="trade_once"),
             models.CheckConstraint(
                 condition=Q(quantity__gt=0)
                 & (Q(price_e4__gt=0) | Q(price_e4=0, source=FillSource.SETTLEMENT)),
@@ -177,3 +183,145 @@ class PaperMemory(models.Model):
 
     def __str__(self) -> str:
         return str(self.deployment)
+
+
+class BrokerDesk(models.Model):
+    """One account at a broker outside: what its process works from. One row a broker."""
+
+    broker = models.CharField(primary_key=True, max_length=10, choices=TRADING_BROKERS)
+    house = models.CharField(max_length=16, help_text="by which the tags of this installation are told apart")
+    reconciled_at = models.DateTimeField(
+        null=True, blank=True, help_text="of the last whole comparison; entries wait for one after each start"
+    )
+    stopped = models.CharField(max_length=200, blank=True, help_text="why nothing is sent; empty: it is")
+    seen_at = models.DateTimeField(null=True, blank=True, help_text="when its process was last at work")
+
+    def __str__(self) -> str:
+        return self.broker
+
+
+class BrokerOrder(models.Model):
+    """What is known of an order of ours at a broker outside. It runs ahead of its `Order`, which moves when the
+    deployment hears of it; `state` is execution.domain.kite.orders.LiveOrder."""
+
+    order = models.OneToOneField(Order, on_delete=models.PROTECT, primary_key=True, related_name="at_broker")
+    state = models.JSONField()
+    is_open = models.BooleanField(default=True, help_text="it works, or may")
+    wants_trades = models.BooleanField(default=False, help_text="more has traded than trades are here")
+    changed_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["order"], condition=models.Q(is_open=True), name="broker_order_open"),
+        ]
+        triggers = kept.kept()
+
+    def __str__(self) -> str:
+        return str(self.order)
+
+
+class BrokerName(models.Model):
+    """A tag of ours or an order id of the broker, and the order of ours that it stands for."""
+
+    name = models.CharField(primary_key=True, max_length=40)
+    order = models.ForeignKey(BrokerOrder, on_delete=models.PROTECT, related_name="names")
+
+    class Meta:
+        triggers = kept.append_only()
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class BrokerCall(models.Model):
+    """One write to a broker: intended, sent once at most, and what came of it. A row is never sent again: another
+    attempt is another row with another tag."""
+
+    class State(models.TextChoices):
+        READY = "READY"
+        SENDING = "SENDING"  # committed before the request leaves
+        UNKNOWN = "UNKNOWN"  # looked up, never repeated
+        DONE = "DONE"
+        REFUSED = "REFUSED"
+        DROPPED = "DROPPED"  # never sent
+
+    id = models.UUIDField(primary_key=True)
+    order = models.ForeignKey(BrokerOrder, on_delete=models.PROTECT, related_name="calls")
+    decision = models.ForeignKey(Decision, on_delete=models.PROTECT, null=True, blank=True)
+    kind = models.CharField(max_length=6, choices=choices(SignalKind))
+    lane = models.CharField(max_length=6, choices=choices(Lane))
+    attempt = models.IntegerField()
+    state = models.CharField(max_length=8, choices=State, default=State.READY)
+    broker_order_id = models.CharField(max_length=40, blank=True, help_text="what it cancels or changes")
+    tag = models.CharField(max_length=20, null=True, blank=True, unique=True)
+    form = models.JSONField(default=dict, help_text="what was said")
+    reason = models.CharField(max_length=200, blank=True)
+    not_before_ms = models.BigIntegerField(default=0)
+    queued_at_ms = models.BigIntegerField()
+    sent_at_ms = models.BigIntegerField(null=True, blank=True)
+    answered_at_ms = models.BigIntegerField(null=True, blank=True)
+    http_status = models.IntegerField(null=True, blank=True)
+    lookup = models.JSONField(null=True, blank=True, help_text="execution.domain.kite.lookup.Lookup")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["order", "kind", "decision", "attempt"], name="broker_call_once"),
+        ]
+        indexes = [
+            models.Index(
+                fields=["lane", "queued_at_ms"],
+                condition=models.Q(state__in=["READY", "SENDING", "UNKNOWN"]),
+                name="broker_call_waiting",
+            ),
+            models.Index(fields=["sent_at_ms"], name="broker_call_sent"),
+        ]
+        triggers = kept.kept()
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.state}"
+
+
+class ExternalOrder(models.Model):
+    """An order in the account that no one here has sent: counted by risk, never touched."""
+
+    broker_order_id = models.CharField(primary_key=True, max_length=40)
+    instrument = models.CharField(max_length=80)
+    snapshot = models.JSONField(help_text="execution.domain.kite.rows.OrderSnapshot")
+    is_open = models.BooleanField(default=True)
+    worst_value = models.DecimalField(
+        max_digits=28, decimal_places=8, null=True, blank=True, help_text="rupees that it may still come to"
+    )
+    first_seen_at = models.DateTimeField(auto_now_add=True)
+    seen_at = models.DateTimeField(auto_now=True)
+
+    def __str__(self) -> str:
+        return self.broker_order_id
+
+
+class Difference(models.Model):
+    """What the broker shows otherwise than we hold it, from when on, and how it was settled."""
+
+    kind = models.CharField(max_length=20)
+    key = models.CharField(max_length=120)
+    deployment = models.ForeignKey(Deployment, on_delete=models.PROTECT, null=True, blank=True)
+    ours = models.CharField(max_length=200)
+    theirs = models.CharField(max_length=200)
+    rounds = models.IntegerField(default=1)
+    first_seen_at = models.DateTimeField()
+    seen_at = models.DateTimeField()
+    settled_at = models.DateTimeField(null=True, blank=True, help_text="when it was gone, or settled by hand")
+    settled_by = models.CharField(max_length=150, blank=True)
+    note = models.CharField(max_length=300, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["kind", "key"],
+                condition=models.Q(settled_at=None),
+                name="difference_open_once",
+            ),
+        ]
+        indexes = [models.Index(fields=["-first_seen_at"], name="difference_recent")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.key}"

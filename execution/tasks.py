@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from alphapanda.core.vocabulary import DeploymentStatus, Waiting
 from alphapanda.eventlog import doorbell, retries
-from execution.services import paper
+from execution.services import chain
 from marketdata import selectors
 from strategies.models import Deployment
 from strategies.services.quarantine import quarantine_for
@@ -26,7 +26,7 @@ def submit(*, deployment_ids: list[str], **_newer: object) -> bool:
     calendar = selectors.calendars()
     shards = retries.for_each(
         deployment_ids,
-        lambda one: paper.orders_submit(deployment_id=one, calendar=calendar),
+        lambda one: chain.orders_submit(deployment_id=one, calendar=calendar),
         failed=quarantine_for,
     )
     _ring(shards.values())
@@ -39,7 +39,7 @@ def match(self: Task, *, deployment_ids: list[str], **_newer: object) -> None:
     calendar = selectors.calendars()
     retries.for_each(
         deployment_ids,
-        lambda one: paper.dues_match(deployment_id=one, calendar=calendar),
+        lambda one: chain.dues_match(deployment_id=one, calendar=calendar),
         failed=quarantine_for,
     )
     doorbell.carry_on(self)
@@ -49,7 +49,7 @@ def match(self: Task, *, deployment_ids: list[str], **_newer: object) -> None:
 def settle(*, deployment_ids: list[str], **_newer: object) -> None:
     """Let deployments read on, and ring their shards."""
     shards = retries.for_each(
-        deployment_ids, lambda one: paper.deployment_settle(deployment_id=one), failed=quarantine_for
+        deployment_ids, lambda one: chain.deployment_settle(deployment_id=one), failed=quarantine_for
     )
     _ring(shards.values())
 

@@ -112,13 +112,14 @@ class SignalKind(StrEnum):
 
 
 class FillSource(StrEnum):
-    """On what a simulated trade stands."""
+    """On what a trade stands."""
 
     DEPTH = "DEPTH"  # sizes on record, at their prices
     QUEUE = "QUEUE"  # trades on record at the price of a resting order, after those ahead of it
     LAST_PRICE = "LAST_PRICE"  # assumed: the last price and slippage, no depth was on record
     UNLIMITED = "UNLIMITED"  # assumed: more than the size on record
     SETTLEMENT = "SETTLEMENT"  # the exchange's settlement at expiry
+    BROKER = "BROKER"  # no simulation: the broker's own record of a trade
 
     @property
     def is_assumed(self) -> bool:

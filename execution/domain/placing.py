@@ -84,7 +84,7 @@ def latency_ms(venue: Venue, order_id: UUID, number: int = 0) -> int:
 
 def place(signal: SignalRow, standing: Standing, venue: Venue, history: History) -> PaperOrder:
     """The order of an approved signal; REJECTED with a reason where broker or exchange would refuse it."""
-    order = _received(signal, venue)
+    order = received(signal, venue)
     standing.marks = signal.marks
     mark = signal.marks.get(signal.token)
     is_amo = order.variety is Variety.AMO
@@ -134,7 +134,7 @@ def _flagged(order: PaperOrder, standing: Standing, venue: Venue) -> PaperOrder:
     return msgspec.structs.replace(order, is_btst=flag)
 
 
-def _received(signal: SignalRow, venue: Venue) -> PaperOrder:
+def received(signal: SignalRow, venue: Venue) -> PaperOrder:
     decision_id = ids.decision_id(signal.id)
     order_id = ids.order_id(decision_id, 0)
     variety, release_ms, expires_at_ms = _session_of(signal, venue)

@@ -118,17 +118,21 @@ def consequences(
     fills: Iterable[BookedFill] = (),
     rung: int = 0,
     check_ms: int = 0,
+    is_watched: bool = True,
 ) -> Consequences:
     """What the machine of a deployment may know of its orders and books; `names` are those of the instruments by token,
     `fills` those of the matched step, `rung` that of the loss ladder, `check_ms` when losses are looked at next (0:
-    never)."""
+    never). Orders that are not watched are filled by a broker's report, not by what the log tells."""
     oldest_first = sorted(orders, key=lambda order: (order.step, order.ordinal))
     return Consequences(
         positions={
             token: holding.quantity for token, holding in sorted(holdings.items()) if holding.quantity
         },
         working=dict(sorted(working_by_token(orders).items())),
-        watches=(*map(watch, oldest_first), *_checks(holdings, oldest_first, check_ms)),
+        watches=(
+            *(map(watch, oldest_first) if is_watched else ()),
+            *_checks(holdings, oldest_first, check_ms),
+        ),
         matched_step=matched_step,
         fills=tuple(
             SettledFill(fill.order_id, fill.token, fill.side, fill.quantity, fill.price_e4, fill.at_ms)

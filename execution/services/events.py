@@ -23,7 +23,14 @@ from execution.models import Order
 
 
 def _sealed(
-    payload: Payload, event_type: EventType, subject: UUID, *, at_ms: int, correlation_id: UUID, cause: UUID
+    payload: Payload,
+    event_type: EventType,
+    subject: UUID,
+    *,
+    broker: Broker,
+    at_ms: int,
+    correlation_id: UUID,
+    cause: UUID,
 ) -> Envelope:
     return seal(
         payload,
@@ -31,7 +38,7 @@ def _sealed(
         event_id=ids.event_id(event_type, subject),
         ts=at_ms,
         source="execution",
-        broker=Broker.PAPER,
+        broker=broker,
         key=str(getattr(payload, "order_id", subject)),
         correlation_id=correlation_id,
         causation_id=cause,
@@ -42,7 +49,7 @@ def submitted_id(order_id: UUID) -> UUID:
     return ids.event_id(EventType.ORDER_SUBMITTED, order_id)
 
 
-def placed(order: PaperOrder) -> list[Envelope]:
+def placed(order: PaperOrder, broker: Broker) -> list[Envelope]:
     """Submitted, and failed at once where the exchange rejected it."""
     payload = OrderSubmitted(
         order_id=order.id,
@@ -68,14 +75,15 @@ def placed(order: PaperOrder) -> list[Envelope]:
         payload,
         EventType.ORDER_SUBMITTED,
         order.id,
+        broker=broker,
         at_ms=order.placed_at_ms,
         correlation_id=order.correlation_id,
         cause=ids.event_id(EventType.SIGNAL_APPROVED, order.decision_id),
     )
-    return [first, failed(order)] if order.status.is_final and order.unfilled else [first]
+    return [first, failed(order, broker)] if order.status.is_final and order.unfilled else [first]
 
 
-def changed(row: OrderEventRow, order: PaperOrder) -> Envelope:
+def changed(row: OrderEventRow, order: PaperOrder, broker: Broker) -> Envelope:
     """A row of an order's history while it works."""
     payload = OrderChanged(
         order_event_id=row.id,
@@ -99,13 +107,14 @@ def changed(row: OrderEventRow, order: PaperOrder) -> Envelope:
         payload,
         EventType.ORDER_CHANGED,
         row.id,
+        broker=broker,
         at_ms=row.at_ms,
         correlation_id=order.correlation_id,
         cause=cause,
     )
 
 
-def failed(order: PaperOrder) -> Envelope:
+def failed(order: PaperOrder, broker: Broker) -> Envelope:
     """The order ended without trading in full."""
     payload = OrderFailed(
         order_id=order.id,
@@ -120,6 +129,7 @@ def failed(order: PaperOrder) -> Envelope:
         payload,
         EventType.ORDER_FAILED,
         order.id,
+        broker=broker,
         at_ms=order.updated_at_ms,
         correlation_id=order.correlation_id,
         cause=submitted_id(order.id),
@@ -146,6 +156,7 @@ def filled(row: FillRow, order: Order) -> Envelope:
         payload,
         EventType.ORDER_FILLED,
         row.id,
+        broker=Broker(order.broker),
         at_ms=fill.at_ms,
         correlation_id=order.correlation_id,
         cause=submitted_id(fill.order_id),

@@ -1,4 +1,4 @@
-"""Carrying out decisions at the paper exchange: place, match, settle. One transaction each, any number of runs."""
+"""Carrying out decisions at the paper exchange, inside the transactions of `execution.services.chain`."""
 
 from __future__ import annotations
 
@@ -7,19 +7,17 @@ from datetime import date
 from uuid import UUID
 
 import msgspec
-from django.db import transaction
 from django.db.models import QuerySet
 
-from alphapanda import failpoints
 from alphapanda.core.clock import ist_date
 from alphapanda.core.envelope import Envelope
 from alphapanda.core.money import written
-from alphapanda.core.vocabulary import Broker, Waiting
+from alphapanda.core.vocabulary import Broker
 from alphapanda.eventlog import outbox
 from execution import loading, reference
 from execution.domain import paper
 from execution.domain.paper import OrderEventRow, Outcome, PaperOrder, PaperSettings, Standing, Venue
-from execution.domain.settlement import FillRow, charged, consequences
+from execution.domain.settlement import FillRow, charged
 from execution.models import Fill, Order, OrderEvent
 from execution.services import events
 from marketdata import selectors as market
@@ -28,11 +26,8 @@ from marketdata.domain.ticks import tick_from_json
 from marketdata.models import Instrument
 from portfolio import selectors as books
 from portfolio.services import PostingRequest, postings_receive
-from risk.domain.ladder import look_ms
 from risk.reference import margin_tables
-from risk.services.ladder import ladder_check, ladder_rung
 from strategies import loading as deployments
-from strategies.domain.signals import Mark
 from strategies.models import Deployment, Due, Signal
 
 CHANGING = (
@@ -43,38 +38,13 @@ CHANGING = (
 )  # fmt: skip
 
 
-class NoPaperDeployment(ValueError):
-    """The paper exchange was asked to carry out orders of another broker."""
-
-
-def _claimed(deployment_id: UUID) -> Deployment:
-    """The deployment's row, locked. Raises NoPaperDeployment."""
-    deployment = deployments.locked(deployment_id)
-    if deployment.broker != Broker.PAPER:
-        raise NoPaperDeployment(f"{deployment.name} trades at {deployment.broker}")
-    return deployment
-
-
 def _settings(deployment: Deployment) -> PaperSettings:
     options = {name: value for name, value in deployment.execution.items() if name != "product"}
     return msgspec.convert(options, PaperSettings)
 
 
-def orders_submit(*, deployment_id: UUID, calendar: MarketHours) -> int | None:
-    """Carry out the approved decisions that nobody has carried out: place orders, cancel and modify them. Where
-    nothing else of the deployment is unfinished it may read on at once: then the shard to ring is returned."""
-    with transaction.atomic():
-        deployment = _claimed(deployment_id)
-        signals = loading.signals_to_carry_out(deployment)
-        if signals:
-            _carry_out(deployment, signals, calendar)
-        is_settled = _settle_if_finished(deployment)
-        failpoints.hit("execution.submit.before_commit")
-    failpoints.hit("execution.submit.after_commit")
-    return deployment.shard if is_settled else None
-
-
-def _carry_out(deployment: Deployment, signals: Sequence[Signal], calendar: MarketHours) -> None:
+def carry_out(deployment: Deployment, signals: Sequence[Signal], calendar: MarketHours) -> None:
+    """Place, cancel and modify orders at the paper exchange, as approved signals of one step ask for."""
     rows = _open_rows(deployment.id)
     targets = [signal.target for signal in signals if signal.target is not None]
     rows |= {row.id: row for row in _with_instruments(Order.objects.filter(id__in=targets))}
@@ -94,7 +64,7 @@ def _carry_out(deployment: Deployment, signals: Sequence[Signal], calendar: Mark
     placed = [order for order in outcome.orders.values() if order.id not in rows]
     new = {order.id: _row(order, deployment, instruments[order.token]) for order in placed}
     Order.objects.bulk_create(new.values())
-    submitted = [event for order in placed for event in events.placed(order)]
+    submitted = [event for order in placed for event in events.placed(order, Broker.PAPER)]
     _keep(outcome, rows | new, venue, is_new=new.keys(), step=signals[0].step, before=submitted)
 
 
@@ -124,18 +94,8 @@ def _row(order: PaperOrder, deployment: Deployment, instrument_id: int) -> Order
     )
 
 
-def dues_match(*, deployment_id: UUID, calendar: MarketHours) -> int:
-    """Match working orders against the items that are due; how many trades."""
-    with transaction.atomic():
-        deployment = _claimed(deployment_id)
-        dues = loading.dues_new(deployment_id)
-        trades = sum(_match(deployment, due, calendar) for due in dues)
-        failpoints.hit("execution.match.before_commit")
-    failpoints.hit("execution.match.after_commit")
-    return trades
-
-
-def _match(deployment: Deployment, due: Due, calendar: MarketHours) -> int:
+def match(deployment: Deployment, due: Due, calendar: MarketHours) -> int:
+    """Match working orders against the item of a due row; how many trades."""
     rows = _open_rows(deployment.id)
     memory = loading.memory_of(deployment.id)
     item = tick_from_json(due.item)
@@ -151,7 +111,6 @@ def _match(deployment: Deployment, due: Due, calendar: MarketHours) -> int:
     _keep(outcome, rows, venue, step=due.step)
     if outcome.memory != memory:
         loading.memory_store(deployment.id, outcome.memory)
-    Due.objects.filter(id=due.id).update(state=Due.State.DONE)
     return len(outcome.executions)
 
 
@@ -175,10 +134,12 @@ def _keep(
     )
     _save(rows, [order for order in changed if order.id not in is_new])
     OrderEvent.objects.bulk_create(_order_event(row) for row in outcome.history)
-    told = [events.changed(row, outcome.orders[row.order_id]) for row in _to_tell(outcome, is_new)]
+    told = [
+        events.changed(row, outcome.orders[row.order_id], Broker.PAPER) for row in _to_tell(outcome, is_new)
+    ]
     filled = [events.filled(fill, rows[fill.fill.order_id]) for fill in fills]
     failed = [
-        events.failed(order)
+        events.failed(order, Broker.PAPER)
         for order in changed
         if order.id not in is_new and order.status.is_final and _has_ended_here(order, outcome)
     ]
@@ -243,61 +204,3 @@ def _fill(order: Order, row: FillRow) -> Fill:
         received_at_ms=row.received_at_ms,
         source=row.source,
     )
-
-
-def deployment_settle(*, deployment_id: UUID) -> int | None:
-    """Let a deployment read on once nothing of it is unfinished; its shard, or None where it must still wait."""
-    with transaction.atomic():
-        deployment = _claimed(deployment_id)
-        is_settled = _settle_if_finished(deployment)
-        failpoints.hit("execution.settle.before_commit")
-    failpoints.hit("execution.settle.after_commit")
-    return deployment.shard if is_settled else None
-
-
-def _settle_if_finished(deployment: Deployment) -> bool:
-    if deployment.waiting != Waiting.NOTHING:
-        if loading.is_unfinished(deployment):
-            return False
-        _settle(deployment)
-    return True
-
-
-def _settle(deployment: Deployment) -> None:
-    """Write what orders and books came to; after a due item its step is matched."""
-    step = deployment.step + 1
-    is_matched = deployment.waiting == Waiting.DUE
-    before = deployments.consequences_of(deployment)
-    is_looked = is_matched and before.is_laddered
-    rung, check_ms = _laddered(deployment, step if is_looked else None, is_new=not before.is_laddered)
-    holdings, names = books.held_of(deployment.id)
-    orders = [loading.paper_order(row) for row in loading.orders_open(deployment.id)]
-    after = consequences(
-        holdings,
-        orders,
-        names=names | {order.token: order.instrument for order in orders},
-        matched_step=step if is_matched else before.matched_step,
-        fills=loading.fills_of(deployment.id, step=step) if is_matched else (),
-        rung=rung,
-        check_ms=check_ms,
-    )
-    deployment.consequences = msgspec.to_builtins(after, str_keys=True)
-    deployment.waiting = Waiting.NOTHING
-    deployment.waiting_since = None
-    deployment.save(update_fields=["consequences", "waiting", "waiting_since"])
-
-
-def _laddered(deployment: Deployment, looked_step: int | None, *, is_new: bool) -> tuple[int, int]:
-    """The rung of the loss ladder, and when losses are looked at next; at a due item that tells prices they are looked
-    at now, where the ladder is new with the next item."""
-    if looked_step is None:
-        at_ms = deployment.at_ms
-        rung = ladder_rung(deployment, at_ms) if deployment.is_laddered else 0
-    else:
-        due = Due.objects.get(deployment_id=deployment.id, step=looked_step)
-        at_ms = max(deployment.at_ms, tick_from_json(due.item).at_ms)
-        marks = msgspec.convert(due.marks, dict[int, Mark], strict=False)
-        rung = ladder_check(deployment, marks=marks, at_ms=at_ms, step=looked_step)
-    if not deployment.is_laddered:
-        return 0, 0
-    return rung, look_ms(at_ms, is_new=is_new)

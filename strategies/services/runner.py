@@ -55,7 +55,9 @@ class Runner:
     stopped: Stopped | None = field(default=None)
     commands: list[CommandRow] = field(default_factory=list)  # that wait
     reports: list[ReportRow] = field(default_factory=list)  # that wait, oldest first
-    told: list[UUID] = field(default_factory=list)  # reports that the machine has heard of since the last store
+    told: list[UUID] = field(
+        default_factory=list
+    )  # reports that the machine has heard of since the last store
     taken: dict[UUID, int] = field(
         default_factory=dict
     )  # commands carried out since the last store, with steps

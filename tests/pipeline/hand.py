@@ -21,7 +21,7 @@ from alphapanda.engine.recorded import Recording
 from alphapanda.eventlog import doorbell
 from alphapanda.eventlog.records import OffsetGone, Record
 from alphapanda.warming import History
-from execution.services import paper
+from execution.services import chain
 from marketdata.domain.ticks import FIRST_SEQ, Item, pack
 from marketdata.reference import load_calendar
 from marketdata.services import instruments
@@ -117,16 +117,16 @@ class Hand:
         decisions.signals_decide(deployment_id=UUID(one), calendar=self.calendar)
 
     def submit(self, one: str) -> None:
-        paper.orders_submit(deployment_id=UUID(one), calendar=self.calendar)
+        chain.orders_submit(deployment_id=UUID(one), calendar=self.calendar)
 
     def match(self, one: str) -> None:
-        paper.dues_match(deployment_id=UUID(one), calendar=self.calendar)
+        chain.dues_match(deployment_id=UUID(one), calendar=self.calendar)
 
     def book(self, one: str) -> None:
         postings_book(deployment_id=UUID(one), now=timezone.now())
 
     def settle(self, one: str) -> None:
-        paper.deployment_settle(deployment_id=UUID(one))
+        chain.deployment_settle(deployment_id=UUID(one))
 
     @property
     def last(self) -> tuple[Callable[[str], None], ...]:

@@ -1,0 +1,114 @@
+"""News of orders, whatever brought it: merged into what is known of them, and reported to their deployments."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+from django.db import transaction
+from django.db.models import Max
+
+from alphapanda.core import ids
+from alphapanda.core.clock import to_ms
+from alphapanda.core.vocabulary import Severity, SignalKind
+from alphapanda.eventlog import doorbell
+from execution.domain.kite import reducer
+from execution.domain.kite.budgets import Lane
+from execution.domain.kite.orders import Want
+from execution.domain.kite.reducer import Evidence, Result
+from execution.domain.live import Reported
+from execution.models import BrokerCall, BrokerName, BrokerOrder
+from execution.services.live import booking, states
+from marketdata import selectors as market
+from risk.services.alerts import alert_raise
+from strategies import loading as deployments
+from strategies.models import Deployment, Report
+from strategies.services.runner import ACTIVE
+
+
+def take(order_id: UUID, news: Sequence[Evidence], *, now: datetime) -> Result:
+    """Merge news of an order of ours; what is new of it is a report to its deployment, booked here where nobody
+    listens. Any number of times, in any order. Locks the deployment's row, then the order's."""
+    with transaction.atomic():
+        row = _locked(order_id)
+        before = states.known(row)
+        result = reducer.take_all(before, list(news))
+        if result.order != before:
+            _keep(row, result, now)
+    if result.changes or result.fills:
+        doorbell.ring_shard(row.order.deployment.shard, partition_ends={})
+    return result
+
+
+def _locked(order_id: UUID) -> BrokerOrder:
+    deployment_id = BrokerOrder.objects.values_list("order__deployment", flat=True).get(order_id=order_id)
+    deployments.locked(deployment_id)
+    rows = BrokerOrder.objects.select_for_update(of=("self",)).select_related("order__deployment")
+    return rows.get(order_id=order_id)
+
+
+def _keep(row: BrokerOrder, result: Result, now: datetime) -> None:
+    after = result.order
+    row.state = states.written(after)
+    row.is_open = not after.status.is_final
+    row.wants_trades = Want.FETCH_TRADES in result.wants
+    row.save()
+    BrokerName.objects.bulk_create(
+        [BrokerName(name=name, order=row) for name in (*after.parts, *after.tags)], ignore_conflicts=True
+    )
+    if Want.CANCEL in result.wants:
+        cancel_wanted(row, now=now)
+    for alarm in sorted(result.alarms):
+        alert_raise(
+            code=f"order_{alarm.lower()}",
+            subject=str(row.order_id),
+            text=f"{after.side} {after.instrument}: see the order's history and the broker's book",
+            severity=Severity.CRITICAL,
+            deployment_id=row.order.deployment_id,
+            now=now,
+        )
+    if result.changes or result.fills:
+        _report(row.order.deployment, result, to_ms(now))
+
+
+def _report(deployment: Deployment, result: Result, received_ms: int) -> None:
+    """A report, numbered under the deployment's lock. To one that reads nothing it is booked at once: its strategy
+    hears of it when it goes on, but money does not wait for that."""
+    number = (Report.objects.filter(deployment=deployment).aggregate(last=Max("number"))["last"] or 0) + 1
+    told = Reported(result.order.id, received_ms, result.changes, result.fills)
+    report = Report.objects.create(
+        id=ids.derived("report", deployment.id, number),
+        deployment=deployment,
+        number=number,
+        data=msgspec.to_builtins(told),
+    )
+    if deployment.status not in ACTIVE:
+        book_left(deployment, report)
+
+
+def book_left(deployment: Deployment, report: Report) -> None:
+    """Book a report of a deployment that reads nothing, under its lock."""
+    if Report.objects.filter(deployment=deployment, booked_at=None, number__lt=report.number).exists():
+        return  # those before it first: what was stopped in between is swept
+    booking.book(report, market.calendars(), step=deployment.step + 1)
+    doorbell.ring("portfolio.book", deployment_ids=[str(deployment.id)])
+
+
+def cancel_wanted(row: BrokerOrder, *, now: datetime, reason: str = "it was given up and lives") -> None:
+    """A cancellation that nobody but the platform asks for, once while one is under way."""
+    waiting = (BrokerCall.State.READY, BrokerCall.State.SENDING, BrokerCall.State.UNKNOWN)
+    cancels = BrokerCall.objects.filter(order=row, kind=SignalKind.CANCEL)
+    if cancels.filter(state__in=waiting).exists():
+        return
+    attempt = cancels.count() + 1
+    BrokerCall.objects.create(
+        id=ids.derived("broker call", "cancel", row.order_id, attempt),
+        order=row,
+        kind=SignalKind.CANCEL,
+        lane=Lane.CANCEL,
+        attempt=attempt,
+        reason=reason,
+        queued_at_ms=to_ms(now),
+    )
