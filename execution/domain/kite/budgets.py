@@ -1,0 +1,155 @@
+"""How much an account may say to Kite, and what is said next: a function of when things were said before.
+
+Kite counts orders by the calendar second of its own clock, which we do not see: no more than our number in any 1,000
+ms is no more in any second of any clock. Cancellations go first, exits before entries, and each has room that what
+comes after it cannot use up. Only new orders count for the day, refused ones too, and at Kite's cap even exits are
+refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from enum import StrEnum
+
+import msgspec
+
+from alphapanda.core.clock import DAY_MS, ist_date, ist_day, ist_midnight_ms
+
+SECOND_MS, MINUTE_MS = 1_000, 60_000
+MODIFICATIONS_MAX = 25  # of one order; then it is cancelled and placed anew
+PAUSE_MS, PAUSE_MAX_MS = 1_000, 4_000  # after "too many requests", doubled while they go on
+
+
+class Lane(StrEnum):
+    """What a call is for, the most urgent first."""
+
+    CANCEL = "CANCEL"
+    EXIT = "EXIT"
+    ENTRY = "ENTRY"
+
+
+class CallKind(StrEnum):
+    PLACE = "PLACE"
+    MODIFY = "MODIFY"
+    CANCEL = "CANCEL"
+    READ = "READ"
+
+
+class Room(msgspec.Struct, frozen=True):
+    """How many calls there may have been in a stretch of time before one more of each lane."""
+
+    cancels: int
+    exits: int
+    entries: int
+
+    def of(self, lane: Lane) -> int:
+        return {Lane.CANCEL: self.cancels, Lane.EXIT: self.exits, Lane.ENTRY: self.entries}[lane]
+
+
+class Budgets(msgspec.Struct, frozen=True):
+    """Below Kite's own limits of 10 a second, 400 a minute and 5,000 new orders a day."""
+
+    second: Room = Room(cancels=8, exits=8, entries=7)
+    minute: Room = Room(cancels=380, exits=350, entries=300)
+    day: Room = Room(cancels=5_000, exits=5_000, entries=4_800)
+
+
+OURS = Budgets()
+# Orders, trades, positions and funds, which are counted apart from our writes but may be counted together with them.
+READS = Budgets(second=Room(2, 2, 2), minute=Room(120, 120, 120))
+
+
+class Call(msgspec.Struct, frozen=True):
+    """A call that waits. `modifications` is how often the order of a change was changed; `orders` is how many the
+    broker will count for a new one (each leg of an iceberg is one)."""
+
+    id: str
+    kind: CallKind
+    lane: Lane
+    queued_ms: int
+    modifications: int = 0
+    orders: int = 1
+
+
+class Spent(msgspec.Struct, frozen=True):
+    """What was said: times of the last minute's calls (oldest first), new orders of a day, and a pause that Kite
+    asked for."""
+
+    times: tuple[int, ...] = ()
+    day: int = 0
+    placed: int = 0
+    pauses: int = 0  # in a row
+    paused_until_ms: int = 0
+
+    def placed_on(self, day: int) -> int:
+        return self.placed if day == self.day else 0
+
+
+class Next(msgspec.Struct, frozen=True):
+    """The call to send now; without one, when to look again (None: nothing waits for time). `exhausted` can never be
+    sent: changes of orders that were changed too often."""
+
+    call: Call | None = None
+    look_ms: int | None = None
+    exhausted: tuple[Call, ...] = ()
+
+
+def next_to_send(queue: Iterable[Call], spent: Spent, now_ms: int, budgets: Budgets = OURS) -> Next:
+    """What to say now: of the most urgent lane that may speak, the call that waits longest."""
+    waiting = sorted(queue, key=lambda call: (list(Lane).index(call.lane), call.queued_ms, call.id))
+    exhausted = tuple(call for call in waiting if _is_exhausted(call))
+    times = {call: free_ms(call, spent, now_ms, budgets) for call in waiting if not _is_exhausted(call)}
+    for call, at_ms in times.items():
+        if at_ms <= now_ms:
+            return Next(call, exhausted=exhausted)
+    return Next(look_ms=min(times.values(), default=None), exhausted=exhausted)
+
+
+def _is_exhausted(call: Call) -> bool:
+    return call.kind is CallKind.MODIFY and call.modifications >= MODIFICATIONS_MAX
+
+
+def free_ms(call: Call, spent: Spent, now_ms: int, budgets: Budgets = OURS) -> int:
+    """The first time from now on at which a call may be sent, if nothing else is sent before."""
+    at_ms = max(
+        now_ms,
+        spent.paused_until_ms,
+        _free_in(spent.times, SECOND_MS, budgets.second.of(call.lane)),
+        _free_in(spent.times, MINUTE_MS, budgets.minute.of(call.lane)),
+    )
+    day = ist_day(now_ms)
+    is_over = call.kind is CallKind.PLACE and spent.placed_on(day) + call.orders > budgets.day.of(call.lane)
+    return max(at_ms, ist_midnight_ms(ist_date(now_ms)) + DAY_MS) if is_over else at_ms
+
+
+def _free_in(times: Sequence[int], stretch_ms: int, room: int) -> int:
+    """When fewer than `room` calls lie within the stretch before: the one that many back has left it."""
+    return times[-room] + stretch_ms if len(times) >= room else 0
+
+
+def sent(spent: Spent, call: Call, at_ms: int) -> Spent:
+    """After a call was sent. A clock that went back counts on from the last call."""
+    at_ms = max([at_ms, *spent.times[-1:]])
+    times = (*(one for one in spent.times if one > at_ms - MINUTE_MS), at_ms)
+    day = ist_day(at_ms)
+    placed = spent.placed_on(day) + (call.orders if call.kind is CallKind.PLACE else 0)
+    return msgspec.structs.replace(spent, times=times, day=day, placed=placed)
+
+
+def told_too_many(spent: Spent, at_ms: int) -> Spent:
+    """After Kite refused a call as one too many: nothing is said for a while, for longer each time."""
+    pause_ms = min(PAUSE_MS << spent.pauses, PAUSE_MAX_MS)
+    until_ms = max(spent.paused_until_ms, at_ms + pause_ms)
+    return msgspec.structs.replace(spent, pauses=min(spent.pauses + 1, 8), paused_until_ms=until_ms)
+
+
+def told_fine(spent: Spent) -> Spent:
+    """After Kite took a call: the next pause is a short one again."""
+    return msgspec.structs.replace(spent, pauses=0)
+
+
+def rebuilt(calls: Iterable[tuple[int, Call]], now_ms: int) -> Spent:
+    """What had been said, from the stored attempts of the day with their times, for who starts again."""
+    spent = Spent()
+    for at_ms, call in sorted(calls, key=lambda one: one[0]):
+        spent = sent(spent, call, min(at_ms, now_ms))
+    return spent
