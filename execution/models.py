@@ -194,6 +194,10 @@ class BrokerDesk(models.Model):
         null=True, blank=True, help_text="of the last whole comparison; entries wait for one after each start"
     )
     stopped = models.CharField(max_length=200, blank=True, help_text="why nothing is sent; empty: it is")
+    outside = models.JSONField(
+        default=dict,
+        help_text="units that the account holds and that are not ours, by instrument and product",
+    )
     seen_at = models.DateTimeField(null=True, blank=True, help_text="when its process was last at work")
 
     def __str__(self) -> str:
@@ -325,3 +329,17 @@ class Difference(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.key}"
+
+
+class BrokerPush(models.Model):
+    """An order update as a broker pushed it, until its process has merged it."""
+
+    body = models.TextField()
+    source = models.CharField(max_length=10, help_text="stream or postback")
+    received_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        verbose_name_plural = "broker pushes"
+
+    def __str__(self) -> str:
+        return f"{self.source} {self.received_at}"

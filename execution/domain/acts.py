@@ -5,14 +5,15 @@ from __future__ import annotations
 import msgspec
 
 from alphapanda.core.vocabulary import OrderStatus, SignalKind, Validity
+from execution.domain.kite.budgets import MODIFICATIONS_MAX
 from execution.domain.ladder import History
 from execution.domain.orders import AT_MARKET, STOPS, Act, PaperOrder, Place, Terms
 from execution.domain.refusals import refusal
 from execution.domain.venue import Standing, Venue
 from strategies.domain.signals import SignalRow
 
-MODIFICATIONS_MAX = 25
 MINUTE_MS = 60_000
+TOO_OFTEN = "Maximum allowed order modifications exceeded."
 IS_PROCESSED = "Order cannot be {verb} as it is being processed. Try later."
 
 
@@ -61,7 +62,7 @@ def _objection(order: PaperOrder, act: Act, signal: SignalRow, standing: Standin
     if order.status.is_final or order.pending is not None:
         return IS_PROCESSED.format(verb="modified")
     if order.modifications >= MODIFICATIONS_MAX:
-        return "Maximum allowed order modifications exceeded."
+        return TOO_OFTEN
     assert act.terms is not None, "a modification has its terms"
     if order.iceberg_legs and act.terms.quantity != order.quantity:
         return "the quantity of an iceberg order cannot be modified"

@@ -17,7 +17,7 @@ from alphapanda.core.money import value
 from alphapanda.core.vocabulary import OrderStatus
 from execution.domain.kite import tags
 from execution.domain.kite.orders import LiveOrder, Part
-from execution.domain.kite.rows import OrderSnapshot, TradeRow
+from execution.domain.kite.rows import OrderSnapshot, TradeRow, Where
 
 HALT_AFTER = 2  # rounds in which a difference was seen
 NOTHING = "-"
@@ -64,13 +64,6 @@ SOURCES: dict[Kind, tuple[Source, ...]] = {
     Kind.HOLDING: (Source.HOLDINGS,),
     Kind.FUNDS: (Source.FUNDS,),
 }
-
-
-class Where(msgspec.Struct, frozen=True):
-    """A position's place: what is held, as what product."""
-
-    instrument: str
-    product: str
 
 
 class Ours(msgspec.Struct, frozen=True):

@@ -80,6 +80,13 @@ class TradeRow(msgspec.Struct, frozen=True):
         return f"{self.exchange}:{self.trade_id}:{self.order_id}"
 
 
+class Where(msgspec.Struct, frozen=True):
+    """A position's place: what is held, as what product."""
+
+    instrument: str
+    product: str
+
+
 Row = TypeVar("Row")
 
 
@@ -139,6 +146,23 @@ class _Answer(msgspec.Struct):
     message: str = ""
 
 
+class _Position(msgspec.Struct):
+    exchange: str
+    tradingsymbol: str
+    product: str
+    quantity: int
+
+
+class _Net(msgspec.Struct):
+    net: list[_Position]
+
+
+class _Positions(msgspec.Struct):
+    status: str
+    data: _Net | None = None
+    message: str = ""
+
+
 class _Frame(msgspec.Struct):
     type: str
     data: msgspec.Raw = msgspec.Raw(b"null")
@@ -154,6 +178,18 @@ def trades_of(body: bytes, units: Mapping[str, int]) -> Rows:
     """The rows of the trade book, or of one order's trades. Raises NotKites where the answer is no list."""
     trades, faults = _each(body, lambda raw: trade_of(raw, units))
     return Rows(trades=trades, faults=faults)
+
+
+def positions_of(body: bytes, units: Mapping[str, int]) -> dict[Where, int]:
+    """Net units by instrument and product. Raises NotKites where the answer is no list of positions."""
+    answer = _decoded(body, _Positions)
+    if answer.status != "success" or answer.data is None:
+        raise NotKites(f"no positions: {answer.status} {answer.message}"[:200])
+    held: dict[Where, int] = {}
+    for row in answer.data.net:
+        where = Where(f"{row.exchange}:{row.tradingsymbol}", row.product)
+        held[where] = held.get(where, 0) + row.quantity * units.get(where.instrument, 1)
+    return held
 
 
 def order_in_frame(text: bytes, units: Mapping[str, int]) -> OrderSnapshot | None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import msgspec
 from django.db import transaction
-from django.db.models import Max
+from django.db.models import Max, Q
 
 from alphapanda.core import ids
 from alphapanda.core.clock import to_ms
@@ -26,6 +26,9 @@ from risk.services.alerts import alert_raise
 from strategies import loading as deployments
 from strategies.models import Deployment, Report
 from strategies.services.runner import ACTIVE
+
+LATE = timedelta(milliseconds=250)
+AGAIN_MS = 5_000  # before an order that did not go is told so again
 
 
 def take(order_id: UUID, news: Sequence[Evidence], *, now: datetime) -> Result:
@@ -96,13 +99,31 @@ def book_left(deployment: Deployment, report: Report) -> None:
     doorbell.ring("portfolio.book", deployment_ids=[str(deployment.id)])
 
 
-def cancel_wanted(row: BrokerOrder, *, now: datetime, reason: str = "it was given up and lives") -> None:
-    """A cancellation that nobody but the platform asks for, once while one is under way."""
+def book_what_is_left(now: datetime) -> None:
+    """Reports that nobody has taken up: those of deployments that read nothing are booked, the others' shards are rung
+    again."""
+    late = now - LATE
+    waiting = Report.objects.filter(told_at=None, created_at__lt=late).order_by("deployment_id", "number")
+    for report in waiting.filter(booked_at=None).exclude(deployment__status__in=ACTIVE):
+        with transaction.atomic():
+            deployment = deployments.locked(report.deployment_id)
+            if deployment.status not in ACTIVE:
+                book_left(deployment, Report.objects.get(id=report.id))
+    shards = waiting.filter(deployment__status__in=ACTIVE).values_list("deployment__shard", flat=True)
+    for shard in sorted(set(shards)):
+        doorbell.ring_shard(shard, partition_ends={})
+
+
+def cancel_wanted(row: BrokerOrder, *, now: datetime, reason: str = "it was given up and lives") -> int:
+    """A cancellation that nobody but the platform asks for, unless one is under way or was just said; how many were
+    before."""
     waiting = (BrokerCall.State.READY, BrokerCall.State.SENDING, BrokerCall.State.UNKNOWN)
     cancels = BrokerCall.objects.filter(order=row, kind=SignalKind.CANCEL)
-    if cancels.filter(state__in=waiting).exists():
-        return
-    attempt = cancels.count() + 1
+    count = cancels.count()
+    just_ms = to_ms(now) - AGAIN_MS
+    if cancels.filter(Q(state__in=waiting) | Q(sent_at_ms__gt=just_ms)).exists():
+        return count
+    attempt = count + 1
     BrokerCall.objects.create(
         id=ids.derived("broker call", "cancel", row.order_id, attempt),
         order=row,
@@ -112,3 +133,4 @@ def cancel_wanted(row: BrokerOrder, *, now: datetime, reason: str = "it was give
         reason=reason,
         queued_at_ms=to_ms(now),
     )
+    return count

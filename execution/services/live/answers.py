@@ -1,0 +1,177 @@
+"""Sending one claimed call, and writing down what came of it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+import msgspec
+from django.db import transaction
+
+from alphapanda import failpoints
+from alphapanda.core import ids
+from alphapanda.core.clock import to_ms
+from alphapanda.core.vocabulary import Broker, Severity, SignalKind
+from execution.domain.kite.budgets import Lane
+from execution.domain.kite.lookup import Lookup
+from execution.domain.kite.orders import ActStage, Sending
+from execution.domain.kite.outcomes import Outcome, Resend, Verdict, of_answer, of_failure
+from execution.domain.kite.reducer import ActNews, Placing, answered
+from execution.models import BrokerCall, BrokerDesk
+from execution.services.live import evidence, states
+from execution.services.live.calls import METHODS, Claimed, tell_refused
+from execution.services.live.http import Failed, KiteHttp, NotLoggedIn
+from risk.services.alerts import alert_raise
+
+State = BrokerCall.State
+PAUSE_MS = 1_000  # before a call that Kite did not take for now, or that could not leave
+ATTEMPTS_MAX = 5  # connections that could not be opened, before an order is given up
+TOKEN_DEAD = "Kite does not know our access token any more: somebody has to log in"  # noqa: S105 - no token
+
+
+class Said(StrEnum):
+    """What an answer means for the budgets."""
+
+    FINE = "FINE"
+    TOO_MANY = "TOO_MANY"
+    NOTHING = "NOTHING"  # no answer
+
+
+def send(call: Claimed, http: KiteHttp) -> Outcome:
+    """The one request of a claimed call."""
+    failpoints.hit("execution.call.before_send")
+    try:
+        answer = http.write(METHODS[call.kind], call.path, call.form)
+    except NotLoggedIn as error:
+        return Outcome(Verdict.TOKEN_DEAD, str(error))
+    except Failed as error:
+        return of_failure(error.stage, str(error))
+    finally:
+        failpoints.hit("execution.call.after_send")
+    return of_answer(answer.status, answer.body)
+
+
+def record(call_id: UUID, outcome: Outcome, now: datetime) -> Said:
+    """Write down what came of a call that left."""
+    with transaction.atomic():
+        row = BrokerCall.objects.select_for_update().get(id=call_id)
+        if row.state != State.SENDING:
+            return Said.NOTHING
+        row.answered_at_ms, row.http_status = to_ms(now), outcome.http_status or None
+        row.reason = outcome.reason[:200]
+        _BY_VERDICT[outcome.verdict](row, outcome, now)
+        failpoints.hit("execution.call.before_record")
+    failpoints.hit("execution.call.after_record")
+    if outcome.resend is Resend.SAME_TAG:
+        return Said.TOO_MANY
+    return Said.FINE if outcome.http_status else Said.NOTHING
+
+
+def recover(now: datetime) -> int:
+    """Calls that a death left between leaving and being recorded: what came of them is not known. How many."""
+    with transaction.atomic():
+        rows = list(BrokerCall.objects.select_for_update().filter(state=State.SENDING))
+        for row in rows:
+            _unknown(row, Outcome(Verdict.UNKNOWN, "the process ended while it was sent"), now)
+    return len(rows)
+
+
+def _accepted(row: BrokerCall, outcome: Outcome, now: datetime) -> None:
+    row.state = State.DONE
+    row.save()
+    if row.kind == SignalKind.ORDER:
+        news = answered(outcome, attempt=row.attempt, at_ms=to_ms(now))
+        evidence.take(row.order_id, [news], now=now)
+    else:
+        tell_done(row, now)
+
+
+def tell_done(row: BrokerCall, now: datetime) -> None:
+    """That the broker has taken a cancellation or modification."""
+    if row.decision_id is not None:
+        evidence.take(row.order_id, [_act(row, ActStage.DONE, now)], now=now)
+
+
+def _act(row: BrokerCall, stage: ActStage, now: datetime) -> ActNews:
+    assert row.decision_id is not None, "told only of decisions"
+    live = states.known(row.order)
+    known = live.acts.get(row.decision_id)
+    return ActNews(row.decision_id, stage, to_ms(now), known.terms if known else None)
+
+
+def _refused(row: BrokerCall, outcome: Outcome, now: datetime) -> None:
+    if outcome.resend is Resend.SAME_TAG:
+        _back(row, now)
+    elif outcome.resend is Resend.NEW_TAG and row.attempt < ATTEMPTS_MAX:
+        row.state = State.REFUSED
+        row.save()
+        _again(row, now)
+    else:
+        row.state = State.REFUSED
+        row.save()
+        tell_refused(row, outcome.reason, now)
+
+
+def _back(row: BrokerCall, now: datetime) -> None:
+    """Kite did not take it for now: the same call waits for its next turn. What was on its way is not any more."""
+    row.state, row.sent_at_ms, row.not_before_ms = State.READY, None, to_ms(now) + PAUSE_MS
+    row.save()
+
+
+def _again(row: BrokerCall, now: datetime) -> None:
+    """It never left: a new attempt, under another tag."""
+    attempt = row.attempt + 1
+    BrokerCall.objects.create(
+        id=ids.derived("broker call", row.decision_id or row.order_id, row.kind, attempt),
+        order=row.order,
+        decision_id=row.decision_id,
+        kind=row.kind,
+        lane=row.lane,
+        attempt=attempt,
+        not_before_ms=to_ms(now) + PAUSE_MS,
+        queued_at_ms=row.queued_at_ms,
+    )
+    if row.kind == SignalKind.ORDER:
+        evidence.take(row.order_id, [Placing(Sending.READY, to_ms(now), attempt)], now=now)
+
+
+def _unknown(row: BrokerCall, outcome: Outcome, now: datetime) -> None:
+    now_ms = to_ms(now)
+    row.state, row.reason = State.UNKNOWN, outcome.reason[:200]
+    row.lookup = msgspec.to_builtins(Lookup(row.sent_at_ms or now_ms, now_ms))
+    row.save()
+    if row.kind == SignalKind.ORDER:
+        news = answered(outcome, attempt=row.attempt, at_ms=now_ms)
+        evidence.take(row.order_id, [news], now=now)
+
+
+def _token_dead(row: BrokerCall, _outcome: Outcome, now: datetime) -> None:
+    """Nothing is sent before a new login. What leaves a position or a book waits for it; an entry does not."""
+    if row.lane == Lane.ENTRY:
+        row.state = State.REFUSED
+        row.save()
+        tell_refused(row, TOKEN_DEAD, now)
+    else:
+        _back(row, now)
+    stop(TOKEN_DEAD, now)
+
+
+def stop(reason: str, now: datetime) -> None:
+    """Send nothing any more until somebody has mended the reason; one alert."""
+    BrokerDesk.objects.filter(broker=Broker.ZERODHA).update(stopped=reason[:200])
+    alert_raise(
+        code="broker_stopped",
+        subject=Broker.ZERODHA,
+        text=reason,
+        severity=Severity.CRITICAL,
+        now=now,
+    )
+
+
+_BY_VERDICT = {
+    Verdict.ACCEPTED: _accepted,
+    Verdict.REFUSED: _refused,
+    Verdict.UNKNOWN: _unknown,
+    Verdict.TOKEN_DEAD: _token_dead,
+}

@@ -1,0 +1,223 @@
+"""Calls to the broker: claimed with everything that may forbid them, sent once, and what came of them written down.
+
+Transaction A claims (state SENDING, tag, the kill switch read), the one request leaves, transaction B records. A row
+that died between A and B is UNKNOWN at the next start: it is looked up by tag, never sent again."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+from django.db import transaction
+
+from alphapanda import failpoints
+from alphapanda.core.clock import DAY_MS, IST_OFFSET_MS, to_ms
+from alphapanda.core.vocabulary import Broker, SignalKind, Variety
+from execution.domain import acts
+from execution.domain.kite import budgets, tags, wire
+from execution.domain.kite.budgets import Lane, Spent
+from execution.domain.kite.orders import ActStage, LiveOrder, Sending
+from execution.domain.kite.reducer import ActNews, Placing
+from execution.domain.orders import Terms
+from execution.models import BrokerCall, BrokerDesk
+from execution.services.live import evidence, states
+from marketdata import selectors as market
+from marketdata.domain.instruments import InstrumentSpec
+from risk.loading import halts_active
+from risk.services.terms import share_kill_lock
+from strategies import loading as deployments
+
+State = BrokerCall.State
+KINDS = {
+    SignalKind.ORDER: budgets.CallKind.PLACE,
+    SignalKind.MODIFY: budgets.CallKind.MODIFY,
+    SignalKind.CANCEL: budgets.CallKind.CANCEL,
+}
+METHODS = {SignalKind.ORDER: "POST", SignalKind.MODIFY: "PUT", SignalKind.CANCEL: "DELETE"}
+CLAIMED_MAX = 500  # calls that wait are looked at so many at a time
+WAIT_MS = 250  # for an order that is on its way
+
+
+class Claimed(msgspec.Struct, frozen=True):
+    """A call that may leave now, committed."""
+
+    id: UUID
+    kind: SignalKind
+    path: str
+    form: dict[str, str]
+
+
+class Round(msgspec.Struct, frozen=True):
+    """What a look at the queue came to: the call whose turn it was, and what is to be said (None: it was dropped, or
+    waits for its order)."""
+
+    call: budgets.Call | None = None
+    said: Claimed | None = None
+
+
+def spent_today(now_ms: int) -> Spent:
+    """What was said today, from the rows: after a restart nothing is forgotten."""
+    midnight_ms = now_ms - (now_ms + IST_OFFSET_MS) % DAY_MS
+    rows = BrokerCall.objects.filter(sent_at_ms__gte=midnight_ms).select_related("order__order")
+    return budgets.rebuilt([(row.sent_at_ms or 0, _budgeted(row)) for row in rows], now_ms)
+
+
+def claim(spent: Spent, now: datetime) -> Round:
+    """The next call that may be said, marked as leaving. Nothing leaves without a row that says so, and no entry after
+    a kill switch has been committed."""
+    with transaction.atomic():
+        share_kill_lock()
+        rows = _waiting(to_ms(now))
+        found = budgets.next_to_send([_budgeted(row) for row in rows.values()], spent, to_ms(now))
+        for call in found.exhausted:
+            drop(rows[call.id], acts.TOO_OFTEN, now)
+        if found.call is None:
+            return Round()
+        said = _prepared(rows[found.call.id], now)
+        failpoints.hit("execution.call.before_claim")
+    failpoints.hit("execution.call.after_claim")
+    return Round(found.call, said)
+
+
+def _waiting(now_ms: int) -> dict[str, BrokerCall]:
+    """Calls that may go by all but the budgets. Entries wait for the first comparison with the broker's book after each
+    start; exits and cancellations do not."""
+    desk = BrokerDesk.objects.get(broker=Broker.ZERODHA)
+    if desk.stopped:
+        return {}
+    rows = BrokerCall.objects.filter(state=State.READY, not_before_ms__lte=now_ms)
+    if desk.reconciled_at is None:
+        rows = rows.exclude(lane=Lane.ENTRY)
+    rows = rows.select_related(
+        "order__order__deployment", "order__order__instrument", "decision__signal__instrument"
+    )
+    rows = rows.select_for_update(of=("self",), skip_locked=True).order_by("queued_at_ms", "id")
+    return {str(row.id): row for row in rows[:CLAIMED_MAX]}
+
+
+def _budgeted(row: BrokerCall) -> budgets.Call:
+    order = row.order.order
+    legs = max(order.iceberg_legs, 1) if order.variety == Variety.ICEBERG else 1
+    return budgets.Call(
+        id=str(row.id),
+        kind=KINDS[SignalKind(row.kind)],
+        lane=Lane(row.lane),
+        queued_ms=row.queued_at_ms,
+        modifications=order.modifications,
+        orders=legs,
+    )
+
+
+def _prepared(row: BrokerCall, now: datetime) -> Claimed | None:
+    """The call with its tag and words, as it leaves; None where it will not, or not yet."""
+    live, order = states.known(row.order), row.order.order
+    halts = halts_active(order.deployment) if row.lane == Lane.ENTRY else []
+    if halts:
+        drop(row, f"halted: {halts[0].reason}", now)
+        return None
+    try:
+        claimed = _said(row, live, market.spec(order.instrument), now)
+    except (wire.CannotBeSaid, tags.BadAttempt) as error:
+        drop(row, str(error), now)
+        return None
+    if claimed is not None:
+        row.state, row.sent_at_ms, row.form = State.SENDING, to_ms(now), claimed.form
+        row.save()
+        _tell_sent(row, now)
+    return claimed
+
+
+def _tell_sent(row: BrokerCall, now: datetime) -> None:
+    """What is on its way is so for the reducer too, before it leaves."""
+    if row.kind == SignalKind.ORDER:
+        news = Placing(Sending.SUBMITTING, to_ms(now), row.attempt, tag=row.tag or "")
+        evidence.take(row.order_id, [news], now=now)
+    elif row.decision_id is not None:
+        terms = _wanted(row, states.known(row.order)) if row.kind == SignalKind.MODIFY else None
+        evidence.take(row.order_id, [ActNews(row.decision_id, ActStage.SENT, to_ms(now), terms)], now=now)
+
+
+def drop(row: BrokerCall, reason: str, now: datetime) -> None:
+    """A call that is never sent; whoever asked for it hears so."""
+    row.state, row.reason, row.answered_at_ms = State.DROPPED, reason[:200], to_ms(now)
+    row.save()
+    tell_refused(row, reason, now)
+
+
+def tell_refused(row: BrokerCall, reason: str, now: datetime) -> None:
+    """That nothing came of a call."""
+    if row.kind == SignalKind.ORDER:
+        news = Placing(Sending.REFUSED, to_ms(now), row.attempt, reason=reason)
+        evidence.take(row.order_id, [news], now=now)
+    elif row.decision_id is not None:
+        act = ActNews(row.decision_id, ActStage.REFUSED, to_ms(now), reason=reason)
+        evidence.take(row.order_id, [act], now=now)
+
+
+def _said(row: BrokerCall, live: LiveOrder, spec: InstrumentSpec, now: datetime) -> Claimed | None:
+    kind = SignalKind(row.kind)
+    if kind is SignalKind.ORDER:
+        house = BrokerDesk.objects.get(broker=row.order.order.broker).house
+        row.tag = tags.tag_of(house, live.id, row.attempt)
+        return Claimed(row.id, kind, f"/orders/{live.variety}", _placing(live, spec, row))
+    works = [name for name, part in live.parts.items() if part.ended is None]
+    if not works:
+        return _not_yet(row, live, now)
+    row.broker_order_id = works[-1]  # of an iceberg order the leg at work
+    path = f"/orders/{live.variety}/{row.broker_order_id}"
+    form = {} if kind is SignalKind.CANCEL else _changing(live, spec, row)
+    return Claimed(row.id, kind, path, form)
+
+
+def _placing(live: LiveOrder, spec: InstrumentSpec, row: BrokerCall) -> dict[str, str]:
+    execution = row.order.order.deployment.execution
+    return wire.place(
+        wire.Placement(
+            instrument=spec,
+            side=live.side,
+            product=live.product,
+            variety=live.variety,
+            terms=live.terms,
+            tag=row.tag or "",
+            iceberg_legs=row.order.order.iceberg_legs,
+            algo_id=execution.get("algo_id", ""),
+        )
+    )
+
+
+def _changing(live: LiveOrder, spec: InstrumentSpec, row: BrokerCall) -> dict[str, str]:
+    assert row.decision is not None, "only decisions change orders"
+    return wire.modify(live.now, _wanted(row, live), spec)
+
+
+def _wanted(row: BrokerCall, live: LiveOrder) -> Terms:
+    """What a modification makes of the order; its signal speaks of the units that are open."""
+    assert row.decision is not None, "only decisions change orders"
+    signal = deployments.signal_row(row.decision.signal)
+    return Terms(
+        quantity=live.filled_quantity + signal.quantity,
+        order_type=signal.order_type,
+        limit_price_e4=signal.limit_price_e4,
+        trigger_price_e4=signal.trigger_price_e4,
+        validity=signal.validity,
+        validity_minutes=signal.validity_minutes,
+        disclosed_quantity=signal.disclosed_quantity,
+    )
+
+
+def _not_yet(row: BrokerCall, live: LiveOrder, now: datetime) -> None:
+    """An act on an order that the broker does not show: what was never sent is not sent any more, what may be there is
+    waited for, what is over needs no act."""
+    placing = BrokerCall.objects.select_for_update().filter(
+        order=row.order, kind=SignalKind.ORDER, state=State.READY
+    )
+    if live.status.is_final:
+        drop(row, "the order is over", now)
+    elif row.kind == SignalKind.CANCEL and (unsent := placing.first()) is not None:
+        drop(unsent, "cancelled before it was sent", now)
+        row.state, row.answered_at_ms = State.DONE, to_ms(now)
+        row.save()
+    else:
+        row.not_before_ms = to_ms(now) + WAIT_MS
+        row.save()

@@ -1,0 +1,97 @@
+"""Kite's HTTP as its writes need it: one request, no retry, and how far it came where it failed.
+
+The official client hides status and body of an answer behind its exceptions, and both decide what an answer proves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import requests
+from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
+
+from execution.domain.kite.outcomes import Stage
+
+CONNECT_S, READ_S = 3.0, 7.0  # Kite's own clients wait for 7 s
+USER_AGENT = "AlphaPanda"
+
+
+class Credentials(NamedTuple):
+    """What a request is signed with. Never logged, never part of an address."""
+
+    api_key: str
+    access_token: str
+
+
+class NotLoggedIn(Exception):
+    """There is no access token that lives: somebody has to log in."""
+
+
+class Failed(Exception):
+    """A request that got no answer. Its text holds neither address nor headers."""
+
+    def __init__(self, stage: Stage, words: str) -> None:
+        super().__init__(words)
+        self.stage = stage
+
+
+class Answer(NamedTuple):
+    status: int
+    body: bytes
+
+
+class KiteHttp:
+    """Requests to one root. `credentials` is asked before each, so a new login counts at once."""
+
+    def __init__(self, root: str, credentials: Callable[[], Credentials]) -> None:
+        self._root = root.rstrip("/")
+        self._credentials = credentials
+
+    def write(self, method: str, path: str, form: Mapping[str, str]) -> Answer:
+        """POST, PUT or DELETE, once. Raises Failed, NotLoggedIn."""
+        if method == "DELETE":
+            return self._ask(method, path, params=form)
+        return self._ask(method, path, data=form)
+
+    def read(self, path: str) -> Answer:
+        """GET, once. Raises Failed, NotLoggedIn."""
+        return self._ask("GET", path)
+
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        data: Mapping[str, str] | None = None,
+    ) -> Answer:
+        signed = self._credentials()
+        headers = {
+            "X-Kite-Version": "3",
+            "User-Agent": USER_AGENT,
+            "Authorization": f"token {signed.api_key}:{signed.access_token}",
+        }
+        try:
+            answer = requests.request(
+                method,
+                self._root + path,
+                params=params,
+                data=data,
+                headers=headers,
+                timeout=(CONNECT_S, READ_S),
+                allow_redirects=False,
+            )
+        except requests.RequestException as error:
+            raise Failed(_stage(error), f"{method} {path}: {type(error).__name__}") from None
+        return Answer(answer.status_code, answer.content)
+
+
+_BEFORE_SENDING = (ConnectTimeoutError, NameResolutionError, NewConnectionError)
+
+
+def _stage(error: requests.RequestException) -> Stage:
+    """Whether a byte of the request can have been sent: a new connection that was not opened has sent none."""
+    cause = error.args[0] if error.args else None
+    reason = getattr(cause, "reason", cause)
+    is_unsent = isinstance(reason, _BEFORE_SENDING) or isinstance(error, requests.ConnectTimeout)
+    return Stage.NOT_SENT if is_unsent else Stage.MAYBE_SENT

@@ -1,0 +1,63 @@
+"""The kill switch at a broker outside: what works is cancelled, the largest exposure first, until nothing works. Needs
+the database and the broker, and nothing else."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.db.models import QuerySet
+
+from alphapanda.core.vocabulary import Broker, HaltLevel, HaltStep, Severity
+from execution.domain.kite import killing
+from execution.models import BrokerOrder
+from execution.services.live import evidence, states
+from risk.models import KillSwitch
+from risk.services.alerts import alert_raise
+from strategies import loading as deployments
+
+CANCELLING = (HaltStep.CANCEL, HaltStep.FLATTEN)
+
+
+def sweep(now: datetime) -> int:
+    """Ask for the end of each order that an active kill switch covers and that has not been told so in the last
+    seconds; how many works."""
+    found = 0
+    for halt in KillSwitch.objects.filter(released_at=None, step__in=CANCELLING):
+        rows = {str(row.order_id): row for row in covered(halt)}
+        found += len(rows)
+        for place, row in enumerate(_largest_first(rows)):
+            _cancel(row, halt, now + timedelta(milliseconds=place))  # calls leave in this order
+    return found
+
+
+def covered(halt: KillSwitch) -> QuerySet[BrokerOrder]:
+    """The orders that work and that a kill switch covers."""
+    rows = BrokerOrder.objects.filter(is_open=True).select_related("order__deployment")
+    if halt.level == HaltLevel.BROKER and halt.broker != Broker.ZERODHA:
+        return rows.none()
+    if halt.level == HaltLevel.DEPLOYMENT:
+        return rows.filter(order__deployment_id=halt.deployment_id)
+    return rows
+
+
+def _largest_first(rows: dict[str, BrokerOrder]) -> list[BrokerOrder]:
+    """By what they may still come to; one without a known price may be the largest."""
+    worth = {name: killing.exposure(states.known(row), 0) for name, row in rows.items()}
+    ranked = sorted(worth, key=lambda name: (worth[name] is not None, -(worth[name] or 0), name))
+    return [rows[name] for name in ranked]
+
+
+def _cancel(row: BrokerOrder, halt: KillSwitch, now: datetime) -> None:
+    with transaction.atomic():
+        deployments.locked(row.order.deployment_id)
+        times = evidence.cancel_wanted(row, now=now, reason=f"kill switch: {halt.reason}"[:200])
+    if times >= killing.STUBBORN_AFTER:
+        alert_raise(
+            code="order_will_not_die",
+            subject=str(row.order_id),
+            text=f"{row.order}: was cancelled {times} times and still works; call the broker",
+            severity=Severity.CRITICAL,
+            deployment_id=row.order.deployment_id,
+            now=now,
+        )

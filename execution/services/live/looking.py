@@ -1,0 +1,263 @@
+"""The broker's book read: each row of ours is news of its order, each search for an unknown outcome goes on, and what
+nobody here has sent is kept as external."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import TypeVar
+from uuid import UUID
+
+import msgspec
+from django.db import transaction
+
+from alphapanda import logs
+from alphapanda.core.clock import to_ms
+from alphapanda.core.vocabulary import Severity, SignalKind
+from execution.domain.kite import lookup, reconciling
+from execution.domain.kite.lookup import Finding, Lookup, Wish
+from execution.domain.kite.orders import LiveOrder, Sending
+from execution.domain.kite.outcomes import Verdict, of_answer
+from execution.domain.kite.reconciling import Where
+from execution.domain.kite.reducer import Evidence, Placing, Seen, Traded
+from execution.domain.kite.rows import (
+    NotKites,
+    OrderSnapshot,
+    Rows,
+    TradeRow,
+    orders_of,
+    positions_of,
+    trades_of,
+)
+from execution.domain.kite.wire import units_a_lot
+from execution.models import BrokerCall, BrokerName, BrokerOrder, ExternalOrder
+from execution.services.live import answers, evidence, states
+from execution.services.live.calls import tell_refused
+from execution.services.live.http import Failed, KiteHttp, NotLoggedIn
+from marketdata.selectors import specs_by_key
+from risk.services.alerts import alert_raise
+
+State = BrokerCall.State
+Shown = TypeVar("Shown")
+LOTS = ("CDS", "BCD", "MCX")  # where Kite counts lots
+log = logs.channel("trading")
+
+
+class Book(msgspec.Struct, frozen=True):
+    """What one look showed; None where the read failed or was not whole, which is no information."""
+
+    began_ms: int
+    orders: tuple[OrderSnapshot, ...] | None = None
+    trades: tuple[TradeRow, ...] | None = None
+    positions: dict[Where, int] | None = None  # net, by instrument and product
+
+
+class Units(Mapping[str, int]):
+    """How many units Kite counts as one, by EXCHANGE:TRADINGSYMBOL; looked up when it is asked for."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, int] = {}
+
+    def __getitem__(self, key: str) -> int:
+        if key.partition(":")[0] not in LOTS:
+            return 1
+        if key not in self._known:
+            spec = specs_by_key([key]).get(key)
+            self._known[key] = units_a_lot(spec) if spec else 1
+        return self._known[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._known)
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+
+def look(http: KiteHttp, now: datetime) -> Book:
+    """Read orders, trades and positions; whatever failed is None."""
+    units = Units()
+    orders = _read(http, "/orders", lambda body: orders_of(body, units), now)
+    trades = _read(http, "/trades", lambda body: trades_of(body, units), now)
+    held = _read(http, "/portfolio/positions", lambda body: positions_of(body, units), now)
+    again = _read(http, "/orders", lambda body: orders_of(body, units), now)
+    if orders is None or again is None or _filled(orders) != _filled(again):
+        held = None  # something traded between the reads: they do not speak of one moment
+    return Book(
+        to_ms(now),
+        orders.orders if orders is not None and orders.is_whole else None,
+        trades.trades if trades is not None and trades.is_whole else None,
+        held,
+    )
+
+
+def _filled(rows: Rows) -> dict[str, int]:
+    return {row.order_id: row.filled for row in rows.orders}
+
+
+def _read(http: KiteHttp, path: str, parse: Callable[[bytes], Shown], now: datetime) -> Shown | None:
+    try:
+        answer = http.read(path)
+        if of_answer(answer.status, answer.body).verdict is Verdict.TOKEN_DEAD:
+            answers.stop(answers.TOKEN_DEAD, now)
+            return None
+        shown = parse(answer.body)
+    except (Failed, NotKites, NotLoggedIn) as error:
+        log.warning("execution.broker.unread", path=path, error=type(error).__name__, text=str(error)[:200])
+        return None
+    for fault in shown.faults if isinstance(shown, Rows) else ():
+        log.warning("execution.broker.faulty_row", path=path, text=fault[:200])
+    return shown
+
+
+def take_book(book: Book, now: datetime) -> None:
+    """Merge all that a look showed. Trades first: an end that tells of trades waits for them anyway."""
+    owners = _owners(book)
+    news: dict[UUID, list[Evidence]] = defaultdict(list)
+    for trade in book.trades or ():
+        if (owner := owners.get(trade.order_id)) is not None:
+            news[owner].append(Traded(trade, book.began_ms))
+    for row in book.orders or ():
+        owner = next((owners[name] for name in (row.order_id, *row.tags) if name in owners), None)
+        if owner is not None:
+            news[owner].append(Seen(row, book.began_ms))
+    for order_id, told in news.items():
+        evidence.take(order_id, told, now=now)
+    if book.orders is not None:
+        _search(book.orders, book.began_ms, now)
+        _keep_external(row for row in book.orders if not {row.order_id, *row.tags} & owners.keys())
+
+
+def take_pushed(row: OrderSnapshot, received_ms: int, now: datetime) -> None:
+    """An order as a websocket frame or a postback showed it: ours or not."""
+    owners = _owners(Book(received_ms, (row,)))
+    owner = next((owners[name] for name in (row.order_id, *row.tags) if name in owners), None)
+    if owner is None:
+        _keep_external([row])
+    else:
+        evidence.take(owner, [Seen(row, received_ms)], now=now)
+
+
+def _owners(book: Book) -> dict[str, UUID]:
+    """Our orders by the names in a book that stand for them."""
+    names = {name for row in book.orders or () for name in (row.order_id, *row.tags)}
+    names |= {trade.order_id for trade in book.trades or ()}
+    return dict(BrokerName.objects.filter(name__in=names).values_list("name", "order_id"))
+
+
+# ---- outcomes that are not known -----------------------------------------------------------------------------
+
+
+def _search(rows: Sequence[OrderSnapshot], began_ms: int, now: datetime) -> None:
+    """Let the search for each unknown outcome see a whole book."""
+    for call_id in BrokerCall.objects.filter(state=State.UNKNOWN).values_list("id", flat=True):
+        with transaction.atomic():
+            call = BrokerCall.objects.select_for_update(of=("self",)).select_related("order").get(id=call_id)
+            if call.state == State.UNKNOWN:
+                _advance(call, rows, began_ms, now)
+
+
+def _advance(call: BrokerCall, rows: Sequence[OrderSnapshot], began_ms: int, now: datetime) -> None:
+    search = msgspec.convert(call.lookup, Lookup)
+    finding = _finding(call, states.known(call.order), rows)
+    search, answer = lookup.advance(search, lookup.Read(began_ms, finding))
+    call.lookup = msgspec.to_builtins(search)
+    if answer.wish is not Wish.READ:
+        call.answered_at_ms = to_ms(now)
+        _FOUND[answer.wish](call, now)
+    call.save()
+
+
+def _finding(call: BrokerCall, live: LiveOrder, rows: Sequence[OrderSnapshot]) -> Finding | None:
+    if call.kind == SignalKind.ORDER:
+        return lookup.of_placing(live, rows)
+    row = next((one for one in rows if one.order_id == call.broker_order_id), None)
+    if row is None:
+        return None  # an order that was there is not in the book: that is another fault, and tells nothing
+    if call.kind == SignalKind.CANCEL:
+        return lookup.of_cancelling(row)
+    terms = next((act.terms for key, act in live.acts.items() if key == call.decision_id), None)
+    return lookup.of_modifying(row, live.terms, terms) if terms is not None else None
+
+
+def _done(call: BrokerCall, now: datetime) -> None:
+    call.state = State.DONE
+    if call.kind != SignalKind.ORDER:
+        answers.tell_done(call, now)
+
+
+def _in_vain(call: BrokerCall, now: datetime) -> None:
+    """Not there after the stated patience: the strategy hears a fact, and nothing is sent again."""
+    call.state, call.reason = State.REFUSED, "looked for in the broker's book in vain"
+    if call.kind == SignalKind.ORDER:
+        news = Placing(Sending.NOT_PLACED, to_ms(now), call.attempt, reason=call.reason)
+        evidence.take(call.order_id, [news], now=now)
+        _alert(call, "order_not_placed", "its request was sent, and it is not in the broker's book", now)
+    else:
+        tell_refused(call, call.reason, now)
+
+
+def _too_late(call: BrokerCall, now: datetime) -> None:
+    call.state, call.reason = State.REFUSED, "the order ended first"
+    tell_refused(call, call.reason, now)
+
+
+def _ask(call: BrokerCall, now: datetime) -> None:
+    """The book of the day cannot tell any more."""
+    call.state, call.reason = State.REFUSED, "never found out: the broker's book of that day is gone"
+    _alert(call, "outcome_unknown", "compare positions and the broker's statement of the day", now)
+    tell_refused(call, call.reason, now)
+
+
+def _alert(call: BrokerCall, code: str, text: str, now: datetime) -> None:
+    subject, order = str(call.order_id), call.order.order
+    alert_raise(
+        code=code,
+        subject=subject,
+        text=text,
+        severity=Severity.CRITICAL,
+        deployment_id=order.deployment_id,
+        now=now,
+    )
+
+
+_FOUND: dict[Wish, Callable[[BrokerCall, datetime], None]] = {
+    Wish.DONE: _done,
+    Wish.TOO_LATE: _too_late,
+    Wish.NOT_DONE: _in_vain,
+    Wish.ASK: _ask,
+}
+
+
+# ---- what is not ours ----------------------------------------------------------------------------------------
+
+
+def _keep_external(rows: Iterable[OrderSnapshot]) -> None:
+    """Orders that nobody here has sent: written down as they stand."""
+    kept = [
+        ExternalOrder(
+            broker_order_id=row.order_id,
+            instrument=row.instrument,
+            snapshot=msgspec.to_builtins(row),
+            is_open=not row.is_final,
+            worst_value=reconciling.worst_exposure(row, 0),
+        )
+        for row in rows
+    ]
+    ExternalOrder.objects.bulk_create(
+        kept,
+        update_conflicts=True,
+        unique_fields=["broker_order_id"],
+        update_fields=["snapshot", "is_open", "worst_value", "seen_at"],
+    )
+
+
+def searches_due_ms() -> int | None:
+    """When the next search for an unknown outcome wants to read; None: nothing is unknown."""
+    rows = BrokerCall.objects.filter(state=State.UNKNOWN).values_list("lookup", flat=True)
+    return min((lookup.next_read_ms(msgspec.convert(row, Lookup)) for row in rows), default=None)
+
+
+def orders_open() -> list[BrokerOrder]:
+    """Orders of ours that work, or may."""
+    return list(BrokerOrder.objects.filter(is_open=True))
