@@ -175,4 +175,173 @@ class Migration(migrations.Migration):
             model_name='orderevent',
             trigger=pgtrigger.compiler.Trigger(name='untruncated', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot truncate % table', TG_TABLE_NAME;", hash='45baca07f2b8a88686d4e8f42cf036bc83ee0817', level='STATEMENT', operation='TRUNCATE', pgid='pgtrigger_untruncated_235b3', table='execution_orderevent', when='BEFORE')),
         ),
+        migrations.CreateModel(
+            name='BrokerCall',
+            fields=[
+                ('id', models.UUIDField(primary_key=True, serialize=False)),
+                ('kind', models.CharField(choices=[('ORDER', 'ORDER'), ('CANCEL', 'CANCEL'), ('MODIFY', 'MODIFY')], max_length=6)),
+                ('lane', models.CharField(choices=[('CANCEL', 'CANCEL'), ('EXIT', 'EXIT'), ('ENTRY', 'ENTRY')], max_length=6)),
+                ('attempt', models.IntegerField()),
+                ('state', models.CharField(choices=[('READY', 'Ready'), ('SENDING', 'Sending'), ('UNKNOWN', 'Unknown'), ('DONE', 'Done'), ('REFUSED', 'Refused'), ('DROPPED', 'Dropped')], default='READY', max_length=8)),
+                ('broker_order_id', models.CharField(blank=True, help_text='what it cancels or changes', max_length=40)),
+                ('tag', models.CharField(blank=True, max_length=20, null=True, unique=True)),
+                ('form', models.JSONField(default=dict, help_text='what was said')),
+                ('reason', models.CharField(blank=True, max_length=200)),
+                ('not_before_ms', models.BigIntegerField(default=0)),
+                ('queued_at_ms', models.BigIntegerField()),
+                ('sent_at_ms', models.BigIntegerField(blank=True, null=True)),
+                ('answered_at_ms', models.BigIntegerField(blank=True, null=True)),
+                ('http_status', models.IntegerField(blank=True, null=True)),
+                ('lookup', models.JSONField(blank=True, help_text='execution.domain.kite.lookup.Lookup', null=True)),
+            ],
+        ),
+        migrations.CreateModel(
+            name='BrokerDesk',
+            fields=[
+                ('broker', models.CharField(choices=[('paper', 'paper'), ('zerodha', 'zerodha')], max_length=10, primary_key=True, serialize=False)),
+                ('house', models.CharField(help_text='by which the tags of this installation are told apart', max_length=16)),
+                ('reconciled_at', models.DateTimeField(blank=True, help_text='of the last whole comparison; entries wait for one after each start', null=True)),
+                ('stopped', models.CharField(blank=True, help_text='why nothing is sent; empty: it is', max_length=200)),
+                ('outside', models.JSONField(default=dict, help_text='units that the account holds and that are not ours, by instrument and product')),
+                ('seen_at', models.DateTimeField(blank=True, help_text='when its process was last at work', null=True)),
+            ],
+        ),
+        migrations.CreateModel(
+            name='BrokerName',
+            fields=[
+                ('name', models.CharField(max_length=40, primary_key=True, serialize=False)),
+            ],
+        ),
+        migrations.CreateModel(
+            name='BrokerOrder',
+            fields=[
+                ('order', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, primary_key=True, related_name='at_broker', serialize=False, to='execution.order')),
+                ('state', models.JSONField()),
+                ('is_open', models.BooleanField(default=True, help_text='it works, or may')),
+                ('wants_trades', models.BooleanField(default=False, help_text='more has traded than trades are here')),
+                ('changed_at', models.DateTimeField(auto_now=True)),
+            ],
+        ),
+        migrations.CreateModel(
+            name='BrokerPush',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('body', models.TextField()),
+                ('source', models.CharField(help_text='stream or postback', max_length=10)),
+                ('received_at', models.DateTimeField(auto_now_add=True)),
+            ],
+            options={
+                'verbose_name_plural': 'broker pushes',
+            },
+        ),
+        migrations.CreateModel(
+            name='Difference',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('kind', models.CharField(max_length=20)),
+                ('key', models.CharField(max_length=120)),
+                ('ours', models.CharField(max_length=200)),
+                ('theirs', models.CharField(max_length=200)),
+                ('rounds', models.IntegerField(default=1)),
+                ('first_seen_at', models.DateTimeField()),
+                ('seen_at', models.DateTimeField()),
+                ('settled_at', models.DateTimeField(blank=True, help_text='when it was gone, or settled by hand', null=True)),
+                ('settled_by', models.CharField(blank=True, max_length=150)),
+                ('note', models.CharField(blank=True, max_length=300)),
+            ],
+        ),
+        migrations.CreateModel(
+            name='ExternalOrder',
+            fields=[
+                ('broker_order_id', models.CharField(max_length=40, primary_key=True, serialize=False)),
+                ('instrument', models.CharField(max_length=80)),
+                ('snapshot', models.JSONField(help_text='execution.domain.kite.rows.OrderSnapshot')),
+                ('is_open', models.BooleanField(default=True)),
+                ('worst_value', models.DecimalField(blank=True, decimal_places=8, help_text='rupees that it may still come to', max_digits=28, null=True)),
+                ('first_seen_at', models.DateTimeField(auto_now_add=True)),
+                ('seen_at', models.DateTimeField(auto_now=True)),
+            ],
+        ),
+        migrations.AddField(
+            model_name='fill',
+            name='trade_key',
+            field=models.CharField(blank=True, help_text='EXCHANGE:TRADE:ORDER of the broker', max_length=100, null=True),
+        ),
+        migrations.AlterField(
+            model_name='fill',
+            name='source',
+            field=models.CharField(choices=[('DEPTH', 'DEPTH'), ('QUEUE', 'QUEUE'), ('LAST_PRICE', 'LAST_PRICE'), ('UNLIMITED', 'UNLIMITED'), ('SETTLEMENT', 'SETTLEMENT'), ('BROKER', 'BROKER')], default=alphapanda.core.vocabulary.FillSource['DEPTH'], help_text='on what it stands', max_length=10),
+        ),
+        migrations.AddConstraint(
+            model_name='fill',
+            constraint=models.UniqueConstraint(fields=('broker', 'trade_key'), name='trade_once'),
+        ),
+        migrations.AddField(
+            model_name='brokercall',
+            name='decision',
+            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, to='risk.decision'),
+        ),
+        migrations.AddIndex(
+            model_name='brokerorder',
+            index=models.Index(condition=models.Q(('is_open', True)), fields=['order'], name='broker_order_open'),
+        ),
+        migrations.AddField(
+            model_name='brokername',
+            name='order',
+            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='names', to='execution.brokerorder'),
+        ),
+        migrations.AddField(
+            model_name='brokercall',
+            name='order',
+            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='calls', to='execution.brokerorder'),
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='brokerorder',
+            trigger=pgtrigger.compiler.Trigger(name='kept', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot delete rows from % table', TG_TABLE_NAME;", hash='595d3a99b2d048f138ff7673c4912c8d71afbe82', operation='DELETE', pgid='pgtrigger_kept_5fad8', table='execution_brokerorder', when='BEFORE')),
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='brokerorder',
+            trigger=pgtrigger.compiler.Trigger(name='untruncated', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot truncate % table', TG_TABLE_NAME;", hash='49026a3004bf3949e3c50621243e9adf2b42c685', level='STATEMENT', operation='TRUNCATE', pgid='pgtrigger_untruncated_98732', table='execution_brokerorder', when='BEFORE')),
+        ),
+        migrations.AddField(
+            model_name='difference',
+            name='deployment',
+            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, to='strategies.deployment'),
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='brokername',
+            trigger=pgtrigger.compiler.Trigger(name='append_only', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot update or delete rows from % table', TG_TABLE_NAME;", hash='3182efdc47636518b29e86361b638c8a5e47edda', operation='UPDATE OR DELETE', pgid='pgtrigger_append_only_04c6c', table='execution_brokername', when='BEFORE')),
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='brokername',
+            trigger=pgtrigger.compiler.Trigger(name='untruncated', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot truncate % table', TG_TABLE_NAME;", hash='1df16e33a83b5dd02fd288e1a3136147f076f890', level='STATEMENT', operation='TRUNCATE', pgid='pgtrigger_untruncated_38801', table='execution_brokername', when='BEFORE')),
+        ),
+        migrations.AddIndex(
+            model_name='brokercall',
+            index=models.Index(condition=models.Q(('state__in', ['READY', 'SENDING', 'UNKNOWN'])), fields=['lane', 'queued_at_ms'], name='broker_call_waiting'),
+        ),
+        migrations.AddIndex(
+            model_name='brokercall',
+            index=models.Index(fields=['sent_at_ms'], name='broker_call_sent'),
+        ),
+        migrations.AddConstraint(
+            model_name='brokercall',
+            constraint=models.UniqueConstraint(fields=('order', 'kind', 'decision', 'attempt'), name='broker_call_once'),
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='brokercall',
+            trigger=pgtrigger.compiler.Trigger(name='kept', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot delete rows from % table', TG_TABLE_NAME;", hash='2a7a5fb66317541ffa481a0f312393cb859ef66b', operation='DELETE', pgid='pgtrigger_kept_48e2f', table='execution_brokercall', when='BEFORE')),
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='brokercall',
+            trigger=pgtrigger.compiler.Trigger(name='untruncated', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot truncate % table', TG_TABLE_NAME;", hash='6b043bed864e57411aaae7e2bf8de4f7e34046b2', level='STATEMENT', operation='TRUNCATE', pgid='pgtrigger_untruncated_02c7d', table='execution_brokercall', when='BEFORE')),
+        ),
+        migrations.AddIndex(
+            model_name='difference',
+            index=models.Index(fields=['-first_seen_at'], name='difference_recent'),
+        ),
+        migrations.AddConstraint(
+            model_name='difference',
+            constraint=models.UniqueConstraint(condition=models.Q(('settled_at', None)), fields=('kind', 'key'), name='difference_open_once'),
+        ),
     ]
