@@ -5,7 +5,7 @@ snapshots are kept, and every trade by its key. What the order is follows from t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 from enum import StrEnum
 from uuid import UUID
 
@@ -354,7 +354,7 @@ def told_of(snapshot: OrderSnapshot, received_ms: int) -> Told:
     )
 
 
-def _working_status(parts: Iterable[Part]) -> OrderStatus:
+def _working_status(parts: Collection[Part]) -> OrderStatus:
     """The last status that is known of what works; an end that waits for its trades counts as open."""
     working = [part for part in parts if part.ended is None]
     if any(part.end for part in working):
@@ -362,4 +362,4 @@ def _working_status(parts: Iterable[Part]) -> OrderStatus:
     named = [part.named for part in working if part.named]
     if named:
         return max(named).status or OrderStatus.OPEN
-    return OrderStatus.OPEN if any(part.is_known for part in working) else OrderStatus.PUT_RECEIVED
+    return OrderStatus.OPEN if any(part.is_known for part in parts) else OrderStatus.PUT_RECEIVED

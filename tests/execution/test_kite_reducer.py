@@ -1,0 +1,430 @@
+"""News of an order at Kite, doubled, late and out of order, gives one order and one set of fills."""
+
+from __future__ import annotations
+
+from random import Random
+from uuid import uuid5
+
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from alphapanda.core.vocabulary import OrderStatus as S
+from alphapanda.core.vocabulary import OrderType, Side, Validity, Variety
+from execution.domain.kite.orders import ActStage, Alarm, LiveOrder, Sending, Want
+from execution.domain.kite.outcomes import Outcome, Resend, Verdict
+from execution.domain.kite.reducer import (
+    ActNews,
+    Evidence,
+    NewFill,
+    Placing,
+    Seen,
+    Traded,
+    answered,
+    is_of,
+    take,
+    take_all,
+)
+from tests.builders import at, e4
+from tests.kite_builders import BROKER_ID, ORDER, TAG, live, placing, seen, snapshot, terms, trade, traded
+
+ACT = uuid5(ORDER, "act")
+OTHER_ID = "1953341975595868161"
+
+
+def fills_of(order: LiveOrder, evidence: list[Evidence]) -> tuple[LiveOrder, list[NewFill]]:
+    result = take_all(order, evidence)
+    return result.order, sorted(result.fills, key=lambda fill: fill.trade_key)
+
+
+# ---- one by one --------------------------------------------------------------------------------------------
+
+
+def test_an_order_from_intent_to_complete() -> None:
+    order = live()
+    assert (order.status, order.is_unresolved) == (S.PUT_RECEIVED, False)
+    order = take(order, placing(Sending.SUBMITTING)).order
+    assert order.is_unresolved
+    assert (order.worst_filled, order.worst_open) == (10, 10)
+
+    order = take(order, placing()).order
+    assert (order.status, order.is_unresolved) == (S.PUT_RECEIVED, False)
+    assert (order.worst_filled, order.worst_open) == (0, 10)
+    result = take(order, seen(S.OPEN))
+    assert [(row.status, row.filled_quantity) for row in result.changes] == [(S.OPEN, 0)]
+    result = take(result.order, seen(S.OPEN, 4, at_ms=at() + 1))
+    assert (result.wants, result.fills, result.order.filled_quantity) == ({Want.FETCH_TRADES}, (), 0)
+    assert (result.order.worst_filled, result.order.worst_open) == (4, 10)
+    result = take(result.order, traded(1, 4))
+    assert [(one.quantity, one.price_e4, one.at_ms) for one in result.fills] == [(4, e4(100), at() + 1)]
+    assert (result.wants, result.order.unfilled) == (frozenset(), 6)
+    result = take_all(result.order, [seen(S.COMPLETE, 10, at_ms=at() + 9), traded(2, 6)])
+    assert (result.order.status, result.order.unfilled, result.wants) == (S.COMPLETE, 0, frozenset())
+    assert result.alarms == frozenset()
+
+
+def test_an_end_waits_for_the_trades_that_it_tells_of() -> None:
+    for end in (S.COMPLETE, S.CANCELLED):
+        filled = 10 if end is S.COMPLETE else 4
+        order = live(None, placing(), seen(S.OPEN), seen(end, filled, at_ms=at() + 9))
+        assert (order.status, order.wants) == (S.OPEN, {Want.FETCH_TRADES})
+        assert order.worst_filled == filled
+
+        result = take(order, traded(1, filled))
+        assert (result.order.status, result.wants) == (end, frozenset())
+        assert result.order.worst_open == 0
+
+
+def test_trades_alone_complete_an_order_whose_status_lies() -> None:
+    order = live(None, placing(), seen(S.OPEN), traded(1, 6), traded(2, 4))
+
+    assert (order.status, order.alarms) == (S.COMPLETE, frozenset())
+    assert take(order, seen(S.OPEN, 3, at_ms=at() + 99)).order.status is S.COMPLETE
+
+
+def test_a_partial_fill_that_is_told_after_the_end_changes_nothing() -> None:
+    order = live(None, placing(), seen(S.COMPLETE, 10, at_ms=at() + 9), traded())
+    result = take(order, seen("UPDATE", 4, at_ms=at() + 8))
+
+    assert (result.order.status, result.changes, result.wants) == (S.COMPLETE, (), frozenset())
+
+
+def test_an_order_shown_as_cancelled_that_was_filled_is_filled_and_raises_an_alarm_once() -> None:
+    order = live(None, placing(), seen(S.CANCELLED, 0))
+    result = take(order, traded(1, 4))
+    assert (result.order.status, result.order.filled_quantity) == (S.CANCELLED, 4)
+    assert result.alarms == {Alarm.TRADED_AFTER_END}
+
+    result = take(result.order, traded(2, 6))
+    assert (result.order.status, result.alarms) == (S.COMPLETE, frozenset())
+
+
+def test_two_ends_of_different_quantities_leave_it_ended_and_ask_for_the_trades() -> None:
+    order = live(None, placing(), seen(S.CANCELLED, 0))
+    result = take(order, seen(S.COMPLETE, 10, at_ms=at() + 5))
+
+    assert (result.order.status, result.alarms) == (S.CANCELLED, {Alarm.TOLD_TWO_ENDS})
+    assert result.wants == {Want.FETCH_TRADES}
+
+
+def test_a_refusal_ends_it_here_and_one_that_was_none_brings_it_back() -> None:
+    order = live(None, placing(Sending.SUBMITTING), placing(Sending.REFUSED, reason="no margin"))
+    assert (order.status, order.reason, order.worst_open) == (S.REJECTED, "no margin", 0)
+
+    result = take(order, seen(S.OPEN))
+    assert (result.order.status, result.alarms, result.wants) == (S.OPEN, {Alarm.REVIVED}, {Want.CANCEL})
+    result = take(result.order, seen(S.CANCELLED, at_ms=at() + 5))
+    assert (result.order.status, result.wants) == (S.CANCELLED, frozenset())
+
+
+def test_one_that_was_given_up_and_traded_is_booked() -> None:
+    order = live(None, placing(Sending.UNKNOWN), placing(Sending.NOT_PLACED, at() + 120_000))
+    result = take(order, traded(1, 10))
+
+    assert (order.status, result.order.status) == (S.REJECTED, S.COMPLETE)
+    assert (len(result.fills), result.alarms) == (1, {Alarm.REVIVED})
+
+
+def test_a_later_attempt_counts_for_more_than_the_refusal_of_the_one_before() -> None:
+    tag = "AP" + "0" * 18
+    order = live(
+        None, placing(Sending.REFUSED), placing(Sending.SUBMITTING, at() + 9, attempt=2, tag=tag)
+    )  # fmt: skip
+
+    assert (order.is_unresolved, order.status) == (True, S.PUT_RECEIVED)
+    assert order.tags == {TAG, tag}
+
+
+def test_one_intent_with_two_orders_at_the_broker_is_an_alarm_and_both_are_counted() -> None:
+    order = live(None, placing(), seen(S.OPEN), seen(S.OPEN, order_id=OTHER_ID))
+
+    assert (order.alarms, order.quantity, order.worst_open) == ({Alarm.DOUBLED}, 20, 20)
+    result = take_all(order, [traded(1, 10), traded(2, 10, order_id=OTHER_ID)])
+    assert (result.order.status, result.order.filled_quantity) == (S.COMPLETE, 20)
+
+
+def test_what_is_of_another_instrument_or_side_is_never_counted() -> None:
+    order = live(None, placing())
+    for news in (
+        seen(S.COMPLETE, 10, side=Side.SELL),
+        seen(S.COMPLETE, 10, instrument="NSE:OTHER"),
+        traded(1, 10, side=Side.SELL),
+        traded(1, 10, instrument="NSE:OTHER"),
+    ):
+        result = take(order, news)
+        assert (result.order.status, result.fills, result.alarms) == (
+            S.PUT_RECEIVED, (), {Alarm.CONTRADICTED},
+        )  # fmt: skip
+
+
+def test_a_trade_that_comes_again_with_other_numbers_stays_as_it_was_booked() -> None:
+    result = take(live(None, placing(), traded(1, 4)), traded(1, 5))
+
+    assert (result.order.filled_quantity, result.fills) == (4, ())
+    assert result.alarms == {Alarm.CONTRADICTED}
+
+
+def test_the_same_trade_id_at_another_exchange_or_order_is_another_trade() -> None:
+    order = live(None, placing(), traded(1, 2), traded(1, 3, exchange="BSE"), traded(1, 4, order_id=OTHER_ID))
+
+    assert order.filled_quantity == 9
+
+
+def test_a_fill_has_the_id_of_its_trade_and_the_time_we_heard_where_it_tells_none() -> None:
+    one = take(live(), Traded(trade(1, 4), at())).fills[0]
+    other = take(live(None, placing(), traded(2, 3)), Traded(trade(1, 4), at() + 99)).fills[0]
+
+    assert (one.id, one.broker_order_id) == (other.id, BROKER_ID)
+    assert take(live(), Traded(trade(1, 4, at_ms=0), at() + 7)).fills[0].at_ms == at() + 7
+
+
+def test_a_protected_market_order_stays_one_and_has_its_protection_as_limit() -> None:
+    market = terms(10, OrderType.MARKET, None)
+    order = live(market, placing(), seen(S.OPEN, limit_price_e4=e4(102), tags=(TAG, "mktp")))
+
+    assert (order.now.order_type, order.now.limit_price_e4) == (OrderType.MARKET, e4(102))
+    plain = live(terms(10, OrderType.SL, 100, 99), placing(), seen(S.OPEN, order_type="LIMIT"))
+    assert plain.now.order_type is OrderType.LIMIT
+
+
+def test_a_changed_quantity_is_the_brokers_and_completes_with_it() -> None:
+    order = live(None, placing(), seen(S.OPEN), seen("UPDATE", 0, at_ms=at() + 5, quantity=4))
+    assert (order.quantity, order.status) == (4, S.OPEN)
+    order = take(order, traded(1, 4)).order
+    assert order.status is S.OPEN  # it was 10 once: only its end tells that 4 are all
+    assert order.unfilled == 0
+    assert take(order, seen(S.COMPLETE, 4, at_ms=at() + 9, quantity=4)).order.status is S.COMPLETE
+
+
+def test_a_larger_quantity_that_is_on_its_way_keeps_it_from_being_complete() -> None:
+    change = ActNews(ACT, ActStage.SENT, at(), terms(15))
+    order = live(None, placing(), seen(S.OPEN), change, traded(1, 10))
+
+    assert (order.status, order.worst_open) == (S.OPEN, 5)
+
+
+def test_trades_beyond_any_quantity_are_counted_and_told() -> None:
+    order = live(None, placing(), seen(S.OPEN), traded(1, 10), traded(2, 3))
+
+    assert (order.quantity, order.filled_quantity, order.unfilled) == (13, 13, 0)
+    assert order.alarms == {Alarm.OVERFILLED}
+
+
+def test_within_one_second_the_later_news_of_the_exchange_wins_over_the_ladder() -> None:
+    order = live(
+        None,
+        placing(),
+        seen(S.OPEN, received_ms=at() + 1),
+        seen(S.MODIFIED, received_ms=at() + 2, limit_price_e4=e4(101)),
+        seen(S.OPEN, received_ms=at() + 3, limit_price_e4=e4(101)),
+        seen(S.VALIDATION_PENDING, received_ms=at() + 4),  # late: it was so before the exchange had it
+    )
+
+    assert (order.status, order.now.limit_price_e4) == (S.OPEN, e4(101))
+
+
+def test_unknown_words_tell_terms_but_no_status() -> None:
+    order = live(
+        None, placing(), seen(S.TRIGGER_PENDING), seen("UPDATE", at_ms=at() + 5, limit_price_e4=e4(99))
+    )
+
+    assert (order.status, order.now.limit_price_e4) == (S.TRIGGER_PENDING, e4(99))
+    assert live(None, placing(), seen("SOMETHING NEW")).status is S.OPEN
+
+
+def test_an_end_by_time_is_an_expiry_unless_we_cancelled() -> None:
+    late = {"at_ms": at("15:30")}
+    cancel = ActNews(ACT, ActStage.DONE, at())
+
+    assert live(None, placing(), seen(S.CANCELLED, **late)).status is S.EXPIRED
+    assert live(None, placing(), seen(S.CANCELLED)).status is S.CANCELLED
+    assert live(None, placing(), seen(S.CANCELLED, **late), cancel).status is S.CANCELLED
+    ioc = terms(validity=Validity.IOC)
+    assert live(ioc, placing(), seen(S.CANCELLED, validity="IOC")).status is S.EXPIRED
+    assert live(None, placing(), seen(S.REJECTED, reason="RMS")).reason == "RMS"
+
+
+def test_an_act_has_one_row_with_its_decision() -> None:
+    order = live(None, placing(), seen(S.OPEN))
+    result = take_all(
+        order,
+        [
+            ActNews(ACT, ActStage.SENT, at()),
+            ActNews(ACT, ActStage.REFUSED, at() + 1, reason="no"),
+            ActNews(ACT, ActStage.REFUSED, at() + 1, reason="no"),
+        ],
+    )
+
+    assert [(row.decision_id, row.reason, row.status) for row in result.changes] == [(ACT, "no", S.OPEN)]
+
+
+def test_an_iceberg_goes_on_from_leg_to_leg() -> None:
+    order = live(None, placing(), variety=Variety.ICEBERG)
+    leg = {"quantity": 5, "variety": "iceberg"}
+    order = take_all(order, [seen(S.COMPLETE, 5, **leg), traded(1, 5)]).order
+    assert (order.status, order.quantity, order.unfilled, order.alarms) == (S.OPEN, 10, 5, frozenset())
+
+    order = take_all(
+        order, [seen(S.COMPLETE, 5, order_id=OTHER_ID, **leg), traded(2, 5, order_id=OTHER_ID)]
+    ).order
+    assert (order.status, order.alarms) == (S.COMPLETE, frozenset())
+
+
+def test_whose_order_it_is() -> None:
+    order = live(None, placing())
+
+    assert is_of(order, snapshot(tags=()))
+    assert is_of(order, snapshot(order_id=OTHER_ID, tags=("mktp", TAG)))
+    assert not is_of(order, snapshot(order_id=OTHER_ID, tags=("mktp",)))
+
+
+def test_answers_to_placing() -> None:
+    accepted = answered(Outcome(Verdict.ACCEPTED, order_id=BROKER_ID), attempt=1, at_ms=5)
+    assert accepted == Placing(Sending.ACKED, 5, 1, order_ids=(BROKER_ID,))
+    sendings = {
+        verdict: answered(Outcome(verdict, "why", Resend.NEVER), attempt=2, at_ms=5).sending
+        for verdict in Verdict
+    }
+    assert sendings == {
+        Verdict.ACCEPTED: Sending.ACKED,
+        Verdict.REFUSED: Sending.REFUSED,
+        Verdict.TOKEN_DEAD: Sending.REFUSED,
+        Verdict.UNKNOWN: Sending.UNKNOWN,
+    }
+
+
+# ---- laws --------------------------------------------------------------------------------------------------
+
+
+@st.composite
+def lives(draw: st.DrawFn) -> list[Evidence]:
+    """What a broker tells of one order in its life, in its order: never two things that exclude one another."""
+    news: list[Evidence] = [placing(Sending.SUBMITTING)]
+    news += draw(st.sampled_from([[], [placing()], [placing(Sending.UNKNOWN), placing()]]))
+    quantity, filled, now = 10, 0, at()
+    ladder = [S.PUT_RECEIVED, S.VALIDATION_PENDING, S.OPEN_PENDING, S.OPEN]
+    news += [seen(step, received_ms=now + number) for number, step in enumerate(ladder)]
+    for number in range(1, draw(st.integers(0, 5)) + 1):
+        now += draw(st.sampled_from([0, 1_000]))
+        what = draw(st.sampled_from(["trade", "trade", "update", "change"]))
+        if what == "trade" and filled < quantity:
+            units = draw(st.integers(1, quantity - filled))
+            filled += units
+            news.append(traded(number, units))
+        if what == "change" and filled < quantity:
+            quantity = draw(st.integers(filled + 1, 15))
+            act_id = uuid5(ORDER, str(number))
+            news += [ActNews(act_id, stage, now, terms(quantity)) for stage in (ActStage.SENT, ActStage.DONE)]
+        word = draw(st.sampled_from([S.OPEN, "UPDATE", S.MODIFIED, "NEW"]))
+        news.append(seen(word, filled, received_ms=now + 10 * number, at_ms=now, quantity=quantity))
+    end = S.COMPLETE if filled == quantity else draw(st.sampled_from([None, S.CANCELLED]))
+    if end is not None:
+        news.append(seen(end, filled, received_ms=now + 99, at_ms=now, quantity=quantity))
+    return news
+
+
+ANY_NEWS = st.one_of(
+    st.builds(
+        placing, st.sampled_from(Sending), st.integers(at(), at() + 2), attempt=st.integers(1, 2), tag=st.just(TAG)
+    ),
+    st.builds(
+        seen,
+        st.sampled_from([*(s for s in S if s is not S.EXPIRED), "UPDATE"]),
+        st.integers(0, 12),
+        st.integers(at(), at() + 3),
+        at_ms=st.sampled_from([at(), at() + 1_000]),
+        quantity=st.integers(8, 12),
+        order_id=st.sampled_from([BROKER_ID, BROKER_ID, OTHER_ID]),
+        side=st.sampled_from([Side.BUY] * 5 + [Side.SELL]),
+        limit_price_e4=st.sampled_from([None, e4(100), e4(101)]),
+    ),
+    st.integers(1, 6).map(lambda number: traded(number, number)),  # the same trade each time it is told
+    st.integers(1, 2).map(lambda number: traded(number, number, order_id=OTHER_ID)),
+    st.builds(
+        ActNews,
+        st.sampled_from([ACT, uuid5(ORDER, "other")]),
+        st.sampled_from(ActStage),
+        st.integers(at(), at() + 2),
+        st.just(terms(12)),
+    ),
+)  # fmt: skip
+SHUFFLES = st.randoms(use_true_random=False)
+
+
+def disturbed(news: list[Evidence], luck: Random) -> list[Evidence]:
+    """The same news in another order, some of it again."""
+    again = [one for one in news for _ in range(luck.choice([1, 1, 2, 3]))]
+    luck.shuffle(again)
+    return again
+
+
+@settings(max_examples=300)
+@given(lives(), SHUFFLES)
+def test_a_life_told_in_any_order_and_any_number_of_times_is_the_same_life(
+    news: list[Evidence], luck: Random
+) -> None:
+    order, fills = fills_of(live(), news)
+
+    assert fills_of(live(), disturbed(news, luck)) == (order, fills)
+    assert sum(fill.quantity for fill in fills) == order.filled_quantity
+    assert order.alarms == frozenset()
+    assert order.wants == frozenset()
+    last = news[-1]
+    if isinstance(last, Seen) and last.snapshot.is_final:
+        assert order.status is last.snapshot.status
+        assert order.quantity == last.snapshot.quantity
+
+
+@settings(max_examples=300)
+@given(st.lists(ANY_NEWS, max_size=12), SHUFFLES, st.sampled_from([Variety.REGULAR, Variety.ICEBERG]))
+def test_even_nonsense_told_in_any_order_and_any_number_of_times_is_the_same_nonsense(
+    news: list[Evidence], luck: Random, variety: Variety
+) -> None:
+    start = live(variety=variety)
+
+    assert fills_of(start, disturbed(news, luck)) == fills_of(start, news)
+
+
+@settings(max_examples=300)
+@given(st.lists(ANY_NEWS, max_size=12))
+def test_filled_never_falls_ends_stay_and_history_tells_what_changed(news: list[Evidence]) -> None:
+    order, fills, row = live(), [], None
+    for one in news:
+        result = take(order, one)
+        after = result.order
+        assert after.filled_quantity >= order.filled_quantity
+        if (
+            order.parts
+            and all(part.ended for part in order.parts.values())
+            and len(after.parts) == len(order.parts)
+        ):
+            assert after.status.is_final
+        assert after.filled_quantity <= after.quantity
+        assert (after.status is S.COMPLETE) <= (after.filled_quantity > 0 or _told_complete(after))
+        assert after.worst_filled >= after.filled_quantity
+        assert result.alarms.isdisjoint(order.alarms)
+        fills += result.fills
+        row = result.changes[-1] if result.changes else row
+        order = after
+    assert len({fill.id for fill in fills}) == len(fills)
+    assert sum(fill.quantity for fill in fills) == order.filled_quantity
+    if row is not None and order.local.sending is not Sending.READY:
+        assert (row.status, row.filled_quantity) == (order.status, order.filled_quantity)
+
+
+def _told_complete(order: LiveOrder) -> bool:
+    return any(part.end and part.end.status is S.COMPLETE for part in order.parts.values())
+
+
+@given(lives(), SHUFFLES)
+def test_at_no_moment_is_less_counted_than_what_the_broker_may_have_done(
+    news: list[Evidence], luck: Random
+) -> None:
+    """Risk's worst case covers the truth from the moment that a request is on its way."""
+    truth, _ = fills_of(live(), news)
+    assume(
+        not any(isinstance(one, ActNews) for one in news)
+    )  # a change that nobody has told of is not counted
+    order = live(None, placing(Sending.SUBMITTING))
+    for one in disturbed(news, luck):
+        order = take(order, one).order
+        assert order.filled_quantity + order.worst_open >= truth.filled_quantity
