@@ -234,6 +234,12 @@ def test_frames_read_together_read_as_one_by_one() -> None:
     assert ticks(*raws) == [tick for raw in raws for tick in ticks(raw)]
 
 
+def test_lengths_that_only_on_average_are_alike_are_told_apart() -> None:
+    random = np.random.default_rng(4)
+    both = [any_packet(random, length, 1) for length in (8, 44) * 10]
+    assert ticks(frame(both)) == [tick for one in both for tick in ticks(frame([one]))]
+
+
 def test_packets_of_unknown_length_are_left_out_and_counted() -> None:
     random = np.random.default_rng(5)
     known = [any_packet(random, length, 1) for length in LENGTHS]
