@@ -1,0 +1,185 @@
+"""`manage.py kite_simulator`: a broker to rehearse with, speaking Kite Connect v3 on this machine only."""
+
+from __future__ import annotations
+
+import asyncio
+from argparse import ArgumentParser, ArgumentTypeError
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+from django.core.management import BaseCommand, CommandError
+
+from alphapanda.core.clock import IST, ist_text, to_ms
+from alphapanda.env import PREFIX
+from alphapanda.kite_simulator.app import application
+from alphapanda.kite_simulator.clock import SimClock, wall_ms
+from alphapanda.kite_simulator.listing import Listing, load_listing
+from alphapanda.kite_simulator.market import opening_ms, recorded_batches
+from alphapanda.kite_simulator.sessions import Account
+from alphapanda.kite_simulator.simulator import Simulator, SimulatorSettings
+from alphapanda.kite_simulator.walk import Batch, Walk
+from alphapanda.web.console import screen
+from marketdata.domain.dated import BadRules
+from marketdata.domain.instruments import NotAnInstrumentList
+from marketdata.feeds.bar_files import NotInOrder
+from marketdata.feeds.files import UnknownFormat, recorded_file
+from marketdata.feeds.recorded import RecordedSource, UnknownInstrument
+from marketdata.reference import load_calendars
+
+HOST = "127.0.0.1"
+FAULTS = (UnknownFormat, UnknownInstrument, NotInOrder, NotAnInstrumentList, BadRules, OSError)
+
+
+class Command(BaseCommand):
+    help = (
+        "Serve a simulated Zerodha: Kite Connect v3 over HTTP and websocket, on this machine only, in memory only. "
+        "Its market is a recorded session or a walk by dice; orders are matched as the paper exchange matches."
+    )
+    requires_system_checks = []
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        account = Account()
+        parser.add_argument("--port", type=int, default=8765, help="of 127.0.0.1; 0: any free one")
+        market = parser.add_mutually_exclusive_group()
+        market.add_argument(
+            "--recorded", nargs="+", metavar="FILE[=EXCHANGE:SYMBOL]", help="play recorded files"
+        )
+        market.add_argument("--walk", type=int, metavar="SEED", help="prices by dice (default: 1)")
+        parser.add_argument(
+            "--symbols", nargs="+", metavar="EXCHANGE:SYMBOL", help="of the walk; default: the shipped stocks"
+        )
+        parser.add_argument("--instruments", nargs="+", type=Path, default=[], metavar="FILE")
+        parser.add_argument("--rules", nargs="+", type=Path, default=[], metavar="FILE", help="rules by date")
+        parser.add_argument(
+            "--at", type=_moment, metavar="TIME", help='its clock at the start, IST: "2026-11-30 09:15"'
+        )
+        parser.add_argument("--speed", type=_speed, default=1.0, help="of its clock; 0: it is moved by hand")
+        parser.add_argument("--cash", type=_rupees, default=Decimal(1_000_000), help="rupees")
+        parser.add_argument("--user", default=account.user_id)
+        parser.add_argument("--api-key", default=account.api_key)
+        parser.add_argument("--api-secret", default=account.api_secret)
+        parser.add_argument("--redirect-url", default="", help="where the login page goes back to")
+        parser.add_argument("--postback-url", default="", help="where order updates are sent to")
+
+    def handle(self, *_args: Any, **options: Any) -> None:
+        if not 0 <= options["port"] <= 65_535:
+            raise CommandError(f"--port: {options['port']} is not from 0 to 65535")
+        try:
+            simulator = built(options)
+        except FAULTS as error:
+            raise CommandError(str(error)) from error
+        try:
+            asyncio.run(self._serve(simulator, options["port"]))
+        except KeyboardInterrupt:
+            self.stderr.write("stopped")
+        except OSError as error:
+            raise CommandError(f"cannot listen on {HOST}:{options['port']}: {error.strerror}") from error
+
+    async def _serve(self, simulator: Simulator, port: int) -> None:
+        runner = web.AppRunner(application(simulator))
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, HOST, port).start()
+            screen(self.stdout).print(_words(simulator, runner.addresses[0][1]), soft_wrap=True)
+            await asyncio.Event().wait()
+        finally:
+            await runner.cleanup()
+
+
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    """A market, and its clock at the start."""
+
+    tokens: list[int]
+    batches: Iterator[Batch]
+    starts_ms: int
+    past: Walk | None = None
+
+
+def built(options: dict[str, Any]) -> Simulator:
+    """The simulator that options describe. Raises CommandError, and what reading files raises."""
+    listing = load_listing(options["instruments"], options["rules"])
+    chosen = _recording(listing, options) if options["recorded"] else _walk(listing, options)
+    account = Account(
+        user_id=options["user"],
+        api_key=options["api_key"],
+        api_secret=options["api_secret"],
+        redirect_url=options["redirect_url"],
+        postback_url=options["postback_url"],
+    )
+    return Simulator(
+        listing=listing,
+        tokens=chosen.tokens,
+        batches=chosen.batches,
+        clock=SimClock(starts_ms=chosen.starts_ms, speed=options["speed"]),
+        account=account,
+        settings=SimulatorSettings(cash=options["cash"]),
+        past=chosen.past,
+    )
+
+
+def _recording(listing: Listing, options: dict[str, Any]) -> _Chosen:
+    files = [recorded_file(text) for text in options["recorded"]]
+    source = RecordedSource(files, instruments=listing.by_key, calendar=load_calendars())
+    if not len(source):
+        raise CommandError("--recorded: the files hold no tick that can be read")
+    tokens = [listing.by_key[file.key].token for file in files]
+    first_ms = next(at_ms for at_ms, ticks in recorded_batches(source) if ticks)
+    return _Chosen(tokens, recorded_batches(source), options["at"] or first_ms)
+
+
+def _walk(listing: Listing, options: dict[str, Any]) -> _Chosen:
+    keys = options["symbols"] or [spec.key for spec in listing.by_key.values() if not spec.is_index]
+    if unknown := [key for key in keys if key not in listing.by_key]:
+        raise CommandError(f"--symbols: {unknown[0]} is in no list; name its list with --instruments")
+    tokens = [listing.by_key[key].token for key in keys]
+    walk = Walk(listing, tokens, seed=1 if options["walk"] is None else options["walk"])
+    starts_ms = options["at"] or opening_ms(listing, tokens, wall_ms())
+    return _Chosen(tokens, walk.batches(starts_ms), starts_ms, past=walk)
+
+
+def _words(simulator: Simulator, port: int) -> str:
+    """What an operator must know to use it."""
+    account, api = simulator.account, f"http://{HOST}:{port}"
+    ws = f"ws://{HOST}:{port}/ws"
+    return f"""Kite simulator on {api}, its clock at {ist_text(simulator.clock.now_ms())}; stop it with Ctrl-C
+  user {account.user_id}, api_key {account.api_key}, api_secret {account.api_secret}
+  Alpha Panda:
+    {PREFIX}KITE_API_URL={api}
+    {PREFIX}KITE_LOGIN_URL={api}/connect/login
+    {PREFIX}KITE_WS_URL={ws}
+  The official client:
+    kite = KiteConnect("{account.api_key}", root="{api}")
+    log in at {api}/connect/login?v=3&api_key={account.api_key}
+    kite.generate_session(REQUEST_TOKEN, "{account.api_secret}")
+    KiteTicker("{account.api_key}", kite.access_token, root="{ws}")"""
+
+
+def _moment(text: str) -> int:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ArgumentTypeError(f"{text!r} is no time; write YYYY-MM-DD HH:MM") from None
+    return to_ms(moment if moment.tzinfo else moment.replace(tzinfo=IST))
+
+
+def _speed(text: str) -> float:
+    speed = float(text)
+    if not 0 <= speed <= 10_000:
+        raise ArgumentTypeError("a speed is from 0 to 10000")
+    return speed
+
+
+def _rupees(text: str) -> Decimal:
+    try:
+        amount = Decimal(text)
+    except InvalidOperation:
+        raise ArgumentTypeError(f"{text!r} is no amount in rupees") from None
+    if not amount.is_finite() or not 0 <= amount <= 10**12:
+        raise ArgumentTypeError("rupees from 0 to 1000000000000")
+    return amount
