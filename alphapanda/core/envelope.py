@@ -203,8 +203,8 @@ class LogGap(Payload, frozen=True, forbid_unknown_fields=True):
 
 
 class FeedGap(Payload, frozen=True, forbid_unknown_fields=True):
-    """A live feed heard nothing of its instruments from `from_ms` on, until `until_ms` (0: it still hears nothing). Ticks
-    of between are nowhere."""
+    """A connection of a live feed heard nothing of its instruments from `from_ms` on, until `until_ms` (0: it still
+    hears nothing). The ticks between are nowhere."""
 
     source: str
     connection: int

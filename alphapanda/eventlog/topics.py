@@ -62,7 +62,7 @@ _SHARED = (
     (MARKET_BARS, "bars made from ticks", "instrument token"),
     (
         OPERATOR_ACTIONS,
-        "what operators did or must know: acts, alerts, quarantined deployments, gaps in the log and the feed, instrument lists",
+        "what operators did or must know: acts, alerts, quarantined deployments, gaps, instrument lists",
         "target",
     ),
 )

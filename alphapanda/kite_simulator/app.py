@@ -14,6 +14,7 @@ from alphapanda.kite_simulator import login, rest_user
 from alphapanda.kite_simulator.errors import GENERAL, KiteError, bad_input
 from alphapanda.kite_simulator.keys import SIMULATOR
 from alphapanda.kite_simulator.simulator import Simulator
+from alphapanda.kite_simulator.ticker import WEBSOCKET_PATH
 from alphapanda.kite_simulator.wire import authorization, refusal
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -31,6 +32,7 @@ def application(simulator: Simulator) -> web.Application:
     app[SIMULATOR] = simulator
     app.add_routes([web.get("/connect/login", login.show), web.post("/connect/login", login.submit)])
     app.add_routes(rest_user.ROUTES)
+    app.add_routes([web.get(WEBSOCKET_PATH, simulator.ticker.handle)])
     app.cleanup_ctx.append(_kept_going)
     return app
 

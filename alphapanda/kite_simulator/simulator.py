@@ -13,6 +13,7 @@ from alphapanda.kite_simulator.listing import Listing
 from alphapanda.kite_simulator.market import Market
 from alphapanda.kite_simulator.rows import Funds
 from alphapanda.kite_simulator.sessions import Account, Sessions
+from alphapanda.kite_simulator.ticker import Ticker
 from alphapanda.kite_simulator.walk import Batch, Walk
 
 IDLE_S = 0.05  # how long the pump sleeps at most: acts may be entered meanwhile
@@ -45,6 +46,7 @@ class Simulator:
         self.listing = listing
         self.market = Market(listing, tokens, batches, clock, past=past)
         self.sessions = Sessions(self.account, clock)
+        self.ticker = Ticker(self)
 
     def catch_up(self) -> None:
         """Let all happen that is due by now: acts and ticks by time, acts first where both are due at once."""

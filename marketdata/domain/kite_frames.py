@@ -208,6 +208,10 @@ class Scales:
             return scaled, np.zeros(scaled.shape, np.bool_)
         return scaled // over, scaled % over != 0
 
+    def known(self, price_e4: int, token: int) -> int:
+        """A price rounded down to one that can be sent."""
+        return price_e4 - price_e4 % int(self._times[token & 0xFF])
+
     def to_raw(self, price_e4: int, token: int) -> int:
         """A price as Kite would send it. Raises NotRepresentable."""
         segment = token & 0xFF
@@ -323,7 +327,8 @@ def _packet(tick: Tick, mode: Mode, figures: Figures, scales: Scales) -> bytes:
         )  # the official client does not read it: its sign is not known
         index = (*head, high, low, opened, close, raw(change))
         return _pack(*index) if mode is Mode.QUOTE else _pack(*index, _seconds(tick.at_ms))
-    traded = (tick.quantity, raw(tick.average_e4), max(tick.volume, 0), tick.buy_quantity, tick.sell_quantity)
+    average = raw(scales.known(tick.average_e4, tick.token))
+    traded = (tick.quantity, average, max(tick.volume, 0), tick.buy_quantity, tick.sell_quantity)
     quote = (*head, *traded, opened, high, low, close)
     if mode is Mode.QUOTE:
         return _pack(*quote)

@@ -189,8 +189,8 @@ class RowPublisher:
 
 
 def live_first_seq(*, tails: Mapping[int, int], now_ms: int) -> int:
-    """Where a live source goes on. It has no places to go back to, so that its numbers follow the time: they rise over
-    restarts and new incarnations of the log alike, a thousand a millisecond, and never fall below what the log holds."""
+    """Where a live source goes on. It has no places to go back to, so its numbers follow the time: they rise over
+    restarts and new incarnations of the log alike, a thousand a millisecond, and are above what the log holds."""
     return max([now_ms * 1_000, *(seq + 1 for seq in tails.values())])
 
 

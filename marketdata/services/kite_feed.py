@@ -223,11 +223,11 @@ class KiteFeed:
             return []
 
     def _live(self, decoded: Decoded) -> Rows:
-        """Without what Kite had kept of instruments that were subscribed to just now: ticks that are old, and, as it
-        cannot be told of them, those without a stamp. Where all are asked for with a stamp, the first of those counts."""
+        """Without what Kite had kept of instruments that were subscribed to just now: ticks that are old, or of which
+        it cannot be told, having no stamp. In full mode what comes before the first stamp is of the mode before."""
         rows = decoded.rows
         records = rows.records
-        self._clock.see(int(records["at_ms"].max(initial=0)))
+        self._clock.see(int(records["at_ms"][decoded.is_stamped].max(initial=0)))
         if not self._awaited:
             return rows
         oldest_ms = self._clock.now_ms() - CACHED_MS
@@ -242,7 +242,9 @@ class KiteFeed:
         return rows.at(keep)
 
     def _publish(self, rows: Rows) -> None:
-        latest_ms = int(rows.records["at_ms"].max(initial=0))
+        if not len(rows.records):
+            return
+        latest_ms = int(rows.records["at_ms"].max())
         for minute_ms in self._clock.minutes(latest_ms) if self._clock.by_ticks else ():
             place = int(np.argmax(rows.records["at_ms"] >= minute_ms))
             self._publish_rows(rows.at(slice(place)))
