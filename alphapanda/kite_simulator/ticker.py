@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import WSMsgType, web
 
 from alphapanda.kite_simulator.errors import TOKEN, KiteError
+from alphapanda.kite_simulator.faults import Kind
 from alphapanda.kite_simulator.sessions import TOKEN_DEAD
 from alphapanda.kite_simulator.wire import encoded
 from marketdata.domain.kite_frames import HEARTBEAT, Figures, Mode, NotRepresentable, frame, packet
@@ -26,6 +27,7 @@ TOO_MANY_TOKENS = f"Cannot subscribe to more than {TOKENS_MAX} instruments in on
 BAD_MESSAGE = "Invalid message; an action (`subscribe`, `unsubscribe` or `mode`) and its values are expected."
 BAD_TOKENS = "Invalid instrument tokens; a list of numbers is expected."
 BAD_MODE = "Invalid mode; `ltp`, `quote` or `full`, and a list of instrument tokens are expected."
+ON = ("websocket",)  # the call that faults of a connection hit
 ENDED = 1008  # the close code of a connection whose session is over
 
 
@@ -43,7 +45,8 @@ class Ticker:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """One connection from handshake to end. Raises KiteError where the handshake is refused."""
         access = request.query.get("api_key", ""), request.query.get("access_token", "")
-        if not self.simulator.sessions.is_alive(*access):
+        is_faulty = self.simulator.faults.takes(Kind.HANDSHAKE_403, on=ON)
+        if is_faulty or not self.simulator.sessions.is_alive(*access):
             raise KiteError(TOKEN, TOKEN_DEAD)
         if len(self.connections) >= CONNECTIONS_MAX:
             raise web.HTTPTooManyRequests(text=f"{CONNECTIONS_MAX} connections are open")
@@ -56,16 +59,6 @@ class Ticker:
         finally:
             self.connections.discard(connection)
         return socket
-
-    def mute(self, seconds: float) -> None:
-        """Say nothing on any open connection for so long."""
-        for connection in self.connections:
-            connection.mute(seconds)
-
-    def cut(self) -> None:
-        """Break off every open connection, without a word."""
-        for connection in self.connections:
-            connection.cut()
 
 
 class TickerConnection:
@@ -86,12 +79,6 @@ class TickerConnection:
         self._access = access
         self._muted_until = self._sent_at = _now()
         self._is_cut = asyncio.Event()
-
-    def mute(self, seconds: float) -> None:
-        self._muted_until = _now() + seconds
-
-    def cut(self) -> None:
-        self._is_cut.set()
 
     async def serve(self) -> None:
         """Until either side ends it."""
@@ -178,8 +165,13 @@ class TickerConnection:
             self._simulator.updates.unsubscribe(queue)
 
     async def _beat(self) -> None:
-        """Heartbeats, until the session is over."""
+        """Heartbeats, until the session is over; and what is to go wrong here goes wrong."""
+        faults = self._simulator.faults
         while self._simulator.sessions.is_alive(*self._access):
+            if faults.takes(Kind.CUT, on=ON):
+                self._is_cut.set()
+            if mute := faults.takes(Kind.MUTE, on=ON):
+                self._muted_until = _now() + mute.ms / 1_000
             if _now() - self._sent_at >= HEARTBEAT_S:
                 await self._send(HEARTBEAT)
             await asyncio.sleep(LOOK_S)

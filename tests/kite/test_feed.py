@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
 from alphapanda.kite_simulator import ticker
+from alphapanda.kite_simulator.faults import Fault, Kind
+from marketdata.domain.kite_frames import Mode
 from marketdata.domain.ticks import HAS_DEPTH, Tick
 from tests.builders import at
 from tests.kite.hearing import FAST, Hearing, connections, hearing, modes, opening, until, wait_subscribed
@@ -50,6 +51,10 @@ def served() -> Iterator[Served]:
         yield found
 
 
+def go_wrong(served: Served, *faults: Fault) -> None:
+    served.call(served.simulator.faults.arm, faults)
+
+
 def seconds(heard: Hearing) -> list[int]:
     """Of the ticks in the log, after 10:00."""
     return [(tick.at_ms - at()) // 1_000 for tick in heard.ticks()]
@@ -87,7 +92,7 @@ def test_a_connection_that_is_cut_comes_back_and_tells_the_gap(served: Served) -
     with hearing(served) as heard:
         served.advance(5_000)
         until(lambda: len(heard.ticks()) == 5, "5 ticks")
-        served.call(served.simulator.ticker.cut)
+        go_wrong(served, Fault(kind=Kind.CUT))
         until(lambda: len(heard.gaps) == 2, "the end of the gap")
         wait_subscribed(served, 1)
         served.advance(3_000)
@@ -103,7 +108,7 @@ def test_a_socket_that_falls_silent_is_given_up(served: Served) -> None:
         served.advance(2_000)
         until(lambda: len(heard.ticks()) == 2, "2 ticks")
         (mute,) = connections(served)
-        served.call(mute.mute, 3_600)
+        go_wrong(served, Fault(kind=Kind.MUTE, ms=(3_600_000, 3_600_000)))
         until(lambda: mute not in connections(served), "the end of the connection")
         wait_subscribed(served, 1)
         served.advance(1_000)
@@ -137,12 +142,8 @@ def test_it_waits_for_the_first_token(served: Served) -> None:
 
 def test_a_refusal_that_was_not_the_tokens_is_outlived(served: Served) -> None:
     with hearing(served, timing=FAST._replace(refused_again=0.3)) as heard:
-        token = heard.access.access_token
-        sessions = served.simulator.sessions
-        current = sessions.current
-        served.call(sessions.end)
-        until(lambda: heard.died == [token], "the refusal")
-        sessions.current = current
+        go_wrong(served, Fault(kind=Kind.CUT), Fault(kind=Kind.HANDSHAKE_403))
+        until(lambda: heard.died == [heard.access.access_token], "the refusal")
         wait_subscribed(served, 1)
 
 
@@ -172,10 +173,16 @@ def test_instruments_are_spread_over_three_connections_and_no_more(served: Serve
 
 
 def test_orders_of_the_account_are_handed_on(served: Served) -> None:
-    update: dict[str, Any] = {"order_id": "1", "status": "COMPLETE", "filled_quantity": 5}
+    order = {"exchange": "NSE", "tradingsymbol": "INFY", "transaction_type": "BUY", "quantity": 3}
     with hearing(served) as heard:
-        served.call(served.simulator.updates.send, update)
-        until(lambda: heard.updates == [update], "the update")
+        served.advance(1_000)
+        kite = served.kite(logged_in=False)
+        kite.set_access_token(heard.access.access_token)
+        order_id = kite.place_order("regular", **order, product="MIS", order_type="LIMIT", price=1_400)
+        served.advance(5_000)
+        until(lambda: len(heard.updates) > 0, "an update")
+    assert {update["order_id"] for update in heard.updates} == {order_id}
+    assert heard.updates[-1]["status"] == "OPEN"
 
 
 def test_ticks_go_to_the_partition_of_their_instrument(served: Served) -> None:
@@ -190,8 +197,6 @@ def test_ticks_go_to_the_partition_of_their_instrument(served: Served) -> None:
 
 @pytest.mark.parametrize(("mode", "volume"), [("quote", 1_002), ("ltp", -1)])
 def test_lesser_modes_have_the_time_of_their_receipt(served: Served, mode: str, volume: int) -> None:
-    from marketdata.domain.kite_frames import Mode
-
     with hearing(served, mode=Mode(mode), is_late=True, by_ticks=False) as heard:
         heard.access = opening(served)
         wait_subscribed(served, 1, mode)
