@@ -1,4 +1,4 @@
-"""Users, roles, the audit trail, logins and tokens in the admin."""
+"""Users, roles, the audit trail, broker accounts, logins and tokens in the admin."""
 
 from __future__ import annotations
 
@@ -8,10 +8,14 @@ from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group
 from django.http import HttpRequest
+from django.utils import timezone
 from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
-from accounts.models import AuditEntry, User
+from accounts.broker import credentials_changed
+from accounts.forms import BrokerAccountForm
+from accounts.models import AuditEntry, BrokerAccount, BrokerLogin, BrokerSession, User
+from accounts.selectors import with_sessions
 from alphapanda.web.admin import Desk, ReadOnlyDesk
 
 for model in (Group, BlacklistedToken, OutstandingToken):
@@ -46,6 +50,48 @@ class AuditEntryAdmin(ReadOnlyDesk):
     search_fields = ("actor", "action", "target", "reason")
     date_hierarchy = "at"
     ordering = ("-id",)
+
+
+@admin.register(BrokerAccount)
+class BrokerAccountAdmin(Desk):
+    """The API secret can be written and is never shown. The login itself is on the page Broker."""
+
+    form = BrokerAccountForm
+    list_display = ("name", "broker", "user_id", "api_key", "is_active", "state")
+    deferred = ("api_secret",)
+
+    @admin.display
+    def state(self, account: BrokerAccount) -> str:
+        return with_sessions([account], now=timezone.now())[0].state
+
+    def has_delete_permission(self, _request: HttpRequest, _obj: BrokerAccount | None = None) -> bool:
+        return False  # its logins are history
+
+    def save_model(
+        self, request: HttpRequest, obj: BrokerAccount, form: BrokerAccountForm, change: bool
+    ) -> None:
+        super().save_model(request, obj, form, change)
+        if change and form.changes_credentials():
+            credentials_changed(obj, now=timezone.now())
+
+
+@admin.register(BrokerSession)
+class BrokerSessionAdmin(ReadOnlyDesk):
+    list_display = ("account", "number", "logged_in_at", "logged_in_by", "dies_at", "ended_at", "ended_by")
+    list_filter = ("account", "ended_by")
+    list_select_related = ("account",)
+    date_hierarchy = "logged_in_at"
+    ordering = ("-logged_in_at",)
+    deferred = exclude = ("access_token",)
+
+
+@admin.register(BrokerLogin)
+class BrokerLoginAdmin(ReadOnlyDesk):
+    list_display = ("account", "actor", "started_at", "used_at", "outcome")
+    list_filter = ("account",)
+    list_select_related = ("account",)
+    ordering = ("-started_at",)
+    exclude = ("state_digest", "browser_digest")
 
 
 @admin.register(AccessAttempt)

@@ -1,11 +1,15 @@
-"""People and what they did."""
+"""People and what they did; accounts at brokers, their logins and sessions."""
 
 from __future__ import annotations
 
+from uuid import uuid4
+
 from django.contrib.auth.models import AbstractUser
+from django.core.validators import RegexValidator
 from django.db import models
 
 from alphapanda import kept
+from alphapanda.core.vocabulary import Broker
 
 
 class User(AbstractUser):
@@ -29,3 +33,94 @@ class AuditEntry(models.Model):
 
     def __str__(self) -> str:
         return f"{self.actor} {self.action} {self.target}"
+
+
+class BrokerAccount(models.Model):
+    """An account at a broker and the app through which we reach it. The secret is sealed (accounts.vault)."""
+
+    id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
+    name = models.CharField(max_length=60, unique=True, help_text="as you call it")
+    broker = models.CharField(
+        max_length=10, choices=[(Broker.ZERODHA.value, "Zerodha")], default=Broker.ZERODHA
+    )
+    user_id = models.CharField(
+        "user ID",
+        max_length=20,
+        unique=True,
+        validators=[RegexValidator(r"^[A-Z0-9]+\Z", "capital letters and digits, such as AB1234")],
+        help_text="as Kite shows it, such as AB1234; a login of anybody else is refused",
+    )
+    api_key = models.CharField(
+        "API key",
+        max_length=64,
+        unique=True,
+        validators=[RegexValidator(r"^[A-Za-z0-9]+\Z", "letters and digits")],
+        help_text="of your app at developers.kite.trade",
+    )
+    api_secret = models.BinaryField(editable=False)
+    is_active = models.BooleanField(default=True, help_text="it logs in every trading day")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        triggers = kept.kept()
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def secret_place(self) -> str:
+        return f"accounts_brokeraccount/{self.pk}/api_secret"
+
+
+class BrokerSession(models.Model):
+    """A login at a broker. The newest of an account is the one that counts; the token is sealed, and gone when the
+    session is over."""
+
+    class End(models.TextChoices):
+        SUPERSEDED = "SUPERSEDED", "a later login took its place"
+        REFUSED = "REFUSED", "the broker refused its token"
+        LOGGED_OUT = "LOGGED_OUT", "an operator ended it"
+        CREDENTIALS = "CREDENTIALS", "the account's credentials were changed"
+
+    id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
+    account = models.ForeignKey(BrokerAccount, on_delete=models.PROTECT, related_name="sessions")
+    number = models.IntegerField(help_text="of the account's logins, from 1 on")
+    access_token = models.BinaryField(editable=False)
+    logged_in_at = models.DateTimeField(help_text="as the broker states it")
+    logged_in_by = models.CharField(max_length=150)
+    dies_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True)
+    ended_by = models.CharField(max_length=12, choices=End.choices, blank=True)
+    words = models.CharField(max_length=300, blank=True, help_text="of the broker, where it refused")
+
+    class Meta:
+        triggers = kept.kept()
+        constraints = [
+            models.UniqueConstraint(fields=["account", "number"], name="broker_session_once"),
+            models.UniqueConstraint(
+                fields=["account"], condition=models.Q(ended_at=None), name="broker_session_one_owner"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.account} login {self.number}"
+
+    @property
+    def token_place(self) -> str:
+        return f"accounts_brokersession/{self.pk}/access_token"
+
+
+class BrokerLogin(models.Model):
+    """A way to the broker's login page that is open: good once, for a while, for one browser session. Only digests
+    of the secrets are stored."""
+
+    account = models.ForeignKey(BrokerAccount, on_delete=models.PROTECT, related_name="logins")
+    state_digest = models.CharField(max_length=64, unique=True)
+    browser_digest = models.CharField(max_length=64)
+    actor = models.CharField(max_length=150)
+    started_at = models.DateTimeField()
+    used_at = models.DateTimeField(null=True)
+    outcome = models.CharField(max_length=200, blank=True)
+
+    def __str__(self) -> str:
+        return f"{self.account} {self.actor} {self.started_at:%Y-%m-%d %H:%M}"

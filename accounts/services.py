@@ -33,6 +33,7 @@ CONFIGURED = {
     "corporateaction": {"add", "change", "delete"},
     "limitset": {"add", "change", "delete"},
     "killswitch": {"add"},
+    "brokeraccount": {"add", "change"},
 }
 NOT_FOR_VIEWERS = {"outstandingtoken", "blacklistedtoken", "session"}
 OUR_APPS = ["accounts", "eventlog", "execution", "marketdata", "portfolio", "risk", "strategies"]

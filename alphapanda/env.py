@@ -5,23 +5,41 @@ from __future__ import annotations
 import difflib
 import io
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Address
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
+from alphapanda import kinds
 from alphapanda.embedded import generated
 from alphapanda.embedded.places import KAFKA_ADDRESS
+from alphapanda.kinds import (
+    BOOL,
+    HOST,
+    ITEMS,
+    KEYS,
+    ORIGINS,
+    PATH,
+    PATHS,
+    SPEED,
+    TEXT,
+    TOPIC,
+    Kind,
+    Parsed,
+    address,
+    at_least,
+    one_of,
+    over_tls,
+    some_of,
+    whole,
+)
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = kinds.ROOT
 PREFIX = "ALPHAPANDA_"
 SHARDS_MAX = 64
-
-Parsed = str | int | float | bool | Path | list[str] | list[Path]
 
 
 class Misconfigured(ImproperlyConfigured):
@@ -30,14 +48,6 @@ class Misconfigured(ImproperlyConfigured):
 
 class NoBroker(RuntimeError):
     """The embedded log has no address: nothing serves it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """How a text becomes a value; `parse` raises ValueError where it does not fit `expected`."""
-
-    expected: str
-    parse: Callable[[str], Parsed]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,117 +65,6 @@ class Setting:
     def variable(self) -> str:
         return PREFIX + self.name
 
-
-BOOLEANS = dict.fromkeys(("true", "1", "yes", "on"), True) | dict.fromkeys(("false", "0", "no", "off"), False)
-
-
-def _bool(text: str) -> bool:
-    try:
-        return BOOLEANS[text.lower()]
-    except KeyError:
-        raise ValueError(text) from None
-
-
-def _items(text: str) -> list[str]:
-    return [item.strip() for item in text.split(",") if item.strip()]
-
-
-def _path(text: str) -> Path:
-    return (ROOT / Path(text).expanduser()).resolve()
-
-
-def _paths(text: str) -> list[Path]:
-    return [_path(item) for item in _items(text)]
-
-
-def _speed(text: str) -> float:
-    """`max` is infinity: as fast as the tick stream follows."""
-    speed = float("inf") if text == "max" else float(text)
-    if not speed > 0:
-        raise ValueError(text)
-    return speed
-
-
-def _topic_prefix(text: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9._-]*", text):
-        raise ValueError(text)
-    return text
-
-
-def _origins(text: str) -> list[str]:
-    """As browsers write them: a path, a slash or the port of the scheme would never be met."""
-    origin = re.compile(r"(https?)://([a-z0-9.-]+|\[[0-9a-f:]+\])(:[0-9]{1,5})?")
-    found = [origin.fullmatch(item) for item in _items(text)]
-    if any(one is None or (one[1], one[3]) in (("http", ":80"), ("https", ":443")) for one in found):
-        raise ValueError(text)
-    return _items(text)
-
-
-def _host(text: str) -> str:
-    label = r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?"
-    if re.fullmatch(r"[0-9.]*", text):
-        return str(IPv4Address(text))
-    if not re.fullmatch(rf"{label}(\.{label})*", text):
-        raise ValueError(text)
-    return text
-
-
-def whole(low: int, high: int) -> Kind:
-    def parse(text: str) -> int:
-        if not re.fullmatch(r"-?[0-9]+", text) or not low <= int(text) <= high:
-            raise ValueError(text)
-        return int(text)
-
-    return Kind(f"a whole number from {low} to {high}", parse)
-
-
-def one_of(*words: str) -> Kind:
-    def parse(text: str) -> str:
-        if text not in words:
-            raise ValueError(text)
-        return text
-
-    return Kind("one of " + ", ".join(words), parse)
-
-
-def some_of(*words: str) -> Kind:
-    def parse(text: str) -> list[str]:
-        items = _items(text)
-        if not items or not set(items) <= set(words):
-            raise ValueError(text)
-        return items
-
-    return Kind("one or more of " + ", ".join(words) + ", separated by commas", parse)
-
-
-def address(*schemes: str) -> Kind:
-    def parse(text: str) -> str:
-        if text and text.partition("://")[0] not in schemes:
-            raise ValueError(text)
-        _ = urlsplit(text).port  # raises ValueError for one that is no number or too high
-        return text
-
-    return Kind("empty or " + " or ".join(f"{scheme}://..." for scheme in schemes), parse)
-
-
-def at_least(length: int) -> Kind:
-    def parse(text: str) -> str:
-        if text and len(text) < length:
-            raise ValueError(text)
-        return text
-
-    return Kind(f"at least {length} characters", parse)
-
-
-BOOL = Kind("true or false (also 1/0, yes/no, on/off)", _bool)
-TEXT = Kind("a text", str)
-ITEMS = Kind("a list separated by commas", _items)
-PATH = Kind("a path", _path)
-PATHS = Kind("paths separated by commas", _paths)
-SPEED = Kind("a factor above 0, or max", _speed)
-ORIGINS = Kind("origins such as https://panda.example.org, without a slash at the end", _origins)
-HOST = Kind("an IPv4 address or a host name", _host)
-TOPIC = Kind("letters, digits, dots, dashes and underscores", _topic_prefix)
 
 SETTINGS: tuple[Setting, ...] = (
     Setting(
@@ -185,6 +84,14 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("KAFKA_BOOTSTRAP", TEXT, "", "Kafka host:port,...; empty starts an embedded broker in memory"),
     Setting("SECRET_KEY", at_least(50), "", "Django's signing key", secret=True, required=True),
     Setting("JWT_KEY", at_least(43), "", "API tokens' own key, 256 bits or more", secret=True, required=True),
+    Setting(
+        "CREDENTIAL_KEYS",
+        KEYS,
+        "",
+        "keys of broker secrets and tokens in the database; the first encrypts, all decrypt",
+        secret=True,
+        required=True,
+    ),
     Setting("ALLOWED_HOSTS", ITEMS, "127.0.0.1,localhost", "host names that the web process answers to"),
     Setting(
         "ALLOWED_ORIGINS",
@@ -226,11 +133,25 @@ SETTINGS: tuple[Setting, ...] = (
         "ZERODHA_ENABLED",
         BOOL,
         "false",
-        "send orders to Zerodha; needs LIVE_TRADING and credentials; refused while that broker is not built",
+        "send orders to Zerodha; needs LIVE_TRADING; refused while that broker is not built",
     ),
     Setting("LIVE_TRADING", BOOL, "false", "the explicit switch for real money"),
-    Setting("ZERODHA_API_KEY", TEXT, "", "Kite Connect API key", secret=True),
-    Setting("ZERODHA_API_SECRET", TEXT, "", "Kite Connect API secret", secret=True),
+    Setting("KITE_API_URL", over_tls("https", has_path=False), "https://api.kite.trade", "Kite's REST API"),
+    Setting(
+        "KITE_LOGIN_URL",
+        over_tls("https", has_path=True),
+        "https://kite.zerodha.com/connect/login",
+        "Kite's login page",
+    ),
+    Setting(
+        "KITE_WS_URL", over_tls("wss", has_path=False), "wss://ws.kite.trade", "Kite's websocket of ticks"
+    ),
+    Setting(
+        "KITE_ARCHIVE",
+        BOOL,
+        "false",
+        "keep Kite's candles for good; its terms restrict permanent copies, so ask Zerodha before",
+    ),
     Setting(
         "START_OF_DAY_REQUIRED", BOOL, "false", "refuse entries until `start_of_day` has passed that day"
     ),
@@ -312,7 +233,8 @@ def is_embedded(values: Mapping[str, Parsed]) -> bool:
 
 def secret_values(values: Mapping[str, Parsed]) -> list[str]:
     """What no log may show: the secrets, and of an address its password, as it is written there and as it is meant."""
-    texts = [str(values[setting.name]) for setting in SETTINGS if setting.secret]
+    found = [values[setting.name] for setting in SETTINGS if setting.secret]
+    texts = [str(text) for one in found for text in (one if isinstance(one, list) else [one])]
     written = [urlsplit(text).password or "" if "://" in text else text for text in texts]
     meant = [unquote(urlsplit(text).password or "") for text in texts if "://" in text]
     return [value for value in dict.fromkeys([*written, *meant]) if value]
@@ -353,11 +275,6 @@ def _live(values: Mapping[str, Parsed]) -> list[str]:
         )
     if "zerodha" not in values["BROKERS"]:  # type: ignore[operator]
         faults.append(f"{PREFIX}BROKERS does not name zerodha; expected paper,zerodha, {because}")
-    faults += [
-        f"{PREFIX}{name} is missing; expected the app's value from Kite Connect, {because}"
-        for name in ("ZERODHA_API_KEY", "ZERODHA_API_SECRET")
-        if not values[name]
-    ]
     return faults
 
 
@@ -368,8 +285,9 @@ def _message(faults: list[str]) -> str:
 
 def _generated(values: Mapping[str, Parsed]) -> dict[str, Parsed]:
     """Missing secrets of embedded mode, made once and kept in RUN_DIR/secrets.json, readable by us only."""
-    missing = [setting.name for setting in SETTINGS if setting.required and not values[setting.name]]
-    return dict(generated.secrets_of(Path(str(values["RUN_DIR"])), missing))
+    missing = {setting.name: setting for setting in SETTINGS if setting.required and not values[setting.name]}
+    made = generated.secrets_of(Path(str(values["RUN_DIR"])), list(missing))
+    return {name: missing[name].kind.parse(text) for name, text in made.items()}
 
 
 def kafka_bootstrap() -> str:

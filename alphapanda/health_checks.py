@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from django.conf import settings
 from django.db.models import Count, F, Max, Min, Model, QuerySet
 from django.utils import timezone
 
+from accounts.domain.sessions import SessionState
+from accounts.selectors import AccountNow, accounts_now
 from alphapanda.core.clock import ist_date, to_ms
 from alphapanda.core.vocabulary import DeploymentStatus, Phase, Severity, Waiting
 from alphapanda.eventlog.models import LogCursor, OutboxEvent
@@ -256,6 +259,23 @@ def calendar_horizon() -> Status:
     if days < CALENDAR_WARN_DAYS:
         return warn(f"{words}: add the next in the admin, Holidays", value=days)
     return ok(words, value=days)
+
+
+@check("broker", Group.HOUSE)
+def broker_tokens() -> Mapping[str, Status]:
+    """Whether each account has a token, and until when."""
+    now = timezone.now()
+    found = {one.account.name: _token(one, now) for one in accounts_now(now=now)}
+    return found or {"": ok("no broker account is active")}
+
+
+def _token(one: AccountNow, now: datetime) -> Status:
+    if one.session is None or one.state is SessionState.EXPIRED:
+        return warn("no token today: log in to Kite on the page Broker", value=0)
+    if one.state is SessionState.ENDED:
+        return fail(f"{one.session.get_ended_by_display()}: log in to Kite on the page Broker", value=0)
+    left_s = (one.session.dies_at - now).total_seconds()
+    return ok(f"token until {timezone.localtime(one.session.dies_at):%d %b %H:%M} IST", value=round(left_s))
 
 
 @check("processes", Group.HOUSE)

@@ -33,8 +33,12 @@ PRIVATE_KEY = re.compile(
     r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL
 )
 ADDRESS = re.compile(r"(://[^\s:/@]*:)[^\s/@]+(?=@)")
+# and a token of Kite's, 32 letters and digits: ids of 32 have no capitals, or are in hexadecimal
+KITE_TOKEN = re.compile(
+    r"(?<![A-Za-z0-9])(?=[A-Za-z]*[0-9])(?=[a-z0-9]*[A-Z])(?=[A-Z0-9]*[a-z])[A-Za-z0-9]{32}(?![A-Za-z0-9])"
+)
 SHAPED = re.compile(
-    r"[\s=:]|eyJ"
+    r"[\s=:]|eyJ|\A[A-Za-z0-9]{32}\Z"
 )  # in whatever one of the shapes above can be: most values of a line are plain ids
 SHORTEST_SECRET = 6  # a shorter value would redact ordinary words
 
@@ -55,7 +59,7 @@ def without_secrets(text: str) -> str:
     """A text without what looks like a secret in it."""
     if not SHAPED.search(text):
         return text
-    for shape in (PRIVATE_KEY, JWT):
+    for shape in (PRIVATE_KEY, JWT, KITE_TOKEN):
         text = shape.sub(REDACTED, text)
     text = ADDRESS.sub(rf"\1{REDACTED}", text)
     return BEARER.sub(rf"\1\2{REDACTED}", SECRET_TEXT.sub(rf"\1\2{REDACTED}", text))

@@ -1,4 +1,4 @@
-"""The gate of the day: what must be right before the first entry. The broker's own checks come with its sessions."""
+"""The gate of the day: what must be right before the first entry."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from datetime import timedelta
 from django.conf import settings
 from django.utils import timezone
 
+from accounts.selectors import accounts_now
 from alphapanda import preflight
 from alphapanda.core.clock import ist_date, to_ms
 from alphapanda.core.vocabulary import DeploymentStatus, Severity, Waiting
@@ -111,6 +112,14 @@ def alerts() -> str:
     return "none open"
 
 
+def broker_tokens() -> str:
+    """Every broker account that is in use has logged in today."""
+    found = accounts_now(now=timezone.now())
+    if missing := [one.account.name for one in found if not one.is_alive]:
+        raise Missing(f"no token of {', '.join(missing)}: log in to Kite on the page Broker")
+    return f"{len(found)} accounts logged in" if found else "no broker account is active"
+
+
 def disk() -> str:
     free = shutil.disk_usage(settings.RUN_DIR).free
     if free < DISK_FREE_MIN:
@@ -131,6 +140,7 @@ CHECKS: dict[str, Callable[[], str]] = {
     "orders": children,
     "dead letters": dead_letters,
     "alerts": alerts,
+    "broker": broker_tokens,
     "disk": disk,
 }
 

@@ -7,6 +7,8 @@ from datetime import timedelta
 from celery import shared_task
 from django.utils import timezone
 
+from accounts.broker import tokens_forget
+from accounts.selectors import sessions_refused
 from alphapanda import logs
 from alphapanda.core.clock import ist_text, to_ms
 from alphapanda.core.vocabulary import DeploymentStatus, Severity
@@ -15,6 +17,7 @@ from alphapanda.research import stored
 from execution.selectors import orders_oversized
 from marketdata.domain.master import Change, ChangeKind
 from marketdata.selectors import changes_touching
+from marketdata.services.kite_candles import candles_forget
 from marketdata.services.master import in_words
 from portfolio.audit import books_differences
 from risk.services.alerts import alert_raise
@@ -63,9 +66,10 @@ def _look_at_orders() -> None:
 
 @shared_task(name="alphapanda.watch")
 def watch(**_newer: object) -> None:
-    """Raise an alert for every deployment that came into quarantine, once for each time, and for every instrument in
-    use that a list has changed."""
+    """Raise an alert for every deployment that came into quarantine, once for each time, for every instrument in
+    use that a list has changed, and for every token that the broker ended."""
     _tell_of_instruments()
+    _tell_of_sessions()
     for row in Deployment.objects.filter(status=DeploymentStatus.QUARANTINED).defer(
         "checkpoint", "consequences"
     ):
@@ -97,10 +101,27 @@ def _tell_of_instruments() -> None:
         )
 
 
+def _tell_of_sessions() -> None:
+    """Raise an alert, once, for every session that the broker ended before its day was over."""
+    now = timezone.now()
+    for session in sessions_refused(since=now - TOLD_FOR):
+        alert_raise(
+            code="broker_session",
+            subject=str(session),
+            text=f"Kite refused the token ({session.words}): log in on the page Broker; nothing is sent until then",
+            severity=Severity.CRITICAL,
+            now=now,
+            once=True,
+        )
+
+
 @shared_task(name="alphapanda.prune")
 def prune(**_newer: object) -> None:
-    """Drop events that were published long ago."""
-    outbox.prune(now=timezone.now())
+    """Drop events that were published long ago, tokens whose day is over, and candles that may not be kept."""
+    now = timezone.now()
+    outbox.prune(now=now)
+    tokens_forget(now=now)
+    candles_forget(now=now)
 
 
 @shared_task(name=stored.TASK)

@@ -7,6 +7,8 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
 
+from accounts.broker import secret_set
+from accounts.models import BrokerAccount, BrokerLogin, BrokerSession
 from alphapanda.core import ids
 from alphapanda.eventlog.models import DeadLetter, InboxMark, LogCursor, OutboxEvent
 from execution.models import Fill, Order, OrderEvent, PaperMemory
@@ -204,12 +206,33 @@ def one_of_each() -> dict[type, Any]:
         Command.objects.create(id=SOME, deployment=deployment, kind="FLATTEN", reason="drill", actor="alice"),
         Due.objects.create(id=SOME, deployment=deployment, step=1, item={}, correlation_id=SOME),
         BacktestRun.objects.create(id=SOME, name="averages on infy", plan={"files": []}, asked_by="alice"),
+        *_accounts(),
         *_books(deployment),
         *_calendar(),
         *_rules(),
         *_log(),
     ]
     return {type(row): row for row in rows}
+
+
+def a_broker_account(**facts: Any) -> BrokerAccount:
+    """The account AB1234, with the secret of the simulator."""
+    defaults = {"name": "main", "user_id": "AB1234", "api_key": "simulatorapikey"}
+    account = BrokerAccount(**defaults | facts)
+    secret_set(account, "simulatorapisecret")
+    account.save()
+    return account
+
+
+def _accounts() -> list[Any]:
+    account, at = a_broker_account(), datetime(2026, 11, 27, 3, tzinfo=UTC)
+    session = BrokerSession(
+        account=account, number=1, logged_in_at=at, logged_in_by="alice", dies_at=at, access_token=b""
+    )
+    session.save(force_insert=True)
+    login = BrokerLogin(account=account, state_digest="s", browser_digest="b", actor="alice", started_at=at)
+    login.save()
+    return [account, session, login]
 
 
 def _books(deployment: Deployment) -> list[Any]:

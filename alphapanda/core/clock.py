@@ -31,6 +31,12 @@ def ist_ms(day: date, at: time) -> int:
     return ist_midnight_ms(day) + seconds * 1000 + at.microsecond // 1000
 
 
+def next_ist_ms(after_ms: int, at: time) -> int:
+    """The first time after a moment that it is so late in India."""
+    today = ist_ms(ist_date(after_ms), at)
+    return today if after_ms < today else today + DAY_MS
+
+
 def to_datetime(at_ms: int) -> datetime:
     """An aware UTC datetime."""
     return datetime.fromtimestamp(at_ms // 1000, UTC) + timedelta(milliseconds=at_ms % 1000)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as TooSlow
 from dataclasses import asdict, dataclass
@@ -51,7 +51,7 @@ class Result:
         return {"name": self.name, "group": self.group} | asdict(self.status)
 
 
-Check = Callable[[], Status]
+Check = Callable[[], Status | Mapping[str, Status]]  # a mapping: a row for each thing that was looked at
 _checks: dict[str, tuple[Group, Check]] = {}
 
 
@@ -81,9 +81,10 @@ def run(groups: Iterable[Group] = Group) -> list[Result]:
     """The results of all checks of some groups, in the order in which they were registered."""
     wanted = set(groups)
     return [
-        Result(name, group, _tried(name, function))
+        Result(f"{name} {thing}".rstrip(), group, status)
         for name, (group, function) in _checks.items()
         if group in wanted
+        for thing, status in _tried(name, function).items()
     ]
 
 
@@ -104,9 +105,11 @@ def within(timeout_s: float, function: Callable[[], Any]) -> Any:
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _tried(name: str, function: Check) -> Status:
+def _tried(name: str, function: Check) -> Mapping[str, Status]:
     try:
-        return function()
+        found = function()
+        return {"": found} if isinstance(found, Status) else found
     except Exception as error:  # noqa: BLE001  (whatever breaks a check is what it was to find)
         log.warning("health.check.failed", check=name, error=repr(error))
-        return fail(f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"[:200])
+        words = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
+        return {"": fail(words[:200])}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import messages
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from django.http import HttpRequest
 
 BYTES_SHOWN = 4000
+UNTOLD = re.compile("password|secret")  # fields whose values no audit entry holds
 
 
 def shown(name: str, label: str = "") -> Callable[[Model], Any]:
@@ -123,7 +125,7 @@ class Desk(ModelAdmin):
         return super().log_deletions(request, queryset)
 
     def save_model(self, request: HttpRequest, obj: Model, form: Any, change: bool) -> None:
-        names = [name for name in form.changed_data if "password" not in name]
+        names = [name for name in form.changed_data if not UNTOLD.search(name)]
         request.desk_changes = {
             name: [str(form.initial.get(name)), str(form.cleaned_data.get(name))] for name in names
         }

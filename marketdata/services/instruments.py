@@ -54,7 +54,7 @@ class ListCutShort(NotAnInstrumentList):
 
 
 @transaction.atomic
-def load(source: Path | TextIO, *, now: datetime, lost_percent_max: int = 100) -> LoadReport:
+def load(source: Path | TextIO, *, now: datetime, lost_percent_max: int = 100, name: str = "") -> LoadReport:
     """Take over a whole list (CSV, .gz too) of one or more exchanges: instruments of these exchanges that are
     not in it are marked as not listed, none is deleted. Faulty lines are reported and change nothing. The
     difference from the list before is stored and told as an event. More than `lost_percent_max` of an exchange's
@@ -83,7 +83,9 @@ def load(source: Path | TextIO, *, now: datetime, lost_percent_max: int = 100) -
     )
     exchanges = {row.exchange for row in rows}
     known = {key.partition(":")[0] for key in before}  # a first list is no difference
-    told.touched.extend(master.record(_name(source), told, exchanges=exchanges, firsts=exchanges - known))
+    told.touched.extend(
+        master.record(name or _name(source), told, exchanges=exchanges, firsts=exchanges - known)
+    )
     used = {use.instrument_id for one in told.touched for use in one.uses} | {row.pk for row in lost}
     # after the commit: chains hold their deployment while they wait for rows of instruments that are locked here
     transaction.on_commit(lambda: tell_changed(used))

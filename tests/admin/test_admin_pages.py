@@ -60,6 +60,7 @@ MACHINE_WRITTEN = {
     ),
     *("Book", "Position", "Posting", "OutboxEvent", "InboxMark", "LogCursor", "DeadLetter"),
     *("MasterLoad", "MasterChange", "Bar"),
+    *("BrokerSession", "BrokerLogin"),
 }
 
 

@@ -18,13 +18,12 @@ REAL = {
     "ALPHAPANDA_DATABASE_URL": "postgres://panda:hunter2hunter2@db/panda",
     "ALPHAPANDA_SECRET_KEY": "s" * 50,
     "ALPHAPANDA_JWT_KEY": "j" * 43,
+    "ALPHAPANDA_CREDENTIAL_KEYS": "n" * 43 + "," + "o" * 43,
 }
 LIVE = {
     "ALPHAPANDA_ZERODHA_ENABLED": "true",
     "ALPHAPANDA_LIVE_TRADING": "true",
     "ALPHAPANDA_BROKERS": "paper,zerodha",
-    "ALPHAPANDA_ZERODHA_API_KEY": "key",
-    "ALPHAPANDA_ZERODHA_API_SECRET": "secret",
 }
 
 
@@ -73,12 +72,48 @@ def test_an_unknown_name_is_refused_with_the_nearest() -> None:
         ("HOST", "not a host", "an IPv4 address or a host name"),
         ("HOST", "300.0.0.1", "an IPv4 address or a host name"),
         ("HOST", "http://localhost", "an IPv4 address or a host name"),
+        ("KITE_API_URL", "http://api.kite.trade", "https://host, or http:// on this machine"),
+        ("KITE_API_URL", "https://api.kite.trade/v3", "https://host, or http:// on this machine"),
+        ("KITE_API_URL", "https://me:pw@api.kite.trade", "https://host, or http:// on this machine"),
+        ("KITE_API_URL", "http://127.0.0.1:99999", "https://host, or http:// on this machine"),
+        ("KITE_LOGIN_URL", "http://localhost.example.org/x", "https://host/path, or http:// on this machine"),
+        ("KITE_LOGIN_URL", "https://kite.zerodha.com/?v=3", "https://host/path, or http:// on this machine"),
+        ("KITE_WS_URL", "https://ws.kite.trade", "wss://host, or ws:// on this machine"),
+        ("KITE_WS_URL", "ws://10.0.0.1:9000", "wss://host, or ws:// on this machine"),
     ],
 )
 def test_a_value_that_does_not_fit_is_refused_by_name(name: str, given: str, expected: str) -> None:
     message = refusal({f"ALPHAPANDA_{name}": given})
 
     assert f"ALPHAPANDA_{name} is {given!r}; expected {expected}" in message
+
+
+@pytest.mark.parametrize("given", ["short", "a" * 43 + "," + "a" * 43, "a" * 43 + ",short"])
+def test_keys_that_do_not_fit_are_refused_and_not_shown(given: str) -> None:
+    message = refusal({"ALPHAPANDA_CREDENTIAL_KEYS": given})
+
+    assert "CREDENTIAL_KEYS is a secret (not shown); expected different keys of at least 43" in message
+    assert given not in message
+
+
+def test_the_addresses_of_kite_and_of_a_simulator_fit(tmp_path: Path) -> None:
+    assert env.load({"ALPHAPANDA_RUN_DIR": str(tmp_path)})["KITE_WS_URL"] == "wss://ws.kite.trade"
+    given = {
+        "ALPHAPANDA_RUN_DIR": str(tmp_path),
+        "ALPHAPANDA_KITE_API_URL": "http://127.0.0.1:9090",
+        "ALPHAPANDA_KITE_LOGIN_URL": "http://localhost:9090/connect/login",
+        "ALPHAPANDA_KITE_WS_URL": "ws://[::1]:9090",
+    }
+
+    values = env.load(given)
+
+    assert {
+        f"ALPHAPANDA_{name}": str(values[name]) for name in ("RUN_DIR", "KITE_API_URL")
+    }.items() <= given.items()
+    assert (values["KITE_LOGIN_URL"], values["KITE_WS_URL"]) == (
+        "http://localhost:9090/connect/login",
+        "ws://[::1]:9090",
+    )
 
 
 def test_origins_and_hosts_that_fit(tmp_path: Path) -> None:
@@ -126,9 +161,10 @@ def test_an_address_that_is_none_is_refused(name: str, scheme: str, address: str
 def test_secrets_are_required_outside_embedded_mode() -> None:
     message = refusal({"ALPHAPANDA_DATABASE_URL": REAL["ALPHAPANDA_DATABASE_URL"], "ALPHAPANDA_DEBUG": "on"})
 
-    assert "3 settings do not fit" in message
+    assert "4 settings do not fit" in message
     assert "ALPHAPANDA_SECRET_KEY is missing" in message
     assert "ALPHAPANDA_JWT_KEY is missing" in message
+    assert "ALPHAPANDA_CREDENTIAL_KEYS is missing" in message
     assert "ALPHAPANDA_DEBUG is true; expected false" in message
     assert env.load(REAL)["SECRET_KEY"] == "s" * 50
 
@@ -144,7 +180,7 @@ def test_live_trading_needs_each_of_its_conditions(name: str) -> None:
 def test_what_no_log_may_show_is_known() -> None:
     shown = env.secret_values(env.load({**REAL, **LIVE, "ALPHAPANDA_ZERODHA_ENABLED": ""}))
 
-    assert shown == ["hunter2hunter2", "s" * 50, "j" * 43, "key", "secret"]
+    assert shown == ["hunter2hunter2", "s" * 50, "j" * 43, "n" * 43, "o" * 43]
 
 
 def test_a_password_in_an_address_is_known_as_written_and_as_meant() -> None:

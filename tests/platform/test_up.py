@@ -35,6 +35,7 @@ def by_address(run_dir: Path, *command: str) -> subprocess.CompletedProcess[str]
         "ALPHAPANDA_KAFKA_BOOTSTRAP": "127.0.0.1:3,panda:port",
         "ALPHAPANDA_SECRET_KEY": "s" * 64,
         "ALPHAPANDA_JWT_KEY": "j" * 64,
+        "ALPHAPANDA_CREDENTIAL_KEYS": "c" * 64,
         "ALPHAPANDA_RUN_DIR": str(run_dir),
         "DJANGO_SETTINGS_MODULE": "alphapanda.settings",
     }

@@ -50,10 +50,15 @@ class Command(BaseCommand):
         if not files:
             calendars_load_shipped()
             reports = {"shipped": load_shipped(now=now)}
-        if options["json"]:
-            self.stdout.write(json.dumps({name: _as_json(report) for name, report in reports.items()}))
-        else:
-            _show(screen(self.stdout), reports)
+        show_reports(self.stdout, reports, as_json=options["json"])
+
+
+def show_reports(out: Any, reports: dict[str, LoadReport], *, as_json: bool) -> None:
+    """Write what lists changed, by the name of the list."""
+    if as_json:
+        out.write(json.dumps({name: _as_json(report) for name, report in reports.items()}))
+    else:
+        _show(screen(out), reports)
 
 
 def _as_json(report: LoadReport) -> dict[str, Any]:

@@ -1,0 +1,122 @@
+"""The page Broker: which account has a token and until when, and the way to Kite's login page and back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from csp.decorators import csp_update
+from django.conf import settings
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_POST, require_safe
+
+from accounts import broker, selectors, vault
+from alphapanda import env
+from alphapanda.core.clock import to_ms
+from alphapanda.core.refusals import Refusal
+from alphapanda.dashboard.access import may_act, viewer_required
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from accounts.models import BrokerAccount
+
+KITE = env.BY_VARIABLE["ALPHAPANDA_KITE_API_URL"].default
+
+
+@never_cache
+@require_safe
+@viewer_required
+def page(request: HttpRequest) -> HttpResponse:
+    """Complete without a line of JavaScript, which only counts down."""
+    now = timezone.now()
+    context: dict[str, Any] = {
+        "page": "broker",
+        "may_act": may_act(request.user),
+        "accounts": selectors.accounts_now(now=now),
+        "now_ms": to_ms(now),
+        "callback": request.build_absolute_uri("/broker/callback/"),
+        "simulator": "" if settings.KITE_API_URL == KITE else settings.KITE_API_URL,
+    }
+    # the form leads on to Kite's page, which browsers count as a target of the form
+    shown = csp_update({"form-action": [_origin(settings.KITE_LOGIN_URL)]})(render)
+    return shown(request, "dashboard/broker.html", context)
+
+
+@never_cache
+@require_POST
+def login(request: HttpRequest) -> HttpResponse:
+    """Off to Kite's login page, with a state of this browser session."""
+    _act_only(request)
+    now = timezone.now()
+    try:
+        account = selectors.the_account(request.POST.get("account", ""))
+        address = broker.login_begin(
+            account=account, actor=request.user.get_username(), browser=_browser(request), now=now
+        )
+    except Refusal as refusal:
+        return _back(request, messages.ERROR, str(refusal))
+    return HttpResponseRedirect(address)
+
+
+@never_cache
+@require_GET
+def callback(request: HttpRequest) -> HttpResponse:
+    """Back from Kite's login page. Who is not logged in here any more is refused, not sent through our own login page:
+    the request token would go along in the address."""
+    _act_only(request)
+    try:
+        session = broker.login_finish(
+            came=request.GET.dict(),
+            actor=request.user.get_username(),
+            browser=_browser(request),
+            now=timezone.now(),
+            ip=request.META.get("REMOTE_ADDR"),
+        )
+    except (Refusal, vault.Unreadable) as refusal:
+        return _back(request, messages.ERROR, str(refusal))
+    return _back(request, messages.SUCCESS, f"{session.account} is logged in to Kite.")
+
+
+@never_cache
+@require_POST
+def logout(request: HttpRequest) -> HttpResponse:
+    """End the token of an account."""
+    _act_only(request)
+    try:
+        account: BrokerAccount = selectors.the_account(request.POST.get("account", ""))
+        broker.session_end(
+            account=account,
+            actor=request.user.get_username(),
+            now=timezone.now(),
+            ip=request.META.get("REMOTE_ADDR"),
+        )
+    except (Refusal, vault.Unreadable) as refusal:
+        return _back(request, messages.ERROR, str(refusal))
+    return _back(request, messages.SUCCESS, f"{account} is logged out of Kite.")
+
+
+def _act_only(request: HttpRequest) -> None:
+    if not may_act(request.user):
+        raise PermissionDenied("Only an operator who is logged in here may log in to the broker.")
+
+
+def _browser(request: HttpRequest) -> str:
+    """What tells this browser session from all others."""
+    return request.session.session_key or ""
+
+
+def _back(request: HttpRequest, level: int, words: str) -> HttpResponse:
+    """To the page, so that no token stays in the address."""
+    messages.add_message(request, level, words)
+    return redirect("broker")
+
+
+def _origin(address: str) -> str:
+    parts = urlsplit(address)
+    return f"{parts.scheme}://{parts.netloc}"

@@ -1,0 +1,23 @@
+"""`manage.py rotate_credentials`: seal broker secrets and tokens anew with the first of ALPHAPANDA_CREDENTIAL_KEYS."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from accounts.broker import credentials_rotate
+from accounts.vault import Unreadable
+
+
+class Command(BaseCommand):
+    help = (
+        "Seal what an older key of ALPHAPANDA_CREDENTIAL_KEYS made with the first one; then the older may go."
+    )
+
+    def handle(self, *_args: Any, **_options: Any) -> None:
+        try:
+            count = credentials_rotate()
+        except Unreadable as error:
+            raise CommandError(str(error)) from error
+        self.stdout.write(f"{count} sealed anew with the first key; the others are not needed any more")
