@@ -20,6 +20,7 @@ from alphapanda.core.envelope import (
     BarClosed,
     DeploymentQuarantined,
     Envelope,
+    FeedGap,
     InstrumentsChanged,
     LogGap,
     OperatorActed,
@@ -179,7 +180,7 @@ def _ids(payloads: Iterable[Payload]) -> dict[str, set[UUID]]:
                 ids["snapshots"].add(payload.snapshot_id)
             case DeploymentQuarantined():
                 ids["deployments"].add(payload.deployment_id)
-            case OperatorActed() | LogGap() | AlertRaised():
+            case OperatorActed() | LogGap() | FeedGap() | AlertRaised():
                 pass  # halts and changes of deployments come with the next refresh
             case BarClosed() | InstrumentsChanged():
                 pass  # no screen shows them live

@@ -37,6 +37,7 @@ class EventType(StrEnum):
     OPERATOR_ACTED = "operator.acted"
     DEPLOYMENT_QUARANTINED = "deployment.quarantined"
     LOG_GAP = "log.gap"
+    FEED_GAP = "feed.gap"
     ALERT_RAISED = "alert.raised"
     BAR_CLOSED = "bar.closed"
     INSTRUMENTS_CHANGED = "instruments.changed"
@@ -201,6 +202,18 @@ class LogGap(Payload, frozen=True, forbid_unknown_fields=True):
     resumed: int
 
 
+class FeedGap(Payload, frozen=True, forbid_unknown_fields=True):
+    """A connection of a live feed heard nothing of its instruments from `from_ms` on, until `until_ms` (0: it still
+    hears nothing). The ticks between are nowhere."""
+
+    source: str
+    connection: int
+    instruments: int
+    from_ms: int
+    until_ms: int
+    reason: str
+
+
 class AlertRaised(Payload, frozen=True, forbid_unknown_fields=True):
     """Something that a person must know of; a critical one waits for an acknowledgement."""
 
@@ -260,6 +273,7 @@ PAYLOADS: dict[EventType, type[Payload]] = {
     EventType.OPERATOR_ACTED: OperatorActed,
     EventType.DEPLOYMENT_QUARANTINED: DeploymentQuarantined,
     EventType.LOG_GAP: LogGap,
+    EventType.FEED_GAP: FeedGap,
     EventType.ALERT_RAISED: AlertRaised,
     EventType.BAR_CLOSED: BarClosed,
     EventType.INSTRUMENTS_CHANGED: InstrumentsChanged,

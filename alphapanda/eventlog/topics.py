@@ -62,7 +62,7 @@ _SHARED = (
     (MARKET_BARS, "bars made from ticks", "instrument token"),
     (
         OPERATOR_ACTIONS,
-        "what operators did or must know: acts, alerts, quarantined deployments, gaps in the log, instrument lists",
+        "what operators did or must know: acts, alerts, quarantined deployments, gaps, instrument lists",
         "target",
     ),
 )
@@ -107,6 +107,7 @@ _OF_OPERATORS = frozenset(
         EventType.OPERATOR_ACTED,
         EventType.DEPLOYMENT_QUARANTINED,
         EventType.LOG_GAP,
+        EventType.FEED_GAP,
         EventType.ALERT_RAISED,
         EventType.INSTRUMENTS_CHANGED,
     }

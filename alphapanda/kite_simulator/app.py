@@ -15,6 +15,7 @@ from alphapanda.kite_simulator.errors import GENERAL, KiteError
 from alphapanda.kite_simulator.gate import Handler, gate
 from alphapanda.kite_simulator.keys import SIMULATOR
 from alphapanda.kite_simulator.simulator import Simulator
+from alphapanda.kite_simulator.ticker import WEBSOCKET_PATH
 from alphapanda.kite_simulator.wire import refusal
 
 BODY_MAX = 4 << 20
@@ -30,6 +31,7 @@ def application(simulator: Simulator) -> web.Application:
     app.add_routes([web.get("/connect/login", login.show), web.post("/connect/login", login.submit)])
     for routes in (rest_user.ROUTES, rest_orders.ROUTES, rest_market.ROUTES, control.ROUTES):
         app.add_routes(routes)
+    app.add_routes([web.get(WEBSOCKET_PATH, simulator.ticker.handle)])
     app.cleanup_ctx.extend([postbacks.sending, _kept_going])
     return app
 

@@ -28,6 +28,7 @@ from alphapanda.kite_simulator.parsing import Wanted
 from alphapanda.kite_simulator.rows import Funds
 from alphapanda.kite_simulator.sessions import Account, Sessions, dies_ms
 from alphapanda.kite_simulator.slices import placed_in_slices, slices
+from alphapanda.kite_simulator.ticker import Ticker
 from alphapanda.kite_simulator.updates import Updates
 from alphapanda.kite_simulator.walk import Batch, Walk
 from execution.domain.settings import PaperSettings
@@ -91,6 +92,7 @@ class Simulator:
         self.desk = Desk(listing, self.ledger, margin_tables(), cash=chosen.cash, settings=self.paper)
         self.book = self._book()
         self.gtts = Gtts(self.account, self.book, clock, listing.by_key)
+        self.ticker = Ticker(self)
         self.calculator = Calculator(listing.by_key, charge_cards(), margin_tables(), self._last_e4)
         self.schedule.at(dies_ms(clock.now_ms()), self._new_day)
 

@@ -36,7 +36,7 @@ _RECORD = struct.Struct("<IqqqqIqIqIIHBBI")
 _DEPTH = struct.Struct("<" + "qIH" * (2 * DEPTH_LEVELS))  # price, quantity, orders (0: a Tick carries none)
 _DEPTH_READ = struct.Struct("<" + "qI2x" * (2 * DEPTH_LEVELS))
 _PLAIN = 12
-_RECORD_DTYPE = np.dtype(
+RECORD = np.dtype(
     [
         ("token", "<u4"),
         ("at_ms", "<i8"),
@@ -55,6 +55,7 @@ _RECORD_DTYPE = np.dtype(
         ("seq_delta", "<u4"),
     ]
 )
+LEVEL = np.dtype([("price_e4", "<i8"), ("quantity", "<u4"), ("orders", "<u2")])
 
 Ints = npt.NDArray[np.integer[Any]]
 Levels = tuple[tuple[int, int], ...]
@@ -99,6 +100,23 @@ def best(levels: Levels) -> int:
     return next((price_e4 for price_e4, size in levels if price_e4 > 0 and size > 0), 0)
 
 
+class Rows(NamedTuple):
+    """Ticks as a message holds them: `records` of RECORD, whose `seq_delta` is filled in when they are packed, and for
+    each with HAS_DEPTH, in their order, ten of LEVEL (the bids, then the asks) in `depths`."""
+
+    records: npt.NDArray[np.void]
+    depths: npt.NDArray[np.void]
+
+    def at(self, places: npt.NDArray[np.intp] | npt.NDArray[np.bool_] | slice) -> Rows:
+        """The ticks at some places, which rise."""
+        has_depth = (self.records["flags"] & HAS_DEPTH) != 0
+        if has_depth.all():
+            return Rows(self.records[places], self.depths[places])
+        numbers = np.cumsum(has_depth) - 1
+        chosen = self.records[places]
+        return Rows(chosen, self.depths[numbers[places][(chosen["flags"] & HAS_DEPTH) != 0]])
+
+
 class Malformed(StrEnum):
     """What is wrong with the bytes."""
 
@@ -127,7 +145,7 @@ class Batch:
         self.source = source
         self.first_seq = first_seq
         self.count = count
-        self._records: npt.NDArray[np.void] = np.frombuffer(raw, _RECORD_DTYPE, count, _BODY)
+        self._records: npt.NDArray[np.void] = np.frombuffer(raw, RECORD, count, _BODY)
         self._depth_at: list[int] | None = None
         self._positions: dict[int, list[int]] | None = None
         self._cache: dict[frozenset[int], list[int]] = {}
@@ -249,9 +267,7 @@ def pack_arrays(
 ) -> bytes:
     """One message of ticks without depth from equally long arrays (`seqs` as in `pack`)."""
     count = len(tokens)
-    if not 0 < count <= MAX_ITEMS:
-        raise ValueError(f"{count} items in a message; 1 to {MAX_ITEMS} fit")
-    records = np.zeros(count, _RECORD_DTYPE)
+    records = np.zeros(count, RECORD)
     records["token"] = tokens
     records["at_ms"] = at_ms
     records["received_ms"] = received_ms
@@ -259,8 +275,17 @@ def pack_arrays(
     records["quantity"] = quantity
     records["volume"] = volume
     records["flags"] = flags & ~HAS_DEPTH
-    records["seq_delta"] = np.arange(count) if seqs is None else seqs - first_seq
-    return _sealed(records.tobytes(), source, first_seq, count, 0)
+    rows = Rows(records, np.empty((0, 2 * DEPTH_LEVELS), LEVEL))
+    return pack_rows(rows, source=source, first_seq=first_seq, seqs=seqs)
+
+
+def pack_rows(rows: Rows, *, source: int, first_seq: int, seqs: Ints | None = None) -> bytes:
+    """One message of ticks in rows (`seqs` as in `pack`); their `seq_delta` is written to."""
+    records, depths = rows
+    if not 0 < len(records) <= MAX_ITEMS:
+        raise ValueError(f"{len(records)} items in a message; 1 to {MAX_ITEMS} fit")
+    records["seq_delta"] = np.arange(len(records)) if seqs is None else seqs - first_seq
+    return _sealed(records.tobytes() + depths.tobytes(), source, first_seq, len(records), len(depths))
 
 
 def unpack(raw: bytes | None, *, is_redriven: bool = False) -> Batch:
@@ -269,7 +294,7 @@ def unpack(raw: bytes | None, *, is_redriven: bool = False) -> Batch:
     source, first_seq, count = _checked_header(raw or b"")
     source = REDRIVEN if is_redriven else source
     batch = Batch(raw or b"", source=source, first_seq=first_seq, count=count)
-    records = np.frombuffer(raw or b"", _RECORD_DTYPE, count, _BODY)
+    records = np.frombuffer(raw or b"", RECORD, count, _BODY)
     if max(int(records["bids"].max()), int(records["asks"].max())) > DEPTH_LEVELS:
         raise MalformedTicks(Malformed.BAD_COUNT, f"more than {DEPTH_LEVELS} levels of depth")
     return batch
@@ -338,6 +363,6 @@ def _check_body(raw: bytes, count: int, depths: int) -> None:
     view = memoryview(raw)
     if zlib.crc32(view[_BODY:], zlib.crc32(view[: _HEADER.size])) != _CRC.unpack_from(raw, _HEADER.size)[0]:
         raise MalformedTicks(Malformed.BAD_CHECKSUM, "the body is not what was packed")
-    flags = np.frombuffer(raw, _RECORD_DTYPE, count, _BODY)["flags"]
+    flags = np.frombuffer(raw, RECORD, count, _BODY)["flags"]
     if int(np.count_nonzero(flags & HAS_DEPTH)) != depths:
         raise MalformedTicks(Malformed.BAD_COUNT, f"{depths} depth blocks do not match the flags")

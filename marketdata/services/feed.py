@@ -16,7 +16,7 @@ from alphapanda import failpoints
 from alphapanda.eventlog import cursors
 from alphapanda.eventlog.topics import MARKET_TICKS
 from marketdata.domain.bars import MINUTE_MS
-from marketdata.domain.ticks import FIRST_SEQ, Clock, Item, MalformedTicks, pack, unpack
+from marketdata.domain.ticks import FIRST_SEQ, Clock, Item, MalformedTicks, Rows, pack, pack_rows, unpack
 from marketdata.feeds.recorded import RecordedSource
 from marketdata.feeds.synthetic import SyntheticSource
 
@@ -128,6 +128,70 @@ class Publisher:
         self.sent[partition] = seqs[-1]
         items.clear()
         seqs.clear()
+
+
+class RowPublisher:
+    """Publishes the ticks of a live source, which come in rows, each to the partition of its token; clock items go to
+    all `partitions`. Its numbers go on from `first_seq`."""
+
+    def __init__(
+        self,
+        producer: Producer,
+        *,
+        source: int,
+        first_seq: int,
+        partitions: int,
+        wall: Wall,
+        batch_items: int = BATCH_ITEMS,
+    ) -> None:
+        self._producer = producer
+        self._source = source
+        self._seq = first_seq
+        self._partitions = partitions
+        self._wall = wall
+        self._batch_items = batch_items
+        self.route({})
+
+    def route(self, partitions: Mapping[int, int]) -> None:
+        """Take ticks of these tokens, to these partitions, from now on."""
+        tokens = sorted(partitions)
+        self._tokens = np.array([*tokens, 0], np.uint32)  # the last is nobody's
+        self._homes = np.array([partitions[token] for token in tokens], np.int64)
+
+    def rows(self, rows: Rows) -> int:
+        """Publish the ticks whose tokens are routed; returns how many."""
+        tokens = rows.records["token"]
+        places = np.searchsorted(self._tokens[:-1], tokens)
+        known = np.flatnonzero(self._tokens[places] == tokens)
+        homes = self._homes[places[known]]
+        for partition in np.unique(homes).tolist():
+            chosen = known[homes == partition]
+            for start in range(0, len(chosen), self._batch_items):
+                self._send(partition, rows.at(chosen[start : start + self._batch_items]))
+        return len(known)
+
+    def clock(self, at_ms: int) -> None:
+        """Publish that a time has come."""
+        raw = pack([Clock(at_ms, self._wall.now_ms())], source=self._source, first_seq=self._seq)
+        self._seq += 1
+        for partition in range(self._partitions):
+            self._produce(partition, raw)
+
+    def _send(self, partition: int, rows: Rows) -> None:
+        raw = pack_rows(rows, source=self._source, first_seq=self._seq)
+        self._seq += len(rows.records)
+        self._produce(partition, raw)
+
+    def _produce(self, partition: int, raw: bytes) -> None:
+        failpoints.hit("feed.before_produce")
+        self._producer.produce(MARKET_TICKS, raw, key=str(partition).encode(), partition=partition)
+        failpoints.hit("feed.after_produce")
+
+
+def live_first_seq(*, tails: Mapping[int, int], now_ms: int) -> int:
+    """Where a live source goes on. It has no places to go back to, so its numbers follow the time: they rise over
+    restarts and new incarnations of the log alike, a thousand a millisecond, and are above what the log holds."""
+    return max([now_ms * 1_000, *(seq + 1 for seq in tails.values())])
 
 
 def consumed(source: int) -> dict[int, int]:

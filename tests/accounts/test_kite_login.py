@@ -1,0 +1,380 @@
+"""The way to Kite's login page and back, against the simulator, as a browser goes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+import requests
+from django.db import connection
+from django.test import Client
+from django.utils import timezone
+
+from accounts import broker, selectors, vault
+from accounts.broker import LoginRefused
+from accounts.models import AuditEntry, BrokerAccount, BrokerLogin, BrokerSession
+from accounts.selectors import NoAccount, NoToken, access_token, the_account
+from alphapanda import tasks
+from alphapanda.core.envelope import decode
+from alphapanda.eventlog.models import OutboxEvent
+from alphapanda.health import registry
+from alphapanda.kite.client import Access, TokenDead
+from alphapanda.kite_simulator.sessions import Account
+from risk.models import Alert
+from tests.kite.server import Served, a_simulator, serving
+from tests.people import a_person, client_of
+from tests.rows import a_broker_account
+
+pytestmark = pytest.mark.django_db
+LANDING = "http://testserver/broker/callback/"
+
+
+@pytest.fixture
+def kite(settings) -> Iterator[Served]:
+    """A simulated broker that goes back to us."""
+    with serving(a_simulator(account=Account(redirect_url=LANDING))) as served:
+        settings.KITE_API_URL = served.url
+        settings.KITE_LOGIN_URL = f"{served.url}/connect/login"
+        yield served
+
+
+@pytest.fixture
+def account(kite: Served) -> BrokerAccount:
+    return a_broker_account()
+
+
+@pytest.fixture
+def alice() -> Client:
+    return browser_of("alice")
+
+
+def browser_of(name: str) -> Client:
+    """A browser in which a persona is logged in; it sends forms."""
+    api, browser = client_of(name), Client()
+    browser.cookies = api.cookies
+    return browser
+
+
+def kites_page(answer, *, act: str = "login") -> str:
+    """Where Kite's login page, to which an answer sends us, sends the browser."""
+    assert answer.status_code == 302, answer.content
+    query = parse_qs(urlsplit(answer["Location"]).query)
+    assert query["v"] == ["3"]
+    fields = {"redirect_params": query["redirect_params"][0], "act": act}
+    back = requests.post(answer["Location"], fields, allow_redirects=False, timeout=5)
+    return back.headers["Location"].removeprefix("http://testserver")
+
+
+def log_in(client: Client) -> str:
+    """What the page says after a login."""
+    back = kites_page(client.post("/broker/login/", {"account": "main"}))
+    return client.get(back, follow=True).content.decode()
+
+
+def alive(account: BrokerAccount) -> Access:
+    return access_token(account.pk, now=timezone.now())
+
+
+def ways_to_read(account: BrokerAccount) -> Callable[[str], object]:
+    return broker.reader(account.pk, clock=timezone.now)
+
+
+# ---- the login ----
+
+
+def test_an_operator_logs_in_and_everybody_has_the_token(kite: Served, account: BrokerAccount, alice: Client):
+    before = alice.get("/broker/").content.decode()
+    after = log_in(alice)
+
+    access = alive(account)
+    assert "not logged in" in before
+    assert f"<code>{LANDING}</code>" in before
+    assert "main is logged in to Kite." in after
+    assert f'data-until-ms="{int(BrokerSession.objects.get().dies_at.timestamp()) * 1000}"' in after
+    assert kite.call(kite.simulator.sessions.is_alive, access.api_key, access.access_token)
+    assert ways_to_read(account)("user.profile")["user_id"] == "AB1234"
+
+
+def test_the_token_is_sealed_in_its_row_and_dies_at_six(account: BrokerAccount, alice: Client):
+    log_in(alice)
+    session, token = BrokerSession.objects.get(), alive(account).access_token
+
+    assert token.encode() not in bytes(session.access_token)
+    assert vault.unseal(session.access_token, place=session.token_place) == token
+    dies = timezone.localtime(session.dies_at)
+    assert (dies.hour, dies.minute, dies.second) == (6, 0, 0)
+    assert timedelta(0) < session.dies_at - timezone.now() <= timedelta(days=1)
+    with pytest.raises(NoToken, match="log in to Kite on the page Broker"):
+        access_token(account.pk, now=session.dies_at)
+    assert access_token(account.pk, now=session.dies_at - timedelta(seconds=1)).access_token == token
+
+
+def test_a_login_is_audited_and_told(account: BrokerAccount, alice: Client):
+    log_in(alice)
+
+    entry = AuditEntry.objects.get(action="broker_login.done")
+    payloads = [decode(bytes(event.body))[1] for event in OutboxEvent.objects.all()]
+    assert (entry.actor, entry.target) == ("alice", "broker_account:main")
+    assert [payload.action for payload in payloads] == ["broker_login.done"]
+    assert BrokerLogin.objects.get().outcome == "logged in"
+
+
+def test_a_second_login_takes_the_place_of_the_first(kite: Served, account: BrokerAccount, alice: Client):
+    log_in(alice)
+    first = alive(account)
+    read = ways_to_read(account)
+    read("user.profile")
+    log_in(alice)
+
+    old, new = BrokerSession.objects.order_by("number")
+    assert (old.ended_by, bytes(old.access_token), new.ended_at) == ("SUPERSEDED", b"", None)
+    assert alive(account).access_token != first.access_token
+    assert read("user.profile")["user_id"] == "AB1234"  # the same reader, without a restart
+
+
+def test_browsers_may_follow_the_form_to_kite_and_nowhere_else(kite: Served, account, alice: Client):
+    policy = alice.get("/broker/")["Content-Security-Policy"]
+
+    assert f"form-action 'self' {kite.url}" in policy
+    assert "script-src 'self'" in policy
+    assert kite.url not in alice.get("/health/")["Content-Security-Policy"]
+
+
+# ---- what is refused ----
+
+
+def test_the_way_back_in_another_browser_is_refused(account: BrokerAccount, alice: Client):
+    back = kites_page(alice.post("/broker/login/", {"account": "main"}))
+    other, mallory = browser_of("alice"), Client()
+    mallory.force_login(
+        a_person("mallory", role="operator"), backend="django.contrib.auth.backends.ModelBackend"
+    )
+
+    for stranger in (other, mallory):
+        assert "not begun in this browser session" in stranger.get(back, follow=True).content.decode()
+    assert not BrokerSession.objects.exists()
+    assert "is logged in" in alice.get(back, follow=True).content.decode()  # they have used up nothing
+
+
+def test_a_state_is_good_once(account: BrokerAccount, alice: Client, kite: Served):
+    back = kites_page(alice.post("/broker/login/", {"account": "main"}))
+    alice.get(back)
+    again = kite.call(kite.simulator.sessions.login)  # even with a fresh token of Kite's
+    replayed = back.replace(parse_qs(urlsplit(back).query)["request_token"][0], again)
+
+    assert (
+        "not begun in this browser session, was used before"
+        in alice.get(replayed, follow=True).content.decode()
+    )
+    assert BrokerSession.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    "query", ["", "?state=", "?state=x&status=success&request_token=y", "?status=success"]
+)
+def test_without_a_state_of_ours_nothing_happens(account: BrokerAccount, alice: Client, query: str):
+    alice.post("/broker/login/", {"account": "main"})
+
+    assert "begin again" in alice.get(f"/broker/callback/{query}", follow=True).content.decode()
+    assert not BrokerSession.objects.exists()
+
+
+def test_a_state_is_good_for_ten_minutes(account: BrokerAccount):
+    now = timezone.now()
+
+    def came_back_after(wait: timedelta) -> None:
+        address = broker.login_begin(account=account, actor="alice", browser="b", now=now)
+        params = parse_qs(urlsplit(address).query)["redirect_params"][0]
+        came = {"state": params.removeprefix("state="), "status": "cancelled"}
+        broker.login_finish(came=came, actor="alice", browser="b", now=now + wait)
+
+    with pytest.raises(LoginRefused, match="took longer than ten minutes"):
+        came_back_after(broker.OPEN_FOR)
+    with pytest.raises(LoginRefused, match="'cancelled'"):
+        came_back_after(broker.OPEN_FOR - timedelta(seconds=1))
+
+
+def test_who_refuses_at_kites_page_is_not_logged_in(account: BrokerAccount, alice: Client):
+    back = kites_page(alice.post("/broker/login/", {"account": "main"}), act="refuse")
+
+    assert "came back with status &#x27;cancelled&#x27;" in alice.get(back, follow=True).content.decode()
+    assert "'cancelled'" in AuditEntry.objects.get(action="broker_login.fail").reason
+    assert not BrokerSession.objects.exists()
+
+
+def test_another_person_of_kite_is_refused_and_logged_out_there(kite: Served, alice: Client):
+    account = a_broker_account(user_id="ZZ9999")
+    shown = log_in(alice)
+
+    assert "Kite logged in &#x27;AB1234&#x27;, not ZZ9999" in shown
+    assert not account.sessions.exists()
+    assert kite.simulator.sessions.current is None
+
+
+def test_a_wrong_secret_is_told_in_kites_words(account: BrokerAccount, alice: Client):
+    broker.secret_set(account, "another")
+    account.save()
+
+    assert "Kite gave no token: Invalid `checksum`." in log_in(alice)
+    assert not BrokerSession.objects.exists()
+
+
+def test_kite_that_is_away_is_told(account: BrokerAccount, alice: Client, settings):
+    back = kites_page(alice.post("/broker/login/", {"account": "main"}))
+    settings.KITE_API_URL = "http://127.0.0.1:1"
+
+    assert "Kite could not be reached: ConnectionError" in alice.get(back, follow=True).content.decode()
+
+
+@pytest.mark.parametrize("person", ["anonymous", "bob", "charlie", "dora"])
+def test_only_operators_log_in(account: BrokerAccount, person: str):
+    client = browser_of(person)
+    assert client.post("/broker/login/", {"account": "main"}).status_code == 403
+    assert client.get("/broker/callback/?state=x&request_token=canary-1").status_code == 403
+    assert client.post("/broker/logout/", {"account": "main"}).status_code == 403
+
+
+def test_a_viewer_sees_the_state_and_no_button(account: BrokerAccount):
+    page = client_of("bob").get("/broker/").content.decode()
+
+    assert "not logged in" in page
+    assert "/broker/login/" not in page
+
+
+def test_accounts_out_of_use_do_not_log_in(account: BrokerAccount, alice: Client):
+    BrokerAccount.objects.update(is_active=False)
+
+    shown = alice.post("/broker/login/", {"account": "main"}, follow=True).content.decode()
+
+    assert "There is no active broker account" in shown
+    assert "Make an app at developers.kite.trade" in shown
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_many_at_once_one_uses_a_state(settings):
+    account, now = a_broker_account(), timezone.now()
+    address = broker.login_begin(account=account, actor="alice", browser="b", now=now)
+    state = parse_qs(urlsplit(address).query)["redirect_params"][0].removeprefix("state=")
+
+    def come_back(_number: int) -> str:
+        try:
+            broker.login_finish(came={"state": state, "status": "no"}, actor="alice", browser="b", now=now)
+        except LoginRefused as refusal:
+            return str(refusal)
+        finally:
+            connection.close()
+        return ""
+
+    with ThreadPoolExecutor(4) as pool:
+        told = list(pool.map(come_back, range(4)))
+
+    assert sum("with status 'no'" in words for words in told) == 1
+    assert sum("not begun in this browser" in words for words in told) == 3
+
+
+# ---- the end of a session ----
+
+
+def test_a_token_that_kite_refuses_ends_its_session_with_one_alert(
+    kite: Served, account: BrokerAccount, alice: Client
+):
+    log_in(alice)
+    read = ways_to_read(account)
+    kite.kite()  # somebody logs in with the same key elsewhere
+
+    for error in (TokenDead, NoToken, NoToken):
+        with pytest.raises(error):
+            read("user.profile")
+    tasks.watch()
+    tasks.watch()
+
+    session = BrokerSession.objects.get()
+    alert = Alert.objects.get()
+    assert (session.ended_by, bytes(session.access_token)) == ("REFUSED", b"")
+    assert (alert.code, alert.severity, alert.subject, alert.times) == (
+        "broker_session", "CRITICAL", "main login 1", 1
+    )  # fmt: skip
+    assert "Incorrect `api_key` or `access_token`" in alert.text
+    assert AuditEntry.objects.filter(action="broker_session.die", actor="kite").count() == 1
+    assert "Nothing is sent to the broker until then" in alice.get("/broker/").content.decode()
+    log_in(alice)
+    assert read("user.profile")["user_id"] == "AB1234"
+
+
+def test_the_refusal_of_an_old_token_does_not_touch_the_new_one(account: BrokerAccount, alice: Client):
+    log_in(alice)
+    old = alive(account)
+    log_in(alice)
+
+    assert broker.session_died(old, "too late", now=timezone.now()) is False
+    assert alive(account).session_id != old.session_id
+    assert not AuditEntry.objects.filter(action="broker_session.die").exists()
+
+
+def test_logging_out_ends_the_token_here_and_there(kite: Served, account: BrokerAccount, alice: Client):
+    log_in(alice)
+
+    shown = alice.post("/broker/logout/", {"account": "main"}, follow=True).content.decode()
+
+    assert "main is logged out of Kite." in shown
+    assert kite.simulator.sessions.current is None
+    with pytest.raises(NoToken):
+        alive(account)
+    assert not Alert.objects.exists()
+
+
+def test_tokens_of_the_day_before_are_forgotten(account: BrokerAccount, alice: Client):
+    log_in(alice)
+    dies_at = BrokerSession.objects.get().dies_at
+
+    assert broker.tokens_forget(now=dies_at - timedelta(seconds=1)) == 0
+    assert broker.tokens_forget(now=dies_at) == 1
+    session = BrokerSession.objects.get()
+    assert (bytes(session.access_token), session.ended_at, session.ended_by) == (b"", dies_at, "")
+    assert broker.tokens_forget(now=dies_at) == 0
+
+
+def test_health_has_a_row_for_each_account(account: BrokerAccount, alice: Client, kite: Served):
+    a_broker_account(name="second", user_id="CD1", api_key="other")
+
+    def rows() -> dict[str, tuple[str, str]]:
+        found = registry.run([registry.Group.HOUSE])
+        return {r.name: (r.status.level.value, r.status.words) for r in found if r.name.startswith("broker")}
+
+    assert rows()["broker main"] == ("warn", "no token today: log in to Kite on the page Broker")
+    log_in(alice)
+    assert rows()["broker main"][0] == "ok"
+    assert rows()["broker main"][1].endswith("06:00 IST")
+    broker.session_died(alive(account), "gone", now=timezone.now())
+    assert rows() == {
+        "broker main": ("fail", "the broker refused its token: log in to Kite on the page Broker"),
+        "broker second": ("warn", "no token today: log in to Kite on the page Broker"),
+    }
+
+
+def test_which_account_is_meant_must_be_clear():
+    with pytest.raises(NoAccount, match="make one in the admin"):
+        the_account()
+    first = a_broker_account()
+    assert the_account() == first
+    second = a_broker_account(name="second", user_id="CD1", api_key="other")
+    assert the_account("second") == second
+    with pytest.raises(NoAccount, match="Say which broker account is meant; active are main, second"):
+        the_account()
+    with pytest.raises(NoAccount, match="no active broker account 'third'"):
+        the_account("third")
+
+
+def test_the_api_tells_of_accounts_without_secrets(account: BrokerAccount, alice: Client):
+    log_in(alice)
+
+    (row,) = client_of("bob").get("/api/v1/broker-accounts/").json()
+
+    assert (row["name"], row["user_id"], row["api_key"], row["state"]) == (
+        "main", "AB1234", "simulatorapikey", "ALIVE"
+    )  # fmt: skip
+    assert not {"api_secret", "access_token"} & set(row)
+    assert selectors.accounts_now(now=datetime.now(UTC))[0].session.dies_at.isoformat()[:10] in row["dies_at"]
