@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from ipaddress import ip_address
 
 from aiohttp import web
 
 from alphapanda import logs
-from alphapanda.kite_simulator import login, rest_user
-from alphapanda.kite_simulator.errors import GENERAL, KiteError, bad_input
+from alphapanda.kite_simulator import control, login, postbacks, rest_market, rest_orders, rest_user
+from alphapanda.kite_simulator.errors import GENERAL, KiteError
+from alphapanda.kite_simulator.gate import Handler, gate
 from alphapanda.kite_simulator.keys import SIMULATOR
 from alphapanda.kite_simulator.simulator import Simulator
-from alphapanda.kite_simulator.wire import authorization, refusal
+from alphapanda.kite_simulator.wire import refusal
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 BODY_MAX = 4 << 20
-# what is called without an access token in a header
-OPEN_PATHS = ("/session/", "/connect/", "/__simulator__/", "/ws")
 WORDS = {404: "Route not found", 405: "Method not allowed", 413: "Request body is too large"}
 
 log = logs.channel("application")
@@ -27,11 +25,12 @@ log = logs.channel("application")
 
 def application(simulator: Simulator) -> web.Application:
     """The application of a simulator; it keeps up with its clock while it is served."""
-    app = web.Application(middlewares=[_loopback_only, _enveloped, _authorised], client_max_size=BODY_MAX)
+    app = web.Application(middlewares=[_loopback_only, _enveloped, gate], client_max_size=BODY_MAX)
     app[SIMULATOR] = simulator
     app.add_routes([web.get("/connect/login", login.show), web.post("/connect/login", login.submit)])
-    app.add_routes(rest_user.ROUTES)
-    app.cleanup_ctx.append(_kept_going)
+    for routes in (rest_user.ROUTES, rest_orders.ROUTES, rest_market.ROUTES, control.ROUTES):
+        app.add_routes(routes)
+    app.cleanup_ctx.extend([postbacks.sending, _kept_going])
     return app
 
 
@@ -80,13 +79,3 @@ async def _enveloped(request: web.Request, handler: Handler) -> web.StreamRespon
     except Exception as error:
         log.exception("application.kite_simulator.failed", path=request.path)
         return refusal(KiteError(GENERAL, f"The simulator failed: {type(error).__name__}"))
-
-
-@web.middleware
-async def _authorised(request: web.Request, handler: Handler) -> web.StreamResponse:
-    if request.path == "/" or request.path.startswith(OPEN_PATHS) or request.match_info.http_exception:
-        return await handler(request)
-    if request.headers.get("X-Kite-Version", "3") != "3":
-        raise bad_input("Invalid API version; the header `X-Kite-Version: 3` is expected.")
-    request.app[SIMULATOR].sessions.check(*authorization(request.headers))
-    return await handler(request)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
+from typing import TypeVar
 
 from alphapanda.core.money import to_rupees
 from marketdata.domain.calendar import Calendar, Calendars
@@ -13,6 +14,27 @@ from marketdata.domain.instruments import COLUMNS, InstrumentRow, InstrumentSpec
 from marketdata.reference import DATA_DIR, instrument_rows, instrument_specs, load_calendars
 
 ENDING = "\r\n"
+Found = TypeVar("Found")
+
+
+class ByToken(Mapping[int, Found]):
+    """Something of every instrument, worked out where it is asked for."""
+
+    def __init__(self, tokens: Mapping[int, InstrumentSpec], find: Callable[[int], Found]) -> None:
+        self._tokens = tokens
+        self._find = find
+        self._found: dict[int, Found] = {}
+
+    def __getitem__(self, token: int) -> Found:
+        if token not in self._found:
+            self._found[token] = self._find(token)
+        return self._found[token]
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._tokens)
+
+    def __len__(self) -> int:
+        return len(self._tokens)
 
 
 class Listing:
@@ -25,6 +47,7 @@ class Listing:
         self.by_token = {spec.token: spec for spec in self.by_key.values()}
         self.rows = rows
         self._calendars = calendars
+        self.calendars = ByToken(self.by_token, self.calendar)
 
     def calendar(self, token: int) -> Calendar:
         """The hours of an instrument's market. Raises KeyError for an unknown token."""
@@ -33,6 +56,10 @@ class Listing:
     def on(self, token: int, day: date) -> InstrumentSpec:
         """An instrument as the rules of a day say. Raises KeyError for an unknown token."""
         return self.calendar(token).ruled(self.by_token[token], day)
+
+    def on_day(self, day: date) -> Mapping[int, InstrumentSpec]:
+        """All instruments as the rules of a day say."""
+        return ByToken(self.by_token, lambda token: self.on(token, day))
 
     def csv(self, exchange: str = "") -> bytes:
         """Kite's list: of all exchanges, or of one."""

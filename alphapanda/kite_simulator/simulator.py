@@ -1,27 +1,64 @@
-"""The simulator as one object: its clock, market, sessions, and what is due in order of time."""
+"""The simulator as one object: its parts, and what is due in order of time."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterator
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
 import msgspec
 
+from alphapanda.core.clock import DAY_MS
+from alphapanda.core.money import ZERO
+from alphapanda.kite_simulator.alerts import Alerts
+from alphapanda.kite_simulator.book import Book, Habits
+from alphapanda.kite_simulator.calculators import Calculator
 from alphapanda.kite_simulator.clock import Schedule, SimClock
+from alphapanda.kite_simulator.desk import Desk
+from alphapanda.kite_simulator.errors import KiteError
+from alphapanda.kite_simulator.faults import Faults, Kind
+from alphapanda.kite_simulator.gtt import Gtts
+from alphapanda.kite_simulator.ledger import Demat, Ledger
+from alphapanda.kite_simulator.limits import Limits, Rates
 from alphapanda.kite_simulator.listing import Listing
 from alphapanda.kite_simulator.market import Market
+from alphapanda.kite_simulator.parsing import Wanted
 from alphapanda.kite_simulator.rows import Funds
-from alphapanda.kite_simulator.sessions import Account, Sessions
+from alphapanda.kite_simulator.sessions import Account, Sessions, dies_ms
+from alphapanda.kite_simulator.slices import placed_in_slices, slices
+from alphapanda.kite_simulator.updates import Updates
 from alphapanda.kite_simulator.walk import Batch, Walk
+from execution.domain.settings import PaperSettings
+from execution.reference import charge_cards
+from risk.reference import margin_tables
 
-IDLE_S = 0.05  # how long the pump sleeps at most: acts may be entered meanwhile
+IDLE_S = 1.0  # how long the pump sleeps at most
+MATCHING: Mapping[str, Any] = {"slippage_ticks": 0, "circuit_percent": 20}
 
 
 class SimulatorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the operator chooses; amounts are rupees."""
+    """What the operator chooses. `cash` is rupees, `demat` shares by token, `matching` the settings of a paper
+    deployment's execution, `seed` that of faults."""
 
     cash: Decimal = Decimal(1_000_000)
+    demat: dict[int, Demat] = {}
+    matching: dict[str, Any] = {}
+    habits: Habits = Habits()
+    rates: Rates = Rates()
+    seed: int = 0
+
+
+@dataclass(slots=True)
+class Switches:
+    """What is otherwise as long as it is on: order writes come from a foreign address; slices are answered as a
+    list."""
+
+    static_ip_refused: bool = False
+    slices_are_flat: bool = False
 
 
 class Simulator:
@@ -39,12 +76,50 @@ class Simulator:
         past: Walk | None = None,
     ) -> None:
         self.account = account or Account()
-        self.settings = settings or SimulatorSettings()
+        self.settings = chosen = settings or SimulatorSettings()
+        self.paper = _paper(chosen)
         self.clock = clock
         self.schedule = Schedule()
         self.listing = listing
         self.market = Market(listing, tokens, batches, clock, past=past)
         self.sessions = Sessions(self.account, clock)
+        self.faults = Faults(chosen.seed)
+        self.faults.now_ms = clock.now_ms
+        self.limits = Limits(chosen.rates)
+        self.switches = Switches()
+        self.posts: Counter[str] = Counter()  # order requests that came in, by tag
+        self.updates = Updates(self.account, self.schedule, self.faults)
+        self.ledger = Ledger(chosen.demat)
+        self.desk = Desk(listing, self.ledger, margin_tables(), cash=chosen.cash, settings=self.paper)
+        self.book = self._book()
+        self.gtts = Gtts(self.account, self.book, clock, listing.by_key)
+        self.alerts = Alerts(self.account, self.book, self.market, clock, listing)
+        self.calculator = Calculator(listing.by_key, charge_cards(), margin_tables(), self._last_e4)
+        self.schedule.at(dies_ms(clock.now_ms()), self._new_day)
+
+    def _book(self) -> Book:
+        return Book(
+            user_id=self.account.user_id,
+            market=self.market,
+            ledger=self.ledger,
+            desk=self.desk,
+            cards=charge_cards(),
+            schedule=self.schedule,
+            clock=self.clock,
+            updates=self.updates,
+            habits=self.settings.habits,
+        )
+
+    def _last_e4(self, token: int) -> int:
+        tick = self.market.last(token)
+        return tick.price_e4 if tick else 0
+
+    def _new_day(self, at_ms: int) -> None:
+        """At six in the morning the book is empty and positions have been carried over."""
+        self.book.roll()
+        self.schedule.at(at_ms + DAY_MS, self._new_day)
+
+    # ---- time ----------------------------------------------------------------------------------------------
 
     def catch_up(self) -> None:
         """Let all happen that is due by now: acts and ticks by time, acts first where both are due at once."""
@@ -57,7 +132,10 @@ class Simulator:
             if act_ms == min(due):
                 self.schedule.run_next()
             else:
-                self.market.step()
+                ticks = self.market.step()
+                self.book.on_ticks(ticks, min(due))
+                self.gtts.on_ticks(ticks, min(due))
+                self.alerts.on_ticks(ticks, min(due))
 
     def advance(self, by_ms: int) -> None:
         """Move the clock forward and let all happen that is due by then. Raises ValueError for a step back."""
@@ -66,12 +144,59 @@ class Simulator:
 
     async def run(self) -> None:
         """Keep up with the clock until cancelled."""
+        entered = asyncio.Event()
+        self.schedule.entered = entered.set
         while True:
+            entered.clear()
             self.catch_up()
             due = [at_ms for at_ms in (self.schedule.next_ms, self.market.next_ms) if at_ms is not None]
             wait_s = self.clock.seconds_until(min(due)) if due else IDLE_S
-            await asyncio.sleep(min(wait_s, IDLE_S))
+            with suppress(TimeoutError):
+                await asyncio.wait_for(entered.wait(), min(wait_s, IDLE_S))
+
+    # ---- what the account does -----------------------------------------------------------------------------
+
+    def place(self, wanted: Wanted, *, late_ms: int = 0, is_ours: bool = True) -> Any:
+        """Take an order and answer as Kite does. With `late_ms` it is nowhere until then, and refused in silence where
+        it would be refused; `is_ours`: the app of the account sends it. Raises KiteError."""
+        now_ms, app = self.clock.now_ms(), self.account.api_key if is_ours else ""
+        order_id = self.book.next_id(now_ms)
+        if late_ms:
+            self.schedule.at(now_ms + late_ms, lambda at_ms: self._place_late(wanted, app, order_id, at_ms))
+            return {"order_id": order_id}
+        return self._placed(wanted, app, order_id, now_ms)
+
+    def _place_late(self, wanted: Wanted, app: str, order_id: str, at_ms: int) -> None:
+        try:
+            self._placed(wanted, app, order_id, at_ms)
+        except KiteError:
+            return  # nobody waits for the answer
+
+    def _placed(self, wanted: Wanted, app: str, order_id: str, at_ms: int) -> Any:
+        most = self.desk.instruments(at_ms)[wanted.spec.token].quantity_max
+        parts = slices(wanted, most, self.settings.habits.slices_max)
+        if len(parts) > 1:
+            is_flat = self.switches.slices_are_flat
+            return placed_in_slices(
+                self.book, parts, app=app, at_ms=at_ms, order_id=order_id, is_flat=is_flat
+            )
+        stuck = self.faults.takes(Kind.STUCK, on=["place"], tag=wanted.tag or "")
+        stuck_ms = at_ms + stuck.ms if stuck else 0
+        order = self.book.place(wanted, app=app, at_ms=at_ms, order_id=order_id, stuck_until_ms=stuck_ms)
+        return {"order_id": order.order_id}
 
     def funds(self, segment: str) -> Funds:
-        """Rupees of a segment."""
-        return Funds(self.settings.cash) if segment == "equity" else Funds()
+        """Rupees of a segment: all is in one, equity."""
+        if segment != "equity":
+            return Funds()
+        return self.desk.funds(self.book.working(), self.book.funds_marks(), self.clock.now_ms())
+
+    def charges(self) -> Decimal:
+        """Rupees of charges on all trades so far, which the broker takes at the end of the day."""
+        return sum((sum(one.charges.values(), ZERO) for one in self.book.fills), ZERO)
+
+
+def _paper(settings: SimulatorSettings) -> PaperSettings:
+    """Raises ValueError for settings of matching that do not fit."""
+    latency = {"latency_ms": 3 * settings.habits.ladder_ms}
+    return msgspec.convert({**MATCHING, **latency, **settings.matching}, PaperSettings, strict=False)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import time
+from enum import StrEnum
+from typing import NamedTuple
 
 import msgspec
 
@@ -47,16 +49,46 @@ class Case(msgspec.Struct, frozen=True):
     at_ms: int
 
 
+class Ground(StrEnum):
+    """On what a refusal stands."""
+
+    TRADABLE = "TRADABLE"
+    PERMITTED = "PERMITTED"
+    SIZED = "SIZED"
+    SHAPED = "SHAPED"
+    TIMED = "TIMED"
+    PRICED = "PRICED"
+    TRIGGERED = "TRIGGERED"
+    CIRCUIT = "CIRCUIT"
+    HELD = "HELD"
+    FUNDED = "FUNDED"
+
+
+class Objection(NamedTuple):
+    """Why an order is refused: the ground, and words for people."""
+
+    ground: Ground
+    words: str
+
+
 Rule = Callable[[Case, Standing, Venue], str]
 
 
 def refusal(order: PaperOrder, mark: Mark | None, standing: Standing, venue: Venue, *, at_ms: int) -> str:
-    """Why an order is rejected, in words; empty where it is taken. The first rule that objects speaks."""
+    """Why an order is rejected, in words; empty where it is taken."""
+    found = objection(order, mark, standing, venue, at_ms=at_ms)
+    return found.words if found else ""
+
+
+def objection(
+    order: PaperOrder, mark: Mark | None, standing: Standing, venue: Venue, *, at_ms: int
+) -> Objection | None:
+    """The first rule that objects to an order speaks; None where it is taken."""
     case = Case(order, venue.instruments[order.token], mark or NO_MARK, at_ms)
-    for rule in RULES:
-        if objection := rule(case, standing, venue):
-            return objection
-    return ""
+    for ground, rule in RULES.items():
+        if words := rule(case, standing, venue):
+            return Objection(ground, words)
+    return None
 
 
 def _tradable(case: Case, _standing: Standing, _venue: Venue) -> str:
@@ -235,6 +267,15 @@ def _funded(case: Case, standing: Standing, venue: Venue) -> str:
     return shortage(case.order, standing, venue)
 
 
-RULES: tuple[Rule, ...] = (
-    _tradable, _permitted, _sized, _shaped, _timed, _priced, _triggered_later, _circuit, _held, _funded,
-)  # fmt: skip
+RULES: dict[Ground, Rule] = {
+    Ground.TRADABLE: _tradable,
+    Ground.PERMITTED: _permitted,
+    Ground.SIZED: _sized,
+    Ground.SHAPED: _shaped,
+    Ground.TIMED: _timed,
+    Ground.PRICED: _priced,
+    Ground.TRIGGERED: _triggered_later,
+    Ground.CIRCUIT: _circuit,
+    Ground.HELD: _held,
+    Ground.FUNDED: _funded,
+}

@@ -19,10 +19,17 @@ from alphapanda.kite_simulator.sessions import Account
 from alphapanda.kite_simulator.simulator import Simulator, SimulatorSettings
 from alphapanda.kite_simulator.walk import Batch
 from marketdata.domain.ticks import Tick
-from tests.builders import at
+from tests.builders import a_tick, at
 
 Got = TypeVar("Got")
 INFY = 408065
+SECOND_MS = 1_000
+
+
+def quoted(price: float, seconds: int, *, size: int = 1_000, token: int = INFY) -> Tick:
+    """A tick so many seconds after ten, with so many units on offer 0.1 beside its price on each side."""
+    bids, asks = [(round(price - 0.1, 1), size)], [(round(price + 0.1, 1), size)]
+    return a_tick(price, at_ms=at() + seconds * SECOND_MS, token=token, bids=bids, asks=asks)
 
 
 def ticks_of(ticks: Sequence[Tick]) -> Iterator[Batch]:
