@@ -63,6 +63,7 @@ class Book:
         habits: Habits,
     ) -> None:
         self.orders: dict[str, SimOrder] = {}
+        self._working: dict[str, SimOrder] = {}  # those of them that are not over
         self.fills: list[BookedFill] = []  # with their charges
         self.habits = habits
         self._user_id = user_id
@@ -140,15 +141,15 @@ class Book:
         return order
 
     def working(self) -> list[PaperOrder]:
-        return [order.core for order in self.orders.values() if not order.is_over]
+        return [order.core for order in self._working.values()]
 
     # ---- what the market and time do -----------------------------------------------------------------------
 
     def on_ticks(self, ticks: Iterable[Tick], at_ms: int) -> None:
         """Match all working orders against ticks, oldest first."""
         for tick in ticks:
-            for order in list(self.orders.values()):
-                if order.core.token == tick.token and not order.is_over:
+            for order in list(self._working.values()):
+                if order.core.token == tick.token:
                     self._match(order, tick, at_ms)
 
     def _match(self, order: SimOrder, item: Item, at_ms: int) -> None:
@@ -167,7 +168,7 @@ class Book:
 
     def roll(self) -> None:
         """A new day: yesterday's orders are gone from the book, positions are carried over."""
-        self.orders = {key: order for key, order in self.orders.items() if not order.is_over}
+        self.orders = dict(self._working)
         self._ledger.roll()
 
     # ---- in between ----------------------------------------------------------------------------------------
@@ -193,6 +194,7 @@ class Book:
         self._show(order, signals.told(order.core, outcome), at_ms)
         core = order.core
         if core.status.is_final:
+            self._working.pop(order.order_id, None)
             self._next_leg(order, at_ms)
             return
         due = [core.expires_at_ms, core.release_ms, core.pending.effective_ms if core.pending else 0]
@@ -269,7 +271,7 @@ class Book:
             leg=leg,
             protection=self._percent(wanted, wanted.protection),
         )
-        self.orders[order_id] = order
+        self.orders[order_id] = self._working[order_id] = order
         return order
 
     def _percent(self, wanted: Wanted, protection: Decimal | None) -> Decimal | None:

@@ -1,4 +1,4 @@
-"""Orders, trades, the portfolio and triggers."""
+"""Orders, trades, the portfolio, triggers and alerts."""
 
 from __future__ import annotations
 
@@ -162,6 +162,37 @@ async def delete_gtt(request: web.Request) -> web.Response:
     return answer({"trigger_id": simulator.gtts.delete(_trigger_id(request), simulator.clock.now_ms())})
 
 
+async def create_alert(request: web.Request) -> web.Response:
+    simulator = request.app[SIMULATOR]
+    return answer(simulator.alerts.create(await form(request), simulator.clock.now_ms()))
+
+
+async def show_alerts(request: web.Request) -> web.Response:
+    return answer(request.app[SIMULATOR].alerts.rows())
+
+
+async def show_alert(request: web.Request) -> web.Response:
+    alerts = request.app[SIMULATOR].alerts
+    return answer(alerts.row(alerts.find(request.match_info["uuid"])))
+
+
+async def alert_history(request: web.Request) -> web.Response:
+    return answer(request.app[SIMULATOR].alerts.find(request.match_info["uuid"]).history)
+
+
+async def modify_alert(request: web.Request) -> web.Response:
+    simulator = request.app[SIMULATOR]
+    fields = await form(request)
+    return answer(simulator.alerts.modify(request.match_info["uuid"], fields, simulator.clock.now_ms()))
+
+
+async def delete_alerts(request: web.Request) -> web.Response:
+    """DELETE /alerts?uuid=…, repeated."""
+    simulator = request.app[SIMULATOR]
+    simulator.alerts.delete(request.query.getall("uuid", []), simulator.clock.now_ms())
+    return answer(None)
+
+
 ROUTES = (
     web.get("/orders", orders),
     web.post("/orders/{variety}", place),
@@ -182,4 +213,10 @@ ROUTES = (
     web.get("/gtt/triggers/{trigger_id}", show_gtt),
     web.put("/gtt/triggers/{trigger_id}", modify_gtt),
     web.delete("/gtt/triggers/{trigger_id}", delete_gtt),
+    web.get("/alerts", show_alerts),
+    web.post("/alerts", create_alert),
+    web.delete("/alerts", delete_alerts),
+    web.get("/alerts/{uuid}", show_alert),
+    web.put("/alerts/{uuid}", modify_alert),
+    web.get("/alerts/{uuid}/history", alert_history),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -13,6 +14,7 @@ import msgspec
 
 from alphapanda.core.clock import DAY_MS
 from alphapanda.core.money import ZERO
+from alphapanda.kite_simulator.alerts import Alerts
 from alphapanda.kite_simulator.book import Book, Habits
 from alphapanda.kite_simulator.calculators import Calculator
 from alphapanda.kite_simulator.clock import Schedule, SimClock
@@ -35,7 +37,7 @@ from execution.domain.settings import PaperSettings
 from execution.reference import charge_cards
 from risk.reference import margin_tables
 
-IDLE_S = 0.05  # how long the pump sleeps at most: acts may be entered meanwhile
+IDLE_S = 1.0  # how long the pump sleeps at most
 MATCHING: Mapping[str, Any] = {"slippage_ticks": 0, "circuit_percent": 20}
 
 
@@ -93,6 +95,7 @@ class Simulator:
         self.book = self._book()
         self.gtts = Gtts(self.account, self.book, clock, listing.by_key)
         self.ticker = Ticker(self)
+        self.alerts = Alerts(self.account, self.book, self.market, clock, listing)
         self.calculator = Calculator(listing.by_key, charge_cards(), margin_tables(), self._last_e4)
         self.schedule.at(dies_ms(clock.now_ms()), self._new_day)
 
@@ -134,6 +137,7 @@ class Simulator:
                 ticks = self.market.step()
                 self.book.on_ticks(ticks, min(due))
                 self.gtts.on_ticks(ticks, min(due))
+                self.alerts.on_ticks(ticks, min(due))
 
     def advance(self, by_ms: int) -> None:
         """Move the clock forward and let all happen that is due by then. Raises ValueError for a step back."""
@@ -142,11 +146,15 @@ class Simulator:
 
     async def run(self) -> None:
         """Keep up with the clock until cancelled."""
+        entered = asyncio.Event()
+        self.schedule.entered = entered.set
         while True:
+            entered.clear()
             self.catch_up()
             due = [at_ms for at_ms in (self.schedule.next_ms, self.market.next_ms) if at_ms is not None]
             wait_s = self.clock.seconds_until(min(due)) if due else IDLE_S
-            await asyncio.sleep(min(wait_s, IDLE_S))
+            with suppress(TimeoutError):
+                await asyncio.wait_for(entered.wait(), min(wait_s, IDLE_S))
 
     # ---- what the account does -----------------------------------------------------------------------------
 

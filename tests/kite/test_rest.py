@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -238,8 +239,15 @@ def test_margins_of_orders_are_what_orders_block(kite: KiteConnect) -> None:
 def test_what_the_simulator_does_not_offer_says_so(kite: KiteConnect) -> None:
     with pytest.raises(exceptions.GeneralException, match="does not offer"):
         kite.mf_orders()
-    with pytest.raises(exceptions.GeneralException, match="does not offer"):
-        kite.trigger_range("BUY", "NSE:INFY")
+
+
+@needs_shared_data
+def test_a_trigger_range_lies_on_the_side_of_the_loss(kite: KiteConnect) -> None:
+    buy, sell = (kite.trigger_range(side, "NSE:INFY")["NSE:INFY"] for side in ("BUY", "SELL"))
+
+    assert (buy["lower"], buy["upper"]) == (1425.95, 1501)
+    assert (sell["lower"], sell["upper"]) == (1501, 1576.05)
+    assert differences(buy, sample("trigger_range")["NSE:INFY"]) == []
 
 
 def test_limits_count_by_calendar_second_minute_and_day() -> None:
@@ -303,3 +311,55 @@ def test_holdings_add_up(served: Served) -> None:
     assert (row["pnl"], row["day_change"], row["quantity"]) == (1010, 1, 10)
     assert summary["data"]["total_pnl"] == 1010
     assert kite.get_auction_instruments() == []
+
+
+ALERT = {
+    "name": "over 1510",
+    "type": "simple",
+    "lhs_exchange": "NSE",
+    "lhs_tradingsymbol": "INFY",
+    "lhs_attribute": "LastTradedPrice",
+    "operator": ">=",
+    "rhs_type": "constant",
+    "rhs_constant": "1510",
+}
+
+
+def alerts(served: Served, kite: KiteConnect, method: str, path: str = "", **fields: Any) -> Any:
+    """A call for which the official client of this language has no method."""
+    headers = {"Authorization": f"token {kite.api_key}:{kite.access_token}"}
+    how = {"params": fields} if method in ("GET", "DELETE") else {"data": fields}
+    answer = requests.request(method, f"{served.url}/alerts{path}", headers=headers, timeout=5, **how)
+    return answer.json()["data"] if answer.ok else answer.json()["message"]
+
+
+def test_an_alert_counts_how_often_its_price_is_reached(served: Served, kite: KiteConnect) -> None:
+    one = alerts(served, kite, "POST", **ALERT)
+    served.advance(8 * SECOND_MS)
+    before = alerts(served, kite, "GET", f"/{one['uuid']}")
+    served.advance(8 * SECOND_MS)
+    (after,) = alerts(served, kite, "GET")
+    (told,) = alerts(served, kite, "GET", f"/{one['uuid']}/history")
+
+    assert (before["alert_count"], after["alert_count"], after["status"]) == (0, 1, "enabled")
+    assert told["meta"][0]["last_price"] == 1510
+    assert alerts(served, kite, "PUT", f"/{one['uuid']}", **ALERT | {"name": "other"})["name"] == "other"
+    assert alerts(served, kite, "DELETE", uuid=one["uuid"]) is None
+    assert alerts(served, kite, "GET") == []
+    assert alerts(served, kite, "GET", f"/{one['uuid']}") == "Alert not found."
+
+
+def test_an_alert_that_orders_does_so_once(served: Served, kite: KiteConnect) -> None:
+    item = {"exchange": "NSE", "tradingsymbol": "INFY", "params": LIMIT | {"price": 1600}}
+    basket = json.dumps({"name": "b", "items": [item]})
+    one = alerts(served, kite, "POST", **ALERT | {"type": "ato", "basket": basket})
+    served.advance(20 * SECOND_MS)
+
+    assert [order["status"] for order in kite.orders()] == ["COMPLETE"]
+    assert alerts(served, kite, "GET", f"/{one['uuid']}")["status"] == "disabled"
+
+
+def test_an_alert_that_cannot_be_is_refused(served: Served, kite: KiteConnect) -> None:
+    assert "operator" in alerts(served, kite, "POST", **ALERT | {"operator": "=>"})
+    assert "LastTradedPrice" in alerts(served, kite, "POST", **ALERT | {"lhs_attribute": "Volume"})
+    assert "basket" in alerts(served, kite, "POST", **ALERT | {"type": "ato", "basket": "{}"})
