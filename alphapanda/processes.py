@@ -45,6 +45,11 @@ def table() -> list[Role]:
             Role(shard_queue(n), _worker(shard_queue(n), shard_queue(n)), stops=3)
             for n in range(settings.SHARDS)
         ),
+        *(
+            [Role("broker", _command("broker"), stops=3, command="broker")]
+            if settings.ZERODHA_ENABLED
+            else []
+        ),
         Role("research", _worker("research", "research", nice=RESEARCH_NICE), stops=3),
         Role("stream", _command("stream_ticks"), stops=2, command="stream_ticks"),
         Role("beat", beat, stops=2),

@@ -64,13 +64,7 @@ SETTING = re.compile(r"\bALPHAPANDA_[A-Z][A-Z_]*[A-Z]\b")
 ENTRY_NAMES = {"admin.py", "apps.py", "manage.py", "models.py", "settings.py", "tasks.py"}
 # The loop for services that consume the log's events: tested, but no service of the product consumes any yet. The core
 # of the adapter to Zerodha: tested, its process is not there yet.
-UNUSED_YET = {
-    "alphapanda/eventlog/stage.py",
-    *(
-        f"execution/domain/kite/{name}.py"
-        for name in ("budgets", "killing", "lookup", "reconciling", "reducer", "wire")
-    ),
-}
+UNUSED_YET = {"alphapanda/eventlog/stage.py"}
 ENTRY_PLACES = ("/locales/", "/management/commands/", "/migrations/", "/templatetags/", "/domain/library/")
 PASSED_OVER = {".env", ".git", "__pycache__", "my_strategies", "node_modules"}
 TEXTS = {".py", ".md", ".html", ".js", ".css", ".toml", ".yaml", ".yml", ".sh", ".xml", ""}

@@ -83,9 +83,8 @@ def heard(order: PaperOrder, report: Reported, legs: Mapping[str, Decimal]) -> H
     rows = []
     for change in report.changes:
         order = _told(order, change)
-        order, row = _moved(
-            order, change.status, change.at_ms, reason=change.reason, decision_id=change.decision_id
-        )
+        # the row that carries an act's decision was written when it was decided
+        order, row = _moved(order, change.status, change.at_ms, reason=change.reason)
         rows.append(row)
     return Heard(order, tuple(rows), tuple(executions))
 

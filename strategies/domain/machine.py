@@ -187,7 +187,7 @@ class Machine:
             self._refuse(tick, fault, source, seq)
             return
         state.gates[tick.token].accept(tick)
-        self._pass(source, seq)
+        self.state.see(source, seq)
         self._mark(tick)
 
     def carry_out(self, command: CommandRow) -> Raised | None:
@@ -209,15 +209,13 @@ class Machine:
         return DueItem(self.state.step + 1, self.state.clock_ms)
 
     def take_report(self, report: ReportRow) -> Raised | None:
-        """Hear of a report that is booked now. Only where the step after this is matched. Raises StrategyFailed."""
-        assert self.consequences.matched_step == self.state.step + 1, "a report is booked before it is told"
+        """Hear of a report, whose booking has matched the step after this. Raises StrategyFailed."""
+        assert self.consequences.matched_step == self.state.step + 1, "a report is booked first"
         self.state.step += 1
-        turn = self.turn(self.state.at_ms)
+        turn, cause = self.turn(self.state.at_ms), ids.derived("report", report.id)
         try:
             self._ask_guards(turn, None)
-            if not turn.wishes:
-                return None
-            return self._raised(turn, self._moment(self.state.at_ms, 0, ids.derived("report", report.id)))
+            return self._raised(turn, self._moment(turn.at_ms, 0, cause)) if turn.wishes else None
         except Exception as error:
             raise StrategyFailed(traceback.format_exc(limit=-6)) from error
 
@@ -229,11 +227,7 @@ class Machine:
     def _refuse(self, tick: Tick, fault: TickFault, source: int, seq: int) -> None:
         self.state.gates[tick.token].refuse(tick, fault)
         self.state.faults[fault] = self.state.faults.get(fault, 0) + 1
-        self._pass(source, seq)
-
-    def _pass(self, source: int, seq: int) -> None:
-        if source:
-            self.state.sources[source] = seq
+        self.state.see(source, seq)
 
     def _is_due(self, item: Tick | Clock) -> bool:
         return any(watch.is_triggered(item) for watch in self.consequences.watches)
@@ -241,7 +235,7 @@ class Machine:
     def remember(self, item: Tick | Clock, source: int, seq: int) -> None:
         """Where in the log the deployment is, the time and the last price."""
         state, at_ms = self.state, item.at_ms
-        self._pass(source, seq)
+        state.see(source, seq)
         if isinstance(item, Clock):
             self._roll_to(at_ms)
             state.clock_ms = max(state.clock_ms, at_ms)
@@ -258,7 +252,7 @@ class Machine:
         day = ist_day(at_ms)
         if day > self.state.day:
             self._check_history(at_ms)
-            self._roll_day(day)
+            self.state.roll(day, is_idle=not self.consequences.working)
 
     def _check_history(self, at_ms: int) -> None:
         """History that reaches beyond the first item would be a look ahead."""
@@ -267,15 +261,6 @@ class Machine:
                 f"its warm-up reaches to {ist_text(self.state.history_ms)}, but the log begins before, "
                 f"at {ist_text(at_ms)}: give it bars that end before the log begins"
             )
-
-    def _roll_day(self, day: int) -> None:
-        self.state.day = day
-        if not self.consequences.working:
-            self.state.guards.forget_orders()
-        self.state.marks = {
-            token: msgspec.structs.replace(mark, close_before_e4=mark.price_e4)
-            for token, mark in self.state.marks.items()
-        }
 
     def _bars_of_tick(self, tick: Tick) -> list[Bar]:
         self.state.gates[tick.token].accept(tick)

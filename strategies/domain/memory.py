@@ -34,6 +34,21 @@ class State(msgspec.Struct):
     strategy: Any = None
     names: dict[int, str] = msgspec.field(default_factory=dict)  # whose tokens all of this goes by
 
+    def see(self, source: int, seq: int) -> None:
+        """How far a source is read; 0: what is redriven counts for none."""
+        if source:
+            self.sources[source] = seq
+
+    def roll(self, day: int, *, is_idle: bool) -> None:
+        """A new day: the last prices are closes now, and no bracket waits where no order works."""
+        self.day = day
+        if is_idle:
+            self.guards.forget_orders()
+        self.marks = {
+            token: msgspec.structs.replace(mark, close_before_e4=mark.price_e4)
+            for token, mark in self.marks.items()
+        }
+
 
 def under(state: State, tokens: Mapping[str, int]) -> State:
     """The state by the tokens that instruments have now, for lists give them others, and theirs to others. What is of

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
-from uuid import UUID
 
 from django.utils import timezone
 
+from accounts.models import BrokerSession
 from alphapanda import deploying
 from alphapanda.core import ids
 from alphapanda.core.clock import to_datetime
 from alphapanda.core.vocabulary import Broker, OrderType, Product, SignalKind, Validity, Waiting
 from alphapanda.deploying import Definition
+from alphapanda.kite.client import Access
 from execution.models import BrokerCall, Order
 from execution.services.live.desk import Desk
-from execution.services.live.http import Credentials, KiteHttp
 from marketdata.models import Instrument
 from marketdata.services import instruments
 from strategies.models import Deployment, Signal
 from tests.kite.server import Served
 from tests.pipeline.hand import Hand
+from tests.rows import a_broker_account
 
 NAME = "Live on NSE:INFY"
 ROUNDS_MAX = 400
@@ -46,15 +47,30 @@ class Live:
         self.deployment = deployed()
         self.hand = Hand([])
         self.hand.attach(monkeypatch)
-        access = served.kite()
-        self.http = KiteHttp(served.url, lambda: Credentials(access.api_key, access.access_token))
+        self.account = a_broker_account()
+        self.access: Access | None = self.logged_in()
         self.desk = self.begun()
 
     def begun(self) -> Desk:
         """A process of the account that has just started."""
-        desk = Desk(self.http, self.now)
+        desk = Desk(self.served.url, lambda: self.access, self.now)
         desk.begin()
         return desk
+
+    def logged_in(self) -> Access:
+        """What a login at the simulator gives; the access token of before is dead from here on."""
+        client = self.served.kite()
+        number = BrokerSession.objects.count() + 1
+        session = BrokerSession(
+            account=self.account,
+            number=number,
+            logged_in_at=self.now(),
+            logged_in_by="alice",
+            dies_at=self.now() + timedelta(hours=20),
+            access_token=b"",
+        )
+        session.save(force_insert=True)
+        return Access(client.api_key, client.access_token, session.pk)
 
     def now(self) -> datetime:
         return to_datetime(self.served.simulator.clock.now_ms())
@@ -115,4 +131,3 @@ class Live:
 
 
 ENDED = ("COMPLETE", "CANCELLED", "REJECTED", "EXPIRED")
-UUIDS = UUID

@@ -89,9 +89,7 @@ def _tell(
     is_failed = heard.order.status.is_final and not was_over and heard.order.unfilled > 0
     filled = [events.filled(fill, row) for fill in fills]
     changed = [
-        events.changed(one, heard.order, Broker.ZERODHA)
-        for one in heard.rows
-        if one.decision_id is not None or not one.status.is_final
+        events.changed(one, heard.order, Broker.ZERODHA) for one in heard.rows if not one.status.is_final
     ]
     failed = [events.failed(heard.order, Broker.ZERODHA)] if is_failed else []
     outbox.publish([*changed, *filled, *failed])

@@ -1,5 +1,5 @@
-"""The process of an account: it owns every call to the broker. One round sends what may be sent, reads the book where it
-is due, and goes on; a second process of the same account waits for its lease."""
+"""The process of an account: it owns every call to the broker. One round sends what may be sent, reads the book where
+it is due, and goes on; a second process of the same account waits for its lock."""
 
 from __future__ import annotations
 
@@ -9,16 +9,18 @@ from datetime import datetime
 from secrets import token_hex
 from uuid import UUID
 
+from accounts.broker import session_died
 from alphapanda import logs
 from alphapanda.core.clock import to_ms
 from alphapanda.core.vocabulary import Broker
+from alphapanda.kite.client import Access
 from execution.domain.kite import budgets
 from execution.domain.kite.budgets import Spent
-from execution.domain.kite.outcomes import Outcome
+from execution.domain.kite.outcomes import Outcome, Verdict
 from execution.models import BrokerCall, BrokerDesk, BrokerOrder
 from execution.services.live import answers, calls, evidence, killing, looking, pushes, reconciling
 from execution.services.live.answers import Said
-from execution.services.live.http import KiteHttp
+from execution.services.live.http import KiteHttp, NotLoggedIn
 
 BUSY_MS, IDLE_MS = 5_000, 30_000  # between looks at the book, with something in flight and without
 SENDERS = 8  # calls under way at a time: a slow one holds up no other
@@ -29,10 +31,13 @@ log = logs.channel("trading")
 
 
 class Desk:
-    """Calls in flight, budgets, and when the book is to be read next. `clock` gives aware times."""
+    """Calls in flight, budgets, and when the book is to be read next. `access` finds what opens the account now (None:
+    nobody has logged in), `clock` gives aware times."""
 
-    def __init__(self, http: KiteHttp, clock: Callable[[], datetime]) -> None:
-        self._http = http
+    def __init__(self, root: str, access: Callable[[], Access | None], clock: Callable[[], datetime]) -> None:
+        self._http = KiteHttp(root, self._credentials)
+        self._find_access = access
+        self._access: Access | None = None
         self._clock = clock
         self._pool = ThreadPoolExecutor(SENDERS, thread_name_prefix="broker")
         self._flying: dict[Future[Outcome], budgets.Call] = {}
@@ -48,6 +53,7 @@ class Desk:
         now = self._clock()
         BrokerDesk.objects.get_or_create(broker=Broker.ZERODHA, defaults={"house": token_hex(8)})
         BrokerDesk.objects.filter(broker=Broker.ZERODHA).update(reconciled_at=None, seen_at=now)
+        self._take_access()
         lost = answers.recover(now)
         self._spent = calls.spent_today(to_ms(now))
         self._is_begun = True
@@ -73,12 +79,16 @@ class Desk:
         for future in done:
             call, outcome = self._flying.pop(future), future.result()
             said = answers.record(UUID(call.id), outcome, self._clock())
+            if outcome.verdict is Verdict.TOKEN_DEAD:
+                self._refused()
             if said is Said.TOO_MANY:
                 self._spent = budgets.told_too_many(self._spent, to_ms(self._clock()))
             elif said is Said.FINE:
                 self._spent = budgets.told_fine(self._spent)
         if self._looking is not None and self._looking.done():
             book, self._looking = self._looking.result(), None
+            if book.is_refused:
+                self._refused()
             self._compare(book)
             return True
         return bool(done)
@@ -97,6 +107,32 @@ class Desk:
             self._flying[self._pool.submit(answers.send, found.said, self._http)] = found.call
         return did
 
+    # ---- what opens the account
+
+    def _credentials(self) -> Access:
+        """Asked by threads that have no connection to the database. Raises NotLoggedIn."""
+        if self._access is None:
+            raise NotLoggedIn("nobody has logged in to the broker")
+        return self._access
+
+    def _take_access(self) -> None:
+        """Take up a new login, which mends what an old token stopped."""
+        found = self._find_access()
+        if found is not None and found != self._access:
+            stopped = BrokerDesk.objects.filter(broker=Broker.ZERODHA, stopped=answers.TOKEN_DEAD)
+            if stopped.update(stopped=""):
+                log.info("execution.broker.logged_in_again")
+            self.look_soon()
+        self._access = found
+
+    def _refused(self) -> None:
+        """Kite does not know the token any more: nothing more is asked with it."""
+        now = self._clock()
+        if self._access is not None:
+            session_died(self._access, answers.TOKEN_DEAD, now=now)
+        self._access = None
+        answers.stop(answers.TOKEN_DEAD, now)
+
     # ---- the book
 
     def look_soon(self) -> None:
@@ -105,7 +141,7 @@ class Desk:
 
     def _look_if_due(self) -> bool:
         now = self._clock()
-        if self._looking is not None or to_ms(now) < self._due_ms():
+        if self._access is None or self._looking is not None or to_ms(now) < self._due_ms():
             return False
         self._looked_ms = to_ms(now)
         self._looking = self._pool.submit(looking.look, self._http, now)
@@ -135,6 +171,7 @@ class Desk:
             return False
         self._tidied_ms = to_ms(now)
         BrokerDesk.objects.filter(broker=Broker.ZERODHA).update(seen_at=now)
+        self._take_access()
         evidence.book_what_is_left(now)
         killing.sweep(now)
         return False

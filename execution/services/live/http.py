@@ -10,17 +10,11 @@ from typing import NamedTuple
 import requests
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 
+from alphapanda.kite.client import Access
 from execution.domain.kite.outcomes import Stage
 
 CONNECT_S, READ_S = 3.0, 7.0  # Kite's own clients wait for 7 s
 USER_AGENT = "AlphaPanda"
-
-
-class Credentials(NamedTuple):
-    """What a request is signed with. Never logged, never part of an address."""
-
-    api_key: str
-    access_token: str
 
 
 class NotLoggedIn(Exception):
@@ -43,7 +37,7 @@ class Answer(NamedTuple):
 class KiteHttp:
     """Requests to one root. `credentials` is asked before each, so a new login counts at once."""
 
-    def __init__(self, root: str, credentials: Callable[[], Credentials]) -> None:
+    def __init__(self, root: str, credentials: Callable[[], Access]) -> None:
         self._root = root.rstrip("/")
         self._credentials = credentials
 

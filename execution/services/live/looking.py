@@ -51,6 +51,7 @@ class Book(msgspec.Struct, frozen=True):
     orders: tuple[OrderSnapshot, ...] | None = None
     trades: tuple[TradeRow, ...] | None = None
     positions: dict[Where, int] | None = None  # net, by instrument and product
+    is_refused: bool = False  # Kite does not know the token any more
 
 
 class Units(Mapping[str, int]):
@@ -77,10 +78,13 @@ class Units(Mapping[str, int]):
 def look(http: KiteHttp, now: datetime) -> Book:
     """Read orders, trades and positions; whatever failed is None."""
     units = Units()
-    orders = _read(http, "/orders", lambda body: orders_of(body, units), now)
-    trades = _read(http, "/trades", lambda body: trades_of(body, units), now)
-    held = _read(http, "/portfolio/positions", lambda body: positions_of(body, units), now)
-    again = _read(http, "/orders", lambda body: orders_of(body, units), now)
+    try:
+        orders = _read(http, "/orders", lambda body: orders_of(body, units))
+        trades = _read(http, "/trades", lambda body: trades_of(body, units))
+        held = _read(http, "/portfolio/positions", lambda body: positions_of(body, units))
+        again = _read(http, "/orders", lambda body: orders_of(body, units))
+    except NotLoggedIn:
+        return Book(to_ms(now), is_refused=True)
     if orders is None or again is None or _filled(orders) != _filled(again):
         held = None  # something traded between the reads: they do not speak of one moment
     return Book(
@@ -95,14 +99,14 @@ def _filled(rows: Rows) -> dict[str, int]:
     return {row.order_id: row.filled for row in rows.orders}
 
 
-def _read(http: KiteHttp, path: str, parse: Callable[[bytes], Shown], now: datetime) -> Shown | None:
+def _read(http: KiteHttp, path: str, parse: Callable[[bytes], Shown]) -> Shown | None:
+    """One list; None where it could not be read. Raises NotLoggedIn where the token is dead."""
     try:
         answer = http.read(path)
         if of_answer(answer.status, answer.body).verdict is Verdict.TOKEN_DEAD:
-            answers.stop(answers.TOKEN_DEAD, now)
-            return None
+            raise NotLoggedIn(answers.TOKEN_DEAD)
         shown = parse(answer.body)
-    except (Failed, NotKites, NotLoggedIn) as error:
+    except (Failed, NotKites) as error:
         log.warning("execution.broker.unread", path=path, error=type(error).__name__, text=str(error)[:200])
         return None
     for fault in shown.faults if isinstance(shown, Rows) else ():
