@@ -4,7 +4,7 @@ it is due, and goes on; a second process of the same account waits for its lock.
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from datetime import datetime
 from secrets import token_hex
 from uuid import UUID
@@ -34,12 +34,20 @@ class Desk:
     """Calls in flight, budgets, and when the book is to be read next. `access` finds what opens the account now (None:
     nobody has logged in), `clock` gives aware times."""
 
-    def __init__(self, root: str, access: Callable[[], Access | None], clock: Callable[[], datetime]) -> None:
-        self._http = KiteHttp(root, self._credentials)
+    def __init__(
+        self,
+        root: str,
+        access: Callable[[], Access | None],
+        clock: Callable[[], datetime],
+        *,
+        pool: Executor | None = None,
+        http: Callable[[str, Callable[[], Access]], KiteHttp] = KiteHttp,
+    ) -> None:
+        self._http = http(root, self._credentials)
         self._find_access = access
         self._access: Access | None = None
         self._clock = clock
-        self._pool = ThreadPoolExecutor(SENDERS, thread_name_prefix="broker")
+        self._pool = pool or ThreadPoolExecutor(SENDERS, thread_name_prefix="broker")
         self._flying: dict[Future[Outcome], budgets.Call] = {}
         self._looking: Future[looking.Book] | None = None
         self._spent = Spent()
@@ -141,13 +149,13 @@ class Desk:
 
     def _look_if_due(self) -> bool:
         now = self._clock()
-        if self._access is None or self._looking is not None or to_ms(now) < self._due_ms():
+        if self._access is None or self._looking is not None or to_ms(now) < self.due_ms():
             return False
         self._looked_ms = to_ms(now)
         self._looking = self._pool.submit(looking.look, self._http, now)
         return True
 
-    def _due_ms(self) -> int:
+    def due_ms(self) -> int:
         if not self._looked_ms:
             return 0
         waiting = BrokerCall.objects.filter(state__in=WAITING).exists()
