@@ -425,7 +425,8 @@ class World:
     def _step_ms(self, ends_ms: int) -> int:
         """To the next time at which something can happen, so that nothing is waited for in small steps."""
         now_ms = self.broker.clock.now_ms()
-        waiting = BrokerCall.objects.filter(state=BrokerCall.State.READY).exists()
-        due = [ends_ms, now_ms + (STEP_MS if waiting or self.rung else STRIDE_MS), self.desk.due_ms()]
+        waiting = BrokerCall.objects.filter(state=BrokerCall.State.READY)
+        due = [ends_ms, now_ms + (STEP_MS if self.rung else STRIDE_MS), self.desk.due_ms()]
+        due += [max(at_ms, now_ms + STEP_MS) for at_ms in waiting.values_list("not_before_ms", flat=True)]
         due += [at_ms for at_ms in (self.pool.next_ms(), self.broker.schedule.next_ms) if at_ms is not None]
         return max(min(at_ms for at_ms in due if at_ms > now_ms) - now_ms, STEP_MS // 5)

@@ -26,7 +26,13 @@ def test_try():
     bad = 0
     for k in range(first, last):
         t = time.time()
+        import cProfile, pstats
+        pr = cProfile.Profile()
+        pr.enable()
         r = kite_faults.run(SEED, k)
+        pr.disable()
+        if os.environ.get("KPROF"):
+            pstats.Stats(pr).sort_stats("cumtime").print_stats(45)
         print(k, f"{time.time()-t:.2f}s", r.orders, r.fills, r.fired, r.died, r.alerts, flush=True)
         if r.wrong:
             bad += 1

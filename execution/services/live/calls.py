@@ -37,6 +37,7 @@ KINDS = {
 METHODS = {SignalKind.ORDER: "POST", SignalKind.MODIFY: "PUT", SignalKind.CANCEL: "DELETE"}
 CLAIMED_MAX = 500  # calls that wait are looked at so many at a time
 WAIT_MS = 250  # for an order that is on its way
+WAIT_UNKNOWN_MS = 1_000  # for one that is looked for
 
 
 class Claimed(msgspec.Struct, frozen=True):
@@ -66,6 +67,8 @@ def spent_today(now_ms: int) -> Spent:
 def claim(spent: Spent, now: datetime) -> Round:
     """The next call that may be said, marked as leaving. Nothing leaves without a row that says so, and no entry after
     a kill switch has been committed."""
+    if not BrokerCall.objects.filter(state=State.READY, not_before_ms__lte=to_ms(now)).exists():
+        return Round()
     with transaction.atomic():
         share_kill_lock()
         rows = _waiting(to_ms(now))
@@ -219,5 +222,6 @@ def _not_yet(row: BrokerCall, live: LiveOrder, now: datetime) -> None:
         row.state, row.answered_at_ms = State.DONE, to_ms(now)
         row.save()
     else:
-        row.not_before_ms = to_ms(now) + WAIT_MS
+        is_sought = BrokerCall.objects.filter(order=row.order, kind=SignalKind.ORDER, state=State.UNKNOWN)
+        row.not_before_ms = to_ms(now) + (WAIT_UNKNOWN_MS if is_sought.exists() else WAIT_MS)
         row.save()

@@ -149,7 +149,9 @@ class Desk:
 
     def _look_if_due(self) -> bool:
         now = self._clock()
-        if self._access is None or self._looking is not None or to_ms(now) < self.due_ms():
+        if self._access is None or self._looking is not None:
+            return False
+        if to_ms(now) < self._looked_ms + LOOK_MIN_MS or to_ms(now) < self.due_ms():
             return False
         self._looked_ms = to_ms(now)
         self._looking = self._pool.submit(looking.look, self._http, now)
