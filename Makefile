@@ -1,4 +1,4 @@
-.PHONY: run test test-kafka lint parity chaos bench bench-peers poison fresh env
+.PHONY: run test test-kafka lint parity chaos bench bench-peers poison kite-faults fresh env
 
 python := .venv/bin/python
 
@@ -21,6 +21,10 @@ lint: env
 
 parity chaos bench poison: env
 	@exec $(python) manage.py $@
+
+kite-faults: env  # 2,000 seeded scenarios at the Kite simulator, and the race with the kill switch
+	@$(python) manage.py kite_faults --scenarios 2000
+	@$(python) manage.py kite_faults --scenarios 0 --kill-race
 
 bench-peers: env  # our engine and others at the same task; installs them beside ours, below .run/peers
 	@exec $(python) manage.py bench_peers --orders --memory

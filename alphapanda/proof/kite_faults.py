@@ -118,9 +118,7 @@ def _order(chance: random.Random) -> Act:
 def _act(chance: random.Random, orders: int) -> Act:
     kind = chance.choice(("cancel", "modify"))
     up = TICK_E4 * chance.randint(-6, 6)
-    return Act(
-        chance.randint(500, 20_000), kind, chance.randrange(orders), {"limit_price_e4": PRICE_E4 + up}
-    )
+    return Act(chance.randint(500, 20_000), kind, chance.randrange(orders), {"limit_price_e4": PRICE_E4 + up})
 
 
 def _happenings(chance: random.Random) -> Iterator[Act]:

@@ -7,7 +7,7 @@ import random
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from itertools import count
@@ -172,9 +172,7 @@ def set_up() -> None:
     """The rows that all worlds share: instruments, one deployment, the account."""
     instruments.load_shipped(now=timezone.now())
     portfolio_id = deploying.portfolio_of(Broker.ZERODHA, starting_cash=Decimal(10_000_000))
-    definition = Definition(
-        name=NAME, strategy="ema_cross", instruments=("NSE:INFY",), broker=Broker.ZERODHA
-    )
+    definition = Definition(name=NAME, strategy="ema_cross", instruments=("NSE:INFY",), broker=Broker.ZERODHA)
     deploying.deploy([definition], portfolio_id=portfolio_id)
     account = BrokerAccount(name="main", user_id="AB1234", api_key="simulatorapikey")
     secret_set(account, "simulatorapisecret")
@@ -223,11 +221,11 @@ class World:
 
     def _begun(self) -> tuple[Desk, LatePool]:
         pool = LatePool(self.broker.clock.now_ms, lambda: self.chance.randint(0, 4 * self.slowest_ms))
-        desk = Desk(self.served.url, self._access, self.now, pool=pool, http=self._http)
+        desk = Desk(self.served.url, self.find_access, self.now, pool=pool, http=self._http)
         desk.begin()
         return desk, pool
 
-    def _access(self) -> Access | None:
+    def find_access(self) -> Access | None:
         """The login that lives, as far as is known here."""
         lives = self.access and BrokerSession.objects.filter(pk=self.access.session_id, ended_at=None)
         return self.access if lives and lives.exists() else None
@@ -410,9 +408,7 @@ class World:
         """Requests for new orders that got past the door, by tag."""
         return self.broker.posts - self.broker.refused
 
-    def work(
-        self, *, until: Callable[[], bool] | None = None, until_ms: int = 0, ends_ms: int = 0
-    ) -> bool:
+    def work(self, *, until: Callable[[], bool] | None = None, until_ms: int = 0, ends_ms: int = 0) -> bool:
         """Go on to a time, or until something holds; False where it does not after so long."""
         ends_ms = until_ms or self.broker.clock.now_ms() + ends_ms
         while self.broker.clock.now_ms() < ends_ms:

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import msgspec
 from django.db import transaction
-from django.db.models import Max, Q
+from django.db.models import Max, Q, QuerySet
 
 from alphapanda.core import ids
 from alphapanda.core.clock import to_ms
@@ -114,14 +114,18 @@ def book_what_is_left(now: datetime) -> None:
         doorbell.ring_shard(shard, partition_ends={})
 
 
+def told_to_go(now: datetime) -> QuerySet[BrokerCall, UUID]:
+    """Orders whose cancellation is under way or was just said."""
+    waiting = (BrokerCall.State.READY, BrokerCall.State.SENDING, BrokerCall.State.UNKNOWN)
+    is_said = Q(state__in=waiting) | Q(sent_at_ms__gt=to_ms(now) - AGAIN_MS)
+    return BrokerCall.objects.filter(is_said, kind=SignalKind.CANCEL).values_list("order_id", flat=True)
+
+
 def cancel_wanted(row: BrokerOrder, *, now: datetime, reason: str = "it was given up and lives") -> int:
     """A cancellation that nobody but the platform asks for, unless one is under way or was just said; how many were
     before."""
-    waiting = (BrokerCall.State.READY, BrokerCall.State.SENDING, BrokerCall.State.UNKNOWN)
-    cancels = BrokerCall.objects.filter(order=row, kind=SignalKind.CANCEL)
-    count = cancels.count()
-    just_ms = to_ms(now) - AGAIN_MS
-    if cancels.filter(Q(state__in=waiting) | Q(sent_at_ms__gt=just_ms)).exists():
+    count = BrokerCall.objects.filter(order=row, kind=SignalKind.CANCEL).count()
+    if told_to_go(now).filter(order=row).exists():
         return count
     attempt = count + 1
     BrokerCall.objects.create(
