@@ -24,7 +24,7 @@ parity chaos bench poison: env
 
 kite-faults: env  # 2,000 seeded scenarios at the Kite simulator, and the race with the kill switch
 	@$(python) manage.py kite_faults --scenarios 2000
-	@$(python) manage.py kite_faults --scenarios 0 --kill-race
+	@$(python) manage.py kite_faults --scenarios 0 --kill-race --outage
 
 bench-peers: env  # our engine and others at the same task; installs them beside ours, below .run/peers
 	@exec $(python) manage.py bench_peers --orders --memory

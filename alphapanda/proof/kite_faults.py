@@ -259,6 +259,7 @@ class _Play:
         world.deaths.clear()
         if not world.work(until=world.is_quiet, ends_ms=ENDS_MS):
             return False
+        world.broker.market.close()
         for _ in range(WHOLE_LOOKS):
             before = world.reconciled_at()
             world.desk.look_soon()

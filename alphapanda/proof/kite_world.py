@@ -36,7 +36,7 @@ from alphapanda.kite_simulator.sessions import checksum
 from alphapanda.kite_simulator.simulator import Simulator, SimulatorSettings
 from alphapanda.kite_simulator.walk import Batch
 from alphapanda.proof.kite_served import Served
-from execution.models import BrokerCall, BrokerDesk, BrokerPush, Order
+from execution.models import BrokerCall, BrokerDesk, BrokerOrder, BrokerPush, Order
 from execution.services import chain
 from execution.services.live import pushes
 from execution.services.live.desk import Desk
@@ -136,13 +136,13 @@ class LatePool(Executor):
     """Does a call at once, as the broker sees it, and hands over its answer later: what happens between is drawn."""
 
     def __init__(self, now_ms: Callable[[], int], late_ms: Callable[[], int]) -> None:
-        self._now_ms, self._late_ms = now_ms, late_ms
+        self._now_ms, self.late_ms = now_ms, late_ms
         self._waiting: list[tuple[int, Future[Any], Any]] = []
 
     def submit(self, act: Callable[..., Any], /, *given: Any, **named: Any) -> Future[Any]:
         future: Future[Any] = Future()
         found = act(*given, **named)
-        self._waiting.append((self._now_ms() + self._late_ms(), future, found))
+        self._waiting.append((self._now_ms() + self.late_ms(), future, found))
         return future
 
     def deliver(self) -> None:
@@ -395,6 +395,8 @@ class World:
         """Whether nothing is under way that is not a resting order."""
         waiting = (BrokerCall.State.READY, BrokerCall.State.SENDING, BrokerCall.State.UNKNOWN)
         if self.pool.next_ms() is not None or BrokerCall.objects.filter(state__in=waiting).exists():
+            return False
+        if BrokerOrder.objects.filter(wants_trades=True).exists():
             return False
         if BrokerPush.objects.exists() or Report.objects.filter(told_at=None).exists():
             return False

@@ -11,12 +11,13 @@ from django.core.management import BaseCommand, CommandError
 from rich.console import Console
 
 from alphapanda import logs
-from alphapanda.proof import kite_faults, kite_kills
+from alphapanda.proof import kite_faults, kite_kills, kite_outage
 from alphapanda.proof.kite_world import set_up
 from alphapanda.proof.private import private_database
 from alphapanda.web.console import screen
 
 OPEN_ORDERS = 200
+TRADES, CUT_MS = 300, 60_000
 
 
 class Command(BaseCommand):
@@ -32,6 +33,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--kill-race", action="store_true", help="the kill switch against orders on their way"
         )
+        parser.add_argument("--outage", action="store_true", help="no updates for a minute in which 300 trades are made")
         parser.add_argument("--kills", type=int, default=200, help="runs of the race")
         parser.add_argument("--orders", type=int, default=500, help="of each run of the race")
 
@@ -48,8 +50,19 @@ class Command(BaseCommand):
             is_good = not numbers or _play(console, seed, numbers)
             if options["kill_race"]:
                 is_good &= _race(console, seed, kills=options["kills"], orders=options["orders"])
+            if options["outage"]:
+                is_good &= _outage(console, seed)
         if not is_good:
             raise SystemExit(1)
+
+
+def _outage(console: Console, seed: int) -> bool:
+    found = kite_outage.run(seed, fills=TRADES, cut_ms=CUT_MS)
+    console.print(
+        f"outage: {found.fills} trades in {CUT_MS // 1000} s without updates; the books were right "
+        f"{found.right_ms / 1000:.1f} s after their return"
+    )
+    return found.is_good
 
 
 def _play(console: Console, seed: int, numbers: Any) -> bool:

@@ -30,6 +30,7 @@ BUSY_MS, IDLE_MS = 5_000, 30_000  # between looks at the book, with something in
 SENDERS = 8  # calls under way at a time: a slow one holds up no other
 BEGIN_S = 1.0  # a thread that does not begin in this time is no reason to hold up a kill switch
 LOOK_MIN_MS = 500
+TRADES_MS = 1_000
 TIDY_MS = 500
 WAITING = (BrokerCall.State.READY, BrokerCall.State.SENDING, BrokerCall.State.UNKNOWN)
 log = logs.channel("trading")
@@ -190,6 +191,8 @@ class Desk:
         waiting = BrokerCall.objects.filter(state__in=WAITING).exists()
         is_busy = waiting or bool(self._flying) or BrokerOrder.objects.filter(is_open=True).exists()
         due_ms = self._looked_ms + (BUSY_MS if is_busy else IDLE_MS)
+        if is_busy and BrokerOrder.objects.filter(wants_trades=True).exists():
+            due_ms = min(due_ms, self._looked_ms + TRADES_MS)  # more has traded than is booked
         search_ms = looking.searches_due_ms()
         if search_ms is not None:
             due_ms = min(due_ms, max(search_ms, self._looked_ms + LOOK_MIN_MS))
