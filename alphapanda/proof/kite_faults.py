@@ -21,6 +21,7 @@ from alphapanda.kite_simulator.script import Step, do
 from alphapanda.proof.kite_served import serving
 from alphapanda.proof.kite_world import PRICE_E4, TICK_E4, World, simulator
 from execution.models import BrokerCall, BrokerOrder, Difference, ExternalOrder, Fill, Order
+from execution.services.live.desk import BUSY_MS
 from portfolio.models import Book, Position
 from risk.models import Alert
 from risk.services import halts
@@ -57,13 +58,14 @@ class Scenario(msgspec.Struct, frozen=True):
     faults: tuple[Fault, ...]
     deaths: tuple[tuple[str, int], ...]
     is_pushed: bool
+    looks_ms: int  # between looks at the broker's book while something is in flight
 
     def told(self) -> str:
         """In words, so that a failure can be understood."""
         acts = ", ".join(f"{one.at_ms} ms {one.kind} {one.order} {one.fields}" for one in self.acts)
         faults = ", ".join(f"{one.kind} x{one.times} on {','.join(one.on) or 'all'}" for one in self.faults)
         deaths = ", ".join(f"{place} at {passing}" for place, passing in self.deaths)
-        return f"acts: {acts}; faults: {faults}; deaths: {deaths}; pushed: {self.is_pushed}"
+        return f"acts: {acts}; faults: {faults}; deaths: {deaths}; pushed: {self.is_pushed}; looks: {self.looks_ms} ms"
 
 
 class Run(msgspec.Struct):
@@ -92,7 +94,12 @@ def scenario(seed: int, number: int) -> Scenario:
         (chance.choice(DEATHS), chance.randint(1, 3)) for _ in range(chance.choice((0, 0, 1, 1, 2)))
     )
     return Scenario(
-        number, tuple(sorted(acts, key=lambda one: one.at_ms)), faults, deaths, chance.random() < 0.8
+        number,
+        tuple(sorted(acts, key=lambda one: one.at_ms)),
+        faults,
+        deaths,
+        is_pushed=chance.random() < 0.8,
+        looks_ms=chance.choice((BUSY_MS, 4 * BUSY_MS, 4 * BUSY_MS)),
     )
 
 
@@ -157,7 +164,7 @@ def run(seed: int, number: int) -> Run:
     broker = simulator(load_listing(), chance, seed=chance.randrange(1 << 31))
     with serving(broker) as served, transaction.atomic():
         try:
-            with World(served, chance, is_pushed=told.is_pushed) as world:
+            with World(served, chance, is_pushed=told.is_pushed, looks_ms=told.looks_ms) as world:
                 return _Play(world, told).run()
         finally:
             transaction.set_rollback(True)

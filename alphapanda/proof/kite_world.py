@@ -38,7 +38,7 @@ from alphapanda.kite_simulator.walk import Batch
 from alphapanda.proof.kite_served import Served
 from execution.models import BrokerCall, BrokerDesk, BrokerOrder, BrokerPush, Order
 from execution.services import chain
-from execution.services.live import pushes
+from execution.services.live import desk, pushes
 from execution.services.live.desk import Desk
 from execution.services.live.http import Answer, KiteHttp
 from marketdata.domain.ticks import HAS_DEPTH, Tick
@@ -182,7 +182,15 @@ def set_up() -> None:
 class World:
     """The pipeline and the broker's process, one step after the other."""
 
-    def __init__(self, served: Served, chance: random.Random, *, is_pushed: bool = True) -> None:
+    def __init__(
+        self,
+        served: Served,
+        chance: random.Random,
+        *,
+        is_pushed: bool = True,
+        looks_ms: int = desk.BUSY_MS,
+    ) -> None:
+        self.looks_ms = looks_ms
         self.served, self.chance = served, chance
         self.broker = served.simulator
         self.is_pushed = is_pushed
@@ -207,6 +215,7 @@ class World:
             (doorbell, "ring_shard", self._ring_shard),
             (doorbell, "ring", self._ring),
             (failpoints, "hit", self._hit),
+            (desk, "BUSY_MS", self.looks_ms),
         )
         for where, name, act in patches:
             self._stack.enter_context(mock.patch.object(where, name, act))

@@ -33,7 +33,9 @@ class Command(BaseCommand):
         parser.add_argument(
             "--kill-race", action="store_true", help="the kill switch against orders on their way"
         )
-        parser.add_argument("--outage", action="store_true", help="no updates for a minute in which 300 trades are made")
+        parser.add_argument(
+            "--outage", action="store_true", help="no updates for a minute in which 300 trades are made"
+        )
         parser.add_argument("--kills", type=int, default=200, help="runs of the race")
         parser.add_argument("--orders", type=int, default=500, help="of each run of the race")
 

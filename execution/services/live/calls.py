@@ -39,8 +39,7 @@ URGENCY = Case(*(When(lane=lane, then=Value(place)) for place, lane in enumerate
 METHODS = {SignalKind.ORDER: "POST", SignalKind.MODIFY: "PUT", SignalKind.CANCEL: "DELETE"}
 CLAIMED_MAX = 64  # calls that wait are looked at so many at a time, the most urgent first
 DROPPED_MAX = 20
-WAIT_MS = 250  # for an order that is on its way
-WAIT_UNKNOWN_MS = 1_000  # for one that is looked for
+WAIT_MS = 5_000  # for an order that is on its way, or looked for; news of it end the wait
 
 
 class Claimed(msgspec.Struct, frozen=True):
@@ -240,6 +239,5 @@ def _not_yet(row: BrokerCall, live: LiveOrder, now: datetime) -> None:
         row.state, row.answered_at_ms = State.DONE, to_ms(now)
         row.save()
     else:
-        is_sought = BrokerCall.objects.filter(order=row.order, kind=SignalKind.ORDER, state=State.UNKNOWN)
-        row.not_before_ms = to_ms(now) + (WAIT_UNKNOWN_MS if is_sought.exists() else WAIT_MS)
+        row.not_before_ms = to_ms(now) + WAIT_MS
         row.save()
