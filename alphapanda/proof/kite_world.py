@@ -230,9 +230,14 @@ class World:
 
     def _begun(self) -> tuple[Desk, LatePool]:
         pool = LatePool(self.broker.clock.now_ms, lambda: self.chance.randint(0, 4 * self.slowest_ms))
-        desk = Desk(self.served.url, self.find_access, self.now, pool=pool, http=self._http)
+        desk = Desk(
+            self.served.url, self.find_access, self.now, pool=pool, http=self._http, sleep=self._sleep
+        )
         desk.begin()
         return desk, pool
+
+    def _sleep(self, seconds: float) -> None:
+        self.advance(int(seconds * SECOND_MS))
 
     def find_access(self) -> Access | None:
         """The login that lives, as far as is known here."""
