@@ -17,8 +17,9 @@ from django.db import connection
 from alphapanda.core import ids
 from alphapanda.kite.client import Access
 from alphapanda.kite_simulator.listing import load_listing
+from alphapanda.proof.kite_parts import PRICE_E4, simulator
 from alphapanda.proof.kite_served import serving
-from alphapanda.proof.kite_world import PRICE_E4, World, simulator
+from alphapanda.proof.kite_world import World
 from execution.domain.kite.budgets import OURS, SECOND_MS
 from execution.models import BrokerCall, BrokerOrder, Order
 from execution.services.live import states
