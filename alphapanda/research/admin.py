@@ -18,7 +18,7 @@ from alphapanda.core.vocabulary import Product
 from alphapanda.engine.costs import costs_of
 from alphapanda.research import selectors
 from alphapanda.research.places import list_names, placed, recorded_names, rule_names
-from alphapanda.research.plan import FILL_MODELS, Plan, checked, definition_of, execution_of, one_for_each
+from alphapanda.research.plan import FILL_MODELS, Plan, askable, definition_of, execution_of, one_for_each
 from alphapanda.research.search import asked_of
 from alphapanda.research.stored import backtest_again, backtest_cancel, backtest_create
 from alphapanda.web.admin import ReadOnlyDesk, by_hand, shown
@@ -86,7 +86,7 @@ class NewBacktest(forms.ModelForm):
         cleaned = super().clean()
         if not self.errors:
             try:
-                self.asked = checked(placed(self._plan(cleaned)))
+                self.asked = askable(placed(self._plan(cleaned)))
                 self.search = asked_of(cleaned["search"], self.asked)
             except Refusal as refusal:
                 raise ValidationError(str(refusal)) from None

@@ -19,6 +19,7 @@ from alphapanda.engine.costs import CostModel, Costs
 from alphapanda.research import places, selectors, stored
 from alphapanda.research.plan import Plan
 from alphapanda.tasks import backtests
+from marketdata.domain.dated import COLUMNS
 from marketdata.reference import YESBANK_FILES
 from strategies.models import BacktestRun
 from tests.people import client_of
@@ -117,9 +118,11 @@ def test_an_interrupted_command_leaves_a_cancelled_run(monkeypatch: pytest.Monke
 # ---- API ---------------------------------------------------------------------------------------------------
 
 
+WAVE = {"name": "wave", "strategy": "ema_cross", "instruments": [KEY], "params": {"fast": 5}}
+
+
 def body(**facts: Any) -> dict[str, Any]:
-    deployment = {"name": "wave", "strategy": "ema_cross", "instruments": [KEY], "params": {"fast": 5}}
-    return {"name": "over http", "files": [FILE], "deployments": [deployment]} | facts
+    return {"name": "over http", "files": [FILE], "deployments": [WAVE]} | facts
 
 
 def test_a_backtest_over_the_api() -> None:
@@ -160,6 +163,7 @@ def test_backtests_are_compared_over_the_api() -> None:
         ({"deployments": [{"name": "x"}]}, "missing required field"),
         ({"costs": {"model": "FREE"}}, "Invalid enum value 'FREE'"),
         ({"first_day": "2019-07-12", "last_day": "2019-07-01"}, "is after the last"),
+        ({"deployments": [WAVE | {"broker": "zerodha"}]}, "wave: broker is paper in a backtest"),
     ],
 )
 def test_the_api_refuses_in_words(facts: dict[str, Any], text: str) -> None:
@@ -167,6 +171,38 @@ def test_the_api_refuses_in_words(facts: dict[str, Any], text: str) -> None:
 
     assert answer.status_code == 400
     assert text in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("role", "text", "words"),
+    [
+        ("instruments", "a,b\n1,2\n", "bad.csv: line 1: no column instrument_token"),
+        ("rules", "a,b\n1,2\n", "bad.csv: line 1: no column instrument"),
+        ("rules", f"{','.join(COLUMNS)}\n{KEY},2019-07-33,,,,,\n", "line 2: valid_from '2019-07-33'"),
+        ("files", "a,b\n1,2\n", "bad.csv: its first line is none of a recorded file's"),
+        ("warm_up", "a,b\n1,2\n", "bad.csv: its first line is none of a recorded file's"),
+    ],
+)
+def test_files_that_are_not_what_they_are_named_as_are_refused_when_asked_for(
+    settings: Any, tmp_path: Path, role: str, text: str, words: str
+) -> None:
+    settings.DATA = tmp_path
+    (tmp_path / "bad.csv").write_text(text)
+    named = f"bad.csv={KEY}" if role in ("files", "warm_up") else "bad.csv"
+
+    answer = client_of("alice").post("/api/v1/backtests/", body(**{role: [named]}))
+
+    assert answer.status_code == 400
+    assert words in answer.json()["error"]["message"]
+    assert not BacktestRun.objects.exists()
+
+
+def test_an_instrument_without_a_list_is_refused_when_asked_for() -> None:
+    files, there = [f"{FILE}=NSE:NOBODY"], WAVE | {"instruments": ["NSE:NOBODY"]}
+    answer = client_of("alice").post("/api/v1/backtests/", body(files=files, deployments=[there]))
+
+    assert answer.status_code == 400
+    assert "no instrument NSE:NOBODY in the lists given" in answer.json()["error"]["message"]
 
 
 def test_files_that_can_be_named_are_listed() -> None:
