@@ -20,7 +20,7 @@ from alphapanda.core.vocabulary import Broker
 from alphapanda.eventlog.models import DeadLetter, OutboxEvent
 from alphapanda.web.admin import ReadOnlyDesk
 from alphapanda.web.formats import ist_exact
-from marketdata.models import FreezeQuantity, Holiday, InstrumentRule, SpecialSession
+from marketdata.models import Holiday
 from portfolio.models import Book, Posting
 from portfolio.services import portfolio_create
 from risk.models import KillSwitch
@@ -95,30 +95,6 @@ def test_what_the_machine_writes_cannot_be_touched_even_by_a_superuser(root: Use
     }
 
     assert untouchable == MACHINE_WRITTEN
-
-
-@pytest.mark.parametrize(
-    ("model", "field", "value"),
-    [
-        (Holiday, "exchange", "NSEX"),
-        (Holiday, "exchange", "NSE_FNO"),
-        (SpecialSession, "exchange", "nse"),
-        (FreezeQuantity, "exchange", "NFQ"),
-        (InstrumentRule, "tick_size", "-0.05"),
-        (InstrumentRule, "lot_size", "-1"),
-    ],
-)
-def test_a_slip_in_a_calendar_or_a_rule_is_refused_rather_than_of_no_effect(
-    desk: Client, model: type, field: str, value: str
-):
-    row = one_of_each()[model]
-    form = desk.get(page(model, "change", row.pk)).context["adminform"].form
-    stored = {name: form.initial.get(name) for name in form.fields}
-    asked = {name: "" if kept is None else kept for name, kept in stored.items()} | {field: value}
-
-    answer = desk.post(page(model, "change", row.pk), asked)
-
-    assert list(answer.context["adminform"].form.errors) == [field]
 
 
 def test_every_list_and_every_page_of_a_row_opens(desk: Client):

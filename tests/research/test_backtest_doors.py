@@ -6,6 +6,7 @@ import io
 import json
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -209,6 +210,7 @@ def test_files_that_can_be_named_are_listed() -> None:
     found = client_of("bob").get("/api/v1/backtests/files/").json()
 
     assert FILE in found["recorded"]
+    assert f"recorded/{FILE}" not in found["recorded"], "a file is listed once"
     assert all(not Path(name).is_absolute() for name in found["recorded"])
     assert places.placed(a_plan(files=(FILE,))).files == (str(YESBANK_FILES[0].resolve()),)
 
@@ -276,6 +278,25 @@ def test_the_admin_refuses_in_words(desk: Client, field: str, value: str, text: 
     assert answer.status_code == 200
     assert text in answer.content.decode()
     assert not BacktestRun.objects.exists()
+
+
+def test_a_known_strategy_has_an_input_for_each_parameter(desk: Client) -> None:
+    page = desk.get(reverse(ADD), {"strategy": "ema_cross"}).content.decode()
+    assert 'name="params__fast"' in page
+    typed = {name: text for name, text in FORM.items() if name != "params"} | {"params__fast": "7"}
+
+    assert desk.post(reverse(ADD), typed).status_code == 302
+    (definition,) = stored.plan_of(there("from the desk")).definitions
+    assert definition.params["fast"] == 7
+    answer = desk.post(reverse(ADD), typed | {"name": "another", "strategy": "donchian"})
+    assert "donchian has no fast: its own inputs are here now." in unescape(answer.content.decode())
+
+
+def test_the_list_tells_why_a_run_failed(desk: Client) -> None:
+    run = asked()
+    BacktestRun.objects.filter(pk=run.pk).update(state=State.FAILED, error="Traceback\nBadPlan: too short")
+
+    assert "BadPlan: too short" in desk.get(reverse(LIST)).content.decode()
 
 
 def test_run_again_and_cancel_are_actions_of_the_list(desk: Client) -> None:
