@@ -38,7 +38,7 @@ from marketdata.feeds.files import (
 from marketdata.feeds.recorded import RecordedSource, UnknownInstrument
 from marketdata.reference import load_calendars
 from risk.domain.limits import Limits
-from strategies.domain.base import BadParameters, UnknownStrategy, build
+from strategies.domain.base import BadParameters, DeploymentSpec, UnknownStrategy, build
 from strategies.domain.history import bars_of
 from strategies.domain.machine import StrategyFailed, assembled
 from strategies.registry import find
@@ -82,7 +82,6 @@ class Opened:
     def __init__(self, plan: Plan, recording: Recording, source: RecordedSource) -> None:
         self.plan = plan
         self.recording = recording
-        self.specs = recording.specs()
         self.excerpt: Excerpt = whole(source).of_days(plan.first_day, plan.last_day)
         self.files: list[tuple[RecordedFile, FileReport]] = list(
             zip(map(recorded_file, plan.files), source.reports, strict=True)
@@ -92,6 +91,7 @@ class Opened:
         self.calendar = load_calendars()
         self._past_of = -1  # the start of the excerpt whose past is kept
         self._past: dict[Any, tuple[Bar, ...]] = {}
+        self.specs = [self._warmed(spec) for spec in recording.specs()]
 
     def sources(self) -> dict[str, list[dict[str, str]]]:
         """What a result says of the other files that it was made from. Raises OSError."""
@@ -101,16 +101,24 @@ class Opened:
             "rules": [told_of(Path(path)) for path in self.plan.rules],
         }
 
+    def _warmed(self, spec: DeploymentSpec) -> DeploymentSpec:
+        """A deployment that has seen what the files hold before the first day to play, as one that has been running."""
+        if not self.excerpt.start:
+            return spec
+        strategy = build(find(spec.strategy), spec.params)
+        past = self.bars_before(self.excerpt, spec.instruments, strategy.bar_minutes())
+        return msgspec.structs.replace(spec, history=past)
+
     def bars_before(
         self, excerpt: Excerpt, instruments: Sequence[InstrumentSpec], minutes: Sequence[int]
     ) -> tuple[Bar, ...]:
-        """The bars of the files for the warm-up and of the days to play, that had closed when an excerpt begins;
-        nothing of the excerpt itself, nor of what comes after it, is read."""
+        """The bars of the files for the warm-up and of those to play, that had closed when an excerpt begins; nothing
+        of the excerpt itself, nor of what comes after it, is read."""
         if excerpt.start != self._past_of:
             self._past_of, self._past = excerpt.start, {}
         key = (tuple(one.token for one in instruments), tuple(minutes))
         if key not in self._past:
-            before = self.excerpt.part(0, excerpt.start - self.excerpt.start).items()
+            before = whole(excerpt.source).part(0, excerpt.start).items()
             items = chain(self.recording.past, before)
             self._past[key] = tuple(bars_of(items, instruments, minutes, self.calendar))
         return self._past[key]
@@ -284,7 +292,7 @@ def _check_charges(recording: Recording) -> None:
 
 
 def _check_warm_up(found: Opened) -> None:
-    for spec in found.specs if found.plan.warm_up else ():
+    for spec in found.specs if any(spec.history for spec in found.specs) else ():
         try:
             assembled(spec, find(spec.strategy), found.calendar)
         except StrategyFailed as error:
