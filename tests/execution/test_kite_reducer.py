@@ -228,6 +228,24 @@ def test_terms_and_reasons_are_those_of_its_end_or_of_what_is_known_last() -> No
     assert (lost.is_unresolved, take(lost, seen(S.OPEN)).order.is_unresolved) == (True, False)
 
 
+def test_prices_that_are_told_and_prices_that_are_not() -> None:
+    stop = live(terms(10, OrderType.SL, 100, 99), placing())
+    told = take(stop, seen(S.TRIGGER_PENDING, order_type="SL", trigger_price_e4=e4(98))).order
+    assert (told.now.limit_price_e4, told.now.trigger_price_e4) == (e4(100), e4(98))
+    bare = take(stop, seen(S.OPEN, limit_price_e4=None, validity="IOC")).order.now
+    assert (bare.limit_price_e4, bare.trigger_price_e4, bare.validity) == (None, None, Validity.IOC)
+
+
+def test_one_part_is_enough_for_an_alarm() -> None:
+    other = seen(S.OPEN, order_id=OTHER_ID)
+    twice = live(None, placing(), other, seen(S.CANCELLED, 0), seen(S.CANCELLED, 3))
+    assert Alarm.TOLD_TWO_ENDS in twice.alarms
+    after = live(None, placing(), other, seen(S.CANCELLED, 0), traded(1, 3))
+    assert Alarm.TRADED_AFTER_END in after.alarms
+    leg = live(None, placing(), seen(S.COMPLETE, 5), traded(1, 6), variety=Variety.ICEBERG, iceberg_legs=2)
+    assert leg.alarms == frozenset()
+
+
 def test_what_we_wanted_last_and_was_done_is_what_we_want() -> None:
     def change(number: int, stage: ActStage, at_ms: int, limit: int) -> ActNews:
         return ActNews(uuid5(ORDER, str(number)), stage, at_ms, terms(limit=limit))
@@ -315,6 +333,10 @@ def test_an_end_by_time_is_an_expiry_unless_we_cancelled() -> None:
     assert live(None, placing(), seen(S.CANCELLED, at_ms=at("15:30") - 2_000)).status is S.EXPIRED
     assert live(None, placing(), seen(S.CANCELLED, at_ms=at("15:30") - 2_001)).status is S.CANCELLED
     assert live(None, placing(), seen(S.CANCELLED, **late), cancel).status is S.CANCELLED
+    refused = ActNews(ACT, ActStage.REFUSED, at())
+    changed = ActNews(ACT, ActStage.DONE, at(), terms())
+    assert live(None, placing(), seen(S.CANCELLED, **late), refused).status is S.EXPIRED
+    assert live(None, placing(), seen(S.CANCELLED, **late), changed).status is S.EXPIRED
     ioc = terms(validity=Validity.IOC)  # as at the paper exchange: it is cancelled, not outlived
     assert live(ioc, placing(), seen(S.CANCELLED, validity="IOC")).status is S.CANCELLED
     assert live(None, placing(), seen(S.REJECTED, reason="RMS")).reason == "RMS"
