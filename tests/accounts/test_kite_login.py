@@ -278,9 +278,11 @@ def test_of_many_at_once_one_uses_a_state(settings):
 # ---- the end of a session ----
 
 
+@pytest.mark.parametrize(("is_live", "severity"), [(True, "CRITICAL"), (False, "WARNING")])
 def test_a_token_that_kite_refuses_ends_its_session_with_one_alert(
-    kite: Served, account: BrokerAccount, alice: Client
+    kite: Served, account: BrokerAccount, alice: Client, settings, is_live: bool, severity: str
 ):
+    settings.ZERODHA_ENABLED = is_live
     log_in(alice)
     read = ways_to_read(account)
     kite.kite()  # somebody logs in with the same key elsewhere
@@ -295,7 +297,7 @@ def test_a_token_that_kite_refuses_ends_its_session_with_one_alert(
     alert = Alert.objects.get()
     assert (session.ended_by, bytes(session.access_token)) == ("REFUSED", b"")
     assert (alert.code, alert.severity, alert.subject, alert.times) == (
-        "broker_session", "CRITICAL", "main login 1", 1
+        "broker_session", severity, "main login 1", 1
     )  # fmt: skip
     assert "Incorrect `api_key` or `access_token`" in alert.text
     assert AuditEntry.objects.filter(action="broker_session.die", actor="kite").count() == 1
