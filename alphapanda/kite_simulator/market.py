@@ -13,6 +13,7 @@ from alphapanda.kite_simulator.clock import SimClock
 from alphapanda.kite_simulator.listing import Listing
 from alphapanda.kite_simulator.walk import Batch, Walk
 from marketdata.domain.bars import Bar, BarBuilder
+from marketdata.domain.instruments import InstrumentSpec
 from marketdata.domain.markets import anchor_minutes
 from marketdata.domain.ticks import NOT_FINITE, Tick
 from marketdata.feeds.recorded import RecordedSource
@@ -76,6 +77,14 @@ class Market:
     def now_ms(self) -> int:
         """The simulator's clock."""
         return self._clock.now_ms()
+
+    def spec(self, token: int) -> InstrumentSpec:
+        """Raises KeyError for an unknown token."""
+        return self._listing.by_token[token]
+
+    def square_off_ms(self, token: int, at_ms: int) -> int | None:
+        """When the broker closes intraday positions of the day; None on a day without a session."""
+        return self._listing.calendar(token).square_off_ms(at_ms)
 
     async def ticks(self) -> AsyncIterator[list[Tick]]:
         """All batches from now on."""

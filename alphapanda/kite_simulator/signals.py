@@ -7,14 +7,30 @@ from collections.abc import Mapping
 import msgspec
 
 from alphapanda.core import ids
-from alphapanda.core.vocabulary import OrderType, SignalKind, Validity, Variety
+from alphapanda.core.vocabulary import OrderType, Product, Side, SignalKind, Validity, Variety
 from alphapanda.kite_simulator.errors import bad_input
 from alphapanda.kite_simulator.parsing import Changed, Wanted, check_protected
 from execution.domain.orders import AT_MARKET, STOPS, OrderEventRow, PaperOrder
 from execution.domain.paper import Outcome
+from execution.domain.settings import KITE_BANDS
+from marketdata.domain.instruments import InstrumentSpec
 from strategies.domain.signals import Mark, SignalRow
 
 ACCOUNT_ID = ids.deployment_id("kite simulator")
+
+
+def closing(spec: InstrumentSpec, position: int) -> Wanted:
+    """The broker's own order that closes an intraday position."""
+    return Wanted(
+        spec=spec,
+        variety=Variety.REGULAR,
+        side=Side.SELL if position > 0 else Side.BUY,
+        quantity=abs(position),
+        product=Product.MIS,
+        order_type=OrderType.MARKET,
+        validity=Validity.DAY,
+        protection=KITE_BANDS,
+    )
 
 
 def entry(wanted: Wanted, *, step: int, at_ms: int, leg: int, mark: Mark | None) -> SignalRow:

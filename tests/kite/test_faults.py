@@ -110,6 +110,26 @@ def test_a_refused_request_is_not_in_the_book(served: Served, kite: KiteConnect)
     assert door(served, "posts") == {"": 3}
 
 
+def test_a_request_can_be_lost_on_the_way(served: Served, kite: KiteConnect) -> None:
+    arm(served, "lost")
+    with pytest.raises(requests.ConnectionError):
+        kite.place_order(**BUY)
+
+    assert kite.orders() == []
+
+
+def test_an_act_can_be_carried_out_late(served: Served, kite: KiteConnect) -> None:
+    order_id = kite.place_order(**BUY | {"price": 1400})
+    served.advance(SECOND_MS)
+    arm(served, "late", on=["cancel"], ms=[10_000, 10_000])
+    kite.cancel_order("regular", order_id)
+    served.advance(9 * SECOND_MS)
+    before = kite.orders()[0]["status"]
+    served.advance(2 * SECOND_MS)
+
+    assert (before, kite.orders()[0]["status"]) == ("OPEN", "CANCELLED")
+
+
 def test_a_status_can_hang_while_the_trades_are_there(served: Served, kite: KiteConnect) -> None:
     arm(served, "stuck", ms=[30_000, 30_000])
     order_id = kite.place_order(**BUY)

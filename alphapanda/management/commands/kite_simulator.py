@@ -110,7 +110,7 @@ class Command(BaseCommand):
             raise CommandError(f"cannot listen on {HOST}:{options['port']}: {error.strerror}") from error
 
     async def _serve(self, simulator: Simulator, port: int) -> None:
-        runner = web.AppRunner(application(simulator))
+        runner = web.AppRunner(application(simulator), access_log=None)  # addresses hold tokens
         await runner.setup()
         try:
             await web.TCPSite(runner, HOST, port).start()
