@@ -103,8 +103,10 @@ class Book:
         parent_id: str = "",
         leg: int = 1,
         stuck_until_ms: int = 0,
+        is_answered: bool = True,
     ) -> SimOrder:
-        """Take an order. Raises KiteError where it is refused at once; what risk management rejects is in the book."""
+        """Take an order. Raises KiteError where it is refused at once; what risk management rejects is in the book, and
+        everything that is refused where nobody waits for the answer."""
         order_id = order_id or self.next_id(at_ms)
         mark = self._market.mark(wanted.spec.token)
         signal = signals.entry(wanted, step=self._step(), at_ms=at_ms, leg=leg, mark=mark)
@@ -113,7 +115,11 @@ class Book:
         standing = self._desk.standing(wanted.product, working, self._marks(working, signal.token))
         outcome = carry_out([signal], standing, venue, ended={})
         (core,) = outcome.orders.values()
-        self._check(core, objection(core, mark, standing, venue, at_ms=at_ms), working)
+        try:
+            self._check(core, objection(core, mark, standing, venue, at_ms=at_ms), working)
+        except KiteError:
+            if is_answered or core.status is not OrderStatus.REJECTED:
+                raise
         self._desk.memory = outcome.memory
         order = self._entered(core, wanted, app=app, order_id=order_id, parent_id=parent_id, leg=leg)
         order.acted_ms, order.stuck_until_ms = at_ms, stuck_until_ms
@@ -137,7 +143,8 @@ class Book:
                     self.cancel(order.order_id, at_ms=at_ms)
         quantity = self._desk.holding(token, Product.MIS).quantity
         if quantity:
-            self.place(signals.closing(self._market.spec(token), quantity), app="", at_ms=at_ms)
+            closing = signals.closing(self._market.spec(token), quantity)
+            self.place(closing, app="", at_ms=at_ms, is_answered=False)
 
     def modify(self, order_id: str, changed: Changed, *, at_ms: int) -> SimOrder:
         """Send a modification after an order. Raises KiteError."""
@@ -259,7 +266,10 @@ class Book:
             return
 
         def send(then_ms: int) -> None:
-            self.place(wanted, app=order.app, at_ms=then_ms, leg=order.leg + 1)
+            with suppress(KiteError):
+                following = signals.triggered(wanted)
+                leg = order.leg + 1
+                self.place(following, app=order.app, at_ms=then_ms, leg=leg, is_answered=False)
 
         self._schedule.at(at_ms + self.habits.ladder_ms, send)
 

@@ -17,6 +17,7 @@ from marketdata.domain.instruments import InstrumentSpec
 from strategies.domain.signals import Mark, SignalRow
 
 ACCOUNT_ID = ids.deployment_id("kite simulator")
+TRIGGERED = {OrderType.SL: OrderType.LIMIT, OrderType.SL_M: OrderType.MARKET}
 
 
 def closing(spec: InstrumentSpec, position: int) -> Wanted:
@@ -31,6 +32,12 @@ def closing(spec: InstrumentSpec, position: int) -> Wanted:
         validity=Validity.DAY,
         protection=KITE_BANDS,
     )
+
+
+def triggered(wanted: Wanted) -> Wanted:
+    """An order whose trigger has been met: what further legs of it are."""
+    order_type = TRIGGERED.get(wanted.order_type, wanted.order_type)
+    return msgspec.structs.replace(wanted, order_type=order_type, trigger_e4=None)
 
 
 def entry(wanted: Wanted, *, step: int, at_ms: int, leg: int, mark: Mark | None) -> SignalRow:
