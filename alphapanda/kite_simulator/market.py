@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 
-from alphapanda.core.clock import ist_date
+from alphapanda.core.clock import DAY_MS, ist_date
 from alphapanda.core.vocabulary import Phase
 from alphapanda.kite_simulator.clock import SimClock
 from alphapanda.kite_simulator.listing import Listing
@@ -162,19 +162,24 @@ def _so_far(one: BarBuilder) -> Bar:
     return Bar(one.instrument, one.token, one.starts_ms, 1, *prices, one.volume, one.ticks)
 
 
-def recorded_batches(source: RecordedSource) -> Iterator[Batch]:
-    """The ticks of a recording in its own order and time, those of one time together."""
+def recorded_batches(source: RecordedSource, *, days: int = 0) -> Iterator[Batch]:
+    """The ticks of a recording in its own order and time, those of one time together; so many days later."""
     together: list[Tick] = []
     since_ms = 0
-    for at_ms, item in zip(source.times_from().tolist(), source.iter_from(), strict=True):
+    for at_ms, item in zip((source.times_from() + days * DAY_MS).tolist(), source.iter_from(), strict=True):
         if together and at_ms != since_ms:
             yield since_ms, together
             together = []
         since_ms = at_ms
         if isinstance(item, Tick):
-            together.append(item._replace(received_ms=at_ms))
+            together.append(_later(item, days * DAY_MS, received_ms=at_ms))
     if together:
         yield since_ms, together
+
+
+def _later(tick: Tick, by_ms: int, *, received_ms: int) -> Tick:
+    traded_ms = tick.traded_at_ms + by_ms if tick.traded_at_ms else 0
+    return tick._replace(at_ms=tick.at_ms + by_ms, traded_at_ms=traded_ms, received_ms=received_ms)
 
 
 def opening_ms(listing: Listing, tokens: Collection[int], now_ms: int) -> int:

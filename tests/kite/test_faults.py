@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 import requests
-from django.core.management import CommandError, call_command
 from kiteconnect import KiteConnect, exceptions
 
 from alphapanda.kite_simulator.faults import Fault, Faults, Kind, faults_from
@@ -362,22 +361,3 @@ def test_postbacks_tell_of_the_apps_own_orders_alone() -> None:
             asyncio.run_coroutine_threadsafe(asyncio.sleep(0.5), served.loop).result(5)
 
     assert [(body["tag"], body["status"]) for body in got] == [("mine", "COMPLETE")]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (["--fault", "rain"], "kinds are"),
-        (["--fault", "504,times=x"], "--fault 504,times=x"),
-        (["--symbols", "NSE:NOBODY"], "NSE:NOBODY is in no list"),
-        (["--recorded", "nowhere_NSE_INFY.csv"], "nowhere"),
-        (["--script", "nowhere.json"], "nowhere"),
-        (["--holdings", "NSE:INFY"], "QUANTITY@PRICE"),
-        (["--matching", '{"queue": "LONG"}'], "queue"),
-        (["--ladder-ms", "-1"], "--ladder-ms"),
-        (["--port", "70000"], "65535"),
-    ],
-)
-def test_the_command_refuses_what_it_cannot_do(arguments: list[str], words: str) -> None:
-    with pytest.raises(CommandError, match=words):
-        call_command("kite_simulator", *arguments)
