@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
@@ -115,7 +115,8 @@ class Simulator:
         return tick.price_e4 if tick else 0
 
     def _new_day(self, at_ms: int) -> None:
-        """At six in the morning the book is empty and positions have been carried over."""
+        """At six in the morning the book is empty, positions have been carried over and the day is paid."""
+        self.desk.cash += self.ledger.roll() - self.charges()
         self.book.roll()
         self.schedule.at(at_ms + DAY_MS, self._new_day)
 
@@ -161,16 +162,20 @@ class Simulator:
         it would be refused; `is_ours`: the app of the account sends it. Raises KiteError."""
         now_ms, app = self.clock.now_ms(), self.account.api_key if is_ours else ""
         order_id = self.book.next_id(now_ms)
-        if late_ms:
-            self.schedule.at(now_ms + late_ms, lambda at_ms: self._place_late(wanted, app, order_id, at_ms))
-            return {"order_id": order_id}
-        return self._placed(wanted, app, order_id, now_ms)
+        placed = self.act(lambda at_ms: self._placed(wanted, app, order_id, at_ms), late_ms)
+        return {"order_id": order_id} if late_ms else placed
 
-    def _place_late(self, wanted: Wanted, app: str, order_id: str, at_ms: int) -> None:
-        try:
-            self._placed(wanted, app, order_id, at_ms)
-        except KiteError:
-            return  # nobody waits for the answer
+    def act(self, act: Callable[[int], Any], late_ms: int) -> Any:
+        """What an act comes to now; with `late_ms` it is done then, and nobody hears of a refusal. Raises KiteError."""
+        now_ms = self.clock.now_ms()
+        if not late_ms:
+            return act(now_ms)
+
+        def done(at_ms: int) -> None:
+            with suppress(KiteError):
+                act(at_ms)
+
+        return self.schedule.at(now_ms + late_ms, done)
 
     def _placed(self, wanted: Wanted, app: str, order_id: str, at_ms: int) -> Any:
         most = self.desk.instruments(at_ms)[wanted.spec.token].quantity_max
@@ -192,7 +197,7 @@ class Simulator:
         return self.desk.funds(self.book.working(), self.book.funds_marks(), self.clock.now_ms())
 
     def charges(self) -> Decimal:
-        """Rupees of charges on all trades so far, which the broker takes at the end of the day."""
+        """Rupees of charges on the day's trades, which the broker takes when the day is over."""
         return sum((sum(one.charges.values(), ZERO) for one in self.book.fills), ZERO)
 
 

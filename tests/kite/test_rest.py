@@ -130,6 +130,15 @@ def test_a_walk_has_a_past_that_is_always_the_same(walked: Served) -> None:
     assert days[-1]["volume"] == sum(candle["volume"] for candle in minutes)
 
 
+def test_the_past_of_a_walk_ends_where_it_was_told(walked: Served) -> None:
+    walked.advance(150 * SECOND_MS)
+    candles = walked.kite().historical_data(INFY, "2019-07-09 09:15:00", "2019-07-09 15:30:00", "minute")
+    starts = [candle["date"].strftime("%H:%M") for candle in candles]
+
+    assert len(starts) == len(set(starts)) == 48
+    assert (starts[0], starts[-3:]) == ("09:15", ["10:00", "10:01", "10:02"])
+
+
 def test_a_walk_ticks_every_second_on_the_tick_grid(walked: Served) -> None:
     walked.advance(10 * SECOND_MS)
     quotes = walked.kite().quote("NSE:INFY", "NSE:NIFTY 50")

@@ -6,7 +6,7 @@ import asyncio
 from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import msgspec
 from aiohttp import web
 from django.core.management import BaseCommand, CommandError
 
-from alphapanda.core.clock import IST, ist_text, to_ms
+from alphapanda.core.clock import DAY_MS, IST, ist_date, ist_text, to_ms
 from alphapanda.env import PREFIX
 from alphapanda.kite_simulator.app import application
 from alphapanda.kite_simulator.book import Habits
@@ -65,6 +65,9 @@ class Command(BaseCommand):
         parser.add_argument(
             "--at", type=_moment, metavar="TIME", help='its clock at the start, IST: "2026-11-30 09:15"'
         )
+        parser.add_argument(
+            "--day", type=_day, metavar="YYYY-MM-DD", help="play the recording as of this day"
+        )
         parser.add_argument("--speed", type=_speed, default=1.0, help="of its clock; 0: it is moved by hand")
         parser.add_argument("--cash", type=_rupees, default=Decimal(1_000_000), help="rupees")
         parser.add_argument(
@@ -110,7 +113,7 @@ class Command(BaseCommand):
             raise CommandError(f"cannot listen on {HOST}:{options['port']}: {error.strerror}") from error
 
     async def _serve(self, simulator: Simulator, port: int) -> None:
-        runner = web.AppRunner(application(simulator))
+        runner = web.AppRunner(application(simulator), access_log=None)  # addresses hold tokens
         await runner.setup()
         try:
             await web.TCPSite(runner, HOST, port).start()
@@ -204,8 +207,10 @@ def _recording(listing: Listing, options: dict[str, Any]) -> _Chosen:
     if not len(source):
         raise CommandError("--recorded: the files hold no tick that can be read")
     tokens = [listing.by_key[file.key].token for file in files]
-    first_ms = next(at_ms for at_ms, ticks in recorded_batches(source) if ticks)
-    return _Chosen(tokens, recorded_batches(source), options["at"] or first_ms)
+    first_ms, _ = next(recorded_batches(source))
+    days = (options["day"] - ist_date(first_ms)).days if options["day"] else 0
+    starts_ms = options["at"] or first_ms + days * DAY_MS
+    return _Chosen(tokens, recorded_batches(source, days=days), starts_ms)
 
 
 def _walk(listing: Listing, options: dict[str, Any]) -> _Chosen:
@@ -241,6 +246,13 @@ def _moment(text: str) -> int:
     except ValueError:
         raise ArgumentTypeError(f"{text!r} is no time; write YYYY-MM-DD HH:MM") from None
     return to_ms(moment if moment.tzinfo else moment.replace(tzinfo=IST))
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise ArgumentTypeError(f"{text!r} is no day; write YYYY-MM-DD") from None
 
 
 def _speed(text: str) -> float:
