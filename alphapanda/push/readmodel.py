@@ -122,6 +122,16 @@ def marks_write(marks: Mapping[int, tuple[int, int]]) -> None:
         pipe.execute()
 
 
+def marks_forget(tokens: Iterable[int]) -> None:
+    """Let go of the last prices of tokens that are another instrument's now."""
+    gone = list(tokens)
+    if not gone:
+        return
+    with _redis() as server:
+        server.hdel(_key("marks"), *gone)
+        server.incr(_key("revision"))
+
+
 def stream_write(**stats: str | float) -> None:
     """Statistics of the tick stream. Known to the screens: `ticks_per_s`, `last_at_ms` (event time),
     `received_at_ms` (wall clock), `lag` (messages), `source` (recorded or synthetic), `speed`."""
