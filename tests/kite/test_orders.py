@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
@@ -58,6 +59,18 @@ def test_an_order_goes_through_kites_statuses_one_after_the_other(served: Served
     ladder = ["PUT ORDER REQ RECEIVED", "VALIDATION PENDING", "OPEN PENDING", "OPEN"]
     assert seen == [ladder[:1], ladder[:2], ladder[:3], ladder]
     assert last(kite, order_id)["exchange_order_id"] is not None
+
+
+def test_time_passes_by_itself() -> None:
+    """Without a request that would have the simulator look at its clock."""
+    with serving(a_simulator([quoted(1500, 0), quoted(1500, 1)], speed=1)) as served:
+        order_id = served.kite().place_order(**BUY | {"price": 1600})
+        rows = served.simulator.book.orders[order_id].rows
+        deadline = time.monotonic() + 10
+        while rows[-1]["status"] != "COMPLETE" and time.monotonic() < deadline:
+            time.sleep(0.01)
+
+    assert [row["status"] for row in rows[-2:]] == ["OPEN", "COMPLETE"]
 
 
 def test_a_fill_reaches_orders_trades_positions_and_funds(served: Served, kite: KiteConnect) -> None:

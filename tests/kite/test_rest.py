@@ -73,9 +73,15 @@ def test_quotes_know_the_day_and_leave_out_what_is_unknown(served: Served, kite:
     assert kite.ohlc([str(INFY)])[str(INFY)]["ohlc"]["close"] == 1500
 
 
-def test_more_than_500_quotes_are_refused(kite: KiteConnect) -> None:
+def test_500_quotes_and_1000_prices_are_answered_and_no_more(kite: KiteConnect) -> None:
+    keys = [f"NSE:SYMBOLOFTWENTY{number:04d}" for number in range(1_001)]
+
+    assert kite.quote(keys[:500]) == {}
+    assert kite.ltp(keys[:1_000]) == kite.ohlc(keys[:1_000]) == {}
     with pytest.raises(exceptions.InputException, match="500"):
-        kite.quote([f"NSE:S{number}" for number in range(501)])
+        kite.quote(keys[:501])
+    with pytest.raises(exceptions.InputException, match="1000"):
+        kite.ltp(keys)
 
 
 def test_instruments_come_as_zipped_csv(served: Served, kite: KiteConnect) -> None:

@@ -19,7 +19,7 @@ from django.core.management import BaseCommand, CommandError
 from alphapanda.core.clock import DAY_MS, IST, ist_date, ist_text, to_ms
 from alphapanda.env import PREFIX
 from alphapanda.eventlog.client import LogReader
-from alphapanda.kite_simulator.app import application
+from alphapanda.kite_simulator.app import runner_of
 from alphapanda.kite_simulator.book import Habits
 from alphapanda.kite_simulator.clock import SimClock, wall_ms
 from alphapanda.kite_simulator.faults import Fault, faults_from
@@ -127,7 +127,7 @@ class Command(BaseCommand):
         return follower
 
     async def _serve(self, simulator: Simulator, port: int, follower: Follower | None) -> None:
-        runner = web.AppRunner(application(simulator), access_log=None)  # addresses hold tokens
+        runner = runner_of(simulator)
         await runner.setup()
         try:
             await web.TCPSite(runner, HOST, port).start()
