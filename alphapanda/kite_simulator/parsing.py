@@ -50,6 +50,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     tag: str | None = None
     is_sliced: bool = False
     algo_id: str = ""
+    meta: dict[str, int] = {}  # what its row tells of where it comes from
 
 
 class Changed(msgspec.Struct, frozen=True, kw_only=True):

@@ -91,7 +91,7 @@ def test_a_walk_begins_at_the_next_opening_or_when_one_says() -> None:
 def test_options_reach_the_account_and_its_orders() -> None:
     simulator = made(
         *("--walk", "1", "--cash", "5000", "--user", "ZZ9999", "--holdings", "NSE:INFY=10@1500.5"),
-        *("--unauthorised", "--matching", '{"slippage_ticks": 3}', "--ladder-ms", "100"),
+        *("--unauthorised", "--matching", '{"slippage_ticks": 3}', "--habits", '{"ladder_ms": 100}'),
         *("--fault", "late,times=-1,share=0.5,ms=8000-9000,on=place+cancel", "504", "--seed", "4"),
     )
     late, gateway = simulator.faults.armed
@@ -148,7 +148,9 @@ def test_orders_at_the_platforms_log_are_matched_in_its_time() -> None:
         (["--script", "nowhere.json"], "nowhere"),
         (["--holdings", "NSE:INFY"], "QUANTITY@PRICE"),
         (["--matching", '{"queue": "LONG"}'], "queue"),
-        (["--ladder-ms", "-1"], "--ladder-ms"),
+        (["--habits", '{"ladder_ms": -1}'], "ladder_ms"),
+        (["--habits", '{"speed": 1}'], "unknown field `speed`"),
+        (["--rates", '{"orders": -1}'], "from 0"),
         (["--port", "70000"], "65535"),
         (["--at", "noon"], "YYYY-MM-DD HH:MM"),
         (["--cash", "much"], "no amount"),

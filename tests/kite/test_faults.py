@@ -42,11 +42,6 @@ def served() -> Iterator[Served]:
         yield found
 
 
-@pytest.fixture
-def kite(served: Served) -> KiteConnect:
-    return served.kite()
-
-
 def door(served: Served, path: str, body: Any = None) -> Any:
     """The simulator's own door: a look without a body, an act with one."""
     url = f"{served.url}/__simulator__/{path}"
