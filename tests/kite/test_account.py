@@ -71,6 +71,8 @@ def test_a_position_is_converted(served: Served, kite: KiteConnect) -> None:
     quantities = {row["product"]: row["quantity"] for row in kite.positions()["net"]}
 
     assert quantities == {"MIS": 6, "CNC": 4}
+    blocked = 6 * 1500.1 / 5 + 4 * 1500.1
+    assert kite.margins("equity")["net"] == pytest.approx(1_000_000 - blocked)
     with pytest.raises(exceptions.InputException, match="more than"):
         kite.convert_position("NSE", "INFY", "BUY", "day", 7, "MIS", "CNC")
 

@@ -10,6 +10,7 @@ import pytest
 import requests
 from kiteconnect import KiteConnect, exceptions
 
+from alphapanda.kite_simulator import parsing, simulator
 from tests.builders import at
 from tests.kite.acts import BUY, last, statuses
 from tests.kite.server import SECOND_MS, Served, a_simulator, quoted, serving
@@ -27,16 +28,17 @@ def test_an_order_goes_through_kites_statuses_one_after_the_other(served: Served
     assert last(kite, order_id)["exchange_order_id"] is not None
 
 
-def test_time_passes_by_itself() -> None:
-    """Without a request that would have the simulator look at its clock."""
-    with serving(a_simulator([quoted(1500, 0), quoted(1500, 1)], speed=1)) as served:
+def test_time_passes_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a request, or a tick, that would have the simulator look at its clock."""
+    monkeypatch.setattr(simulator, "IDLE_S", 3_600)
+    with serving(a_simulator([quoted(1500, 0)], speed=1)) as served:
         order_id = served.kite().place_order(**BUY | {"price": 1600})
         rows = served.simulator.book.orders[order_id].rows
         deadline = time.monotonic() + 10
-        while rows[-1]["status"] != "COMPLETE" and time.monotonic() < deadline:
+        while rows[-1]["status"] != "OPEN" and time.monotonic() < deadline:
             time.sleep(0.01)
 
-    assert [row["status"] for row in rows[-2:]] == ["OPEN", "COMPLETE"]
+    assert rows[-1]["status"] == "OPEN"
 
 
 def test_a_fill_reaches_orders_trades_positions_and_funds(served: Served, kite: KiteConnect) -> None:
@@ -257,6 +259,36 @@ def test_an_iceberg_sends_its_legs_one_after_the_other(served: Served, kite: Kit
         "total_quantity": 10,
         "remaining_quantity": 2,
     }
+
+
+def test_the_legs_of_a_stop_wait_for_its_trigger_once(walking: Served) -> None:
+    kite = walking.kite()
+    stop = {"order_type": "SL", "price": 1520, "trigger_price": 1505, "quantity": 8}
+    kite.place_order(**BUY | stop | {"variety": "iceberg", "iceberg_legs": 2, "iceberg_quantity": 4})
+    walking.advance(30 * SECOND_MS)
+    rows = kite.orders()
+
+    assert [(row["status"], row["average_price"]) for row in rows] == [
+        ("COMPLETE", 1510.1),
+        ("COMPLETE", 1490.1),
+    ]
+    assert (rows[1]["order_type"], rows[1]["trigger_price"]) == ("LIMIT", 0)
+
+
+def test_where_nobody_waits_for_an_answer_a_refusal_is_a_row(served: Served) -> None:
+    book, clock = served.simulator.book, served.simulator.clock
+    fields = {name: str(value) for name, value in BUY.items()} | {"price": "1500.03"}
+    wanted = parsing.wanted("regular", fields, served.simulator.listing.by_key)
+
+    def place() -> str:
+        return book.place(wanted, app="", at_ms=clock.now_ms(), is_answered=False).order_id
+
+    order_id = served.call(place)
+    served.advance(SECOND_MS)
+    row = last(served.kite(), order_id)
+
+    assert row["status"] == "REJECTED"
+    assert row["status_message"].startswith("Tick size for this script is 0.1")
 
 
 def test_fields_are_taken_from_json_too(served: Served, kite: KiteConnect) -> None:
