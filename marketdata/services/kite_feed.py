@@ -103,10 +103,10 @@ class KiteFeed:
         wanted: Callable[[], Awaitable[Mapping[int, int]]],
         tell: Callable[[FeedGap], Awaitable[None]],
         died: Callable[[Access], Awaitable[None]],
-        updates: Callable[[dict[str, Any]], None],
         wall: Wall,
-        mode: Mode = Mode.FULL,
         scales: Scales,
+        updates: Callable[[dict[str, Any]], None] = lambda _: None,
+        mode: Mode = Mode.FULL,
         by_ticks: bool = False,
         timing: Timing | None = None,
         refresh_s: float = REFRESH_S,
@@ -181,8 +181,8 @@ class KiteFeed:
         self._later(lambda: self._tell(gap))
 
     def refused(self, number: int, access: Access) -> None:
-        log.error("market_data.kite.token_refused", connection=number)
-        self.lost(number, "the access token was refused")
+        log.error("market_data.kite.access_refused", connection=number)
+        self.lost(number, "the access token is dead")
         self._later(lambda: self._died(access))
 
     def _hear(self, number: int) -> None:
@@ -227,10 +227,10 @@ class KiteFeed:
         it cannot be told, having no stamp. In full mode what comes before the first stamp is of the mode before."""
         rows = decoded.rows
         records = rows.records
+        oldest_ms = self._clock.now_ms() - CACHED_MS
         self._clock.see(int(records["at_ms"][decoded.is_stamped].max(initial=0)))
         if not self._awaited:
             return rows
-        oldest_ms = self._clock.now_ms() - CACHED_MS
         keep = np.ones(len(records), np.bool_)
         for place, token in enumerate(records["token"].tolist()):
             if token in self._awaited:
