@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from decimal import Decimal
 
 import msgspec
 
-from alphapanda.core.vocabulary import OrderStatus
+from alphapanda.core.vocabulary import OrderStatus, Product
 from alphapanda.kite_simulator import orders as forms
 from alphapanda.kite_simulator import signals
 from alphapanda.kite_simulator.clock import Schedule, SimClock
@@ -39,11 +40,13 @@ class Habits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """How the broker behaves where Kite's documents leave it open, or where one wants to try both.
 
     `ladder_ms`: between two rows of an order's history. `is_margin_answered`: too little margin is an answer 400
-    instead of a rejected row. `slices_max`: into how many orders a larger one is cut."""
+    instead of a rejected row. `slices_max`: into how many orders a larger one is cut. `is_squared_off`: the broker
+    closes intraday positions."""
 
     ladder_ms: int = 20
     is_margin_answered: bool = False
     slices_max: int = 10
+    is_squared_off: bool = True
 
 
 class Book:
@@ -63,6 +66,7 @@ class Book:
         habits: Habits,
     ) -> None:
         self.orders: dict[str, SimOrder] = {}
+        self._working: dict[str, SimOrder] = {}  # those of them that are not over
         self.fills: list[BookedFill] = []  # with their charges
         self.habits = habits
         self._user_id = user_id
@@ -73,6 +77,7 @@ class Book:
         self._schedule = schedule
         self._clock = clock
         self._updates = updates
+        self._squared_ms: dict[int, int] = {}  # when positions are closed, by token
         self._count = self._trades = 0
 
     def subscribe(self, user_id: str) -> asyncio.Queue[Row]:
@@ -98,8 +103,10 @@ class Book:
         parent_id: str = "",
         leg: int = 1,
         stuck_until_ms: int = 0,
+        is_answered: bool = True,
     ) -> SimOrder:
-        """Take an order. Raises KiteError where it is refused at once; what risk management rejects is in the book."""
+        """Take an order. Raises KiteError where it is refused at once; what risk management rejects is in the book, and
+        everything that is refused where nobody waits for the answer."""
         order_id = order_id or self.next_id(at_ms)
         mark = self._market.mark(wanted.spec.token)
         signal = signals.entry(wanted, step=self._step(), at_ms=at_ms, leg=leg, mark=mark)
@@ -108,12 +115,36 @@ class Book:
         standing = self._desk.standing(wanted.product, working, self._marks(working, signal.token))
         outcome = carry_out([signal], standing, venue, ended={})
         (core,) = outcome.orders.values()
-        self._check(core, objection(core, mark, standing, venue, at_ms=at_ms), working)
+        try:
+            self._check(core, objection(core, mark, standing, venue, at_ms=at_ms), working)
+        except KiteError:
+            if is_answered or core.status is not OrderStatus.REJECTED:
+                raise
         self._desk.memory = outcome.memory
         order = self._entered(core, wanted, app=app, order_id=order_id, parent_id=parent_id, leg=leg)
         order.acted_ms, order.stuck_until_ms = at_ms, stuck_until_ms
         self._take(order, outcome, at_ms)
+        if wanted.product is Product.MIS:
+            self._await_square_off(core.token, at_ms)
         return order
+
+    def _await_square_off(self, token: int, at_ms: int) -> None:
+        """Intraday positions are closed by the broker when the day's time has come."""
+        due_ms = self._market.square_off_ms(token, at_ms)
+        if self.habits.is_squared_off and due_ms is not None and self._squared_ms.get(token, at_ms) < due_ms:
+            self._squared_ms[token] = due_ms
+            self._schedule.at(due_ms, lambda then_ms: self._square_off(token, then_ms))
+
+    def _square_off(self, token: int, at_ms: int) -> None:
+        """Working intraday orders of an instrument are cancelled, its position is closed at the market."""
+        for order in list(self._working.values()):
+            if order.core.token == token and order.core.product is Product.MIS:
+                with suppress(KiteError):  # it may be on its way out already
+                    self.cancel(order.order_id, at_ms=at_ms)
+        quantity = self._desk.holding(token, Product.MIS).quantity
+        if quantity:
+            closing = signals.closing(self._market.spec(token), quantity)
+            self.place(closing, app="", at_ms=at_ms, is_answered=False)
 
     def modify(self, order_id: str, changed: Changed, *, at_ms: int) -> SimOrder:
         """Send a modification after an order. Raises KiteError."""
@@ -140,15 +171,15 @@ class Book:
         return order
 
     def working(self) -> list[PaperOrder]:
-        return [order.core for order in self.orders.values() if not order.is_over]
+        return [order.core for order in self._working.values()]
 
     # ---- what the market and time do -----------------------------------------------------------------------
 
     def on_ticks(self, ticks: Iterable[Tick], at_ms: int) -> None:
         """Match all working orders against ticks, oldest first."""
         for tick in ticks:
-            for order in list(self.orders.values()):
-                if order.core.token == tick.token and not order.is_over:
+            for order in list(self._working.values()):
+                if order.core.token == tick.token:
                     self._match(order, tick, at_ms)
 
     def _match(self, order: SimOrder, item: Item, at_ms: int) -> None:
@@ -166,9 +197,9 @@ class Book:
             self._match(order, Clock(at_ms, at_ms), at_ms)
 
     def roll(self) -> None:
-        """A new day: yesterday's orders are gone from the book, positions are carried over."""
-        self.orders = {key: order for key, order in self.orders.items() if not order.is_over}
-        self._ledger.roll()
+        """A new day: yesterday's orders and trades are gone from the book."""
+        self.orders = dict(self._working)
+        self.fills.clear()
 
     # ---- in between ----------------------------------------------------------------------------------------
 
@@ -193,6 +224,7 @@ class Book:
         self._show(order, signals.told(order.core, outcome), at_ms)
         core = order.core
         if core.status.is_final:
+            self._working.pop(order.order_id, None)
             self._next_leg(order, at_ms)
             return
         due = [core.expires_at_ms, core.release_ms, core.pending.effective_ms if core.pending else 0]
@@ -234,7 +266,10 @@ class Book:
             return
 
         def send(then_ms: int) -> None:
-            self.place(wanted, app=order.app, at_ms=then_ms, leg=order.leg + 1)
+            with suppress(KiteError):
+                following = signals.triggered(wanted)
+                leg = order.leg + 1
+                self.place(following, app=order.app, at_ms=then_ms, leg=leg, is_answered=False)
 
         self._schedule.at(at_ms + self.habits.ladder_ms, send)
 
@@ -269,7 +304,7 @@ class Book:
             leg=leg,
             protection=self._percent(wanted, wanted.protection),
         )
-        self.orders[order_id] = order
+        self.orders[order_id] = self._working[order_id] = order
         return order
 
     def _percent(self, wanted: Wanted, protection: Decimal | None) -> Decimal | None:

@@ -57,12 +57,15 @@ class Schedule:
     """What is due when; acts of one time happen in the order in which they were entered."""
 
     def __init__(self) -> None:
+        self.entered: Callable[[], None] | None = None  # is told of every new act
         self._heap: list[tuple[int, int, Act]] = []
-        self._entered = 0
+        self._count = 0
 
     def at(self, at_ms: int, act: Act) -> None:
-        self._entered += 1
-        heapq.heappush(self._heap, (at_ms, self._entered, act))
+        self._count += 1
+        heapq.heappush(self._heap, (at_ms, self._count, act))
+        if self.entered is not None:
+            self.entered()
 
     @property
     def next_ms(self) -> int | None:

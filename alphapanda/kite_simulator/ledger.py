@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import msgspec
 
-from alphapanda.core.money import ZERO
+from alphapanda.core.money import ZERO, value
 from alphapanda.core.vocabulary import Product, Side
 from portfolio.domain.books import FLAT, BookedFill, Holding, held
 
@@ -109,18 +109,23 @@ class Ledger:
         else:
             _move_fills(place, target, side, quantity)
 
-    def roll(self) -> None:
-        """The next day begins: derivatives are carried, purchases for delivery come to the depository, sales have
-        left it."""
+    def roll(self) -> Decimal:
+        """The next day begins: derivatives are carried, purchases for delivery come to the depository, sales have left
+        it. The rupees that the day has brought, charges apart."""
+        brought = ZERO
         for (token, product), place in list(self.places.items()):
-            holding = place.holding
             if product is Product.CNC:
+                brought -= sum(
+                    (fill.side.sign * value(fill.price_e4, fill.quantity) for fill in place.fills), ZERO
+                )
                 self._deliver(token, place)
-            if product is not Product.NRML or not holding.quantity:
-                del self.places[token, product]
             else:
-                carried = Holding(holding.quantity, holding.cost)
+                brought += place.holding.realised
+            carried = Holding(place.holding.quantity, place.holding.cost)
+            del self.places[token, product]
+            if product is Product.NRML and carried.quantity:
                 self.places[token, product] = Place(carried)
+        return brought
 
     def _deliver(self, token: int, place: Place) -> None:
         before = self.demat.get(token, Demat(0, ZERO))

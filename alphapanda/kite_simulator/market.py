@@ -7,12 +7,13 @@ from collections.abc import AsyncIterator, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 
-from alphapanda.core.clock import ist_date
+from alphapanda.core.clock import DAY_MS, ist_date
 from alphapanda.core.vocabulary import Phase
 from alphapanda.kite_simulator.clock import SimClock
 from alphapanda.kite_simulator.listing import Listing
 from alphapanda.kite_simulator.walk import Batch, Walk
 from marketdata.domain.bars import Bar, BarBuilder
+from marketdata.domain.instruments import InstrumentSpec
 from marketdata.domain.markets import anchor_minutes
 from marketdata.domain.ticks import NOT_FINITE, Tick
 from marketdata.feeds.recorded import RecordedSource
@@ -76,6 +77,14 @@ class Market:
     def now_ms(self) -> int:
         """The simulator's clock."""
         return self._clock.now_ms()
+
+    def spec(self, token: int) -> InstrumentSpec:
+        """Raises KeyError for an unknown token."""
+        return self._listing.by_token[token]
+
+    def square_off_ms(self, token: int, at_ms: int) -> int | None:
+        """When the broker closes intraday positions of the day; None on a day without a session."""
+        return self._listing.calendar(token).square_off_ms(at_ms)
 
     async def ticks(self) -> AsyncIterator[list[Tick]]:
         """All batches from now on."""
@@ -153,19 +162,24 @@ def _so_far(one: BarBuilder) -> Bar:
     return Bar(one.instrument, one.token, one.starts_ms, 1, *prices, one.volume, one.ticks)
 
 
-def recorded_batches(source: RecordedSource) -> Iterator[Batch]:
-    """The ticks of a recording in its own order and time, those of one time together."""
+def recorded_batches(source: RecordedSource, *, days: int = 0) -> Iterator[Batch]:
+    """The ticks of a recording in its own order and time, those of one time together; so many days later."""
     together: list[Tick] = []
     since_ms = 0
-    for at_ms, item in zip(source.times_from().tolist(), source.iter_from(), strict=True):
+    for at_ms, item in zip((source.times_from() + days * DAY_MS).tolist(), source.iter_from(), strict=True):
         if together and at_ms != since_ms:
             yield since_ms, together
             together = []
         since_ms = at_ms
         if isinstance(item, Tick):
-            together.append(item._replace(received_ms=at_ms))
+            together.append(_later(item, days * DAY_MS, received_ms=at_ms))
     if together:
         yield since_ms, together
+
+
+def _later(tick: Tick, by_ms: int, *, received_ms: int) -> Tick:
+    traded_ms = tick.traded_at_ms + by_ms if tick.traded_at_ms else 0
+    return tick._replace(at_ms=tick.at_ms + by_ms, traded_at_ms=traded_ms, received_ms=received_ms)
 
 
 def opening_ms(listing: Listing, tokens: Collection[int], now_ms: int) -> int:

@@ -72,7 +72,7 @@ def wanted(variety: str, fields: Mapping[str, str], by_key: Mapping[str, Instrum
         spec=instrument(fields, by_key),
         variety=kind,
         side=word("transaction_type", Side, fields),
-        quantity=whole("quantity", _needed("quantity", fields), least=1),
+        quantity=whole("quantity", needed("quantity", fields), least=1),
         product=word("product", Product, fields),
         order_type=order_type,
         validity=word("validity", Validity, {"validity": "DAY"} | dict(fields)),
@@ -141,13 +141,13 @@ def _variety(text: str) -> Variety:
 
 
 def instrument(fields: Mapping[str, str], by_key: Mapping[str, InstrumentSpec]) -> InstrumentSpec:
-    key = f"{_needed('exchange', fields)}:{_needed('tradingsymbol', fields)}"
+    key = f"{needed('exchange', fields)}:{needed('tradingsymbol', fields)}"
     if key not in by_key:
         raise bad_input(NO_SUCH_INSTRUMENT)
     return by_key[key]
 
 
-def _needed(name: str, fields: Mapping[str, str]) -> str:
+def needed(name: str, fields: Mapping[str, str]) -> str:
     text = fields.get(name, "").strip()
     if not text:
         raise bad_input(f"Missing or empty field `{name}`")
@@ -155,7 +155,7 @@ def _needed(name: str, fields: Mapping[str, str]) -> str:
 
 
 def word(name: str, words: type[Word], fields: Mapping[str, str]) -> Word:
-    text = _needed(name, fields)
+    text = needed(name, fields)
     try:
         return words(text)
     except ValueError:

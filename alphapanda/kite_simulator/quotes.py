@@ -14,6 +14,8 @@ from alphapanda.kite_simulator.wire import rupees
 from execution.domain.bands import circuit_limits_e4
 from marketdata.domain.ticks import DEPTH_LEVELS, Levels, Tick
 
+TRIGGER_PERCENT = 5  # how far from the last price a trigger may be
+
 
 def last_price(tick: Tick) -> Row:
     return {"instrument_token": tick.token, "last_price": rupees(tick.price_e4)}
@@ -58,6 +60,12 @@ def _levels(levels: Levels) -> list[Row]:
     return [
         {"price": rupees(price_e4), "quantity": size, "orders": 1 if size else 0} for price_e4, size in filled
     ]
+
+
+def trigger_range(tick: Tick, *, is_purchase: bool) -> Row:
+    ends = (100 - TRIGGER_PERCENT, 100) if is_purchase else (100, 100 + TRIGGER_PERCENT)
+    lower, upper = (rupees(tick.price_e4 * end // 100) for end in ends)
+    return {"instrument_token": tick.token, "lower": lower, "upper": upper}
 
 
 def of_keys(keys: Iterable[str], listing: Listing, market: Market) -> dict[str, Tick]:

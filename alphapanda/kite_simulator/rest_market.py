@@ -87,6 +87,17 @@ async def charges(request: web.Request) -> web.Response:
     return answer(simulator.calculator.charges(await json_body(request), simulator.clock.now_ms()))
 
 
+async def trigger_range(request: web.Request) -> web.Response:
+    """Where the trigger of a cover order could lie: below the last price of a purchase, above that of a sale."""
+    is_purchase = request.match_info["side"].upper() == "BUY"
+    return answer(
+        {
+            key: quotes.trigger_range(tick, is_purchase=is_purchase)
+            for key, tick in _asked(request, PRICES_MAX).items()
+        }
+    )
+
+
 async def not_offered(_request: web.Request) -> web.Response:
     raise KiteError(GENERAL, "The simulator does not offer this.", http=400)
 
@@ -96,13 +107,12 @@ ROUTES = (
     web.get("/quote/ohlc", ohlc),
     web.get("/quote/ltp", last_prices),
     web.get("/instruments/historical/{token}/{interval}", historical),
-    web.get("/instruments/trigger_range/{side}", not_offered),
+    web.get("/instruments/trigger_range/{side}", trigger_range),
     web.get("/instruments", instruments),
     web.get("/instruments/{exchange}", instruments),
     web.post("/margins/orders", margins),
     web.post("/margins/basket", basket),
     web.post("/charges/orders", charges),
     web.route("*", "/mf/{rest:.*}", not_offered),
-    web.route("*", "/alerts{rest:.*}", not_offered),
     web.get("/margins/{segment}", not_offered),
 )

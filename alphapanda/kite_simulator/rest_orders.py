@@ -1,4 +1,4 @@
-"""Orders, trades, the portfolio and triggers."""
+"""Orders, trades, the portfolio, triggers and alerts."""
 
 from __future__ import annotations
 
@@ -27,28 +27,34 @@ def _writable(request: web.Request) -> Simulator:
     return simulator
 
 
+def _late_ms(simulator: Simulator, name: str, tag: str) -> int:
+    """How much later a write is carried out."""
+    late = simulator.faults.takes(Kind.LATE, on=[name], tag=tag)
+    return late.ms if late else 0
+
+
 async def place(request: web.Request) -> web.Response:
     simulator = _writable(request)
     fields = await form(request)
     wanted = parsing.wanted(request.match_info["variety"], fields, simulator.listing.by_key)
-    tag = wanted.tag or ""
-    late = simulator.faults.takes(Kind.LATE, on=["place"], tag=tag)
-    return answer(simulator.place(wanted, late_ms=late.ms if late else 0))
+    return answer(simulator.place(wanted, late_ms=_late_ms(simulator, "place", wanted.tag or "")))
 
 
 async def modify(request: web.Request) -> web.Response:
     simulator = _writable(request)
     changed = parsing.changed(await form(request))
-    order_id = request.match_info["order_id"]
-    simulator.book.modify(order_id, changed, at_ms=simulator.clock.now_ms())
-    return answer({"order_id": order_id})
+    order = simulator.book.find(request.match_info["order_id"])
+    late_ms = _late_ms(simulator, "modify", order.wanted.tag or "")
+    simulator.act(lambda at_ms: simulator.book.modify(order.order_id, changed, at_ms=at_ms), late_ms)
+    return answer({"order_id": order.order_id})
 
 
 async def cancel(request: web.Request) -> web.Response:
     simulator = _writable(request)
-    order_id = request.match_info["order_id"]
-    simulator.book.cancel(order_id, at_ms=simulator.clock.now_ms())
-    return answer({"order_id": order_id})
+    order = simulator.book.find(request.match_info["order_id"])
+    late_ms = _late_ms(simulator, "cancel", order.wanted.tag or "")
+    simulator.act(lambda at_ms: simulator.book.cancel(order.order_id, at_ms=at_ms), late_ms)
+    return answer({"order_id": order.order_id})
 
 
 async def orders(request: web.Request) -> web.Response:
@@ -162,6 +168,37 @@ async def delete_gtt(request: web.Request) -> web.Response:
     return answer({"trigger_id": simulator.gtts.delete(_trigger_id(request), simulator.clock.now_ms())})
 
 
+async def create_alert(request: web.Request) -> web.Response:
+    simulator = request.app[SIMULATOR]
+    return answer(simulator.alerts.create(await form(request), simulator.clock.now_ms()))
+
+
+async def show_alerts(request: web.Request) -> web.Response:
+    return answer(request.app[SIMULATOR].alerts.rows())
+
+
+async def show_alert(request: web.Request) -> web.Response:
+    alerts = request.app[SIMULATOR].alerts
+    return answer(alerts.row(alerts.find(request.match_info["uuid"])))
+
+
+async def alert_history(request: web.Request) -> web.Response:
+    return answer(request.app[SIMULATOR].alerts.find(request.match_info["uuid"]).history)
+
+
+async def modify_alert(request: web.Request) -> web.Response:
+    simulator = request.app[SIMULATOR]
+    fields = await form(request)
+    return answer(simulator.alerts.modify(request.match_info["uuid"], fields, simulator.clock.now_ms()))
+
+
+async def delete_alerts(request: web.Request) -> web.Response:
+    """DELETE /alerts?uuid=…, repeated."""
+    simulator = request.app[SIMULATOR]
+    simulator.alerts.delete(request.query.getall("uuid", []), simulator.clock.now_ms())
+    return answer(None)
+
+
 ROUTES = (
     web.get("/orders", orders),
     web.post("/orders/{variety}", place),
@@ -182,4 +219,10 @@ ROUTES = (
     web.get("/gtt/triggers/{trigger_id}", show_gtt),
     web.put("/gtt/triggers/{trigger_id}", modify_gtt),
     web.delete("/gtt/triggers/{trigger_id}", delete_gtt),
+    web.get("/alerts", show_alerts),
+    web.post("/alerts", create_alert),
+    web.delete("/alerts", delete_alerts),
+    web.get("/alerts/{uuid}", show_alert),
+    web.put("/alerts/{uuid}", modify_alert),
+    web.get("/alerts/{uuid}/history", alert_history),
 )

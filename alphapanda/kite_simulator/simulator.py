@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -13,6 +14,7 @@ import msgspec
 
 from alphapanda.core.clock import DAY_MS
 from alphapanda.core.money import ZERO
+from alphapanda.kite_simulator.alerts import Alerts
 from alphapanda.kite_simulator.book import Book, Habits
 from alphapanda.kite_simulator.calculators import Calculator
 from alphapanda.kite_simulator.clock import Schedule, SimClock
@@ -35,7 +37,7 @@ from execution.domain.settings import PaperSettings
 from execution.reference import charge_cards
 from risk.reference import margin_tables
 
-IDLE_S = 0.05  # how long the pump sleeps at most: acts may be entered meanwhile
+IDLE_S = 1.0  # how long the pump sleeps at most
 MATCHING: Mapping[str, Any] = {"slippage_ticks": 0, "circuit_percent": 20}
 
 
@@ -93,6 +95,7 @@ class Simulator:
         self.book = self._book()
         self.gtts = Gtts(self.account, self.book, clock, listing.by_key)
         self.ticker = Ticker(self)
+        self.alerts = Alerts(self.account, self.book, self.market, clock, listing)
         self.calculator = Calculator(listing.by_key, charge_cards(), margin_tables(), self._last_e4)
         self.schedule.at(dies_ms(clock.now_ms()), self._new_day)
 
@@ -114,7 +117,8 @@ class Simulator:
         return tick.price_e4 if tick else 0
 
     def _new_day(self, at_ms: int) -> None:
-        """At six in the morning the book is empty and positions have been carried over."""
+        """At six in the morning the book is empty, positions have been carried over and the day is paid."""
+        self.desk.cash += self.ledger.roll() - self.charges()
         self.book.roll()
         self.schedule.at(at_ms + DAY_MS, self._new_day)
 
@@ -134,6 +138,7 @@ class Simulator:
                 ticks = self.market.step()
                 self.book.on_ticks(ticks, min(due))
                 self.gtts.on_ticks(ticks, min(due))
+                self.alerts.on_ticks(ticks, min(due))
 
     def advance(self, by_ms: int) -> None:
         """Move the clock forward and let all happen that is due by then. Raises ValueError for a step back."""
@@ -142,11 +147,15 @@ class Simulator:
 
     async def run(self) -> None:
         """Keep up with the clock until cancelled."""
+        entered = asyncio.Event()
+        self.schedule.entered = entered.set
         while True:
+            entered.clear()
             self.catch_up()
             due = [at_ms for at_ms in (self.schedule.next_ms, self.market.next_ms) if at_ms is not None]
             wait_s = self.clock.seconds_until(min(due)) if due else IDLE_S
-            await asyncio.sleep(min(wait_s, IDLE_S))
+            with suppress(TimeoutError):
+                await asyncio.wait_for(entered.wait(), min(wait_s, IDLE_S))
 
     # ---- what the account does -----------------------------------------------------------------------------
 
@@ -155,16 +164,20 @@ class Simulator:
         it would be refused; `is_ours`: the app of the account sends it. Raises KiteError."""
         now_ms, app = self.clock.now_ms(), self.account.api_key if is_ours else ""
         order_id = self.book.next_id(now_ms)
-        if late_ms:
-            self.schedule.at(now_ms + late_ms, lambda at_ms: self._place_late(wanted, app, order_id, at_ms))
-            return {"order_id": order_id}
-        return self._placed(wanted, app, order_id, now_ms)
+        placed = self.act(lambda at_ms: self._placed(wanted, app, order_id, at_ms), late_ms)
+        return {"order_id": order_id} if late_ms else placed
 
-    def _place_late(self, wanted: Wanted, app: str, order_id: str, at_ms: int) -> None:
-        try:
-            self._placed(wanted, app, order_id, at_ms)
-        except KiteError:
-            return  # nobody waits for the answer
+    def act(self, act: Callable[[int], Any], late_ms: int) -> Any:
+        """What an act comes to now; with `late_ms` it is done then, and nobody hears of a refusal. Raises KiteError."""
+        now_ms = self.clock.now_ms()
+        if not late_ms:
+            return act(now_ms)
+
+        def done(at_ms: int) -> None:
+            with suppress(KiteError):
+                act(at_ms)
+
+        return self.schedule.at(now_ms + late_ms, done)
 
     def _placed(self, wanted: Wanted, app: str, order_id: str, at_ms: int) -> Any:
         most = self.desk.instruments(at_ms)[wanted.spec.token].quantity_max
@@ -186,7 +199,7 @@ class Simulator:
         return self.desk.funds(self.book.working(), self.book.funds_marks(), self.clock.now_ms())
 
     def charges(self) -> Decimal:
-        """Rupees of charges on all trades so far, which the broker takes at the end of the day."""
+        """Rupees of charges on the day's trades, which the broker takes when the day is over."""
         return sum((sum(one.charges.values(), ZERO) for one in self.book.fills), ZERO)
 
 

@@ -6,24 +6,30 @@ import asyncio
 from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from aiohttp import web
 from django.core.management import BaseCommand, CommandError
 
-from alphapanda.core.clock import IST, ist_text, to_ms
+from alphapanda.core.clock import DAY_MS, IST, ist_date, ist_text, to_ms
 from alphapanda.env import PREFIX
 from alphapanda.kite_simulator.app import application
+from alphapanda.kite_simulator.book import Habits
 from alphapanda.kite_simulator.clock import SimClock, wall_ms
+from alphapanda.kite_simulator.faults import Fault, faults_from
 from alphapanda.kite_simulator.listing import Listing, load_listing
 from alphapanda.kite_simulator.market import opening_ms, recorded_batches
+from alphapanda.kite_simulator.positions import demat_of
+from alphapanda.kite_simulator.script import BadScript, follow, read_script
 from alphapanda.kite_simulator.sessions import Account
-from alphapanda.kite_simulator.simulator import Simulator, SimulatorSettings
+from alphapanda.kite_simulator.simulator import MATCHING, Simulator, SimulatorSettings
 from alphapanda.kite_simulator.walk import Batch, Walk
-from alphapanda.web.console import screen
+from alphapanda.web.console import json_object, screen
+from execution.domain.settings import settings_of
 from marketdata.domain.dated import BadRules
 from marketdata.domain.instruments import NotAnInstrumentList
 from marketdata.feeds.bar_files import NotInOrder
@@ -32,7 +38,8 @@ from marketdata.feeds.recorded import RecordedSource, UnknownInstrument
 from marketdata.reference import load_calendars
 
 HOST = "127.0.0.1"
-FAULTS = (UnknownFormat, UnknownInstrument, NotInOrder, NotAnInstrumentList, BadRules, OSError)
+LADDER_MS_MAX = 60_000
+BAD_FILES = (UnknownFormat, UnknownInstrument, NotInOrder, NotAnInstrumentList, BadRules, BadScript, OSError)
 
 
 class Command(BaseCommand):
@@ -58,8 +65,31 @@ class Command(BaseCommand):
         parser.add_argument(
             "--at", type=_moment, metavar="TIME", help='its clock at the start, IST: "2026-11-30 09:15"'
         )
+        parser.add_argument(
+            "--day", type=_day, metavar="YYYY-MM-DD", help="play the recording as of this day"
+        )
         parser.add_argument("--speed", type=_speed, default=1.0, help="of its clock; 0: it is moved by hand")
         parser.add_argument("--cash", type=_rupees, default=Decimal(1_000_000), help="rupees")
+        parser.add_argument(
+            "--holdings", nargs="+", default=[], metavar="EXCHANGE:SYMBOL=QUANTITY@PRICE", help="shares held"
+        )
+        parser.add_argument("--unauthorised", action="store_true", help="holdings need authorisation first")
+        parser.add_argument(
+            "--matching",
+            default="{}",
+            metavar="JSON",
+            help="settings of paper execution: docs/paper-exchange.md",
+        )
+        parser.add_argument("--ladder-ms", type=int, default=20, help="between two statuses of an order")
+        parser.add_argument(
+            "--fault",
+            nargs="+",
+            default=[],
+            metavar="KIND[,NAME=VALUE]",
+            help="such as 504,times=3,share=0.5",
+        )
+        parser.add_argument("--script", type=Path, metavar="FILE", help="JSON: steps of faults and acts")
+        parser.add_argument("--seed", type=int, default=0, help="of faults")
         parser.add_argument("--user", default=account.user_id)
         parser.add_argument("--api-key", default=account.api_key)
         parser.add_argument("--api-secret", default=account.api_secret)
@@ -71,7 +101,9 @@ class Command(BaseCommand):
             raise CommandError(f"--port: {options['port']} is not from 0 to 65535")
         try:
             simulator = built(options)
-        except FAULTS as error:
+            if options["script"]:
+                follow(simulator, read_script(options["script"]))
+        except BAD_FILES as error:
             raise CommandError(str(error)) from error
         try:
             asyncio.run(self._serve(simulator, options["port"]))
@@ -81,7 +113,7 @@ class Command(BaseCommand):
             raise CommandError(f"cannot listen on {HOST}:{options['port']}: {error.strerror}") from error
 
     async def _serve(self, simulator: Simulator, port: int) -> None:
-        runner = web.AppRunner(application(simulator))
+        runner = web.AppRunner(application(simulator), access_log=None)  # addresses hold tokens
         await runner.setup()
         try:
             await web.TCPSite(runner, HOST, port).start()
@@ -112,15 +144,61 @@ def built(options: dict[str, Any]) -> Simulator:
         redirect_url=options["redirect_url"],
         postback_url=options["postback_url"],
     )
-    return Simulator(
+    simulator = Simulator(
         listing=listing,
         tokens=chosen.tokens,
         batches=chosen.batches,
         clock=SimClock(starts_ms=chosen.starts_ms, speed=options["speed"]),
         account=account,
-        settings=SimulatorSettings(cash=options["cash"]),
+        settings=_settings(listing, options),
         past=chosen.past,
     )
+    simulator.faults.arm(_fault(text) for text in options["fault"])
+    return simulator
+
+
+def _settings(listing: Listing, options: dict[str, Any]) -> SimulatorSettings:
+    matching = json_object("--matching", options["matching"])
+    ladder_ms = options["ladder_ms"]
+    if not 0 <= ladder_ms <= LADDER_MS_MAX:
+        raise CommandError(f"--ladder-ms: {ladder_ms} is not from 0 to {LADDER_MS_MAX}")
+    try:
+        settings_of({**MATCHING, **matching})
+        demat = demat_of(options["holdings"], listing, is_authorised=not options["unauthorised"])
+    except (ValueError, msgspec.ValidationError) as error:
+        raise CommandError(str(error)) from None
+    return SimulatorSettings(
+        cash=options["cash"],
+        demat=demat,
+        matching=matching,
+        habits=Habits(ladder_ms=ladder_ms),
+        seed=options["seed"],
+    )
+
+
+def _fault(text: str) -> Fault:
+    """`KIND,NAME=VALUE,...`; `on` takes names with + between them, `ms` a span such as 8000-90000."""
+    kind, *parts = text.split(",")
+    told: dict[str, Any] = {"kind": kind}
+    try:
+        for part in parts:
+            name, _, value = part.partition("=")
+            told[name] = _fault_value(name, value)
+        (fault,) = faults_from(told)
+    except ValueError as error:
+        raise CommandError(f"--fault {text}: {error}") from None
+    return fault
+
+
+def _fault_value(name: str, text: str) -> Any:
+    if name == "on":
+        return text.split("+")
+    if name == "ms":
+        low, _, high = text.partition("-")
+        return [int(low), int(high or low)]
+    if name == "share":
+        return float(text)
+    return int(text) if name == "times" else text
 
 
 def _recording(listing: Listing, options: dict[str, Any]) -> _Chosen:
@@ -129,8 +207,10 @@ def _recording(listing: Listing, options: dict[str, Any]) -> _Chosen:
     if not len(source):
         raise CommandError("--recorded: the files hold no tick that can be read")
     tokens = [listing.by_key[file.key].token for file in files]
-    first_ms = next(at_ms for at_ms, ticks in recorded_batches(source) if ticks)
-    return _Chosen(tokens, recorded_batches(source), options["at"] or first_ms)
+    first_ms, _ = next(recorded_batches(source))
+    days = (options["day"] - ist_date(first_ms)).days if options["day"] else 0
+    starts_ms = options["at"] or first_ms + days * DAY_MS
+    return _Chosen(tokens, recorded_batches(source, days=days), starts_ms)
 
 
 def _walk(listing: Listing, options: dict[str, Any]) -> _Chosen:
@@ -166,6 +246,13 @@ def _moment(text: str) -> int:
     except ValueError:
         raise ArgumentTypeError(f"{text!r} is no time; write YYYY-MM-DD HH:MM") from None
     return to_ms(moment if moment.tzinfo else moment.replace(tzinfo=IST))
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise ArgumentTypeError(f"{text!r} is no day; write YYYY-MM-DD") from None
 
 
 def _speed(text: str) -> float:
