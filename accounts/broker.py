@@ -20,7 +20,7 @@ from accounts.services import act_record
 from alphapanda import logs
 from alphapanda.core.clock import IST, to_datetime, to_ms
 from alphapanda.core.refusals import BadRequest, Conflict
-from alphapanda.kite.client import Access, Client, KiteProblem, TokenDead, Unavailable, answered
+from alphapanda.kite.client import Access, Client, KiteProblem, TokenDead, Unavailable
 from alphapanda.kite.reading import Reader
 
 if TYPE_CHECKING:
@@ -134,8 +134,7 @@ def _exchange(
     secret = vault.unseal(account.api_secret, place=account.secret_place)
     kite = Client(account.api_key)
     try:
-        answer = answered(lambda: kite.generate_session(request_token, secret))
-        user_id, token, stated = _told(answer)
+        user_id, token, stated = _told(kite.session_of(request_token, secret))
     except KiteProblem as problem:
         raise LoginFailed(f"Kite gave no token: {problem}. Begin again.") from None
     if user_id != account.user_id:
@@ -234,7 +233,7 @@ def _end(sessions: Any, why: str, *, now: datetime, words: str = "") -> int:
 
 def _log_out(kite: Client) -> None:
     try:
-        answered(kite.invalidate_access_token)
+        kite.end_session()
     except TokenDead:
         return  # it is at its end already
     except KiteProblem as problem:

@@ -158,7 +158,7 @@ SETTINGS: tuple[Setting, ...] = (
         "Kite's login page",
     ),
     Setting(
-        "KITE_WS_URL", over_tls("wss", has_path=False), "wss://ws.kite.trade", "Kite's websocket of ticks"
+        "KITE_WS_URL", over_tls("wss", has_path=True), "wss://ws.kite.trade", "Kite's websocket of ticks"
     ),
     Setting(
         "KITE_BCD_DIVISOR",

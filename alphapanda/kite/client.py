@@ -11,8 +11,6 @@ from uuid import UUID
 
 import requests
 from django.conf import settings
-from kiteconnect import KiteConnect
-from kiteconnect import exceptions as kite
 
 from alphapanda.logs import without_secrets
 
@@ -52,27 +50,45 @@ class Access:
     session_id: UUID
 
 
-class Client(KiteConnect):
+class Client:
     """The official client. It follows no redirects, so that a token goes to nobody else, and numbers with a point
-    are Decimals: no price is ever a float."""
+    are Decimals: no price is ever a float. Every method raises KiteProblem."""
 
     def __init__(self, api_key: str, access_token: str = "", *, patience_s: float = PATIENCE_S) -> None:
-        super().__init__(api_key, access_token or None, root=settings.KITE_API_URL, timeout=patience_s)
-        self.reqsession.max_redirects = 0
-        self.reqsession.hooks["response"].append(_exact)
+        # imported here: it brings Twisted's reactor along, and the supervisor forks before there may be one
+        from kiteconnect import KiteConnect
+
+        self.api_key = api_key
+        self._kite = KiteConnect(
+            api_key, access_token or None, root=settings.KITE_API_URL, timeout=patience_s
+        )
+        self._kite.reqsession.max_redirects = 0
+        self._kite.reqsession.hooks["response"].append(_exact)
+
+    def use(self, access_token: str) -> None:
+        """Ask with this token from now on."""
+        self._kite.set_access_token(access_token)
 
     def ask(
         self, route: str, *, url: Mapping[str, Any] | None = None, params: Mapping[str, Any] | None = None
     ) -> Any:
-        """The answer to a GET of a route of the official client, as Kite gave it. Raises KiteProblem."""
-        return answered(lambda: self._get(route, url_args=url, params=params))
+        """The answer to a GET of a route of the official client, as Kite gave it."""
+        return _answered(lambda: self._kite._get(route, url_args=url, params=params))
+
+    def session_of(self, request_token: str, api_secret: str) -> dict[str, Any]:
+        """Exchange a request token; the client uses the access token that comes of it."""
+        return _answered(lambda: self._kite.generate_session(request_token, api_secret))
+
+    def end_session(self) -> None:
+        """Have Kite end the access token in use."""
+        _answered(self._kite.invalidate_access_token)
 
 
 def _exact(response: requests.Response, **_given: Any) -> None:
     response.json = partial(response.json, parse_float=Decimal)
 
 
-def answered(call: Callable[[], Answer]) -> Answer:
+def _answered(call: Callable[[], Answer]) -> Answer:
     """What a call of the official client returns. Raises KiteProblem for whatever it raises."""
     try:
         return call()
@@ -82,20 +98,22 @@ def answered(call: Callable[[], Answer]) -> Answer:
 
 
 def _problem(error: Exception) -> KiteProblem:
-    if isinstance(error, kite.KiteException):
-        return _kind(error)(_words(error) or NOT_KITES)
+    from kiteconnect.exceptions import KiteException
+
+    if isinstance(error, KiteException):
+        return _kind(type(error).__name__, error.code, str(error))(_words(error) or NOT_KITES)
     if isinstance(error, requests.RequestException):
         return Unavailable(f"Kite could not be reached: {type(error).__name__}")
     return Unavailable(f"{NOT_KITES}: {type(error).__name__}")
 
 
-def _kind(error: kite.KiteException) -> type[KiteProblem]:
-    if isinstance(error, kite.TokenException) and error.code == FORBIDDEN:
+def _kind(name: str, code: int, words: str) -> type[KiteProblem]:
+    if name == "TokenException" and code == FORBIDDEN:
         return TokenDead
     # also told as 200 with an error in it
-    if error.code == TOO_MANY or "too many requests" in str(error).lower():
+    if code == TOO_MANY or "too many requests" in words.lower():
         return TooMany
-    if error.code >= SERVER_FAULT or isinstance(error, kite.NetworkException | kite.DataException):
+    if code >= SERVER_FAULT or name in ("NetworkException", "DataException"):
         return Unavailable
     return Refused
 

@@ -74,7 +74,7 @@ class Reader:
         """One client, so one connection, as long as the app is the same."""
         if self._client is None or self._client.api_key != access.api_key:
             self._client = Client(access.api_key, patience_s=PATIENCE_S)
-        self._client.set_access_token(access.access_token)
+        self._client.use(access.access_token)
         return self._client
 
 

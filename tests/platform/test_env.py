@@ -78,8 +78,8 @@ def test_an_unknown_name_is_refused_with_the_nearest() -> None:
         ("KITE_API_URL", "http://127.0.0.1:99999", "https://host, or http:// on this machine"),
         ("KITE_LOGIN_URL", "http://localhost.example.org/x", "https://host/path, or http:// on this machine"),
         ("KITE_LOGIN_URL", "https://kite.zerodha.com/?v=3", "https://host/path, or http:// on this machine"),
-        ("KITE_WS_URL", "https://ws.kite.trade", "wss://host, or ws:// on this machine"),
-        ("KITE_WS_URL", "ws://10.0.0.1:9000", "wss://host, or ws:// on this machine"),
+        ("KITE_WS_URL", "https://ws.kite.trade", "wss://host/path, or ws:// on this machine"),
+        ("KITE_WS_URL", "ws://10.0.0.1:9000", "wss://host/path, or ws:// on this machine"),
     ],
 )
 def test_a_value_that_does_not_fit_is_refused_by_name(name: str, given: str, expected: str) -> None:
@@ -102,7 +102,7 @@ def test_the_addresses_of_kite_and_of_a_simulator_fit(tmp_path: Path) -> None:
         "ALPHAPANDA_RUN_DIR": str(tmp_path),
         "ALPHAPANDA_KITE_API_URL": "http://127.0.0.1:9090",
         "ALPHAPANDA_KITE_LOGIN_URL": "http://localhost:9090/connect/login",
-        "ALPHAPANDA_KITE_WS_URL": "ws://[::1]:9090",
+        "ALPHAPANDA_KITE_WS_URL": "ws://[::1]:9090/ws",
     }
 
     values = env.load(given)
@@ -112,7 +112,7 @@ def test_the_addresses_of_kite_and_of_a_simulator_fit(tmp_path: Path) -> None:
     }.items() <= given.items()
     assert (values["KITE_LOGIN_URL"], values["KITE_WS_URL"]) == (
         "http://localhost:9090/connect/login",
-        "ws://[::1]:9090",
+        "ws://[::1]:9090/ws",
     )
 
 

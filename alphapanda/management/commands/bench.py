@@ -35,8 +35,8 @@ class Command(BaseCommand):
     help = (
         "Measure sustained ticks/s and p50/p99 latencies of all processes; the backtest's speed as well. Exit 1 where "
         f"the first rate is below {FLOOR_PER_S:,} ticks/s, leaves a tick behind or books later than "
-        f"{FLOOR_P99_MS:.0f} ms (p99). With --frames: where a frame of {FRAMES_JUDGED[1]} full ticks is read at less than "
-        f"{FRAMES_PER_S:,} ticks/s, or less than {FRAMES_RATIO:g} times as fast as by the official client."
+        f"{FLOOR_P99_MS:.0f} ms (p99). With --frames: where a frame of {FRAMES_JUDGED[1]} full ticks is read at less "
+        f"than {FRAMES_PER_S:,} ticks/s, or less than {FRAMES_RATIO:g} times as fast as by the official client."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
