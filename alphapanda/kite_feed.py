@@ -92,17 +92,20 @@ def scales() -> Scales:
     return Scales({**DIVISORS, Segment.BCD: int(settings.KITE_BCD_DIVISOR)})
 
 
-def play(publisher: RowPublisher, *, account: str, mode: Mode, wall: Wall, stop: Event) -> None:
+def play(
+    publisher: RowPublisher, *, heard_ms: int, account: str, mode: Mode, wall: Wall, stop: Event
+) -> None:
     """Hear Kite until `stop` is set, with the token of an account (empty: of the only one)."""
     desk = Desk(account)
     try:
-        asyncio.run(_play(publisher, desk, mode, wall, stop))
+        asyncio.run(_play(feed_of(publisher, desk, heard_ms, mode, wall), stop))
     finally:
         desk.close()
 
 
-async def _play(publisher: RowPublisher, desk: Desk, mode: Mode, wall: Wall, stop: Event) -> None:
-    feed = KiteFeed(
+def feed_of(publisher: RowPublisher, desk: Desk, heard_ms: int, mode: Mode, wall: Wall) -> KiteFeed:
+    """A feed as the settings say."""
+    return KiteFeed(
         publisher,
         url=settings.KITE_WS_URL,
         access=desk.access,
@@ -113,7 +116,11 @@ async def _play(publisher: RowPublisher, desk: Desk, mode: Mode, wall: Wall, sto
         scales=scales(),
         mode=mode,
         by_ticks=settings.FEED_CLOCK == "ticks",
+        heard_ms=heard_ms,
     )
+
+
+async def _play(feed: KiteFeed, stop: Event) -> None:
     hearing = asyncio.create_task(feed.run())
     while not (stop.is_set() or hearing.done()):
         await asyncio.sleep(STOP_LOOK_S)

@@ -92,7 +92,7 @@ class EventClock:
 class KiteFeed:
     """Hears up to three connections and publishes what is live. `wanted`: the partition of each instrument to be
     subscribed to, the most wanted first, asked every few seconds; `tell`: stores a gap; `updates`: hears text frames
-    of orders; `died`: hears of a token that Kite refused."""
+    of orders; `died`: hears of a token that Kite refused; `heard_ms`: when a feed before this one heard its last."""
 
     def __init__(
         self,
@@ -108,6 +108,7 @@ class KiteFeed:
         updates: Callable[[dict[str, Any]], None] = lambda _: None,
         mode: Mode = Mode.FULL,
         by_ticks: bool = False,
+        heard_ms: int = 0,
         timing: Timing | None = None,
         refresh_s: float = REFRESH_S,
     ) -> None:
@@ -127,6 +128,8 @@ class KiteFeed:
         self._awaited: set[int] = set()  # tokens of which the next tick may be an old one
         self._heard_ms: dict[int, int] = {}
         self._open_gaps: dict[int, FeedGap] = {}
+        if heard_ms:
+            self._open_gaps[0] = FeedGap(SOURCE, 0, 0, heard_ms, 0, "the feed was not running")
         self._to_tell: deque[Callable[[], Awaitable[None]]] = deque(maxlen=GAPS_KEPT)
         self._is_told = asyncio.Event()
         self._is_filled = asyncio.Event()
@@ -189,7 +192,8 @@ class KiteFeed:
         self._heard_ms[number] = now_ms = self._wall.now_ms()
         gap = self._open_gaps.pop(number, None)
         if gap is not None:
-            over = replace(gap, until_ms=now_ms)
+            instruments = gap.instruments or len(self._connections[number].tokens)
+            over = replace(gap, instruments=instruments, until_ms=now_ms)
             self._later(lambda: self._tell(over))
 
     def _later(self, act: Callable[[], Awaitable[None]]) -> None:

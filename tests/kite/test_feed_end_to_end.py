@@ -140,7 +140,8 @@ def test_from_the_login_page_to_the_log_over_cuts_new_tokens_and_restarts(
     assert seconds() == list(range(1, 69))
     clocks = [item.at_ms for _, item in logged() if isinstance(item, Clock)]
     assert clocks[:2] == [at(), at() + 60_000]
-    assert [gap.until_ms > gap.from_ms for gap in gaps()] == [False, True, False, True]
+    assert [gap.until_ms > gap.from_ms for gap in gaps()] == [False, True, False, True, True]
+    assert gaps()[-1].reason == "the feed was not running"
     assert {(gap.source, gap.connection, gap.instruments) for gap in gaps()} == {("kite", 0, 1)}
 
 

@@ -167,16 +167,18 @@ def _play_kite(producer: LogProducer, stop: threading.Event, options: dict[str, 
         raise CommandError(f"--mode {mode}: its ticks have no times for FEED_CLOCK ticks; expected full")
     wall, source = SystemWall(), source_id(SOURCE)
     with LogReader("feed") as reader:
-        tails = feed.tails(reader, source=source, partitions=range(settings.TICK_PARTITIONS))
+        found = feed.heard(reader, source=source, partitions=range(settings.TICK_PARTITIONS))
     publisher = feed.RowPublisher(
         producer,
         source=source,
-        first_seq=feed.live_first_seq(tails=tails, now_ms=wall.now_ms()),
+        first_seq=feed.live_first_seq(found, now_ms=wall.now_ms()),
         partitions=settings.TICK_PARTITIONS,
         wall=wall,
         batch_items=options["batch"],
     )
-    kite_feed.play(publisher, account=options["account"], mode=mode, wall=wall, stop=stop)
+    kite_feed.play(
+        publisher, heard_ms=found.received_ms, account=options["account"], mode=mode, wall=wall, stop=stop
+    )
 
 
 class _Line:
