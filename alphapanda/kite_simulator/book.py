@@ -115,11 +115,11 @@ class Book:
         standing = self._desk.standing(wanted.product, working, self._marks(working, signal.token))
         outcome = carry_out([signal], standing, venue, ended={})
         (core,) = outcome.orders.values()
-        try:
-            self._check(core, objection(core, mark, standing, venue, at_ms=at_ms), working)
-        except KiteError:
-            if is_answered or core.status is not OrderStatus.REJECTED:
-                raise
+        if core.status is OrderStatus.REJECTED:
+            if is_answered:
+                self._answer(objection(core, mark, standing, venue, at_ms=at_ms))
+        elif lacking := self._desk.unauthorised(core, working):
+            raise KiteError(HOLDING, UNAUTHORISED.format(lacking, core.quantity))
         self._desk.memory = outcome.memory
         order = self._entered(core, wanted, app=app, order_id=order_id, parent_id=parent_id, leg=leg)
         order.acted_ms, order.stuck_until_ms = at_ms, stuck_until_ms
@@ -273,20 +273,14 @@ class Book:
 
         self._schedule.at(at_ms + self.habits.ladder_ms, send)
 
-    def _check(self, core: PaperOrder, found: Objection | None, working: list[PaperOrder]) -> None:
+    def _answer(self, found: Objection | None) -> None:
         """Raises KiteError for what is refused at once; what the risk system rejects becomes a row."""
-        if core.status is not OrderStatus.REJECTED:
-            lacking = self._desk.unauthorised(core, working)
-            if lacking:
-                raise KiteError(HOLDING, UNAUTHORISED.format(lacking, core.quantity))
-            return
         if found is None or found.ground is Ground.HELD or found.words.startswith(forms.RMS):
             return
-        if found.ground is Ground.FUNDED:
-            if self.habits.is_margin_answered:
-                raise KiteError(MARGIN, found.words)
-            return
-        raise bad_input(found.words)
+        if found.ground is not Ground.FUNDED:
+            raise bad_input(found.words)
+        if self.habits.is_margin_answered:
+            raise KiteError(MARGIN, found.words)
 
     def _entered(
         self, core: PaperOrder, wanted: Wanted, *, app: str, order_id: str, parent_id: str, leg: int

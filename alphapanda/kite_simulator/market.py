@@ -1,9 +1,9 @@
-"""The simulator's market: a recorded session or a seeded walk, told in the simulator's time."""
+"""The simulator's market: a recorded session, a seeded walk or the platform's log, told in the simulator's time."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Iterator, Mapping
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 
@@ -102,11 +102,18 @@ class Market:
         return self._next[0] if self._next else None
 
     def step(self) -> list[Tick]:
-        """The next ticks, which are the last ones from now on; those that state no price are left out."""
-        if self._next is None:
-            return []
-        ticks = [tick for tick in self._next[1] if not tick.flags & NOT_FINITE and tick.price_e4 > 0]
-        self._next = next(self._batches, None)
+        """Take in the ticks that are due next."""
+        due, self._next = self._next, next(self._batches, None)
+        return self.take(due[1]) if due else []
+
+    def take(self, told: Iterable[Tick]) -> list[Tick]:
+        """Ticks that are the last ones from now on; those of no instrument that is known and that state no price are
+        left out."""
+        ticks = [
+            tick
+            for tick in told
+            if tick.token in self._tokens and not tick.flags & NOT_FINITE and tick.price_e4 > 0
+        ]
         for tick in ticks:
             self._see(tick)
         for queue in self._queues if ticks else ():

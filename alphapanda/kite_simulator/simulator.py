@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
@@ -35,6 +35,7 @@ from alphapanda.kite_simulator.updates import Updates
 from alphapanda.kite_simulator.walk import Batch, Walk
 from execution.domain.settings import PaperSettings
 from execution.reference import charge_cards
+from marketdata.domain.ticks import Item, Tick
 from risk.reference import margin_tables
 
 IDLE_S = 1.0  # how long the pump sleeps at most
@@ -135,10 +136,19 @@ class Simulator:
             if act_ms == min(due):
                 self.schedule.run_next()
             else:
-                ticks = self.market.step()
-                self.book.on_ticks(ticks, min(due))
-                self.gtts.on_ticks(ticks, min(due))
-                self.alerts.on_ticks(ticks, min(due))
+                self._on_ticks(self.market.step(), min(due))
+
+    def _on_ticks(self, ticks: list[Tick], at_ms: int) -> None:
+        for part in (self.book, self.gtts, self.alerts):
+            part.on_ticks(ticks, at_ms)
+
+    def hear(self, items: Iterable[Item]) -> None:
+        """Items of a log: time is theirs, and goes on to each of them before it is seen."""
+        for item in items:
+            self.advance(max(0, item.at_ms - self.clock.now_ms()))
+            if isinstance(item, Tick):
+                now_ms = self.clock.now_ms()
+                self._on_ticks(self.market.take([item._replace(received_ms=now_ms)]), now_ms)
 
     def advance(self, by_ms: int) -> None:
         """Move the clock forward and let all happen that is due by then. Raises ValueError for a step back."""

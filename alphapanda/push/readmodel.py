@@ -122,6 +122,16 @@ def marks_write(marks: Mapping[int, tuple[int, int]]) -> None:
         pipe.execute()
 
 
+def marks_forget(tokens: Iterable[int]) -> None:
+    """Let go of the last prices of tokens that are another instrument's now."""
+    gone = list(tokens)
+    if not gone:
+        return
+    with _redis() as server:
+        server.hdel(_key("marks"), *gone)
+        server.incr(_key("revision"))
+
+
 # Sources whose time is that of their ticks, not of the wall, and what screens call their sessions
 OWN_CLOCKS = {"recorded": "recorded", "simulator": "simulated"}
 

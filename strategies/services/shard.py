@@ -117,7 +117,11 @@ class Shard:
             elif runner.waiting is not Waiting.NOTHING:
                 runner.refresh(row)
             if row.is_commanded and deployment_id in self.runners:  # type: ignore[attr-defined]
-                self.runners[deployment_id].commands = loading.commands_new(deployment_id)
+                runner = self.runners[deployment_id]
+                # what it has carried out and not stored yet is not carried out again
+                runner.commands = [
+                    one for one in loading.commands_new(deployment_id) if one.id not in runner.taken
+                ]
 
     def _load(self, deployment_id: UUID) -> None:
         row = Deployment.objects.select_related("strategy_version__strategy").get(id=deployment_id)

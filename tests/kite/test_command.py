@@ -6,25 +6,47 @@ import re
 import signal
 import subprocess
 import sys
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.core.management import CommandError, call_command
 
 from alphapanda.core.clock import ist_text
+from alphapanda.core.vocabulary import Broker, OrderStatus
+from alphapanda.eventlog import bootstrap, topics
+from alphapanda.eventlog.client import LogProducer, LogReader
+from alphapanda.kite_simulator import parsing
+from alphapanda.kite_simulator.following import Follower
 from alphapanda.kite_simulator.simulator import Simulator
 from alphapanda.management.commands.kite_simulator import Command, built
+from marketdata.domain.ticks import Clock, Item, Tick, pack
 from marketdata.reference import YESBANK_FILES
-from tests.kite.server import INFY, SECOND_MS, serving
+from tests.builders import at
+from tests.kite.server import INFY, SECOND_MS, quoted, serving
 
 ROOT = Path(__file__).resolve().parents[2]
 YESBANK = 3050241
 STANDING = ("--speed", "0")
 
 
+@pytest.fixture
+def a_log(settings: Any) -> None:
+    """A log of its own for the test."""
+    settings.TOPIC_PREFIX = f"test{uuid4().hex[:8]}"
+    bootstrap.ensure_topics()
+
+
 def made(*arguments: str) -> Simulator:
     parser = Command().create_parser("manage.py", "kite_simulator")
     return built(vars(parser.parse_args([*arguments, *STANDING])))
+
+
+def following(told: list[Item]) -> Simulator:
+    parser = Command().create_parser("manage.py", "kite_simulator")
+    return built(vars(parser.parse_args(["--log"])), told)
 
 
 def test_a_recording_is_told_in_its_own_time() -> None:
@@ -79,6 +101,41 @@ def test_options_reach_the_account_and_its_orders() -> None:
     assert (simulator.paper.slippage_ticks, simulator.paper.latency_ms) == (3, 300)
     assert (late.times, late.share, late.ms, late.on) == (-1, 0.5, (8_000, 9_000), ["place", "cancel"])
     assert (gateway.kind.value, gateway.times) == ("504", 1)
+
+
+@pytest.mark.usefixtures("a_log")
+def test_the_market_can_be_the_platforms_own_log() -> None:
+    def tell(*items: Tick | Clock) -> None:
+        with LogProducer(Broker.SHARED) as producer:
+            raw = pack(items, source=5, first_seq=1)
+            producer.produce(topics.MARKET_TICKS, raw, key=b"k", partition=1)
+            producer.produce(topics.MARKET_TICKS, b"no ticks", key=b"k", partition=1)
+
+    tell(quoted(1400, 0))
+    tell(quoted(1500, 1))
+    with LogReader("kite_simulator") as reader:
+        follower = Follower(reader, partitions=4)
+        tell(quoted(1501, 5), Clock(at() + 60 * SECOND_MS, 0))
+        simulator = following(follower.first())
+    tick, day = simulator.market.last(INFY), simulator.market.days[INFY]
+
+    assert tick is not None
+    assert (tick.price_e4, day.low_e4) == (15_010_000, 15_010_000)  # nothing of what was told before
+    assert simulator.clock.now_ms() == at() + 60 * SECOND_MS
+
+
+def test_orders_at_the_platforms_log_are_matched_in_its_time() -> None:
+    simulator = following([quoted(1500, 0)])
+    order = {"exchange": "NSE", "tradingsymbol": "INFY", "transaction_type": "BUY", "quantity": "1"}
+    order |= {"product": "CNC", "order_type": "LIMIT", "price": "1600"}
+    placed = simulator.place(parsing.wanted("regular", order, simulator.listing.by_key))
+    simulator.hear([quoted(1501, 0)])
+    before = simulator.book.find(placed["order_id"]).core.status
+    simulator.hear([quoted(1502, 1)])
+
+    assert simulator.clock.now_ms() == at() + SECOND_MS
+    assert before is OrderStatus.OPEN
+    assert simulator.book.find(placed["order_id"]).core.turnover == Decimal("1502.1")
 
 
 @pytest.mark.parametrize(

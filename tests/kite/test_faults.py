@@ -184,6 +184,20 @@ def test_updates_can_be_lost_doubled_delayed_and_stale(served: Served, kite: Kit
     assert told("partial_after_complete") == ["OPEN", "COMPLETE", "UPDATE"]
 
 
+def test_updates_tell_of_parts_and_of_modifications_as_such() -> None:
+    with serving(a_simulator([quoted(1500, n, size=4) for n in (0, 5)], rates=FREE)) as served:
+        kite = served.kite()
+        queue = served.call(served.simulator.book.subscribe, "AB1234")
+        order_id = kite.place_order(**BUY)
+        served.advance(6 * SECOND_MS)
+        kite.modify_order("regular", order_id, price=1610)
+        served.advance(SECOND_MS)
+        told = [queue.get_nowait() for _ in range(queue.qsize())]
+
+    parts = [(update["status"], update["filled_quantity"], update["price"]) for update in told]
+    assert parts == [("OPEN", 0, 1600), ("UPDATE", 4, 1600), ("UPDATE", 4, 1610)]
+
+
 def test_an_update_can_come_after_a_later_one(served: Served, kite: KiteConnect) -> None:
     arm(served, "reordered", ms=[5_000, 5_000])
 

@@ -315,6 +315,28 @@ def test_a_position_is_converted(served: Served, kite: KiteConnect) -> None:
         kite.convert_position("NSE", "INFY", "BUY", "day", 7, "MIS", "CNC")
 
 
+def test_what_is_no_longer_held_is_not_converted(served: Served, kite: KiteConnect) -> None:
+    for side, price, quantity in (("BUY", 1600, 10), ("SELL", 1400, 5)):
+        kite.place_order(
+            **BUY | {"transaction_type": side, "price": price, "quantity": quantity, "product": "MIS"}
+        )
+        served.advance(2 * SECOND_MS)
+
+    with pytest.raises(exceptions.InputException, match="more than the position"):
+        kite.convert_position("NSE", "INFY", "BUY", "day", 7, "MIS", "CNC")
+
+
+def test_what_one_product_blocks_is_missing_in_another(served: Served, kite: KiteConnect) -> None:
+    kite.place_order(**BUY | {"price": 1600, "product": "MIS", "quantity": 500})  # a fifth of 750,050 rupees
+    served.advance(SECOND_MS)
+    order_id = kite.place_order(**BUY | {"quantity": 600})  # 900,000 of the million
+    served.advance(SECOND_MS)
+    row = last(kite, order_id)
+
+    assert row["status"] == "REJECTED"
+    assert "available margin is 849990.00" in row["status_message"]
+
+
 def test_the_next_morning_the_book_is_empty_and_the_day_is_paid(served: Served) -> None:
     kite = served.kite()
     kite.place_order(**BUY | {"price": 1600})

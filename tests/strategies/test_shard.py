@@ -8,7 +8,7 @@ from django.test import override_settings
 from django.utils import timezone
 
 from alphapanda.core.envelope import decode
-from alphapanda.core.vocabulary import DeploymentStatus
+from alphapanda.core.vocabulary import CommandKind, DeploymentStatus
 from alphapanda.eventlog import cursors
 from alphapanda.eventlog.models import LogCursor, OutboxEvent
 from alphapanda.proof.recorded import deployments_over
@@ -142,6 +142,26 @@ def test_a_zombie_can_neither_store_nor_quarantine(monkeypatch, items):
 
     found = one()
     assert (found.seq, found.status, found.error) == (after.seq, DeploymentStatus.STOPPED, "")
+
+
+def test_a_command_that_wishes_nothing_is_carried_out_once(monkeypatch, items):
+    """It is stored with the next checkpoint, and looked for more often: a step too many would move all ids."""
+    hand = hand_over(monkeypatch, packed(items[:50], source=8, batch=50))
+    hand.run()
+    (shard,) = hand.shards
+    before = one()
+    monkeypatch.setattr(Shard, "_is_checkpoint_due", lambda _shard, _dirty: False)
+    monkeypatch.setattr(Shard, "_is_refresh_due", lambda _shard: True)
+    command = lifecycle.command_give(
+        deployment=before, kind=CommandKind.CANCEL, reason="drill", actor="alice"
+    )
+    for _ in range(3):
+        shard.evaluate({})
+    monkeypatch.setattr(Shard, "_is_checkpoint_due", lambda _shard, _dirty: True)
+    shard.evaluate({})
+
+    command.refresh_from_db()
+    assert (one().step, command.step) == (before.step + 1, before.step + 1)
 
 
 @pytest.mark.parametrize("is_read", [True, False])

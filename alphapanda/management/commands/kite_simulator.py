@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from argparse import ArgumentParser, ArgumentTypeError
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
@@ -13,14 +13,17 @@ from typing import Any
 
 import msgspec
 from aiohttp import web
+from django.conf import settings
 from django.core.management import BaseCommand, CommandError
 
 from alphapanda.core.clock import DAY_MS, IST, ist_date, ist_text, to_ms
 from alphapanda.env import PREFIX
+from alphapanda.eventlog.client import LogReader
 from alphapanda.kite_simulator.app import application
 from alphapanda.kite_simulator.book import Habits
 from alphapanda.kite_simulator.clock import SimClock, wall_ms
 from alphapanda.kite_simulator.faults import Fault, faults_from
+from alphapanda.kite_simulator.following import Follower, follow_log
 from alphapanda.kite_simulator.listing import Listing, load_listing
 from alphapanda.kite_simulator.market import opening_ms, recorded_batches
 from alphapanda.kite_simulator.positions import demat_of
@@ -32,6 +35,7 @@ from alphapanda.web.console import json_object, screen
 from execution.domain.settings import settings_of
 from marketdata.domain.dated import BadRules
 from marketdata.domain.instruments import NotAnInstrumentList
+from marketdata.domain.ticks import Item
 from marketdata.feeds.bar_files import NotInOrder
 from marketdata.feeds.files import UnknownFormat, recorded_file
 from marketdata.feeds.recorded import RecordedSource, UnknownInstrument
@@ -55,6 +59,9 @@ class Command(BaseCommand):
         market = parser.add_mutually_exclusive_group()
         market.add_argument(
             "--recorded", nargs="+", metavar="FILE[=EXCHANGE:SYMBOL]", help="play recorded files"
+        )
+        market.add_argument(
+            "--log", action="store_true", help="what the running platform's own log tells, in its time"
         )
         market.add_argument("--walk", type=int, metavar="SEED", help="prices by dice (default: 1)")
         parser.add_argument(
@@ -100,25 +107,32 @@ class Command(BaseCommand):
         if not 0 <= options["port"] <= 65_535:
             raise CommandError(f"--port: {options['port']} is not from 0 to 65535")
         try:
-            simulator = built(options)
+            follower = self._follower() if options["log"] else None
+            simulator = built(options, follower.first() if follower else ())
             if options["script"]:
                 follow(simulator, read_script(options["script"]))
         except BAD_FILES as error:
             raise CommandError(str(error)) from error
         try:
-            asyncio.run(self._serve(simulator, options["port"]))
+            asyncio.run(self._serve(simulator, options["port"], follower))
         except KeyboardInterrupt:
             self.stderr.write("stopped")
         except OSError as error:
             raise CommandError(f"cannot listen on {HOST}:{options['port']}: {error.strerror}") from error
 
-    async def _serve(self, simulator: Simulator, port: int) -> None:
+    def _follower(self) -> Follower:
+        """Raises LogUnavailable."""
+        follower = Follower(LogReader("kite_simulator"), partitions=settings.TICK_PARTITIONS)
+        self.stderr.write("waiting for the log to tell of the market")
+        return follower
+
+    async def _serve(self, simulator: Simulator, port: int, follower: Follower | None) -> None:
         runner = web.AppRunner(application(simulator), access_log=None)  # addresses hold tokens
         await runner.setup()
         try:
             await web.TCPSite(runner, HOST, port).start()
             screen(self.stdout).print(_words(simulator, runner.addresses[0][1]), soft_wrap=True)
-            await asyncio.Event().wait()
+            await (follow_log(follower, simulator.hear) if follower else asyncio.Event().wait())
         finally:
             await runner.cleanup()
 
@@ -133,10 +147,11 @@ class _Chosen:
     past: Walk | None = None
 
 
-def built(options: dict[str, Any]) -> Simulator:
-    """The simulator that options describe. Raises CommandError, and what reading files raises."""
+def built(options: dict[str, Any], told: Sequence[Item] = ()) -> Simulator:
+    """The simulator that options describe; `told`: the first items of the log that it is to follow.
+    Raises CommandError, and what reading files raises."""
     listing = load_listing(options["instruments"], options["rules"])
-    chosen = _recording(listing, options) if options["recorded"] else _walk(listing, options)
+    chosen = _chosen(listing, options, told)
     account = Account(
         user_id=options["user"],
         api_key=options["api_key"],
@@ -148,13 +163,20 @@ def built(options: dict[str, Any]) -> Simulator:
         listing=listing,
         tokens=chosen.tokens,
         batches=chosen.batches,
-        clock=SimClock(starts_ms=chosen.starts_ms, speed=options["speed"]),
+        clock=SimClock(starts_ms=chosen.starts_ms, speed=0 if told else options["speed"]),
         account=account,
         settings=_settings(listing, options),
         past=chosen.past,
     )
     simulator.faults.arm(_fault(text) for text in options["fault"])
+    simulator.hear(told)
     return simulator
+
+
+def _chosen(listing: Listing, options: dict[str, Any], told: Sequence[Item]) -> _Chosen:
+    if told:
+        return _Chosen(list(listing.by_token), iter(()), told[0].at_ms)
+    return _recording(listing, options) if options["recorded"] else _walk(listing, options)
 
 
 def _settings(listing: Listing, options: dict[str, Any]) -> SimulatorSettings:
