@@ -10,11 +10,10 @@ from alphapanda.kite_simulator import candles, quotes
 from alphapanda.kite_simulator.errors import GENERAL, KiteError, bad_input
 from alphapanda.kite_simulator.keys import SIMULATOR
 from alphapanda.kite_simulator.wire import answer, json_body
-from marketdata.domain.markets import Market, anchor_minutes
+from marketdata.domain.markets import EXCHANGES, anchor_minutes
 from marketdata.domain.ticks import Tick
 
 QUOTES_MAX, PRICES_MAX = 500, 1_000
-EXCHANGES = tuple(dict.fromkeys(market.exchange for market in Market))
 
 
 def _asked(request: web.Request, most: int) -> dict[str, Tick]:

@@ -24,10 +24,10 @@ from alphapanda.kite_simulator.listing import load_listing
 from alphapanda.kite_simulator.simulator import Simulator, SimulatorSettings
 from alphapanda.kite_simulator.walk import Walk
 from marketdata.domain.kite_candles import Interval, Span, spans
-from marketdata.models import Instrument, MasterLoad
+from marketdata.models import CircuitLimit, Instrument, MasterLoad
 from tests.builders import at
 from tests.kite.server import INFY, Served, serving
-from tests.rows import a_broker_account, an_instrument
+from tests.rows import a_broker_account, a_deployment, an_instrument
 
 pytestmark = pytest.mark.django_db
 HOUR_MS = 3_600_000
@@ -148,6 +148,16 @@ def test_quotes_are_shown_and_what_kite_does_not_know_is_named(
     tick = served.call(served.simulator.market.last, INFY)
     assert to_e4(row["last"]) == tick.price_e4
     assert "Kite knows nothing of NSE:NOSUCH." in err.getvalue()
+
+
+def test_circuit_limits_of_what_is_in_use_are_taken_over(served: Served, account: BrokerAccount) -> None:
+    infy = a_deployment().instruments.get()
+
+    assert [row["instrument"] for row in told("kite_quotes", "--circuits")] == ["NSE:INFY"]
+
+    limit = CircuitLimit.objects.get()
+    assert (limit.instrument, limit.date) == (infy, date(2019, 7, 9))
+    assert 0 < limit.lower < limit.upper
 
 
 def test_candles_say_why_they_do_not_stay(
