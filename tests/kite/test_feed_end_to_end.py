@@ -24,7 +24,7 @@ from alphapanda.management.commands import feed as command
 from marketdata.domain.ticks import Clock, Item, Tick, source_id, unpack
 from marketdata.services.calendar import calendars_load_shipped
 from marketdata.services.instruments import load_shipped
-from tests.accounts.test_kite_login import LANDING, browser_of, log_in
+from tests.accounts.way import LANDING, browser_of, log_in
 from tests.builders import at
 from tests.kite.hearing import until, wait_subscribed
 from tests.kite.server import Served, a_simulator, serving
