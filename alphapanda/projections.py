@@ -93,8 +93,8 @@ def refresh() -> None:
     switches = KillSwitch.objects.filter(released_at=None).select_related("deployment").order_by("id")
     stats = readmodel.stream()
     now_ms = to_ms(timezone.now())
-    is_recorded = stats.get("source") == "recorded"
-    at_ms = int(stats.get("last_at_ms") or 0) if is_recorded else now_ms
+    has_own_clock = stats.get("source") in readmodel.OWN_CLOCKS
+    at_ms = int(stats.get("last_at_ms") or 0) if has_own_clock else now_ms
     readmodel.session_write(
         phase=_phase(at_ms),
         halts=[rows.halt(switch) for switch in switches],

@@ -216,6 +216,14 @@ def instruments_in_use() -> dict[int, Instrument]:
     return {row.instrument_token: row for row in Instrument.objects.filter(pk__in=wanted)}
 
 
+def partitions_to_stream(keys: Iterable[str]) -> dict[int, int]:
+    """The partition of each token that a live feed is to hear: what deployments act on first, then the instruments of
+    some EXCHANGE:TRADINGSYMBOL keys."""
+    named = Instrument.objects.filter(pk__in=primary_keys(keys).values())
+    rows = [*instruments_in_use().values(), *named]
+    return {row.instrument_token: row.partition for row in rows if row.instrument_token > 0}
+
+
 def bars_of(instrument: Instrument, minutes: int, from_ms: int, to_ms: int) -> list[bars.Bar]:
     """The stored bars of an instrument that start in [from_ms, to_ms), the oldest first; 1440 minutes are the
     day, which starts at midnight in India."""

@@ -14,7 +14,7 @@ from alphapanda.kite_simulator.wire import authorization, form
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 # what is called without an access token in a header
-OPEN_PATHS = ("/session/", "/connect/", "/__simulator__/", "/ws")
+OPEN_PATHS = ("/session/", "/connect/", "/__simulator__/")
 TIMED_OUT = "Order request timed out. Please check the order book and confirm before placing again."
 GATEWAY = "<html><head><title>504 Gateway Time-out</title></head></html>"
 NAMES = {"POST": "place", "PUT": "modify", "DELETE": "cancel"}

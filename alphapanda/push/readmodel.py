@@ -132,9 +132,13 @@ def marks_forget(tokens: Iterable[int]) -> None:
         server.incr(_key("revision"))
 
 
+# Sources whose time is that of their ticks, not of the wall, and what screens call their sessions
+OWN_CLOCKS = {"recorded": "recorded", "simulator": "simulated"}
+
+
 def stream_write(**stats: str | float) -> None:
     """Statistics of the tick stream. Known to the screens: `ticks_per_s`, `last_at_ms` (event time),
-    `received_at_ms` (wall clock), `lag` (messages), `source` (recorded or synthetic), `speed`."""
+    `received_at_ms` (wall clock), `lag` (messages), `source` (of the settings, or simulator), `speed`."""
     _write_facts("stream", stats)
 
 

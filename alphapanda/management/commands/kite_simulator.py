@@ -254,7 +254,7 @@ def _walk(listing: Listing, options: dict[str, Any]) -> _Chosen:
 def _words(simulator: Simulator, port: int) -> str:
     """What an operator must know to use it."""
     account, api = simulator.account, f"http://{HOST}:{port}"
-    ws = f"ws://{HOST}:{port}/ws"
+    ws = f"ws://{HOST}:{port}"
     return f"""Kite simulator on {api}, its clock at {ist_text(simulator.clock.now_ms())}; stop it with Ctrl-C
   user {account.user_id}, api_key {account.api_key}, api_secret {account.api_secret}
   Alpha Panda:
