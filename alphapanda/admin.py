@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
+from unfold.widgets import UnfoldAdminSelectWidget
 
 from alphapanda import deploying
 from alphapanda.core.vocabulary import Broker, DeploymentStatus, Product
 from alphapanda.research import admin as _backtests  # noqa: F401  registers its page
 from alphapanda.web.admin import by_hand
-from execution.domain.settings import settings_of
+from execution.domain.settings import PaperSettings, settings_of
 from execution.services.corporate import corporate_action_apply
 from portfolio.admin import CorporateActionAdmin
 from portfolio.models import Book, CorporateAction, Portfolio
@@ -23,6 +24,9 @@ from strategies.models import Deployment
 if TYPE_CHECKING:
     from django.db.models import QuerySet
     from django.http import HttpRequest
+
+
+_SETTINGS = ", ".join(PaperSettings.__struct_fields__)
 
 
 class ConfiguredDeployment(DeploymentForm):
@@ -42,7 +46,16 @@ class ConfiguredDeployment(DeploymentForm):
 class NewDeployment(ConfiguredDeployment):
     """What a deployment is made of; `definition` holds it when the form is valid."""
 
-    portfolio = forms.ModelChoiceField(Portfolio.objects.order_by("name"), help_text="of the same broker")
+    portfolio = forms.ModelChoiceField(
+        Portfolio.objects.order_by("name"), help_text="of the same broker", widget=UnfoldAdminSelectWidget()
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["execution"].help_text = f"how orders are carried out, as JSON: product, {_SETTINGS}"
+        portfolios = list(Portfolio.objects.all()[:2])
+        if len(portfolios) == 1:
+            self.initial.setdefault("portfolio", portfolios[0].pk)
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean()
@@ -94,6 +107,7 @@ class DeploymentDesk(DeploymentAdmin):
         )
         obj.pk = made.pk
         request.desk_changes = msgspec.to_builtins(form.definition)
+        self.message_user(request, "It is stopped: tick its line and run Start.", messages.INFO)
 
 
 @admin.register(CorporateAction)

@@ -113,9 +113,23 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("TOPIC_REPLICATION", whole(1, 9), "1", "copies of each topic"),
     Setting("OUTBOX_KEEP_DAYS", whole(1, 3650), "14", "how long a published event stays in the database"),
     Setting("BATCH_ITEMS", whole(1, 10000), "500", "most messages of one poll of the log"),
-    Setting("FEED", one_of("none", "recorded"), "recorded", "where ticks come from"),
+    Setting(
+        "FEED", one_of("none", "recorded", "kite"), "recorded", "where ticks come from; kite: its websocket"
+    ),
     Setting("FEED_SPEED", SPEED, "60", "pace of a recorded feed: a factor of real time, or max"),
     Setting("FEED_FILES", PATHS, "", "files of a recorded feed; empty: the session that ships"),
+    Setting(
+        "FEED_INSTRUMENTS",
+        ITEMS,
+        "",
+        "instruments (EXCHANGE:SYMBOL) that a live feed streams besides those of deployments",
+    ),
+    Setting(
+        "FEED_CLOCK",
+        one_of("wall", "ticks"),
+        "wall",
+        "what tells a live feed the time; ticks: those of a simulator that plays another day",
+    ),
     Setting("FEED_BATCH_ITEMS", whole(1, 2000), "500", "most items that a feed packs into one message"),
     Setting(
         "INSTRUMENTS", PATHS, "", "Kite instrument lists that bootstrap loads besides the one that ships"
@@ -145,6 +159,12 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         "KITE_WS_URL", over_tls("wss", has_path=True), "wss://ws.kite.trade", "Kite's websocket of ticks"
+    ),
+    Setting(
+        "KITE_BCD_DIVISOR",
+        one_of("10000", "10000000"),
+        "10000",
+        "parts of a rupee that prices of BSE's currency segment count; Kite's clients and its documentation differ",
     ),
     Setting(
         "KITE_ARCHIVE",

@@ -84,6 +84,11 @@ class StrategyFile(models.Model):
     def __str__(self) -> str:
         return self.file
 
+    @property
+    def what_is_wrong(self) -> str:
+        """In words, with the lines; empty where nothing is."""
+        return "; ".join(f"line {fault['line']}: {fault['text']}" for fault in self.faults)
+
 
 class Deployment(models.Model):
     """A strategy version x parameters x instruments x broker: one state, one cursor, one book."""

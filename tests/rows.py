@@ -25,7 +25,6 @@ from marketdata.models import (
     Permission,
     SessionRule,
     SpecialSession,
-    TickBand,
     TickFaultCount,
 )
 from portfolio.models import (
@@ -302,7 +301,6 @@ def _rules() -> list[Any]:
         InstrumentRule.objects.create(instrument=infy, valid_from=day, tick_size=Decimal("0.05"), lot_size=1),
         FreezeQuantity.objects.create(exchange="NFO", underlying="NIFTY", valid_from=day, quantity=1_800),
         CircuitLimit.objects.create(instrument=infy, date=day, lower=1_100, upper=1_350),
-        TickBand.objects.create(market="NSE", valid_from=day, tick_size=Decimal("0.05")),
         Permission.objects.create(
             market="NSE", valid_from=day, products="CNC MIS", order_types="LIMIT", validities="DAY"
         ),

@@ -10,9 +10,8 @@ from alphapanda.kite_simulator import candles, quotes
 from alphapanda.kite_simulator.errors import GENERAL, KiteError, bad_input
 from alphapanda.kite_simulator.keys import SIMULATOR
 from alphapanda.kite_simulator.wire import answer, json_body
-from marketdata.domain.markets import anchor_minutes
+from marketdata.domain.markets import EXCHANGES, anchor_minutes
 from marketdata.domain.ticks import Tick
-from marketdata.reference import EXCHANGES
 
 QUOTES_MAX, PRICES_MAX = 500, 1_000
 

@@ -275,12 +275,41 @@ def test_of_many_at_once_one_uses_a_state(settings):
     assert sum("not begun in this browser" in words for words in told) == 3
 
 
+@pytest.mark.django_db(transaction=True)
+def test_of_many_logins_at_once_the_one_that_lives_at_kite_is_ours(kite: Served):
+    account, now = a_broker_account(), timezone.now()
+
+    def log_in_as(name: str) -> None:
+        address = broker.login_begin(account=account, actor=name, browser=name, now=now)
+        state = parse_qs(urlsplit(address).query)["redirect_params"][0].removeprefix("state=")
+        token = kite.call(kite.simulator.sessions.login)
+        came = {"state": state, "status": "success", "request_token": token}
+        try:
+            broker.login_finish(came=came, actor=name, browser=name, now=now)
+        finally:
+            connection.close()
+
+    for _ in range(3):
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(log_in_as, "abcd"))
+        assert alive(account).access_token == kite.simulator.sessions.current.access_token
+    assert list(account.sessions.filter(ended_at=None).values_list("number", flat=True)) == [12]
+
+
+def test_a_token_whose_key_is_gone_is_told_on_the_page(account: BrokerAccount, alice: Client, settings):
+    settings.CREDENTIAL_KEYS = ["another key " * 5]
+
+    assert "not among ALPHAPANDA_CREDENTIAL_KEYS: put it back" in log_in(alice)
+
+
 # ---- the end of a session ----
 
 
+@pytest.mark.parametrize(("is_live", "severity"), [(True, "CRITICAL"), (False, "WARNING")])
 def test_a_token_that_kite_refuses_ends_its_session_with_one_alert(
-    kite: Served, account: BrokerAccount, alice: Client
+    kite: Served, account: BrokerAccount, alice: Client, settings, is_live: bool, severity: str
 ):
+    settings.ZERODHA_ENABLED = is_live
     log_in(alice)
     read = ways_to_read(account)
     kite.kite()  # somebody logs in with the same key elsewhere
@@ -295,7 +324,7 @@ def test_a_token_that_kite_refuses_ends_its_session_with_one_alert(
     alert = Alert.objects.get()
     assert (session.ended_by, bytes(session.access_token)) == ("REFUSED", b"")
     assert (alert.code, alert.severity, alert.subject, alert.times) == (
-        "broker_session", "CRITICAL", "main login 1", 1
+        "broker_session", severity, "main login 1", 1
     )  # fmt: skip
     assert "Incorrect `api_key` or `access_token`" in alert.text
     assert AuditEntry.objects.filter(action="broker_session.die", actor="kite").count() == 1

@@ -220,6 +220,22 @@ def test_charges_have_kites_shape(kite: KiteConnect) -> None:
     assert differences(kite.get_virtual_contract_note([order]), sample("virtual_contract_note")) == []
 
 
+def test_margins_tell_premiums_from_span(kite: KiteConnect) -> None:
+    option = {
+        "exchange": "NFO",
+        "tradingsymbol": "NIFTY19JUL11500CE",
+        "variety": "regular",
+        "product": "NRML",
+    }
+    option |= {"order_type": "LIMIT", "quantity": 75, "price": 100}
+    bought, sold = kite.order_margins(
+        [option | {"transaction_type": "BUY"}, option | {"transaction_type": "SELL"}]
+    )
+
+    assert (bought["option_premium"], bought["span"], bought["total"]) == (7_500, 0, 7_500)
+    assert (sold["option_premium"], sold["span"]) == (0, 103_500)  # 12 percent of the strike
+
+
 def test_a_sliced_order_has_a_parent_and_children(served: Served, kite: KiteConnect) -> None:
     order = {"exchange": "NFO", "tradingsymbol": "NIFTY19JUL11500CE", "transaction_type": "BUY"}
     found = kite.place_autoslice_order(

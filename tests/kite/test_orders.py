@@ -315,16 +315,69 @@ def test_a_position_is_converted(served: Served, kite: KiteConnect) -> None:
         kite.convert_position("NSE", "INFY", "BUY", "day", 7, "MIS", "CNC")
 
 
-def test_the_next_morning_the_book_is_empty_and_delivery_has_become_a_holding(served: Served) -> None:
+def test_what_is_no_longer_held_is_not_converted(served: Served, kite: KiteConnect) -> None:
+    for side, price, quantity in (("BUY", 1600, 10), ("SELL", 1400, 5)):
+        kite.place_order(
+            **BUY | {"transaction_type": side, "price": price, "quantity": quantity, "product": "MIS"}
+        )
+        served.advance(2 * SECOND_MS)
+
+    with pytest.raises(exceptions.InputException, match="more than the position"):
+        kite.convert_position("NSE", "INFY", "BUY", "day", 7, "MIS", "CNC")
+
+
+def test_what_one_product_blocks_is_missing_in_another(served: Served, kite: KiteConnect) -> None:
+    kite.place_order(**BUY | {"price": 1600, "product": "MIS", "quantity": 500})  # a fifth of 750,050 rupees
+    served.advance(SECOND_MS)
+    order_id = kite.place_order(**BUY | {"quantity": 600})  # 900,000 of the million
+    served.advance(SECOND_MS)
+    row = last(kite, order_id)
+
+    assert row["status"] == "REJECTED"
+    assert "available margin is 849990.00" in row["status_message"]
+
+
+def test_the_next_morning_the_book_is_empty_and_the_day_is_paid(served: Served) -> None:
     kite = served.kite()
     kite.place_order(**BUY | {"price": 1600})
-    served.advance(SECOND_MS)
+    served.advance(2 * SECOND_MS)
+    before = kite.margins("equity")["net"]
+    charges = float(served.simulator.charges())
     served.advance(20 * 3_600 * SECOND_MS)
     kite = served.kite()
     (holding,) = kite.holdings()
 
     assert (kite.orders(), kite.positions()["net"]) == ([], [])
     assert (holding["t1_quantity"], holding["quantity"], holding["average_price"]) == (10, 0, 1500.1)
+    assert charges > 15
+    assert kite.margins("equity")["net"] == pytest.approx(before - charges)
+
+
+def test_profit_of_a_day_is_there_the_next(walking: Served) -> None:
+    kite = walking.kite()
+    kite.place_order(**BUY | {"price": 1600, "product": "MIS", "quantity": 4})
+    walking.advance(11 * SECOND_MS)  # bought at 1501.1, last 1510
+    kite.place_order(**BUY | {"transaction_type": "SELL", "price": 1400, "product": "MIS", "quantity": 4})
+    walking.advance(10 * SECOND_MS)  # sold at 1489.9
+    charges = float(walking.simulator.charges())
+    walking.advance(20 * 3_600 * SECOND_MS)
+
+    assert walking.kite().margins("equity")["net"] == pytest.approx(1_000_000 - 4 * 11.2 - charges)
+
+
+def test_the_broker_closes_intraday_positions_when_their_time_has_come() -> None:
+    late = 5 * 3_600 + 20 * 60  # when intraday positions of 2019 are closed: 15:20
+    market = [quoted(1500, n) for n in (1, late - 1, late + 1, late + 2)]
+    with serving(a_simulator(market)) as served:
+        kite = served.kite()
+        kite.place_order(**BUY | {"price": 1600, "product": "MIS"})
+        working = kite.place_order(**BUY | {"price": 1400, "product": "MIS"})
+        served.advance((late + 5) * SECOND_MS)
+        ours, waiting, theirs = kite.orders()
+
+    assert (ours["status"], waiting["order_id"], waiting["status"]) == ("COMPLETE", working, "CANCELLED")
+    assert (theirs["transaction_type"], theirs["quantity"], theirs["status"]) == ("SELL", 10, "COMPLETE")
+    assert theirs["guid"] is None
 
 
 def test_fields_are_taken_from_json_too(served: Served, kite: KiteConnect) -> None:

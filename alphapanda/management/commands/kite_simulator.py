@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import asyncio
 from argparse import ArgumentParser, ArgumentTypeError
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from aiohttp import web
+from django.conf import settings
 from django.core.management import BaseCommand, CommandError
 
-from alphapanda.core.clock import IST, ist_text, to_ms
+from alphapanda.core.clock import DAY_MS, IST, ist_date, ist_text, to_ms
 from alphapanda.env import PREFIX
+from alphapanda.eventlog.client import LogReader
 from alphapanda.kite_simulator.app import application
 from alphapanda.kite_simulator.book import Habits
 from alphapanda.kite_simulator.clock import SimClock, wall_ms
 from alphapanda.kite_simulator.faults import Fault, faults_from
+from alphapanda.kite_simulator.following import Follower, follow_log
 from alphapanda.kite_simulator.listing import Listing, load_listing
 from alphapanda.kite_simulator.market import opening_ms, recorded_batches
 from alphapanda.kite_simulator.positions import demat_of
@@ -32,6 +35,7 @@ from alphapanda.web.console import json_object, screen
 from execution.domain.settings import settings_of
 from marketdata.domain.dated import BadRules
 from marketdata.domain.instruments import NotAnInstrumentList
+from marketdata.domain.ticks import Item
 from marketdata.feeds.bar_files import NotInOrder
 from marketdata.feeds.files import UnknownFormat, recorded_file
 from marketdata.feeds.recorded import RecordedSource, UnknownInstrument
@@ -56,6 +60,9 @@ class Command(BaseCommand):
         market.add_argument(
             "--recorded", nargs="+", metavar="FILE[=EXCHANGE:SYMBOL]", help="play recorded files"
         )
+        market.add_argument(
+            "--log", action="store_true", help="what the running platform's own log tells, in its time"
+        )
         market.add_argument("--walk", type=int, metavar="SEED", help="prices by dice (default: 1)")
         parser.add_argument(
             "--symbols", nargs="+", metavar="EXCHANGE:SYMBOL", help="of the walk; default: the shipped stocks"
@@ -64,6 +71,9 @@ class Command(BaseCommand):
         parser.add_argument("--rules", nargs="+", type=Path, default=[], metavar="FILE", help="rules by date")
         parser.add_argument(
             "--at", type=_moment, metavar="TIME", help='its clock at the start, IST: "2026-11-30 09:15"'
+        )
+        parser.add_argument(
+            "--day", type=_day, metavar="YYYY-MM-DD", help="play the recording as of this day"
         )
         parser.add_argument("--speed", type=_speed, default=1.0, help="of its clock; 0: it is moved by hand")
         parser.add_argument("--cash", type=_rupees, default=Decimal(1_000_000), help="rupees")
@@ -97,25 +107,32 @@ class Command(BaseCommand):
         if not 0 <= options["port"] <= 65_535:
             raise CommandError(f"--port: {options['port']} is not from 0 to 65535")
         try:
-            simulator = built(options)
+            follower = self._follower() if options["log"] else None
+            simulator = built(options, follower.first() if follower else ())
             if options["script"]:
                 follow(simulator, read_script(options["script"]))
         except BAD_FILES as error:
             raise CommandError(str(error)) from error
         try:
-            asyncio.run(self._serve(simulator, options["port"]))
+            asyncio.run(self._serve(simulator, options["port"], follower))
         except KeyboardInterrupt:
             self.stderr.write("stopped")
         except OSError as error:
             raise CommandError(f"cannot listen on {HOST}:{options['port']}: {error.strerror}") from error
 
-    async def _serve(self, simulator: Simulator, port: int) -> None:
-        runner = web.AppRunner(application(simulator))
+    def _follower(self) -> Follower:
+        """Raises LogUnavailable."""
+        follower = Follower(LogReader("kite_simulator"), partitions=settings.TICK_PARTITIONS)
+        self.stderr.write("waiting for the log to tell of the market")
+        return follower
+
+    async def _serve(self, simulator: Simulator, port: int, follower: Follower | None) -> None:
+        runner = web.AppRunner(application(simulator), access_log=None)  # addresses hold tokens
         await runner.setup()
         try:
             await web.TCPSite(runner, HOST, port).start()
             screen(self.stdout).print(_words(simulator, runner.addresses[0][1]), soft_wrap=True)
-            await asyncio.Event().wait()
+            await (follow_log(follower, simulator.hear) if follower else asyncio.Event().wait())
         finally:
             await runner.cleanup()
 
@@ -130,10 +147,11 @@ class _Chosen:
     past: Walk | None = None
 
 
-def built(options: dict[str, Any]) -> Simulator:
-    """The simulator that options describe. Raises CommandError, and what reading files raises."""
+def built(options: dict[str, Any], told: Sequence[Item] = ()) -> Simulator:
+    """The simulator that options describe; `told`: the first items of the log that it is to follow.
+    Raises CommandError, and what reading files raises."""
     listing = load_listing(options["instruments"], options["rules"])
-    chosen = _recording(listing, options) if options["recorded"] else _walk(listing, options)
+    chosen = _chosen(listing, options, told)
     account = Account(
         user_id=options["user"],
         api_key=options["api_key"],
@@ -145,13 +163,20 @@ def built(options: dict[str, Any]) -> Simulator:
         listing=listing,
         tokens=chosen.tokens,
         batches=chosen.batches,
-        clock=SimClock(starts_ms=chosen.starts_ms, speed=options["speed"]),
+        clock=SimClock(starts_ms=chosen.starts_ms, speed=0 if told else options["speed"]),
         account=account,
         settings=_settings(listing, options),
         past=chosen.past,
     )
     simulator.faults.arm(_fault(text) for text in options["fault"])
+    simulator.hear(told)
     return simulator
+
+
+def _chosen(listing: Listing, options: dict[str, Any], told: Sequence[Item]) -> _Chosen:
+    if told:
+        return _Chosen(list(listing.by_token), iter(()), told[0].at_ms)
+    return _recording(listing, options) if options["recorded"] else _walk(listing, options)
 
 
 def _settings(listing: Listing, options: dict[str, Any]) -> SimulatorSettings:
@@ -204,8 +229,10 @@ def _recording(listing: Listing, options: dict[str, Any]) -> _Chosen:
     if not len(source):
         raise CommandError("--recorded: the files hold no tick that can be read")
     tokens = [listing.by_key[file.key].token for file in files]
-    first_ms = next(at_ms for at_ms, ticks in recorded_batches(source) if ticks)
-    return _Chosen(tokens, recorded_batches(source), options["at"] or first_ms)
+    first_ms, _ = next(recorded_batches(source))
+    days = (options["day"] - ist_date(first_ms)).days if options["day"] else 0
+    starts_ms = options["at"] or first_ms + days * DAY_MS
+    return _Chosen(tokens, recorded_batches(source, days=days), starts_ms)
 
 
 def _walk(listing: Listing, options: dict[str, Any]) -> _Chosen:
@@ -221,7 +248,7 @@ def _walk(listing: Listing, options: dict[str, Any]) -> _Chosen:
 def _words(simulator: Simulator, port: int) -> str:
     """What an operator must know to use it."""
     account, api = simulator.account, f"http://{HOST}:{port}"
-    ws = f"ws://{HOST}:{port}/ws"
+    ws = f"ws://{HOST}:{port}"
     return f"""Kite simulator on {api}, its clock at {ist_text(simulator.clock.now_ms())}; stop it with Ctrl-C
   user {account.user_id}, api_key {account.api_key}, api_secret {account.api_secret}
   Alpha Panda:
@@ -241,6 +268,13 @@ def _moment(text: str) -> int:
     except ValueError:
         raise ArgumentTypeError(f"{text!r} is no time; write YYYY-MM-DD HH:MM") from None
     return to_ms(moment if moment.tzinfo else moment.replace(tzinfo=IST))
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise ArgumentTypeError(f"{text!r} is no day; write YYYY-MM-DD") from None
 
 
 def _speed(text: str) -> float:
