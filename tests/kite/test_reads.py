@@ -104,7 +104,7 @@ def test_candles_of_half_a_year_are_those_of_the_official_client(
         "kite_candles", "NSE:INFY", "--interval", "60minute", "--from", "2018-01-01", "--to", "2019-07-09"
     )
 
-    files = [Path(row["data"]) for row in ours]
+    files = list(map(Path, ours))
     assert len(files) == 2
     kite = served.kite()
     theirs = kite.historical_data(INFY, "2018-01-01 00:00:00", "2019-02-04 23:59:59", "60minute")
@@ -173,8 +173,11 @@ def test_candles_say_why_they_do_not_stay(
     with pytest.raises(CommandError, match="not put into a folder of yours"):
         call_command(*ask, "--folder", str(tmp_path / "mine"))
     settings.KITE_ARCHIVE = True
-    (row,) = told(*ask, "--folder", str(tmp_path / "mine"))
-    assert Path(row["data"]).parent == tmp_path / "mine"
+    (file,) = told(*ask, "--folder", str(tmp_path / "mine"))
+    assert Path(file).parent == tmp_path / "mine"
+    out = StringIO()
+    call_command(*ask, "--folder", str(tmp_path / "mine"), stdout=out)
+    assert out.getvalue() == f"{file}\n"
 
 
 @pytest.mark.parametrize(
