@@ -5,6 +5,7 @@ from __future__ import annotations
 from random import Random
 from uuid import uuid5
 
+import msgspec
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -60,6 +61,31 @@ def test_an_order_from_intent_to_complete() -> None:
     result = take_all(result.order, [seen(S.COMPLETE, 10, at_ms=at() + 9), traded(2, 6)])
     assert (result.order.status, result.order.unfilled, result.wants) == (S.COMPLETE, 0, frozenset())
     assert result.alarms == frozenset()
+
+
+def test_the_first_row_of_history_is_that_of_sending_and_news_without_change_has_none() -> None:
+    news = [
+        placing(Sending.SUBMITTING, at() + 3),
+        placing(Sending.SUBMITTING, at() + 3),
+        placing(),
+        seen(S.OPEN),
+    ]
+    result = take_all(live(), [*news, seen(S.OPEN, received_ms=at() + 9)])
+
+    assert [(row.status, row.at_ms, row.quantity) for row in result.changes] == [
+        (S.PUT_RECEIVED, at() + 3, 10), (S.OPEN, at(), 10),
+    ]  # fmt: skip
+    assert take(live(), traded(1, 3)).changes[0].filled_quantity == 3
+
+
+def test_history_has_the_brokers_time_or_else_ours() -> None:
+    order = live(None, placing())
+
+    assert take(order, seen(S.OPEN, received_ms=at() + 9)).changes[0].at_ms == at()
+    untimed = Seen(msgspec.structs.replace(snapshot(), at_ms=0), at() + 9)
+    assert take(order, untimed).changes[0].at_ms == at() + 9
+    assert take(order, traded(5)).changes[0].at_ms == at() + 5
+    assert take(order, Traded(trade(5, at_ms=0), at() + 7)).changes[0].at_ms == at() + 7
 
 
 def test_an_end_waits_for_the_trades_that_it_tells_of() -> None:
@@ -184,6 +210,66 @@ def test_a_protected_market_order_stays_one_and_has_its_protection_as_limit() ->
     assert (order.now.order_type, order.now.limit_price_e4) == (OrderType.MARKET, e4(102))
     plain = live(terms(10, OrderType.SL, 100, 99), placing(), seen(S.OPEN, order_type="LIMIT"))
     assert plain.now.order_type is OrderType.LIMIT
+    strange = live(terms(10, OrderType.SL, 100, 99), placing(), seen(S.OPEN, order_type="CO", validity="GTC"))
+    assert (strange.now.order_type, strange.now.validity) == (OrderType.SL, Validity.DAY)
+    changed = ActNews(ACT, ActStage.DONE, at(), terms(10, OrderType.LIMIT, 101))
+    assert live(market, placing(), seen(S.OPEN), changed).now.order_type is OrderType.LIMIT
+
+
+def test_terms_and_reasons_are_those_of_its_end_or_of_what_is_known_last() -> None:
+    assert live().quantity == 10
+    ended = live(
+        None, placing(), seen(S.OPEN), seen(S.CANCELLED, quantity=8, limit_price_e4=e4(99), reason="why")
+    )
+    assert (ended.quantity, ended.now.limit_price_e4, ended.reason) == (8, e4(99), "why")
+    half_seen = live(None, placing(), seen(S.OPEN, order_id=OTHER_ID, quantity=4))
+    assert (half_seen.quantity, half_seen.status) == (10, S.OPEN)
+    lost = live(None, placing(Sending.UNKNOWN))
+    assert (lost.is_unresolved, take(lost, seen(S.OPEN)).order.is_unresolved) == (True, False)
+
+
+def test_prices_that_are_told_and_prices_that_are_not() -> None:
+    stop = live(terms(10, OrderType.SL, 100, 99), placing())
+    told = take(stop, seen(S.TRIGGER_PENDING, order_type="SL", trigger_price_e4=e4(98))).order
+    assert (told.now.limit_price_e4, told.now.trigger_price_e4) == (e4(100), e4(98))
+    bare = take(stop, seen(S.OPEN, limit_price_e4=None, validity="IOC")).order.now
+    assert (bare.limit_price_e4, bare.trigger_price_e4, bare.validity) == (None, None, Validity.IOC)
+
+
+def test_one_part_is_enough_for_an_alarm() -> None:
+    other = seen(S.OPEN, order_id=OTHER_ID)
+    twice = live(None, placing(), other, seen(S.CANCELLED, 0), seen(S.CANCELLED, 3))
+    assert Alarm.TOLD_TWO_ENDS in twice.alarms
+    after = live(None, placing(), other, seen(S.CANCELLED, 0), traded(1, 3))
+    assert Alarm.TRADED_AFTER_END in after.alarms
+    leg = live(None, placing(), seen(S.COMPLETE, 5), traded(1, 6), variety=Variety.ICEBERG, iceberg_legs=2)
+    assert leg.alarms == frozenset()
+
+
+def test_what_we_wanted_last_and_was_done_is_what_we_want() -> None:
+    def change(number: int, stage: ActStage, at_ms: int, limit: int) -> ActNews:
+        return ActNews(uuid5(ORDER, str(number)), stage, at_ms, terms(limit=limit))
+
+    first, later = change(1, ActStage.DONE, at() + 5, 101), change(2, ActStage.DONE, at() + 9, 102)
+    refused = change(3, ActStage.REFUSED, at() + 12, 103)
+    sent = change(4, ActStage.SENT, at() + 13, 104)
+    cancel = ActNews(ACT, ActStage.DONE, at() + 14)
+    order = live(None, placing(), later, first, refused, sent, cancel)
+    assert (order.wanted, order.now) == (terms(limit=102), terms(limit=102))
+    assert live(None, placing(), sent, refused).wanted == terms()
+    assert live(None, placing(), traded(1, 3)).status is S.OPEN
+
+
+def test_of_two_orders_that_stand_for_one_any_that_waits_for_trades_keeps_it_open() -> None:
+    waits, rests = seen(S.COMPLETE, 10), seen(S.TRIGGER_PENDING, order_id=OTHER_ID)
+
+    assert live(None, placing(), rests).status is S.TRIGGER_PENDING
+    assert live(None, placing(), rests, waits).status is S.OPEN
+    assert live(None, placing(), rests, waits).wants == {Want.FETCH_TRADES}
+    later = seen(S.OPEN, 0, order_id=OTHER_ID, at_ms=at() + 9, limit_price_e4=e4(101))
+    assert live(None, placing(), seen(S.OPEN), later).now.limit_price_e4 == e4(101)
+    ends = [seen(S.CANCELLED), seen(S.CANCELLED, order_id=OTHER_ID, at_ms=at("15:30"))]
+    assert live(None, placing(), *ends).status is S.EXPIRED
 
 
 def test_a_changed_quantity_is_the_brokers_and_completes_with_it() -> None:
@@ -200,6 +286,13 @@ def test_a_larger_quantity_that_is_on_its_way_keeps_it_from_being_complete() -> 
     order = live(None, placing(), seen(S.OPEN), change, traded(1, 10))
 
     assert (order.status, order.worst_open) == (S.OPEN, 5)
+
+
+def test_a_larger_quantity_that_was_refused_does_not() -> None:
+    sent, refused = (ActNews(ACT, stage, at(), terms(15)) for stage in (ActStage.SENT, ActStage.REFUSED))
+    order = live(None, placing(), seen(S.OPEN), sent, refused, traded(1, 10))
+
+    assert (order.status, order.worst_open) == (S.COMPLETE, 0)
 
 
 def test_trades_beyond_any_quantity_are_counted_and_told() -> None:
@@ -237,9 +330,15 @@ def test_an_end_by_time_is_an_expiry_unless_we_cancelled() -> None:
 
     assert live(None, placing(), seen(S.CANCELLED, **late)).status is S.EXPIRED
     assert live(None, placing(), seen(S.CANCELLED)).status is S.CANCELLED
+    assert live(None, placing(), seen(S.CANCELLED, at_ms=at("15:30") - 2_000)).status is S.EXPIRED
+    assert live(None, placing(), seen(S.CANCELLED, at_ms=at("15:30") - 2_001)).status is S.CANCELLED
     assert live(None, placing(), seen(S.CANCELLED, **late), cancel).status is S.CANCELLED
-    ioc = terms(validity=Validity.IOC)
-    assert live(ioc, placing(), seen(S.CANCELLED, validity="IOC")).status is S.EXPIRED
+    refused = ActNews(ACT, ActStage.REFUSED, at())
+    changed = ActNews(ACT, ActStage.DONE, at(), terms())
+    assert live(None, placing(), seen(S.CANCELLED, **late), refused).status is S.EXPIRED
+    assert live(None, placing(), seen(S.CANCELLED, **late), changed).status is S.EXPIRED
+    ioc = terms(validity=Validity.IOC)  # as at the paper exchange: it is cancelled, not outlived
+    assert live(ioc, placing(), seen(S.CANCELLED, validity="IOC")).status is S.CANCELLED
     assert live(None, placing(), seen(S.REJECTED, reason="RMS")).reason == "RMS"
 
 
@@ -255,10 +354,14 @@ def test_an_act_has_one_row_with_its_decision() -> None:
     )
 
     assert [(row.decision_id, row.reason, row.status) for row in result.changes] == [(ACT, "no", S.OPEN)]
+    at_once = take(order, ActNews(ACT, ActStage.DONE, at()))  # after a death between sending and its row
+    assert [row.decision_id for row in at_once.changes] == [ACT]
+    later = take(at_once.order, ActNews(ACT, ActStage.SENT, at()))
+    assert (later.order, later.changes) == (at_once.order, ())
 
 
 def test_an_iceberg_goes_on_from_leg_to_leg() -> None:
-    order = live(None, placing(), variety=Variety.ICEBERG)
+    order = live(None, placing(), variety=Variety.ICEBERG, iceberg_legs=2)
     leg = {"quantity": 5, "variety": "iceberg"}
     order = take_all(order, [seen(S.COMPLETE, 5, **leg), traded(1, 5)]).order
     assert (order.status, order.quantity, order.unfilled, order.alarms) == (S.OPEN, 10, 5, frozenset())
@@ -267,6 +370,22 @@ def test_an_iceberg_goes_on_from_leg_to_leg() -> None:
         order, [seen(S.COMPLETE, 5, order_id=OTHER_ID, **leg), traded(2, 5, order_id=OTHER_ID)]
     ).order
     assert (order.status, order.alarms) == (S.COMPLETE, frozenset())
+
+
+def test_an_iceberg_whose_legs_were_made_smaller_ends_with_the_last_one() -> None:
+    order = live(None, placing(), variety=Variety.ICEBERG, iceberg_legs=2)
+    leg = {"quantity": 3, "variety": "iceberg"}
+    order = take_all(order, [seen(S.COMPLETE, 3, **leg), traded(1, 3)]).order
+    assert (order.status, order.quantity) == (S.OPEN, 10)
+    news = [seen(S.COMPLETE, 3, order_id=OTHER_ID, **leg), traded(2, 3, order_id=OTHER_ID)]
+    order = take_all(order, news).order
+    assert (order.status, order.quantity, order.unfilled) == (S.COMPLETE, 6, 0)
+
+
+def test_an_iceberg_ends_with_the_leg_that_is_cancelled() -> None:
+    order = live(None, placing(), variety=Variety.ICEBERG, iceberg_legs=2)
+
+    assert take(order, seen(S.CANCELLED, 0, quantity=5)).order.status is S.CANCELLED
 
 
 def test_whose_order_it_is() -> None:
@@ -379,7 +498,7 @@ def test_a_life_told_in_any_order_and_any_number_of_times_is_the_same_life(
 def test_even_nonsense_told_in_any_order_and_any_number_of_times_is_the_same_nonsense(
     news: list[Evidence], luck: Random, variety: Variety
 ) -> None:
-    start = live(variety=variety)
+    start = live(variety=variety, iceberg_legs=3)
 
     assert fills_of(start, disturbed(news, luck)) == fills_of(start, news)
 
