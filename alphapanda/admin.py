@@ -13,7 +13,7 @@ from alphapanda import deploying
 from alphapanda.core.vocabulary import Broker, DeploymentStatus, Product
 from alphapanda.research import admin as _backtests  # noqa: F401  registers its page
 from alphapanda.web.admin import by_hand
-from execution.domain.settings import PaperSettings, settings_of
+from execution.domain.settings import SETTINGS_BY_BROKER, settings_of
 from execution.services.corporate import corporate_action_apply
 from portfolio.admin import CorporateActionAdmin
 from portfolio.models import Book, CorporateAction, Portfolio
@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from django.http import HttpRequest
 
 
-_SETTINGS = ", ".join(PaperSettings.__struct_fields__)
+_SETTINGS = "; ".join(
+    f"at {broker}: {', '.join(kind.__struct_fields__)}" for broker, kind in SETTINGS_BY_BROKER.items()
+)
 
 
 class ConfiguredDeployment(DeploymentForm):
@@ -35,8 +37,9 @@ class ConfiguredDeployment(DeploymentForm):
     def clean_execution(self) -> dict[str, Any]:
         execution = super().clean_execution()
         try:
-            paper = {name: value for name, value in execution.items() if name != "product"}
-            settings_of(paper)
+            given = {name: value for name, value in execution.items() if name != "product"}
+            broker = self.cleaned_data.get("broker") or self.instance.broker
+            settings_of(given, Broker(broker or Broker.PAPER))
             Product(execution.get("product", Product.MIS))
         except ValueError as error:
             raise forms.ValidationError(str(error)) from error
@@ -52,7 +55,7 @@ class NewDeployment(ConfiguredDeployment):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["execution"].help_text = f"how orders are carried out, as JSON: product, {_SETTINGS}"
+        self.fields["execution"].help_text = f"how orders are carried out, as JSON: product; {_SETTINGS}"
         portfolios = list(Portfolio.objects.all()[:2])
         if len(portfolios) == 1:
             self.initial.setdefault("portfolio", portfolios[0].pk)
