@@ -19,7 +19,7 @@ from alphapanda.research import admin as _backtests  # noqa: F401  registers its
 from alphapanda.shadows import SAME, shadow_compare, shadow_create
 from alphapanda.web.admin import by_hand, link
 from alphapanda.web.formats import UNKNOWN
-from execution.domain.settings import PaperSettings, settings_of
+from execution.domain.settings import SETTINGS_BY_BROKER, settings_of
 from execution.services.corporate import corporate_action_apply
 from portfolio.admin import CorporateActionAdmin
 from portfolio.models import Book, CorporateAction, Portfolio
@@ -33,7 +33,9 @@ if TYPE_CHECKING:
 
 
 DIFFERENCES_SHOWN = 200
-_SETTINGS = ", ".join(PaperSettings.__struct_fields__)
+_SETTINGS = "; ".join(
+    f"at {broker}: {', '.join(kind.__struct_fields__)}" for broker, kind in SETTINGS_BY_BROKER.items()
+)
 
 
 class ConfiguredDeployment(DeploymentForm):
@@ -42,8 +44,9 @@ class ConfiguredDeployment(DeploymentForm):
     def clean_execution(self) -> dict[str, Any]:
         execution = super().clean_execution()
         try:
-            paper = {name: value for name, value in execution.items() if name != "product"}
-            settings_of(paper)
+            given = {name: value for name, value in execution.items() if name != "product"}
+            broker = self.cleaned_data.get("broker") or self.instance.broker
+            settings_of(given, Broker(broker or Broker.PAPER))
             Product(execution.get("product", Product.MIS))
         except ValueError as error:
             raise forms.ValidationError(str(error)) from error
@@ -59,7 +62,7 @@ class NewDeployment(ConfiguredDeployment):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["execution"].help_text = f"how orders are carried out, as JSON: product, {_SETTINGS}"
+        self.fields["execution"].help_text = f"how orders are carried out, as JSON: product; {_SETTINGS}"
         portfolios = list(Portfolio.objects.all()[:2])
         if len(portfolios) == 1:
             self.initial.setdefault("portfolio", portfolios[0].pk)

@@ -147,7 +147,7 @@ SETTINGS: tuple[Setting, ...] = (
         "ZERODHA_ENABLED",
         BOOL,
         "false",
-        "send orders to Zerodha; needs LIVE_TRADING; refused while that broker is not built",
+        "send orders to Zerodha; needs LIVE_TRADING, and zerodha in BROKERS",
     ),
     Setting("LIVE_TRADING", BOOL, "false", "the explicit switch for real money"),
     Setting("KITE_API_URL", over_tls("https", has_path=False), "https://api.kite.trade", "Kite's REST API"),
@@ -278,17 +278,14 @@ def _together(values: Mapping[str, Parsed]) -> list[str]:
             faults.append(f"{PREFIX}DEBUG is true; expected false, because {PREFIX}DATABASE_URL is set")
     if "paper" not in values["BROKERS"]:  # type: ignore[operator]
         faults.append(
-            f"{PREFIX}BROKERS does not name paper; expected paper or paper,zerodha: no other broker is built yet"
+            f"{PREFIX}BROKERS does not name paper; expected paper or paper,zerodha: shadows and rehearsals trade there"
         )
     return faults + (_live(values) if values["ZERODHA_ENABLED"] else [])
 
 
 def _live(values: Mapping[str, Parsed]) -> list[str]:
     because = f"because {PREFIX}ZERODHA_ENABLED is true"
-    # the conditions hold already; when the broker is there, only this refusal goes
-    faults = [
-        f"{PREFIX}ZERODHA_ENABLED is true; expected false: this version has no broker that sends orders to Zerodha"
-    ]
+    faults = []
     if not values["LIVE_TRADING"]:
         faults.append(
             f"{PREFIX}LIVE_TRADING is false; expected true, {because}: real money needs both switches"

@@ -4,13 +4,14 @@ its gaps are told."""
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
 from threading import Event
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from django.conf import settings
 from django.db import DatabaseError, close_old_connections, connections
@@ -22,6 +23,7 @@ from accounts.vault import Unreadable
 from alphapanda import logs
 from alphapanda.core.envelope import FeedGap
 from alphapanda.kite.client import Access
+from execution.services.live.pushes import STREAM, keep
 from marketdata import selectors
 from marketdata.domain.kite_frames import DIVISORS, Mode, Scales, Segment
 from marketdata.services.feed import RowPublisher, Wall
@@ -72,6 +74,11 @@ class Desk:
     async def died(self, access: Access) -> None:
         await self._asked(lambda: session_died(access, HANDSHAKE_REFUSED, now=timezone.now()))
 
+    def update(self, order: dict[str, Any]) -> None:
+        """An order as the socket told it, for the broker's process. What cannot be kept it finds in Kite's book."""
+        if settings.ZERODHA_ENABLED:
+            self._pool.submit(_keep, json.dumps(order).encode())
+
     def close(self) -> None:
         self._pool.submit(connections.close_all)
         self._pool.shutdown()
@@ -85,6 +92,14 @@ class Desk:
             return question()
 
         return await asyncio.get_running_loop().run_in_executor(self._pool, answer)
+
+
+def _keep(body: bytes) -> None:
+    close_old_connections()
+    try:
+        keep(body, STREAM)
+    except DatabaseError as error:
+        log.warning("market_data.kite.update_lost", error=type(error).__name__)
 
 
 def scales() -> Scales:
@@ -112,6 +127,7 @@ def feed_of(publisher: RowPublisher, desk: Desk, heard_ms: int, mode: Mode, wall
         wanted=desk.wanted,
         tell=desk.tell,
         died=desk.died,
+        updates=desk.update,
         wall=wall,
         scales=scales(),
         mode=mode,

@@ -99,7 +99,9 @@ class Deployment(models.Model):
     broker = models.CharField(max_length=10, choices=TRADING_BROKERS)
     params = models.JSONField(default=dict)
     instruments = models.ManyToManyField(Instrument)
-    execution = models.JSONField(default=dict, help_text="how orders are carried out: PaperSettings")
+    execution = models.JSONField(
+        default=dict, help_text="how orders are carried out: execution.domain.settings"
+    )
     status = models.CharField(
         max_length=12, choices=choices(DeploymentStatus), default=DeploymentStatus.RUNNING
     )

@@ -69,7 +69,7 @@ ROUTES: dict[str, Route] = {
     "api/v1/docs/": READ,
     "api/v1/": READ,  # the catch-all of unknown addresses
 }
-# pages for people, with their own tests
+# pages for people and a door for Kite, with their own tests
 PAGES = {
     "",
     "favicon.ico",
@@ -80,6 +80,7 @@ PAGES = {
     "broker/login/",
     "broker/callback/",
     "broker/logout/",
+    "kite/postback/",
     "health/",
     "health/^live/?$",
     "health/^ready/?$",

@@ -8,14 +8,13 @@ import msgspec
 
 from alphapanda.core.vocabulary import OrderStatus as S
 from alphapanda.core.vocabulary import OrderType, Side, Validity, Variety
-from execution.domain.kite.orders import ActStage, Alarm, Sending, Want
-from execution.domain.kite.outcomes import Outcome, Resend, Verdict
+from execution.domain.kite.orders import ActStage, Alarm, LiveOrder, Sending, Want
 from execution.domain.kite.reducer import (
     ActNews,
-    Placing,
+    Evidence,
+    NewFill,
     Seen,
     Traded,
-    answered,
     is_of,
     take,
     take_all,
@@ -25,6 +24,14 @@ from tests.kite_builders import BROKER_ID, ORDER, TAG, live, placing, seen, snap
 
 ACT = uuid5(ORDER, "act")
 OTHER_ID = "1953341975595868161"
+
+
+def fills_of(order: LiveOrder, evidence: list[Evidence]) -> tuple[LiveOrder, list[NewFill]]:
+    result = take_all(order, evidence)
+    return result.order, sorted(result.fills, key=lambda fill: fill.trade_key)
+
+
+# ---- one by one --------------------------------------------------------------------------------------------
 
 
 def test_an_order_from_intent_to_complete() -> None:
@@ -381,18 +388,3 @@ def test_whose_order_it_is() -> None:
     assert is_of(order, snapshot(tags=()))
     assert is_of(order, snapshot(order_id=OTHER_ID, tags=("mktp", TAG)))
     assert not is_of(order, snapshot(order_id=OTHER_ID, tags=("mktp",)))
-
-
-def test_answers_to_placing() -> None:
-    accepted = answered(Outcome(Verdict.ACCEPTED, order_id=BROKER_ID), attempt=1, at_ms=5)
-    assert accepted == Placing(Sending.ACKED, 5, 1, order_ids=(BROKER_ID,))
-    sendings = {
-        verdict: answered(Outcome(verdict, "why", Resend.NEVER), attempt=2, at_ms=5).sending
-        for verdict in Verdict
-    }
-    assert sendings == {
-        Verdict.ACCEPTED: Sending.ACKED,
-        Verdict.REFUSED: Sending.REFUSED,
-        Verdict.TOKEN_DEAD: Sending.REFUSED,
-        Verdict.UNKNOWN: Sending.UNKNOWN,
-    }

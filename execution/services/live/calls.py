@@ -20,6 +20,7 @@ from execution.domain.kite.budgets import Lane, Spent
 from execution.domain.kite.orders import ActStage, LiveOrder, Sending
 from execution.domain.kite.reducer import ActNews, Placing
 from execution.domain.orders import Terms
+from execution.domain.settings import LiveSettings
 from execution.models import BrokerCall, BrokerDesk
 from execution.services.live import evidence, states
 from marketdata import selectors as market
@@ -171,7 +172,7 @@ def _said(row: BrokerCall, live: LiveOrder, spec: InstrumentSpec, now: datetime)
 
 
 def _placing(live: LiveOrder, spec: InstrumentSpec, row: BrokerCall) -> dict[str, str]:
-    execution = row.order.order.deployment.execution
+    settings = LiveSettings.of(row.order.order.deployment.execution)
     return wire.place(
         wire.Placement(
             instrument=spec,
@@ -181,14 +182,16 @@ def _placing(live: LiveOrder, spec: InstrumentSpec, row: BrokerCall) -> dict[str
             terms=live.terms,
             tag=row.tag or "",
             iceberg_legs=row.order.order.iceberg_legs,
-            algo_id=execution.get("algo_id", ""),
+            protection=settings.market_protection,
+            algo_id=settings.algo_id,
         )
     )
 
 
 def _changing(live: LiveOrder, spec: InstrumentSpec, row: BrokerCall) -> dict[str, str]:
     assert row.decision is not None, "only decisions change orders"
-    return wire.modify(live.now, _wanted(row, live), spec)
+    settings = LiveSettings.of(row.order.order.deployment.execution)
+    return wire.modify(live.now, _wanted(row, live), spec, protection=settings.market_protection)
 
 
 def _wanted(row: BrokerCall, live: LiveOrder) -> Terms:
