@@ -68,6 +68,7 @@ urlpatterns = [
     path("", include("alphapanda.deployments_api")),
     path("", include("risk.api")),
     path("", include("execution.api")),
+    path("", include("execution.live_api")),
     path("", include("portfolio.api")),
     path("", include("marketdata.api")),
     path("", include("alphapanda.research.api")),
