@@ -66,6 +66,7 @@ urlpatterns = [
     path("", include("accounts.api")),
     path("", include("strategies.api")),
     path("", include("alphapanda.deployments_api")),
+    path("", include("alphapanda.live_clearance_api")),
     path("", include("risk.api")),
     path("", include("execution.api")),
     path("", include("execution.live_api")),

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from accounts.broker import secret_set
-from accounts.models import BrokerAccount, BrokerLogin, BrokerSession
+from accounts.models import BrokerAccount, BrokerLogin, BrokerSession, LiveAct
 from alphapanda.core import ids
 from alphapanda.eventlog.models import DeadLetter, InboxMark, LogCursor, OutboxEvent
 from execution.models import (
@@ -245,7 +245,8 @@ def _accounts() -> list[Any]:
     session.save(force_insert=True)
     login = BrokerLogin(account=account, state_digest="s", browser_digest="b", actor="alice", started_at=at)
     login.save()
-    return [account, session, login]
+    act = LiveAct.objects.create(kind="UNLOCK", actor="alice", at=at)
+    return [account, session, login, act]
 
 
 def _at_broker(order: Order) -> list[Any]:

@@ -38,7 +38,7 @@ MODELS = [
 ]
 APPEND_ONLY = (
     *("ActionPosting", "Decision", "Fill", "OrderEvent", "LedgerEntry", "LimitVersion", "Snapshot"),
-    "AuditEntry",
+    *("AuditEntry", "LiveAct"),
 )
 MACHINE_WRITTEN = {
     *APPEND_ONLY,
