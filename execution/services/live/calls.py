@@ -13,7 +13,7 @@ from django.db import transaction
 
 from alphapanda import failpoints
 from alphapanda.core.clock import DAY_MS, IST_OFFSET_MS, to_ms
-from alphapanda.core.vocabulary import Broker, SignalKind, Variety
+from alphapanda.core.vocabulary import Broker, DeploymentStatus, SignalKind, Variety
 from execution.domain import acts
 from execution.domain.kite import budgets, tags, wire
 from execution.domain.kite.budgets import Lane, Spent
@@ -116,6 +116,9 @@ def _prepared(row: BrokerCall, now: datetime) -> Claimed | None:
     halts = halts_active(order.deployment) if row.lane == Lane.ENTRY else []
     if halts:
         drop(row, f"halted: {halts[0].reason}", now)
+        return None
+    if row.lane == Lane.ENTRY and order.deployment.status != DeploymentStatus.RUNNING:
+        drop(row, f"its deployment is {order.deployment.status}", now)
         return None
     try:
         claimed = _said(row, live, market.spec(order.instrument), now)
