@@ -14,8 +14,8 @@ from risk.models import KillSwitch
 FACTS = [model for model, trigger in pgtrigger.registered() if trigger.name == "untruncated"]
 EVERY_FACT = {
     "AuditEntry", "Decision", "LimitVersion", "KillSwitch", "OversightChange", "Order", "OrderEvent", "Fill", "Signal",
-    "Command", "Report", "Posting", "LedgerEntry", "CorporateAction", "ActionPosting", "Snapshot", "BrokerOrder",
-    "BrokerName", "BrokerCall", "BrokerAccount", "BrokerSession",
+    "Command", "Posting", "LedgerEntry", "CorporateAction", "ActionPosting", "Snapshot",
+    "BrokerAccount", "BrokerSession", "BrokerOrder", "BrokerName", "BrokerCall", "Report", "LiveAct",
 }  # fmt: skip
 pytestmark = pytest.mark.django_db
 
