@@ -1,4 +1,4 @@
-.PHONY: run test test-kafka lint parity chaos bench bench-peers poison kite-faults fresh env
+.PHONY: run test test-kafka kite-conformance lint parity chaos bench bench-peers poison kite-faults fresh env
 
 python := .venv/bin/python
 
@@ -13,6 +13,9 @@ test:
 
 test-kafka: env  # the log against a real Apache Kafka: needs Java 17 and Maven
 	$(python) -m pytest tests/eventlog/test_real_kafka.py -m kafka
+
+kite-conformance: env  # the official Kite client against our simulator of Kite
+	$(python) -m pytest -n 0 tests/kite
 
 lint: env
 	$(python) -m ruff check .

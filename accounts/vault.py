@@ -15,12 +15,14 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from django.conf import settings
 
+from alphapanda.core.refusals import Conflict
+
 FORMAT = b"\x01"
 KEY_ID, NONCE = 4, 12  # bytes
 PURPOSE = b"alphapanda.accounts.vault"
 
 
-class Unreadable(RuntimeError):
+class Unreadable(Conflict):
     """A sealed secret cannot be opened: its key is gone from the settings, or it was moved or changed."""
 
 

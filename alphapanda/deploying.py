@@ -94,7 +94,7 @@ def check(definition: Definition) -> None:
         raise BadDefinition(f"{definition.name}: instruments: {doubled[0]} is named twice; once is enough")
     try:
         build(find(definition.strategy), definition.params, instruments=definition.instruments)
-        settings_of(definition.execution)
+        settings_of(definition.execution, definition.broker)
         written(definition.limits)
     except (LookupError, ValueError) as error:
         raise BadDefinition(f"{definition.name}: {error}") from error

@@ -113,9 +113,23 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("TOPIC_REPLICATION", whole(1, 9), "1", "copies of each topic"),
     Setting("OUTBOX_KEEP_DAYS", whole(1, 3650), "14", "how long a published event stays in the database"),
     Setting("BATCH_ITEMS", whole(1, 10000), "500", "most messages of one poll of the log"),
-    Setting("FEED", one_of("none", "recorded"), "recorded", "where ticks come from"),
+    Setting(
+        "FEED", one_of("none", "recorded", "kite"), "recorded", "where ticks come from; kite: its websocket"
+    ),
     Setting("FEED_SPEED", SPEED, "60", "pace of a recorded feed: a factor of real time, or max"),
     Setting("FEED_FILES", PATHS, "", "files of a recorded feed; empty: the session that ships"),
+    Setting(
+        "FEED_INSTRUMENTS",
+        ITEMS,
+        "",
+        "instruments (EXCHANGE:SYMBOL) that a live feed streams besides those of deployments",
+    ),
+    Setting(
+        "FEED_CLOCK",
+        one_of("wall", "ticks"),
+        "wall",
+        "what tells a live feed the time; ticks: those of a simulator that plays another day",
+    ),
     Setting("FEED_BATCH_ITEMS", whole(1, 2000), "500", "most items that a feed packs into one message"),
     Setting(
         "INSTRUMENTS", PATHS, "", "Kite instrument lists that bootstrap loads besides the one that ships"
@@ -133,7 +147,7 @@ SETTINGS: tuple[Setting, ...] = (
         "ZERODHA_ENABLED",
         BOOL,
         "false",
-        "send orders to Zerodha; needs LIVE_TRADING; refused while that broker is not built",
+        "send orders to Zerodha; needs LIVE_TRADING, and zerodha in BROKERS",
     ),
     Setting("LIVE_TRADING", BOOL, "false", "the explicit switch for real money"),
     Setting("KITE_API_URL", over_tls("https", has_path=False), "https://api.kite.trade", "Kite's REST API"),
@@ -145,6 +159,12 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         "KITE_WS_URL", over_tls("wss", has_path=True), "wss://ws.kite.trade", "Kite's websocket of ticks"
+    ),
+    Setting(
+        "KITE_BCD_DIVISOR",
+        one_of("10000", "10000000"),
+        "10000",
+        "parts of a rupee that prices of BSE's currency segment count; Kite's clients and its documentation differ",
     ),
     Setting(
         "KITE_ARCHIVE",
@@ -258,17 +278,14 @@ def _together(values: Mapping[str, Parsed]) -> list[str]:
             faults.append(f"{PREFIX}DEBUG is true; expected false, because {PREFIX}DATABASE_URL is set")
     if "paper" not in values["BROKERS"]:  # type: ignore[operator]
         faults.append(
-            f"{PREFIX}BROKERS does not name paper; expected paper or paper,zerodha: no other broker is built yet"
+            f"{PREFIX}BROKERS does not name paper; expected paper or paper,zerodha: shadows and rehearsals trade there"
         )
     return faults + (_live(values) if values["ZERODHA_ENABLED"] else [])
 
 
 def _live(values: Mapping[str, Parsed]) -> list[str]:
     because = f"because {PREFIX}ZERODHA_ENABLED is true"
-    # the conditions hold already; when the broker is there, only this refusal goes
-    faults = [
-        f"{PREFIX}ZERODHA_ENABLED is true; expected false: this version has no broker that sends orders to Zerodha"
-    ]
+    faults = []
     if not values["LIVE_TRADING"]:
         faults.append(
             f"{PREFIX}LIVE_TRADING is false; expected true, {because}: real money needs both switches"

@@ -67,11 +67,12 @@ def read_model() -> Status:
 
 
 def is_quiet() -> str:
-    """Why no ticks are expected now, in words; empty while they are. A recording has its own clock."""
+    """Why no ticks are expected now, in words; empty while they are. A recording and a simulator have
+    clocks of their own."""
     stream = readmodel.stream()
-    if stream.get("source") == "recorded":
+    if session := readmodel.OWN_CLOCKS.get(stream.get("source", "")):
         phase = calendar(EXCHANGE).phase_at(stream.get("last_at_ms") or 0)
-        return "the recorded session is over" if stream.get("last_at_ms") and phase in OVER else ""
+        return f"the {session} session is over" if stream.get("last_at_ms") and phase in OVER else ""
     phase = calendar(EXCHANGE).phase_at(to_ms(timezone.now()))
     return "market closed" if phase is Phase.CLOSED else ""
 

@@ -10,7 +10,6 @@ from django.utils import timezone
 
 from accounts.broker import reader
 from accounts.selectors import the_account
-from accounts.vault import Unreadable
 from alphapanda.core.refusals import Refusal
 from alphapanda.kite.client import KiteProblem
 from alphapanda.web.console import ListCommand
@@ -35,5 +34,5 @@ class KiteCommand(ListCommand):
         """What some work with Kite comes to; what Kite refuses ends the command."""
         try:
             return work()
-        except (KiteProblem, Refusal, Unreadable, OSError, *problems) as error:
+        except (KiteProblem, Refusal, OSError, *problems) as error:
             raise CommandError(f"{error}") from None

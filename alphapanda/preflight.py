@@ -141,8 +141,10 @@ def clock() -> str:
 
 
 def brokers() -> str:
-    """The settings refuse a live broker: there is none yet that sends an order."""
-    return f"{', '.join(settings.BROKERS)}; no real money"
+    """Whether real money is traded, as the settings say, and where."""
+    if not settings.ZERODHA_ENABLED:
+        return f"{', '.join(settings.BROKERS)}; no real money"
+    return f"{', '.join(settings.BROKERS)}; orders go to {settings.KITE_API_URL}"
 
 
 def calendar() -> str:

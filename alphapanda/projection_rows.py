@@ -93,14 +93,14 @@ def book(found: Book, newest: Snapshot | None, net_before: Callable[[UUID, int],
 
 
 def positions(found: QuerySet[Position]) -> list[Row]:
-    """Positions, flat ones too, by deployment and token."""
+    """Positions, flat ones too, by deployment and instrument: its token may change."""
     return [_position(position) for position in found.select_related("book", "instrument")]
 
 
 def _position(found: Position) -> Row:
     token = found.instrument.instrument_token
     return {
-        "id": f"{found.book_id}:{token}",
+        "id": f"{found.book_id}:{found.instrument_id}",
         "deployment_id": str(found.book_id),
         "deployment": found.book.name,
         "portfolio_id": str(found.book.portfolio_id),

@@ -93,8 +93,8 @@ def refresh() -> None:
     switches = KillSwitch.objects.filter(released_at=None).select_related("deployment").order_by("id")
     stats = readmodel.stream()
     now_ms = to_ms(timezone.now())
-    is_recorded = stats.get("source") == "recorded"
-    at_ms = int(stats.get("last_at_ms") or 0) if is_recorded else now_ms
+    has_own_clock = stats.get("source") in readmodel.OWN_CLOCKS
+    at_ms = int(stats.get("last_at_ms") or 0) if has_own_clock else now_ms
     readmodel.session_write(
         phase=_phase(at_ms),
         halts=[rows.halt(switch) for switch in switches],
@@ -136,7 +136,8 @@ def _everything() -> Rows:
 
 
 def _changed(payloads: Iterable[Payload]) -> Rows:
-    ids = _ids(payloads)
+    told = list(payloads)
+    ids = _ids(told)
     signals = Signal.objects.filter(id__in=ids["signals"])
     decisions = Decision.objects.filter(signal_id__in=ids["signals"])
     changed: Rows = {}
@@ -148,6 +149,8 @@ def _changed(payloads: Iterable[Payload]) -> Rows:
         changed["fills"] = rows.fills(Fill.objects.filter(id__in=ids["fills"]))
     if ids["books"]:
         changed |= _booked(ids["books"], ids["snapshots"])
+    if any(isinstance(payload, InstrumentsChanged) and payload.touched for payload in told):
+        changed["positions"] = rows.positions(Position.objects.all())  # their tokens may be others now
     if ids["deployments"]:
         changed["deployments"] = rows.deployments(Deployment.objects.filter(id__in=ids["deployments"]))
     return changed
@@ -182,7 +185,9 @@ def _ids(payloads: Iterable[Payload]) -> dict[str, set[UUID]]:
                 ids["deployments"].add(payload.deployment_id)
             case OperatorActed() | LogGap() | FeedGap() | AlertRaised():
                 pass  # halts and changes of deployments come with the next refresh
-            case BarClosed() | InstrumentsChanged():
+            case InstrumentsChanged():
+                pass  # it names instruments, not rows: see `_changed`
+            case BarClosed():
                 pass  # no screen shows them live
     return ids
 

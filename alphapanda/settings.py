@@ -43,11 +43,14 @@ LIVE_TRADING = values["LIVE_TRADING"]
 KITE_API_URL = values["KITE_API_URL"]
 KITE_LOGIN_URL = values["KITE_LOGIN_URL"]
 KITE_WS_URL = values["KITE_WS_URL"]
+KITE_BCD_DIVISOR = values["KITE_BCD_DIVISOR"]
 KITE_ARCHIVE = values["KITE_ARCHIVE"]
 CREDENTIAL_KEYS = values["CREDENTIAL_KEYS"]
 FEED = values["FEED"]
 FEED_SPEED = values["FEED_SPEED"]
 FEED_FILES = values["FEED_FILES"]
+FEED_INSTRUMENTS = values["FEED_INSTRUMENTS"]
+FEED_CLOCK = values["FEED_CLOCK"]
 FEED_BATCH_ITEMS = values["FEED_BATCH_ITEMS"]
 INSTRUMENTS = values["INSTRUMENTS"]
 DEPLOYMENTS = values["DEPLOYMENTS"]
@@ -323,6 +326,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
         "BacktestStateEnum": "strategies.models.BacktestRun.State",
         "SignalStateEnum": "strategies.models.Signal.State",
         "OrderStatusEnum": "execution.models.STATUSES",
+        "SignalKindEnum": "alphapanda.core.vocabulary.SignalKind",
         "DeadLetterStateEnum": "alphapanda.eventlog.models.DeadLetter.State",
     },
 }

@@ -20,6 +20,7 @@ from alphapanda.core.clock import ist_text
 from alphapanda.core.money import ZERO, to_rupees
 from alphapanda.core.refusals import Conflict, NotThere
 from alphapanda.core.vocabulary import Broker, DeploymentStatus, HaltLevel, Side, SignalKind
+from execution.domain.settings import as_paper
 from execution.models import Fill
 from portfolio import services as portfolios
 from risk.models import LimitSet
@@ -120,7 +121,7 @@ def shadow_create(
         strategy_version=found,
         broker=Broker.PAPER,
         params=params,
-        execution=original.execution,
+        execution=as_paper(original.execution),
         status=DeploymentStatus.RUNNING,
         shadow_of=original,
         shadow_start=start,

@@ -18,6 +18,13 @@ class DeskSite(UnfoldAdminSite):
     """Unfold's site with the audit trail behind it; admin classes of lower layers call `record`."""
 
     site_url = "/"
+    # what an operator comes for first, what the machine keeps for itself last
+    order = ("strategies", "risk", "portfolio", "execution", "marketdata", "accounts", "eventlog")
+
+    def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[dict[str, Any]]:
+        places = {name: place for place, name in enumerate(self.order)}
+        found = super().get_app_list(request, app_label)
+        return sorted(found, key=lambda app: places.get(app["app_label"], len(places)))
 
     def record(
         self, request: HttpRequest, *, action: str, target: str, details: dict[str, Any], now: datetime

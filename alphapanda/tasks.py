@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from celery import shared_task
+from django.conf import settings
 from django.utils import timezone
 
 from accounts.broker import tokens_forget
@@ -102,14 +103,16 @@ def _tell_of_instruments() -> None:
 
 
 def _tell_of_sessions() -> None:
-    """Raise an alert, once, for every session that the broker ended before its day was over."""
+    """Raise an alert, once, for every session that the broker ended before its day was over. It is critical, so that
+    entries stop while nobody looks, where orders go to the broker; paper trading goes on."""
     now = timezone.now()
+    severity = Severity.CRITICAL if settings.ZERODHA_ENABLED else Severity.WARNING
     for session in sessions_refused(since=now - TOLD_FOR):
         alert_raise(
             code="broker_session",
             subject=str(session),
             text=f"Kite refused the token ({session.words}): log in on the page Broker; nothing is sent until then",
-            severity=Severity.CRITICAL,
+            severity=severity,
             now=now,
             once=True,
         )

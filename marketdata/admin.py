@@ -22,7 +22,6 @@ from marketdata.models import (
     Permission,
     SessionRule,
     SpecialSession,
-    TickBand,
     TickFaultCount,
 )
 from marketdata.services.rules import freezes_changed, rules_changed
@@ -171,13 +170,6 @@ class CircuitLimitAdmin(RulesDesk):
     list_select_related = ("instrument",)
     date_hierarchy = "date"
     ordering = ("-date", "instrument__tradingsymbol")
-
-
-@admin.register(TickBand)
-class TickBandAdmin(Desk):
-    list_display = ("market", "valid_from", shown("up_to"), shown("tick_size"))
-    list_filter = ("market", "valid_from")
-    ordering = ("market", "-valid_from", "up_to")
 
 
 @admin.register(Permission)

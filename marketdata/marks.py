@@ -5,10 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from alphapanda import logs
 from alphapanda.push import readmodel
 from marketdata.models import Bar
 from marketdata.selectors import primary_keys, specs_by_key
 
+log = logs.channel("application")
 Mark = tuple[int, int]  # price in 1/10,000 rupee, and its event time
 MINUTE_MS = 60_000
 
@@ -24,6 +26,15 @@ def marks_before(keys: Iterable[str], at_ms: int) -> dict[str, Mark]:
         if found.get(key, (0, -1))[1] < mark[1] < at_ms:
             found[key] = mark
     return found
+
+
+def marks_forget(tokens: Iterable[int]) -> None:
+    """Let go of the live prices of tokens that have another owner: they are of the one before. Never raises for a
+    Redis that is away, which has forgotten them."""
+    try:
+        readmodel.marks_forget(tokens)
+    except readmodel.ReadModelUnavailable as error:
+        log.warning("push.readmodel.unavailable", error=str(error))
 
 
 def _of_bars(keys: list[str], at_ms: int) -> dict[str, Mark]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from django.core.validators import MinValueValidator
 from django.db import models
 
 from alphapanda.core.clock import ist_text
 from alphapanda.core.vocabulary import Phase, TickFault
 from marketdata.domain.calendar import CutoffKind, Season
-from marketdata.domain.markets import Market
+from marketdata.domain.markets import EXCHANGES, Market
 from marketdata.domain.master import ChangeKind
 
 
@@ -55,8 +56,10 @@ class InstrumentRule(models.Model):
 
     instrument = models.ForeignKey(Instrument, on_delete=models.CASCADE, related_name="rules")
     valid_from = models.DateField()
-    tick_size = models.DecimalField(max_digits=12, decimal_places=4, help_text="rupees")
-    lot_size = models.IntegerField(help_text="units")
+    tick_size = models.DecimalField(
+        max_digits=12, decimal_places=4, validators=[MinValueValidator(0)], help_text="rupees"
+    )
+    lot_size = models.IntegerField(validators=[MinValueValidator(0)], help_text="units")
     expiry = models.DateField(null=True, blank=True)
     strike = models.DecimalField(max_digits=16, decimal_places=4, default=0)
 
@@ -72,7 +75,7 @@ class InstrumentRule(models.Model):
 class FreezeQuantity(models.Model):
     """The most units of one order in derivatives of an underlying, from a day on, until a later row."""
 
-    exchange = models.CharField(max_length=10)
+    exchange = models.CharField(max_length=10, choices=[(name, name) for name in EXCHANGES])
     underlying = models.CharField(max_length=120)
     valid_from = models.DateField()
     quantity = models.PositiveIntegerField(help_text="units; an order is at most the whole lots in it")
@@ -109,27 +112,6 @@ class CircuitLimit(models.Model):
 
     def __str__(self) -> str:
         return f"{self.instrument} {self.date} {self.lower} to {self.upper}"
-
-
-class TickBand(models.Model):
-    """The tick of a market's prices up to a price, from a day on, where no list says otherwise."""
-
-    market = models.CharField(max_length=10, choices=[(m.value, m.value) for m in Market])
-    valid_from = models.DateField()
-    up_to = models.DecimalField(
-        max_digits=16, decimal_places=4, null=True, blank=True, help_text="rupees; empty: whatever is left"
-    )
-    tick_size = models.DecimalField(max_digits=12, decimal_places=4, help_text="rupees")
-
-    class Meta:
-        constraints = [
-            models.UniqueConstraint(
-                fields=["market", "valid_from", "up_to"], name="tick_band_once", nulls_distinct=False
-            )
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.market} {self.tick_size} up to {self.up_to or 'any price'} from {self.valid_from}"
 
 
 class Permission(models.Model):
@@ -214,7 +196,7 @@ class Bar(models.Model):
 class Holiday(models.Model):
     """A weekday on which an exchange does not trade."""
 
-    exchange = models.CharField(max_length=10)
+    exchange = models.CharField(max_length=10, choices=[(name, name) for name in EXCHANGES])
     date = models.DateField()
     name = models.CharField(max_length=120, blank=True)
 
@@ -230,7 +212,9 @@ class SpecialSession(models.Model):
     The special phases of a day replace its ordinary ones, so one of them must be CONTINUOUS."""
 
     exchange = models.CharField(
-        max_length=10, help_text="or a market (NSE_FNO): its rows then count instead of its exchange's"
+        max_length=10,
+        choices=[(m.value, m.value) for m in Market],
+        help_text="of NSE_FNO and BSE_FNO: their rows of a day count instead of their exchange's",
     )
     date = models.DateField()
     phase = models.CharField(

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import msgspec
 
-from alphapanda.core.money import to_e4
 from alphapanda.core.vocabulary import Phase
 from marketdata.domain.calendar import (
     Calendar,
@@ -34,12 +33,11 @@ from marketdata.domain.instruments import (
     spec_of_row,
 )
 from marketdata.domain.markets import Market, UnknownMarket
-from marketdata.domain.rules import Band, Permissions
+from marketdata.domain.rules import Permissions
 
 DATA_DIR = Path(__file__).resolve().parent / "data"
 _HOLIDAYS_SINCE = {"NSE": date(2010, 1, 1), "NFO": date(2010, 1, 1)}
 _HOLIDAYS_ELSEWHERE_SINCE = date(2023, 1, 1)  # the known hours of other exchanges begin then or later
-EXCHANGES = tuple(dict.fromkeys(market.exchange for market in Market))
 
 
 def rows(path: Path) -> Iterator[dict[str, str]]:
@@ -90,19 +88,6 @@ def cutoffs(market: str) -> list[Cutoff]:
         Cutoff(date.fromisoformat(row["valid_from"]), CutoffKind(row["kind"]), int(row["minutes"]))
         for row in rows(DATA_DIR / "market_cutoffs.csv")
         if row["market"] == market
-    ]
-
-
-def tick_bands() -> list[Band]:
-    """Ticks by price where no list says otherwise."""
-    return [
-        Band(
-            Market(row["market"]),
-            date.fromisoformat(row["valid_from"]),
-            to_e4(row["up_to"]) if row["up_to"] else None,
-            to_e4(row["tick_size"]),
-        )
-        for row in rows(DATA_DIR / "tick_bands.csv")
     ]
 
 

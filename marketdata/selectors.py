@@ -9,14 +9,11 @@ from uuid import UUID
 
 import msgspec
 from django.db.models import Max, Q, QuerySet
-from msgspec.structs import replace
 
-from alphapanda.core.clock import ist_midnight_ms
 from alphapanda.core.money import to_e4
 from alphapanda.core.vocabulary import Phase
 from marketdata import users
 from marketdata.domain import bars
-from marketdata.domain.bars import DAY_MINUTES
 from marketdata.domain.calendar import (
     Calendar,
     Calendars,
@@ -30,7 +27,7 @@ from marketdata.domain.calendar import calendar as calendar_of
 from marketdata.domain.dated import NOTHING_DATED, Dated
 from marketdata.domain.instruments import InstrumentSpec, underlying_of
 from marketdata.domain.markets import Market, UnknownMarket
-from marketdata.domain.rules import Band, Permissions, tick_size_e4
+from marketdata.domain.rules import Permissions
 from marketdata.models import (
     Bar,
     Holiday,
@@ -41,7 +38,6 @@ from marketdata.models import (
     Permission,
     SessionRule,
     SpecialSession,
-    TickBand,
     TickFaultCount,
 )
 
@@ -158,35 +154,6 @@ def _dated(instrument: Instrument) -> Dated:
     return msgspec.convert(instrument.dated, Dated) if instrument.dated else NOTHING_DATED
 
 
-def specs_on(instruments: Iterable[Instrument], day: date) -> dict[int, InstrumentSpec]:
-    """Instruments by primary key as the rules of a day say (`InstrumentSpec.on`), and what no decision asks for: for a
-    stock whose list tells no tick that of its price, by the last day bar of the month before."""
-    found = {}
-    for row in instruments:
-        one = spec(row).on(day)
-        if not one.tick_size_e4 and not one.is_index:
-            one = replace(one, tick_size_e4=_banded(row, one.market, day))
-        found[row.pk] = one
-    return found
-
-
-def _banded(instrument: Instrument, market: Market, day: date) -> int:
-    """The tick by price of a day; 0 where no band, or no close before the month, is known."""
-    month_ms = ist_midnight_ms(day.replace(day=1))
-    days = Bar.objects.filter(instrument=instrument, minutes=DAY_MINUTES, starts_ms__lt=month_ms)
-    last = days.order_by("-starts_ms").first()
-    bands = [
-        Band(
-            Market(band.market),
-            band.valid_from,
-            None if band.up_to is None else to_e4(band.up_to),
-            to_e4(band.tick_size),
-        )
-        for band in TickBand.objects.filter(market=market)
-    ]
-    return tick_size_e4(bands, market=market, day=day, reference_e4=last.close_e4) if last else 0
-
-
 def permissions_known() -> list[Permissions]:
     """What every market takes, as operators keep it."""
     return [
@@ -247,6 +214,14 @@ def instruments_in_use() -> dict[int, Instrument]:
     """The instruments that deployments act on as ticks come, by token."""
     wanted = {use.instrument_id for use in users.uses() if use.is_active}
     return {row.instrument_token: row for row in Instrument.objects.filter(pk__in=wanted)}
+
+
+def partitions_to_stream(keys: Iterable[str]) -> dict[int, int]:
+    """The partition of each token that a live feed is to hear: what deployments act on first, then the instruments of
+    some EXCHANGE:TRADINGSYMBOL keys."""
+    named = Instrument.objects.filter(pk__in=primary_keys(keys).values())
+    rows = [*instruments_in_use().values(), *named]
+    return {row.instrument_token: row.partition for row in rows if row.instrument_token > 0}
 
 
 def bars_of(instrument: Instrument, minutes: int, from_ms: int, to_ms: int) -> list[bars.Bar]:

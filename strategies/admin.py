@@ -4,15 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
 
-from alphapanda.web.admin import Desk, ReadOnlyDesk, by_hand, shown
+from alphapanda.web.admin import Desk, ReadOnlyDesk, by_hand, link, shown
 from strategies.forms import CONFIGURABLE, DeploymentForm
-from strategies.models import Command, Deployment, Due, Signal, Strategy, StrategyFile, StrategyVersion
+from strategies.models import (
+    Command,
+    Deployment,
+    Due,
+    Report,
+    Signal,
+    Strategy,
+    StrategyFile,
+    StrategyVersion,
+)
 from strategies.services.catalogue import catalogue_refresh
 from strategies.services.lifecycle import (
     deployment_configure,
@@ -27,6 +36,9 @@ from strategies.services.upgrades import deployment_upgrade
 if TYPE_CHECKING:
     from django.db.models import QuerySet
     from django.http import HttpRequest, HttpResponse
+
+
+FAULTY_MAX = 5  # files whose faults are told at once
 
 
 class Refreshed:
@@ -56,7 +68,7 @@ class StrategyVersionAdmin(Refreshed, ReadOnlyDesk):
         "file",
         "origin",
         "is_installed",
-        "deploy",
+        "acts",
         "created_at",
     )
     list_filter = ("is_installed", "origin", "strategy")
@@ -70,12 +82,25 @@ class StrategyVersionAdmin(Refreshed, ReadOnlyDesk):
         return version.source_hash[:8]
 
     @admin.display(description="")
-    def deploy(self, version: StrategyVersion) -> str:
-        """To the form of a new deployment, with an input for each parameter."""
+    def acts(self, version: StrategyVersion) -> str:
+        """To the forms of a new deployment and of a backtest, with an input for each parameter."""
         if not version.is_installed:
             return ""
-        address = reverse("admin:strategies_deployment_add")
-        return format_html('<a href="{}?strategy_version={}">Deploy</a>', address, version.pk)
+        deploy = f"{reverse('admin:strategies_deployment_add')}?strategy_version={version.pk}"
+        backtest = f"{reverse('admin:strategies_backtestrun_add')}?strategy={version.strategy.name}"
+        return format_html(
+            '<span class="whitespace-nowrap">{} · {}</span>',
+            link(deploy, "Deploy"),
+            link(backtest, "Backtest"),
+        )
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict | None = None) -> HttpResponse:
+        """With what is wrong with files of which nothing is listed."""
+        answer = super().changelist_view(request, extra_context)
+        if request.method == "GET":
+            for row in StrategyFile.objects.exclude(faults=[]).order_by("file")[:FAULTY_MAX]:
+                self.message_user(request, f"{row.file}: {row.what_is_wrong}", messages.WARNING)
+        return answer
 
 
 @admin.register(StrategyFile)
@@ -93,7 +118,7 @@ class StrategyFileAdmin(Refreshed, ReadOnlyDesk):
 
     @admin.display(description="faults")
     def what_is_wrong(self, row: StrategyFile) -> str:
-        return "; ".join(f"line {fault['line']}: {fault['text']}" for fault in row.faults)
+        return row.what_is_wrong
 
 
 class DeploymentAdmin(Desk):
@@ -137,8 +162,9 @@ class DeploymentAdmin(Desk):
 
     @admin.display(description="error", ordering="error")
     def fault(self, deployment: Deployment) -> str:
-        """The last line of a traceback; all of it is on the deployment's page."""
-        return deployment.error.strip().rpartition("\n")[2]
+        """The line that says what was wrong; all of it is on the deployment's page."""
+        lines = deployment.error.strip().splitlines() or [""]
+        return lines[-1 if lines[0].startswith("Traceback") else 0].partition("; it was at")[0]
 
     def get_fields(self, _request: HttpRequest, obj: Deployment | None = None) -> tuple[Any, ...]:
         asked = (*self.fixed, *CONFIGURABLE)
@@ -218,6 +244,18 @@ class CommandAdmin(ReadOnlyDesk):
 class DueAdmin(ReadOnlyDesk):
     list_display = ("deployment", "step", "state", "created_at")
     list_filter = ("state",)
+    list_select_related = ("deployment",)
+    deferred = ("deployment__checkpoint", "deployment__consequences")
+    search_fields = ("=id", "deployment__name")
+    ordering = ("-created_at",)
+
+
+@admin.register(Report)
+class ReportAdmin(ReadOnlyDesk):
+    """What a broker outside said of a deployment's orders."""
+
+    list_display = ("deployment", "number", "step", "created_at", "booked_at", "told_at")
+    list_filter = (("told_at", admin.EmptyFieldListFilter), ("deployment", AutocompleteSelectFilter))
     list_select_related = ("deployment",)
     deferred = ("deployment__checkpoint", "deployment__consequences")
     search_fields = ("=id", "deployment__name")

@@ -85,7 +85,7 @@ class ParametersField(forms.Field):
     widget: ParametersWidget
 
     def __init__(self, parameters: tuple[Parameter, ...]) -> None:
-        super().__init__(required=False, widget=ParametersWidget(parameters), label="parameters")
+        super().__init__(required=False, widget=ParametersWidget(parameters), label="Parameters")
         self.parameters = {one.name: one for one in parameters}
 
     def to_python(self, value: Any) -> dict[str, Any]:

@@ -84,6 +84,11 @@ class StrategyFile(models.Model):
     def __str__(self) -> str:
         return self.file
 
+    @property
+    def what_is_wrong(self) -> str:
+        """In words, with the lines; empty where nothing is."""
+        return "; ".join(f"line {fault['line']}: {fault['text']}" for fault in self.faults)
+
 
 class Deployment(models.Model):
     """A strategy version x parameters x instruments x broker: one state, one cursor, one book."""
@@ -94,7 +99,9 @@ class Deployment(models.Model):
     broker = models.CharField(max_length=10, choices=TRADING_BROKERS)
     params = models.JSONField(default=dict)
     instruments = models.ManyToManyField(Instrument)
-    execution = models.JSONField(default=dict, help_text="how orders are carried out: PaperSettings")
+    execution = models.JSONField(
+        default=dict, help_text="how orders are carried out: execution.domain.settings"
+    )
     status = models.CharField(
         max_length=12, choices=choices(DeploymentStatus), default=DeploymentStatus.RUNNING
     )

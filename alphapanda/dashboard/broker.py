@@ -15,7 +15,7 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST, require_safe
 
-from accounts import broker, selectors, vault
+from accounts import broker, selectors
 from alphapanda import env
 from alphapanda.core.clock import to_ms
 from alphapanda.core.refusals import Refusal
@@ -78,7 +78,7 @@ def callback(request: HttpRequest) -> HttpResponse:
             now=timezone.now(),
             ip=request.META.get("REMOTE_ADDR"),
         )
-    except (Refusal, vault.Unreadable) as refusal:
+    except Refusal as refusal:
         return _back(request, messages.ERROR, str(refusal))
     return _back(request, messages.SUCCESS, f"{session.account} is logged in to Kite.")
 
@@ -96,7 +96,7 @@ def logout(request: HttpRequest) -> HttpResponse:
             now=timezone.now(),
             ip=request.META.get("REMOTE_ADDR"),
         )
-    except (Refusal, vault.Unreadable) as refusal:
+    except Refusal as refusal:
         return _back(request, messages.ERROR, str(refusal))
     return _back(request, messages.SUCCESS, f"{account} is logged out of Kite.")
 

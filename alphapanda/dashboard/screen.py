@@ -13,6 +13,7 @@ from django.utils.safestring import mark_safe
 from alphapanda.core.clock import ist_date
 from alphapanda.core.vocabulary import Broker, Phase
 from alphapanda.dashboard import sparkline
+from alphapanda.push.readmodel import OWN_CLOCKS
 
 Row = dict[str, Any]
 Rows = dict[str, dict[str, Row]]
@@ -73,23 +74,23 @@ def _dated(row: Row, day: str | None) -> Row:
 def _strip(overview: Mapping[str, Any], broker: str) -> Row:
     stream, session = overview["stream"], overview["session"]
     totals = overview["totals"].get(broker, {})
-    phase = session.get("phase")
+    phase, session_name = session.get("phase"), OWN_CLOCKS.get(stream.get("source", ""))
     return {
         "broker": broker,
         "day_pnl": totals.get("day_pnl"),
         "open_positions": totals.get("open_positions", 0),
         "phase": phase,
-        "phase_words": _phase_words(phase, stream.get("source")),
-        "source": stream.get("source"),
+        "phase_words": _phase_words(phase, session_name),
+        "session": session_name,
         "speed": _speed(stream.get("speed")),
         "at_ms": stream.get("last_at_ms"),
         "received_at_ms": stream.get("received_at_ms"),
     }
 
 
-def _phase_words(phase: str | None, source: str | None) -> str:
-    if source == "recorded" and phase in (Phase.POST_CLOSE, Phase.CLOSED):
-        return "Recorded session over"
+def _phase_words(phase: str | None, session: str | None) -> str:
+    if session and phase in (Phase.POST_CLOSE, Phase.CLOSED):
+        return f"{session.capitalize()} session over"
     return PHASE_WORDS[Phase(phase)] if phase else "Market state unknown"
 
 

@@ -55,14 +55,15 @@ class Recording(msgspec.Struct, dict=True):
     def specs(self) -> list[DeploymentSpec]:
         """The deployments. Raises BadDefinition."""
         history = from_stream(self.past) if self.past else None
-        return [deploying.spec(definition, self._found, history=history) for definition in self.definitions]
+        return [deploying.spec(definition, self.found, history=history) for definition in self.definitions]
 
     @cached_property
     def past(self) -> list[Item]:
         """The stream of the files for the warm-up. Raises as `source`."""
         return list(self._stream(self.warm_up).iter_from()) if self.warm_up else []
 
-    def _found(self, key: str) -> InstrumentSpec:
+    def found(self, key: str) -> InstrumentSpec:
+        """An instrument of the lists. Raises BadDefinition, and as `known`."""
         if key not in self.known:
             raise BadDefinition(f"no instrument {key} in the lists given; add its list with --instruments")
         return self.known[key]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from decimal import Decimal
 
 import msgspec
 
-from alphapanda.core.vocabulary import OrderStatus
+from alphapanda.core.vocabulary import OrderStatus, Product
 from alphapanda.kite_simulator import orders as forms
 from alphapanda.kite_simulator import signals
 from alphapanda.kite_simulator.clock import Schedule, SimClock
@@ -31,6 +32,7 @@ from marketdata.domain.ticks import Clock, Item, Tick
 from portfolio.domain.books import BookedFill
 from strategies.domain.signals import Mark, SignalRow
 
+LADDER_MS_MAX = 60_000
 NO_ORDER = "Couldn't find that `order_id`."
 UNAUTHORISED = "Your holdings need to be authorised at CDSL before they can be sold: {} of {}."
 
@@ -39,11 +41,17 @@ class Habits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """How the broker behaves where Kite's documents leave it open, or where one wants to try both.
 
     `ladder_ms`: between two rows of an order's history. `is_margin_answered`: too little margin is an answer 400
-    instead of a rejected row. `slices_max`: into how many orders a larger one is cut."""
+    instead of a rejected row. `slices_max`: into how many orders a larger one is cut. `is_squared_off`: the broker
+    closes intraday positions."""
 
     ladder_ms: int = 20
     is_margin_answered: bool = False
     slices_max: int = 10
+    is_squared_off: bool = True
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.ladder_ms <= LADDER_MS_MAX or self.slices_max < 1:
+            raise ValueError(f"`ladder_ms` is from 0 to {LADDER_MS_MAX}, `slices_max` from 1")
 
 
 class Book:
@@ -74,6 +82,7 @@ class Book:
         self._schedule = schedule
         self._clock = clock
         self._updates = updates
+        self._squared_ms: dict[int, int] = {}  # when positions are closed, by token
         self._count = self._trades = 0
 
     def subscribe(self, user_id: str) -> asyncio.Queue[Row]:
@@ -99,8 +108,10 @@ class Book:
         parent_id: str = "",
         leg: int = 1,
         stuck_until_ms: int = 0,
+        is_answered: bool = True,
     ) -> SimOrder:
-        """Take an order. Raises KiteError where it is refused at once; what risk management rejects is in the book."""
+        """Take an order. Raises KiteError where it is refused at once; what risk management rejects is in the book, and
+        everything that is refused where nobody waits for the answer."""
         order_id = order_id or self.next_id(at_ms)
         mark = self._market.mark(wanted.spec.token)
         signal = signals.entry(wanted, step=self._step(), at_ms=at_ms, leg=leg, mark=mark)
@@ -109,12 +120,36 @@ class Book:
         standing = self._desk.standing(wanted.product, working, self._marks(working, signal.token))
         outcome = carry_out([signal], standing, venue, ended={})
         (core,) = outcome.orders.values()
-        self._check(core, objection(core, mark, standing, venue, at_ms=at_ms), working)
+        if core.status is OrderStatus.REJECTED:
+            if is_answered:
+                self._answer(objection(core, mark, standing, venue, at_ms=at_ms))
+        elif lacking := self._desk.unauthorised(core, working):
+            raise KiteError(HOLDING, UNAUTHORISED.format(lacking, core.quantity))
         self._desk.memory = outcome.memory
         order = self._entered(core, wanted, app=app, order_id=order_id, parent_id=parent_id, leg=leg)
         order.acted_ms, order.stuck_until_ms = at_ms, stuck_until_ms
         self._take(order, outcome, at_ms)
+        if wanted.product is Product.MIS:
+            self._await_square_off(core.token, at_ms)
         return order
+
+    def _await_square_off(self, token: int, at_ms: int) -> None:
+        """Intraday positions are closed by the broker when the day's time has come."""
+        due_ms = self._market.square_off_ms(token, at_ms)
+        if self.habits.is_squared_off and due_ms is not None and self._squared_ms.get(token, at_ms) < due_ms:
+            self._squared_ms[token] = due_ms
+            self._schedule.at(due_ms, lambda then_ms: self._square_off(token, then_ms))
+
+    def _square_off(self, token: int, at_ms: int) -> None:
+        """Working intraday orders of an instrument are cancelled, its position is closed at the market."""
+        for order in list(self._working.values()):
+            if order.core.token == token and order.core.product is Product.MIS:
+                with suppress(KiteError):  # it may be on its way out already
+                    self.cancel(order.order_id, at_ms=at_ms)
+        quantity = self._desk.holding(token, Product.MIS).quantity
+        if quantity:
+            closing = signals.closing(self._market.spec(token), quantity)
+            self.place(closing, app="", at_ms=at_ms, is_answered=False)
 
     def modify(self, order_id: str, changed: Changed, *, at_ms: int) -> SimOrder:
         """Send a modification after an order. Raises KiteError."""
@@ -167,9 +202,9 @@ class Book:
             self._match(order, Clock(at_ms, at_ms), at_ms)
 
     def roll(self) -> None:
-        """A new day: yesterday's orders are gone from the book, positions are carried over."""
+        """A new day: yesterday's orders and trades are gone from the book."""
         self.orders = dict(self._working)
-        self._ledger.roll()
+        self.fills.clear()
 
     # ---- in between ----------------------------------------------------------------------------------------
 
@@ -236,24 +271,21 @@ class Book:
             return
 
         def send(then_ms: int) -> None:
-            self.place(wanted, app=order.app, at_ms=then_ms, leg=order.leg + 1)
+            with suppress(KiteError):
+                following = signals.triggered(wanted)
+                leg = order.leg + 1
+                self.place(following, app=order.app, at_ms=then_ms, leg=leg, is_answered=False)
 
         self._schedule.at(at_ms + self.habits.ladder_ms, send)
 
-    def _check(self, core: PaperOrder, found: Objection | None, working: list[PaperOrder]) -> None:
+    def _answer(self, found: Objection | None) -> None:
         """Raises KiteError for what is refused at once; what the risk system rejects becomes a row."""
-        if core.status is not OrderStatus.REJECTED:
-            lacking = self._desk.unauthorised(core, working)
-            if lacking:
-                raise KiteError(HOLDING, UNAUTHORISED.format(lacking, core.quantity))
-            return
         if found is None or found.ground is Ground.HELD or found.words.startswith(forms.RMS):
             return
-        if found.ground is Ground.FUNDED:
-            if self.habits.is_margin_answered:
-                raise KiteError(MARGIN, found.words)
-            return
-        raise bad_input(found.words)
+        if found.ground is not Ground.FUNDED:
+            raise bad_input(found.words)
+        if self.habits.is_margin_answered:
+            raise KiteError(MARGIN, found.words)
 
     def _entered(
         self, core: PaperOrder, wanted: Wanted, *, app: str, order_id: str, parent_id: str, leg: int

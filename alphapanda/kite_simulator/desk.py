@@ -35,6 +35,7 @@ class Desk:
         self._ledger = ledger
         self._margins = margins
         self._settings = settings
+        self._venues: dict[Decimal | None, Venue] = {}  # of the day, by protection
         self._day: tuple[date, Mapping[int, InstrumentSpec]] = (date.min, {})
 
     def instruments(self, at_ms: int) -> Mapping[int, InstrumentSpec]:
@@ -42,13 +43,20 @@ class Desk:
         day = ist_date(at_ms)
         if self._day[0] != day:
             self._day = (day, self._listing.on_day(day))
+            self._venues.clear()
         return self._day[1]
 
     def venue(self, at_ms: int, protection: Decimal | None, *, capital: Decimal | None = None) -> Venue:
         """The rules at a time for an order with its protection; with capital, margin is asked for."""
+        instruments = self.instruments(at_ms)
+        if capital is None and protection in self._venues:
+            return self._venues[protection]
         free = None if capital is None else min(max(capital, ZERO), Decimal(CAPITAL_MAX))
         settings = msgspec.structs.replace(self._settings, market_protection=protection, capital=free)
-        return Venue(settings, self.instruments(at_ms), self._listing.calendars, self._margins)
+        venue = Venue(settings, instruments, self._listing.calendars, self._margins)
+        if capital is None:
+            self._venues[protection] = venue
+        return venue
 
     def standing(self, product: Product, orders: Iterable[PaperOrder], marks: Mapping[int, Mark]) -> Standing:
         """Where the account stands in a product."""

@@ -18,7 +18,8 @@ class Kind(StrEnum):
     GATEWAY_504 = "504"  # accepted, answered by a gateway's timeout
     TIMED_OUT_400 = "timed_out"  # accepted, answered 400 "Order request timed out"
     DROPPED = "dropped"  # accepted, the connection ends without an answer
-    LATE = "late"  # taken on `ms` later: until then the order is nowhere
+    LOST = "lost"  # not accepted, the connection ends without an answer
+    LATE = "late"  # carried out `ms` later: until then the order, or the act on it, is nowhere
     STUCK = "stuck"  # shown as pending for `ms`, while trades go on
     UNAVAILABLE = "503"  # not accepted
     BURST_429 = "429"  # not accepted: too many requests
@@ -40,7 +41,7 @@ DEFAULT_MS: dict[Kind, tuple[int, int]] = {
     Kind.MUTE: (10_000, 60_000),
 }
 AFTER_ACCEPT = (Kind.GATEWAY_504, Kind.TIMED_OUT_400, Kind.DROPPED)
-REFUSALS = (Kind.UNAVAILABLE, Kind.BURST_429, Kind.BURST_200)
+REFUSALS = (Kind.UNAVAILABLE, Kind.BURST_429, Kind.BURST_200, Kind.LOST)
 
 
 class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):

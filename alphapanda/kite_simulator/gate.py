@@ -14,7 +14,7 @@ from alphapanda.kite_simulator.wire import authorization, form
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 # what is called without an access token in a header
-OPEN_PATHS = ("/session/", "/connect/", "/__simulator__/", "/ws")
+OPEN_PATHS = ("/session/", "/connect/", "/__simulator__/")
 TIMED_OUT = "Order request timed out. Please check the order book and confirm before placing again."
 GATEWAY = "<html><head><title>504 Gateway Time-out</title></head></html>"
 NAMES = {"POST": "place", "PUT": "modify", "DELETE": "cancel"}
@@ -70,6 +70,8 @@ def _enter(request: web.Request, simulator: Simulator, on: list[str], tag: str) 
     """Raises KiteError for a call that is stopped at the door: nothing of it was carried out."""
     simulator.sessions.check(*authorization(request.headers))
     if refused := simulator.faults.takes(*REFUSALS, on=on, tag=tag):
+        if refused.kind is Kind.LOST:
+            return _without_answer(request)
         raise _refusal(refused, simulator)
     simulator.limits.take(kind_of(request), simulator.clock.pace_ms())
 
@@ -102,6 +104,13 @@ def _spoilt(
         return response
     if fired.kind is Kind.TIMED_OUT_400:
         raise KiteError(ORDER, TIMED_OUT, http=400)
-    if fired.kind is Kind.DROPPED and request.transport is not None:
-        request.transport.abort()
+    if fired.kind is Kind.DROPPED:
+        return _without_answer(request)
     return web.Response(status=504, text=GATEWAY, content_type="text/html")
+
+
+def _without_answer(request: web.Request) -> web.StreamResponse:
+    """The connection ends here; what is returned reaches nobody."""
+    if request.transport is not None:
+        request.transport.abort()
+    return web.Response()

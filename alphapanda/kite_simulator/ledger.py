@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
 import msgspec
 
-from alphapanda.core.money import ZERO
+from alphapanda.core.money import ZERO, value
 from alphapanda.core.vocabulary import Product, Side
 from portfolio.domain.books import FLAT, BookedFill, Holding, held
 
@@ -41,19 +41,28 @@ class Place:
 
     carried: Holding = FLAT
     fills: list[BookedFill] = field(default_factory=list)
+    _folded: tuple[Holding, int, Holding] = (FLAT, 0, FLAT)  # a base, so many fills, and what they make of it
 
     @property
     def holding(self) -> Holding:
-        return _folded(self.carried, self.fills)
+        return self.on(self.carried)
+
+    def on(self, base: Holding) -> Holding:
+        """What the fills make of a holding; those that have been looked at before are not looked at again."""
+        before, count, holding = self._folded
+        if before != base:
+            count, holding = 0, base
+        for fill in self.fills[count:]:
+            holding = held(holding, fill)
+        self._folded = (base, len(self.fills), holding)
+        return holding
+
+    def replace(self, fills: list[BookedFill]) -> None:
+        """Other fills instead of those that were there."""
+        self.fills, self._folded = fills, (FLAT, 0, FLAT)
 
     def day_quantity(self, side: Side) -> int:
         return sum(fill.quantity for fill in self.fills if fill.side is side)
-
-
-def _folded(holding: Holding, fills: Iterable[BookedFill]) -> Holding:
-    for fill in fills:
-        holding = held(holding, fill)
-    return holding
 
 
 class Ledger:
@@ -74,9 +83,8 @@ class Ledger:
         if product is not Product.CNC:
             return found
         for token, shares in self.demat.items():
-            base = Holding(shares.units, shares.cost)
-            fills = self.places.get((token, product), Place()).fills
-            found[token] = _folded(base, fills)
+            place = self.places.get((token, product), Place())
+            found[token] = place.on(Holding(shares.units, shares.cost))
         return found
 
     @property
@@ -109,22 +117,27 @@ class Ledger:
         else:
             _move_fills(place, target, side, quantity)
 
-    def roll(self) -> None:
-        """The next day begins: derivatives are carried, purchases for delivery come to the depository, sales have
-        left it."""
+    def roll(self) -> Decimal:
+        """The next day begins: derivatives are carried, purchases for delivery come to the depository, sales have left
+        it. The rupees that the day has brought, charges apart."""
+        brought = ZERO
         for (token, product), place in list(self.places.items()):
-            holding = place.holding
             if product is Product.CNC:
+                brought -= sum(
+                    (fill.side.sign * value(fill.price_e4, fill.quantity) for fill in place.fills), ZERO
+                )
                 self._deliver(token, place)
-            if product is not Product.NRML or not holding.quantity:
-                del self.places[token, product]
             else:
-                carried = Holding(holding.quantity, holding.cost)
+                brought += place.holding.realised
+            carried = Holding(place.holding.quantity, place.holding.cost)
+            del self.places[token, product]
+            if product is Product.NRML and carried.quantity:
                 self.places[token, product] = Place(carried)
+        return brought
 
     def _deliver(self, token: int, place: Place) -> None:
         before = self.demat.get(token, Demat(0, ZERO))
-        after = _folded(Holding(before.units, before.cost), place.fills)
+        after = place.on(Holding(before.units, before.cost))
         bought = max(0, place.day_quantity(Side.BUY) - place.day_quantity(Side.SELL))
         if after.quantity <= 0:
             self.demat.pop(token, None)
@@ -153,4 +166,4 @@ def _move_fills(place: Place, target: Place, side: Side, quantity: int) -> None:
             target.fills.append(msgspec.structs.replace(fill, quantity=moved))
         if fill.quantity > moved:
             kept.append(msgspec.structs.replace(fill, quantity=fill.quantity - moved))
-    place.fills = kept[::-1]
+    place.replace(kept[::-1])

@@ -1,18 +1,19 @@
-"""The simulator's market: a recorded session or a seeded walk, told in the simulator's time."""
+"""The simulator's market: a recorded session, a seeded walk or the platform's log, told in the simulator's time."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Iterator, Mapping
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 
-from alphapanda.core.clock import ist_date
+from alphapanda.core.clock import DAY_MS, ist_date
 from alphapanda.core.vocabulary import Phase
 from alphapanda.kite_simulator.clock import SimClock
 from alphapanda.kite_simulator.listing import Listing
 from alphapanda.kite_simulator.walk import Batch, Walk
 from marketdata.domain.bars import Bar, BarBuilder
+from marketdata.domain.instruments import InstrumentSpec
 from marketdata.domain.markets import anchor_minutes
 from marketdata.domain.ticks import NOT_FINITE, Tick
 from marketdata.feeds.recorded import RecordedSource
@@ -81,6 +82,14 @@ class Market:
         """The simulator's clock."""
         return self._clock.now_ms()
 
+    def spec(self, token: int) -> InstrumentSpec:
+        """Raises KeyError for an unknown token."""
+        return self._listing.by_token[token]
+
+    def square_off_ms(self, token: int, at_ms: int) -> int | None:
+        """When the broker closes intraday positions of the day; None on a day without a session."""
+        return self._listing.calendar(token).square_off_ms(at_ms)
+
     async def ticks(self) -> AsyncIterator[list[Tick]]:
         """All batches from now on."""
         queue: asyncio.Queue[list[Tick]] = asyncio.Queue()
@@ -97,11 +106,18 @@ class Market:
         return self._next[0] if self._next else None
 
     def step(self) -> list[Tick]:
-        """The next ticks, which are the last ones from now on; those that state no price are left out."""
-        if self._next is None:
-            return []
-        ticks = [tick for tick in self._next[1] if not tick.flags & NOT_FINITE and tick.price_e4 > 0]
-        self._next = next(self._batches, None)
+        """Take in the ticks that are due next."""
+        due, self._next = self._next, next(self._batches, None)
+        return self.take(due[1]) if due else []
+
+    def take(self, told: Iterable[Tick]) -> list[Tick]:
+        """Ticks that are the last ones from now on; those of no instrument that is known and that state no price are
+        left out."""
+        ticks = [
+            tick
+            for tick in told
+            if tick.token in self._tokens and not tick.flags & NOT_FINITE and tick.price_e4 > 0
+        ]
         for tick in ticks:
             self._see(tick)
         for queue in self._queues if ticks else ():
@@ -157,19 +173,24 @@ def _so_far(one: BarBuilder) -> Bar:
     return Bar(one.instrument, one.token, one.starts_ms, 1, *prices, one.volume, one.ticks)
 
 
-def recorded_batches(source: RecordedSource) -> Iterator[Batch]:
-    """The ticks of a recording in its own order and time, those of one time together."""
+def recorded_batches(source: RecordedSource, *, days: int = 0) -> Iterator[Batch]:
+    """The ticks of a recording in its own order and time, those of one time together; so many days later."""
     together: list[Tick] = []
     since_ms = 0
-    for at_ms, item in zip(source.times_from().tolist(), source.iter_from(), strict=True):
+    for at_ms, item in zip((source.times_from() + days * DAY_MS).tolist(), source.iter_from(), strict=True):
         if together and at_ms != since_ms:
             yield since_ms, together
             together = []
         since_ms = at_ms
         if isinstance(item, Tick):
-            together.append(item._replace(received_ms=at_ms))
+            together.append(_later(item, days * DAY_MS, received_ms=at_ms))
     if together:
         yield since_ms, together
+
+
+def _later(tick: Tick, by_ms: int, *, received_ms: int) -> Tick:
+    traded_ms = tick.traded_at_ms + by_ms if tick.traded_at_ms else 0
+    return tick._replace(at_ms=tick.at_ms + by_ms, traded_at_ms=traded_ms, received_ms=received_ms)
 
 
 def opening_ms(listing: Listing, tokens: Collection[int], now_ms: int) -> int:

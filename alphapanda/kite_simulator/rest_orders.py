@@ -27,28 +27,34 @@ def _writable(request: web.Request) -> Simulator:
     return simulator
 
 
+def _late_ms(simulator: Simulator, name: str, tag: str) -> int:
+    """How much later a write is carried out."""
+    late = simulator.faults.takes(Kind.LATE, on=[name], tag=tag)
+    return late.ms if late else 0
+
+
 async def place(request: web.Request) -> web.Response:
     simulator = _writable(request)
     fields = await form(request)
     wanted = parsing.wanted(request.match_info["variety"], fields, simulator.listing.by_key)
-    tag = wanted.tag or ""
-    late = simulator.faults.takes(Kind.LATE, on=["place"], tag=tag)
-    return answer(simulator.place(wanted, late_ms=late.ms if late else 0))
+    return answer(simulator.place(wanted, late_ms=_late_ms(simulator, "place", wanted.tag or "")))
 
 
 async def modify(request: web.Request) -> web.Response:
     simulator = _writable(request)
     changed = parsing.changed(await form(request))
-    order_id = request.match_info["order_id"]
-    simulator.book.modify(order_id, changed, at_ms=simulator.clock.now_ms())
-    return answer({"order_id": order_id})
+    order = simulator.book.find(request.match_info["order_id"])
+    late_ms = _late_ms(simulator, "modify", order.wanted.tag or "")
+    simulator.act(lambda at_ms: simulator.book.modify(order.order_id, changed, at_ms=at_ms), late_ms)
+    return answer({"order_id": order.order_id})
 
 
 async def cancel(request: web.Request) -> web.Response:
     simulator = _writable(request)
-    order_id = request.match_info["order_id"]
-    simulator.book.cancel(order_id, at_ms=simulator.clock.now_ms())
-    return answer({"order_id": order_id})
+    order = simulator.book.find(request.match_info["order_id"])
+    late_ms = _late_ms(simulator, "cancel", order.wanted.tag or "")
+    simulator.act(lambda at_ms: simulator.book.cancel(order.order_id, at_ms=at_ms), late_ms)
+    return answer({"order_id": order.order_id})
 
 
 async def orders(request: web.Request) -> web.Response:

@@ -7,14 +7,37 @@ from collections.abc import Mapping
 import msgspec
 
 from alphapanda.core import ids
-from alphapanda.core.vocabulary import OrderType, SignalKind, Validity, Variety
+from alphapanda.core.vocabulary import OrderType, Product, Side, SignalKind, Validity, Variety
 from alphapanda.kite_simulator.errors import bad_input
 from alphapanda.kite_simulator.parsing import Changed, Wanted, check_protected
 from execution.domain.orders import AT_MARKET, STOPS, OrderEventRow, PaperOrder
 from execution.domain.paper import Outcome
+from execution.domain.settings import KITE_BANDS
+from marketdata.domain.instruments import InstrumentSpec
 from strategies.domain.signals import Mark, SignalRow
 
 ACCOUNT_ID = ids.deployment_id("kite simulator")
+TRIGGERED = {OrderType.SL: OrderType.LIMIT, OrderType.SL_M: OrderType.MARKET}
+
+
+def closing(spec: InstrumentSpec, position: int) -> Wanted:
+    """The broker's own order that closes an intraday position."""
+    return Wanted(
+        spec=spec,
+        variety=Variety.REGULAR,
+        side=Side.SELL if position > 0 else Side.BUY,
+        quantity=abs(position),
+        product=Product.MIS,
+        order_type=OrderType.MARKET,
+        validity=Validity.DAY,
+        protection=KITE_BANDS,
+    )
+
+
+def triggered(wanted: Wanted) -> Wanted:
+    """An order whose trigger has been met: what further legs of it are."""
+    order_type = TRIGGERED.get(wanted.order_type, wanted.order_type)
+    return msgspec.structs.replace(wanted, order_type=order_type, trigger_e4=None)
 
 
 def entry(wanted: Wanted, *, step: int, at_ms: int, leg: int, mark: Mark | None) -> SignalRow:

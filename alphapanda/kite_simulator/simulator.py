@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
@@ -35,6 +35,7 @@ from alphapanda.kite_simulator.updates import Updates
 from alphapanda.kite_simulator.walk import Batch, Walk
 from execution.domain.settings import PaperSettings
 from execution.reference import charge_cards
+from marketdata.domain.ticks import Item, Tick
 from risk.reference import margin_tables
 
 IDLE_S = 1.0  # how long the pump sleeps at most
@@ -118,7 +119,8 @@ class Simulator:
         return tick.price_e4 if tick else 0
 
     def _new_day(self, at_ms: int) -> None:
-        """At six in the morning the book is empty and positions have been carried over."""
+        """At six in the morning the book is empty, positions have been carried over and the day is paid."""
+        self.desk.cash += self.ledger.roll() - self.charges()
         self.book.roll()
         self.schedule.at(at_ms + DAY_MS, self._new_day)
 
@@ -135,10 +137,19 @@ class Simulator:
             if act_ms == min(due):
                 self.schedule.run_next()
             else:
-                ticks = self.market.step()
-                self.book.on_ticks(ticks, min(due))
-                self.gtts.on_ticks(ticks, min(due))
-                self.alerts.on_ticks(ticks, min(due))
+                self._on_ticks(self.market.step(), min(due))
+
+    def _on_ticks(self, ticks: list[Tick], at_ms: int) -> None:
+        for part in (self.book, self.gtts, self.alerts):
+            part.on_ticks(ticks, at_ms)
+
+    def hear(self, items: Iterable[Item]) -> None:
+        """Items of a log: time is theirs, and goes on to each of them before it is seen."""
+        for item in items:
+            self.advance(max(0, item.at_ms - self.clock.now_ms()))
+            if isinstance(item, Tick):
+                now_ms = self.clock.now_ms()
+                self._on_ticks(self.market.take([item._replace(received_ms=now_ms)]), now_ms)
 
     def advance(self, by_ms: int) -> None:
         """Move the clock forward and let all happen that is due by then. Raises ValueError for a step back."""
@@ -164,16 +175,20 @@ class Simulator:
         it would be refused; `is_ours`: the app of the account sends it. Raises KiteError."""
         now_ms, app = self.clock.now_ms(), self.account.api_key if is_ours else ""
         order_id = self.book.next_id(now_ms)
-        if late_ms:
-            self.schedule.at(now_ms + late_ms, lambda at_ms: self._place_late(wanted, app, order_id, at_ms))
-            return {"order_id": order_id}
-        return self._placed(wanted, app, order_id, now_ms)
+        placed = self.act(lambda at_ms: self._placed(wanted, app, order_id, at_ms), late_ms)
+        return {"order_id": order_id} if late_ms else placed
 
-    def _place_late(self, wanted: Wanted, app: str, order_id: str, at_ms: int) -> None:
-        try:
-            self._placed(wanted, app, order_id, at_ms)
-        except KiteError:
-            return  # nobody waits for the answer
+    def act(self, act: Callable[[int], Any], late_ms: int) -> Any:
+        """What an act comes to now; with `late_ms` it is done then, and nobody hears of a refusal. Raises KiteError."""
+        now_ms = self.clock.now_ms()
+        if not late_ms:
+            return act(now_ms)
+
+        def done(at_ms: int) -> None:
+            with suppress(KiteError):
+                act(at_ms)
+
+        return self.schedule.at(now_ms + late_ms, done)
 
     def _placed(self, wanted: Wanted, app: str, order_id: str, at_ms: int) -> Any:
         most = self.desk.instruments(at_ms)[wanted.spec.token].quantity_max
@@ -195,7 +210,7 @@ class Simulator:
         return self.desk.funds(self.book.working(), self.book.funds_marks(), self.clock.now_ms())
 
     def charges(self) -> Decimal:
-        """Rupees of charges on all trades so far, which the broker takes at the end of the day."""
+        """Rupees of charges on the day's trades, which the broker takes when the day is over."""
         return sum((sum(one.charges.values(), ZERO) for one in self.book.fills), ZERO)
 
 

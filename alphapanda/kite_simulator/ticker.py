@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from alphapanda.kite_simulator.simulator import Simulator
     from marketdata.domain.ticks import Tick
 
-WEBSOCKET_PATH = "/ws"
+WEBSOCKET_PATH = "/"  # as Kite, which has a host of its own for it
 HEARTBEAT_S = 1.5  # without anything else to send
 LOOK_S = 0.25  # how often a connection looks whether it is to beat, fall silent or end
 TOO_MANY_TOKENS = f"Cannot subscribe to more than {TOKENS_MAX} instruments in one connection."

@@ -9,9 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from aiohttp import web
-
-from alphapanda.kite_simulator.app import application
+from alphapanda.kite_simulator.app import runner_of
 from alphapanda.kite_simulator.simulator import Simulator
 
 if TYPE_CHECKING:
@@ -53,7 +51,7 @@ class Served:
 @contextmanager
 def serving(simulator: Simulator) -> Iterator[Served]:
     loop = asyncio.new_event_loop()
-    runner = web.AppRunner(application(simulator), access_log=None)
+    runner = runner_of(simulator)
     ready = threading.Event()
 
     async def start() -> None:

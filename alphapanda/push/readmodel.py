@@ -122,9 +122,23 @@ def marks_write(marks: Mapping[int, tuple[int, int]]) -> None:
         pipe.execute()
 
 
+def marks_forget(tokens: Iterable[int]) -> None:
+    """Let go of the last prices of tokens that are another instrument's now."""
+    gone = list(tokens)
+    if not gone:
+        return
+    with _redis() as server:
+        server.hdel(_key("marks"), *gone)
+        server.incr(_key("revision"))
+
+
+# Sources whose time is that of their ticks, not of the wall, and what screens call their sessions
+OWN_CLOCKS = {"recorded": "recorded", "simulator": "simulated"}
+
+
 def stream_write(**stats: str | float) -> None:
     """Statistics of the tick stream. Known to the screens: `ticks_per_s`, `last_at_ms` (event time),
-    `received_at_ms` (wall clock), `lag` (messages), `source` (recorded or synthetic), `speed`."""
+    `received_at_ms` (wall clock), `lag` (messages), `source` (of the settings, or simulator), `speed`."""
     _write_facts("stream", stats)
 
 

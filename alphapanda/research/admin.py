@@ -12,38 +12,73 @@ from django.http import Http404, HttpResponse, HttpResponseRedirect
 from django.urls import path, reverse
 from django.utils import timezone
 from django.utils.html import format_html
+from unfold.widgets import (
+    UnfoldAdminDecimalFieldWidget,
+    UnfoldAdminSelect2MultipleWidget,
+    UnfoldAdminSelectWidget,
+    UnfoldAdminSingleDateWidget,
+    UnfoldAdminTextareaWidget,
+    UnfoldAdminTextInputWidget,
+    UnfoldBooleanWidget,
+)
 
 from alphapanda.core.refusals import Refusal
 from alphapanda.core.vocabulary import Product
 from alphapanda.engine.costs import costs_of
 from alphapanda.research import selectors
 from alphapanda.research.places import list_names, placed, recorded_names, rule_names
-from alphapanda.research.plan import FILL_MODELS, Plan, checked, definition_of, execution_of, one_for_each
+from alphapanda.research.plan import FILL_MODELS, Plan, askable, definition_of, execution_of, one_for_each
 from alphapanda.research.search import asked_of
 from alphapanda.research.stored import backtest_again, backtest_cancel, backtest_create
-from alphapanda.web.admin import ReadOnlyDesk, by_hand, shown
+from alphapanda.web.admin import ReadOnlyDesk, by_hand, link, shown
 from alphapanda.web.formats import UNKNOWN, rupees_signed
+from strategies.domain.parameters import described
+from strategies.forms import ParametersField
 from strategies.models import BacktestRun
-from strategies.registry import names
+from strategies.registry import find, names
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
     from django.http import HttpRequest
 
 HIDDEN = ("result", "summary")
+TOLD_FIRST = ("state", "error")
+WIDGETS = {
+    **dict.fromkeys(("name", "costs"), UnfoldAdminTextInputWidget),
+    **dict.fromkeys(("files", "instruments", "rules", "warm_up"), UnfoldAdminSelect2MultipleWidget),
+    **dict.fromkeys(("strategy", "product", "fills"), UnfoldAdminSelectWidget),
+    **dict.fromkeys(("first_day", "last_day"), UnfoldAdminSingleDateWidget),
+    "each": UnfoldBooleanWidget,
+    "cash": UnfoldAdminDecimalFieldWidget,
+}
+
+
+class Json(forms.JSONField):
+    """An input of a few lines that is empty where there is nothing."""
+
+    widget = UnfoldAdminTextareaWidget(attrs={"rows": 2})
+
+    def prepare_value(self, value: Any) -> Any:
+        return "" if value is None else super().prepare_value(value)
 
 
 class NewBacktest(forms.ModelForm):
-    """What to run; `asked` holds the checked plan and `search` the search, if any, when the form is valid."""
+    """What to run; `asked` holds the checked plan and `search` the search, if any, when the form is valid. Where the
+    strategy is known (`?strategy=NAME`), there is an input for each of its parameters."""
 
     files = forms.MultipleChoiceField(help_text="recorded files of the product and of the data folder")
     strategy = forms.ChoiceField()
-    params = forms.JSONField(required=False, initial=dict, help_text="what is left out has its default")
+    params = Json(
+        required=False,
+        initial=dict,
+        help_text="what is left out has its default; Backtest on a line of Strategy versions opens this form with an"
+        " input for each parameter",
+    )
     each = forms.BooleanField(required=False, label="A deployment for each instrument")
     product = forms.ChoiceField(choices=[(one.value, one.value) for one in Product], initial=Product.MIS)
     fills = forms.ChoiceField(choices=[(name, name) for name in FILL_MODELS], label="Fill model")
-    execution = forms.JSONField(required=False, initial=dict, help_text="settings over the fill model")
-    limits = forms.JSONField(required=False, initial=dict)
+    execution = Json(required=False, initial=dict, help_text="settings over the fill model")
+    limits = Json(required=False, initial=dict)
     costs = forms.CharField(initial="zerodha", help_text="zerodha, none, order:RUPEES or bps:BASIS_POINTS")
     first_day = forms.DateField(required=False)
     last_day = forms.DateField(required=False, help_text="included")
@@ -59,7 +94,7 @@ class NewBacktest(forms.ModelForm):
     warm_up = forms.MultipleChoiceField(
         required=False, help_text="recorded files that end before, whose bars are seen first"
     )
-    search = forms.JSONField(
+    search = Json(
         required=False,
         help_text='empty: a backtest; {"space": {"fast": [3, 20]}, "trials": 100}: a search for parameters',
     )
@@ -75,6 +110,14 @@ class NewBacktest(forms.ModelForm):
         self.fields["instruments"].choices = [(name, name) for name in list_names()]
         self.fields["rules"].choices = [(name, name) for name in rule_names()]
         self.fields["strategy"].choices = [(name, name) for name in names()]
+        for name, widget in WIDGETS.items():
+            choices = getattr(self.fields[name], "choices", None)
+            self.fields[name].widget = widget()
+            if choices is not None:
+                self.fields[name].choices = choices
+        strategy = self.data.get("strategy") or self.initial.get("strategy")
+        if strategy in names():
+            self.fields["params"] = ParametersField(described(find(strategy).Params))
 
     def clean_costs(self) -> Any:
         try:
@@ -84,9 +127,15 @@ class NewBacktest(forms.ModelForm):
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean()
+        taken = getattr(self.fields["params"], "parameters", {})
+        asked = {name.removeprefix("params__") for name in self.data if name.startswith("params__")}
+        if odd := sorted(asked - taken.keys()):
+            self.add_error(
+                "params", f"{cleaned.get('strategy')} has no {odd[0]}: its own inputs are here now."
+            )
         if not self.errors:
             try:
-                self.asked = checked(placed(self._plan(cleaned)))
+                self.asked = askable(placed(self._plan(cleaned)))
                 self.search = asked_of(cleaned["search"], self.asked)
             except Refusal as refusal:
                 raise ValidationError(str(refusal)) from None
@@ -124,16 +173,7 @@ class BacktestDesk(ReadOnlyDesk):
     exclude = HIDDEN
     audited_by_services = frozenset({"add"})
     list_display = (
-        "name",
-        "kind",
-        "state",
-        "progress",
-        "profit",
-        "trades",
-        "doubts",
-        "sheet",
-        shown("created_at"),
-        "asked_by",
+        *("name", "kind", "state", "progress", "profit", "trades", "doubts", "sheet", "created_at"),
     )
     list_filter = ("kind", "state", "asked_by")
     search_fields = ("name", "asked_by", "=id", "result_sha256")
@@ -148,7 +188,10 @@ class BacktestDesk(ReadOnlyDesk):
         return self.has_act_permission(request)
 
     def get_fields(self, request: HttpRequest, obj: BacktestRun | None = None) -> list[Any]:
-        return list(self.added) if obj is None else ["sheet", "figures", *super().get_fields(request, obj)]
+        if obj is None:
+            return list(self.added)
+        first = ["sheet", "state", shown("error"), "progress", "figures"]
+        return [*first, *(one for one in super().get_fields(request, obj) if one.__name__ not in TOLD_FIRST)]
 
     def get_form(self, request: HttpRequest, obj: BacktestRun | None = None, **options: Any) -> Any:
         return NewBacktest if obj is None else super().get_form(request, obj, form=forms.ModelForm, **options)
@@ -197,17 +240,17 @@ class BacktestDesk(ReadOnlyDesk):
     def trades(self, run: BacktestRun) -> Any:
         return run.summary.get("trades", UNKNOWN)
 
-    @admin.display(description="reasons to doubt")
+    @admin.display(description="reasons to doubt, or why it failed")
     def doubts(self, run: BacktestRun) -> str:
         if run.state != BacktestRun.State.DONE:
-            return UNKNOWN
+            return run.error.strip().rpartition("\n")[2] or UNKNOWN
         return ", ".join(run.findings) or "none found"
 
     @admin.display(description="tear sheet")
     def sheet(self, run: BacktestRun) -> str:
         if run.state != BacktestRun.State.DONE:
             return UNKNOWN
-        return format_html('<a href="{}">open</a>', reverse("admin:backtest_sheet", args=[run.pk]))
+        return link(reverse("admin:backtest_sheet", args=[run.pk]), "open")
 
     @admin.display(description="figures")
     def figures(self, run: BacktestRun) -> str:

@@ -17,7 +17,7 @@ from rest_framework.response import Response
 
 from alphapanda.research import selectors
 from alphapanda.research.places import list_names, placed, recorded_names, rule_names
-from alphapanda.research.plan import BadPlan, Plan
+from alphapanda.research.plan import BadPlan, Plan, askable
 from alphapanda.research.search import asked_of
 from alphapanda.research.stored import backtest_again, backtest_cancel, backtest_create
 from alphapanda.web.roles import ROLE_TO_READ, RequiredRole
@@ -134,12 +134,12 @@ class BacktestFilter(filters.FilterSet):
 
 
 def plan_of(asked: dict[str, Any]) -> Plan:
-    """The plan that was asked for, with its files found. Raises BadPlan."""
+    """The plan that was asked for, with its files found and looked at. Raises BadPlan."""
     names = ("files", "instruments", "rules", "warm_up", "first_day", "last_day", "costs")
     raw = {name: asked[name] for name in names}
     raw |= {"definitions": asked["deployments"], "cash": str(asked["cash"])}
     try:
-        return placed(msgspec.convert(raw, Plan))
+        return askable(placed(msgspec.convert(raw, Plan)))
     except ValueError as error:
         raise BadPlan(str(error)) from None
 

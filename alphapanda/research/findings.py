@@ -19,7 +19,7 @@ from alphapanda.core.vocabulary import Product
 from alphapanda.deploying import Definition
 from alphapanda.engine.backtest import Run
 from alphapanda.engine.statistics import Performance
-from alphapanda.web.formats import rupees, rupees_signed
+from alphapanda.web.formats import counted, rupees, rupees_signed
 from execution.domain.charges import Cards, NoChargeCard
 from execution.domain.paper import Liquidity, PaperSettings
 from marketdata.domain.ticks import HAS_DEPTH
@@ -89,15 +89,15 @@ def of_trades(performance: Performance, definitions: Sequence[Definition]) -> It
     if figures.trades < TRADES_MIN:
         yield Finding(
             Doubt.TOO_FEW_TRADES,
-            f"{figures.trades} closed trades; fewer than {TRADES_MIN} say little about the next ones",
+            f"{counted(figures.trades, 'closed trade')}; fewer than {TRADES_MIN} say little about the next ones",
             numbers={"trades": figures.trades, "least": TRADES_MIN},
         )
     knobs = max((parameters_of(definition) for definition in definitions), default=0)
     if knobs and figures.trades < knobs * TRADES_PER_PARAMETER:
         yield Finding(
             Doubt.TOO_MANY_PARAMETERS,
-            f"{knobs} parameters for {figures.trades} trades; below {TRADES_PER_PARAMETER} trades a parameter a "
-            "good result is easily found by chance",
+            f"{counted(knobs, 'parameter')} for {counted(figures.trades, 'trade')}; below "
+            f"{TRADES_PER_PARAMETER} trades a parameter a good result is easily found by chance",
             numbers={"parameters": knobs, "trades": figures.trades},
         )
     best, net = figures.best or ZERO, sum((trade.net for trade in performance.trades), ZERO)
@@ -130,7 +130,7 @@ def of_costs(performance: Performance, runs: Sequence[Run], cards: Cards) -> Ite
     if fills and not figures.charges:
         yield Finding(
             Doubt.COSTS_FORGOTTEN,
-            f"{len(fills)} fills cost nothing; a broker and an exchange charge for each",
+            f"{counted(len(fills), 'fill')} cost nothing; a broker and an exchange charge for each",
             numbers={"fills": len(fills)},
         )
     elif figures.gross_pnl > 0 and figures.charges > figures.gross_pnl * SHARE_MAX:
@@ -144,8 +144,8 @@ def of_costs(performance: Performance, runs: Sequence[Run], cards: Cards) -> Ite
     if guessed and figures.charges:
         yield Finding(
             Doubt.ASSUMED_RATES,
-            f"charges of {len(guessed)} days to {guessed[-1]} are those of a later rate card; their own are not "
-            "known",
+            f"charges of {counted(len(guessed), 'day')} to {guessed[-1]} are those of a later rate card; "
+            "their own are not known",
             numbers={"days": len(guessed)},
         )
 

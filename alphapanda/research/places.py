@@ -74,12 +74,13 @@ def rule_names() -> list[str]:
 
 
 def _names(is_wanted: Callable[[Path], bool]) -> list[str]:
-    found: dict[str, None] = {}
+    """Each file once, by its shortest name."""
+    found: dict[Path, str] = {}
     for folder in roots():
         for path in sorted(folder.rglob("*.csv*")):
             if len(found) < LISTED_MAX and path.name.endswith(SUFFIXES) and is_wanted(path):
-                found.setdefault(str(path.relative_to(folder)))
-    return list(found)
+                found.setdefault(path.resolve(), str(path.relative_to(folder)))
+    return list(dict.fromkeys(found.values()))
 
 
 def _tells_symbol(path: Path) -> bool:

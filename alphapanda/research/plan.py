@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date
 from decimal import Decimal
 from itertools import chain
@@ -14,7 +15,7 @@ from django.conf import settings
 
 from alphapanda import deploying
 from alphapanda.core.refusals import BadRequest
-from alphapanda.core.vocabulary import Product
+from alphapanda.core.vocabulary import Broker, Product
 from alphapanda.deploying import BadDefinition, Definition
 from alphapanda.engine.costs import Costs, cards_of
 from alphapanda.engine.excerpt import Excerpt, whole
@@ -25,11 +26,19 @@ from execution.domain.paper import PaperSettings
 from marketdata.domain.bars import Bar
 from marketdata.domain.dated import BadRules
 from marketdata.domain.instruments import InstrumentSpec, NotAnInstrumentList
-from marketdata.feeds.files import FileReport, RecordedFile, UnknownFormat, recorded_file
+from marketdata.feeds.files import (
+    ACCEPTED,
+    FileReport,
+    RecordedFile,
+    UnknownFormat,
+    header_of,
+    is_recording,
+    recorded_file,
+)
 from marketdata.feeds.recorded import RecordedSource, UnknownInstrument
 from marketdata.reference import load_calendars
 from risk.domain.limits import Limits
-from strategies.domain.base import BadParameters, UnknownStrategy, build
+from strategies.domain.base import BadParameters, DeploymentSpec, UnknownStrategy, build
 from strategies.domain.history import bars_of
 from strategies.domain.machine import StrategyFailed, assembled
 from strategies.registry import find
@@ -73,7 +82,6 @@ class Opened:
     def __init__(self, plan: Plan, recording: Recording, source: RecordedSource) -> None:
         self.plan = plan
         self.recording = recording
-        self.specs = recording.specs()
         self.excerpt: Excerpt = whole(source).of_days(plan.first_day, plan.last_day)
         self.files: list[tuple[RecordedFile, FileReport]] = list(
             zip(map(recorded_file, plan.files), source.reports, strict=True)
@@ -83,6 +91,7 @@ class Opened:
         self.calendar = load_calendars()
         self._past_of = -1  # the start of the excerpt whose past is kept
         self._past: dict[Any, tuple[Bar, ...]] = {}
+        self.specs = [self._warmed(spec) for spec in recording.specs()]
 
     def sources(self) -> dict[str, list[dict[str, str]]]:
         """What a result says of the other files that it was made from. Raises OSError."""
@@ -92,16 +101,24 @@ class Opened:
             "rules": [told_of(Path(path)) for path in self.plan.rules],
         }
 
+    def _warmed(self, spec: DeploymentSpec) -> DeploymentSpec:
+        """A deployment that has seen what the files hold before the first day to play, as one that has been running."""
+        if not self.excerpt.start:
+            return spec
+        strategy = build(find(spec.strategy), spec.params)
+        past = self.bars_before(self.excerpt, spec.instruments, strategy.bar_minutes())
+        return msgspec.structs.replace(spec, history=past)
+
     def bars_before(
         self, excerpt: Excerpt, instruments: Sequence[InstrumentSpec], minutes: Sequence[int]
     ) -> tuple[Bar, ...]:
-        """The bars of the files for the warm-up and of the days to play, that had closed when an excerpt begins;
-        nothing of the excerpt itself, nor of what comes after it, is read."""
+        """The bars of the files for the warm-up and of those to play, that had closed when an excerpt begins; nothing
+        of the excerpt itself, nor of what comes after it, is read."""
         if excerpt.start != self._past_of:
             self._past_of, self._past = excerpt.start, {}
         key = (tuple(one.token for one in instruments), tuple(minutes))
         if key not in self._past:
-            before = self.excerpt.part(0, excerpt.start - self.excerpt.start).items()
+            before = whole(excerpt.source).part(0, excerpt.start).items()
             items = chain(self.recording.past, before)
             self._past[key] = tuple(bars_of(items, instruments, minutes, self.calendar))
         return self._past[key]
@@ -188,6 +205,11 @@ def _check(definition: Definition, recorded: set[str]) -> None:
         deploying.check(definition)
     except BadDefinition as error:
         raise BadPlan(f"{error}; execution knows {_names(PaperSettings)}, limits {_names(Limits)}") from None
+    if definition.broker is not Broker.PAPER:
+        raise BadPlan(
+            f"{definition.name}: broker is {Broker.PAPER.value} in a backtest, which trades on the paper exchange"
+            f" alone, not {definition.broker.value}"
+        )
     if missing := sorted(set(definition.instruments) - recorded):
         raise BadPlan(
             f"{definition.name}: no file holds {missing[0]}; the files hold {', '.join(sorted(recorded))}"
@@ -198,25 +220,52 @@ def _names(options: type[msgspec.Struct]) -> str:
     return ", ".join(options.__struct_fields__)
 
 
-def opened(plan: Plan) -> Opened:
-    """The plan with its files read. Raises BadPlan."""
+def askable(plan: Plan) -> Plan:
+    """The plan, where moreover its lists and rules can be read, know what it trades, and its recordings begin as
+    recordings do: all that can be told before the recordings are read. Raises BadPlan."""
     checked(plan)
-    recording = Recording(
+    for path in (file_of(text).path for text in (*plan.files, *plan.warm_up)):
+        if not is_recording(header_of(path)):
+            raise BadPlan(f"{path.name}: its first line is none of a recorded file's; {ACCEPTED}")
+    recording = _recording(plan)
+    with _refused():
+        for definition in plan.definitions:
+            for key in definition.instruments:
+                recording.found(key)
+    _check_charges(recording)
+    return plan
+
+
+def _recording(plan: Plan) -> Recording:
+    return Recording(
         list(plan.files),
         list(plan.definitions),
         [Path(text) for text in plan.instruments],
         warm_up=list(plan.warm_up),
         rules=[Path(text) for text in plan.rules],
     )
+
+
+@contextmanager
+def _refused() -> Iterator[None]:
+    """What is wrong with files that are read, as BadPlan."""
     try:
-        found = Opened(plan, recording, recording.source())
+        yield
     except (UnknownInstrument, BadDefinition) as error:
         raise BadPlan(
             f"{error}; name it as FILE=EXCHANGE:SYMBOL or add its list with --instruments"
         ) from None
     except (UnknownFormat, NotAnInstrumentList, BadRules, OSError) as error:
         raise BadPlan(f"cannot read: {error}") from None
-    _check_charges(found)
+
+
+def opened(plan: Plan) -> Opened:
+    """The plan with its files read. Raises BadPlan."""
+    checked(plan)
+    recording = _recording(plan)
+    with _refused():
+        found = Opened(plan, recording, recording.source())
+    _check_charges(recording)
     _check_warm_up(found)
     if not len(whole(found.excerpt.source)):
         raise BadPlan(f"the files hold no tick that can be read{_first_fault(found)}")
@@ -233,17 +282,17 @@ def _first_fault(found: Opened) -> str:
     return "; {}: line {}: {}".format(*faults[0]) if faults else ""
 
 
-def _check_charges(found: Opened) -> None:
+def _check_charges(recording: Recording) -> None:
     try:
-        for definition in found.plan.definitions:
+        for definition in recording.definitions:
             for key in definition.instruments:
-                deploying.check_charges(definition, found.recording.known[key])
+                deploying.check_charges(definition, recording.known[key])
     except BadDefinition as error:
         raise BadPlan(str(error)) from None
 
 
 def _check_warm_up(found: Opened) -> None:
-    for spec in found.specs if found.plan.warm_up else ():
+    for spec in found.specs if any(spec.history for spec in found.specs) else ():
         try:
             assembled(spec, find(spec.strategy), found.calendar)
         except StrategyFailed as error:

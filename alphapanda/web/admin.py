@@ -52,7 +52,7 @@ def _for_people(row: Model, name: str) -> Any:
     if isinstance(field, models.DateTimeField):
         return _instant(to_ms(value))
     if isinstance(field, models.ForeignKey):
-        return format_html('<a href="{}">{}</a>', _page_of(value), value)
+        return link(_page_of(value), value)
     if isinstance(field, models.DecimalField):
         return rupees_exact(value)
     if isinstance(field, models.JSONField):
@@ -67,6 +67,11 @@ def _for_people(row: Model, name: str) -> Any:
 def _instant(at_ms: int) -> str:
     """On one line, and without the thousandths of a recorded bar: a narrow column would break it into three."""
     return format_html('<span class="whitespace-nowrap">{}</span>', ist_exact(at_ms).replace(".000 ", " "))
+
+
+def link(address: str, text: Any) -> str:
+    """A link that looks like one: unfold shows plain links in a list as text."""
+    return format_html('<a class="text-primary-600 dark:text-primary-500" href="{}">{}</a>', address, text)
 
 
 def _page_of(row: Model) -> str:

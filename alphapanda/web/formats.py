@@ -72,6 +72,11 @@ def number(value: Amount) -> str:
     return UNKNOWN if known is None else format_decimal(known.to_integral_value(), locale=LOCALE)
 
 
+def counted(count: int, noun: str) -> str:
+    """So many of something: 1 trade, 2 trades."""
+    return f"{number(count)} {noun}" if count == 1 else f"{number(count)} {noun}s"
+
+
 def average(amount: Amount) -> str:
     """Rupees per unit, to the paisa."""
     value = _decimal(amount)

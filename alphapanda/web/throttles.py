@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
+from django.core.cache import cache
 from redis.exceptions import RedisError
 from rest_framework.exceptions import APIException
-from rest_framework.throttling import AnonRateThrottle, ScopedRateThrottle, UserRateThrottle
+from rest_framework.throttling import AnonRateThrottle, BaseThrottle, ScopedRateThrottle, UserRateThrottle
 
 if TYPE_CHECKING:
     from rest_framework.request import Request
@@ -55,3 +57,23 @@ class Known(UserRateThrottle):
             return super().allow_request(request, view)
         except RedisError:
             return bool(request.user and request.user.is_authenticated)
+
+
+class Pushes(BaseThrottle):
+    """Counts what machines push, by address and second: much may come at once, and little is kept of it. Fails closed
+    when the counters are out of reach."""
+
+    a_second = 50
+
+    def allow_request(self, request: Request, _view: APIView) -> bool:
+        key = f"pushes:{self.get_ident(request)}:{int(time.time())}"
+        try:
+            cache.add(key, 0, timeout=5)
+            return bool(cache.incr(key) <= self.a_second)
+        except ValueError:  # it has just run out
+            return True
+        except RedisError as error:
+            raise CountersUnavailable from error
+
+    def wait(self) -> float:
+        return 1.0

@@ -1,4 +1,4 @@
-"""How the paper orders of a deployment are carried out: the column `execution` of a deployment, checked."""
+"""How the orders of a deployment are carried out: the column `execution` of a deployment, checked."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from typing import Any
 
 import msgspec
 
+from alphapanda.core.vocabulary import Broker
 from execution.domain.models import LATENCIES, REJECTIONS, SLIPPAGES
 
 KITE_BANDS = Decimal(-1)  # of `market_protection`: Kite's own, as in its API
 PERCENT_MAX = 100
+ALGO_ID_MAX = 40  # characters; Kite does not say
 CAPITAL_MAX = 10**15  # rupees
 WHOLE = (  # name, least, most
     ("latency_ms", 0, 3_600_000),
@@ -81,9 +83,8 @@ class PaperSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         for name, value in given.items():
             if not value.is_finite():
                 raise ValueError(f"`{name}` must be a finite number, not {value}")
-        protection = self.market_protection
-        if protection is not None and protection != KITE_BANDS and not 0 < protection <= PERCENT_MAX:
-            raise ValueError("`market_protection` is -1 or percent above 0, at most 100")
+        if self.market_protection is not None:
+            _check_protection(self.market_protection)
         if self.circuit_percent is not None and not 0 < self.circuit_percent <= PERCENT_MAX:
             raise ValueError("`circuit_percent` is above 0, at most 100")
         if not 0 <= self.rejection_percent <= PERCENT_MAX:
@@ -94,9 +95,55 @@ class PaperSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError(f"`capital` is rupees from 0 to {CAPITAL_MAX}")
 
 
-def settings_of(execution: Mapping[str, Any]) -> PaperSettings:
+class LiveSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What goes along with orders to a broker outside; the rest is the broker's.
+
+    `square_off`: intraday positions are closed by the platform before the broker closes them. `market_protection`:
+    percent of the last price beyond which a market order does not go, -1 for Kite's own bands; it always goes along.
+    `algo_id`: the exchange's name of a registered algorithm; empty: the broker names it."""
+
+    square_off: bool = True
+    market_protection: Decimal = KITE_BANDS
+    algo_id: str = ""
+
+    def __post_init__(self) -> None:
+        _check_protection(self.market_protection)
+        if self.algo_id and not (
+            self.algo_id.isascii() and self.algo_id.isprintable() and len(self.algo_id) <= ALGO_ID_MAX
+        ):
+            raise ValueError(f"`algo_id` is at most {ALGO_ID_MAX} printable ASCII characters")
+
+    @classmethod
+    def of(cls, execution: Mapping[str, Any]) -> LiveSettings:
+        """From the column of a deployment, which holds its product beside them."""
+        given = {name: value for name, value in execution.items() if name != "product"}
+        return msgspec.convert(given, cls)
+
+
+SETTINGS_BY_BROKER: dict[Broker, type[PaperSettings] | type[LiveSettings]] = {
+    Broker.PAPER: PaperSettings,
+    Broker.ZERODHA: LiveSettings,
+}
+
+
+def _check_protection(percent: Decimal) -> None:
+    if not percent.is_finite() or (percent != KITE_BANDS and not 0 < percent <= PERCENT_MAX):
+        raise ValueError("`market_protection` is -1 or percent above 0, at most 100")
+
+
+def settings_of(execution: Mapping[str, Any], broker: Broker = Broker.PAPER) -> PaperSettings | LiveSettings:
     """The settings as somebody wrote them down. Raises ValueError, which names what is accepted."""
+    kind = SETTINGS_BY_BROKER[broker]
+    if odd := sorted(set(execution) - set(kind.__struct_fields__)):
+        accepted = ", ".join(kind.__struct_fields__)
+        raise ValueError(f"execution: {odd[0]!r} is an unknown field at {broker}; accepted: {accepted}")
     for name, words in (("liquidity", Liquidity), ("queue", Queue)):
         if execution.get(name) is not None and execution[name] not in list(words):
             raise ValueError(f"`{name}` {execution[name]!r}: accepted is {' or '.join(words)}")
-    return msgspec.convert(execution, PaperSettings)
+    return msgspec.convert(execution, kind)
+
+
+def as_paper(execution: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a deployment's column the paper exchange knows too: a shadow of one that trades outside."""
+    known = {"product", *PaperSettings.__struct_fields__}
+    return {name: value for name, value in execution.items() if name in known}

@@ -9,6 +9,7 @@ import struct
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
+from itertools import repeat
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -73,7 +74,6 @@ PACKETS: Mapping[int, np.dtype[np.void]] = MappingProxyType(
 )
 _U16 = struct.Struct(">H")
 _MANY = 16  # so many equal packets are found sooner in numpy than one by one
-_NONE = np.empty((2, 0), np.int64)
 
 Bools = npt.NDArray[np.bool_]
 
@@ -127,56 +127,59 @@ class Decoded(NamedTuple):
 
 def split(*frames: bytes) -> Packets:
     """The packets of frames that came one after the other; heartbeats have none. Raises MalformedFrame."""
-    found, base = [], 0
+    offsets: list[int] = []
+    lengths: list[int] = []
+    base = 0
     for frame in frames:
-        found.append(_walk(frame, base))
+        _walk(frame, base, offsets, lengths)
         base += len(frame)
-    offsets, lengths = np.concatenate(found or [_NONE], axis=1)
-    sizes = dict(zip(*(column.tolist() for column in np.unique(lengths, return_counts=True)), strict=True))
+    sizes = Counter(lengths)
     unknown = Counter({length: count for length, count in sizes.items() if length not in PACKETS})
+    starts, kinds = np.array(offsets, np.int64), np.array(lengths, np.int64)
     if unknown:
-        is_known = np.isin(lengths, list(PACKETS))
-        offsets, lengths = offsets[is_known], lengths[is_known]
+        is_known = np.isin(kinds, list(PACKETS))
+        starts, kinds = starts[is_known], kinds[is_known]
     raw = np.frombuffer(b"".join(frames), np.uint8)
     groups = {}
     for length in sizes.keys() - unknown.keys():
-        places = np.flatnonzero(lengths == length)
-        groups[length] = Group(places, _taken(raw, length, offsets[places]))
-    return Packets(groups, len(offsets), unknown)
+        places = np.flatnonzero(kinds == length)
+        groups[length] = Group(places, _taken(raw, length, starts[places]))
+    return Packets(groups, len(kinds), unknown)
 
 
-def _walk(frame: bytes, base: int) -> npt.NDArray[np.int64]:
-    """Where the body of each packet of a frame begins, counted from `base` before it, and its length."""
+def _walk(frame: bytes, base: int, offsets: list[int], lengths: list[int]) -> None:
+    """Add where the body of each packet of a frame begins, counted from `base` before it, and its length."""
     size = len(frame)
     if size == len(HEARTBEAT):
-        return _NONE
+        return
     if not size:
         raise MalformedFrame(FrameFault.EMPTY, "a frame has one byte or more")
-    count = _U16.unpack_from(frame)[0]
-    stride, rest = divmod(size - 2, count or 1)
-    if count >= _MANY and not rest and _are_all(frame, count, stride):
-        return np.stack([np.arange(count) * stride + (base + 4), np.full(count, stride - 2)])
-    return np.array(_walked(frame, count, base), np.int64).reshape(-1, 2).T
-
-
-def _are_all(frame: bytes, count: int, stride: int) -> bool:
-    """Whether all packets of a frame have the length that makes it so long."""
-    lengths = np.ndarray(count, ">u2", frame, 2, (stride,)) if stride >= 2 else np.zeros(1)
-    return bool((lengths == stride - 2).all())
-
-
-def _walked(frame: bytes, count: int, base: int) -> list[tuple[int, int]]:
-    size, found, at, read = len(frame), [], 2, _U16.unpack_from
+    read = _U16.unpack_from
+    count = read(frame)[0]
+    if _are_alike(frame, count):
+        stride = (size - 2) // count
+        offsets.extend(range(base + 4, base + size + 2, stride))
+        lengths.extend(repeat(stride - 2, count))
+        return
+    at = 2
     for _ in range(count):
         if at + 2 > size:
             raise MalformedFrame(FrameFault.TRUNCATED, f"{size} bytes promise {count} packets")
         length = read(frame, at)[0]
-        found.append((base + at + 2, length))
+        offsets.append(base + at + 2)
+        lengths.append(length)
         at += 2 + length
     if at != size:
         reason = FrameFault.TRUNCATED if at > size else FrameFault.TRAILING
         raise MalformedFrame(reason, f"{size} bytes, its packets take {at}")
-    return found
+
+
+def _are_alike(frame: bytes, count: int) -> bool:
+    """Whether a frame has many packets, all of the length that makes it so long."""
+    if count < _MANY or (len(frame) - 2) % count:
+        return False
+    stride = (len(frame) - 2) // count
+    return stride >= 2 and bool((np.ndarray(count, ">u2", frame, 2, (stride,)) == stride - 2).all())
 
 
 def _taken(raw: npt.NDArray[np.uint8], length: int, offsets: npt.NDArray[np.int64]) -> npt.NDArray[np.void]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -52,6 +53,14 @@ class Quote(msgspec.Struct, frozen=True):
     lower_circuit_limit: Decimal = Decimal(0)
     upper_circuit_limit: Decimal = Decimal(0)
     depth: Depth | None = None
+
+    @property
+    def day(self) -> date | None:
+        """The day in India that it is of; none where it tells no time."""
+        try:
+            return datetime.fromisoformat(self.timestamp or "").date()
+        except ValueError:
+            return None
 
 
 class BadQuote(ValueError):

@@ -30,6 +30,7 @@ class Market(StrEnum):
         return self.value.removesuffix("_FNO")
 
 
+EXCHANGES = tuple(dict.fromkeys(market.exchange for market in Market))
 _FROM_NINE = frozenset({"CDS", "BCD", "MCX"})
 _CASH = {"NSE": (Market.NSE, Market.NSE_FNO), "BSE": (Market.BSE, Market.BSE_FNO)}
 
@@ -42,7 +43,7 @@ def market_of(*, exchange: str, segment: str, has_derivatives: bool) -> Market:
     try:
         return Market(exchange)
     except ValueError:
-        there_are = ", ".join(sorted({market.exchange for market in Market}))
+        there_are = ", ".join(sorted(EXCHANGES))
         raise UnknownMarket(f"no market is known for exchange {exchange!r}; there are: {there_are}") from None
 
 

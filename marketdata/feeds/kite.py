@@ -17,6 +17,7 @@ TOKENS_MAX = 3_000  # of one connection
 CONNECTIONS_MAX = 3  # of one app
 SUBSCRIBED_AT_ONCE = 500
 FORBIDDEN = 403
+REFUSALS = 2  # of a token, one after the other: it is dead; a handshake may be refused by mistake once
 VERSION = {"X-Kite-Version": "3"}
 
 
@@ -37,8 +38,8 @@ class Timing(NamedTuple):
     closing: float = 0.5
     again_first: float = 0.25  # before the first attempt after a loss; each further one waits twice as long
     again_most: float = 5.0
-    token_look: float = 1.0  # while there is no token, or one that was refused
-    refused_again: float = 60.0  # the same token: refusals were seen that were none of the token's
+    token_look: float = 1.0  # while there is no token, or a dead one
+    refused_again: float = 2.0  # before a token that was refused once is tried again
 
 
 class Hears(Protocol):
@@ -82,24 +83,27 @@ class Connection:
         self._timing = timing
         self._socket: aiohttp.ClientWebSocketResponse | None = None
         self._asking = asyncio.Lock()
-        self._refused: tuple[str, float] = ("", 0.0)  # a token, and until when it is not tried again
+        self._dead = ""  # the token that is not tried any more
         self._is_heard = False  # since it was opened
 
     async def run(self, session: aiohttp.ClientSession) -> None:
         """Connect, subscribe and hear until cancelled."""
-        failures = 0
+        timing, failures, refusals = self._timing, 0, 0
         while True:
             access = await self._usable()
             self._is_heard = False
             reason = await self._once(session, access)
-            if reason is None:
-                self._refused = access.access_token, _now() + self._timing.refused_again
+            refusals = 0 if reason is not None else refusals + 1
+            if refusals == REFUSALS:
+                self._dead, refusals = access.access_token, 0
                 self._hears.refused(self.number, access)
-                continue
-            self._hears.lost(self.number, reason)
-            failures = 0 if self._is_heard else failures + 1
-            timing = self._timing
-            await asyncio.sleep(min(timing.again_first * 2.0 ** min(failures, 30), timing.again_most))
+            elif reason is None:
+                self._hears.lost(self.number, f"the handshake was answered {FORBIDDEN}")
+                await asyncio.sleep(timing.refused_again)
+            else:
+                self._hears.lost(self.number, reason)
+                failures = 0 if self._is_heard else failures + 1
+                await asyncio.sleep(min(timing.again_first * 2.0 ** min(failures, 30), timing.again_most))
 
     async def want(self, tokens: set[int]) -> None:
         """Have these instruments and no others from now on."""
@@ -117,8 +121,7 @@ class Connection:
         """The token as soon as there is one that is not known to be dead."""
         while True:
             access = await self._access()
-            refused, until = self._refused
-            if access is not None and (access.access_token != refused or _now() >= until):
+            if access is not None and access.access_token != self._dead:
                 return access
             await asyncio.sleep(self._timing.token_look)
 

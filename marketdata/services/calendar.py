@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db import transaction
 
 from marketdata import reference, selectors
-from marketdata.domain.markets import Market
+from marketdata.domain.markets import EXCHANGES, Market
 from marketdata.models import Holiday, MarketCutoff, SessionRule, SpecialSession
 
 
@@ -13,7 +13,7 @@ from marketdata.models import Holiday, MarketCutoff, SessionRule, SpecialSession
 def calendars_load_shipped() -> int:
     """Add the shipped rows that are missing, change none; returns how many were added."""
     before = _rows()
-    for exchange in reference.EXCHANGES:
+    for exchange in EXCHANGES:
         Holiday.objects.bulk_create(
             [Holiday(exchange=exchange, date=day) for day in reference.holidays(exchange)],
             ignore_conflicts=True,

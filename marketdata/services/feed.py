@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -122,9 +122,7 @@ class Publisher:
         if not items:
             return
         raw = pack(items, source=self._source, first_seq=seqs[0], seqs=seqs, received_ms=self._wall.now_ms())
-        failpoints.hit("feed.before_produce")
-        self._producer.produce(MARKET_TICKS, raw, key=str(partition).encode(), partition=partition)
-        failpoints.hit("feed.after_produce")
+        _produce(self._producer, partition, raw)
         self.sent[partition] = seqs[-1]
         items.clear()
         seqs.clear()
@@ -175,23 +173,41 @@ class RowPublisher:
         raw = pack([Clock(at_ms, self._wall.now_ms())], source=self._source, first_seq=self._seq)
         self._seq += 1
         for partition in range(self._partitions):
-            self._produce(partition, raw)
+            _produce(self._producer, partition, raw)
 
     def _send(self, partition: int, rows: Rows) -> None:
         raw = pack_rows(rows, source=self._source, first_seq=self._seq)
         self._seq += len(rows.records)
-        self._produce(partition, raw)
-
-    def _produce(self, partition: int, raw: bytes) -> None:
-        failpoints.hit("feed.before_produce")
-        self._producer.produce(MARKET_TICKS, raw, key=str(partition).encode(), partition=partition)
-        failpoints.hit("feed.after_produce")
+        _produce(self._producer, partition, raw)
 
 
-def live_first_seq(*, tails: Mapping[int, int], now_ms: int) -> int:
+def _produce(producer: Producer, partition: int, raw: bytes) -> None:
+    """A message of ticks to its partition."""
+    failpoints.hit("feed.before_produce")
+    producer.produce(MARKET_TICKS, raw, key=str(partition).encode(), partition=partition)
+    failpoints.hit("feed.after_produce")
+
+
+class Heard(NamedTuple):
+    """The highest number of a source in the log, and when its newest item was received; 0: none."""
+
+    seq: int
+    received_ms: int
+
+
+def heard(reader: Reader, *, source: int, partitions: Iterable[int]) -> Heard:
+    """What the ends of the partitions hold of a source."""
+    found = [_tail(reader, source, partition) for partition in partitions]
+    return Heard(max(one.seq for one in found), max(one.received_ms for one in found))
+
+
+_NOTHING = Heard(FIRST_SEQ - 1, 0)
+
+
+def live_first_seq(found: Heard, *, now_ms: int) -> int:
     """Where a live source goes on. It has no places to go back to, so its numbers follow the time: they rise over
     restarts and new incarnations of the log alike, a thousand a millisecond, and are above what the log holds."""
-    return max([now_ms * 1_000, *(seq + 1 for seq in tails.values())])
+    return max(now_ms * 1_000, found.seq + 1)
 
 
 def consumed(source: int) -> dict[int, int]:
@@ -201,7 +217,7 @@ def consumed(source: int) -> dict[int, int]:
 
 def tails(reader: Reader, *, source: int, partitions: Iterable[int]) -> dict[int, int]:
     """The highest seq of a source that each partition of the log holds; FIRST_SEQ - 1 for none."""
-    return {partition: _tail(reader, source, partition) for partition in partitions}
+    return {partition: _tail(reader, source, partition).seq for partition in partitions}
 
 
 def first_seq(source: RecordedSource, *, tails: Mapping[int, int], done: Mapping[int, int]) -> int:
@@ -304,9 +320,9 @@ def _due_s(times: npt.NDArray[np.int64], speed: float) -> npt.NDArray[np.float64
     return np.cumsum(steps) / 1_000 / speed
 
 
-def _tail(reader: Reader, source: int, partition: int) -> int:
+def _tail(reader: Reader, source: int, partition: int) -> Heard:
     low, high = reader.watermarks(MARKET_TICKS, partition)
-    offset, found = max(low, high - _TAIL_MESSAGES), FIRST_SEQ - 1
+    offset, found = max(low, high - _TAIL_MESSAGES), _NOTHING
     if offset >= high:
         return found
     reader.assign(MARKET_TICKS, {partition: offset})
@@ -316,13 +332,15 @@ def _tail(reader: Reader, source: int, partition: int) -> int:
             break
         for record in records:
             offset = record.offset + 1
-            found = max(found, _last_seq(record.value, source))
+            found = max(found, _last_of(record.value, source))
     return found
 
 
-def _last_seq(raw: bytes, source: int) -> int:
+def _last_of(raw: bytes, source: int) -> Heard:
     try:
         batch = unpack(raw)
     except MalformedTicks:
-        return FIRST_SEQ - 1
-    return batch.last_seq if batch.source == source else FIRST_SEQ - 1
+        return _NOTHING
+    return (
+        Heard(batch.last_seq, batch.item(batch.count - 1).received_ms) if batch.source == source else _NOTHING
+    )

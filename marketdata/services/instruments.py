@@ -15,6 +15,7 @@ from django.db.models import F
 from alphapanda.core.clock import ist_date, to_ms
 from marketdata.domain.instruments import InstrumentRow, NotAnInstrumentList, RowFault, parse
 from marketdata.domain.master import Change, Listing, difference
+from marketdata.marks import marks_forget
 from marketdata.models import Instrument
 from marketdata.reference import DATA_DIR, instrument_rows
 from marketdata.services import master, rules
@@ -89,6 +90,7 @@ def load(source: Path | TextIO, *, now: datetime, lost_percent_max: int = 100, n
     used = {use.instrument_id for one in told.touched for use in one.uses} | {row.pk for row in lost}
     # after the commit: chains hold their deployment while they wait for rows of instruments that are locked here
     transaction.on_commit(lambda: tell_changed(used))
+    transaction.on_commit(lambda: marks_forget(row.instrument_token for row in lost))
     return told
 
 

@@ -92,7 +92,7 @@ class EventClock:
 class KiteFeed:
     """Hears up to three connections and publishes what is live. `wanted`: the partition of each instrument to be
     subscribed to, the most wanted first, asked every few seconds; `tell`: stores a gap; `updates`: hears text frames
-    of orders; `died`: hears of a token that Kite refused."""
+    of orders; `died`: hears of a token that Kite refused; `heard_ms`: when a feed before this one heard its last."""
 
     def __init__(
         self,
@@ -103,11 +103,12 @@ class KiteFeed:
         wanted: Callable[[], Awaitable[Mapping[int, int]]],
         tell: Callable[[FeedGap], Awaitable[None]],
         died: Callable[[Access], Awaitable[None]],
-        updates: Callable[[dict[str, Any]], None],
         wall: Wall,
-        mode: Mode = Mode.FULL,
         scales: Scales,
+        updates: Callable[[dict[str, Any]], None] = lambda _: None,
+        mode: Mode = Mode.FULL,
         by_ticks: bool = False,
+        heard_ms: int = 0,
         timing: Timing | None = None,
         refresh_s: float = REFRESH_S,
     ) -> None:
@@ -127,6 +128,8 @@ class KiteFeed:
         self._awaited: set[int] = set()  # tokens of which the next tick may be an old one
         self._heard_ms: dict[int, int] = {}
         self._open_gaps: dict[int, FeedGap] = {}
+        if heard_ms:
+            self._open_gaps[0] = FeedGap(SOURCE, 0, 0, heard_ms, 0, "the feed was not running")
         self._to_tell: deque[Callable[[], Awaitable[None]]] = deque(maxlen=GAPS_KEPT)
         self._is_told = asyncio.Event()
         self._is_filled = asyncio.Event()
@@ -181,15 +184,16 @@ class KiteFeed:
         self._later(lambda: self._tell(gap))
 
     def refused(self, number: int, access: Access) -> None:
-        log.error("market_data.kite.token_refused", connection=number)
-        self.lost(number, "the access token was refused")
+        log.error("market_data.kite.access_refused", connection=number)
+        self.lost(number, "the access token is dead")
         self._later(lambda: self._died(access))
 
     def _hear(self, number: int) -> None:
         self._heard_ms[number] = now_ms = self._wall.now_ms()
         gap = self._open_gaps.pop(number, None)
         if gap is not None:
-            over = replace(gap, until_ms=now_ms)
+            instruments = gap.instruments or len(self._connections[number].tokens)
+            over = replace(gap, instruments=instruments, until_ms=now_ms)
             self._later(lambda: self._tell(over))
 
     def _later(self, act: Callable[[], Awaitable[None]]) -> None:
@@ -227,10 +231,10 @@ class KiteFeed:
         it cannot be told, having no stamp. In full mode what comes before the first stamp is of the mode before."""
         rows = decoded.rows
         records = rows.records
+        oldest_ms = self._clock.now_ms() - CACHED_MS
         self._clock.see(int(records["at_ms"][decoded.is_stamped].max(initial=0)))
         if not self._awaited:
             return rows
-        oldest_ms = self._clock.now_ms() - CACHED_MS
         keep = np.ones(len(records), np.bool_)
         for place, token in enumerate(records["token"].tolist()):
             if token in self._awaited:
@@ -244,13 +248,17 @@ class KiteFeed:
     def _publish(self, rows: Rows) -> None:
         if not len(rows.records):
             return
-        latest_ms = int(rows.records["at_ms"].max())
-        for minute_ms in self._clock.minutes(latest_ms) if self._clock.by_ticks else ():
+        for minute_ms in self._minutes_among(rows) if self._clock.by_ticks else ():
             place = int(np.argmax(rows.records["at_ms"] >= minute_ms))
             self._publish_rows(rows.at(slice(place)))
             self._publisher.clock(minute_ms)
             rows = rows.at(slice(place, None))
         self._publish_rows(rows)
+
+    def _minutes_among(self, rows: Rows) -> list[int]:
+        """From that of the first tick on, for before it nothing is known of the time."""
+        at_ms = rows.records["at_ms"]
+        return [*self._clock.minutes(int(at_ms[0])), *self._clock.minutes(int(at_ms.max()))]
 
     def _publish_rows(self, rows: Rows) -> None:
         sent = self._publisher.rows(rows)

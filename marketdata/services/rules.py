@@ -13,7 +13,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from alphapanda.core.clock import ist_midnight_ms, to_datetime
-from alphapanda.core.money import to_e4, to_rupees
+from alphapanda.core.money import to_e4
 from marketdata import reference, selectors
 from marketdata.domain.dated import NOTHING_DATED, Circuit, Dated, Freeze, Sizes, dated
 from marketdata.domain.instruments import underlying_of
@@ -26,7 +26,6 @@ from marketdata.models import (
     InstrumentRule,
     MasterLoad,
     Permission,
-    TickBand,
 )
 
 ALWAYS = date(2000, 1, 1)  # from which a first change says what was before it
@@ -254,20 +253,8 @@ def _freeze_row(row: Mapping[str, str | None], *, where: str) -> tuple[str, int]
 
 
 def load_shipped() -> int:
-    """Add the shipped ticks by price and permissions that are missing, change none; how many were added."""
-    before = TickBand.objects.count() + Permission.objects.count()
-    TickBand.objects.bulk_create(
-        [
-            TickBand(
-                market=band.market,
-                valid_from=band.valid_from,
-                up_to=None if band.up_to_e4 is None else to_rupees(band.up_to_e4),
-                tick_size=to_rupees(band.tick_size_e4),
-            )
-            for band in reference.tick_bands()
-        ],
-        ignore_conflicts=True,
-    )
+    """Add the shipped permissions that are missing, change none; how many were added."""
+    before = Permission.objects.count()
     Permission.objects.bulk_create(
         [
             Permission(
@@ -282,4 +269,4 @@ def load_shipped() -> int:
         ],
         ignore_conflicts=True,
     )
-    return TickBand.objects.count() + Permission.objects.count() - before
+    return Permission.objects.count() - before

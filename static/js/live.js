@@ -107,7 +107,7 @@ function clockText(ms) {
 function dataAge(strip, now) {
   const silence = now - state.clockAhead - state.heardAt;
   const received = Number(strip?.dataset.received);
-  const over = strip?.dataset.source === "recorded" ? ["CLOSED", "POST_CLOSE"] : ["CLOSED"];
+  const over = strip?.dataset.session ? ["CLOSED", "POST_CLOSE"] : ["CLOSED"];
   const isOpen = strip?.dataset.phase && !over.includes(strip.dataset.phase);
   const quiet = received && isOpen ? now - received : 0;
   return { silence, quiet, worst: Math.max(silence, quiet) };
@@ -124,7 +124,7 @@ function showAges() {
   const told = level === "live" ? `live ${age(worst)}` : silence >= LATE_MS ? `no contact ${age(silence)}` : `no ticks ${age(quiet)}`;
   words.textContent = state.refused || told;
   for (const title of document.querySelectorAll(".panel h2")) title.dataset.asOf = `as of ${clockText(now - worst)}`;
-  const clock = strip?.dataset.source === "recorded" ? Number(strip.dataset.at) : now;
+  const clock = strip?.dataset.session ? Number(strip.dataset.at) : now;
   for (const cell of document.querySelectorAll(".age[data-at]")) {
     if (cell.dataset.at) cell.textContent = age(clock - Number(cell.dataset.at));
   }

@@ -58,6 +58,12 @@ class Parameter(msgspec.Struct, frozen=True):
         bounds = " ".join(part for part in (low, high) if part)
         return bounds or {"bool": "true or false", "json": "JSON"}.get(self.kind, "")
 
+    @property
+    def words(self) -> str:
+        """What it means, what may be given, and what it is otherwise."""
+        default = "" if self.is_required else f"{msgspec.json.encode(self.default).decode()} if left out"
+        return "; ".join(part for part in (self.description, self.accepted, default) if part)
+
 
 _KINDS = {
     msgspec.inspect.IntType: "int",

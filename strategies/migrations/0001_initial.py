@@ -78,7 +78,7 @@ class Migration(migrations.Migration):
                 ('name', models.CharField(max_length=80, unique=True)),
                 ('broker', models.CharField(choices=[('paper', 'paper'), ('zerodha', 'zerodha')], max_length=10)),
                 ('params', models.JSONField(default=dict)),
-                ('execution', models.JSONField(default=dict, help_text='how orders are carried out: PaperSettings')),
+                ('execution', models.JSONField(default=dict, help_text='how orders are carried out: execution.domain.settings')),
                 ('status', models.CharField(choices=[('RUNNING', 'RUNNING'), ('PAUSED', 'PAUSED'), ('STOPPED', 'STOPPED'), ('QUARANTINED', 'QUARANTINED')], default=alphapanda.core.vocabulary.DeploymentStatus['RUNNING'], max_length=12)),
                 ('shadow_start', models.JSONField(default=dict, help_text='step, event time and last prices of the original when its shadow began')),
                 ('shard', models.IntegerField(default=0)),

@@ -2,87 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-import requests
 from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
-from accounts import broker, selectors, vault
+from accounts import broker, vault
 from accounts.broker import LoginRefused
 from accounts.models import AuditEntry, BrokerAccount, BrokerLogin, BrokerSession
-from accounts.selectors import NoAccount, NoToken, access_token, the_account
-from alphapanda import tasks
+from accounts.selectors import NoToken, access_token
 from alphapanda.core.envelope import decode
 from alphapanda.eventlog.models import OutboxEvent
-from alphapanda.health import registry
-from alphapanda.kite.client import Access, TokenDead
-from alphapanda.kite_simulator.sessions import Account
-from risk.models import Alert
-from tests.kite.server import Served, a_simulator, serving
+from tests.accounts.way import LANDING, alive, browser_of, kites_page, log_in, ways_to_read
+from tests.kite.server import Served
 from tests.people import a_person, client_of
 from tests.rows import a_broker_account
 
 pytestmark = pytest.mark.django_db
-LANDING = "http://testserver/broker/callback/"
-
-
-@pytest.fixture
-def kite(settings) -> Iterator[Served]:
-    """A simulated broker that goes back to us."""
-    with serving(a_simulator(account=Account(redirect_url=LANDING))) as served:
-        settings.KITE_API_URL = served.url
-        settings.KITE_LOGIN_URL = f"{served.url}/connect/login"
-        yield served
-
-
-@pytest.fixture
-def account(kite: Served) -> BrokerAccount:
-    return a_broker_account()
-
-
-@pytest.fixture
-def alice() -> Client:
-    return browser_of("alice")
-
-
-def browser_of(name: str) -> Client:
-    """A browser in which a persona is logged in; it sends forms."""
-    api, browser = client_of(name), Client()
-    browser.cookies = api.cookies
-    return browser
-
-
-def kites_page(answer, *, act: str = "login") -> str:
-    """Where Kite's login page, to which an answer sends us, sends the browser."""
-    assert answer.status_code == 302, answer.content
-    query = parse_qs(urlsplit(answer["Location"]).query)
-    assert query["v"] == ["3"]
-    fields = {"redirect_params": query["redirect_params"][0], "act": act}
-    back = requests.post(answer["Location"], fields, allow_redirects=False, timeout=5)
-    return back.headers["Location"].removeprefix("http://testserver")
-
-
-def log_in(client: Client) -> str:
-    """What the page says after a login."""
-    back = kites_page(client.post("/broker/login/", {"account": "main"}))
-    return client.get(back, follow=True).content.decode()
-
-
-def alive(account: BrokerAccount) -> Access:
-    return access_token(account.pk, now=timezone.now())
-
-
-def ways_to_read(account: BrokerAccount) -> Callable[[str], object]:
-    return broker.reader(account.pk, clock=timezone.now)
-
-
-# ---- the login ----
 
 
 def test_an_operator_logs_in_and_everybody_has_the_token(kite: Served, account: BrokerAccount, alice: Client):
@@ -275,106 +215,28 @@ def test_of_many_at_once_one_uses_a_state(settings):
     assert sum("not begun in this browser" in words for words in told) == 3
 
 
-# ---- the end of a session ----
+@pytest.mark.django_db(transaction=True)
+def test_of_many_logins_at_once_the_one_that_lives_at_kite_is_ours(kite: Served):
+    account, now = a_broker_account(), timezone.now()
+
+    def log_in_as(name: str) -> None:
+        address = broker.login_begin(account=account, actor=name, browser=name, now=now)
+        state = parse_qs(urlsplit(address).query)["redirect_params"][0].removeprefix("state=")
+        token = kite.call(kite.simulator.sessions.login)
+        came = {"state": state, "status": "success", "request_token": token}
+        try:
+            broker.login_finish(came=came, actor=name, browser=name, now=now)
+        finally:
+            connection.close()
+
+    for _ in range(3):
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(log_in_as, "abcd"))
+        assert alive(account).access_token == kite.simulator.sessions.current.access_token
+    assert list(account.sessions.filter(ended_at=None).values_list("number", flat=True)) == [12]
 
 
-def test_a_token_that_kite_refuses_ends_its_session_with_one_alert(
-    kite: Served, account: BrokerAccount, alice: Client
-):
-    log_in(alice)
-    read = ways_to_read(account)
-    kite.kite()  # somebody logs in with the same key elsewhere
+def test_a_token_whose_key_is_gone_is_told_on_the_page(account: BrokerAccount, alice: Client, settings):
+    settings.CREDENTIAL_KEYS = ["another key " * 5]
 
-    for error in (TokenDead, NoToken, NoToken):
-        with pytest.raises(error):
-            read("user.profile")
-    tasks.watch()
-    tasks.watch()
-
-    session = BrokerSession.objects.get()
-    alert = Alert.objects.get()
-    assert (session.ended_by, bytes(session.access_token)) == ("REFUSED", b"")
-    assert (alert.code, alert.severity, alert.subject, alert.times) == (
-        "broker_session", "CRITICAL", "main login 1", 1
-    )  # fmt: skip
-    assert "Incorrect `api_key` or `access_token`" in alert.text
-    assert AuditEntry.objects.filter(action="broker_session.die", actor="kite").count() == 1
-    assert "Nothing is sent to the broker until then" in alice.get("/broker/").content.decode()
-    log_in(alice)
-    assert read("user.profile")["user_id"] == "AB1234"
-
-
-def test_the_refusal_of_an_old_token_does_not_touch_the_new_one(account: BrokerAccount, alice: Client):
-    log_in(alice)
-    old = alive(account)
-    log_in(alice)
-
-    assert broker.session_died(old, "too late", now=timezone.now()) is False
-    assert alive(account).session_id != old.session_id
-    assert not AuditEntry.objects.filter(action="broker_session.die").exists()
-
-
-def test_logging_out_ends_the_token_here_and_there(kite: Served, account: BrokerAccount, alice: Client):
-    log_in(alice)
-
-    shown = alice.post("/broker/logout/", {"account": "main"}, follow=True).content.decode()
-
-    assert "main is logged out of Kite." in shown
-    assert kite.simulator.sessions.current is None
-    with pytest.raises(NoToken):
-        alive(account)
-    assert not Alert.objects.exists()
-
-
-def test_tokens_of_the_day_before_are_forgotten(account: BrokerAccount, alice: Client):
-    log_in(alice)
-    dies_at = BrokerSession.objects.get().dies_at
-
-    assert broker.tokens_forget(now=dies_at - timedelta(seconds=1)) == 0
-    assert broker.tokens_forget(now=dies_at) == 1
-    session = BrokerSession.objects.get()
-    assert (bytes(session.access_token), session.ended_at, session.ended_by) == (b"", dies_at, "")
-    assert broker.tokens_forget(now=dies_at) == 0
-
-
-def test_health_has_a_row_for_each_account(account: BrokerAccount, alice: Client, kite: Served):
-    a_broker_account(name="second", user_id="CD1", api_key="other")
-
-    def rows() -> dict[str, tuple[str, str]]:
-        found = registry.run([registry.Group.HOUSE])
-        return {r.name: (r.status.level.value, r.status.words) for r in found if r.name.startswith("broker")}
-
-    assert rows()["broker main"] == ("warn", "no token today: log in to Kite on the page Broker")
-    log_in(alice)
-    assert rows()["broker main"][0] == "ok"
-    assert rows()["broker main"][1].endswith("06:00 IST")
-    broker.session_died(alive(account), "gone", now=timezone.now())
-    assert rows() == {
-        "broker main": ("fail", "the broker refused its token: log in to Kite on the page Broker"),
-        "broker second": ("warn", "no token today: log in to Kite on the page Broker"),
-    }
-
-
-def test_which_account_is_meant_must_be_clear():
-    with pytest.raises(NoAccount, match="make one in the admin"):
-        the_account()
-    first = a_broker_account()
-    assert the_account() == first
-    second = a_broker_account(name="second", user_id="CD1", api_key="other")
-    assert the_account("second") == second
-    with pytest.raises(NoAccount, match="Say which broker account is meant; active are main, second"):
-        the_account()
-    with pytest.raises(NoAccount, match="no active broker account 'third'"):
-        the_account("third")
-
-
-def test_the_api_tells_of_accounts_without_secrets(account: BrokerAccount, alice: Client):
-    log_in(alice)
-
-    (row,) = client_of("bob").get("/api/v1/broker-accounts/").json()
-
-    assert (row["name"], row["user_id"], row["api_key"], row["state"]) == (
-        "main", "AB1234", "simulatorapikey", "ALIVE"
-    )  # fmt: skip
-    assert not {"api_secret", "access_token"} & set(row)
-    assert selectors.accounts_now(now=datetime.now(UTC))[0].session.dies_at.isoformat()[:10] in row["dies_at"]
+    assert "not among ALPHAPANDA_CREDENTIAL_KEYS: put it back" in log_in(alice)

@@ -53,6 +53,15 @@ ROUTES: dict[str, Route] = {
     "api/v1/orders/<uuid:pk>/": READ,
     "api/v1/order-events/": READ,
     "api/v1/fills/": READ,
+    "api/v1/live/": READ,
+    "api/v1/live/calls/": READ,
+    "api/v1/live/clearance/": READ,
+    "api/v1/live/terms/": ACT,
+    "api/v1/live/unlock/": ACT,
+    "api/v1/live/readiness/": ACT,
+    "api/v1/live/external-orders/": READ,
+    "api/v1/live/differences/": READ,
+    "api/v1/live/differences/<int:pk>/settle/": ACT,
     "api/v1/positions/": READ,
     "api/v1/portfolios/": READ,
     "api/v1/portfolios/<uuid:pk>/": READ,
@@ -69,7 +78,7 @@ ROUTES: dict[str, Route] = {
     "api/v1/docs/": READ,
     "api/v1/": READ,  # the catch-all of unknown addresses
 }
-# pages for people, with their own tests
+# pages for people and a door for Kite, with their own tests
 PAGES = {
     "",
     "favicon.ico",
@@ -80,6 +89,7 @@ PAGES = {
     "broker/login/",
     "broker/callback/",
     "broker/logout/",
+    "kite/postback/",
     "health/",
     "health/^live/?$",
     "health/^ready/?$",

@@ -60,7 +60,7 @@ def test_what_the_stream_says_is_what_the_screens_show() -> None:
 
     rows = screen.rows(readmodel.overview())
     strip, tiles = rows["strip"]["paper"], rows["tiles"]["paper"]
-    assert (strip["source"], strip["speed"], strip["at_ms"]) == ("recorded", "×60", at())  # noqa: RUF001
+    assert (strip["session"], strip["speed"], strip["at_ms"]) == ("recorded", "×60", at())  # noqa: RUF001
     assert strip["received_at_ms"] == NOW.timestamp() * 1000
     assert (tiles["ticks_per_s"], tiles["lag"]) == (1.5, 3)
     assert rows["marks"][str(TOKEN)]["price_e4"] == 15_305_000

@@ -129,16 +129,16 @@ def test_a_quiet_live_market_is_said_to_be_closed_not_stale(monkeypatch: pytest.
     assert health_checks.tick_received().words == "no recent data"
 
 
-@pytest.mark.parametrize(
-    ("phase", "quiet"), [(Phase.CONTINUOUS, ""), (Phase.POST_CLOSE, "the recorded session is over")]
-)
+@pytest.mark.parametrize(("source", "session"), [("recorded", "recorded"), ("simulator", "simulated")])
+@pytest.mark.parametrize("is_over", [False, True])
 def test_a_recording_is_judged_by_its_own_clock(
-    phase: Phase, quiet: str, monkeypatch: pytest.MonkeyPatch
+    source: str, session: str, is_over: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    phase = Phase.POST_CLOSE if is_over else Phase.CONTINUOUS
     hours = type("Recorded", (), {"phase_at": lambda self, at_ms: phase})
     monkeypatch.setattr(health_checks, "calendar", lambda exchange: hours())
-    readmodel.stream_write(source="recorded", last_at_ms=1)
-    assert health_checks.is_quiet() == quiet
+    readmodel.stream_write(source=source, last_at_ms=1)
+    assert health_checks.is_quiet() == (f"the {session} session is over" if is_over else "")
 
 
 def test_a_check_that_raises_fails_with_its_words(monkeypatch: pytest.MonkeyPatch) -> None:

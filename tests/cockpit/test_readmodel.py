@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import io
 from decimal import Decimal
 
 import pytest
+from django.utils import timezone
 
 from alphapanda import projections
 from alphapanda.core.clock import ist_date
+from alphapanda.core.envelope import decode
 from alphapanda.core.vocabulary import Side
+from alphapanda.eventlog.models import OutboxEvent
 from alphapanda.push import readmodel
 from alphapanda.push.connection import client
 from alphapanda.push.pusher import Pusher, changes
 from alphapanda.push.totals import curve
+from marketdata.domain.instruments import COLUMNS
+from marketdata.services.instruments import load
 from tests.cockpit import world
 
 pytestmark = pytest.mark.django_db
@@ -62,6 +68,33 @@ def test_flush_then_rebuild_gives_the_same_overview() -> None:
     assert projections.ensure_built()
     assert seen() == before
     assert not projections.ensure_built()
+
+
+def test_no_price_of_the_old_owner_of_a_token_is_shown_for_the_new_one_nor_the_other_way_round(
+    django_capture_on_commit_callbacks,
+) -> None:
+    own = world.desk(count=1)
+    projections.project(world.trade(own.deployments[0], 10, Side.BUY, 100, 15_000_000))
+    projections.rebuild()
+    infy, (token, _) = own.deployments[0].instruments.get(), world.NAMES["INFY"]
+    readmodel.marks_write({token: (15_310_000, DAY_MS), 1: (10_000, DAY_MS)})
+    assert readmodel.positions()[0]["mark_e4"] == 15_310_000
+    header = ",".join(COLUMNS)
+    line = "{},1,{},{},0,,0,0.05,1,EQ,NSE,NSE"
+    lines = [header, line.format(token, "NEWCOMER", "NEW"), line.format(token + 1, "INFY", "INFOSYS")]
+
+    with django_capture_on_commit_callbacks(execute=True):
+        report = load(io.StringIO("\n".join(lines)), now=timezone.now())
+
+    assert readmodel.marks() == {1: (10_000, DAY_MS)}, "the last price was that of INFY"
+    readmodel.marks_write({token: (20_000, DAY_MS + 1)})  # of the newcomer
+    told = OutboxEvent.objects.get(type="instruments.changed")
+    projections.project([decode(bytes(told.body))])
+    (position,) = readmodel.positions()
+    assert (position["instrument"], position["mark_e4"]) == (str(infy), None)
+    readmodel.marks_write({token + 1: (15_320_000, DAY_MS + 2)})
+    assert readmodel.positions()[0]["mark_e4"] == 15_320_000
+    assert report.touched
 
 
 def test_positions_are_marked_in_decimal() -> None:

@@ -17,6 +17,7 @@ from execution.domain.kite.budgets import (
     Lane,
     Next,
     Spent,
+    left,
     next_to_send,
     rebuilt,
     sent,
@@ -179,3 +180,13 @@ def test_two_hundred_cancellations_take_no_longer_than_the_limit_makes_them() ->
 
     assert now - NOW == 24_000  # 200 at 8 a second, the first eight at once
     assert DAY.toordinal() == state.day
+
+
+def test_what_is_left_is_told_by_lane() -> None:
+    said = spent([NOW - 60_000, NOW - 30_000, NOW - 999, NOW], placed=4)
+
+    cancels, exits, entries = left(said, NOW)
+    assert (cancels.second, exits.second, entries.second) == (6, 6, 5)
+    assert (cancels.minute, exits.minute, entries.minute) == (377, 347, 297)
+    assert (cancels.day, exits.day, entries.day) == (4_996, 4_996, 4_796)
+    assert [one.second for one in left(told_too_many(said, NOW), NOW + 500)] == [0, 0, 0]

@@ -83,6 +83,7 @@ def test_a_read_that_began_before_the_outcome_was_lost_shows_no_absence() -> Non
     lookup, _ = advance(Lookup(SENT, LOST), Read(SENT + 100, Finding.ABSENT))
 
     assert lookup.absent == 0
+    assert advance(lookup, Read(LOST, Finding.ABSENT))[0].absent == 1
     assert advance(lookup, Read(SENT + 100, Finding.DONE))[1].wish is Wish.DONE
 
 

@@ -52,6 +52,9 @@ def test_ids_of_nineteen_digits_stay_exact_whether_text_or_number() -> None:
         (400, "DataException", "something", U),
         (403, "TokenException", "Incorrect `api_key` or `access_token`.", T),
         (403, "TokenException", "Session timed out", T),
+        (401, "TokenException", "no", T),
+        (402, "TokenException", "no", U),
+        (500, "NetworkException", "Too many requests", U),
         (403, "PermissionException", "Insufficient permission", R),
         (403, "SomethingNew", "IP address not allowed", R),
         (403, "NetworkException", "?", U),
@@ -61,6 +64,7 @@ def test_ids_of_nineteen_digits_stay_exact_whether_text_or_number() -> None:
         (428, "HoldingException", "Authorise your holdings at the depository", R),
         (428, "SomethingNew", "", R),
         (408, "InputException", "", U),
+        (408, "DataException", "Too many requests", U),
         (409, "SomethingNew", "", U),
         (500, "InputException", "?", U),
         (500, "OrderException", "?", U),
@@ -119,7 +123,9 @@ def test_what_never_left_the_house_may_be_sent_as_a_new_attempt_and_nothing_else
         b"", b"<html>504</html>", b"{a:b}", b"null", b"[]", b"7", b"{}", b'{"status":"success"}', b"\xff\xfe",
         b'{"status":"success","data":null}', b'{"status":"success","data":{}}', b'{"status":"success","data":[]}',
         b'{"status":"success","data":{"order_id":""}}', b'{"status":"success","data":{"order_id":true}}',
-        b'{"status":"success","data":{"order_id":null}}', b'{"status":"maybe","data":{"order_id":"1"}}',
+        b'{"status":"success","data":{"order_id":null}}',
+        b'{"status":"success","data":{"order_id":0}}', b'{"status":"success","data":{"order_id":"a b"}}',
+        b'{"status":"maybe","data":{"order_id":"1"}}',
         b"[" * 100_000,
     ],
 )  # fmt: skip
@@ -129,7 +135,35 @@ def test_what_cannot_be_read_is_not_known(http_status: int, body: bytes) -> None
 
 
 def test_a_success_of_another_code_is_not_known() -> None:
-    assert of_answer(500, b'{"status":"success","data":{"order_id":"1"}}').verdict is U
+    verdicts = [
+        of_answer(code, b'{"status":"success","data":{"order_id":"1"}}').verdict
+        for code in (199, 200, 299, 300, 500)
+    ]
+    assert verdicts == [U, A, A, U, U]
+
+
+@pytest.mark.parametrize(
+    ("http_status", "body", "verdict"),
+    [
+        (200, {"status": "success", "error_type": "InputException", "data": {"order_id": "1"}}, U),
+        (400, {"status": "success", "error_type": "InputException", "data": {"order_id": "1"}}, R),
+        (400, {"error_type": "InputException"}, R),
+        (400, {"status": "error"}, U),
+        (200, {"status": "error", "message": "Too many requests"}, R),
+        (200, {"data": {"order_id": "1"}}, U),
+        (400, {"status": "error", "error_type": 7, "message": ["no"]}, U),
+    ],
+)
+def test_an_answer_is_a_success_or_an_error_by_both_its_names(
+    http_status: int, body: dict[str, object], verdict: Verdict
+) -> None:
+    assert of_answer(http_status, json.dumps(body).encode()).verdict is verdict
+
+
+def test_reasons_are_cut_at_what_a_column_holds() -> None:
+    assert failed(400, "InputException", "x\0" * 150).reason == "x" * 150
+    assert len(failed(400, "InputException", "x" * 300).reason) == 200
+    assert failed(404, "", "").reason == "HTTP 404 "
 
 
 SLICES = [
@@ -154,6 +188,8 @@ def test_a_sliced_order_in_both_shapes(data: object) -> None:
     ("children", "verdict"),
     [
         (SLICES[1:], R),
+        ([{"error": {"error_type": "InputException", "message": "no"}}], R),
+        ([{"error": {"code": "400", "error_type": "InputException", "message": "no"}}], R),
         ([*SLICES, {"error": {"code": 400, "error_type": "OrderException", "message": "timed out"}}], U),
         ([*SLICES, {"error": {"error_type": "NetworkException", "message": "?"}}], U),
         ([*SLICES, {"error": {"code": 503, "error_type": "InputException", "message": "?"}}], U),

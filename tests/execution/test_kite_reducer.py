@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from random import Random
 from uuid import uuid5
 
-from hypothesis import assume, given, settings
-from hypothesis import strategies as st
+import msgspec
 
 from alphapanda.core.vocabulary import OrderStatus as S
 from alphapanda.core.vocabulary import OrderType, Side, Validity, Variety
 from execution.domain.kite.orders import ActStage, Alarm, LiveOrder, Sending, Want
-from execution.domain.kite.outcomes import Outcome, Resend, Verdict
 from execution.domain.kite.reducer import (
     ActNews,
     Evidence,
     NewFill,
-    Placing,
     Seen,
     Traded,
-    answered,
     is_of,
     take,
     take_all,
@@ -60,6 +55,31 @@ def test_an_order_from_intent_to_complete() -> None:
     result = take_all(result.order, [seen(S.COMPLETE, 10, at_ms=at() + 9), traded(2, 6)])
     assert (result.order.status, result.order.unfilled, result.wants) == (S.COMPLETE, 0, frozenset())
     assert result.alarms == frozenset()
+
+
+def test_the_first_row_of_history_is_that_of_sending_and_news_without_change_has_none() -> None:
+    news = [
+        placing(Sending.SUBMITTING, at() + 3),
+        placing(Sending.SUBMITTING, at() + 3),
+        placing(),
+        seen(S.OPEN),
+    ]
+    result = take_all(live(), [*news, seen(S.OPEN, received_ms=at() + 9)])
+
+    assert [(row.status, row.at_ms, row.quantity) for row in result.changes] == [
+        (S.PUT_RECEIVED, at() + 3, 10), (S.OPEN, at(), 10),
+    ]  # fmt: skip
+    assert take(live(), traded(1, 3)).changes[0].filled_quantity == 3
+
+
+def test_history_has_the_brokers_time_or_else_ours() -> None:
+    order = live(None, placing())
+
+    assert take(order, seen(S.OPEN, received_ms=at() + 9)).changes[0].at_ms == at()
+    untimed = Seen(msgspec.structs.replace(snapshot(), at_ms=0), at() + 9)
+    assert take(order, untimed).changes[0].at_ms == at() + 9
+    assert take(order, traded(5)).changes[0].at_ms == at() + 5
+    assert take(order, Traded(trade(5, at_ms=0), at() + 7)).changes[0].at_ms == at() + 7
 
 
 def test_an_end_waits_for_the_trades_that_it_tells_of() -> None:
@@ -184,6 +204,66 @@ def test_a_protected_market_order_stays_one_and_has_its_protection_as_limit() ->
     assert (order.now.order_type, order.now.limit_price_e4) == (OrderType.MARKET, e4(102))
     plain = live(terms(10, OrderType.SL, 100, 99), placing(), seen(S.OPEN, order_type="LIMIT"))
     assert plain.now.order_type is OrderType.LIMIT
+    strange = live(terms(10, OrderType.SL, 100, 99), placing(), seen(S.OPEN, order_type="CO", validity="GTC"))
+    assert (strange.now.order_type, strange.now.validity) == (OrderType.SL, Validity.DAY)
+    changed = ActNews(ACT, ActStage.DONE, at(), terms(10, OrderType.LIMIT, 101))
+    assert live(market, placing(), seen(S.OPEN), changed).now.order_type is OrderType.LIMIT
+
+
+def test_terms_and_reasons_are_those_of_its_end_or_of_what_is_known_last() -> None:
+    assert live().quantity == 10
+    ended = live(
+        None, placing(), seen(S.OPEN), seen(S.CANCELLED, quantity=8, limit_price_e4=e4(99), reason="why")
+    )
+    assert (ended.quantity, ended.now.limit_price_e4, ended.reason) == (8, e4(99), "why")
+    half_seen = live(None, placing(), seen(S.OPEN, order_id=OTHER_ID, quantity=4))
+    assert (half_seen.quantity, half_seen.status) == (10, S.OPEN)
+    lost = live(None, placing(Sending.UNKNOWN))
+    assert (lost.is_unresolved, take(lost, seen(S.OPEN)).order.is_unresolved) == (True, False)
+
+
+def test_prices_that_are_told_and_prices_that_are_not() -> None:
+    stop = live(terms(10, OrderType.SL, 100, 99), placing())
+    told = take(stop, seen(S.TRIGGER_PENDING, order_type="SL", trigger_price_e4=e4(98))).order
+    assert (told.now.limit_price_e4, told.now.trigger_price_e4) == (e4(100), e4(98))
+    bare = take(stop, seen(S.OPEN, limit_price_e4=None, validity="IOC")).order.now
+    assert (bare.limit_price_e4, bare.trigger_price_e4, bare.validity) == (None, None, Validity.IOC)
+
+
+def test_one_part_is_enough_for_an_alarm() -> None:
+    other = seen(S.OPEN, order_id=OTHER_ID)
+    twice = live(None, placing(), other, seen(S.CANCELLED, 0), seen(S.CANCELLED, 3))
+    assert Alarm.TOLD_TWO_ENDS in twice.alarms
+    after = live(None, placing(), other, seen(S.CANCELLED, 0), traded(1, 3))
+    assert Alarm.TRADED_AFTER_END in after.alarms
+    leg = live(None, placing(), seen(S.COMPLETE, 5), traded(1, 6), variety=Variety.ICEBERG, iceberg_legs=2)
+    assert leg.alarms == frozenset()
+
+
+def test_what_we_wanted_last_and_was_done_is_what_we_want() -> None:
+    def change(number: int, stage: ActStage, at_ms: int, limit: int) -> ActNews:
+        return ActNews(uuid5(ORDER, str(number)), stage, at_ms, terms(limit=limit))
+
+    first, later = change(1, ActStage.DONE, at() + 5, 101), change(2, ActStage.DONE, at() + 9, 102)
+    refused = change(3, ActStage.REFUSED, at() + 12, 103)
+    sent = change(4, ActStage.SENT, at() + 13, 104)
+    cancel = ActNews(ACT, ActStage.DONE, at() + 14)
+    order = live(None, placing(), later, first, refused, sent, cancel)
+    assert (order.wanted, order.now) == (terms(limit=102), terms(limit=102))
+    assert live(None, placing(), sent, refused).wanted == terms()
+    assert live(None, placing(), traded(1, 3)).status is S.OPEN
+
+
+def test_of_two_orders_that_stand_for_one_any_that_waits_for_trades_keeps_it_open() -> None:
+    waits, rests = seen(S.COMPLETE, 10), seen(S.TRIGGER_PENDING, order_id=OTHER_ID)
+
+    assert live(None, placing(), rests).status is S.TRIGGER_PENDING
+    assert live(None, placing(), rests, waits).status is S.OPEN
+    assert live(None, placing(), rests, waits).wants == {Want.FETCH_TRADES}
+    later = seen(S.OPEN, 0, order_id=OTHER_ID, at_ms=at() + 9, limit_price_e4=e4(101))
+    assert live(None, placing(), seen(S.OPEN), later).now.limit_price_e4 == e4(101)
+    ends = [seen(S.CANCELLED), seen(S.CANCELLED, order_id=OTHER_ID, at_ms=at("15:30"))]
+    assert live(None, placing(), *ends).status is S.EXPIRED
 
 
 def test_a_changed_quantity_is_the_brokers_and_completes_with_it() -> None:
@@ -200,6 +280,13 @@ def test_a_larger_quantity_that_is_on_its_way_keeps_it_from_being_complete() -> 
     order = live(None, placing(), seen(S.OPEN), change, traded(1, 10))
 
     assert (order.status, order.worst_open) == (S.OPEN, 5)
+
+
+def test_a_larger_quantity_that_was_refused_does_not() -> None:
+    sent, refused = (ActNews(ACT, stage, at(), terms(15)) for stage in (ActStage.SENT, ActStage.REFUSED))
+    order = live(None, placing(), seen(S.OPEN), sent, refused, traded(1, 10))
+
+    assert (order.status, order.worst_open) == (S.COMPLETE, 0)
 
 
 def test_trades_beyond_any_quantity_are_counted_and_told() -> None:
@@ -237,9 +324,15 @@ def test_an_end_by_time_is_an_expiry_unless_we_cancelled() -> None:
 
     assert live(None, placing(), seen(S.CANCELLED, **late)).status is S.EXPIRED
     assert live(None, placing(), seen(S.CANCELLED)).status is S.CANCELLED
+    assert live(None, placing(), seen(S.CANCELLED, at_ms=at("15:30") - 2_000)).status is S.EXPIRED
+    assert live(None, placing(), seen(S.CANCELLED, at_ms=at("15:30") - 2_001)).status is S.CANCELLED
     assert live(None, placing(), seen(S.CANCELLED, **late), cancel).status is S.CANCELLED
-    ioc = terms(validity=Validity.IOC)
-    assert live(ioc, placing(), seen(S.CANCELLED, validity="IOC")).status is S.EXPIRED
+    refused = ActNews(ACT, ActStage.REFUSED, at())
+    changed = ActNews(ACT, ActStage.DONE, at(), terms())
+    assert live(None, placing(), seen(S.CANCELLED, **late), refused).status is S.EXPIRED
+    assert live(None, placing(), seen(S.CANCELLED, **late), changed).status is S.EXPIRED
+    ioc = terms(validity=Validity.IOC)  # as at the paper exchange: it is cancelled, not outlived
+    assert live(ioc, placing(), seen(S.CANCELLED, validity="IOC")).status is S.CANCELLED
     assert live(None, placing(), seen(S.REJECTED, reason="RMS")).reason == "RMS"
 
 
@@ -255,10 +348,14 @@ def test_an_act_has_one_row_with_its_decision() -> None:
     )
 
     assert [(row.decision_id, row.reason, row.status) for row in result.changes] == [(ACT, "no", S.OPEN)]
+    at_once = take(order, ActNews(ACT, ActStage.DONE, at()))  # after a death between sending and its row
+    assert [row.decision_id for row in at_once.changes] == [ACT]
+    later = take(at_once.order, ActNews(ACT, ActStage.SENT, at()))
+    assert (later.order, later.changes) == (at_once.order, ())
 
 
 def test_an_iceberg_goes_on_from_leg_to_leg() -> None:
-    order = live(None, placing(), variety=Variety.ICEBERG)
+    order = live(None, placing(), variety=Variety.ICEBERG, iceberg_legs=2)
     leg = {"quantity": 5, "variety": "iceberg"}
     order = take_all(order, [seen(S.COMPLETE, 5, **leg), traded(1, 5)]).order
     assert (order.status, order.quantity, order.unfilled, order.alarms) == (S.OPEN, 10, 5, frozenset())
@@ -269,162 +366,25 @@ def test_an_iceberg_goes_on_from_leg_to_leg() -> None:
     assert (order.status, order.alarms) == (S.COMPLETE, frozenset())
 
 
+def test_an_iceberg_whose_legs_were_made_smaller_ends_with_the_last_one() -> None:
+    order = live(None, placing(), variety=Variety.ICEBERG, iceberg_legs=2)
+    leg = {"quantity": 3, "variety": "iceberg"}
+    order = take_all(order, [seen(S.COMPLETE, 3, **leg), traded(1, 3)]).order
+    assert (order.status, order.quantity) == (S.OPEN, 10)
+    news = [seen(S.COMPLETE, 3, order_id=OTHER_ID, **leg), traded(2, 3, order_id=OTHER_ID)]
+    order = take_all(order, news).order
+    assert (order.status, order.quantity, order.unfilled) == (S.COMPLETE, 6, 0)
+
+
+def test_an_iceberg_ends_with_the_leg_that_is_cancelled() -> None:
+    order = live(None, placing(), variety=Variety.ICEBERG, iceberg_legs=2)
+
+    assert take(order, seen(S.CANCELLED, 0, quantity=5)).order.status is S.CANCELLED
+
+
 def test_whose_order_it_is() -> None:
     order = live(None, placing())
 
     assert is_of(order, snapshot(tags=()))
     assert is_of(order, snapshot(order_id=OTHER_ID, tags=("mktp", TAG)))
     assert not is_of(order, snapshot(order_id=OTHER_ID, tags=("mktp",)))
-
-
-def test_answers_to_placing() -> None:
-    accepted = answered(Outcome(Verdict.ACCEPTED, order_id=BROKER_ID), attempt=1, at_ms=5)
-    assert accepted == Placing(Sending.ACKED, 5, 1, order_ids=(BROKER_ID,))
-    sendings = {
-        verdict: answered(Outcome(verdict, "why", Resend.NEVER), attempt=2, at_ms=5).sending
-        for verdict in Verdict
-    }
-    assert sendings == {
-        Verdict.ACCEPTED: Sending.ACKED,
-        Verdict.REFUSED: Sending.REFUSED,
-        Verdict.TOKEN_DEAD: Sending.REFUSED,
-        Verdict.UNKNOWN: Sending.UNKNOWN,
-    }
-
-
-# ---- laws --------------------------------------------------------------------------------------------------
-
-
-@st.composite
-def lives(draw: st.DrawFn) -> list[Evidence]:
-    """What a broker tells of one order in its life, in its order: never two things that exclude one another."""
-    news: list[Evidence] = [placing(Sending.SUBMITTING)]
-    news += draw(st.sampled_from([[], [placing()], [placing(Sending.UNKNOWN), placing()]]))
-    quantity, filled, now = 10, 0, at()
-    ladder = [S.PUT_RECEIVED, S.VALIDATION_PENDING, S.OPEN_PENDING, S.OPEN]
-    news += [seen(step, received_ms=now + number) for number, step in enumerate(ladder)]
-    for number in range(1, draw(st.integers(0, 5)) + 1):
-        now += draw(st.sampled_from([0, 1_000]))
-        what = draw(st.sampled_from(["trade", "trade", "update", "change"]))
-        if what == "trade" and filled < quantity:
-            units = draw(st.integers(1, quantity - filled))
-            filled += units
-            news.append(traded(number, units))
-        if what == "change" and filled < quantity:
-            quantity = draw(st.integers(filled + 1, 15))
-            act_id = uuid5(ORDER, str(number))
-            news += [ActNews(act_id, stage, now, terms(quantity)) for stage in (ActStage.SENT, ActStage.DONE)]
-        word = draw(st.sampled_from([S.OPEN, "UPDATE", S.MODIFIED, "NEW"]))
-        news.append(seen(word, filled, received_ms=now + 10 * number, at_ms=now, quantity=quantity))
-    end = S.COMPLETE if filled == quantity else draw(st.sampled_from([None, S.CANCELLED]))
-    if end is not None:
-        news.append(seen(end, filled, received_ms=now + 99, at_ms=now, quantity=quantity))
-    return news
-
-
-ANY_NEWS = st.one_of(
-    st.builds(
-        placing, st.sampled_from(Sending), st.integers(at(), at() + 2), attempt=st.integers(1, 2), tag=st.just(TAG)
-    ),
-    st.builds(
-        seen,
-        st.sampled_from([*(s for s in S if s is not S.EXPIRED), "UPDATE"]),
-        st.integers(0, 12),
-        st.integers(at(), at() + 3),
-        at_ms=st.sampled_from([at(), at() + 1_000]),
-        quantity=st.integers(8, 12),
-        order_id=st.sampled_from([BROKER_ID, BROKER_ID, OTHER_ID]),
-        side=st.sampled_from([Side.BUY] * 5 + [Side.SELL]),
-        limit_price_e4=st.sampled_from([None, e4(100), e4(101)]),
-    ),
-    st.integers(1, 6).map(lambda number: traded(number, number)),  # the same trade each time it is told
-    st.integers(1, 2).map(lambda number: traded(number, number, order_id=OTHER_ID)),
-    st.builds(
-        ActNews,
-        st.sampled_from([ACT, uuid5(ORDER, "other")]),
-        st.sampled_from(ActStage),
-        st.integers(at(), at() + 2),
-        st.just(terms(12)),
-    ),
-)  # fmt: skip
-SHUFFLES = st.randoms(use_true_random=False)
-
-
-def disturbed(news: list[Evidence], luck: Random) -> list[Evidence]:
-    """The same news in another order, some of it again."""
-    again = [one for one in news for _ in range(luck.choice([1, 1, 2, 3]))]
-    luck.shuffle(again)
-    return again
-
-
-@settings(max_examples=300)
-@given(lives(), SHUFFLES)
-def test_a_life_told_in_any_order_and_any_number_of_times_is_the_same_life(
-    news: list[Evidence], luck: Random
-) -> None:
-    order, fills = fills_of(live(), news)
-
-    assert fills_of(live(), disturbed(news, luck)) == (order, fills)
-    assert sum(fill.quantity for fill in fills) == order.filled_quantity
-    assert order.alarms == frozenset()
-    assert order.wants == frozenset()
-    last = news[-1]
-    if isinstance(last, Seen) and last.snapshot.is_final:
-        assert order.status is last.snapshot.status
-        assert order.quantity == last.snapshot.quantity
-
-
-@settings(max_examples=300)
-@given(st.lists(ANY_NEWS, max_size=12), SHUFFLES, st.sampled_from([Variety.REGULAR, Variety.ICEBERG]))
-def test_even_nonsense_told_in_any_order_and_any_number_of_times_is_the_same_nonsense(
-    news: list[Evidence], luck: Random, variety: Variety
-) -> None:
-    start = live(variety=variety)
-
-    assert fills_of(start, disturbed(news, luck)) == fills_of(start, news)
-
-
-@settings(max_examples=300)
-@given(st.lists(ANY_NEWS, max_size=12))
-def test_filled_never_falls_ends_stay_and_history_tells_what_changed(news: list[Evidence]) -> None:
-    order, fills, row = live(), [], None
-    for one in news:
-        result = take(order, one)
-        after = result.order
-        assert after.filled_quantity >= order.filled_quantity
-        if (
-            order.parts
-            and all(part.ended for part in order.parts.values())
-            and len(after.parts) == len(order.parts)
-        ):
-            assert after.status.is_final
-        assert after.filled_quantity <= after.quantity
-        assert (after.status is S.COMPLETE) <= (after.filled_quantity > 0 or _told_complete(after))
-        assert after.worst_filled >= after.filled_quantity
-        assert result.alarms.isdisjoint(order.alarms)
-        fills += result.fills
-        row = result.changes[-1] if result.changes else row
-        order = after
-    assert len({fill.id for fill in fills}) == len(fills)
-    assert sum(fill.quantity for fill in fills) == order.filled_quantity
-    if row is not None and order.local.sending is not Sending.READY:
-        assert (row.status, row.filled_quantity) == (order.status, order.filled_quantity)
-
-
-def _told_complete(order: LiveOrder) -> bool:
-    return any(part.end and part.end.status is S.COMPLETE for part in order.parts.values())
-
-
-@given(lives(), SHUFFLES)
-def test_at_no_moment_is_less_counted_than_what_the_broker_may_have_done(
-    news: list[Evidence], luck: Random
-) -> None:
-    """Risk's worst case covers the truth from the moment that a request is on its way."""
-    truth, _ = fills_of(live(), news)
-    assume(
-        not any(isinstance(one, ActNews) for one in news)
-    )  # a change that nobody has told of is not counted
-    order = live(None, placing(Sending.SUBMITTING))
-    for one in disturbed(news, luck):
-        order = take(order, one).order
-        assert order.filled_quantity + order.worst_open >= truth.filled_quantity

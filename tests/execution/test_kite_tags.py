@@ -54,6 +54,13 @@ def test_what_was_changed_by_a_letter_is_rarely_ours() -> None:
     assert read("house", tag.lower()) is None
 
 
+@pytest.mark.parametrize(
+    "body", ["AP" + "0" * 18, "AP" + "0" * 16, "AQ" + "0" * 17, "AP" + "0" * 16 + "O", "AP" + "é" * 17]
+)
+def test_no_check_letter_makes_a_tag_of_another_length_mark_or_alphabet(body: str) -> None:
+    assert not any(read("house", body + letter) for letter in "0123456789ABCDEFGHJKMNPQRSTVWXYZ")
+
+
 @given(st.text(max_size=25))
 def test_any_text_can_be_read(text: str) -> None:
     assert read("house", text) is None or text.startswith("AP")

@@ -64,11 +64,6 @@ def served() -> Iterator[Served]:
         yield found
 
 
-@pytest.fixture
-def kite(served: Served) -> KiteConnect:
-    return served.kite()
-
-
 def wire(served: Served, kite: KiteConnect, path: str, **query: Any) -> Any:
     """The data of an answer as it is sent, before the client makes anything of it."""
     headers = {"Authorization": f"token {kite.api_key}:{kite.access_token}", "X-Kite-Version": "3"}
@@ -190,7 +185,13 @@ def test_instruments_have_kites_columns(kite: KiteConnect) -> None:
 
 
 def test_triggers_have_kites_shape(served: Served, kite: KiteConnect) -> None:
-    order = {"transaction_type": "BUY", "quantity": 1, "order_type": "LIMIT", "product": "CNC", "price": 1900}
+    order = {
+        "transaction_type": "SELL",
+        "quantity": 1,
+        "order_type": "LIMIT",
+        "product": "CNC",
+        "price": 1900,
+    }
     placed = kite.place_gtt("two-leg", "INFY", "NSE", [1400, 1499.9], 1490, [order, order])
     changed = kite.modify_gtt(
         placed["trigger_id"], "two-leg", "INFY", "NSE", [1400, 1500], 1490, [order, order]
@@ -218,6 +219,22 @@ def test_charges_have_kites_shape(kite: KiteConnect) -> None:
     }
 
     assert differences(kite.get_virtual_contract_note([order]), sample("virtual_contract_note")) == []
+
+
+def test_margins_tell_premiums_from_span(kite: KiteConnect) -> None:
+    option = {
+        "exchange": "NFO",
+        "tradingsymbol": "NIFTY19JUL11500CE",
+        "variety": "regular",
+        "product": "NRML",
+    }
+    option |= {"order_type": "LIMIT", "quantity": 75, "price": 100}
+    bought, sold = kite.order_margins(
+        [option | {"transaction_type": "BUY"}, option | {"transaction_type": "SELL"}]
+    )
+
+    assert (bought["option_premium"], bought["span"], bought["total"]) == (7_500, 0, 7_500)
+    assert (sold["option_premium"], sold["span"]) == (0, 103_500)  # 12 percent of the strike
 
 
 def test_a_sliced_order_has_a_parent_and_children(served: Served, kite: KiteConnect) -> None:

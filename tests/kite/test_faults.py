@@ -13,12 +13,11 @@ from typing import Any
 
 import pytest
 import requests
-from django.core.management import CommandError, call_command
 from kiteconnect import KiteConnect, exceptions
 
 from alphapanda.kite_simulator.faults import Fault, Faults, Kind, faults_from
 from alphapanda.kite_simulator.limits import Rates
-from alphapanda.kite_simulator.script import BadScript, follow, read_script
+from alphapanda.kite_simulator.script import BadScript, Script, follow, read_script
 from alphapanda.kite_simulator.sessions import Account, checksum
 from tests.kite.samples import differences, sample
 from tests.kite.server import SECOND_MS, Served, a_simulator, quoted, serving
@@ -41,11 +40,6 @@ FREE = Rates(orders=10**6, other=10**6)
 def served() -> Iterator[Served]:
     with serving(a_simulator([quoted(1500, n) for n in range(300)], rates=FREE)) as found:
         yield found
-
-
-@pytest.fixture
-def kite(served: Served) -> KiteConnect:
-    return served.kite()
 
 
 def door(served: Served, path: str, body: Any = None) -> Any:
@@ -110,6 +104,26 @@ def test_a_refused_request_is_not_in_the_book(served: Served, kite: KiteConnect)
     assert door(served, "posts") == {"": 3}
 
 
+def test_a_request_can_be_lost_on_the_way(served: Served, kite: KiteConnect) -> None:
+    arm(served, "lost")
+    with pytest.raises(requests.ConnectionError):
+        kite.place_order(**BUY)
+
+    assert kite.orders() == []
+
+
+def test_an_act_can_be_carried_out_late(served: Served, kite: KiteConnect) -> None:
+    order_id = kite.place_order(**BUY | {"price": 1400})
+    served.advance(SECOND_MS)
+    arm(served, "late", on=["cancel"], ms=[10_000, 10_000])
+    kite.cancel_order("regular", order_id)
+    served.advance(9 * SECOND_MS)
+    before = kite.orders()[0]["status"]
+    served.advance(2 * SECOND_MS)
+
+    assert (before, kite.orders()[0]["status"]) == ("OPEN", "CANCELLED")
+
+
 def test_a_status_can_hang_while_the_trades_are_there(served: Served, kite: KiteConnect) -> None:
     arm(served, "stuck", ms=[30_000, 30_000])
     order_id = kite.place_order(**BUY)
@@ -163,6 +177,20 @@ def test_updates_can_be_lost_doubled_delayed_and_stale(served: Served, kite: Kit
     assert told("missing") == []
     assert told("duplicate") == ["OPEN", "OPEN", "COMPLETE", "COMPLETE"]
     assert told("partial_after_complete") == ["OPEN", "COMPLETE", "UPDATE"]
+
+
+def test_updates_tell_of_parts_and_of_modifications_as_such() -> None:
+    with serving(a_simulator([quoted(1500, n, size=4) for n in (0, 5)], rates=FREE)) as served:
+        kite = served.kite()
+        queue = served.call(served.simulator.book.subscribe, "AB1234")
+        order_id = kite.place_order(**BUY)
+        served.advance(6 * SECOND_MS)
+        kite.modify_order("regular", order_id, price=1610)
+        served.advance(SECOND_MS)
+        told = [queue.get_nowait() for _ in range(queue.qsize())]
+
+    parts = [(update["status"], update["filled_quantity"], update["price"]) for update in told]
+    assert parts == [("OPEN", 0, 1600), ("UPDATE", 4, 1600), ("UPDATE", 4, 1610)]
 
 
 def test_an_update_can_come_after_a_later_one(served: Served, kite: KiteConnect) -> None:
@@ -299,6 +327,18 @@ def test_a_script_does_its_steps_when_they_are_due(served: Served, kite: KiteCon
         kite.orders()
 
 
+def test_a_script_draws_from_its_own_seed() -> None:
+    simulator, alike = a_simulator(seed=1), Faults(7)
+    follow(simulator, Script(steps=[], seed=7))
+    for faults in (simulator.faults, alike):
+        faults.arm([Fault(kind=Kind.LATE, times=-1)])
+    drawn = [
+        [one.ms for _ in range(9) if (one := faults.takes(Kind.LATE))] for faults in (simulator.faults, alike)
+    ]
+
+    assert drawn[0] == drawn[1]
+
+
 def test_a_script_that_cannot_be_read_says_why(tmp_path: Path) -> None:
     path = tmp_path / "script.json"
     path.write_text('{"steps": [{"arm": [{"kind": "rain"}]}]}')
@@ -342,22 +382,3 @@ def test_postbacks_tell_of_the_apps_own_orders_alone() -> None:
             asyncio.run_coroutine_threadsafe(asyncio.sleep(0.5), served.loop).result(5)
 
     assert [(body["tag"], body["status"]) for body in got] == [("mine", "COMPLETE")]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (["--fault", "rain"], "kinds are"),
-        (["--fault", "504,times=x"], "--fault 504,times=x"),
-        (["--symbols", "NSE:NOBODY"], "NSE:NOBODY is in no list"),
-        (["--recorded", "nowhere_NSE_INFY.csv"], "nowhere"),
-        (["--script", "nowhere.json"], "nowhere"),
-        (["--holdings", "NSE:INFY"], "QUANTITY@PRICE"),
-        (["--matching", '{"queue": "LONG"}'], "queue"),
-        (["--ladder-ms", "-1"], "--ladder-ms"),
-        (["--port", "70000"], "65535"),
-    ],
-)
-def test_the_command_refuses_what_it_cannot_do(arguments: list[str], words: str) -> None:
-    with pytest.raises(CommandError, match=words):
-        call_command("kite_simulator", *arguments)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import gzip
 import json
+import zlib
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -18,10 +19,11 @@ from alphapanda.kite_simulator.clock import SimClock
 from alphapanda.kite_simulator.errors import KiteError
 from alphapanda.kite_simulator.ledger import Demat
 from alphapanda.kite_simulator.limits import Limits, Rates
-from alphapanda.kite_simulator.listing import load_listing
+from alphapanda.kite_simulator.listing import Listing, load_listing
 from alphapanda.kite_simulator.simulator import Simulator
 from alphapanda.kite_simulator.walk import Walk
-from marketdata.reference import load_calendar
+from marketdata.domain.instruments import InstrumentSpec
+from marketdata.reference import load_calendar, load_calendars
 from tests.builders import at
 from tests.kite.samples import differences, sample
 from tests.kite.server import INFY, SECOND_MS, Served, a_simulator, quoted, serving
@@ -37,11 +39,6 @@ def served() -> Iterator[Served]:
     with serving(a_simulator(market, rates=FREE)) as found:
         found.advance(SECOND_MS)
         yield found
-
-
-@pytest.fixture
-def kite(served: Served) -> KiteConnect:
-    return served.kite()
 
 
 @pytest.fixture
@@ -71,9 +68,15 @@ def test_quotes_know_the_day_and_leave_out_what_is_unknown(served: Served, kite:
     assert kite.ohlc([str(INFY)])[str(INFY)]["ohlc"]["close"] == 1500
 
 
-def test_more_than_500_quotes_are_refused(kite: KiteConnect) -> None:
+def test_500_quotes_and_1000_prices_are_answered_and_no_more(kite: KiteConnect) -> None:
+    keys = [f"NSE:SYMBOLOFTWENTY{number:04d}" for number in range(1_001)]
+
+    assert kite.quote(keys[:500]) == {}
+    assert kite.ltp(keys[:1_000]) == kite.ohlc(keys[:1_000]) == {}
     with pytest.raises(exceptions.InputException, match="500"):
-        kite.quote([f"NSE:S{number}" for number in range(501)])
+        kite.quote(keys[:501])
+    with pytest.raises(exceptions.InputException, match="1000"):
+        kite.ltp(keys)
 
 
 def test_instruments_come_as_zipped_csv(served: Served, kite: KiteConnect) -> None:
@@ -130,6 +133,15 @@ def test_a_walk_has_a_past_that_is_always_the_same(walked: Served) -> None:
     assert days[-1]["volume"] == sum(candle["volume"] for candle in minutes)
 
 
+def test_the_past_of_a_walk_ends_where_it_was_told(walked: Served) -> None:
+    walked.advance(150 * SECOND_MS)
+    candles = walked.kite().historical_data(INFY, "2019-07-09 09:15:00", "2019-07-09 15:30:00", "minute")
+    starts = [candle["date"].strftime("%H:%M") for candle in candles]
+
+    assert len(starts) == len(set(starts)) == 48
+    assert (starts[0], starts[-3:]) == ("09:15", ["10:00", "10:01", "10:02"])
+
+
 def test_a_walk_ticks_every_second_on_the_tick_grid(walked: Served) -> None:
     walked.advance(10 * SECOND_MS)
     quotes = walked.kite().quote("NSE:INFY", "NSE:NIFTY 50")
@@ -142,7 +154,7 @@ def test_a_walk_ticks_every_second_on_the_tick_grid(walked: Served) -> None:
 def test_stocks_with_derivatives_are_silent_in_the_closing_auction() -> None:
     listing, day = load_listing(), date(2026, 8, 5)
     calendar = load_calendar("NSE_FNO")
-    closes_ms = calendar.closes_ms(ist_ms(day, datetime(2026, 8, 5, 12, tzinfo=UTC).time()))
+    closes_ms = calendar.closes_ms(ist_ms(day, time(12)))
     walk = Walk(listing, [256265], seed=1)  # an index keeps the hours of stocks with derivatives
     times = [next(batch)[0] for batch in [walk.batches(closes_ms - 3 * SECOND_MS)] for _ in range(3)]
 
@@ -169,10 +181,13 @@ def test_a_trigger_fires_once_and_places_its_order(served: Served, kite: KiteCon
     assert after["orders"][0]["result"]["order_result"]["order_id"] == order["order_id"]
     assert after["orders"][0]["result"]["triggered_at"] == 1510
     assert order["status"] == "COMPLETE"
+    assert order["meta"] == {"app_id": served.simulator.account.app_id, "gtt": trigger_id}
 
 
 def test_a_triggered_order_may_be_refused(served: Served, kite: KiteConnect) -> None:
-    trigger_id = gtt(kite, triggers=[1400, 1510], price=1900)
+    with pytest.raises(exceptions.InputException, match="derivatives only"):
+        gtt(kite, triggers=[1400, 1510], price=1900)
+    trigger_id = gtt(kite, triggers=[1400, 1510], price=1900, transaction_type="SELL")
     served.advance(12 * SECOND_MS)
     below, above = kite.get_gtt(trigger_id)["orders"]
 
@@ -202,27 +217,37 @@ def test_a_trigger_for_intraday_is_refused(kite: KiteConnect) -> None:
         gtt(kite, triggers=[1510], product="MIS")
 
 
+def contract(symbol: str, exchange: str, kind: str, segment: str) -> InstrumentSpec:
+    """A contract that is in no shipped list."""
+    return InstrumentSpec(
+        key=f"{exchange}:{symbol}",
+        exchange=exchange,
+        tradingsymbol=symbol,
+        token=zlib.crc32(symbol.encode()),
+        tick_size_e4=500,
+        lot_size=1,
+        segment=segment,
+        instrument_type=kind,
+    )
+
+
 @needs_shared_data
-def test_charges_are_those_of_kites_own_sample() -> None:
-    listing = load_listing()
-    wanted = sample("virtual_contract_note")[0]
-    order = {
-        "order_id": "1",
-        "exchange": "NSE",
-        "tradingsymbol": "SBIN",
-        "transaction_type": "BUY",
-        "variety": "regular",
-        "product": "CNC",
-        "order_type": "MARKET",
-        "quantity": 1,
-        "average_price": 560,
-    }
-    starts_ms = ist_ms(date(2023, 7, 12), datetime(2023, 7, 12, 12, tzinfo=UTC).time())
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_charges_are_those_of_kites_own_samples(number: int) -> None:
+    shipped, wanted = load_listing(), sample("virtual_contract_note")[number]
+    contracts = [
+        contract("GOLDPETAL23JULFUT", "MCX", "FUT", "MCX-FUT"),
+        contract("NIFTY2371317900PE", "NFO", "PE", "NFO-OPT"),
+    ]
+    listing = Listing([*shipped.by_key.values(), *contracts], [], load_calendars())
+    order = wanted | {"order_id": "1", "average_price": wanted["price"]}
+    starts_ms = ist_ms(date(2023, 7, 12), time(12))
     with serving(a_simulator(listing=listing, starts_ms=starts_ms)) as served:
         (found,) = served.kite().get_virtual_contract_note([order])
 
     assert differences(found, wanted) == []
-    assert found["charges"]["total"] == pytest.approx(wanted["charges"]["total"], abs=1e-9)
+    for line in ("transaction_tax", "exchange_turnover_charge", "brokerage", "stamp_duty", "total"):
+        assert found["charges"][line] == pytest.approx(wanted["charges"][line], abs=1e-9), line
 
 
 def test_margins_of_orders_are_what_orders_block(kite: KiteConnect) -> None:

@@ -36,7 +36,7 @@ class FlushedLog(Log):
 
 @pytest.fixture
 def log(monkeypatch: pytest.MonkeyPatch, settings: Any) -> FlushedLog:
-    from marketdata.management.commands import feed
+    from alphapanda.management.commands import feed
 
     log = FlushedLog()
     monkeypatch.setattr(feed, "LogProducer", lambda *_args, **_more: log)

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from marketdata.domain.instruments import COLUMNS, NotAnInstrumentList
 from marketdata.domain.kite_quotes import BadQuote, quotes_of
-from marketdata.models import Instrument, MasterLoad
+from marketdata.models import CircuitLimit, Instrument, MasterLoad
+from marketdata.selectors import spec
 from marketdata.services.instruments import ListCutShort
 from marketdata.services.kite_instruments import instruments_load
-from marketdata.services.kite_quotes import quotes
+from marketdata.services.kite_quotes import circuits_note, quotes
+from tests.builders import e4
+from tests.rows import an_instrument
 
 NOW = datetime(2026, 11, 27, 3, tzinfo=UTC)
 HEADER = ",".join(COLUMNS)
@@ -117,3 +121,27 @@ def test_many_quotes_are_asked_for_five_hundred_at_a_time() -> None:
 
     assert [len(batch) for batch in asked] == [500, 500, 1]
     assert list(found) == keys[:-1]
+
+
+@pytest.mark.django_db
+def test_circuit_limits_of_quotes_count_for_their_day(data: Path) -> None:
+    infy, day = an_instrument(), date(2021, 6, 8)
+    found = quotes_of(sample(data, "quote.json"))
+    index = msgspec.structs.replace(
+        found["NSE:INFY"], lower_circuit_limit=Decimal(0), upper_circuit_limit=Decimal(0)
+    )
+    an_instrument(tradingsymbol="NIFTY 50", instrument_token=256265, segment="INDICES")
+
+    for _ in range(2):
+        assert circuits_note({**found, "NSE:NIFTY 50": index, "NSE:UNKNOWN": found["NSE:INFY"]}) == 1
+
+    row = CircuitLimit.objects.get()
+    assert (row.instrument, row.date) == (infy, day)
+    infy.refresh_from_db()
+    assert spec(infy).on(day).lower_circuit_e4 == e4("1250.7")
+    assert spec(infy).on(day).upper_circuit_e4 == e4("1528.6")
+    assert not spec(infy).on(day + timedelta(days=1)).upper_circuit_e4
+    wider = msgspec.structs.replace(found["NSE:INFY"], upper_circuit_limit=Decimal("1600"))
+    circuits_note({"NSE:INFY": wider})
+    assert CircuitLimit.objects.get().upper == Decimal(1600)
+    assert circuits_note({"NSE:INFY": msgspec.structs.replace(wider, timestamp=None)}) == 0

@@ -1,4 +1,4 @@
-"""Rules by date: ticks by price, freeze quantities, circuit limits, and what markets take."""
+"""Rules by date: ticks, lots, freeze quantities, circuit limits, and what markets take."""
 
 from __future__ import annotations
 
@@ -16,15 +16,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from alphapanda.core.clock import ist_midnight_ms
-from alphapanda.core.money import to_e4
 from marketdata import selectors
-from marketdata.domain.bars import DAY_MINUTES
 from marketdata.domain.instruments import InstrumentRow, parse, spec_of_row, underlying_of
 from marketdata.domain.markets import Market
-from marketdata.domain.rules import Permissions, permissions_of, tick_size_e4
-from marketdata.models import Bar, CircuitLimit, FreezeQuantity, Instrument, InstrumentRule
-from marketdata.reference import instrument_specs, load_calendars, tick_bands
+from marketdata.domain.rules import Permissions, permissions_of
+from marketdata.models import CircuitLimit, FreezeQuantity, Instrument, InstrumentRule
+from marketdata.reference import load_calendars
 from marketdata.services import rules
 from marketdata.services.calendar import calendars_load_shipped
 from marketdata.services.instruments import load, load_shipped
@@ -90,46 +87,6 @@ def test_one_lot_more_is_beyond_the_freeze(freeze: int, lot: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("day", "rupees", "tick"),
-    [
-        (date(2019, 7, 9), "95", "0.05"),
-        (date(2024, 6, 7), "95", "0.05"),
-        (date(2024, 6, 10), "249.99", "0.01"),
-        (date(2024, 6, 10), "250", "0.05"),
-        (date(2025, 4, 14), "30000", "0.05"),
-        (date(2025, 4, 15), "249.99", "0.01"),
-        (date(2025, 4, 15), "250", "0.05"),
-        (date(2025, 4, 15), "1000", "0.05"),
-        (date(2025, 4, 15), "1000.05", "0.1"),
-        (date(2025, 4, 15), "5000", "0.1"),
-        (date(2025, 4, 15), "10000", "0.5"),
-        (date(2025, 4, 15), "20000", "1"),
-        (date(2025, 4, 15), "20001", "5"),
-        (date(2009, 1, 1), "95", "0"),
-    ],
-)
-def test_ticks_by_price_and_date(day: date, rupees: str, tick: str) -> None:
-    found = tick_size_e4(tick_bands(), market=Market.NSE, day=day, reference_e4=to_e4(rupees))
-    assert found == to_e4(tick)
-
-
-def test_the_bands_say_what_the_list_of_the_exchange_says(data: Path) -> None:
-    """The list of 2025-07-03 against the closes at the end of June, of the stocks that we have."""
-    listed = instrument_specs([data / "instruments" / "kite_instruments_NSE_2025-07.csv.gz"])
-    compared = 0
-    for path in (data / "bars_daily").glob("kite_day_*"):
-        symbol = path.name.split("_")[-1].removesuffix(".csv.gz")
-        with gzip.open(path, "rt") as lines:
-            closes = {row["timestamp"][:10]: row["close"] for row in csv.DictReader(lines)}
-        found = tick_size_e4(
-            tick_bands(), market=Market.NSE, day=date(2025, 7, 3), reference_e4=to_e4(closes["2025-06-30"])
-        )
-        assert found == listed[f"NSE:{symbol}"].tick_size_e4, symbol
-        compared += 1
-    assert compared == 5
-
-
-@pytest.mark.parametrize(
     ("exchange", "instrument_type", "day", "asked", "is_permitted"),
     [
         ("NSE", "EQ", DAY, {"product": "CNC", "order_type": "SL-M", "validity": "IOC"}, True),
@@ -175,9 +132,13 @@ def test_specs_are_those_of_the_day() -> None:
     freezes_changed()
     option.refresh_from_db()
 
-    before = selectors.specs_on([option], date(2026, 11, 19))[option.pk]
-    now = selectors.specs_on([option], DAY)[option.pk]
-    after = selectors.specs_on([option], date(2026, 11, 23))[option.pk]
+    calendars_load_shipped()
+    selectors.calendars_forget()
+    before, now, after = (
+        selectors.calendars().of(one).ruled(one, day)
+        for one in [selectors.spec(option)]
+        for day in (date(2026, 11, 19), DAY, date(2026, 11, 23))
+    )
 
     assert (before.lot_size, before.tick_size_e4, before.quantity_max) == (75, 500, 1_650)
     assert (now.lot_size, now.tick_size_e4, now.quantity_max) == (65, 1_000, 1_755)
@@ -185,26 +146,8 @@ def test_specs_are_those_of_the_day() -> None:
     assert (before.upper_circuit_e4, after.upper_circuit_e4) == (0, 0), (
         "limits of one day say nothing of another"
     )
-    calendars_load_shipped()
-    selectors.calendars_forget()
-    ruled = selectors.calendars().of(now).ruled(selectors.spec(option), DAY)
-    assert (ruled.products, ruled.order_types) == (("NRML", "MIS"), ("MARKET", "LIMIT", "SL"))
-    assert ruled.quantity_max == now.quantity_max
+    assert (now.products, now.order_types) == (("NRML", "MIS"), ("MARKET", "LIMIT", "SL"))
     assert (now.underlying, now.expiry, now.strike_e4) == ("NIFTY", date(2026, 11, 24), 240_000_000)
-
-
-@pytest.mark.django_db
-def test_a_stock_whose_list_tells_no_tick_has_that_of_its_price() -> None:
-    load_shipped(now=NOW)
-    stock = an_instrument(tradingsymbol="UNTOLD", instrument_token=11, tick_size=0)
-    assert selectors.specs_on([stock], DAY)[stock.pk].tick_size_e4 == 0
-    for day, close in (("2026-10-30", 240), ("2026-11-02", 260)):
-        Bar.objects.create(
-            instrument=stock, minutes=DAY_MINUTES, starts_ms=ist_midnight_ms(date.fromisoformat(day)),
-            open_e4=1, high_e4=1, low_e4=1, close_e4=to_e4(close), volume=1, ticks=1,
-        )  # fmt: skip
-    assert selectors.specs_on([stock], DAY)[stock.pk].tick_size_e4 == 100
-    assert selectors.specs_on([stock], date(2026, 12, 1))[stock.pk].tick_size_e4 == 500
 
 
 @pytest.mark.django_db

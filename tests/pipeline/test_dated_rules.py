@@ -45,9 +45,9 @@ def _own_strategies(settings) -> None:
 
 
 def with_rules(first: date, second: date) -> None:
-    """A lot of 20 from the second day on, and a narrow band on the first."""
+    """A tick of ten paise and a narrow band on the first day, a lot of 20 from the second on."""
     yesbank = Instrument.objects.get(tradingsymbol="YESBANK")
-    for day, tick, lot in ((ALWAYS, "0.05", 1), (second, "0.10", 20)):
+    for day, tick, lot in ((ALWAYS, "0.10", 1), (second, "0.05", 20)):
         InstrumentRule.objects.create(
             instrument=yesbank, valid_from=day, tick_size=Decimal(tick), lot_size=lot
         )
@@ -144,6 +144,11 @@ def test_each_day_is_judged_by_its_rules_in_pipeline_and_backtest(monkeypatch, t
     found = parity.of_database()
     assert judged(found, "lot of 20") == {second}
     assert judged(found, "circuit limit") == {first}
+    asked = [row for row in found["every kind"]["signals"] if row["limit_price_e4"]]
+    off = {ist_date(row["at_ms"]) for row in asked if row["limit_price_e4"] % 1_000}
+    assert off == {second} < {ist_date(row["at_ms"]) for row in asked}, (
+        "ten paise was the tick of the first day"
+    )
     written = StringIO()
     call_command("instrument_rules", stdout=written)
     (rules := tmp_path / "rules.csv").write_text(written.getvalue())

@@ -82,6 +82,21 @@ def test_the_ladder(monkeypatch, definitions, levels, batch, days):
     assert Deployment.objects.filter(is_laddered=True).count() == 2
 
 
+def test_the_second_rung_cancels_entries_and_closes_nothing(monkeypatch):
+    """What it asks for is asked of the rows themselves: both sides of the comparison are the same machine."""
+    limits = {name: LADDER[name] for name in ("daily_loss", "loss_cancel")}
+    definition = msgspec.structs.replace(ALONE[0], limits=limits)
+
+    rows = played(monkeypatch, [definition], batch=500, levels=[], days=1)["wall"]
+
+    (asked,) = [row for row in rows["signals"] if row["origin"] == "LADDER"]
+    assert (asked["kind"], asked["reason"]) == ("CANCEL", "loss ladder: cancel")
+    (resting,) = [row for row in rows["orders"] if row["id"] == asked["target"]]
+    assert (resting["status"], resting["side"], resting["filled_quantity"]) == ("CANCELLED", "BUY", 0)
+    closed = {row["origin"] for row in rows["signals"] if row["side"] == "SELL"}
+    assert closed == {"SQUARE_OFF"}, "the position is left to the end of the day"
+
+
 def test_nothing_enters_after_the_ladder_until_the_next_session(monkeypatch):
     rows = played(monkeypatch, ALONE[:1], batch=500, levels=[], days=2)["wall"]
 

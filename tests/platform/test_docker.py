@@ -25,8 +25,12 @@ def roles_of(services: dict[str, Any]) -> list[str]:
     return [command[2] for command in commands if command[:2] == ["up", "--only"]]
 
 
-def test_every_role_has_one_service(services: dict[str, Any]) -> None:
-    assert sorted(roles_of(services)) == sorted(role.name for role in processes.table())
+@pytest.mark.parametrize("is_live", [False, True])
+def test_every_role_has_one_service(services: dict[str, Any], settings: Any, is_live: bool) -> None:
+    settings.ZERODHA_ENABLED = is_live
+    started = {name: one for name, one in services.items() if is_live or "profiles" not in one}
+
+    assert sorted(roles_of(started)) == sorted(role.name for role in processes.table())
 
 
 def test_every_role_waits_until_the_house_is_ready(services: dict[str, Any]) -> None:

@@ -190,10 +190,10 @@ def test_a_password_in_an_address_is_known_as_written_and_as_meant() -> None:
     assert {"p%40ss%2Fword-77", "p@ss/word-77"} <= set(shown)
 
 
-def test_live_trading_is_refused_while_no_broker_does_it() -> None:
-    (fault,) = refusal({**REAL, **LIVE}).splitlines()[1:]
+def test_live_trading_is_on_where_each_switch_says_so() -> None:
+    values = env.load({**REAL, **LIVE})
 
-    assert "ALPHAPANDA_ZERODHA_ENABLED is true; expected false: this version has no broker" in fault
+    assert (values["ZERODHA_ENABLED"], values["LIVE_TRADING"]) == (True, True)
 
 
 def test_without_live_trading_none_of_its_conditions_is_asked_for() -> None:

@@ -17,8 +17,8 @@ from alphapanda.core.clock import ist_date, to_ms
 from alphapanda.health.registry import Level
 from alphapanda.health_checks import calendar_horizon
 from alphapanda.management.commands.up import choose
+from marketdata.domain.markets import EXCHANGES
 from marketdata.models import Holiday
-from marketdata.reference import EXCHANGES
 
 
 def finding(name: str) -> preflight.Finding:

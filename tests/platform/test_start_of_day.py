@@ -18,7 +18,16 @@ from marketdata.models import Holiday, Instrument
 from portfolio.models import Position
 from risk.models import Alert, LimitSet, LimitsInForce, StartOfDay
 from strategies.models import Deployment
-from tests.rows import a_book, a_decision, a_deployment, a_signal, an_instrument, an_order, one_of_each
+from tests.rows import (
+    a_book,
+    a_broker_account,
+    a_decision,
+    a_deployment,
+    a_signal,
+    an_instrument,
+    an_order,
+    one_of_each,
+)
 
 pytestmark = pytest.mark.django_db
 YESTERDAY = timezone.now().date() - timedelta(days=2)
@@ -95,6 +104,7 @@ def _alert() -> None:
         ("orders", _oversized, "1 orders are larger than what was decided"),
         ("dead letters", one_of_each, "1 to look at"),
         ("alerts", _alert, "1 critical to acknowledge"),
+        ("broker", a_broker_account, "no token of main: log in to Kite on the page Broker"),
     ],
 )
 def test_each_check_can_fail(name, spoil, said):

@@ -6,6 +6,7 @@ import io
 import json
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from alphapanda.engine.costs import CostModel, Costs
 from alphapanda.research import places, selectors, stored
 from alphapanda.research.plan import Plan
 from alphapanda.tasks import backtests
+from marketdata.domain.dated import COLUMNS
 from marketdata.reference import YESBANK_FILES
 from strategies.models import BacktestRun
 from tests.people import client_of
@@ -117,9 +119,11 @@ def test_an_interrupted_command_leaves_a_cancelled_run(monkeypatch: pytest.Monke
 # ---- API ---------------------------------------------------------------------------------------------------
 
 
+WAVE = {"name": "wave", "strategy": "ema_cross", "instruments": [KEY], "params": {"fast": 5}}
+
+
 def body(**facts: Any) -> dict[str, Any]:
-    deployment = {"name": "wave", "strategy": "ema_cross", "instruments": [KEY], "params": {"fast": 5}}
-    return {"name": "over http", "files": [FILE], "deployments": [deployment]} | facts
+    return {"name": "over http", "files": [FILE], "deployments": [WAVE]} | facts
 
 
 def test_a_backtest_over_the_api() -> None:
@@ -160,6 +164,7 @@ def test_backtests_are_compared_over_the_api() -> None:
         ({"deployments": [{"name": "x"}]}, "missing required field"),
         ({"costs": {"model": "FREE"}}, "Invalid enum value 'FREE'"),
         ({"first_day": "2019-07-12", "last_day": "2019-07-01"}, "is after the last"),
+        ({"deployments": [WAVE | {"broker": "zerodha"}]}, "wave: broker is paper in a backtest"),
     ],
 )
 def test_the_api_refuses_in_words(facts: dict[str, Any], text: str) -> None:
@@ -169,10 +174,43 @@ def test_the_api_refuses_in_words(facts: dict[str, Any], text: str) -> None:
     assert text in answer.json()["error"]["message"]
 
 
+@pytest.mark.parametrize(
+    ("role", "text", "words"),
+    [
+        ("instruments", "a,b\n1,2\n", "bad.csv: line 1: no column instrument_token"),
+        ("rules", "a,b\n1,2\n", "bad.csv: line 1: no column instrument"),
+        ("rules", f"{','.join(COLUMNS)}\n{KEY},2019-07-33,,,,,\n", "line 2: valid_from '2019-07-33'"),
+        ("files", "a,b\n1,2\n", "bad.csv: its first line is none of a recorded file's"),
+        ("warm_up", "a,b\n1,2\n", "bad.csv: its first line is none of a recorded file's"),
+    ],
+)
+def test_files_that_are_not_what_they_are_named_as_are_refused_when_asked_for(
+    settings: Any, tmp_path: Path, role: str, text: str, words: str
+) -> None:
+    settings.DATA = tmp_path
+    (tmp_path / "bad.csv").write_text(text)
+    named = f"bad.csv={KEY}" if role in ("files", "warm_up") else "bad.csv"
+
+    answer = client_of("alice").post("/api/v1/backtests/", body(**{role: [named]}))
+
+    assert answer.status_code == 400
+    assert words in answer.json()["error"]["message"]
+    assert not BacktestRun.objects.exists()
+
+
+def test_an_instrument_without_a_list_is_refused_when_asked_for() -> None:
+    files, there = [f"{FILE}=NSE:NOBODY"], WAVE | {"instruments": ["NSE:NOBODY"]}
+    answer = client_of("alice").post("/api/v1/backtests/", body(files=files, deployments=[there]))
+
+    assert answer.status_code == 400
+    assert "no instrument NSE:NOBODY in the lists given" in answer.json()["error"]["message"]
+
+
 def test_files_that_can_be_named_are_listed() -> None:
     found = client_of("bob").get("/api/v1/backtests/files/").json()
 
     assert FILE in found["recorded"]
+    assert f"recorded/{FILE}" not in found["recorded"], "a file is listed once"
     assert all(not Path(name).is_absolute() for name in found["recorded"])
     assert places.placed(a_plan(files=(FILE,))).files == (str(YESBANK_FILES[0].resolve()),)
 
@@ -240,6 +278,25 @@ def test_the_admin_refuses_in_words(desk: Client, field: str, value: str, text: 
     assert answer.status_code == 200
     assert text in answer.content.decode()
     assert not BacktestRun.objects.exists()
+
+
+def test_a_known_strategy_has_an_input_for_each_parameter(desk: Client) -> None:
+    page = desk.get(reverse(ADD), {"strategy": "ema_cross"}).content.decode()
+    assert 'name="params__fast"' in page
+    typed = {name: text for name, text in FORM.items() if name != "params"} | {"params__fast": "7"}
+
+    assert desk.post(reverse(ADD), typed).status_code == 302
+    (definition,) = stored.plan_of(there("from the desk")).definitions
+    assert definition.params["fast"] == 7
+    answer = desk.post(reverse(ADD), typed | {"name": "another", "strategy": "donchian"})
+    assert "donchian has no fast: its own inputs are here now." in unescape(answer.content.decode())
+
+
+def test_the_list_tells_why_a_run_failed(desk: Client) -> None:
+    run = asked()
+    BacktestRun.objects.filter(pk=run.pk).update(state=State.FAILED, error="Traceback\nBadPlan: too short")
+
+    assert "BadPlan: too short" in desk.get(reverse(LIST)).content.decode()
 
 
 def test_run_again_and_cancel_are_actions_of_the_list(desk: Client) -> None:

@@ -217,6 +217,12 @@ def test_trades(nets: list[int], expected: set[Doubt]) -> None:
     assert codes(findings.of_trades(performance(nets), [a_definition()])) == expected
 
 
+@pytest.mark.parametrize(("count", "words"), [(0, "0 closed trades;"), (1, "1 closed trade;")])
+def test_one_trade_is_no_trades(count: int, words: str) -> None:
+    told = findings.of_trades(performance([1] * count), [a_definition()])
+    assert next(told).text.startswith(words)
+
+
 def test_parameters_are_counted_without_size_and_clock() -> None:
     assert findings.parameters_of(a_definition("ema_cross")) == 3  # fast, slow, short
     many = codes(findings.of_trades(performance([1] * 35), [a_definition("mean_reversion")]))

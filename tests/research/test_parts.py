@@ -5,7 +5,9 @@ from __future__ import annotations
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
+import msgspec
 import pytest
 
 from alphapanda.research import optimising
@@ -15,8 +17,9 @@ from alphapanda.research.plan import Opened
 from alphapanda.research.search import Search
 from alphapanda.research.space import Knob
 from alphapanda.research.tuning import specs_with
-from tests.research.waves import KEY, a_definition, read, waves
+from tests.research.waves import KEY, a_definition, read, sessions, waves
 
+NOBODY = UUID(int=0)
 SEARCH = Search(
     knobs=(Knob("fast", 3, 4),), objective="net_pnl", trials=2, walk_forward=1, hold_out=0.25, shuffles=2
 )
@@ -50,6 +53,33 @@ def test_each_part_begins_warm_with_all_that_lies_before_it_and_nothing_else(tmp
         warm.performance().statistics.net_pnl,
     )
     assert result["walk_forward"][0]["test"]["statistics"]["trades"] > 0
+
+
+def test_the_first_day_to_play_begins_warm_with_what_the_files_hold_before_it(tmp_path: Path) -> None:
+    """As if the days before had been given as a file for the warm-up, and not as if they were not there."""
+    slow = a_definition(params={"quantity": 200, "short": False, "fast": 20, "slow": 400})
+    file = waves(tmp_path / "whole.csv", days=4)
+    header, *lines = Path(file.partition("=")[0]).read_text().splitlines(True)
+    before, after = (
+        _file(tmp_path / "before", header, lines[:1125]),
+        _file(tmp_path / "after", header, lines[1125:]),
+    )
+    day = sessions(4)[-1]
+
+    [from_day], [warm], [cold] = (
+        folded(read(one, slow, **facts))
+        for one, facts in ((file, {"first_day": day}), (after, {"warm_up": (before,)}), (after, {}))
+    )
+
+    signals = [
+        [
+            msgspec.structs.replace(signal, step=0, id=NOBODY, correlation_id=NOBODY)
+            for signal in run.account.journal.signals
+        ]
+        for run in (from_day, warm)
+    ]
+    assert signals[0] == signals[1] != []
+    assert cold.account.journal.signals == []
 
 
 def _file(path: Path, header: str, lines: list[str]) -> str:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alphapanda.core.vocabulary import LimitLevel, Product, Side
+from alphapanda.core.vocabulary import LimitLevel, Product, Side, SignalKind
 from portfolio.domain.books import Holding
 from risk.domain.context import Context, Member
 from risk.domain.figures import Exposure
@@ -199,6 +199,22 @@ def test_each_leg_of_an_iceberg_is_an_order_of_the_day(legs: int, rule: str) -> 
     (verdict,), after = review([a_signal(iceberg_legs=legs)], shared({"daily_orders": 5}, busy(), day=day))
 
     assert (verdict.rule, after.orders) == (rule, 5 if verdict.is_approved else 2)
+
+
+@pytest.mark.parametrize(
+    ("limits", "rule"),
+    [({"daily_orders": 5}, "within_limits"), ({"orders_per_minute": 5}, "order_rate")],
+)
+def test_a_change_of_an_order_counts_in_the_rates_and_not_in_the_day(
+    limits: dict[str, Any], rule: str
+) -> None:
+    own = DayState(day=TODAY, equity=Decimal(0), orders=5, recent_ms=(at(),) * 5)
+    change = a_signal(quantity=1, kind=SignalKind.MODIFY, target=UUID(int=9), replaces=1)
+
+    for context in (a_context(limits=Limits(**limits), day=own), shared(limits, busy(), day=own)):
+        (verdict,), after = review([change], context)
+        assert (verdict.rule, after.orders) == (rule, 5)
+        assert rule_on(a_signal(quantity=1), context) in ("daily_orders", "order_rate")
 
 
 def test_exits_pass_a_full_lane_and_are_counted() -> None:

@@ -6,7 +6,7 @@ import json
 import tempfile
 from argparse import ArgumentParser
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from django.conf import settings
@@ -20,9 +20,14 @@ from alphapanda.proof.private import private_stack
 from alphapanda.stack import StackFailed
 from alphapanda.web.console import screen
 
+if TYPE_CHECKING:
+    from alphapanda.proof.frames import Speed
+
 # all that one Kite key can stream: 3 connections x 3,000 instruments, about a tick a second
 FLOOR_PER_S = 9_000
 FLOOR_P99_MS = 250.0
+FRAMES_JUDGED = (1, 200)  # frames at once, packets of each
+FRAMES_PER_S, FRAMES_RATIO = 300_000, 4.0
 BOOKED = "tick received to fill booked"
 
 
@@ -30,16 +35,26 @@ class Command(BaseCommand):
     help = (
         "Measure sustained ticks/s and p50/p99 latencies of all processes; the backtest's speed as well. Exit 1 where "
         f"the first rate is below {FLOOR_PER_S:,} ticks/s, leaves a tick behind or books later than "
-        f"{FLOOR_P99_MS:.0f} ms (p99)."
+        f"{FLOOR_P99_MS:.0f} ms (p99). With --frames: where a frame of {FRAMES_JUDGED[1]} full ticks is read at less "
+        f"than {FRAMES_PER_S:,} ticks/s, or less than {FRAMES_RATIO:g} times as fast as by the official client."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--rates", default="9000:60", help="TICKS_PER_S:SECONDS,…; the first is judged")
         parser.add_argument("--shards", type=int, default=1)
+        parser.add_argument(
+            "--frames", action="store_true", help="only how fast frames of Kite's websocket are read"
+        )
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
     def handle(self, *_args: Any, **options: Any) -> None:
         console = screen(stderr=options["json"])
+        if options["frames"]:
+            self._frames(console, as_json=options["json"])
+        else:
+            self._stack(console, options)
+
+    def _stack(self, console: Console, options: dict[str, Any]) -> None:
         found = []
         try:
             for rate, seconds in _rates(options["rates"]):
@@ -54,6 +69,18 @@ class Command(BaseCommand):
         if options["json"]:
             self.stdout.write(json.dumps({"runs": msgspec.to_builtins(found), "backtest_items_per_s": speed}))
         if not _meets_floor(found[0]):
+            raise SystemExit(1)
+
+    def _frames(self, console: Console, *, as_json: bool) -> None:
+        from alphapanda.proof import frames  # brings the official client, and with it Twisted's reactor
+
+        found = [frames.measure(*shape) for shape in frames.SHAPES]
+        if as_json:
+            self.stdout.write(json.dumps(msgspec.to_builtins(found)))
+        else:
+            _show_frames(console, found)
+        judged = next(one for one in found if (one.frames, one.packets) == FRAMES_JUDGED)
+        if judged.ours_per_s < FRAMES_PER_S or judged.ratio < FRAMES_RATIO:
             raise SystemExit(1)
 
 
@@ -98,3 +125,20 @@ def _show(console: Console, run: bench.Measured) -> None:
         table.add_row(name, f"{spread.count:,}", f"{spread.p50_ms:.1f}", f"{spread.p99_ms:.1f}")
     console.print(table)
     console.print("CPU, % of one core: " + ", ".join(f"{k} {v:.0f}" for k, v in run.cpu_percent.items()))
+
+
+def _show_frames(console: Console, found: list[Speed]) -> None:
+    table = Table(title="full ticks read in a second of the processor, medians")
+    for heading in (
+        "frames at once",
+        "packets of each",
+        "ours",
+        "ours, packed for the log",
+        "official client",
+        "ratio",
+    ):
+        table.add_column(heading, justify="right")
+    for speed in found:
+        numbers = (speed.frames, speed.packets, speed.ours_per_s, speed.packed_per_s, speed.official_per_s)
+        table.add_row(*(f"{number:,}" for number in numbers), f"{speed.ratio:.1f}")
+    console.print(table)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,8 +53,10 @@ class Command(KiteCommand):
             ),
             BadCandles,
         )
-        rows = [{"data": one} for one in found]
-        self.show(rows, as_json=as_json, nothing="Kite has no candles of these days.")
+        if as_json:
+            self.stdout.write(json.dumps(found))
+        else:  # to be copied, so not in a table, which may break a line
+            self.stdout.write("\n".join(found) or "Kite has no candles of these days.")
 
 
 def _instruments(keys: list[str]) -> list[Instrument]:

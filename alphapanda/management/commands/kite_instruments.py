@@ -9,8 +9,8 @@ from django.utils import timezone
 
 from alphapanda.kite_command import KiteCommand
 from marketdata.domain.instruments import NotAnInstrumentList
+from marketdata.domain.markets import EXCHANGES
 from marketdata.management.commands.load_instruments import LOST_PERCENT_MAX, show_reports
-from marketdata.reference import EXCHANGES
 from marketdata.services.kite_instruments import instruments_load
 
 if TYPE_CHECKING:

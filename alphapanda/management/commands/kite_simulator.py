@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import asyncio
 from argparse import ArgumentParser, ArgumentTypeError
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from aiohttp import web
+from django.conf import settings
 from django.core.management import BaseCommand, CommandError
 
-from alphapanda.core.clock import IST, ist_text, to_ms
+from alphapanda.core.clock import DAY_MS, IST, ist_date, ist_text, to_ms
 from alphapanda.env import PREFIX
-from alphapanda.kite_simulator.app import application
+from alphapanda.eventlog.client import LogReader
+from alphapanda.kite_simulator.app import runner_of
 from alphapanda.kite_simulator.book import Habits
 from alphapanda.kite_simulator.clock import SimClock, wall_ms
 from alphapanda.kite_simulator.faults import Fault, faults_from
+from alphapanda.kite_simulator.following import Follower, follow_log
+from alphapanda.kite_simulator.limits import Rates
 from alphapanda.kite_simulator.listing import Listing, load_listing
 from alphapanda.kite_simulator.market import opening_ms, recorded_batches
 from alphapanda.kite_simulator.positions import demat_of
@@ -32,13 +36,13 @@ from alphapanda.web.console import json_object, screen
 from execution.domain.settings import settings_of
 from marketdata.domain.dated import BadRules
 from marketdata.domain.instruments import NotAnInstrumentList
+from marketdata.domain.ticks import Item
 from marketdata.feeds.bar_files import NotInOrder
 from marketdata.feeds.files import UnknownFormat, recorded_file
 from marketdata.feeds.recorded import RecordedSource, UnknownInstrument
 from marketdata.reference import load_calendars
 
 HOST = "127.0.0.1"
-LADDER_MS_MAX = 60_000
 BAD_FILES = (UnknownFormat, UnknownInstrument, NotInOrder, NotAnInstrumentList, BadRules, BadScript, OSError)
 
 
@@ -56,6 +60,9 @@ class Command(BaseCommand):
         market.add_argument(
             "--recorded", nargs="+", metavar="FILE[=EXCHANGE:SYMBOL]", help="play recorded files"
         )
+        market.add_argument(
+            "--log", action="store_true", help="what the running platform's own log tells, in its time"
+        )
         market.add_argument("--walk", type=int, metavar="SEED", help="prices by dice (default: 1)")
         parser.add_argument(
             "--symbols", nargs="+", metavar="EXCHANGE:SYMBOL", help="of the walk; default: the shipped stocks"
@@ -64,6 +71,9 @@ class Command(BaseCommand):
         parser.add_argument("--rules", nargs="+", type=Path, default=[], metavar="FILE", help="rules by date")
         parser.add_argument(
             "--at", type=_moment, metavar="TIME", help='its clock at the start, IST: "2026-11-30 09:15"'
+        )
+        parser.add_argument(
+            "--day", type=_day, metavar="YYYY-MM-DD", help="play the recording as of this day"
         )
         parser.add_argument("--speed", type=_speed, default=1.0, help="of its clock; 0: it is moved by hand")
         parser.add_argument("--cash", type=_rupees, default=Decimal(1_000_000), help="rupees")
@@ -77,7 +87,13 @@ class Command(BaseCommand):
             metavar="JSON",
             help="settings of paper execution: docs/paper-exchange.md",
         )
-        parser.add_argument("--ladder-ms", type=int, default=20, help="between two statuses of an order")
+        parser.add_argument(
+            "--habits",
+            default="{}",
+            metavar="JSON",
+            help="what Kite's documents leave open: docs/kite-simulator.md",
+        )
+        parser.add_argument("--rates", default="{}", metavar="JSON", help="other rate limits than Kite's")
         parser.add_argument(
             "--fault",
             nargs="+",
@@ -97,25 +113,32 @@ class Command(BaseCommand):
         if not 0 <= options["port"] <= 65_535:
             raise CommandError(f"--port: {options['port']} is not from 0 to 65535")
         try:
-            simulator = built(options)
+            follower = self._follower() if options["log"] else None
+            simulator = built(options, follower.first() if follower else ())
             if options["script"]:
                 follow(simulator, read_script(options["script"]))
         except BAD_FILES as error:
             raise CommandError(str(error)) from error
         try:
-            asyncio.run(self._serve(simulator, options["port"]))
+            asyncio.run(self._serve(simulator, options["port"], follower))
         except KeyboardInterrupt:
             self.stderr.write("stopped")
         except OSError as error:
             raise CommandError(f"cannot listen on {HOST}:{options['port']}: {error.strerror}") from error
 
-    async def _serve(self, simulator: Simulator, port: int) -> None:
-        runner = web.AppRunner(application(simulator))
+    def _follower(self) -> Follower:
+        """Raises LogUnavailable."""
+        follower = Follower(LogReader("kite_simulator"), partitions=settings.TICK_PARTITIONS)
+        self.stderr.write("waiting for the log to tell of the market")
+        return follower
+
+    async def _serve(self, simulator: Simulator, port: int, follower: Follower | None) -> None:
+        runner = runner_of(simulator)
         await runner.setup()
         try:
             await web.TCPSite(runner, HOST, port).start()
             screen(self.stdout).print(_words(simulator, runner.addresses[0][1]), soft_wrap=True)
-            await asyncio.Event().wait()
+            await (follow_log(follower, simulator.hear) if follower else asyncio.Event().wait())
         finally:
             await runner.cleanup()
 
@@ -130,10 +153,11 @@ class _Chosen:
     past: Walk | None = None
 
 
-def built(options: dict[str, Any]) -> Simulator:
-    """The simulator that options describe. Raises CommandError, and what reading files raises."""
+def built(options: dict[str, Any], told: Sequence[Item] = ()) -> Simulator:
+    """The simulator that options describe; `told`: the first items of the log that it is to follow.
+    Raises CommandError, and what reading files raises."""
     listing = load_listing(options["instruments"], options["rules"])
-    chosen = _recording(listing, options) if options["recorded"] else _walk(listing, options)
+    chosen = _chosen(listing, options, told)
     account = Account(
         user_id=options["user"],
         api_key=options["api_key"],
@@ -145,22 +169,28 @@ def built(options: dict[str, Any]) -> Simulator:
         listing=listing,
         tokens=chosen.tokens,
         batches=chosen.batches,
-        clock=SimClock(starts_ms=chosen.starts_ms, speed=options["speed"]),
+        clock=SimClock(starts_ms=chosen.starts_ms, speed=0 if told else options["speed"]),
         account=account,
         settings=_settings(listing, options),
         past=chosen.past,
     )
     simulator.faults.arm(_fault(text) for text in options["fault"])
+    simulator.hear(told)
     return simulator
+
+
+def _chosen(listing: Listing, options: dict[str, Any], told: Sequence[Item]) -> _Chosen:
+    if told:
+        return _Chosen(list(listing.by_token), iter(()), told[0].at_ms)
+    return _recording(listing, options) if options["recorded"] else _walk(listing, options)
 
 
 def _settings(listing: Listing, options: dict[str, Any]) -> SimulatorSettings:
     matching = json_object("--matching", options["matching"])
-    ladder_ms = options["ladder_ms"]
-    if not 0 <= ladder_ms <= LADDER_MS_MAX:
-        raise CommandError(f"--ladder-ms: {ladder_ms} is not from 0 to {LADDER_MS_MAX}")
     try:
         settings_of({**MATCHING, **matching})
+        habits = msgspec.convert(json_object("--habits", options["habits"]), Habits)
+        rates = msgspec.convert(json_object("--rates", options["rates"]), Rates)
         demat = demat_of(options["holdings"], listing, is_authorised=not options["unauthorised"])
     except (ValueError, msgspec.ValidationError) as error:
         raise CommandError(str(error)) from None
@@ -168,7 +198,8 @@ def _settings(listing: Listing, options: dict[str, Any]) -> SimulatorSettings:
         cash=options["cash"],
         demat=demat,
         matching=matching,
-        habits=Habits(ladder_ms=ladder_ms),
+        habits=habits,
+        rates=rates,
         seed=options["seed"],
     )
 
@@ -204,8 +235,10 @@ def _recording(listing: Listing, options: dict[str, Any]) -> _Chosen:
     if not len(source):
         raise CommandError("--recorded: the files hold no tick that can be read")
     tokens = [listing.by_key[file.key].token for file in files]
-    first_ms = next(at_ms for at_ms, ticks in recorded_batches(source) if ticks)
-    return _Chosen(tokens, recorded_batches(source), options["at"] or first_ms)
+    first_ms, _ = next(recorded_batches(source))
+    days = (options["day"] - ist_date(first_ms)).days if options["day"] else 0
+    starts_ms = options["at"] or first_ms + days * DAY_MS
+    return _Chosen(tokens, recorded_batches(source, days=days), starts_ms)
 
 
 def _walk(listing: Listing, options: dict[str, Any]) -> _Chosen:
@@ -221,7 +254,7 @@ def _walk(listing: Listing, options: dict[str, Any]) -> _Chosen:
 def _words(simulator: Simulator, port: int) -> str:
     """What an operator must know to use it."""
     account, api = simulator.account, f"http://{HOST}:{port}"
-    ws = f"ws://{HOST}:{port}/ws"
+    ws = f"ws://{HOST}:{port}"
     return f"""Kite simulator on {api}, its clock at {ist_text(simulator.clock.now_ms())}; stop it with Ctrl-C
   user {account.user_id}, api_key {account.api_key}, api_secret {account.api_secret}
   Alpha Panda:
@@ -241,6 +274,13 @@ def _moment(text: str) -> int:
     except ValueError:
         raise ArgumentTypeError(f"{text!r} is no time; write YYYY-MM-DD HH:MM") from None
     return to_ms(moment if moment.tzinfo else moment.replace(tzinfo=IST))
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise ArgumentTypeError(f"{text!r} is no day; write YYYY-MM-DD") from None
 
 
 def _speed(text: str) -> float:

@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from accounts.broker import credentials_rotate
-from accounts.vault import Unreadable
+from alphapanda.core.refusals import Refusal
 
 
 class Command(BaseCommand):
@@ -18,6 +18,6 @@ class Command(BaseCommand):
     def handle(self, *_args: Any, **_options: Any) -> None:
         try:
             count = credentials_rotate()
-        except Unreadable as error:
+        except Refusal as error:
             raise CommandError(str(error)) from error
         self.stdout.write(f"{count} sealed anew with the first key; the others are not needed any more")

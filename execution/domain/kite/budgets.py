@@ -158,3 +158,27 @@ def rebuilt(calls: Iterable[tuple[int, Call]], now_ms: int) -> Spent:
     for at_ms, call in sorted(calls, key=lambda one: one[0]):
         spent = sent(spent, call, min(at_ms, now_ms))
     return spent
+
+
+class Left(msgspec.Struct, frozen=True):
+    """How many calls of a lane there may still be: in this second, this minute, and new orders today."""
+
+    lane: Lane
+    second: int
+    minute: int
+    day: int
+
+
+def left(spent: Spent, now_ms: int, budgets: Budgets = OURS) -> tuple[Left, ...]:
+    """What is left of the budgets now, by lane; while Kite has asked for a pause nothing is left of a second."""
+    counts = {stretch: sum(at > now_ms - stretch for at in spent.times) for stretch in (SECOND_MS, MINUTE_MS)}
+    placed, is_paused = spent.placed_on(ist_day(now_ms)), now_ms < spent.paused_until_ms
+    return tuple(
+        Left(
+            lane,
+            0 if is_paused else max(budgets.second.of(lane) - counts[SECOND_MS], 0),
+            max(budgets.minute.of(lane) - counts[MINUTE_MS], 0),
+            max(budgets.day.of(lane) - placed, 0),
+        )
+        for lane in Lane
+    )

@@ -15,6 +15,8 @@ from alphapanda.core.vocabulary import OrderStatus, OrderType, Product, Side, Va
 from execution.domain.kite.rows import OrderSnapshot, TradeRow
 from execution.domain.orders import AT_MARKET, Terms
 
+SECONDS_MS = 2_000  # Kite's times are whole seconds, of its own clock
+
 
 class Sending(StrEnum):
     """How far the placing of an order is, from what says least to what says most."""
@@ -172,6 +174,9 @@ class LiveOrder(msgspec.Struct, frozen=True):
     variety: Variety
     terms: Terms
     expires_at_ms: int
+    iceberg_legs: int = (
+        0  # each is an order of its own to the broker, which sends the next one when one has traded
+    )
     tags: frozenset[str] = frozenset()  # of all attempts
     local: Local = Local()
     parts: dict[str, Part] = {}  # by the broker's order id
@@ -181,6 +186,10 @@ class LiveOrder(msgspec.Struct, frozen=True):
     @property
     def is_iceberg(self) -> bool:
         return self.variety is Variety.ICEBERG
+
+    @property
+    def _has_legs_to_come(self) -> bool:
+        return self.is_iceberg and len(self.parts) < self.iceberg_legs
 
     @property
     def trades(self) -> Iterator[TradeRow]:
@@ -195,14 +204,18 @@ class LiveOrder(msgspec.Struct, frozen=True):
     def quantity(self) -> int:
         """The total as it is at the broker; traded units at least."""
         told = [part.told for part in self.parts.values()]
-        if self.is_iceberg or None in told or not told:
+        if self._has_legs_to_come or None in told or not told:
             return max(self.wanted.quantity, self.filled_quantity)
         return max(sum(one.quantity for one in told if one), self.filled_quantity)
 
     @property
     def most(self) -> int:
         """The largest total that it can have: what has traded in full beyond doubt."""
-        asked = [act.terms.quantity for act in self.acts.values() if act.terms]
+        asked = [
+            act.terms.quantity
+            for act in self.acts.values()
+            if act.terms and act.stage is not ActStage.REFUSED
+        ]
         return max([self.terms.quantity, sum(part.most for part in self.parts.values()), *asked])
 
     @property
@@ -272,7 +285,7 @@ class LiveOrder(msgspec.Struct, frozen=True):
         if self.filled_quantity >= self.most:
             return OrderStatus.COMPLETE
         ends = {part.ended for part in self.parts.values()}
-        is_between_legs = self.is_iceberg and ends == {OrderStatus.COMPLETE}
+        is_between_legs = self._has_legs_to_come and ends == {OrderStatus.COMPLETE}
         if None in ends or is_between_legs:
             return _working_status(self.parts.values())
         return self._end(ends)
@@ -282,7 +295,7 @@ class LiveOrder(msgspec.Struct, frozen=True):
             return OrderStatus.REJECTED if OrderStatus.REJECTED in ends else OrderStatus.COMPLETE
         is_cancelled = any(act.is_cancel and _is_done(act) for act in self.acts.values())
         ended_ms = max(part.end.at_ms for part in self.parts.values() if part.end)
-        is_over = ended_ms >= self.expires_at_ms or self.now.validity is Validity.IOC
+        is_over = ended_ms + SECONDS_MS >= self.expires_at_ms
         return OrderStatus.EXPIRED if is_over and not is_cancelled else OrderStatus.CANCELLED
 
     @property

@@ -14,13 +14,14 @@ from django.db.models import Case, Value, When
 
 from alphapanda import failpoints
 from alphapanda.core.clock import DAY_MS, IST_OFFSET_MS, to_ms
-from alphapanda.core.vocabulary import Broker, SignalKind, Variety
+from alphapanda.core.vocabulary import Broker, DeploymentStatus, SignalKind, Variety
 from execution.domain import acts
 from execution.domain.kite import budgets, tags, wire
 from execution.domain.kite.budgets import Lane, Spent
 from execution.domain.kite.orders import ActStage, LiveOrder, Sending
 from execution.domain.kite.reducer import ActNews, Placing
 from execution.domain.orders import Terms
+from execution.domain.settings import LiveSettings
 from execution.models import BrokerCall, BrokerDesk
 from execution.services.live import evidence, states
 from marketdata import selectors as market
@@ -136,6 +137,9 @@ def _budgeted(row: BrokerCall) -> budgets.Call:
 def _prepared(row: BrokerCall, now: datetime) -> Claimed | None:
     """The call with its tag and words, as it leaves; None where it will not, or not yet."""
     live, order = states.known(row.order), row.order.order
+    if row.lane == Lane.ENTRY and order.deployment.status != DeploymentStatus.RUNNING:
+        drop(row, f"its deployment is {order.deployment.status}", now)
+        return None
     try:
         claimed = _said(row, live, market.spec(order.instrument), now)
     except (wire.CannotBeSaid, tags.BadAttempt) as error:
@@ -191,7 +195,7 @@ def _said(row: BrokerCall, live: LiveOrder, spec: InstrumentSpec, now: datetime)
 
 
 def _placing(live: LiveOrder, spec: InstrumentSpec, row: BrokerCall) -> dict[str, str]:
-    execution = row.order.order.deployment.execution
+    settings = LiveSettings.of(row.order.order.deployment.execution)
     return wire.place(
         wire.Placement(
             instrument=spec,
@@ -201,14 +205,16 @@ def _placing(live: LiveOrder, spec: InstrumentSpec, row: BrokerCall) -> dict[str
             terms=live.terms,
             tag=row.tag or "",
             iceberg_legs=row.order.order.iceberg_legs,
-            algo_id=execution.get("algo_id", ""),
+            protection=settings.market_protection,
+            algo_id=settings.algo_id,
         )
     )
 
 
 def _changing(live: LiveOrder, spec: InstrumentSpec, row: BrokerCall) -> dict[str, str]:
     assert row.decision is not None, "only decisions change orders"
-    return wire.modify(live.now, _wanted(row, live), spec)
+    settings = LiveSettings.of(row.order.order.deployment.execution)
+    return wire.modify(live.now, _wanted(row, live), spec, protection=settings.market_protection)
 
 
 def _wanted(row: BrokerCall, live: LiveOrder) -> Terms:

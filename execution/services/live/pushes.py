@@ -14,6 +14,7 @@ from execution.models import BrokerPush
 from execution.services.live import looking
 
 TAKEN_MAX = 200
+STREAM, POSTBACK = "stream", "postback"  # sources
 log = logs.channel("trading")
 
 

@@ -78,7 +78,10 @@ class Command(BaseCommand):
 
 
 def _feed() -> dict[str, str | float]:
-    """What the settings say of where ticks come from: a recorded feed has a pace of its own."""
+    """What the settings say of where ticks come from: a recorded feed has a pace of its own, and Kite by the clock of
+    its ticks is a simulator."""
+    if settings.FEED == "kite" and settings.FEED_CLOCK == "ticks":
+        return {"source": "simulator"}
     pace = settings.FEED_SPEED
     is_paced = settings.FEED == "recorded" and math.isfinite(pace)
     return {"source": settings.FEED} | ({"speed": pace} if is_paced else {})

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
+from alphapanda.core.vocabulary import SignalKind
 from risk.domain.context import Case, Sum
 from risk.domain.memory import orders_of
 from risk.domain.wording import text
@@ -38,7 +39,9 @@ def order_rate(case: Case) -> str | None:
 
 
 def daily_orders(case: Case) -> str | None:
-    """Orders of a session; the broker counts each leg of an iceberg."""
+    """Orders of a session; the broker counts each leg of an iceberg, and no change of an order."""
+    if case.signal.kind is SignalKind.MODIFY:
+        return None
     for one, limit in _limited(case, "daily_orders"):
         if one.orders_day + orders_of(case.signal) > limit - (one.limits.exit_lane or 0):
             return f"{one.orders_day} orders today, at most {limit}{_lane(one)}{_in(one)}"

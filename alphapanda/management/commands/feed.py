@@ -13,19 +13,22 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
-from alphapanda import logs
+from alphapanda import kite_feed, logs
 from alphapanda.core.clock import ist_text
 from alphapanda.core.vocabulary import Broker
 from alphapanda.eventlog.client import LogProducer, LogReader
 from alphapanda.eventlog.shutdown import stop_flag
 from alphapanda.web.console import screen
 from marketdata import selectors
-from marketdata.domain.ticks import FIRST_SEQ
+from marketdata.domain.kite_frames import Mode
+from marketdata.domain.ticks import FIRST_SEQ, source_id
 from marketdata.feeds.files import UnknownFormat, recorded_file
 from marketdata.feeds.recorded import RecordedSource, UnknownInstrument
 from marketdata.feeds.synthetic import SyntheticSource
 from marketdata.reference import YESBANK_FILES
+from marketdata.selectors import primary_keys
 from marketdata.services import feed
+from marketdata.services.kite_feed import SOURCE
 
 log = logs.channel("market_data")
 SYNTHETIC_MARKET = "NSE"  # when a synthetic session begins
@@ -43,10 +46,12 @@ class SystemWall:
 
 
 class Command(BaseCommand):
-    help = "Publish recorded or synthetic ticks to market.ticks."
+    help = "Publish recorded ticks, made-up ones or those of Kite's websocket to market.ticks."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--source", choices=["recorded", "synthetic"], default="recorded")
+        parser.add_argument(
+            "--source", choices=["recorded", "synthetic", "kite"], default=_source_of_settings()
+        )
         parser.add_argument(
             "--files", nargs="+", metavar="PATH[=EXCHANGE:SYMBOL]", help="default: FEED_FILES"
         )
@@ -59,6 +64,15 @@ class Command(BaseCommand):
             "--lead", type=int, default=feed.LEAD_ITEMS, help="items ahead of the consumers; 0: any"
         )
         parser.add_argument("--exit-at-end", action="store_true", help="do not stay when the recording ends")
+        parser.add_argument(
+            "--account", default="", metavar="NAME", help="of several broker accounts, whose token"
+        )
+        parser.add_argument(
+            "--mode",
+            choices=list(Mode),
+            default=Mode.FULL,
+            help="of kite; full alone has the exchange's times",
+        )
         parser.add_argument("--instruments", type=int, default=3_000, help="of a synthetic source")
         parser.add_argument("--ticks-per-s", type=int, default=3_000, help="of a synthetic source")
 
@@ -68,6 +82,8 @@ class Command(BaseCommand):
         with LogProducer(Broker.SHARED, service="feed") as producer:
             if options["source"] == "synthetic":
                 _play_synthetic(producer, stop, speed, options)
+            elif options["source"] == "kite":
+                _play_kite(producer, stop, options)
             else:
                 self._play_recorded(producer, stop, speed, options)
             producer.flush(feed.FLUSH_TIMEOUT_S)
@@ -142,6 +158,29 @@ def _play_synthetic(
     log.info("market_data.feed.stopped", source="synthetic", sent=sent)
 
 
+def _play_kite(producer: LogProducer, stop: threading.Event, options: dict[str, Any]) -> None:
+    keys = settings.FEED_INSTRUMENTS
+    if unknown := set(keys) - primary_keys(keys).keys():
+        raise CommandError(f"FEED_INSTRUMENTS: {min(unknown)} is not in the instrument list")
+    mode = Mode(options["mode"])
+    if mode is not Mode.FULL and settings.FEED_CLOCK == "ticks":
+        raise CommandError(f"--mode {mode}: its ticks have no times for FEED_CLOCK ticks; expected full")
+    wall, source = SystemWall(), source_id(SOURCE)
+    with LogReader("feed") as reader:
+        found = feed.heard(reader, source=source, partitions=range(settings.TICK_PARTITIONS))
+    publisher = feed.RowPublisher(
+        producer,
+        source=source,
+        first_seq=feed.live_first_seq(found, now_ms=wall.now_ms()),
+        partitions=settings.TICK_PARTITIONS,
+        wall=wall,
+        batch_items=options["batch"],
+    )
+    kite_feed.play(
+        publisher, heard_ms=found.received_ms, account=options["account"], mode=mode, wall=wall, stop=stop
+    )
+
+
 class _Line:
     """One line of progress on a terminal; nothing elsewhere."""
 
@@ -160,6 +199,10 @@ class _Line:
 
     def show(self, progress: feed.Progress) -> None:
         self._progress.update(self._task, completed=progress.seq, description=ist_text(progress.at_ms))
+
+
+def _source_of_settings() -> str:
+    return str(settings.FEED) if settings.FEED != "none" else "recorded"
 
 
 def _speed(text: str) -> float:
