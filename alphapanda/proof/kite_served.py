@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from aiohttp import web
+
 from alphapanda.kite_simulator.app import runner_of
 from alphapanda.kite_simulator.simulator import Simulator
 
