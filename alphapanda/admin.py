@@ -7,12 +7,18 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from django import forms
 from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.template.response import TemplateResponse
+from django.urls import path, reverse
+from django.utils.html import format_html_join
 from unfold.widgets import UnfoldAdminSelectWidget
 
 from alphapanda import deploying
 from alphapanda.core.vocabulary import Broker, DeploymentStatus, Product
 from alphapanda.research import admin as _backtests  # noqa: F401  registers its page
-from alphapanda.web.admin import by_hand
+from alphapanda.shadows import SAME, shadow_compare, shadow_create
+from alphapanda.web.admin import by_hand, link
+from alphapanda.web.formats import UNKNOWN
 from execution.domain.settings import SETTINGS_BY_BROKER, settings_of
 from execution.services.corporate import corporate_action_apply
 from portfolio.admin import CorporateActionAdmin
@@ -23,9 +29,10 @@ from strategies.models import Deployment
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
-    from django.http import HttpRequest
+    from django.http import HttpRequest, HttpResponse
 
 
+DIFFERENCES_SHOWN = 200
 _SETTINGS = "; ".join(
     f"at {broker}: {', '.join(kind.__struct_fields__)}" for broker, kind in SETTINGS_BY_BROKER.items()
 )
@@ -90,6 +97,39 @@ class DeploymentDesk(DeploymentAdmin):
 
     form = ConfiguredDeployment
     fixed = (*DeploymentAdmin.fixed, "portfolio")
+    watched = ("difference", *DeploymentAdmin.watched)
+    actions = (*DeploymentAdmin.actions, "shadow")
+
+    def get_urls(self) -> list[Any]:
+        view = self.admin_site.admin_view(self.difference_view)
+        return [path("<uuid:pk>/difference/", view, name="shadow_difference"), *super().get_urls()]
+
+    def difference_view(self, request: HttpRequest, pk: Any) -> HttpResponse:
+        """How a shadow has decided otherwise than its original, the newest first."""
+        row = self.get_object(request, str(pk))
+        if row is None or not self.has_view_permission(request, row):
+            raise PermissionDenied
+        found = shadow_compare(row.name)
+        rows = [one for one in reversed(found.differences) if one.verdict != SAME]
+        context = self.admin_site.each_context(request) | {
+            "title": f"{found.shadow} beside {found.original}",
+            "opts": self.opts,
+            "found": found,
+            "rows": rows[:DIFFERENCES_SHOWN],
+            "is_cut": len(rows) > DIFFERENCES_SHOWN,
+        }
+        return TemplateResponse(request, "strategies/shadow.html", context)
+
+    @admin.display(description="Shadows")
+    def difference(self, deployment: Deployment) -> str:
+        """To the pages that tell how shadows differ."""
+        shadows = [deployment] if deployment.shadow_of_id else deployment.shadows.order_by("name")
+        links = [(link(reverse("admin:shadow_difference", args=[one.pk]), one.name),) for one in shadows]
+        return format_html_join(", ", "{}", links) or UNKNOWN
+
+    @admin.action(description="Shadow: the installed code decides beside it, on paper", permissions=["act"])
+    def shadow(self, request: HttpRequest, rows: QuerySet[Deployment]) -> None:
+        self.act_on(request, rows, shadow_create, key="deployment_id", **by_hand(request))
 
     def get_form(self, request: HttpRequest, obj: Deployment | None = None, **options: Any) -> Any:
         form = self.form if obj else NewDeployment

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
 from django.template.response import TemplateResponse
+from django.urls import reverse
 from django.utils import timezone
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
 
@@ -41,14 +42,12 @@ class LimitSetAdmin(Desk):
 
     list_display = (
         "__str__",
-        "level",
         "order_quantity",
         shown("order_value"),
         "position_quantity",
         shown("gross_exposure"),
         "daily_orders",
         shown("daily_loss"),
-        "orders_per_minute",
     )
     list_filter = ("level", "broker")
     list_select_related = ("deployment", "portfolio", "instrument")
@@ -151,12 +150,19 @@ class LimitSetAdmin(Desk):
             "act": act,
             "opts": self.opts,
             "preview": found,
-            "before": {name: str(value) for name, value in given(before).items()},
-            "after": {name: str(value) for name, value in given(after or Limits()).items()},
+            "changed": _changed(before, after or Limits()),
+            "back": reverse("admin:risk_limitset_changelist"),
             "posted": [(name, one) for name, many in request.POST.lists() for one in many],
             "confirmed": CONFIRMED,
         }
         return TemplateResponse(request, "risk/confirm_limits.html", context)
+
+
+def _changed(before: Limits, after: Limits) -> list[tuple[str, str, str]]:
+    """The limits that differ: name, what is now, what would be."""
+    now, then = given(before), given(after)
+    names = [name for name in Limits.__struct_fields__ if now.get(name) != then.get(name)]
+    return [(name, str(now.get(name, "none")), str(then.get(name, "none"))) for name in names]
 
 
 @admin.register(LimitVersion)

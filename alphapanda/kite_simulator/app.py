@@ -19,6 +19,7 @@ from alphapanda.kite_simulator.ticker import WEBSOCKET_PATH
 from alphapanda.kite_simulator.wire import refusal
 
 BODY_MAX = 4 << 20
+LINE_MAX = 1 << 17  # a thousand instruments are asked for in one line
 WORDS = {404: "Route not found", 405: "Method not allowed", 413: "Request body is too large"}
 
 log = logs.channel("application")
@@ -34,6 +35,11 @@ def application(simulator: Simulator) -> web.Application:
     app.add_routes([web.get(WEBSOCKET_PATH, simulator.ticker.handle)])
     app.cleanup_ctx.extend([postbacks.sending, _kept_going])
     return app
+
+
+def runner_of(simulator: Simulator) -> web.AppRunner:
+    """What serves a simulator. No log of requests: addresses hold tokens."""
+    return web.AppRunner(application(simulator), access_log=None, max_line_size=LINE_MAX)
 
 
 async def _kept_going(app: web.Application) -> AsyncIterator[None]:

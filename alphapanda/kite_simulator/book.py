@@ -32,6 +32,7 @@ from marketdata.domain.ticks import Clock, Item, Tick
 from portfolio.domain.books import BookedFill
 from strategies.domain.signals import Mark, SignalRow
 
+LADDER_MS_MAX = 60_000
 NO_ORDER = "Couldn't find that `order_id`."
 UNAUTHORISED = "Your holdings need to be authorised at CDSL before they can be sold: {} of {}."
 
@@ -47,6 +48,10 @@ class Habits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     is_margin_answered: bool = False
     slices_max: int = 10
     is_squared_off: bool = True
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.ladder_ms <= LADDER_MS_MAX or self.slices_max < 1:
+            raise ValueError(f"`ladder_ms` is from 0 to {LADDER_MS_MAX}, `slices_max` from 1")
 
 
 class Book:

@@ -7,9 +7,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from alphapanda.core.clock import DAY_MS
 from alphapanda.core.money import to_rupees
-from alphapanda.core.vocabulary import OrderType, Product
+from alphapanda.core.vocabulary import OrderType, Product, Side
 from alphapanda.kite_simulator import parsing
 from alphapanda.kite_simulator.book import Book
 from alphapanda.kite_simulator.clock import SimClock
@@ -115,12 +117,13 @@ class Gtts:
 
     def _fired(self, one: Gtt, order: Wanted, tick: Tick, at_ms: int) -> Row:
         """A trigger that has fired is not an order that was taken: the result says which."""
+        meta = {"app_id": self._account.app_id, "gtt": one.id}
+        order = msgspec.structs.replace(order, meta=meta)
         try:
             placed = self._book.place(order, app=self._account.api_key, at_ms=at_ms)
             result = {"status": "success", "order_id": placed.order_id, "rejection_reason": ""}
         except KiteError as error:
             result = {"status": "failed", "order_id": "", "rejection_reason": error.message}
-        meta = {"app_id": self._account.app_id, "gtt": one.id}
         return {
             "account_id": self._account.user_id,
             **_order_row(order),
@@ -148,17 +151,19 @@ class Gtts:
             spec=parsing.instrument(texts, self._by_key),
             last_e4=parsing.price_e4("last_price", texts) or 0,
             triggers_e4=triggers,
-            orders=[self._order(order) for order in orders],
+            orders=[self._order(order, kind) for order in orders],
             created_ms=at_ms,
             updated_ms=at_ms,
         )
 
-    def _order(self, order: Any) -> Wanted:
+    def _order(self, order: Any, kind: str) -> Wanted:
         if not isinstance(order, dict):
             raise bad_input("Invalid `orders`.")
         found = parsing.wanted("regular", {name: str(value) for name, value in order.items()}, self._by_key)
         if found.order_type is not OrderType.LIMIT or found.product is Product.MIS:
             raise bad_input("GTT orders are LIMIT orders of the products CNC or NRML.")
+        if kind == "two-leg" and found.side is Side.BUY and found.spec.instrument_type == "EQ":
+            raise bad_input("Two-leg GTT orders that buy are for derivatives only.")
         return found
 
     def rows(self, at_ms: int) -> list[Row]:

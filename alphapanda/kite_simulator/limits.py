@@ -23,6 +23,10 @@ class Rates(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     orders_a_minute: int = 400
     orders_a_day: int = 5_000
 
+    def __post_init__(self) -> None:
+        if min(msgspec.structs.astuple(self)) < 0:
+            raise ValueError("a rate limit is a whole number from 0")
+
 
 class Limits:
     """The counters of one client."""

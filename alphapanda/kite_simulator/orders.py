@@ -146,7 +146,7 @@ def _average(order: SimOrder, filled: int) -> int | Decimal:
 def _meta(order: SimOrder) -> Row:
     wanted = order.wanted
     if not wanted.legs:
-        return {}
+        return dict(wanted.meta)
     sent = min(order.leg * wanted.leg_quantity, wanted.quantity)
     return {
         "iceberg": {

@@ -17,6 +17,7 @@ from execution.domain.settings import KITE_BANDS, PERCENT_MAX
 from marketdata.domain.instruments import InstrumentSpec
 from strategies.domain.signals import QUANTITY_MAX, TAG_LENGTH_MAX
 
+DIGITS_MAX = 12
 Word = TypeVar("Word", bound=StrEnum)
 NO_SUCH_INSTRUMENT = (
     "The instrument you are placing an order for has either expired or does not exist. "
@@ -49,6 +50,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     tag: str | None = None
     is_sliced: bool = False
     algo_id: str = ""
+    meta: dict[str, int] = {}  # what its row tells of where it comes from
 
 
 class Changed(msgspec.Struct, frozen=True, kw_only=True):
@@ -162,8 +164,13 @@ def word(name: str, words: type[Word], fields: Mapping[str, str]) -> Word:
         raise bad_input(f"Invalid `{name}` {text[:20]!r}; accepted are {', '.join(words)}.") from None
 
 
+def is_whole(text: str) -> bool:
+    """Whether a text is a whole number that is not longer than any that means something."""
+    return text.isascii() and text.isdigit() and len(text) <= DIGITS_MAX
+
+
 def whole(name: str, text: str, *, least: int) -> int:
-    if not (text.isascii() and text.isdigit()) or not least <= int(text) <= QUANTITY_MAX:
+    if not is_whole(text) or not least <= int(text) <= QUANTITY_MAX:
         raise bad_input(f"Invalid `{name}` {text[:20]!r}: a whole number from {least} is expected.")
     return int(text)
 

@@ -9,6 +9,7 @@ import msgspec
 
 from alphapanda.core.money import ZERO, to_e4, to_rupees
 from alphapanda.core.vocabulary import Product
+from alphapanda.kite_simulator import parsing
 from alphapanda.kite_simulator.ledger import Demat, Ledger
 from alphapanda.kite_simulator.listing import Listing
 from alphapanda.kite_simulator.market import Market
@@ -126,7 +127,7 @@ def demat_of(texts: list[str], listing: Listing, *, is_authorised: bool) -> dict
 def _demat(text: str, listing: Listing, *, is_authorised: bool) -> tuple[int, Demat]:
     key, _, rest = text.partition("=")
     quantity, _, price = rest.partition("@")
-    if key not in listing.by_key or not quantity.isdigit() or not price:
+    if key not in listing.by_key or not parsing.is_whole(quantity) or not price:
         raise ValueError(f"{text!r}: write EXCHANGE:SYMBOL=QUANTITY@PRICE of an instrument in a list")
     average = to_rupees(to_e4(price))
     units = int(quantity)

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from decimal import Decimal
 
 from alphapanda.core.clock import ist_date
+from alphapanda.kite_simulator import parsing
 from alphapanda.kite_simulator.clock import SimClock
 from alphapanda.kite_simulator.listing import Listing
 from alphapanda.kite_simulator.market import Market
@@ -72,7 +73,7 @@ def of_keys(keys: Iterable[str], listing: Listing, market: Market) -> dict[str, 
     """The last tick of each key; what is unknown or has no price is silently absent. A token stands for itself."""
     found = {}
     for key in keys:
-        spec = listing.by_token.get(int(key)) if key.isdigit() else listing.by_key.get(key)
+        spec = listing.by_token.get(int(key)) if parsing.is_whole(key) else listing.by_key.get(key)
         tick = market.last(spec.token) if spec else None
         if tick is not None:
             found[key] = tick

@@ -6,14 +6,15 @@ import asyncio
 
 from aiohttp import web
 
-from alphapanda.kite_simulator import candles, quotes
+from alphapanda.kite_simulator import candles, parsing, quotes
 from alphapanda.kite_simulator.errors import GENERAL, KiteError, bad_input
 from alphapanda.kite_simulator.keys import SIMULATOR
 from alphapanda.kite_simulator.wire import answer, json_body
-from marketdata.domain.markets import EXCHANGES, anchor_minutes
+from marketdata.domain.markets import Market, anchor_minutes
 from marketdata.domain.ticks import Tick
 
 QUOTES_MAX, PRICES_MAX = 500, 1_000
+EXCHANGES = tuple(dict.fromkeys(market.exchange for market in Market))
 
 
 def _asked(request: web.Request, most: int) -> dict[str, Tick]:
@@ -54,7 +55,7 @@ async def instruments(request: web.Request) -> web.Response:
 async def historical(request: web.Request) -> web.Response:
     simulator = request.app[SIMULATOR]
     token, interval = request.match_info["token"], request.match_info["interval"]
-    spec = simulator.listing.by_token.get(int(token)) if token.isdigit() else None
+    spec = simulator.listing.by_token.get(int(token)) if parsing.is_whole(token) else None
     if spec is None:
         raise bad_input("Invalid instrument token.")
     from_ms, to_ms = candles.span(request.query, interval)

@@ -248,13 +248,17 @@ class KiteFeed:
     def _publish(self, rows: Rows) -> None:
         if not len(rows.records):
             return
-        latest_ms = int(rows.records["at_ms"].max())
-        for minute_ms in self._clock.minutes(latest_ms) if self._clock.by_ticks else ():
+        for minute_ms in self._minutes_among(rows) if self._clock.by_ticks else ():
             place = int(np.argmax(rows.records["at_ms"] >= minute_ms))
             self._publish_rows(rows.at(slice(place)))
             self._publisher.clock(minute_ms)
             rows = rows.at(slice(place, None))
         self._publish_rows(rows)
+
+    def _minutes_among(self, rows: Rows) -> list[int]:
+        """From that of the first tick on, for before it nothing is known of the time."""
+        at_ms = rows.records["at_ms"]
+        return [*self._clock.minutes(int(at_ms[0])), *self._clock.minutes(int(at_ms.max()))]
 
     def _publish_rows(self, rows: Rows) -> None:
         sent = self._publisher.rows(rows)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from datetime import datetime
 from uuid import UUID
 
+from django.conf import settings
 from django.db import transaction
 
 from alphapanda import failpoints, logs
@@ -37,6 +38,7 @@ CHECKPOINT_EVERY_SEQ = 10_000  # items; bounds what a restart reads again, and h
 REFRESH_EVERY_S = 0.25  # what an operator changed is fenced by the swap until then
 READ_WAIT_S = 0.03  # the doorbell is rung as soon as one reader has a message; ours has it a moment later
 FAILURES_MAX = 3
+LIVE_FEED = "kite"
 
 log = logs.channel("trading")
 
@@ -129,10 +131,10 @@ class Shard:
 
     def _load(self, deployment_id: UUID) -> None:
         row = Deployment.objects.select_related("strategy_version__strategy").get(id=deployment_id)
-        low, _ = self.reader.watermarks(self.topic, row.partition)
+        first = self._first_offset(row)
         try:
             with self.limit.over(row.id):
-                runner = load(row, calendar=self.calendar, incarnation=self.incarnation, first_offset=low)
+                runner = load(row, calendar=self.calendar, incarnation=self.incarnation, first_offset=first)
         except StrategyHung as error:
             self._refuse(row, error)
             return
@@ -143,6 +145,12 @@ class Shard:
             return
         self.runners[deployment_id] = runner
         self._is_new = True  # tells at once where it stands, so that a paced feed waits for it
+
+    def _first_offset(self, row: Deployment) -> int:
+        """Where a deployment reads first. One that has read nothing yet begins with the present where ticks are the
+        market's own: it must not trade on days that are over. A recording is read from its beginning."""
+        low, high = self.reader.watermarks(self.topic, row.partition)
+        return high if row.incarnation is None and settings.FEED == LIVE_FEED else low
 
     def _refuse(self, row: Deployment, error: BaseException) -> None:
         """A deployment whose row does not make a runner stands still; the others of the shard go on."""

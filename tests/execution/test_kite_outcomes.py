@@ -64,6 +64,7 @@ def test_ids_of_nineteen_digits_stay_exact_whether_text_or_number() -> None:
         (428, "HoldingException", "Authorise your holdings at the depository", R),
         (428, "SomethingNew", "", R),
         (408, "InputException", "", U),
+        (408, "DataException", "Too many requests", U),
         (409, "SomethingNew", "", U),
         (500, "InputException", "?", U),
         (500, "OrderException", "?", U),

@@ -89,6 +89,8 @@ def test_an_order_that_is_being_looked_up_is_not_missing_and_one_found_by_tag_is
         (snapshot(S.OPEN, 7), [(Kind.ORDER_FILLED, BROKER_ID, "4", "7")]),
         (snapshot(S.OPEN, 3), [(Kind.ORDER_FILLED, BROKER_ID, "4", "3")]),
         (snapshot(S.CANCELLED, 4), [(Kind.ORDER_ENDED, BROKER_ID, "OPEN", "CANCELLED")]),
+        # the terms of what is over there are of no account
+        (snapshot(S.CANCELLED, 4, quantity=8), [(Kind.ORDER_ENDED, BROKER_ID, "OPEN", "CANCELLED")]),
     ],
 )  # fmt: skip
 def test_an_order_that_is_another_there(row: Any, found: list[object]) -> None:

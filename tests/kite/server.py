@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from aiohttp import web
 from kiteconnect import KiteConnect
 
-from alphapanda.kite_simulator.app import application
+from alphapanda.kite_simulator.app import runner_of
 from alphapanda.kite_simulator.clock import SimClock
 from alphapanda.kite_simulator.listing import Listing, load_listing
 from alphapanda.kite_simulator.sessions import Account
@@ -89,7 +89,7 @@ class Served:
 @contextmanager
 def serving(simulator: Simulator) -> Iterator[Served]:
     loop = asyncio.new_event_loop()
-    runner = web.AppRunner(application(simulator), access_log=None)
+    runner = runner_of(simulator)
     ready = threading.Event()
 
     async def start() -> None:

@@ -69,6 +69,27 @@ def test_a_recording_is_told_as_of_another_day() -> None:
     assert ist_text(tick.at_ms)[:16] == "2026-11-30T09:16"
 
 
+def test_all_times_of_a_tick_go_to_the_other_day(tmp_path: Path) -> None:
+    levels = [f"{side}{number}_{what}" for side in ("bid", "ask") for number in range(1, 6) for what in "pq"]
+    names = ["recv_time", "last_trade_time", "last_price", *(f"c{number}" for number in range(10)), *levels]
+    cells = [
+        "2026-11-26T10:00:00+05:30",
+        "2026-11-26T09:59:58+05:30",
+        "1500",
+        *["0"] * 10,
+        *["1500", "1"] * 10,
+    ]
+    path = tmp_path / "depth_INFY.csv"
+    path.write_text(f"{','.join(names)}\n{','.join(cells)}\n")
+    simulator = made("--recorded", str(path), "--day", "2026-11-27")
+    simulator.catch_up()
+    tick = simulator.market.last(INFY)
+
+    assert tick is not None
+    assert ist_text(tick.at_ms)[:19] == "2026-11-27T10:00:00"
+    assert ist_text(tick.traded_at_ms)[:19] == "2026-11-27T09:59:58"
+
+
 def test_a_late_start_has_the_day_so_far() -> None:
     simulator = made("--recorded", str(YESBANK_FILES[0]), "--at", "2019-07-09 12:00")
     with serving(simulator) as served:
@@ -91,7 +112,7 @@ def test_a_walk_begins_at_the_next_opening_or_when_one_says() -> None:
 def test_options_reach_the_account_and_its_orders() -> None:
     simulator = made(
         *("--walk", "1", "--cash", "5000", "--user", "ZZ9999", "--holdings", "NSE:INFY=10@1500.5"),
-        *("--unauthorised", "--matching", '{"slippage_ticks": 3}', "--ladder-ms", "100"),
+        *("--unauthorised", "--matching", '{"slippage_ticks": 3}', "--habits", '{"ladder_ms": 100}'),
         *("--fault", "late,times=-1,share=0.5,ms=8000-9000,on=place+cancel", "504", "--seed", "4"),
     )
     late, gateway = simulator.faults.armed
@@ -148,7 +169,9 @@ def test_orders_at_the_platforms_log_are_matched_in_its_time() -> None:
         (["--script", "nowhere.json"], "nowhere"),
         (["--holdings", "NSE:INFY"], "QUANTITY@PRICE"),
         (["--matching", '{"queue": "LONG"}'], "queue"),
-        (["--ladder-ms", "-1"], "--ladder-ms"),
+        (["--habits", '{"ladder_ms": -1}'], "ladder_ms"),
+        (["--habits", '{"speed": 1}'], "unknown field `speed`"),
+        (["--rates", '{"orders": -1}'], "from 0"),
         (["--port", "70000"], "65535"),
         (["--at", "noon"], "YYYY-MM-DD HH:MM"),
         (["--cash", "much"], "no amount"),

@@ -64,11 +64,6 @@ def served() -> Iterator[Served]:
         yield found
 
 
-@pytest.fixture
-def kite(served: Served) -> KiteConnect:
-    return served.kite()
-
-
 def wire(served: Served, kite: KiteConnect, path: str, **query: Any) -> Any:
     """The data of an answer as it is sent, before the client makes anything of it."""
     headers = {"Authorization": f"token {kite.api_key}:{kite.access_token}", "X-Kite-Version": "3"}
@@ -190,7 +185,13 @@ def test_instruments_have_kites_columns(kite: KiteConnect) -> None:
 
 
 def test_triggers_have_kites_shape(served: Served, kite: KiteConnect) -> None:
-    order = {"transaction_type": "BUY", "quantity": 1, "order_type": "LIMIT", "product": "CNC", "price": 1900}
+    order = {
+        "transaction_type": "SELL",
+        "quantity": 1,
+        "order_type": "LIMIT",
+        "product": "CNC",
+        "price": 1900,
+    }
     placed = kite.place_gtt("two-leg", "INFY", "NSE", [1400, 1499.9], 1490, [order, order])
     changed = kite.modify_gtt(
         placed["trigger_id"], "two-leg", "INFY", "NSE", [1400, 1500], 1490, [order, order]

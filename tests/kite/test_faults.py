@@ -17,7 +17,7 @@ from kiteconnect import KiteConnect, exceptions
 
 from alphapanda.kite_simulator.faults import Fault, Faults, Kind, faults_from
 from alphapanda.kite_simulator.limits import Rates
-from alphapanda.kite_simulator.script import BadScript, follow, read_script
+from alphapanda.kite_simulator.script import BadScript, Script, follow, read_script
 from alphapanda.kite_simulator.sessions import Account, checksum
 from tests.kite.samples import differences, sample
 from tests.kite.server import SECOND_MS, Served, a_simulator, quoted, serving
@@ -40,11 +40,6 @@ FREE = Rates(orders=10**6, other=10**6)
 def served() -> Iterator[Served]:
     with serving(a_simulator([quoted(1500, n) for n in range(300)], rates=FREE)) as found:
         yield found
-
-
-@pytest.fixture
-def kite(served: Served) -> KiteConnect:
-    return served.kite()
 
 
 def door(served: Served, path: str, body: Any = None) -> Any:
@@ -330,6 +325,18 @@ def test_a_script_does_its_steps_when_they_are_due(served: Served, kite: KiteCon
     served.advance(2 * SECOND_MS)
     with pytest.raises(exceptions.TokenException):
         kite.orders()
+
+
+def test_a_script_draws_from_its_own_seed() -> None:
+    simulator, alike = a_simulator(seed=1), Faults(7)
+    follow(simulator, Script(steps=[], seed=7))
+    for faults in (simulator.faults, alike):
+        faults.arm([Fault(kind=Kind.LATE, times=-1)])
+    drawn = [
+        [one.ms for _ in range(9) if (one := faults.takes(Kind.LATE))] for faults in (simulator.faults, alike)
+    ]
+
+    assert drawn[0] == drawn[1]
 
 
 def test_a_script_that_cannot_be_read_says_why(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from alphapanda.management.commands import feed as command
 from marketdata.domain.ticks import Clock, Item, Tick, source_id, unpack
 from marketdata.services.calendar import calendars_load_shipped
 from marketdata.services.instruments import load_shipped
-from tests.accounts.test_kite_login import LANDING, browser_of, log_in
+from tests.accounts.way import LANDING, browser_of, log_in
 from tests.builders import at
 from tests.kite.hearing import until, wait_subscribed
 from tests.kite.server import Served, a_simulator, serving
@@ -107,11 +107,12 @@ def gaps() -> list[FeedGap]:
 
 
 def test_from_the_login_page_to_the_log_over_cuts_new_tokens_and_restarts(
-    served: Served, house: None, monkeypatch: pytest.MonkeyPatch
+    served: Served, house: None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     alice = browser_of("alice")
     with feeding(monkeypatch):  # nobody has logged in yet: it waits
         log_in(alice)
+        tokens = [served.simulator.sessions.current.access_token]
         wait_subscribed(served, 1)
         for _ in range(65):
             served.advance(1_000)
@@ -126,6 +127,7 @@ def test_from_the_login_page_to_the_log_over_cuts_new_tokens_and_restarts(
         served.call(served.simulator.sessions.end)  # as Kite may at any time
         until(BrokerSession.objects.filter(ended_by=BrokerSession.End.REFUSED).exists, "the refusal")
         log_in(alice)
+        tokens.append(served.simulator.sessions.current.access_token)
         wait_subscribed(served, 1)
         served.advance(1_000)
         until(lambda: seconds()[-1] == 67, "ticks with the new token")
@@ -135,6 +137,7 @@ def test_from_the_login_page_to_the_log_over_cuts_new_tokens_and_restarts(
         served.advance(1_000)
         until(lambda: seconds()[-1] == 68, "ticks after a restart")
 
+    assert not [token for token in tokens if token in caplog.text]
     numbers = [number for number, _ in logged()]
     assert numbers == sorted(set(numbers))
     assert seconds() == list(range(1, 69))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
 from decimal import Decimal
 from typing import Any
 
@@ -10,42 +10,10 @@ import pytest
 import requests
 from kiteconnect import KiteConnect, exceptions
 
-from alphapanda.kite_simulator.book import Habits
-from alphapanda.kite_simulator.ledger import Demat
+from alphapanda.kite_simulator import parsing, simulator
 from tests.builders import at
-from tests.kite.server import INFY, SECOND_MS, Served, a_simulator, quoted, serving
-
-DELIVERY = {"variety": "regular", "exchange": "NSE", "tradingsymbol": "INFY", "product": "CNC"}
-BUY = {**DELIVERY, "transaction_type": "BUY", "quantity": 10, "order_type": "LIMIT", "price": 1500}
-
-
-@pytest.fixture
-def served() -> Iterator[Served]:
-    """INFY at 1500 at ten and every second of the minute after."""
-    with serving(a_simulator([quoted(1500, seconds) for seconds in range(60)])) as found:
-        yield found
-
-
-@pytest.fixture
-def kite(served: Served) -> KiteConnect:
-    return served.kite()
-
-
-@pytest.fixture
-def walking() -> Iterator[Served]:
-    """INFY at 1500, then 1501 with four units a level on offer, 1502, 1510, 1490."""
-    prices = [(1500, 0), (1501, 1), (1502, 2), (1503, 3), (1510, 10), (1490, 20)]
-    with serving(a_simulator([quoted(price, seconds, size=4) for price, seconds in prices])) as found:
-        yield found
-
-
-def statuses(kite: KiteConnect, order_id: str) -> list[str]:
-    return [row["status"] for row in kite.order_history(order_id)]
-
-
-def last(kite: KiteConnect, order_id: str) -> dict[str, Any]:
-    (row,) = (row for row in kite.orders() if row["order_id"] == order_id)
-    return row
+from tests.kite.acts import BUY, last, statuses
+from tests.kite.server import SECOND_MS, Served, a_simulator, quoted, serving
 
 
 def test_an_order_goes_through_kites_statuses_one_after_the_other(served: Served, kite: KiteConnect) -> None:
@@ -58,6 +26,19 @@ def test_an_order_goes_through_kites_statuses_one_after_the_other(served: Served
     ladder = ["PUT ORDER REQ RECEIVED", "VALIDATION PENDING", "OPEN PENDING", "OPEN"]
     assert seen == [ladder[:1], ladder[:2], ladder[:3], ladder]
     assert last(kite, order_id)["exchange_order_id"] is not None
+
+
+def test_time_passes_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a request, or a tick, that would have the simulator look at its clock."""
+    monkeypatch.setattr(simulator, "IDLE_S", 3_600)
+    with serving(a_simulator([quoted(1500, 0)], speed=1)) as served:
+        order_id = served.kite().place_order(**BUY | {"price": 1600})
+        rows = served.simulator.book.orders[order_id].rows
+        deadline = time.monotonic() + 10
+        while rows[-1]["status"] != "OPEN" and time.monotonic() < deadline:
+            time.sleep(0.01)
+
+    assert rows[-1]["status"] == "OPEN"
 
 
 def test_a_fill_reaches_orders_trades_positions_and_funds(served: Served, kite: KiteConnect) -> None:
@@ -121,6 +102,40 @@ def test_a_stop_waits_for_its_trigger(walking: Served) -> None:
 
     assert waiting == "TRIGGER PENDING"
     assert statuses(kite, order_id)[-3:] == ["TRIGGER PENDING", "OPEN", "COMPLETE"]
+
+
+def test_a_triggered_stop_to_the_market_is_protected_too(walking: Served) -> None:
+    kite = walking.kite()
+    stop = BUY | {"order_type": "SL-M", "price": None, "trigger_price": 1505, "quantity": 100}
+    with pytest.raises(exceptions.InputException, match="market protection"):
+        kite.place_order(**stop)
+    order_id = kite.place_order(**stop, market_protection=2)
+    walking.advance(5 * SECOND_MS)
+    waiting = last(kite, order_id)
+    walking.advance(6 * SECOND_MS)
+    row = last(kite, order_id)
+
+    assert (waiting["status"], waiting["order_type"], waiting["price"]) == ("TRIGGER PENDING", "SL-M", 0)
+    assert (row["status"], row["order_type"], row["price"]) == ("OPEN", "LIMIT", 1540.2)
+    assert row["tags"] == ["mktp", "mktp:2.00"]
+
+
+def test_an_order_for_minutes_ends_after_them(served: Served, kite: KiteConnect) -> None:
+    order_id = kite.place_order(**BUY | {"price": 1400, "validity": "TTL", "validity_ttl": 2})
+    served.advance(119 * SECOND_MS)
+    before = last(kite, order_id)
+    served.advance(2 * SECOND_MS)
+
+    assert (before["status"], before["validity_ttl"]) == ("OPEN", 2)
+    assert last(kite, order_id)["status"] == "CANCELLED"
+
+
+def test_disclosed_quantity_is_a_tenth_at_least(served: Served, kite: KiteConnect) -> None:
+    order_id = kite.place_order(**BUY | {"price": 1400, "quantity": 100, "disclosed_quantity": 10})
+
+    assert last(kite, order_id)["disclosed_quantity"] == 10
+    with pytest.raises(exceptions.InputException, match="disclosed quantity 9"):
+        kite.place_order(**BUY | {"price": 1400, "quantity": 100, "disclosed_quantity": 9})
 
 
 def test_an_ioc_order_takes_what_there_is_and_ends(walking: Served) -> None:
@@ -206,56 +221,6 @@ def test_what_can_be_no_order_is_refused_at_once(change: dict[str, Any], words: 
         assert kite.orders() == []
 
 
-def test_too_little_margin_is_a_rejected_row_with_kites_words(served: Served, kite: KiteConnect) -> None:
-    order_id = kite.place_order(**BUY | {"quantity": 1_000})
-    served.advance(SECOND_MS)
-    row = last(kite, order_id)
-
-    assert statuses(kite, order_id) == ["PUT ORDER REQ RECEIVED", "VALIDATION PENDING", "REJECTED"]
-    assert row["status_message"].startswith("Insufficient funds. Required margin is 1500000.00 but available")
-    assert row["status_message_raw"].startswith("RMS:")
-    assert (row["pending_quantity"], row["exchange_order_id"]) == (0, None)
-
-
-def test_too_little_margin_can_be_an_answer() -> None:
-    habits = Habits(is_margin_answered=True)
-    with serving(a_simulator([quoted(1500, 0)], habits=habits)) as served:
-        answer = post(served, BUY | {"quantity": 1_000})
-
-    assert (answer.status_code, answer.json()["error_type"]) == (400, "MarginException")
-
-
-def post(served: Served, order: dict[str, Any]) -> requests.Response:
-    """An order as a form, past the official client."""
-    kite = served.kite()
-    headers = {"Authorization": f"token {kite.api_key}:{kite.access_token}"}
-    fields = {name: value for name, value in order.items() if name != "variety" and value is not None}
-    return requests.post(f"{served.url}/orders/{order['variety']}", fields, headers=headers, timeout=5)
-
-
-def test_what_is_not_held_cannot_be_sold_for_delivery(served: Served, kite: KiteConnect) -> None:
-    order_id = kite.place_order(**BUY | {"transaction_type": "SELL"})
-    served.advance(SECOND_MS)
-
-    assert last(kite, order_id)["status_message_raw"].startswith("RMS:Rule: Check holdings")
-
-
-def test_holdings_that_are_not_authorised_are_answered_428() -> None:
-    shares = Demat(20, Decimal(1200))
-    with serving(a_simulator([quoted(1500, n) for n in range(5)], demat={INFY: shares})) as served:
-        answer = post(served, BUY | {"transaction_type": "SELL"})
-        kite = served.kite()
-        headers = {"Authorization": f"token {kite.api_key}:{kite.access_token}"}
-        requests.post(f"{served.url}/portfolio/holdings/authorise", headers=headers, timeout=5)
-        order_id = kite.place_order(**BUY | {"transaction_type": "SELL", "price": 1400})
-        served.advance(2 * SECOND_MS)
-        (holding,), (position,) = kite.holdings(), kite.positions()["net"]
-
-        assert (answer.status_code, answer.json()["error_type"]) == (428, "HoldingException")
-        assert last(kite, order_id)["status"] == "COMPLETE"
-        assert (holding["quantity"], holding["used_quantity"], position["quantity"]) == (10, 10, -10)
-
-
 def test_after_hours_regular_orders_are_refused_and_amo_waits() -> None:
     with serving(a_simulator([quoted(1500, 0)], starts_ms=at("18:00"))) as served:
         kite = served.kite()
@@ -267,14 +232,6 @@ def test_after_hours_regular_orders_are_refused_and_amo_waits() -> None:
         kite = served.kite()  # tokens have died at six
         served.advance(SECOND_MS)
         assert last(kite, order_id)["status"] == "OPEN"
-
-
-def test_intraday_orders_are_refused_after_the_cutoff(served: Served, kite: KiteConnect) -> None:
-    served.advance((5 * 60 + 25) * 60 * SECOND_MS)
-    order_id = kite.place_order(**BUY | {"product": "MIS"})
-    served.advance(SECOND_MS)
-
-    assert last(kite, order_id)["status_message_raw"].startswith("RMS:Auto Square Off Block")
 
 
 def test_an_order_ends_with_the_session(served: Served, kite: KiteConnect) -> None:
@@ -304,80 +261,34 @@ def test_an_iceberg_sends_its_legs_one_after_the_other(served: Served, kite: Kit
     }
 
 
-def test_a_position_is_converted(served: Served, kite: KiteConnect) -> None:
-    kite.place_order(**BUY | {"price": 1600, "product": "MIS"})
+def test_the_legs_of_a_stop_wait_for_its_trigger_once(walking: Served) -> None:
+    kite = walking.kite()
+    stop = {"order_type": "SL", "price": 1520, "trigger_price": 1505, "quantity": 8}
+    kite.place_order(**BUY | stop | {"variety": "iceberg", "iceberg_legs": 2, "iceberg_quantity": 4})
+    walking.advance(30 * SECOND_MS)
+    rows = kite.orders()
+
+    assert [(row["status"], row["average_price"]) for row in rows] == [
+        ("COMPLETE", 1510.1),
+        ("COMPLETE", 1490.1),
+    ]
+    assert (rows[1]["order_type"], rows[1]["trigger_price"]) == ("LIMIT", 0)
+
+
+def test_where_nobody_waits_for_an_answer_a_refusal_is_a_row(served: Served) -> None:
+    book, clock = served.simulator.book, served.simulator.clock
+    fields = {name: str(value) for name, value in BUY.items()} | {"price": "1500.03"}
+    wanted = parsing.wanted("regular", fields, served.simulator.listing.by_key)
+
+    def place() -> str:
+        return book.place(wanted, app="", at_ms=clock.now_ms(), is_answered=False).order_id
+
+    order_id = served.call(place)
     served.advance(SECOND_MS)
-    kite.convert_position("NSE", "INFY", "BUY", "day", 4, "MIS", "CNC")
-    quantities = {row["product"]: row["quantity"] for row in kite.positions()["net"]}
-
-    assert quantities == {"MIS": 6, "CNC": 4}
-    with pytest.raises(exceptions.InputException, match="more than"):
-        kite.convert_position("NSE", "INFY", "BUY", "day", 7, "MIS", "CNC")
-
-
-def test_what_is_no_longer_held_is_not_converted(served: Served, kite: KiteConnect) -> None:
-    for side, price, quantity in (("BUY", 1600, 10), ("SELL", 1400, 5)):
-        kite.place_order(
-            **BUY | {"transaction_type": side, "price": price, "quantity": quantity, "product": "MIS"}
-        )
-        served.advance(2 * SECOND_MS)
-
-    with pytest.raises(exceptions.InputException, match="more than the position"):
-        kite.convert_position("NSE", "INFY", "BUY", "day", 7, "MIS", "CNC")
-
-
-def test_what_one_product_blocks_is_missing_in_another(served: Served, kite: KiteConnect) -> None:
-    kite.place_order(**BUY | {"price": 1600, "product": "MIS", "quantity": 500})  # a fifth of 750,050 rupees
-    served.advance(SECOND_MS)
-    order_id = kite.place_order(**BUY | {"quantity": 600})  # 900,000 of the million
-    served.advance(SECOND_MS)
-    row = last(kite, order_id)
+    row = last(served.kite(), order_id)
 
     assert row["status"] == "REJECTED"
-    assert "available margin is 849990.00" in row["status_message"]
-
-
-def test_the_next_morning_the_book_is_empty_and_the_day_is_paid(served: Served) -> None:
-    kite = served.kite()
-    kite.place_order(**BUY | {"price": 1600})
-    served.advance(2 * SECOND_MS)
-    before = kite.margins("equity")["net"]
-    charges = float(served.simulator.charges())
-    served.advance(20 * 3_600 * SECOND_MS)
-    kite = served.kite()
-    (holding,) = kite.holdings()
-
-    assert (kite.orders(), kite.positions()["net"]) == ([], [])
-    assert (holding["t1_quantity"], holding["quantity"], holding["average_price"]) == (10, 0, 1500.1)
-    assert charges > 15
-    assert kite.margins("equity")["net"] == pytest.approx(before - charges)
-
-
-def test_profit_of_a_day_is_there_the_next(walking: Served) -> None:
-    kite = walking.kite()
-    kite.place_order(**BUY | {"price": 1600, "product": "MIS", "quantity": 4})
-    walking.advance(11 * SECOND_MS)  # bought at 1501.1, last 1510
-    kite.place_order(**BUY | {"transaction_type": "SELL", "price": 1400, "product": "MIS", "quantity": 4})
-    walking.advance(10 * SECOND_MS)  # sold at 1489.9
-    charges = float(walking.simulator.charges())
-    walking.advance(20 * 3_600 * SECOND_MS)
-
-    assert walking.kite().margins("equity")["net"] == pytest.approx(1_000_000 - 4 * 11.2 - charges)
-
-
-def test_the_broker_closes_intraday_positions_when_their_time_has_come() -> None:
-    late = 5 * 3_600 + 20 * 60  # when intraday positions of 2019 are closed: 15:20
-    market = [quoted(1500, n) for n in (1, late - 1, late + 1, late + 2)]
-    with serving(a_simulator(market)) as served:
-        kite = served.kite()
-        kite.place_order(**BUY | {"price": 1600, "product": "MIS"})
-        working = kite.place_order(**BUY | {"price": 1400, "product": "MIS"})
-        served.advance((late + 5) * SECOND_MS)
-        ours, waiting, theirs = kite.orders()
-
-    assert (ours["status"], waiting["order_id"], waiting["status"]) == ("COMPLETE", working, "CANCELLED")
-    assert (theirs["transaction_type"], theirs["quantity"], theirs["status"]) == ("SELL", 10, "COMPLETE")
-    assert theirs["guid"] is None
+    assert row["status_message"].startswith("Tick size for this script is 0.1")
 
 
 def test_fields_are_taken_from_json_too(served: Served, kite: KiteConnect) -> None:

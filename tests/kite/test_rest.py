@@ -42,11 +42,6 @@ def served() -> Iterator[Served]:
 
 
 @pytest.fixture
-def kite(served: Served) -> KiteConnect:
-    return served.kite()
-
-
-@pytest.fixture
 def walked() -> Iterator[Served]:
     """A walk of three instruments on the ninth of July 2019, from ten on."""
     listing = load_listing()
@@ -73,9 +68,15 @@ def test_quotes_know_the_day_and_leave_out_what_is_unknown(served: Served, kite:
     assert kite.ohlc([str(INFY)])[str(INFY)]["ohlc"]["close"] == 1500
 
 
-def test_more_than_500_quotes_are_refused(kite: KiteConnect) -> None:
+def test_500_quotes_and_1000_prices_are_answered_and_no_more(kite: KiteConnect) -> None:
+    keys = [f"NSE:SYMBOLOFTWENTY{number:04d}" for number in range(1_001)]
+
+    assert kite.quote(keys[:500]) == {}
+    assert kite.ltp(keys[:1_000]) == kite.ohlc(keys[:1_000]) == {}
     with pytest.raises(exceptions.InputException, match="500"):
-        kite.quote([f"NSE:S{number}" for number in range(501)])
+        kite.quote(keys[:501])
+    with pytest.raises(exceptions.InputException, match="1000"):
+        kite.ltp(keys)
 
 
 def test_instruments_come_as_zipped_csv(served: Served, kite: KiteConnect) -> None:
@@ -180,10 +181,13 @@ def test_a_trigger_fires_once_and_places_its_order(served: Served, kite: KiteCon
     assert after["orders"][0]["result"]["order_result"]["order_id"] == order["order_id"]
     assert after["orders"][0]["result"]["triggered_at"] == 1510
     assert order["status"] == "COMPLETE"
+    assert order["meta"] == {"app_id": served.simulator.account.app_id, "gtt": trigger_id}
 
 
 def test_a_triggered_order_may_be_refused(served: Served, kite: KiteConnect) -> None:
-    trigger_id = gtt(kite, triggers=[1400, 1510], price=1900)
+    with pytest.raises(exceptions.InputException, match="derivatives only"):
+        gtt(kite, triggers=[1400, 1510], price=1900)
+    trigger_id = gtt(kite, triggers=[1400, 1510], price=1900, transaction_type="SELL")
     served.advance(12 * SECOND_MS)
     below, above = kite.get_gtt(trigger_id)["orders"]
 

@@ -265,4 +265,4 @@ def test_a_mute_connection_says_nothing_until_it_speaks_again(served: Served) ->
         await raw.socket.receive(10)
         return loop.time() - began
 
-    assert 1.8 < talk(served, act) < 8
+    assert talk(served, act) > 1.8

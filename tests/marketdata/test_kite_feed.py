@@ -290,6 +290,15 @@ def test_the_time_in_which_no_feed_ran_is_a_gap() -> None:
     assert gaps == [FeedGap("kite", 0, 2, 7_000, RECEIVED_MS, "the feed was not running")]
 
 
+def test_by_the_time_of_ticks_each_minute_comes_before_its_first_tick() -> None:
+    start = RECEIVED_MS - RECEIVED_MS % MINUTE_MS
+    times = [start + 50_000, start + 59_000, start + 61_000, start + 190_000]
+    log, _ = hearing(lambda feed: feed.frame(0, told(*(full(A, at_ms) for at_ms in times))), by_ticks=True)
+    told_ms = [item.at_ms for _, item in log.items()]
+    minutes = [start + n * MINUTE_MS for n in range(4)]
+    assert told_ms == [minutes[0], *times[:2], minutes[1], times[2], *minutes[2:], times[3]]
+
+
 def test_a_gap_is_told_when_the_database_is_back(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kite_feed, "AGAIN_S", 0)
     gaps: list[FeedGap] = []

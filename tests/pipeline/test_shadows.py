@@ -13,10 +13,11 @@ import msgspec
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import IntegrityError, transaction
-from django.test import override_settings
+from django.test import Client, override_settings
+from django.urls import reverse
 from django.utils import timezone
 
-from accounts.models import AuditEntry
+from accounts.models import AuditEntry, User
 from alphapanda.deploying import Definition
 from alphapanda.engine.backtest import Run
 from alphapanda.proof import parity
@@ -27,6 +28,7 @@ from alphapanda.shadows import (
     shadow_compare,
     shadow_create,
 )
+from alphapanda.web.formats import rupees_signed
 from marketdata.reference import YESBANK_FILES
 from portfolio.models import Book, LedgerEntry
 from risk.models import LimitSet
@@ -205,6 +207,28 @@ def test_a_shadow_has_no_shadow_and_must_be_named_where_there_are_two(hand: Hand
         shadow_compare("Trend")
     with pytest.raises(NoShadow, match="no shadow and has none"):
         shadow_compare("nobody")
+
+
+def test_the_admin_shadows_and_shows_how_decisions_differ(hand: Hand) -> None:
+    desk = Client()
+    root = User.objects.create_superuser("alice", password="x" * 20)
+    desk.force_login(root, backend="django.contrib.auth.backends.ModelBackend")
+    played(hand, 12)
+    chosen = {"action": "shadow", "_selected_action": [str(original().pk)]}
+    with override_settings(SHARDS=1):
+        desk.post(reverse("admin:strategies_deployment_changelist"), chosen)
+    made = Deployment.objects.get(shadow_of=original())
+    played(hand, 24)
+
+    page = desk.get(reverse("admin:strategies_deployment_change", args=[original().pk])).content.decode()
+    address = reverse("admin:shadow_difference", args=[made.pk])
+    assert address in page
+    answer = desk.get(address)
+    found = shadow_compare(made.name)
+    assert answer.context["found"] == found
+    differing = [one for one in found.differences if one.verdict != "same"]
+    assert answer.context["rows"] == differing[::-1] != []
+    assert all(text in answer.content.decode() for text in (made.name, rupees_signed(found.profit_there)))
 
 
 def test_the_commands(hand: Hand) -> None:

@@ -251,7 +251,7 @@ def test_saving_limits_in_the_admin_takes_two_steps():
     shown = desk.post(address, form)
     assert shown.status_code == 200
     page = shown.content.decode()
-    assert all(text in page for text in ("12490.50", "order_value", 'name="_confirmed"'))
+    assert all(text in page for text in ("12,490.50", "order_value", 'name="_confirmed"'))
     assert not LimitSet.objects.exists()
 
     assert desk.post(address, form | {"_confirmed": "yes"}).status_code == 302
@@ -272,7 +272,7 @@ def test_removing_limits_in_the_admin_shows_first_what_they_kept_out():
     row = LimitSet.objects.get()
 
     page = desk.get(reverse("admin:risk_limitset_delete", args=[row.pk])).content.decode()
-    assert all(text in page for text in ("Remove these limits", "order_value", "past sessions"))
+    assert all(text in page for text in ("Remove these limits", "order_value", "past session"))
     everybody = desk.get(reverse("admin:risk_limitset_changelist")).content.decode()
     assert "delete_selected" not in everybody
     assert LimitSet.objects.exists()

@@ -164,6 +164,22 @@ def test_a_command_that_wishes_nothing_is_carried_out_once(monkeypatch, items):
     assert (one().step, command.step) == (before.step + 1, before.step + 1)
 
 
+@pytest.mark.parametrize(("feed", "seq"), [("recorded", FIRST_SEQ + 399), ("kite", -1)])
+def test_a_new_deployment_reads_a_recording_whole_and_of_a_market_what_comes(
+    monkeypatch, settings, items, feed, seq
+):
+    settings.FEED = feed
+    hand = hand_over(monkeypatch, packed(items[:400], source=8, batch=50))
+
+    hand.run()
+
+    assert {row.seq for row in Deployment.objects.all()} == {seq}
+    if feed == "kite":
+        hand.readers[0].values += packed(items[:450], source=8, batch=50)[8:]
+        hand.run()
+        assert {row.seq for row in Deployment.objects.all()} == {FIRST_SEQ + 449}
+
+
 @pytest.mark.parametrize("is_read", [True, False])
 def test_what_the_log_has_dropped_is_told_and_passed(monkeypatch, items, is_read):
     """Whether the gap is found by the next poll or by a worker that starts."""

@@ -128,7 +128,7 @@ def _show(console: Console, run: bench.Measured) -> None:
 
 
 def _show_frames(console: Console, found: list[Speed]) -> None:
-    table = Table(title="full ticks read in a second, medians")
+    table = Table(title="full ticks read in a second of the processor, medians")
     for heading in (
         "frames at once",
         "packets of each",

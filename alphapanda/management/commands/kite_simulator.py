@@ -19,11 +19,12 @@ from django.core.management import BaseCommand, CommandError
 from alphapanda.core.clock import DAY_MS, IST, ist_date, ist_text, to_ms
 from alphapanda.env import PREFIX
 from alphapanda.eventlog.client import LogReader
-from alphapanda.kite_simulator.app import application
+from alphapanda.kite_simulator.app import runner_of
 from alphapanda.kite_simulator.book import Habits
 from alphapanda.kite_simulator.clock import SimClock, wall_ms
 from alphapanda.kite_simulator.faults import Fault, faults_from
 from alphapanda.kite_simulator.following import Follower, follow_log
+from alphapanda.kite_simulator.limits import Rates
 from alphapanda.kite_simulator.listing import Listing, load_listing
 from alphapanda.kite_simulator.market import opening_ms, recorded_batches
 from alphapanda.kite_simulator.positions import demat_of
@@ -42,7 +43,6 @@ from marketdata.feeds.recorded import RecordedSource, UnknownInstrument
 from marketdata.reference import load_calendars
 
 HOST = "127.0.0.1"
-LADDER_MS_MAX = 60_000
 BAD_FILES = (UnknownFormat, UnknownInstrument, NotInOrder, NotAnInstrumentList, BadRules, BadScript, OSError)
 
 
@@ -87,7 +87,13 @@ class Command(BaseCommand):
             metavar="JSON",
             help="settings of paper execution: docs/paper-exchange.md",
         )
-        parser.add_argument("--ladder-ms", type=int, default=20, help="between two statuses of an order")
+        parser.add_argument(
+            "--habits",
+            default="{}",
+            metavar="JSON",
+            help="what Kite's documents leave open: docs/kite-simulator.md",
+        )
+        parser.add_argument("--rates", default="{}", metavar="JSON", help="other rate limits than Kite's")
         parser.add_argument(
             "--fault",
             nargs="+",
@@ -127,7 +133,7 @@ class Command(BaseCommand):
         return follower
 
     async def _serve(self, simulator: Simulator, port: int, follower: Follower | None) -> None:
-        runner = web.AppRunner(application(simulator), access_log=None)  # addresses hold tokens
+        runner = runner_of(simulator)
         await runner.setup()
         try:
             await web.TCPSite(runner, HOST, port).start()
@@ -181,11 +187,10 @@ def _chosen(listing: Listing, options: dict[str, Any], told: Sequence[Item]) -> 
 
 def _settings(listing: Listing, options: dict[str, Any]) -> SimulatorSettings:
     matching = json_object("--matching", options["matching"])
-    ladder_ms = options["ladder_ms"]
-    if not 0 <= ladder_ms <= LADDER_MS_MAX:
-        raise CommandError(f"--ladder-ms: {ladder_ms} is not from 0 to {LADDER_MS_MAX}")
     try:
         settings_of({**MATCHING, **matching})
+        habits = msgspec.convert(json_object("--habits", options["habits"]), Habits)
+        rates = msgspec.convert(json_object("--rates", options["rates"]), Rates)
         demat = demat_of(options["holdings"], listing, is_authorised=not options["unauthorised"])
     except (ValueError, msgspec.ValidationError) as error:
         raise CommandError(str(error)) from None
@@ -193,7 +198,8 @@ def _settings(listing: Listing, options: dict[str, Any]) -> SimulatorSettings:
         cash=options["cash"],
         demat=demat,
         matching=matching,
-        habits=Habits(ladder_ms=ladder_ms),
+        habits=habits,
+        rates=rates,
         seed=options["seed"],
     )
 

@@ -123,11 +123,11 @@ def _failed(http_status: int, error_type: str, message: str) -> Outcome:
 def _judged(http_status: int, name: str, words: str) -> tuple[Verdict, Resend]:
     if http_status in (401, 403) and name == TOKEN:
         return Verdict.TOKEN_DEAD, Resend.NEVER
-    if TIMED_OUT in words:
+    if TIMED_OUT in words or http_status == 408:
         return Verdict.UNKNOWN, Resend.NEVER
     if http_status == 429 or (http_status < 500 and TOO_MANY in words):
         return Verdict.REFUSED, Resend.SAME_TAG
-    if 400 <= http_status < 500 and http_status != 408 and _is_proof(http_status, name):
+    if 400 <= http_status < 500 and _is_proof(http_status, name):
         return Verdict.REFUSED, Resend.NEVER
     return Verdict.UNKNOWN, Resend.NEVER
 

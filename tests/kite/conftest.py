@@ -1,0 +1,30 @@
+"""Markets that most tests of the simulator trade on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from kiteconnect import KiteConnect
+
+from tests.kite.server import Served, a_simulator, quoted, serving
+
+
+@pytest.fixture
+def served() -> Iterator[Served]:
+    """INFY at 1500 at ten and every second of the minute after."""
+    with serving(a_simulator([quoted(1500, seconds) for seconds in range(60)])) as found:
+        yield found
+
+
+@pytest.fixture
+def kite(served: Served) -> KiteConnect:
+    return served.kite()
+
+
+@pytest.fixture
+def walking() -> Iterator[Served]:
+    """INFY at 1500, then 1501 with four units a level on offer, 1502, 1510, 1490."""
+    prices = [(1500, 0), (1501, 1), (1502, 2), (1503, 3), (1510, 10), (1490, 20)]
+    with serving(a_simulator([quoted(price, seconds, size=4) for price, seconds in prices])) as found:
+        yield found
