@@ -13,6 +13,7 @@ from alphapanda.core.vocabulary import Phase, SignalOrigin
 from alphapanda.engine.account import Account
 from alphapanda.engine.curve import Curve
 from alphapanda.engine.desk import Desk
+from alphapanda.engine.live_account import LiveReport
 from alphapanda.engine.statistics import EquityMeter, Performance, statistics_of, trades_of
 from execution.domain.charges import Cards
 from marketdata.domain.calendar import MarketHours
@@ -77,6 +78,8 @@ class Run:
 
     def end(self) -> None:
         """The last point, where something has changed since the last minute that was marked."""
+        if not self.error:
+            self.account.obey()  # what came after the last item
         before = self.curve[-1].equity if self.curve else self.starting_cash
         points = Curve()
         self._mark([self.account.machine.state.at_ms], points)
@@ -160,14 +163,21 @@ def fold(
     starting_cash: Decimal = ZERO,
     commands: Commands | None = None,
     oversights: Mapping[UUID, Changes] | None = None,
+    reports: Mapping[UUID, Mapping[int, LiveReport]] | None = None,
     levels: Sequence[Level] = (),
     on_progress: Callable[[int], None] = lambda _items: None,
 ) -> list[Run]:
     """Fold a stream through deployments; `on_progress` is told the number of items now and then. `commands`
-    are what operators did, by deployment and step, `oversights` under what signals were judged; `levels` are limits
-    besides those of the specs."""
+    are what operators did, by deployment and step, `oversights` under what signals were judged, `reports`
+    what a broker outside told; `levels` are limits besides those of the specs."""
     desk = Desk(
-        specs, calendar=calendar, cards=cards, levels=levels, commands=commands, oversights=oversights
+        specs,
+        calendar=calendar,
+        cards=cards,
+        levels=levels,
+        commands=commands,
+        oversights=oversights,
+        reports=reports,
     )
     runs = [Run(account, starting_cash) for account in desk.accounts]
     together = sorted((run for run in runs if run.account.is_coupled), key=lambda run: run.account.spec.id)

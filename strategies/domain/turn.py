@@ -10,6 +10,7 @@ from strategies.domain.base import View
 from strategies.domain.consequences import Consequences, Working
 from strategies.domain.intents import Cancel, Intent, Modify, Wish, change
 from strategies.domain.signals import Mark
+from strategies.domain.slicing import parts
 
 NOTHING = Working()
 NO_WISHES: tuple[Wish, ...] = ()  # there is one empty tuple: what most callbacks return
@@ -47,7 +48,18 @@ class Turn:
         an order that works no longer: there is nothing left to cancel or to change."""
         for wish in wishes:
             if self._is_heard(wish):
-                self.want(wish, SignalOrigin.STRATEGY)
+                for part in self._parts(wish):
+                    self.want(part, SignalOrigin.STRATEGY)
+
+    def _parts(self, wish: Wish) -> tuple[Wish, ...]:
+        """What is larger than one order may be goes out in several."""
+        if not isinstance(wish, Intent):
+            return (wish,)
+        for token, instrument in self._instruments.items():
+            if instrument.key == wish.instrument:
+                mark = self._marks.get(token)
+                return parts(wish, instrument, mark.price_e4 if mark else 0)
+        return (wish,)
 
     def _is_heard(self, wish: Wish) -> bool:
         if isinstance(wish, Intent):

@@ -42,9 +42,9 @@ def deployed(**more: Any) -> Deployment:
 class Live:
     """The pipeline and the broker's process, one step after the other; time is the simulator's."""
 
-    def __init__(self, served: Served, monkeypatch: Any) -> None:
+    def __init__(self, served: Served, monkeypatch: Any, **more: Any) -> None:
         self.served = served
-        self.deployment = deployed()
+        self.deployment = deployed(**more)
         self.hand = Hand([])
         self.hand.attach(monkeypatch)
         self.account = a_broker_account()
