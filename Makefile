@@ -1,4 +1,4 @@
-.PHONY: run test test-kafka kite-conformance lint parity chaos bench bench-peers poison fresh env
+.PHONY: run test test-kafka kite-conformance kite-session lint parity chaos bench bench-peers poison fresh env
 
 python := .venv/bin/python
 
@@ -16,6 +16,9 @@ test-kafka: env  # the log against a real Apache Kafka: needs Java 17 and Maven
 
 kite-conformance: env  # the official Kite client against our simulator of Kite
 	$(python) -m pytest -n 0 tests/kite
+
+kite-session: env  # a recorded session at the Kite simulator and on paper, side by side
+	@exec $(python) manage.py kite_session
 
 lint: env
 	$(python) -m ruff check .
