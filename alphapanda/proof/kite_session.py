@@ -157,7 +157,6 @@ class Session:
             "ALPHAPANDA_KITE_LOGIN_URL": f"{kite.url}/connect/login",
             "ALPHAPANDA_KITE_WS_URL": kite.url.replace("http://", "ws://"),
             "ALPHAPANDA_CREDENTIAL_KEYS": ",".join(settings.CREDENTIAL_KEYS),  # this process reads tokens too
-            "ALPHAPANDA_SHARDS": "1",
             "ALPHAPANDA_TRADING_WORKERS": "1",
             "ALPHAPANDA_DEPLOYMENTS": str(_no_deployments(self.file)),
         }
