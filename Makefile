@@ -1,4 +1,4 @@
-.PHONY: run test test-kafka kite-conformance kite-session lint parity chaos bench bench-peers poison fresh env
+.PHONY: run test test-kafka kite-conformance kite-faults kite-session lint parity chaos bench bench-peers poison fresh env
 
 python := .venv/bin/python
 
@@ -16,6 +16,10 @@ test-kafka: env  # the log against a real Apache Kafka: needs Java 17 and Maven
 
 kite-conformance: env  # the official Kite client against our simulator of Kite
 	$(python) -m pytest -n 0 tests/kite
+
+kite-faults: env  # 2,000 seeded scenarios at the Kite simulator, and the race with the kill switch
+	@$(python) manage.py kite_faults --scenarios 2000
+	@$(python) manage.py kite_faults --scenarios 0 --kill-race --outage
 
 kite-session: env  # a recorded session at the Kite simulator and on paper, side by side
 	@exec $(python) manage.py kite_session

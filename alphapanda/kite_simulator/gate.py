@@ -54,17 +54,26 @@ async def gate(request: web.Request, handler: Handler) -> web.StreamResponse:
     if request.headers.get("X-Kite-Version", "3") != "3":
         raise bad_input("Invalid API version; the header `X-Kite-Version: 3` is expected.")
     name, tag = name_of(request), await _tag(request, simulator)
+    on = [name, request.path]
     if name == "place":
         simulator.posts[tag] += 1
+    try:
+        _enter(request, simulator, on, tag)
+    except KiteError:
+        simulator.refused[tag] += name == "place"
+        raise
+    response = await handler(request)
+    return _spoilt(request, response, on, tag)
+
+
+def _enter(request: web.Request, simulator: Simulator, on: list[str], tag: str) -> None:
+    """Raises KiteError for a call that is stopped at the door: nothing of it was carried out."""
     simulator.sessions.check(*authorization(request.headers))
-    on = [name, request.path]
     if refused := simulator.faults.takes(*REFUSALS, on=on, tag=tag):
         if refused.kind is Kind.LOST:
             return _without_answer(request)
         raise _refusal(refused, simulator)
     simulator.limits.take(kind_of(request), simulator.clock.pace_ms())
-    response = await handler(request)
-    return _spoilt(request, response, on, tag)
 
 
 async def _tag(request: web.Request, simulator: Simulator) -> str:

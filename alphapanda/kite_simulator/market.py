@@ -67,6 +67,10 @@ class Market:
         self._queues: set[asyncio.Queue[list[Tick]]] = set()
         self._next = next(batches, None)
 
+    def close(self) -> None:
+        """No tick comes any more."""
+        self._next = None
+
     def tokens(self) -> Collection[int]:
         return self._tokens
 

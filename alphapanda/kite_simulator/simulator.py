@@ -90,6 +90,7 @@ class Simulator:
         self.limits = Limits(chosen.rates)
         self.switches = Switches()
         self.posts: Counter[str] = Counter()  # order requests that came in, by tag
+        self.refused: Counter[str] = Counter()  # those of them that were stopped at the door
         self.updates = Updates(self.account, self.schedule, self.faults)
         self.ledger = Ledger(chosen.demat)
         self.desk = Desk(listing, self.ledger, margin_tables(), cash=chosen.cash, settings=self.paper)

@@ -8,8 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from django.conf import settings
+from django.core.management import call_command
 from django.db import connection
 
+from alphapanda import embedded
 from alphapanda.embedded import places
 from alphapanda.stack import Stack
 
@@ -29,6 +31,26 @@ def private_stack(
                 connection.settings_dict["HOST"] = str(places.postgres_socket_dir(run_dir))
                 settings.RUN_DIR = run_dir  # where the address of the embedded log is read
                 yield stack
+        finally:
+            connection.close()
+            connection.settings_dict["HOST"], settings.RUN_DIR = host, outer_dir
+
+
+@contextmanager
+def private_database() -> Iterator[None]:
+    """A database in a new folder, with all tables and nothing in them, that this process works with; removed
+    afterwards. It is not synced to disk."""
+    with tempfile.TemporaryDirectory(prefix="alphapanda-", ignore_cleanup_errors=True) as folder:
+        run_dir = Path(folder)
+        host, outer_dir = connection.settings_dict["HOST"], settings.RUN_DIR
+        try:
+            with embedded.start_all(run_dir, ("postgres",), durable=False):
+                connection.close()
+                connection.settings_dict["HOST"] = str(places.postgres_socket_dir(run_dir))
+                settings.RUN_DIR = run_dir
+                call_command("migrate", verbosity=0)
+                yield
+                connection.close()
         finally:
             connection.close()
             connection.settings_dict["HOST"], settings.RUN_DIR = host, outer_dir

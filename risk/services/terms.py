@@ -3,7 +3,8 @@ one row, and every decision can name what bound it."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from uuid import UUID
 
 import msgspec
@@ -23,6 +24,17 @@ def share_kill_lock() -> None:
     """No kill switch and no limit commits between our reading of them and our commit."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock_shared(%s)", [KILL_LOCK])
+
+
+@contextmanager
+def kill_lock_shared() -> Iterator[None]:
+    """The same for longer than a transaction: what begins in here begins before a kill switch commits."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock_shared(%s)", [KILL_LOCK])
+        try:
+            yield
+        finally:
+            cursor.execute("SELECT pg_advisory_unlock_shared(%s)", [KILL_LOCK])
 
 
 def take_kill_lock() -> None:

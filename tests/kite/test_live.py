@@ -48,7 +48,7 @@ def test_a_second_process_starts_where_the_first_died(live):
     live.served.advance(100)
     BrokerDesk.objects.update(reconciled_at=live.now())
     claimed = calls.claim(Spent(), live.now())
-    answers.send(claimed.said, live.desk._http)  # and dies before it can write down what came of it
+    answers.send(claimed.said, live.desk._signed())  # and dies before it can write down what came of it
 
     live.desk = live.begun()
     assert BrokerCall.objects.get().state == "UNKNOWN"

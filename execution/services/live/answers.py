@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from enum import StrEnum
+from threading import Event
 from uuid import UUID
 
 import msgspec
@@ -38,9 +40,11 @@ class Said(StrEnum):
     NOTHING = "NOTHING"  # no answer
 
 
-def send(call: Claimed, http: KiteHttp) -> Outcome:
-    """The one request of a claimed call."""
+def send(call: Claimed, http: KiteHttp, begun: Event | None = None) -> Outcome:
+    """The one request of a claimed call; `begun` is set when it begins."""
     failpoints.hit("execution.call.before_send")
+    if begun is not None:
+        begun.set()
     try:
         answer = http.write(METHODS[call.kind], call.path, call.form)
     except NotLoggedIn as error:
@@ -68,12 +72,16 @@ def record(call_id: UUID, outcome: Outcome, now: datetime) -> Said:
     return Said.FINE if outcome.http_status else Said.NOTHING
 
 
-def recover(now: datetime) -> int:
-    """Calls that a death left between leaving and being recorded: what came of them is not known. How many."""
+def recover(now: datetime, *, flying: Collection[UUID] = ()) -> int:
+    """Calls between leaving and being recorded that nobody waits for: a process died, or what was committed was not
+    heard. What came of them is not known. How many."""
+    lost = BrokerCall.objects.filter(state=State.SENDING).exclude(id__in=flying)
+    if not lost.exists():
+        return 0
     with transaction.atomic():
-        rows = list(BrokerCall.objects.select_for_update().filter(state=State.SENDING))
+        rows = list(lost.select_for_update())
         for row in rows:
-            _unknown(row, Outcome(Verdict.UNKNOWN, "the process ended while it was sent"), now)
+            _unknown(row, Outcome(Verdict.UNKNOWN, "nobody waited for its answer"), now)
     return len(rows)
 
 
@@ -147,14 +155,14 @@ def _unknown(row: BrokerCall, outcome: Outcome, now: datetime) -> None:
 
 
 def _token_dead(row: BrokerCall, _outcome: Outcome, now: datetime) -> None:
-    """Nothing is sent before a new login. What leaves a position or a book waits for it; an entry does not."""
+    """What leaves a position or a book waits for a new login; an entry does not. Whether the token is still the one in
+    use, so that nothing more is sent, the desk knows."""
     if row.lane == Lane.ENTRY:
         row.state = State.REFUSED
         row.save()
         tell_refused(row, TOKEN_DEAD, now)
     else:
         _back(row, now)
-    stop(TOKEN_DEAD, now)
 
 
 def stop(reason: str, now: datetime) -> None:

@@ -10,6 +10,7 @@ from uuid import UUID
 
 import msgspec
 from django.db import transaction
+from django.db.models import Case, Value, When
 
 from alphapanda import failpoints
 from alphapanda.core.clock import DAY_MS, IST_OFFSET_MS, to_ms
@@ -35,9 +36,11 @@ KINDS = {
     SignalKind.MODIFY: budgets.CallKind.MODIFY,
     SignalKind.CANCEL: budgets.CallKind.CANCEL,
 }
+URGENCY = Case(*(When(lane=lane, then=Value(place)) for place, lane in enumerate(Lane)))
 METHODS = {SignalKind.ORDER: "POST", SignalKind.MODIFY: "PUT", SignalKind.CANCEL: "DELETE"}
-CLAIMED_MAX = 500  # calls that wait are looked at so many at a time
-WAIT_MS = 250  # for an order that is on its way
+CLAIMED_MAX = 64  # calls that wait are looked at so many at a time, the most urgent first
+DROPPED_MAX = 20
+WAIT_MS = 5_000  # for an order that is on its way, or looked for; news of it end the wait
 
 
 class Claimed(msgspec.Struct, frozen=True):
@@ -55,6 +58,7 @@ class Round(msgspec.Struct, frozen=True):
 
     call: budgets.Call | None = None
     said: Claimed | None = None
+    halted: int = 0  # entries that a kill switch has dropped
 
 
 def spent_today(now_ms: int) -> Spent:
@@ -64,21 +68,41 @@ def spent_today(now_ms: int) -> Spent:
     return budgets.rebuilt([(row.sent_at_ms or 0, _budgeted(row)) for row in rows], now_ms)
 
 
+def is_waiting(now: datetime) -> bool:
+    """Whether a call waits for its turn."""
+    return BrokerCall.objects.filter(state=State.READY, not_before_ms__lte=to_ms(now)).exists()
+
+
 def claim(spent: Spent, now: datetime) -> Round:
     """The next call that may be said, marked as leaving. Nothing leaves without a row that says so, and no entry after
     a kill switch has been committed."""
     with transaction.atomic():
         share_kill_lock()
         rows = _waiting(to_ms(now))
+        halted = _drop_halted(rows, now)
         found = budgets.next_to_send([_budgeted(row) for row in rows.values()], spent, to_ms(now))
         for call in found.exhausted:
             drop(rows[call.id], acts.TOO_OFTEN, now)
         if found.call is None:
-            return Round()
+            return Round(halted=halted)
         said = _prepared(rows[found.call.id], now)
         failpoints.hit("execution.call.before_claim")
     failpoints.hit("execution.call.after_claim")
-    return Round(found.call, said)
+    return Round(found.call, said, halted)
+
+
+def _drop_halted(rows: dict[str, BrokerCall], now: datetime) -> int:
+    """Take entries that a kill switch covers out of what waits. They are dropped a few at a time, for cancellations
+    are not to wait for that."""
+    entries = [row for row in rows.values() if row.lane == Lane.ENTRY]
+    covered = {row.order.order.deployment_id: row.order.order.deployment for row in entries}
+    halts = {one: found for one, row in covered.items() if (found := halts_active(row))}
+    halted = [row for row in entries if row.order.order.deployment_id in halts]
+    for row in halted[:DROPPED_MAX]:
+        drop(row, f"halted: {halts[row.order.order.deployment_id][0].reason}", now)
+    for row in halted:
+        del rows[str(row.id)]
+    return len(halted[:DROPPED_MAX])
 
 
 def _waiting(now_ms: int) -> dict[str, BrokerCall]:
@@ -93,7 +117,7 @@ def _waiting(now_ms: int) -> dict[str, BrokerCall]:
     rows = rows.select_related(
         "order__order__deployment", "order__order__instrument", "decision__signal__instrument"
     )
-    rows = rows.select_for_update(of=("self",), skip_locked=True).order_by("queued_at_ms", "id")
+    rows = rows.select_for_update(of=("self",), skip_locked=True).order_by(URGENCY, "queued_at_ms", "id")
     return {str(row.id): row for row in rows[:CLAIMED_MAX]}
 
 
@@ -113,10 +137,6 @@ def _budgeted(row: BrokerCall) -> budgets.Call:
 def _prepared(row: BrokerCall, now: datetime) -> Claimed | None:
     """The call with its tag and words, as it leaves; None where it will not, or not yet."""
     live, order = states.known(row.order), row.order.order
-    halts = halts_active(order.deployment) if row.lane == Lane.ENTRY else []
-    if halts:
-        drop(row, f"halted: {halts[0].reason}", now)
-        return None
     try:
         claimed = _said(row, live, market.spec(order.instrument), now)
     except (wire.CannotBeSaid, tags.BadAttempt) as error:

@@ -4,9 +4,12 @@ it is due, and goes on; a second process of the same account waits for its lock.
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from datetime import datetime
+from functools import partial
 from secrets import token_hex
+from threading import Event
+from typing import NamedTuple
 from uuid import UUID
 
 from accounts.broker import session_died
@@ -21,27 +24,45 @@ from execution.models import BrokerCall, BrokerDesk, BrokerOrder
 from execution.services.live import answers, calls, evidence, killing, looking, pushes, reconciling
 from execution.services.live.answers import Said
 from execution.services.live.http import KiteHttp, NotLoggedIn
+from risk.services.terms import kill_lock_shared
 
 BUSY_MS, IDLE_MS = 5_000, 30_000  # between looks at the book, with something in flight and without
 SENDERS = 8  # calls under way at a time: a slow one holds up no other
+BEGIN_S = 1.0  # a thread that does not begin in this time is no reason to hold up a kill switch
 LOOK_MIN_MS = 500
+TRADES_MS = 1_000
 TIDY_MS = 500
 WAITING = (BrokerCall.State.READY, BrokerCall.State.SENDING, BrokerCall.State.UNKNOWN)
 log = logs.channel("trading")
+
+
+class Flying(NamedTuple):
+    """A call under way, and with which login it left."""
+
+    call: budgets.Call
+    access: Access | None
 
 
 class Desk:
     """Calls in flight, budgets, and when the book is to be read next. `access` finds what opens the account now (None:
     nobody has logged in), `clock` gives aware times."""
 
-    def __init__(self, root: str, access: Callable[[], Access | None], clock: Callable[[], datetime]) -> None:
-        self._http = KiteHttp(root, self._credentials)
+    def __init__(
+        self,
+        root: str,
+        access: Callable[[], Access | None],
+        clock: Callable[[], datetime],
+        *,
+        pool: Executor | None = None,
+        http: Callable[[str, Callable[[], Access]], KiteHttp] = KiteHttp,
+    ) -> None:
+        self._door = partial(http, root)
         self._find_access = access
         self._access: Access | None = None
         self._clock = clock
-        self._pool = ThreadPoolExecutor(SENDERS, thread_name_prefix="broker")
-        self._flying: dict[Future[Outcome], budgets.Call] = {}
-        self._looking: Future[looking.Book] | None = None
+        self._pool = pool or ThreadPoolExecutor(SENDERS, thread_name_prefix="broker")
+        self._flying: dict[Future[Outcome], Flying] = {}
+        self._looking: tuple[Future[looking.Book], Access] | None = None
         self._spent = Spent()
         self._looked_ms = 0
         self._tidied_ms = 0
@@ -77,43 +98,55 @@ class Desk:
         """Write down the answers that have come."""
         done = [future for future in self._flying if future.done()]
         for future in done:
-            call, outcome = self._flying.pop(future), future.result()
-            said = answers.record(UUID(call.id), outcome, self._clock())
+            flying, outcome = self._flying[future], future.result()
+            said = answers.record(UUID(flying.call.id), outcome, self._clock())
+            del self._flying[future]  # not before it is written down: the database may be away
             if outcome.verdict is Verdict.TOKEN_DEAD:
-                self._refused()
+                self._refused(flying.access)
             if said is Said.TOO_MANY:
                 self._spent = budgets.told_too_many(self._spent, to_ms(self._clock()))
             elif said is Said.FINE:
                 self._spent = budgets.told_fine(self._spent)
-        if self._looking is not None and self._looking.done():
-            book, self._looking = self._looking.result(), None
-            if book.is_refused:
-                self._refused()
+        if self._looking is not None and self._looking[0].done():
+            (future, access), self._looking = self._looking, None
+            if (book := future.result()).is_refused:
+                self._refused(access)
             self._compare(book)
             return True
         return bool(done)
 
     def _send(self) -> bool:
         did = False
-        while len(self._flying) < SENDERS:
-            now = self._clock()
-            found = calls.claim(self._spent, now)
+        while len(self._flying) < SENDERS and calls.is_waiting(now := self._clock()):
+            with kill_lock_shared():
+                found = calls.claim(self._spent, now)
+                if found.call is not None and found.said is not None:
+                    self._spent = budgets.sent(self._spent, found.call, to_ms(now))
+                    self._let_go(found.call, found.said)
+            did |= found.call is not None or found.halted > 0
             if found.call is None:
                 return did
-            did = True
-            if found.said is None:
-                continue  # it was dropped, or waits
-            self._spent = budgets.sent(self._spent, found.call, to_ms(now))
-            self._flying[self._pool.submit(answers.send, found.said, self._http)] = found.call
         return did
+
+    def _let_go(self, call: budgets.Call, said: calls.Claimed) -> None:
+        """Send a call, and wait until its request begins: no kill switch commits between."""
+        begun = Event()
+        future = self._pool.submit(answers.send, said, self._signed(), begun)
+        self._flying[future] = Flying(call, self._access)
+        begun.wait(BEGIN_S)
 
     # ---- what opens the account
 
-    def _credentials(self) -> Access:
-        """Asked by threads that have no connection to the database. Raises NotLoggedIn."""
-        if self._access is None:
-            raise NotLoggedIn("nobody has logged in to the broker")
-        return self._access
+    def _signed(self) -> KiteHttp:
+        """Requests with what opens the account now; threads have no connection to the database."""
+        access = self._access
+
+        def credentials() -> Access:
+            if access is None:
+                raise NotLoggedIn("nobody has logged in to the broker")
+            return access
+
+        return self._door(credentials)
 
     def _take_access(self) -> None:
         """Take up a new login, which mends what an old token stopped."""
@@ -125,8 +158,11 @@ class Desk:
             self.look_soon()
         self._access = found
 
-    def _refused(self) -> None:
-        """Kite does not know the token any more: nothing more is asked with it."""
+    def _refused(self, access: Access | None) -> None:
+        """Kite does not know a token any more: nothing more is asked with it. What was asked with one that a login has
+        replaced meanwhile says nothing of the new one."""
+        if access != self._access:
+            return
         now = self._clock()
         if self._access is not None:
             session_died(self._access, answers.TOKEN_DEAD, now=now)
@@ -141,18 +177,22 @@ class Desk:
 
     def _look_if_due(self) -> bool:
         now = self._clock()
-        if self._access is None or self._looking is not None or to_ms(now) < self._due_ms():
+        if self._access is None or self._looking is not None:
+            return False
+        if to_ms(now) < self._looked_ms + LOOK_MIN_MS or to_ms(now) < self.due_ms():
             return False
         self._looked_ms = to_ms(now)
-        self._looking = self._pool.submit(looking.look, self._http, now)
+        self._looking = self._pool.submit(looking.look, self._signed(), now), self._access
         return True
 
-    def _due_ms(self) -> int:
+    def due_ms(self) -> int:
         if not self._looked_ms:
             return 0
         waiting = BrokerCall.objects.filter(state__in=WAITING).exists()
         is_busy = waiting or bool(self._flying) or BrokerOrder.objects.filter(is_open=True).exists()
         due_ms = self._looked_ms + (BUSY_MS if is_busy else IDLE_MS)
+        if is_busy and BrokerOrder.objects.filter(wants_trades=True).exists():
+            due_ms = min(due_ms, self._looked_ms + TRADES_MS)  # more has traded than is booked
         search_ms = looking.searches_due_ms()
         if search_ms is not None:
             due_ms = min(due_ms, max(search_ms, self._looked_ms + LOOK_MIN_MS))
@@ -172,6 +212,7 @@ class Desk:
         self._tidied_ms = to_ms(now)
         BrokerDesk.objects.filter(broker=Broker.ZERODHA).update(seen_at=now)
         self._take_access()
+        answers.recover(now, flying=[UUID(one.call.id) for one in self._flying.values()])
         evidence.book_what_is_left(now)
         killing.sweep(now)
         return False

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import msgspec
 from django.db import transaction
-from django.db.models import Max, Q
+from django.db.models import Max, Q, QuerySet
 
 from alphapanda.core import ids
 from alphapanda.core.clock import to_ms
@@ -16,7 +16,7 @@ from alphapanda.core.vocabulary import Severity, SignalKind
 from alphapanda.eventlog import doorbell
 from execution.domain.kite import reducer
 from execution.domain.kite.budgets import Lane
-from execution.domain.kite.orders import Want
+from execution.domain.kite.orders import LiveOrder, Want
 from execution.domain.kite.reducer import Evidence, Result
 from execution.domain.live import Reported
 from execution.models import BrokerCall, BrokerName, BrokerOrder
@@ -39,7 +39,7 @@ def take(order_id: UUID, news: Sequence[Evidence], *, now: datetime) -> Result:
         before = states.known(row)
         result = reducer.take_all(before, list(news))
         if result.order != before:
-            _keep(row, result, now)
+            _keep(row, before, result, now)
     if result.changes or result.fills:
         doorbell.ring_shard(row.order.deployment.shard, partition_ends={})
     return result
@@ -52,8 +52,11 @@ def _locked(order_id: UUID) -> BrokerOrder:
     return rows.get(order_id=order_id)
 
 
-def _keep(row: BrokerOrder, result: Result, now: datetime) -> None:
+def _keep(row: BrokerOrder, before: LiveOrder, result: Result, now: datetime) -> None:
     after = result.order
+    if after.parts.keys() - before.parts.keys() or after.status.is_final:
+        acts = BrokerCall.objects.filter(order=row, state=BrokerCall.State.READY)
+        acts.exclude(kind=SignalKind.ORDER).update(not_before_ms=0)  # they waited for it to come to light
     row.state = states.written(after)
     row.is_open = not after.status.is_final
     row.wants_trades = Want.FETCH_TRADES in result.wants
@@ -114,14 +117,18 @@ def book_what_is_left(now: datetime) -> None:
         doorbell.ring_shard(shard, partition_ends={})
 
 
+def told_to_go(now: datetime) -> QuerySet[BrokerCall, UUID]:
+    """Orders whose cancellation is under way or was just said."""
+    waiting = (BrokerCall.State.READY, BrokerCall.State.SENDING, BrokerCall.State.UNKNOWN)
+    is_said = Q(state__in=waiting) | Q(sent_at_ms__gt=to_ms(now) - AGAIN_MS)
+    return BrokerCall.objects.filter(is_said, kind=SignalKind.CANCEL).values_list("order_id", flat=True)
+
+
 def cancel_wanted(row: BrokerOrder, *, now: datetime, reason: str = "it was given up and lives") -> int:
     """A cancellation that nobody but the platform asks for, unless one is under way or was just said; how many were
     before."""
-    waiting = (BrokerCall.State.READY, BrokerCall.State.SENDING, BrokerCall.State.UNKNOWN)
-    cancels = BrokerCall.objects.filter(order=row, kind=SignalKind.CANCEL)
-    count = cancels.count()
-    just_ms = to_ms(now) - AGAIN_MS
-    if cancels.filter(Q(state__in=waiting) | Q(sent_at_ms__gt=just_ms)).exists():
+    count = BrokerCall.objects.filter(order=row, kind=SignalKind.CANCEL).count()
+    if told_to_go(now).filter(order=row).exists():
         return count
     attempt = count + 1
     BrokerCall.objects.create(

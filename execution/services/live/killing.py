@@ -26,6 +26,8 @@ def sweep(now: datetime) -> int:
     for halt in KillSwitch.objects.filter(released_at=None, step__in=CANCELLING):
         rows = {str(row.order_id): row for row in covered(halt)}
         found += len(rows)
+        for name in evidence.told_to_go(now):
+            rows.pop(str(name), None)
         for place, row in enumerate(_largest_first(rows)):
             _cancel(row, halt, now + timedelta(milliseconds=place))  # calls leave in this order
     return found

@@ -52,6 +52,9 @@ class Book(msgspec.Struct, frozen=True):
     trades: tuple[TradeRow, ...] | None = None
     positions: dict[Where, int] | None = None  # net, by instrument and product
     is_refused: bool = False  # Kite does not know the token any more
+    moved: frozenset[str] = (
+        frozenset()
+    )  # orders that traded while it was read: its lists say different things of them
 
 
 class Units(Mapping[str, int]):
@@ -85,14 +88,21 @@ def look(http: KiteHttp, now: datetime) -> Book:
         again = _read(http, "/orders", lambda body: orders_of(body, units))
     except NotLoggedIn:
         return Book(to_ms(now), is_refused=True)
-    if orders is None or again is None or _filled(orders) != _filled(again):
-        held = None  # something traded between the reads: they do not speak of one moment
+    moved = _moved(orders, again)
     return Book(
         to_ms(now),
         orders.orders if orders is not None and orders.is_whole else None,
         trades.trades if trades is not None and trades.is_whole else None,
-        held,
+        held if moved == frozenset() else None,
+        moved=moved or frozenset(),
     )
+
+
+def _moved(orders: Rows | None, again: Rows | None) -> frozenset[str] | None:
+    """Orders that traded between two reads of the book; None where that cannot be told."""
+    if orders is None or again is None:
+        return None
+    return frozenset(name for name, _ in _filled(orders).items() ^ _filled(again).items())
 
 
 def _filled(rows: Rows) -> dict[str, int]:
@@ -127,8 +137,8 @@ def take_book(book: Book, now: datetime) -> None:
             news[owner].append(Seen(row, book.began_ms))
     for order_id, told in news.items():
         evidence.take(order_id, told, now=now)
+    _search(book.orders, book.began_ms, now)
     if book.orders is not None:
-        _search(book.orders, book.began_ms, now)
         _keep_external(row for row in book.orders if not {row.order_id, *row.tags} & owners.keys())
 
 
@@ -152,8 +162,8 @@ def _owners(book: Book) -> dict[str, UUID]:
 # ---- outcomes that are not known -----------------------------------------------------------------------------
 
 
-def _search(rows: Sequence[OrderSnapshot], began_ms: int, now: datetime) -> None:
-    """Let the search for each unknown outcome see a whole book."""
+def _search(rows: Sequence[OrderSnapshot] | None, began_ms: int, now: datetime) -> None:
+    """Let the search for each unknown outcome see a whole book, or that the read failed (None)."""
     for call_id in BrokerCall.objects.filter(state=State.UNKNOWN).values_list("id", flat=True):
         with transaction.atomic():
             call = BrokerCall.objects.select_for_update(of=("self",)).select_related("order").get(id=call_id)
@@ -161,9 +171,9 @@ def _search(rows: Sequence[OrderSnapshot], began_ms: int, now: datetime) -> None
                 _advance(call, rows, began_ms, now)
 
 
-def _advance(call: BrokerCall, rows: Sequence[OrderSnapshot], began_ms: int, now: datetime) -> None:
+def _advance(call: BrokerCall, rows: Sequence[OrderSnapshot] | None, began_ms: int, now: datetime) -> None:
     search = msgspec.convert(call.lookup, Lookup)
-    finding = _finding(call, states.known(call.order), rows)
+    finding = None if rows is None else _finding(call, states.known(call.order), rows)
     search, answer = lookup.advance(search, lookup.Read(began_ms, finding))
     call.lookup = msgspec.to_builtins(search)
     if answer.wish is not Wish.READ:

@@ -15,6 +15,7 @@ from django.db.models import Q
 from alphapanda.core.clock import DAY_MS, IST_OFFSET_MS, to_ms
 from alphapanda.core.vocabulary import Broker, DeploymentStatus, Severity, Side
 from execution.domain.kite import reconciling
+from execution.domain.kite.lookup import PATIENCE_MS
 from execution.domain.kite.orders import LiveOrder
 from execution.domain.kite.reconciling import HALT_AFTER, Kind, Ours, Theirs, Where
 from execution.domain.live import Reported
@@ -35,7 +36,10 @@ def compare(book: Book, now: datetime) -> list[Difference]:
     with transaction.atomic():
         desk = BrokerDesk.objects.select_for_update().get(broker=Broker.ZERODHA)
         theirs = Theirs(orders=book.orders, trades=book.trades, positions=book.positions)
-        found = reconciling.compare(_ours(desk, to_ms(now)), theirs, marks_e4={})
+        ours = _ours(desk, to_ms(now))
+        found = reconciling.compare(ours, theirs, marks_e4={})
+        found = [one for one in found if book.moved.isdisjoint((one.key, one.key.rpartition(":")[2]))]
+        found = [one for one in found if one.kind is not Kind.ORDER_MISSING or _is_due(ours, one, to_ms(now))]
         rows = _kept(found, theirs, now)
         desk.reconciled_at = now
         desk.save(update_fields=["reconciled_at"])
@@ -60,6 +64,12 @@ def _ours(desk: BrokerDesk, now_ms: int) -> Ours:
 
 def _may_be_there(order: LiveOrder) -> bool:
     return bool(order.tags or order.parts)
+
+
+def _is_due(ours: Ours, missing: reconciling.Difference, now_ms: int) -> bool:
+    """Whether the broker's book has to show what it does not: an order that was just taken may come to light late."""
+    order = next(one for one in ours.orders if missing.key in one.parts)
+    return order.parts[missing.key].is_known or now_ms - order.local.at_ms > PATIENCE_MS
 
 
 def _positions() -> Counter[Where]:

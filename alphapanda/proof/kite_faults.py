@@ -1,0 +1,383 @@
+"""`manage.py kite_faults`: orders at a broker that goes wrong, by processes that die, from a seed. When all has come to
+rest, the broker's book and ours must say the same, and nothing may have been sent twice."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+from django.db import transaction
+
+from alphapanda.core.money import ZERO, value
+from alphapanda.core.vocabulary import OrderStatus, SignalKind
+from alphapanda.kite_simulator.errors import KiteError
+from alphapanda.kite_simulator.faults import AFTER_ACCEPT, REFUSALS, Fault, Kind
+from alphapanda.kite_simulator.listing import load_listing
+from alphapanda.kite_simulator.orders import SimOrder
+from alphapanda.kite_simulator.script import Step, do
+from alphapanda.proof.kite_served import serving
+from alphapanda.proof.kite_world import PRICE_E4, TICK_E4, World, simulator
+from execution.models import BrokerCall, BrokerOrder, Difference, ExternalOrder, Fill, Order
+from execution.services.live.desk import BUSY_MS
+from portfolio.models import Book, Position
+from risk.models import Alert
+from risk.services import halts
+
+DEATHS = (
+    "execution.call.before_claim",
+    "execution.call.after_claim",
+    "execution.call.before_send",
+    "execution.call.after_send",
+    "execution.call.before_record",
+    "execution.call.after_record",
+)
+UPDATE_KINDS = (Kind.MISSING, Kind.DUPLICATE, Kind.REORDERED, Kind.PARTIAL_AFTER_COMPLETE)
+CALL_KINDS = (*AFTER_ACCEPT, Kind.GARBAGE, Kind.LATE, Kind.STUCK, *REFUSALS)
+WRITES = ("place", "modify", "cancel")
+ENDS_MS = 900_000  # a scenario that has not come to rest by then never will
+WHOLE_LOOKS = 2  # of the book, after all is quiet
+NEVER = ("order_doubled", "order_overfilled", "order_contradicted")
+
+
+class Act(msgspec.Struct, frozen=True):
+    """Something that happens `at_ms` after the start: an order, an act on one of those before (`order`), the kill
+    switch, an order of another app, the end of the session, a new login."""
+
+    at_ms: int
+    kind: str
+    order: int = 0
+    fields: dict[str, Any] = {}
+
+
+class Scenario(msgspec.Struct, frozen=True):
+    number: int
+    acts: tuple[Act, ...]
+    faults: tuple[Fault, ...]
+    deaths: tuple[tuple[str, int], ...]
+    is_pushed: bool
+    looks_ms: int  # between looks at the broker's book while something is in flight
+
+    def told(self) -> str:
+        """In words, so that a failure can be understood."""
+        acts = ", ".join(f"{one.at_ms} ms {one.kind} {one.order} {one.fields}" for one in self.acts)
+        faults = ", ".join(f"{one.kind} x{one.times} on {','.join(one.on) or 'all'}" for one in self.faults)
+        deaths = ", ".join(f"{place} at {passing}" for place, passing in self.deaths)
+        return f"acts: {acts}; faults: {faults}; deaths: {deaths}; pushed: {self.is_pushed}; looks: {self.looks_ms} ms"
+
+
+class Run(msgspec.Struct):
+    """What came of a scenario: what does not hold, and what happened."""
+
+    scenario: Scenario
+    wrong: list[str]
+    orders: int = 0
+    fills: int = 0
+    fired: list[str] = []
+    died: list[str] = []
+    alerts: list[str] = []
+
+
+# ---- what is drawn -------------------------------------------------------------------------------------------
+
+
+def scenario(seed: int, number: int) -> Scenario:
+    """The same for the same seed and number."""
+    chance = random.Random(f"kite faults {seed} {number}")
+    acts = [_order(chance) for _ in range(chance.randint(1, 3))]
+    acts += [_act(chance, len(acts)) for _ in range(chance.choice((0, 0, 1, 1, 2)))]
+    acts += _happenings(chance)
+    faults = tuple(_fault(chance) for _ in range(chance.randint(1, 4)))
+    deaths = tuple(
+        (chance.choice(DEATHS), chance.randint(1, 3)) for _ in range(chance.choice((0, 0, 1, 1, 2)))
+    )
+    return Scenario(
+        number,
+        tuple(sorted(acts, key=lambda one: one.at_ms)),
+        faults,
+        deaths,
+        is_pushed=chance.random() < 0.8,
+        looks_ms=chance.choice((BUSY_MS, 4 * BUSY_MS, 4 * BUSY_MS)),
+    )
+
+
+def _order(chance: random.Random) -> Act:
+    side, quantity = chance.choice(("BUY", "SELL")), chance.randint(1, 50)
+    fields: dict[str, Any] = {"side": side, "quantity": quantity}
+    kind = chance.choice(("MARKET", "MARKET", "LIMIT", "LIMIT", "SL", "ICEBERG"))
+    away = TICK_E4 * chance.choice((2, 2, -4, -200)) * (1 if side == "BUY" else -1)
+    if kind in ("LIMIT", "ICEBERG"):
+        fields |= {"order_type": "LIMIT", "limit_price_e4": PRICE_E4 + away}
+    if kind == "ICEBERG":
+        fields |= {"variety": "iceberg", "iceberg_legs": 2, "quantity": 2 * max(quantity, 400)}
+    if kind == "SL":
+        up = TICK_E4 * chance.choice((3, 300)) * (1 if side == "BUY" else -1)
+        fields |= {
+            "order_type": "SL",
+            "trigger_price_e4": PRICE_E4 + up,
+            "limit_price_e4": PRICE_E4 + 3 * up,
+        }
+    return Act(chance.randint(0, 6_000), "order", fields=fields)
+
+
+def _act(chance: random.Random, orders: int) -> Act:
+    kind = chance.choice(("cancel", "modify"))
+    up = TICK_E4 * chance.randint(-6, 6)
+    return Act(chance.randint(500, 20_000), kind, chance.randrange(orders), {"limit_price_e4": PRICE_E4 + up})
+
+
+def _happenings(chance: random.Random) -> Iterator[Act]:
+    if chance.random() < 0.12:
+        yield Act(chance.randint(500, 15_000), "kill")
+    if chance.random() < 0.2:
+        fields = {"side": chance.choice(("BUY", "SELL")), "quantity": chance.randint(1, 30)}
+        yield Act(chance.randint(0, 10_000), "other", fields=fields)
+    if chance.random() < 0.12:
+        at_ms = chance.randint(500, 10_000)
+        yield Act(at_ms, "logged out")
+        yield Act(at_ms + chance.randint(100, 30_000), "login")
+    if chance.random() < 0.05:
+        yield Act(chance.randint(500, 10_000), "login")
+
+
+def _fault(chance: random.Random) -> Fault:
+    if chance.random() < 0.3:
+        return Fault(
+            kind=chance.choice(UPDATE_KINDS), times=chance.randint(1, 4), share=chance.choice((0.5, 1))
+        )
+    kind = chance.choice(CALL_KINDS)
+    on = [] if kind in (Kind.LATE, Kind.STUCK) else [chance.choice((*WRITES, "place", "place", "get"))]
+    if kind in AFTER_ACCEPT and on == ["get"]:
+        on = ["place"]
+    return Fault(kind=kind, times=chance.randint(1, 3), share=chance.choice((0.5, 1)), on=on)
+
+
+# ---- what is done --------------------------------------------------------------------------------------------
+
+
+def run(seed: int, number: int) -> Run:
+    """One scenario, from a fresh broker to rest; the database is afterwards as it was before."""
+    told = scenario(seed, number)
+    chance = random.Random(f"kite world {seed} {number}")
+    broker = simulator(load_listing(), chance, seed=chance.randrange(1 << 31))
+    with serving(broker) as served, transaction.atomic():
+        try:
+            with World(served, chance, is_pushed=told.is_pushed, looks_ms=told.looks_ms) as world:
+                return _Play(world, told).run()
+        finally:
+            transaction.set_rollback(True)
+
+
+class _Play:
+    """One scenario on its way."""
+
+    def __init__(self, world: World, told: Scenario) -> None:
+        self.world, self.told = world, told
+        self.orders: list[Order] = []
+        self.is_killed = False
+        self.began_ms = world.broker.clock.now_ms()
+
+    def run(self) -> Run:
+        world = self.world
+        world.work(until=lambda: world.reconciled_at() is not None, ends_ms=60_000)
+        self.began_ms = world.broker.clock.now_ms()
+        world.broker.faults.arm(list(self.told.faults))
+        world.deaths = list(self.told.deaths)
+        for act in self.told.acts:
+            world.work(until_ms=self.began_ms + act.at_ms)
+            self._do(act)
+        wrong = [] if self._rests() else [f"not at rest after {ENDS_MS // 1000} s: {self._unrest()}"]
+        wrong += list(Comparison(world, is_killed=self.is_killed).wrong())
+        return Run(
+            self.told,
+            wrong,
+            orders=len(self.orders),
+            fills=Fill.objects.count(),
+            fired=[one.kind.value for one in world.broker.faults.fired],
+            died=world.died,
+            alerts=list(Alert.objects.values_list("code", flat=True)),
+        )
+
+    def _do(self, act: Act) -> None:
+        world = self.world
+        if act.kind == "order":
+            order = world.want(**act.fields)
+            self.orders += [order] if order is not None else []
+        elif act.kind in ("cancel", "modify"):
+            self._change(act)
+        elif act.kind == "kill":
+            self.is_killed = True
+            halts.halt_throw(level="GLOBAL", step="CANCEL", reason="drill", actor="alice", now=world.now())
+            world.is_shard_rung = True
+        elif act.kind == "other":
+            self._other(act)
+        elif act.kind == "logged out":
+            world.broker.sessions.end()
+        else:
+            world.access = world.logged_in()
+
+    def _change(self, act: Act) -> None:
+        """An act on an order that works still, as a strategy sees it."""
+        if act.order >= len(self.orders):
+            return
+        order = self.orders[act.order]
+        order.refresh_from_db()
+        left = order.quantity - order.filled_quantity
+        if OrderStatus(order.status).is_final or left <= 0:
+            return
+        fields: dict[str, Any] = {
+            "kind": SignalKind(act.kind.upper()),
+            "target": order.id,
+            "side": order.side,
+            "quantity": left,
+            "replaces": left,
+            "order_type": order.order_type,
+            "variety": order.variety,
+        }
+        if act.kind == "modify" and order.limit_price_e4:
+            price = {"limit_price_e4": act.fields["limit_price_e4"]}
+            fields |= {"trigger_price_e4": order.trigger_price_e4, **price}
+        self.world.want(**fields)
+
+    def _other(self, act: Act) -> None:
+        order = {
+            "variety": "regular",
+            "exchange": "NSE",
+            "tradingsymbol": "INFY",
+            "transaction_type": act.fields["side"],
+            "quantity": act.fields["quantity"],
+            "order_type": "MARKET",
+            "market_protection": -1,
+            "product": "MIS",
+            "validity": "DAY",
+        }
+        try:
+            do(self.world.broker, Step(place=order))
+        except KiteError:
+            return  # it has no money for it, as anybody
+
+    def _rests(self) -> bool:
+        """Whether all came to rest; faults that are armed still are put off first, and dead processes are begun."""
+        world = self.world
+        world.work(until_ms=self.began_ms + max([25_000, *(one.at_ms for one in self.told.acts)]))
+        world.broker.faults.clear()
+        world.deaths.clear()
+        if not world.work(until=world.is_quiet, ends_ms=ENDS_MS):
+            return False
+        world.broker.market.close()
+        for _ in range(WHOLE_LOOKS):
+            before = world.reconciled_at()
+            world.desk.look_soon()
+            world.work(until=lambda before=before: world.reconciled_at() != before, ends_ms=60_000)
+        return world.work(until=world.is_quiet, ends_ms=ENDS_MS)
+
+    def _unrest(self) -> str:
+        calls = BrokerCall.objects.exclude(state__in=("DONE", "REFUSED", "DROPPED"))
+        return ", ".join(f"{call.kind} {call.state} {call.reason}" for call in calls) or "reports or updates"
+
+
+# ---- what must hold ------------------------------------------------------------------------------------------
+
+
+class Comparison:
+    """The broker's whole book against ours."""
+
+    def __init__(self, world: World, *, is_killed: bool) -> None:
+        self.world, self.is_killed = world, is_killed
+        self.theirs = [one for one in world.broker.book.orders.values() if one.app]
+        self.others = [one for one in world.broker.book.orders.values() if not one.app]
+        self.tags = dict(BrokerCall.objects.exclude(tag=None).values_list("tag", "order_id"))
+
+    def wrong(self) -> Iterator[str]:
+        yield from self._sent_once()
+        yield from self._orders()
+        yield from self._trades()
+        yield from self._money()
+        yield from self._told()
+        yield from self._outside()
+
+    def _sent_once(self) -> Iterator[str]:
+        for tag, times in self.world.posts().items():
+            if times > 1:
+                yield f"sent {times} times: {tag}"
+        for one in self.theirs:
+            if one.wanted.tag not in self.tags:
+                yield f"nobody's: {one.order_id} with tag {one.wanted.tag}"
+        firsts = Counter(self.tags.get(one.wanted.tag or "") for one in self.theirs if one.leg == 1)
+        for order_id, count in firsts.items():
+            if count > 1:
+                yield f"{count} orders at the broker of one intent: {order_id}"
+
+    def _orders(self) -> Iterator[str]:
+        by_order: dict[Any, list[SimOrder]] = {}
+        for one in self.theirs:
+            by_order.setdefault(self.tags.get(one.wanted.tag or ""), []).append(one)
+        for order in Order.objects.all():
+            theirs = by_order.get(order.id, [])
+            filled = sum(one.core.filled_quantity for one in theirs)
+            if order.filled_quantity != filled:
+                yield f"{order.id}: filled {order.filled_quantity} here, {filled} there"
+            yield from self._status(order, theirs)
+
+    def _status(self, order: Order, theirs: list[SimOrder]) -> Iterator[str]:
+        here = OrderStatus(order.status)
+        known = BrokerOrder.objects.get(order=order)
+        if known.is_open == here.is_final:
+            yield f"{order.id}: {here} for its deployment, open {known.is_open} for its process"
+        if not theirs:
+            if here is not OrderStatus.REJECTED:
+                yield f"{order.id}: {here} here, not at the broker"
+            return
+        there = theirs[-1].core.status
+        if theirs[-1].leg < (theirs[-1].wanted.legs or 1) and there is OrderStatus.COMPLETE:
+            yield f"{order.id}: an iceberg between its legs"
+        if here.is_final != there.is_final or (here.is_final and here is not there):
+            yield f"{order.id}: {here} here ({order.reason}), {there} there"
+        if self.is_killed and not there.is_final:
+            yield f"{order.id}: works in spite of the kill switch"
+        if not here.is_final and order.limit_price_e4 != theirs[-1].core.limit_price_e4:
+            yield f"{order.id}: at {order.limit_price_e4} here, at {theirs[-1].core.limit_price_e4} there"
+
+    def _trades(self) -> Iterator[str]:
+        there = Counter(
+            (f"NSE:{trade.trade_id}:{one.order_id}", trade.fill.quantity, trade.fill.price_e4)
+            for one in self.theirs
+            for trade in one.trades
+        )
+        here = Counter(Fill.objects.values_list("trade_key", "quantity", "price_e4"))
+        for trade in there - here:
+            yield f"not booked: {trade}"
+        for trade in here - there:
+            yield f"booked and not there: {trade}"
+
+    def _money(self) -> Iterator[str]:
+        fills = [trade.fill for one in self.theirs for trade in one.trades]
+        held = sum(fill.side.sign * fill.quantity for fill in fills)
+        ours = sum(Position.objects.values_list("quantity", flat=True))
+        if held != ours:
+            yield f"position {ours} here, {held} there"
+        paid = sum((fill.side.sign * value(fill.price_e4, fill.quantity) for fill in fills), ZERO)
+        charged = sum((sum(fill.charges.values(), ZERO) for fill in fills), ZERO)
+        cash = Book.objects.get(deployment_id=self.world.deployment.id).cash
+        if cash != -paid - charged:
+            yield f"cash {cash} here, {-paid - charged} there"
+
+    def _told(self) -> Iterator[str]:
+        """Nothing is left that differs, and nobody was called for nothing."""
+        for row in Difference.objects.filter(settled_at=None).exclude(kind="EXTERNAL"):
+            yield f"differs: {row.kind} {row.key}, {row.ours} here, {row.theirs} there"
+        codes = set(Alert.objects.values_list("code", flat=True))
+        yield from sorted(f"alarm {code}" for code in codes & set(NEVER))
+        fired = {one.kind for one in self.world.broker.faults.fired}
+        if "broker_differs" in codes and Kind.STUCK not in fired:
+            rows = Difference.objects.filter(rounds__gte=2).exclude(kind="EXTERNAL")
+            found = ", ".join(f"{row.kind} {row.ours} / {row.theirs}" for row in rows)
+            yield f"halted for a difference that was none: {found}"
+
+    def _outside(self) -> Iterator[str]:
+        here = {row.broker_order_id: row.is_open for row in ExternalOrder.objects.all()}
+        there = {one.order_id: not one.core.status.is_final for one in self.others}
+        if here != there:
+            yield f"orders of others: {here} here, {there} there"

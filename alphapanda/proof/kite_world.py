@@ -1,0 +1,439 @@
+"""A live deployment by hand against the Kite simulator: real services, database and HTTP, and one clock, the
+simulator's, which stands until it is moved. What a process loses when it dies is lost here too."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, Future
+from contextlib import ExitStack
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from itertools import count
+from pathlib import Path
+from typing import Any
+from unittest import mock
+from uuid import UUID
+
+import msgspec
+from django.conf import settings
+from django.utils import timezone
+
+from accounts.broker import secret_set
+from accounts.models import BrokerAccount, BrokerSession
+from alphapanda import deploying, failpoints
+from alphapanda.core import ids
+from alphapanda.core.clock import ist_ms, to_datetime
+from alphapanda.core.vocabulary import Broker, OrderType, Product, SignalKind, Validity, Waiting
+from alphapanda.deploying import Definition
+from alphapanda.eventlog import doorbell
+from alphapanda.eventlog.records import Record
+from alphapanda.kite.client import Access
+from alphapanda.kite_simulator.clock import SimClock
+from alphapanda.kite_simulator.listing import Listing
+from alphapanda.kite_simulator.sessions import checksum
+from alphapanda.kite_simulator.simulator import Simulator, SimulatorSettings
+from alphapanda.kite_simulator.walk import Batch
+from alphapanda.proof.kite_served import Served
+from execution.models import BrokerCall, BrokerDesk, BrokerOrder, BrokerPush, Order
+from execution.services import chain
+from execution.services.live import desk, pushes
+from execution.services.live.desk import Desk
+from execution.services.live.http import Answer, KiteHttp
+from marketdata.domain.ticks import HAS_DEPTH, Tick
+from marketdata.models import Instrument
+from marketdata.reference import load_calendar
+from marketdata.services import instruments
+from portfolio.services import postings_book
+from risk.services import decisions
+from strategies.models import Deployment, Report, Signal
+from strategies.services.limit import TimeLimit
+from strategies.services.shard import Shard
+
+NAME = "Live on NSE:INFY"
+DAY = date(2019, 7, 9)  # a Tuesday
+STARTS_MS = ist_ms(DAY, time(10))
+INFY = 408065
+PRICE_E4 = 15_000_000
+TICK_E4 = 500
+SECOND_MS = 1_000
+STEP_MS, STRIDE_MS = 100, 2_000
+
+
+class Died(BaseException):
+    """A process ended here."""
+
+
+class HandClock(SimClock):
+    """A simulator's clock that stands, by which its rate limits count too."""
+
+    def __init__(self) -> None:
+        super().__init__(starts_ms=STARTS_MS, speed=0)
+
+    def pace_ms(self) -> int:
+        return self.now_ms()
+
+
+def ticks(chance: random.Random, *, seconds: int, size: int) -> Iterator[Batch]:
+    """A price that walks a tick up or down each second, with so many units on offer beside it."""
+    price_e4 = PRICE_E4
+    for second in range(seconds):
+        price_e4 += TICK_E4 * chance.randint(-2, 2)
+        at_ms = STARTS_MS + second * SECOND_MS
+        yield at_ms, [tick(price_e4, at_ms, size=size)]
+
+
+def tick(price_e4: int, at_ms: int, *, size: int) -> Tick:
+    return Tick(
+        token=INFY,
+        at_ms=at_ms,
+        traded_at_ms=0,
+        received_ms=at_ms,
+        price_e4=price_e4,
+        quantity=0,
+        volume=-1,
+        oi=0,
+        average_e4=0,
+        buy_quantity=0,
+        sell_quantity=0,
+        flags=HAS_DEPTH,
+        bids=((price_e4 - TICK_E4, size),),
+        asks=((price_e4 + TICK_E4, size),),
+    )
+
+
+def simulator(
+    listing: Listing, chance: random.Random, *, seconds: int = 900, size: int = 20, **chosen: Any
+) -> Simulator:
+    """A broker whose market trades one share."""
+    return Simulator(
+        listing=listing,
+        tokens=[INFY],
+        batches=ticks(chance, seconds=seconds, size=size),
+        clock=HandClock(),
+        settings=SimulatorSettings(**chosen),
+    )
+
+
+class NoTicks:
+    """The log of a market that says nothing to strategies."""
+
+    def watermarks(self, topic: str, partition: int) -> tuple[int, int]:
+        return 0, 0
+
+    def assign(self, topic: str, offsets: dict[int, int]) -> None:
+        pass
+
+    def poll(self, *, messages_max: int, timeout_s: float) -> list[Record]:
+        return []
+
+    def close(self) -> None:
+        pass
+
+
+class LatePool(Executor):
+    """Does a call at once, as the broker sees it, and hands over its answer later: what happens between is drawn."""
+
+    def __init__(self, now_ms: Callable[[], int], late_ms: Callable[[], int]) -> None:
+        self._now_ms, self.late_ms = now_ms, late_ms
+        self._waiting: list[tuple[int, Future[Any], Any]] = []
+
+    def submit(self, act: Callable[..., Any], /, *given: Any, **named: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        found = act(*given, **named)
+        self._waiting.append((self._now_ms() + self.late_ms(), future, found))
+        return future
+
+    def deliver(self) -> None:
+        """Hand over what is due."""
+        due = [one for one in self._waiting if one[0] <= self._now_ms()]
+        self._waiting = [one for one in self._waiting if one not in due]
+        for _, future, found in sorted(due, key=lambda one: one[0]):
+            future.set_result(found)
+
+    def next_ms(self) -> int | None:
+        return min((at_ms for at_ms, _, _ in self._waiting), default=None)
+
+
+class SlowHttp(KiteHttp):
+    """Time goes on between two reads of the book, and before a write is heard."""
+
+    def __init__(self, root: str, credentials: Callable[[], Access], wait: Callable[[], None]) -> None:
+        super().__init__(root, credentials)
+        self._wait = wait
+
+    def _ask(self, method: str, path: str, **more: Any) -> Answer:
+        self._wait()
+        return super()._ask(method, path, **more)
+
+
+def set_up() -> None:
+    """The rows that all worlds share: instruments, one deployment, the account."""
+    instruments.load_shipped(now=timezone.now())
+    portfolio_id = deploying.portfolio_of(Broker.ZERODHA, starting_cash=Decimal(10_000_000))
+    definition = Definition(name=NAME, strategy="ema_cross", instruments=("NSE:INFY",), broker=Broker.ZERODHA)
+    deploying.deploy([definition], portfolio_id=portfolio_id)
+    account = BrokerAccount(name="main", user_id="AB1234", api_key="simulatorapikey")
+    secret_set(account, "simulatorapisecret")
+    account.save()
+
+
+class World:
+    """The pipeline and the broker's process, one step after the other."""
+
+    def __init__(
+        self,
+        served: Served,
+        chance: random.Random,
+        *,
+        is_pushed: bool = True,
+        looks_ms: int = desk.BUSY_MS,
+    ) -> None:
+        self.looks_ms = looks_ms
+        self.served, self.chance = served, chance
+        self.broker = served.simulator
+        self.is_pushed = is_pushed
+        self.deployment = Deployment.objects.get(name=NAME)
+        self.calendar = load_calendar("NSE")
+        self.instrument = Instrument.objects.get(exchange="NSE", tradingsymbol="INFY")
+        self.updates = self.broker.book.subscribe(self.broker.account.user_id)
+        self.rung: deque[tuple[Callable[[UUID], object], UUID]] = deque()
+        self.is_shard_rung = True
+        self.deaths: list[tuple[str, int]] = []  # where, and at which passing from now on
+        self.died: list[str] = []
+        self.steps = count(1)
+        self.access: Access | None = self.logged_in()
+        self._stack = ExitStack()
+        self.slowest_ms = 40
+
+    def __enter__(self) -> World:
+        patches: tuple[tuple[Any, str, Any], ...] = (
+            (timezone, "now", self.now),
+            (doorbell, "ring_signals", self._ring_signals),
+            (doorbell, "ring_due", self._ring_due),
+            (doorbell, "ring_shard", self._ring_shard),
+            (doorbell, "ring", self._ring),
+            (failpoints, "hit", self._hit),
+            (desk, "BUSY_MS", self.looks_ms),
+        )
+        for where, name, act in patches:
+            self._stack.enter_context(mock.patch.object(where, name, act))
+        self.shard = self._shard()
+        self.desk, self.pool = self._begun()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    # ---- processes
+
+    def _begun(self) -> tuple[Desk, LatePool]:
+        pool = LatePool(self.broker.clock.now_ms, lambda: self.chance.randint(0, 4 * self.slowest_ms))
+        desk = Desk(self.served.url, self.find_access, self.now, pool=pool, http=self._http)
+        desk.begin()
+        return desk, pool
+
+    def find_access(self) -> Access | None:
+        """The login that lives, as far as is known here."""
+        lives = self.access and BrokerSession.objects.filter(pk=self.access.session_id, ended_at=None)
+        return self.access if lives and lives.exists() else None
+
+    def _http(self, root: str, credentials: Callable[[], Access]) -> KiteHttp:
+        return SlowHttp(root, credentials, lambda: self.advance(self.chance.randint(0, self.slowest_ms)))
+
+    def _shard(self) -> Shard:
+        seconds = count()
+        return Shard(
+            self.deployment.shard,
+            reader=NoTicks(),  # type: ignore[arg-type]
+            calendar=self.calendar,
+            incarnation=ids.derived("proof", "incarnation"),
+            clock=self.now,
+            monotonic=lambda: float(next(seconds)),
+            limit=TimeLimit(Path(settings.RUN_DIR, "hangs"), 0, seconds=settings.STRATEGY_SECONDS),
+        )
+
+    def _hit(self, name: str) -> None:
+        for number, (place, passings) in enumerate(self.deaths):
+            if place == name:
+                self.deaths[number] = (place, passings - 1)
+                if passings <= 1:
+                    del self.deaths[number]
+                    self.died.append(name)
+                    raise Died(name)
+                return
+
+    # ---- doorbells
+
+    def _ring_signals(self, deployment_ids: Sequence[str]) -> bool:
+        for one in map(UUID, deployment_ids):
+            self.rung.extend((act, one) for act in (self._decide, self._submit, self._book, self._settle))
+        return True
+
+    def _ring_due(self, deployment_ids: Sequence[str]) -> bool:
+        for one in map(UUID, deployment_ids):
+            self.rung.extend((act, one) for act in (self._match, self._book, self._settle))
+        return True
+
+    def _ring_shard(self, shard: int, *, partition_ends: dict[str, int]) -> bool:
+        self.is_shard_rung = True
+        return True
+
+    def _ring(self, task_name: str, *, queue: str = "", **named: Any) -> bool:
+        if task_name == "portfolio.book":
+            self.rung.extend((self._book, UUID(one)) for one in named["deployment_ids"])
+        return True
+
+    def _decide(self, one: UUID) -> None:
+        decisions.signals_decide(deployment_id=one, calendar=self.calendar)
+
+    def _submit(self, one: UUID) -> None:
+        chain.orders_submit(deployment_id=one, calendar=self.calendar)
+
+    def _match(self, one: UUID) -> None:
+        chain.dues_match(deployment_id=one, calendar=self.calendar)
+
+    def _book(self, one: UUID) -> None:
+        postings_book(deployment_id=one, now=self.now())
+
+    def _settle(self, one: UUID) -> None:
+        chain.deployment_settle(deployment_id=one)
+
+    def pipeline(self) -> None:
+        """Strategies, risk, execution and books, until nothing is rung."""
+        while self.is_shard_rung or self.rung:
+            self.is_shard_rung = False
+            while self.shard.evaluate({}) and not self.rung:
+                pass
+            while self.rung:
+                act, one = self.rung.popleft()
+                act(one)
+                self.is_shard_rung = True
+
+    # ---- what happens
+
+    def now(self) -> datetime:
+        return to_datetime(self.broker.clock.now_ms())
+
+    def advance(self, ms: int) -> None:
+        """Time goes on; nobody else is at work in the simulator's thread meanwhile."""
+        self.broker.advance(ms)
+        while not self.updates.empty():
+            update = self.updates.get_nowait()
+            if self.is_pushed:
+                pushes.keep(msgspec.json.encode(update), "stream")
+
+    def round(self) -> None:
+        """One round of the broker's process and of the pipeline; a process that dies is begun again."""
+        self.pool.deliver()
+        try:
+            self.desk.round()
+        except Died:
+            self.desk, self.pool = self._begun()
+        self.pipeline()
+
+    def logged_in(self) -> Access:
+        """What a login at the simulator gives; the access token of before is dead from here on."""
+        sessions, account = self.broker.sessions, self.broker.account
+        request_token = sessions.login()
+        session = sessions.exchange(
+            account.api_key, request_token, checksum(account.api_key, request_token, account.api_secret)
+        )
+        row = BrokerSession(
+            account=BrokerAccount.objects.get(name="main"),
+            number=BrokerSession.objects.count() + 1,
+            logged_in_at=self.now(),
+            logged_in_by="alice",
+            dies_at=self.now() + timedelta(hours=20),
+            access_token=b"",
+        )
+        BrokerSession.objects.filter(ended_at=None).update(ended_at=self.now(), ended_by="SUPERSEDED")
+        row.save(force_insert=True)
+        return Access(account.api_key, session.access_token, row.pk)
+
+    def want(self, **signal: Any) -> Order | None:
+        """A signal that goes through risk and becomes an intent; None where risk refused it."""
+        self.is_shard_rung = True
+        self.pipeline()
+        row = self._signal(**signal)
+        self._ring_signals([str(self.deployment.id)])
+        self.pipeline()
+        return Order.objects.filter(decision__signal=row).first()
+
+    def _signal(self, **signal: Any) -> Signal:
+        runner = self.shard.runners[self.deployment.id]
+        runner.machine.state.step += 1
+        step, at_ms = runner.machine.state.step, self.broker.clock.now_ms()
+        mark = self.broker.market.last(INFY)
+        price_e4 = mark.price_e4 if mark else PRICE_E4
+        fields: dict[str, Any] = {
+            "side": "BUY",
+            "quantity": 10,
+            "order_type": OrderType.MARKET,
+            "validity": Validity.DAY,
+            "product": Product.MIS,
+            "reason": "a proof",
+            "kind": SignalKind.ORDER,
+        }
+        row = Signal.objects.create(
+            id=ids.signal_id(self.deployment.id, step, 0),
+            deployment=self.deployment,
+            broker=Broker.ZERODHA,
+            step=step,
+            ordinal=0,
+            instrument=self.instrument,
+            at_ms=at_ms,
+            marks={str(INFY): {"price_e4": price_e4, "at_ms": at_ms}},
+            correlation_id=ids.derived("proof", step),
+            **(fields | signal),
+        )
+        Deployment.objects.filter(id=self.deployment.id).update(
+            step=step,
+            waiting=Waiting.SIGNALS,
+            waiting_since=self.now(),
+            at_ms=at_ms,
+            checkpoint=runner.machine.checkpoint(),
+        )
+        runner.waiting = Waiting.SIGNALS
+        return row
+
+    # ---- how far things are
+
+    def is_quiet(self) -> bool:
+        """Whether nothing is under way that is not a resting order."""
+        waiting = (BrokerCall.State.READY, BrokerCall.State.SENDING, BrokerCall.State.UNKNOWN)
+        if self.pool.next_ms() is not None or BrokerCall.objects.filter(state__in=waiting).exists():
+            return False
+        if BrokerOrder.objects.filter(wants_trades=True).exists():
+            return False
+        if BrokerPush.objects.exists() or Report.objects.filter(told_at=None).exists():
+            return False
+        due_ms = self.broker.schedule.next_ms
+        return due_ms is None or due_ms > self.broker.clock.now_ms() + 300_000
+
+    def reconciled_at(self) -> datetime | None:
+        return BrokerDesk.objects.get(broker=Broker.ZERODHA).reconciled_at
+
+    def posts(self) -> Counter[str]:
+        """Requests for new orders that got past the door, by tag."""
+        return self.broker.posts - self.broker.refused
+
+    def work(self, *, until: Callable[[], bool] | None = None, until_ms: int = 0, ends_ms: int = 0) -> bool:
+        """Go on to a time, or until something holds; False where it does not after so long."""
+        ends_ms = until_ms or self.broker.clock.now_ms() + ends_ms
+        while self.broker.clock.now_ms() < ends_ms:
+            self.advance(self._step_ms(ends_ms))
+            self.round()
+            if until is not None and until():
+                return True
+        return until is None
+
+    def _step_ms(self, ends_ms: int) -> int:
+        """To the next time at which something can happen, so that nothing is waited for in small steps."""
+        now_ms = self.broker.clock.now_ms()
+        waiting = BrokerCall.objects.filter(state=BrokerCall.State.READY)
+        due = [ends_ms, now_ms + (STEP_MS if self.rung else STRIDE_MS), self.desk.due_ms()]
+        due += [max(at_ms, now_ms + STEP_MS) for at_ms in waiting.values_list("not_before_ms", flat=True)]
+        due += [at_ms for at_ms in (self.pool.next_ms(), self.broker.schedule.next_ms) if at_ms is not None]
+        return max(min(at_ms for at_ms in due if at_ms > now_ms) - now_ms, STEP_MS // 5)

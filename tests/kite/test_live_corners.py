@@ -1,0 +1,142 @@
+"""Corners of the broker's process, each of which a seeded scenario (or reading) has found broken once."""
+
+from __future__ import annotations
+
+import random
+from datetime import timedelta
+
+import pytest
+from django.db import OperationalError
+
+from alphapanda.kite_simulator.faults import Fault, Kind
+from alphapanda.kite_simulator.listing import load_listing
+from alphapanda.proof.kite_kills import intents
+from alphapanda.proof.kite_served import serving
+from alphapanda.proof.kite_world import PRICE_E4, World, set_up, simulator
+from execution.domain.kite.budgets import Lane, Spent
+from execution.domain.kite.lookup import PATIENCE_MS
+from execution.models import BrokerCall, BrokerDesk, Difference, Order
+from execution.services.live import answers, calls, looking
+from risk.services import halts
+from strategies.models import Deployment
+
+pytestmark = pytest.mark.django_db
+FAR = {"order_type": "LIMIT", "limit_price_e4": PRICE_E4 - 500_000, "quantity": 1}
+
+
+@pytest.fixture
+def world():
+    set_up()
+    chance = random.Random(1)
+    with serving(simulator(load_listing(), chance)) as served, World(served, chance) as world:
+        world.work(until=lambda: world.reconciled_at() is not None, ends_ms=60_000)
+        yield world
+
+
+def states_of(kind: str = "ORDER") -> list[str]:
+    return list(BrokerCall.objects.filter(kind=kind).values_list("state", flat=True))
+
+
+def test_a_refusal_of_the_token_before_says_nothing_of_the_new_one(world):
+    world.want(**FAR)
+    world.broker.sessions.end()
+    world.pool.late_ms = lambda: 5_000  # the refusal is on its way
+    world.work(until=lambda: "SENDING" in states_of(), ends_ms=1_000)
+    world.pool.late_ms = lambda: 0
+    world.access = world.logged_in()
+    world.work(until_ms=world.broker.clock.now_ms() + 10_000)
+
+    assert states_of() == ["REFUSED"]
+    assert BrokerDesk.objects.get().stopped == ""
+    world.want(**FAR)
+    world.work(until=lambda: "DONE" in states_of(), ends_ms=5_000)
+    assert sorted(states_of()) == ["DONE", "REFUSED"]
+
+
+def test_an_answer_that_could_not_be_written_down_is_written_down_later(world, monkeypatch):
+    world.want(**FAR)
+    record = answers.record
+
+    def away(*_args, **_named):
+        monkeypatch.setattr(answers, "record", record)
+        raise OperationalError("the database is away")
+
+    monkeypatch.setattr(answers, "record", away)
+    with pytest.raises(OperationalError):
+        world.work(until_ms=world.broker.clock.now_ms() + 5_000)
+    world.work(until=lambda: "DONE" in states_of(), ends_ms=5_000)
+    assert states_of() == ["DONE"]
+
+
+def test_a_call_that_nobody_waits_for_is_looked_up(world):
+    """Its claim was committed, and whoever committed it has not heard so."""
+    world.want(**FAR)
+    calls.claim(Spent(), world.now())
+    assert states_of() == ["SENDING"]
+    world.work(until=lambda: states_of() == ["UNKNOWN"], ends_ms=2_000)
+    assert (states_of(), dict(world.posts())) == (["UNKNOWN"], {})
+
+
+def test_a_cancellation_goes_before_any_number_of_entries_that_wait_longer(world):
+    first = world.want(**FAR)
+    world.work(until=lambda: states_of() == ["DONE"], ends_ms=5_000)
+    intents(world, calls.CLAIMED_MAX + 10)
+    BrokerCall.objects.filter(state="READY").update(queued_at_ms=1)
+    first.refresh_from_db()
+    world.want(kind="CANCEL", target=first.id, quantity=1, replaces=1, order_type="LIMIT")
+
+    found = calls.claim(Spent(), world.now())
+
+    assert found.call.lane is Lane.CANCEL
+
+
+def test_a_halt_drops_entries_a_few_at_a_time_and_cancellations_go_on(world):
+    first = world.want(**FAR)
+    world.work(until=lambda: states_of() == ["DONE"], ends_ms=5_000)
+    intents(world, 50)
+    world.want(kind="CANCEL", target=first.id, quantity=1, replaces=1, order_type="LIMIT")
+    halts.halt_throw(level="GLOBAL", reason="drill", actor="alice", now=world.now())
+
+    found = calls.claim(Spent(), world.now())
+
+    assert (found.call.lane, found.halted) == (Lane.CANCEL, calls.DROPPED_MAX)
+    assert states_of().count("DROPPED") == calls.DROPPED_MAX
+    world.work(until=lambda: "READY" not in states_of(), ends_ms=5_000)
+    assert states_of().count("DROPPED") == 50
+    assert len(world.posts()) == 1
+
+
+def test_a_book_that_cannot_be_read_is_not_asked_for_twice_a_second(world):
+    world.want(**FAR)
+    calls.claim(Spent(), world.now())
+    world.work(until=lambda: states_of() == ["UNKNOWN"], ends_ms=2_000)
+    now_ms = world.broker.clock.now_ms()
+
+    looking.take_book(looking.Book(now_ms), world.now())
+
+    assert looking.searches_due_ms() > now_ms
+
+
+def test_an_order_that_was_taken_and_comes_to_light_late_halts_nobody(world):
+    world.broker.faults.arm([Fault(kind=Kind.LATE, ms=(60_000, 60_000))])
+    order = world.want(**FAR)
+    world.work(until_ms=world.broker.clock.now_ms() + 50_000)
+    assert not Difference.objects.exists()
+    world.work(until_ms=world.broker.clock.now_ms() + 30_000)
+    order.refresh_from_db()
+    assert (order.status, Deployment.objects.get().status) == ("OPEN", "RUNNING")
+
+
+def test_an_order_that_was_taken_and_never_comes_to_light_halts(world):
+    world.broker.faults.arm([Fault(kind=Kind.LATE, ms=(10**9, 10**9))])
+    world.want(**FAR)
+    world.work(until_ms=world.broker.clock.now_ms() + PATIENCE_MS + 20_000)
+    assert Difference.objects.get().kind == "ORDER_MISSING"
+    assert Deployment.objects.get().status == "PAUSED"
+
+
+def test_trades_that_an_update_tells_of_are_asked_for_at_once(world):
+    world.want(quantity=10)
+    began_at = world.now()
+    world.work(until=lambda: Order.objects.filter(filled_quantity=10).exists(), ends_ms=10_000)
+    assert world.now() - began_at < timedelta(seconds=4)

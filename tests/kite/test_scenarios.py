@@ -1,0 +1,47 @@
+"""Orders at a broker that goes wrong, by processes that die: what `manage.py kite_faults` proves, in short."""
+
+from __future__ import annotations
+
+import pytest
+
+from alphapanda.proof import kite_faults, kite_kills, kite_outage
+from alphapanda.proof.kite_world import set_up
+
+SEED = 20261128
+PARTS, EACH = 8, 25  # 200 scenarios, in parts that workers share
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("part", range(PARTS))
+def test_the_books_equal_the_brokers_whatever_goes_wrong(part):
+    set_up()
+    runs = [kite_faults.run(SEED, number) for number in range(part * EACH, (part + 1) * EACH)]
+    assert {run.scenario.number: (run.scenario.told(), run.wrong) for run in runs if run.wrong} == {}
+    assert sum(len(run.fired) + len(run.died) for run in runs) > EACH  # or it has proved little
+
+
+def test_a_scenario_is_the_same_for_the_same_seed():
+    assert kite_faults.scenario(SEED, 7) == kite_faults.scenario(SEED, 7)
+    assert kite_faults.scenario(SEED, 7) != kite_faults.scenario(SEED, 8)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_no_order_begins_to_leave_after_a_kill_switch_commits():
+    set_up()
+    races = [kite_kills.race(SEED, number, orders=40, kill_within=20) for number in range(4)]
+    assert [race.late for race in races] == [0, 0, 0, 0]
+    assert all(race.sent for race in races)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_kill_switch_cancels_what_rests_as_fast_as_our_rate_lets_it():
+    set_up()
+    swept = kite_kills.cancelled(SEED, orders=40)
+    assert swept.is_good, swept
+
+
+@pytest.mark.django_db
+def test_the_books_are_right_soon_after_updates_come_back():
+    set_up()
+    outage = kite_outage.run(SEED, fills=60, cut_ms=60_000)
+    assert outage.is_good, outage
