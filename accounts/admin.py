@@ -14,7 +14,7 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 
 from accounts.broker import credentials_changed
 from accounts.forms import BrokerAccountForm
-from accounts.models import AuditEntry, BrokerAccount, BrokerLogin, BrokerSession, User
+from accounts.models import AuditEntry, BrokerAccount, BrokerLogin, BrokerSession, LiveAct, User
 from accounts.selectors import with_sessions
 from alphapanda.web.admin import Desk, ReadOnlyDesk
 
@@ -140,3 +140,14 @@ class BlacklistedTokenAdmin(ReadOnlyDesk):
     @admin.display
     def owner(self, blacklisted: BlacklistedToken) -> str:
         return str(blacklisted.token.user)
+
+
+@admin.register(LiveAct)
+class LiveActAdmin(ReadOnlyDesk):
+    """Terms acknowledged, passwords given again, readiness checks with what they found."""
+
+    list_display = ("at", "kind", "actor", "version", "is_passed")
+    list_filter = ("kind", "is_passed", "actor")
+    search_fields = ("actor", "version")
+    date_hierarchy = "at"
+    ordering = ("-at", "-id")

@@ -124,3 +124,27 @@ class BrokerLogin(models.Model):
 
     def __str__(self) -> str:
         return f"{self.account} {self.actor} {self.started_at:%Y-%m-%d %H:%M}"
+
+
+class LiveAct(models.Model):
+    """What a person did that live trading asks for before it starts. Append-only."""
+
+    class Kind(models.TextChoices):
+        TERMS = "TERMS", "acknowledged the terms of automation"
+        UNLOCK = "UNLOCK", "gave the password again"
+        READINESS = "READINESS", "ran the readiness check"
+
+    kind = models.CharField(max_length=9, choices=Kind)
+    actor = models.CharField(max_length=150)
+    at = models.DateTimeField()
+    version = models.CharField(max_length=20, blank=True, help_text="of the terms")
+    is_passed = models.BooleanField(default=True)
+    data = models.JSONField(default=list, help_text="the text that was acknowledged, or what was found")
+
+    class Meta:
+        permissions = [("trade_live", "May start trading with real money")]
+        indexes = [models.Index(fields=["kind", "-at"], name="live_act_recent")]
+        triggers = kept.append_only()
+
+    def __str__(self) -> str:
+        return f"{self.actor} {self.kind} {self.at:%Y-%m-%d %H:%M}"

@@ -326,6 +326,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
         "BacktestStateEnum": "strategies.models.BacktestRun.State",
         "SignalStateEnum": "strategies.models.Signal.State",
         "OrderStatusEnum": "execution.models.STATUSES",
+        "SignalKindEnum": "alphapanda.core.vocabulary.SignalKind",
         "DeadLetterStateEnum": "alphapanda.eventlog.models.DeadLetter.State",
     },
 }

@@ -6,6 +6,7 @@ from django.contrib import admin
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
 
 from alphapanda.web.admin import ReadOnlyDesk, shown
+from execution import live_admin as _live  # noqa: F401  registers its pages
 from execution.models import Fill, Order, OrderEvent, PaperMemory
 
 

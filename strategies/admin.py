@@ -12,7 +12,16 @@ from unfold.contrib.filters.admin import AutocompleteSelectFilter
 
 from alphapanda.web.admin import Desk, ReadOnlyDesk, by_hand, link, shown
 from strategies.forms import CONFIGURABLE, DeploymentForm
-from strategies.models import Command, Deployment, Due, Signal, Strategy, StrategyFile, StrategyVersion
+from strategies.models import (
+    Command,
+    Deployment,
+    Due,
+    Report,
+    Signal,
+    Strategy,
+    StrategyFile,
+    StrategyVersion,
+)
 from strategies.services.catalogue import catalogue_refresh
 from strategies.services.lifecycle import (
     deployment_configure,
@@ -235,6 +244,18 @@ class CommandAdmin(ReadOnlyDesk):
 class DueAdmin(ReadOnlyDesk):
     list_display = ("deployment", "step", "state", "created_at")
     list_filter = ("state",)
+    list_select_related = ("deployment",)
+    deferred = ("deployment__checkpoint", "deployment__consequences")
+    search_fields = ("=id", "deployment__name")
+    ordering = ("-created_at",)
+
+
+@admin.register(Report)
+class ReportAdmin(ReadOnlyDesk):
+    """What a broker outside said of a deployment's orders."""
+
+    list_display = ("deployment", "number", "step", "created_at", "booked_at", "told_at")
+    list_filter = (("told_at", admin.EmptyFieldListFilter), ("deployment", AutocompleteSelectFilter))
     list_select_related = ("deployment",)
     deferred = ("deployment__checkpoint", "deployment__consequences")
     search_fields = ("=id", "deployment__name")

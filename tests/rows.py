@@ -8,10 +8,22 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from accounts.broker import secret_set
-from accounts.models import BrokerAccount, BrokerLogin, BrokerSession
+from accounts.models import BrokerAccount, BrokerLogin, BrokerSession, LiveAct
 from alphapanda.core import ids
 from alphapanda.eventlog.models import DeadLetter, InboxMark, LogCursor, OutboxEvent
-from execution.models import Fill, Order, OrderEvent, PaperMemory
+from execution.models import (
+    BrokerCall,
+    BrokerDesk,
+    BrokerName,
+    BrokerOrder,
+    BrokerPush,
+    Difference,
+    ExternalOrder,
+    Fill,
+    Order,
+    OrderEvent,
+    PaperMemory,
+)
 from marketdata.models import (
     Bar,
     CircuitLimit,
@@ -48,7 +60,7 @@ from risk.models import (
     RiskState,
     StartOfDay,
 )
-from strategies.models import BacktestRun, Command, Deployment, Due, Signal
+from strategies.models import BacktestRun, Command, Deployment, Due, Report, Signal
 from strategies.services.catalogue import catalogue_refresh, version_installed
 
 AT_MS = 1_562_644_200_000  # 2019-07-09 09:20:00 IST
@@ -203,9 +215,11 @@ def one_of_each() -> dict[type, Any]:
         Alert.objects.create(code="drill", severity="WARNING", subject="all", text="a drill"),
         StartOfDay.objects.create(day=date(2019, 7, 9), is_passed=True, findings=[], checked_by="alice"),
         Command.objects.create(id=SOME, deployment=deployment, kind="FLATTEN", reason="drill", actor="alice"),
+        Report.objects.create(id=SOME, deployment=deployment, number=1, data={}),
         Due.objects.create(id=SOME, deployment=deployment, step=1, item={}, correlation_id=SOME),
         BacktestRun.objects.create(id=SOME, name="averages on infy", plan={"files": []}, asked_by="alice"),
         *_accounts(),
+        *_at_broker(order),
         *_books(deployment),
         *_calendar(),
         *_rules(),
@@ -231,7 +245,27 @@ def _accounts() -> list[Any]:
     session.save(force_insert=True)
     login = BrokerLogin(account=account, state_digest="s", browser_digest="b", actor="alice", started_at=at)
     login.save()
-    return [account, session, login]
+    act = LiveAct.objects.create(kind="UNLOCK", actor="alice", at=at)
+    return [account, session, login, act]
+
+
+def _at_broker(order: Order) -> list[Any]:
+    at = datetime(2026, 11, 27, 5, tzinfo=UTC)
+    at_broker = BrokerOrder.objects.create(order=order, state={"filled": 10})
+    call = BrokerCall.objects.create(
+        id=SOME, order=at_broker, kind="ORDER", lane="ENTRY", attempt=1, tag="t", queued_at_ms=AT_MS
+    )
+    return [
+        at_broker,
+        call,
+        BrokerName.objects.create(name="t", order=at_broker),
+        BrokerPush.objects.create(body="{}", source="stream"),
+        BrokerDesk.objects.create(broker="zerodha", house="h"),
+        ExternalOrder.objects.create(broker_order_id="1", instrument="NSE:INFY", snapshot={"status": "OPEN"}),
+        Difference.objects.create(
+            kind="POSITION", key="k", ours="1", theirs="2", first_seen_at=at, seen_at=at
+        ),
+    ]
 
 
 def _books(deployment: Deployment) -> list[Any]:

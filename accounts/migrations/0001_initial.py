@@ -144,4 +144,28 @@ class Migration(migrations.Migration):
             model_name='brokersession',
             trigger=pgtrigger.compiler.Trigger(name='untruncated', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot truncate % table', TG_TABLE_NAME;", hash='6c36d8166e71a546b299a3288e758881ae653e26', level='STATEMENT', operation='TRUNCATE', pgid='pgtrigger_untruncated_24ec4', table='accounts_brokersession', when='BEFORE')),
         ),
+        migrations.CreateModel(
+            name='LiveAct',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('kind', models.CharField(choices=[('TERMS', 'acknowledged the terms of automation'), ('UNLOCK', 'gave the password again'), ('READINESS', 'ran the readiness check')], max_length=9)),
+                ('actor', models.CharField(max_length=150)),
+                ('at', models.DateTimeField()),
+                ('version', models.CharField(blank=True, help_text='of the terms', max_length=20)),
+                ('is_passed', models.BooleanField(default=True)),
+                ('data', models.JSONField(default=list, help_text='the text that was acknowledged, or what was found')),
+            ],
+            options={
+                'permissions': [('trade_live', 'May start trading with real money')],
+                'indexes': [models.Index(fields=['kind', '-at'], name='live_act_recent')],
+            },
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='liveact',
+            trigger=pgtrigger.compiler.Trigger(name='append_only', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot update or delete rows from % table', TG_TABLE_NAME;", hash='e556e03fdd27c71626f35b65ead98218c7c60448', operation='UPDATE OR DELETE', pgid='pgtrigger_append_only_5e25f', table='accounts_liveact', when='BEFORE')),
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='liveact',
+            trigger=pgtrigger.compiler.Trigger(name='untruncated', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot truncate % table', TG_TABLE_NAME;", hash='23369d5582ed64e82b75f23a31da3f5f1119e5da', level='STATEMENT', operation='TRUNCATE', pgid='pgtrigger_untruncated_ce7d0', table='accounts_liveact', when='BEFORE')),
+        ),
     ]

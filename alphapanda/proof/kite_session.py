@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import datetime
 import hashlib
+import json
 import os
 import secrets
 import shutil
@@ -37,7 +38,7 @@ from alphapanda.proof import canary, parity, twins
 from alphapanda.proof.kite_process import Browser, KiteProcess, free_port
 from alphapanda.proof.private import private_stack
 from alphapanda.proof.sessions import NoSharedData
-from alphapanda.stack import Stack
+from alphapanda.stack import Stack, StackFailed
 from alphapanda.web.roles import Role
 from execution.models import BrokerCall, BrokerDesk, BrokerOrder, Difference, Fill
 from marketdata.domain.ticks import Tick
@@ -55,10 +56,12 @@ USER, API_KEY, OPERATOR = "AB1234", "rehearsal0key", "proof"
 PARAMS = {"fast": 5, "slow": 13, "quantity": 100, "bar_minutes": 1}
 # The matching of the simulated broker: what is left to explain is the way of the order.
 PAPER = {"latency_ms": 60, "slippage_ticks": 0, "market_protection": -1, "circuit_percent": 20}
+LIMITS = {"daily_orders": 500}
 PAPER_NAME, LIVE_NAME = "Twin on paper", "Twin at zerodha"
 CUT_MS, RESUME_S = 60_000, 10.0
 CUT_AT, LOGIN_AT = 0.35, 0.6  # of the way from start to close
 CLOSES_AT = datetime.time(15, 31)  # IST
+BACK_S = 60.0
 WAIT_S = 300.0  # a bound, no measure
 PAGES = ("/", "/broker/", "/admin/accounts/brokeraccount/", "/admin/accounts/brokersession/",
          "/admin/execution/order/", "/admin/accounts/auditentry/", "/api/v1/broker-accounts/")  # fmt: skip
@@ -198,8 +201,23 @@ class Session:
         account = {"name": "main", "broker": "zerodha", "user_id": USER, "api_key": API_KEY, "secret": self.secret}
         self.browser.post("/admin/accounts/brokeraccount/add/", {**account, "is_active": "on"})
         self._log_in(kite)
-        _deployed(self.browser)
         stack.wait(_is_reconciled, timeout_s=WAIT_S, what="first look at the broker's book")
+        _deployed()
+        self._clear()
+        self._start()
+
+    def _clear(self) -> None:
+        """What stands between a person and live trading: the terms, the password again, the readiness check."""
+        version = json.loads(self.browser.get("/api/v1/live/clearance/"))["version"]
+        self.browser.act("/api/v1/live/terms/", {"version": version})
+        self.browser.act("/api/v1/live/unlock/", {"password": self.password})
+        found = self.browser.act("/api/v1/live/readiness/", {})
+        if not found["is_passed"]:
+            raise StackFailed(f"not ready: {found['data']}")
+
+    def _start(self) -> None:
+        for row in Deployment.objects.order_by("broker"):
+            self.browser.act(f"/api/v1/deployments/{row.id}/start/", {"reason": "a rehearsal"})
 
     def _log_in(self, kite: KiteProcess) -> None:
         page = self.browser.log_in_at_kite("main")
@@ -218,32 +236,34 @@ class Session:
 
     def _log_in_again(self, kite: KiteProcess, stack: Stack) -> None:
         """A login elsewhere kills the token; both twins are flattened while nothing can go; then the operator logs in."""
+        stack.wait(_are_held, timeout_s=WAIT_S, what="a moment in which both hold")
         kite.run_at(1)
         _log_in_elsewhere(kite, self.secret)
         refused = BrokerSession.objects.filter(ended_by=BrokerSession.End.REFUSED)
         stack.wait(refused.exists, timeout_s=WAIT_S, what="refusal of the dead token")
-        asked = BrokerCall.objects.count()
+        asked = _sent()
         for row in Deployment.objects.all():
             self.browser.act(f"/api/v1/deployments/{row.id}/flatten/", {"reason": "a rehearsal"})
-        is_held = Position.objects.exclude(quantity=0).exists()
         self._log_in(kite)
         back, read = time.monotonic(), _read_to()
-        while time.monotonic() < back + WAIT_S and not self._is_back(back, read, asked, is_held):
+        while time.monotonic() < back + BACK_S and not self._is_back(back, read, asked):
             time.sleep(0.05)
         for name in ("ticks_after_s", "order_after_s"):
             after = getattr(self.result, name)
-            if not 0 <= after <= RESUME_S and (is_held or name == "ticks_after_s"):
+            if not 0 <= after <= RESUME_S:
                 self.result.faults.append(f"{name} is {after} after the new login, more than {RESUME_S:.0f}")
 
-    def _is_back(self, since: float, read: int, asked: int, is_held: bool) -> bool:
+        stack.wait(_is_quiet, timeout_s=WAIT_S, what="end of what flattening began")
+        self._start()  # flattening has paused them
+
+    def _is_back(self, since: float, read: int, asked: int) -> bool:
         """Note when ticks have come and an order has left again."""
         after = round(time.monotonic() - since, 2)
         if self.result.ticks_after_s < 0 and _read_to() > read:
             self.result.ticks_after_s = after
-        sent = BrokerCall.objects.filter(state=BrokerCall.State.DONE).count() if is_held else 0
-        if self.result.order_after_s < 0 and is_held and sent > 0 and _sent_after(asked):
+        if self.result.order_after_s < 0 and _sent() > asked:
             self.result.order_after_s = after
-        return self.result.ticks_after_s >= 0 and (not is_held or self.result.order_after_s >= 0)
+        return min(self.result.ticks_after_s, self.result.order_after_s) >= 0
 
     # ---- what came of it
 
@@ -315,15 +335,15 @@ def _signed(row: dict[str, Any]) -> Decimal:
     return amount if row["transaction_type"] == "SELL" else -amount
 
 
-def _deployed(browser: Browser) -> None:
-    """The twins, each in a portfolio of its own, started as an operator does."""
+def _deployed() -> None:
+    """The twins, stopped, each in a portfolio of its own."""
     for name, broker, execution in ((PAPER_NAME, Broker.PAPER, PAPER), (LIVE_NAME, Broker.ZERODHA, {})):
         portfolio = portfolios.portfolio_create(name=f"{name}: cash", broker=broker, starting_cash=CASH)
         definition = Definition(
-            name=name, strategy="ema_cross", instruments=(KEY,), params=PARAMS, broker=broker, execution=execution
+            name=name, strategy="ema_cross", instruments=(KEY,), params=PARAMS, broker=broker, execution=execution,
+            limits=LIMITS,
         )
-        row = deploying.create(definition, portfolio_id=portfolio.id, status=DeploymentStatus.STOPPED)
-        browser.act(f"/api/v1/deployments/{row.id}/start/", {"reason": "a rehearsal"})
+        deploying.create(definition, portfolio_id=portfolio.id, status=DeploymentStatus.STOPPED)
 
 
 def _log_in_elsewhere(kite: KiteProcess, secret: str) -> None:
@@ -359,8 +379,14 @@ def _read_to() -> int:
     return max(Deployment.objects.values_list("seq", flat=True), default=0)
 
 
-def _sent_after(asked: int) -> bool:
-    return BrokerCall.objects.filter(sent_at_ms__isnull=False).count() > asked
+def _sent() -> int:
+    """Calls that have left for the broker."""
+    return BrokerCall.objects.filter(sent_at_ms__isnull=False).count()
+
+
+def _are_held() -> bool:
+    time.sleep(0.2)
+    return _is_quiet() and Position.objects.exclude(quantity=0).count() == Deployment.objects.count()
 
 
 def _is_quiet() -> bool:

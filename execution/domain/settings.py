@@ -135,9 +135,8 @@ def settings_of(execution: Mapping[str, Any], broker: Broker = Broker.PAPER) -> 
     """The settings as somebody wrote them down. Raises ValueError, which names what is accepted."""
     kind = SETTINGS_BY_BROKER[broker]
     if odd := sorted(set(execution) - set(kind.__struct_fields__)):
-        raise ValueError(
-            f"execution: {odd[0]!r} is unknown to {broker}; accepted: {', '.join(kind.__struct_fields__)}"
-        )
+        accepted = ", ".join(kind.__struct_fields__)
+        raise ValueError(f"execution: {odd[0]!r} is an unknown field at {broker}; accepted: {accepted}")
     for name, words in (("liquidity", Liquidity), ("queue", Queue)):
         if execution.get(name) is not None and execution[name] not in list(words):
             raise ValueError(f"`{name}` {execution[name]!r}: accepted is {' or '.join(words)}")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from django.conf import settings
 from django.db import transaction
 
+from accounts import live
 from accounts.services import act_record
 from alphapanda.core import ids
 from alphapanda.core.refusals import BadRequest, Conflict, reason_problem
@@ -39,10 +39,6 @@ class IllegalTransition(Conflict):
     """A deployment cannot go from its state to the one asked for."""
 
 
-class BrokerNotEnabled(Conflict):
-    """The real broker is not switched on in the settings."""
-
-
 class StrategyNotEnabled(Conflict):
     """The strategy of the deployment is switched off."""
 
@@ -60,7 +56,7 @@ def deployment_start(
 ) -> Deployment:
     """Let a paused or stopped deployment run. Idempotent; locks the row.
 
-    Raises DeploymentNotFound, IllegalTransition, BrokerNotEnabled, StrategyNotEnabled, ReasonMissing.
+    Raises DeploymentNotFound, IllegalTransition, accounts.live.NotCleared, StrategyNotEnabled, ReasonMissing.
     """
     return _move("start", deployment_id=deployment_id, actor=actor, reason=reason, now=now, ip=ip)
 
@@ -90,7 +86,7 @@ def deployment_release_quarantine(
 ) -> Deployment:
     """Let a quarantined deployment read the tick again on which it raised. Idempotent; locks the row.
 
-    Raises DeploymentNotFound, IllegalTransition, BrokerNotEnabled, StrategyNotEnabled, ReasonMissing.
+    Raises DeploymentNotFound, IllegalTransition, accounts.live.NotCleared, StrategyNotEnabled, ReasonMissing.
     """
     return _move(
         "release_quarantine", deployment_id=deployment_id, actor=actor, reason=reason, now=now, ip=ip
@@ -192,10 +188,10 @@ def _move(
     if problem := reason_problem(reason):
         raise ReasonMissing(problem)
     deployment = _locked(deployment_id)
-    allowed, goal = TRANSITIONS[act]
+    goal = TRANSITIONS[act][1]
     if deployment.status == goal:
         return deployment
-    _check(deployment, act, allowed, goal)
+    _check(deployment, act, goal, actor=actor, now=now)
     details = {"from": deployment.status, "to": goal.value, "step": deployment.step}
     deployment.status = goal
     deployment.error = ""
@@ -237,15 +233,13 @@ def deployment_locked(deployment_id: UUID, reason: str) -> Deployment:
     return _locked(deployment_id)
 
 
-def _check(
-    deployment: Deployment, act: str, allowed: frozenset[DeploymentStatus], goal: DeploymentStatus
-) -> None:
-    if deployment.status not in allowed:
+def _check(deployment: Deployment, act: str, goal: DeploymentStatus, *, actor: str, now: datetime) -> None:
+    if deployment.status not in TRANSITIONS[act][0]:
         raise IllegalTransition(f"{deployment.name} is {deployment.status}: {act} is not possible.")
     if goal is not RUNNING:
         return
-    if deployment.broker == Broker.ZERODHA and not settings.ZERODHA_ENABLED:
-        raise BrokerNotEnabled("The zerodha broker is switched off in the settings.")
+    if deployment.broker == Broker.ZERODHA:
+        live.clear(actor=actor, now=now)
     if not deployment.strategy_version.strategy.is_enabled:
         raise StrategyNotEnabled(f"Strategy {deployment.strategy_version.strategy.name} is switched off.")
 

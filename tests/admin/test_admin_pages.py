@@ -38,7 +38,7 @@ MODELS = [
 ]
 APPEND_ONLY = (
     *("ActionPosting", "Decision", "Fill", "OrderEvent", "LedgerEntry", "LimitVersion", "Snapshot"),
-    "AuditEntry",
+    *("AuditEntry", "LiveAct"),
 )
 MACHINE_WRITTEN = {
     *APPEND_ONLY,
@@ -61,6 +61,16 @@ MACHINE_WRITTEN = {
     *("Book", "Position", "Posting", "OutboxEvent", "InboxMark", "LogCursor", "DeadLetter"),
     *("MasterLoad", "MasterChange", "Bar"),
     *("BrokerSession", "BrokerLogin"),
+    *(
+        "BrokerDesk",
+        "BrokerOrder",
+        "BrokerCall",
+        "BrokerName",
+        "BrokerPush",
+        "ExternalOrder",
+        "Difference",
+        "Report",
+    ),
 }
 
 
@@ -254,7 +264,7 @@ def new() -> dict[str, Any]:
         "instruments": [tcs.pk],
         "portfolio": str(desk.pk),
         "params": '{"fast": 3}',
-        "execution": '{"latency_ms": 20, "product": "CNC"}',
+        "execution": '{"algo_id": "A7", "product": "CNC"}',
     }
 
 
@@ -264,7 +274,7 @@ def test_a_new_deployment_is_born_stopped_with_book_shard_and_partition(desk: Cl
 
     made = Deployment.objects.get(name="second")
     assert (made.status, made.shard, made.partition) == ("STOPPED", 1, 2)
-    assert (made.params, made.execution) == ({"fast": 3}, {"latency_ms": 20, "product": "CNC"})
+    assert (made.params, made.execution) == ({"fast": 3}, {"algo_id": "A7", "product": "CNC"})
     assert [str(instrument) for instrument in made.instruments.all()] == ["NSE:TCS"]
     book = Book.objects.get(pk=made.pk)
     assert (book.name, book.broker, book.portfolio.name) == ("second", "zerodha", "live")

@@ -14,7 +14,6 @@ from alphapanda.eventlog.models import OutboxEvent
 from strategies.models import Command, Deployment
 from strategies.services.lifecycle import (
     ACTS,
-    BrokerNotEnabled,
     DeploymentNotFound,
     DeploymentNotStopped,
     IllegalTransition,
@@ -98,16 +97,6 @@ def test_an_act_tells_who_what_where_in_the_log_and_why():
     envelope, payload = decode(bytes(OutboxEvent.objects.get().body))
     assert envelope.broker == "shared"
     assert payload.details == entry.details
-
-
-def test_a_zerodha_deployment_starts_only_where_the_broker_is_switched_on(settings):
-    deployment = a_deployment(status="STOPPED", broker="zerodha")
-
-    with pytest.raises(BrokerNotEnabled):
-        deployment_start(deployment_id=deployment.pk, **BY)
-
-    settings.ZERODHA_ENABLED = True
-    assert deployment_start(deployment_id=deployment.pk, **BY).status == "RUNNING"
 
 
 def test_a_strategy_that_is_switched_off_does_not_start():

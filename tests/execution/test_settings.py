@@ -24,7 +24,7 @@ def test_what_goes_along_with_live_orders_is_kept() -> None:
     [
         (
             {"latency_ms": 5},
-            "'latency_ms' is unknown to zerodha; accepted: square_off, market_protection, algo_id",
+            "'latency_ms' is an unknown field at zerodha; accepted: square_off, market_protection, algo_id",
         ),
         ({"market_protection": 0}, "-1 or percent above 0"),
         ({"market_protection": "NaN"}, "-1 or percent above 0"),
@@ -44,7 +44,7 @@ def test_a_definition_is_held_against_the_settings_of_its_broker() -> None:
     live = deploying.Definition(**named, broker=Broker.ZERODHA, execution={"algo_id": "A"})
 
     deploying.check(live)
-    with pytest.raises(deploying.BadDefinition, match="'algo_id' is unknown to paper"):
+    with pytest.raises(deploying.BadDefinition, match="'algo_id' is an unknown field at paper"):
         deploying.check(paper)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django.conf import settings
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 from django.db import connection
 from django.utils import timezone
 
@@ -24,6 +24,8 @@ class Command(BaseCommand):
     help = "Send orders to Zerodha and hear of them until SIGTERM: then wait for answers, exit 0."
 
     def handle(self, *_args: object, **_options: object) -> None:
+        if not settings.ZERODHA_ENABLED:
+            raise CommandError("orders to Zerodha are off: set ALPHAPANDA_ZERODHA_ENABLED and its companions")
         stop = stop_flag()
         while not _owns():
             if stop.wait(ASK_S):

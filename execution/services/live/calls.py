@@ -14,7 +14,7 @@ from django.db.models import Case, Value, When
 
 from alphapanda import failpoints
 from alphapanda.core.clock import DAY_MS, IST_OFFSET_MS, to_ms
-from alphapanda.core.vocabulary import Broker, SignalKind, Variety
+from alphapanda.core.vocabulary import Broker, DeploymentStatus, SignalKind, Variety
 from execution.domain import acts
 from execution.domain.kite import budgets, tags, wire
 from execution.domain.kite.budgets import Lane, Spent
@@ -137,6 +137,9 @@ def _budgeted(row: BrokerCall) -> budgets.Call:
 def _prepared(row: BrokerCall, now: datetime) -> Claimed | None:
     """The call with its tag and words, as it leaves; None where it will not, or not yet."""
     live, order = states.known(row.order), row.order.order
+    if row.lane == Lane.ENTRY and order.deployment.status != DeploymentStatus.RUNNING:
+        drop(row, f"its deployment is {order.deployment.status}", now)
+        return None
     try:
         claimed = _said(row, live, market.spec(order.instrument), now)
     except (wire.CannotBeSaid, tags.BadAttempt) as error:

@@ -1,0 +1,147 @@
+"""What is traded at a broker outside, in the admin: nothing is changed by hand, but differences are settled."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django import forms
+from django.contrib import admin, messages
+from unfold.contrib.filters.admin import AutocompleteSelectFilter
+from unfold.forms import ActionForm
+from unfold.widgets import UnfoldAdminTextInputWidget
+
+from alphapanda.web.admin import ReadOnlyDesk, by_hand, shown
+from execution.models import (
+    BrokerCall,
+    BrokerDesk,
+    BrokerName,
+    BrokerOrder,
+    BrokerPush,
+    Difference,
+    ExternalOrder,
+)
+from execution.services.differences import NOTE_MAX, difference_settle
+
+if TYPE_CHECKING:
+    from django.db.models import QuerySet
+    from django.http import HttpRequest
+
+HEAVY = ("order__deployment__checkpoint", "order__deployment__consequences")
+
+
+@admin.register(BrokerDesk)
+class BrokerDeskAdmin(ReadOnlyDesk):
+    list_display = ("broker", "seen_at", "reconciled_at", "stopped")
+    search_fields = ("broker",)
+    ordering = ("broker",)
+
+
+@admin.register(BrokerOrder)
+class BrokerOrderAdmin(ReadOnlyDesk):
+    list_display = ("order", "is_open", "wants_trades", "changed_at")
+    list_filter = ("is_open", "wants_trades")
+    list_select_related = ("order__deployment", "order__instrument")
+    deferred = HEAVY
+    search_fields = ("=order__id", "=names__name", "order__deployment__name")
+    ordering = ("-changed_at",)
+
+
+@admin.register(BrokerName)
+class BrokerNameAdmin(ReadOnlyDesk):
+    """Tags of ours and order ids of the broker, and the orders that they stand for."""
+
+    list_display = ("name", "order")
+    list_select_related = ("order__order",)
+    search_fields = ("=name", "=order__order__id")
+    ordering = ("name",)
+
+
+@admin.register(BrokerPush)
+class BrokerPushAdmin(ReadOnlyDesk):
+    """Updates that wait for the broker's process."""
+
+    list_display = ("received_at", "source")
+    list_filter = ("source",)
+    search_fields = ("body",)
+    ordering = ("-received_at",)
+
+
+@admin.register(BrokerCall)
+class BrokerCallAdmin(ReadOnlyDesk):
+    list_display = (
+        shown("queued_at_ms", "asked for"),
+        "kind",
+        "lane",
+        "state",
+        "attempt",
+        "tag",
+        "broker_order_id",
+        shown("sent_at_ms", "sent"),
+        shown("answered_at_ms", "answered"),
+        "http_status",
+        "reason",
+    )
+    list_filter = (
+        "state",
+        "kind",
+        "lane",
+        ("order__order__deployment", AutocompleteSelectFilter),
+    )
+    search_fields = ("=id", "=order__order__id", "=tag", "=broker_order_id", "reason")
+    ordering = ("-queued_at_ms", "-id")
+
+
+@admin.register(ExternalOrder)
+class ExternalOrderAdmin(ReadOnlyDesk):
+    list_display = ("broker_order_id", "instrument", "is_open", "worst_value", "first_seen_at", "seen_at")
+    list_filter = ("is_open",)
+    search_fields = ("=broker_order_id", "instrument")
+    date_hierarchy = "first_seen_at"
+    ordering = ("-first_seen_at",)
+
+
+class NoteForm(ActionForm):
+    """Beside the choice of the action: how it was settled."""
+
+    note = forms.CharField(
+        required=False,
+        max_length=NOTE_MAX,
+        widget=UnfoldAdminTextInputWidget({"placeholder": "how it was settled"}),
+    )
+
+
+@admin.register(Difference)
+class DifferenceAdmin(ReadOnlyDesk):
+    list_display = (
+        "first_seen_at",
+        "kind",
+        "key",
+        "deployment",
+        "ours",
+        "theirs",
+        "rounds",
+        "settled_at",
+        "settled_by",
+        "note",
+    )
+    list_filter = (
+        "kind",
+        ("settled_at", admin.EmptyFieldListFilter),
+        ("deployment", AutocompleteSelectFilter),
+    )
+    list_select_related = ("deployment",)
+    deferred = ("deployment__checkpoint", "deployment__consequences")
+    search_fields = ("key", "deployment__name", "ours", "theirs", "note")
+    date_hierarchy = "first_seen_at"
+    ordering = ("-first_seen_at", "-id")
+    action_form = NoteForm
+    actions = ("settle",)
+
+    @admin.action(description="Settle, with a note", permissions=["act"])
+    def settle(self, request: HttpRequest, rows: QuerySet[Difference]) -> None:
+        note = request.POST.get("note", "").strip()
+        if not note:
+            self.message_user(request, "Say in the note how it was settled.", messages.ERROR)
+            return
+        facts = by_hand(request) | {"reason": note}
+        self.act_on(request, rows, difference_settle, key="difference_id", **facts)

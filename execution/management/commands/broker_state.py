@@ -1,0 +1,58 @@
+"""Where the account at the broker stands: its process, calls that wait, differences, budgets: `broker_state --json`."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from django.utils import timezone
+
+from alphapanda.core.clock import ist_text, to_ms
+from alphapanda.web.console import ListCommand
+from execution.live_api import desk_as_json
+from execution.live_selectors import DeskNow, desk_now
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+
+class Command(ListCommand):
+    help = __doc__
+
+    def handle(self, *, as_json: bool, **_options: Any) -> None:
+        now = desk_now(timezone.now())
+        if as_json:
+            self.stdout.write(json.dumps(desk_as_json(now), default=str))
+            return
+        for name, value in _lines(now).items():
+            self.stdout.write(f"{name:<18}{value}")
+        self.show([_row(one) for one in desk_as_json(now)["left"]], as_json=False)
+
+
+def _lines(now: DeskNow) -> dict[str, str]:
+    desk = now.desk
+    if desk is None:
+        return {"process": "never ran: `manage.py up`, or `manage.py broker`"}
+    waiting = ", ".join(f"{count} {state}" for state, count in sorted(now.waiting.items()))
+    return {
+        "process": f"last at work {_time(desk.seen_at)}",
+        "sends": f"nothing: {desk.stopped}" if desk.stopped else "yes",
+        "book compared": _time(desk.reconciled_at),
+        "calls waiting": waiting or "none",
+        "orders at work": str(now.open_orders),
+        "orders of others": str(now.external_open),
+        "differences": str(now.differences),
+    }
+
+
+def _row(left: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "lane": left["lane"],
+        "left this second": left["second"],
+        "minute": left["minute"],
+        "orders today": left["day"],
+    }
+
+
+def _time(moment: datetime | None) -> str:
+    return ist_text(to_ms(moment)) if moment else "never"
