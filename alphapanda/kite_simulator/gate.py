@@ -58,22 +58,26 @@ async def gate(request: web.Request, handler: Handler) -> web.StreamResponse:
     if name == "place":
         simulator.posts[tag] += 1
     try:
-        _enter(request, simulator, on, tag)
+        lost = _enter(request, simulator, on, tag)
     except KiteError:
         simulator.refused[tag] += name == "place"
         raise
+    if lost is not None:
+        return lost
     response = await handler(request)
     return _spoilt(request, response, on, tag)
 
 
-def _enter(request: web.Request, simulator: Simulator, on: list[str], tag: str) -> None:
-    """Raises KiteError for a call that is stopped at the door: nothing of it was carried out."""
+def _enter(request: web.Request, simulator: Simulator, on: list[str], tag: str) -> web.StreamResponse | None:
+    """What a call that is lost at the door gets; None for one that goes on. Raises KiteError for one that is refused:
+    nothing of either was carried out."""
     simulator.sessions.check(*authorization(request.headers))
     if refused := simulator.faults.takes(*REFUSALS, on=on, tag=tag):
         if refused.kind is Kind.LOST:
             return _without_answer(request)
         raise _refusal(refused, simulator)
     simulator.limits.take(kind_of(request), simulator.clock.pace_ms())
+    return None
 
 
 async def _tag(request: web.Request, simulator: Simulator) -> str:

@@ -1,5 +1,6 @@
-"""A recorded session traded end to end: Kite simulator, feed, strategies, risk, live adapter, postbacks and books, all as
-processes, beside the same deployment on paper. In the middle the updates are cut, and a login elsewhere kills the token."""
+"""A recorded session traded end to end: Kite simulator, feed, strategies, risk, live adapter, postbacks and books, all
+as processes, beside the same deployment on paper. In the middle the updates are cut, and a login elsewhere kills the
+token."""
 
 from __future__ import annotations
 
@@ -9,6 +10,8 @@ import json
 import os
 import secrets
 import shutil
+import subprocess
+import sys
 import tempfile
 import time
 from collections import Counter
@@ -38,7 +41,7 @@ from alphapanda.proof import canary, parity, twins
 from alphapanda.proof.kite_process import Browser, KiteProcess, free_port
 from alphapanda.proof.private import private_stack
 from alphapanda.proof.sessions import NoSharedData
-from alphapanda.stack import Stack, StackFailed
+from alphapanda.stack import ROOT, Stack, StackFailed
 from alphapanda.web.roles import Role
 from execution.models import BrokerCall, BrokerDesk, BrokerOrder, Difference, Fill
 from marketdata.domain.ticks import Tick
@@ -117,15 +120,14 @@ class Session:
         with tempfile.TemporaryDirectory(prefix="alphapanda-") as folder:
             log = Path(folder) / "simulator.log"
             env = {**os.environ, "ALPHAPANDA_RUN_DIR": folder}
-            with KiteProcess(self._simulated(), log=log, env=env) as kite:
+            with (
+                KiteProcess(self._simulated(), log=log, env=env) as kite,
+                private_stack(self._environment(kite, Path(folder)), without=("beat", "research")) as stack,
+            ):
                 try:
-                    with private_stack(self._environment(kite), without=("beat", "research")) as stack:
-                        try:
-                            self._trade(kite, stack)
-                        finally:
-                            self._keep(stack.run_dir, log)
+                    self._trade(kite, stack)
                 finally:
-                    self._keep(Path(folder), log)
+                    self._keep(stack.run_dir, log)
         self.result.seconds = round(time.monotonic() - started, 1)
         return self.result
 
@@ -148,7 +150,9 @@ class Session:
             *more,
         ]
 
-    def _environment(self, kite: KiteProcess) -> dict[str, str]:
+    def _environment(self, kite: KiteProcess, folder: Path) -> dict[str, str]:
+        none = folder / "deployments.json"
+        none.write_text("[]")  # the twins come later, made by a person
         return {
             "ALPHAPANDA_PORT": str(self.port),
             "ALPHAPANDA_FEED": "kite",
@@ -161,13 +165,13 @@ class Session:
             "ALPHAPANDA_KITE_WS_URL": kite.url.replace("http://", "ws://"),
             "ALPHAPANDA_CREDENTIAL_KEYS": ",".join(settings.CREDENTIAL_KEYS),  # this process reads tokens too
             "ALPHAPANDA_TRADING_WORKERS": "1",
-            "ALPHAPANDA_DEPLOYMENTS": str(_no_deployments(self.file)),
+            "ALPHAPANDA_DEPLOYMENTS": str(none),
         }
 
     # ---- the session
 
     def _trade(self, kite: KiteProcess, stack: Stack) -> None:
-        self._open(kite, stack)
+        self._open(stack)
         start_ms = kite.clock()["now_ms"]
         close_ms = _close_ms(start_ms)
         kite.run_at(self.plan.speed)
@@ -192,16 +196,23 @@ class Session:
 
         stack.wait(is_there, timeout_s=3_600, what="that time of the session")
 
-    def _open(self, kite: KiteProcess, stack: Stack) -> None:
+    def _open(self, stack: Stack) -> None:
         """A person with the account, logged in at the broker through the pages, and the twins."""
         person = User.objects.create_superuser(OPERATOR, password=self.password)
         ensure_roles()
         person.groups.add(Group.objects.get(name=Role.OPERATOR))
         self.browser.post("/login/", {"username": OPERATOR, "password": self.password})
-        account = {"name": "main", "broker": "zerodha", "user_id": USER, "api_key": API_KEY, "secret": self.secret}
+        account = {
+            "name": "main",
+            "broker": "zerodha",
+            "user_id": USER,
+            "api_key": API_KEY,
+            "secret": self.secret,
+        }
         self.browser.post("/admin/accounts/brokeraccount/add/", {**account, "is_active": "on"})
-        self._log_in(kite)
+        self._log_in()
         stack.wait(_is_reconciled, timeout_s=WAIT_S, what="first look at the broker's book")
+        _command(stack, "kite_instruments")
         _deployed()
         self._clear()
         self._start()
@@ -219,7 +230,7 @@ class Session:
         for row in Deployment.objects.order_by("broker"):
             self.browser.act(f"/api/v1/deployments/{row.id}/start/", {"reason": "a rehearsal"})
 
-    def _log_in(self, kite: KiteProcess) -> None:
+    def _log_in(self) -> None:
         page = self.browser.log_in_at_kite("main")
         try:
             self.tokens.append(access_token(the_account("main").pk, now=timezone.now()).access_token)
@@ -235,7 +246,7 @@ class Session:
         self.result.updates_lost = len(kite.book()["faults"]["fired"]) - before
 
     def _log_in_again(self, kite: KiteProcess, stack: Stack) -> None:
-        """A login elsewhere kills the token; both twins are flattened while nothing can go; then the operator logs in."""
+        """A login elsewhere kills the token; the twins are flattened while nothing can go; the operator logs in."""
         stack.wait(_are_held, timeout_s=WAIT_S, what="a moment in which both hold")
         kite.run_at(1)
         _log_in_elsewhere(kite, self.secret)
@@ -244,7 +255,7 @@ class Session:
         asked = _sent()
         for row in Deployment.objects.all():
             self.browser.act(f"/api/v1/deployments/{row.id}/flatten/", {"reason": "a rehearsal"})
-        self._log_in(kite)
+        self._log_in()
         back, read = time.monotonic(), _read_to()
         while time.monotonic() < back + BACK_S and not self._is_back(back, read, asked):
             time.sleep(0.05)
@@ -277,7 +288,9 @@ class Session:
         faults = [f"unexplained: {one.what}: {one.paper} | {one.live}" for one in result.differences
                   if one.why == twins.UNEXPLAINED]  # fmt: skip
         faults += against_the_broker(both[1], live, book)
-        faults += [f"open difference: {row.kind} {row.key}" for row in Difference.objects.filter(settled_at=None)]
+        faults += [
+            f"open difference: {row.kind} {row.key}" for row in Difference.objects.filter(settled_at=None)
+        ]
         faults += [f"{count} crossings of namespaces" for count in [len(segregation.crossings())] if count]
         faults += [f"{count} differences in rebuilt books" for count in [parity.unbalanced()] if count]
         faults += [f"no {what}" for what in ("signals", "orders", "trades") if not getattr(result, what)]
@@ -335,12 +348,27 @@ def _signed(row: dict[str, Any]) -> Decimal:
     return amount if row["transaction_type"] == "SELL" else -amount
 
 
+def _command(stack: Stack, *words: str) -> None:
+    """A command as the operator gives it beside the stack. Raises StackFailed."""
+    outer = {name: value for name, value in os.environ.items() if not name.startswith("ALPHAPANDA_")}
+    env = {**outer, "ALPHAPANDA_RUN_DIR": str(stack.run_dir), **stack.env}
+    command = [sys.executable, str(ROOT / "manage.py"), *words]
+    done = subprocess.run(command, env=env, cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise StackFailed(f"{words}: {done.stdout[-1000:]} {done.stderr[-2000:]}")
+
+
 def _deployed() -> None:
     """The twins, stopped, each in a portfolio of its own."""
     for name, broker, execution in ((PAPER_NAME, Broker.PAPER, PAPER), (LIVE_NAME, Broker.ZERODHA, {})):
         portfolio = portfolios.portfolio_create(name=f"{name}: cash", broker=broker, starting_cash=CASH)
         definition = Definition(
-            name=name, strategy="ema_cross", instruments=(KEY,), params=PARAMS, broker=broker, execution=execution,
+            name=name,
+            strategy="ema_cross",
+            instruments=(KEY,),
+            params=PARAMS,
+            broker=broker,
+            execution=execution,
             limits=LIMITS,
         )
         deploying.create(definition, portfolio_id=portfolio.id, status=DeploymentStatus.STOPPED)
@@ -348,7 +376,9 @@ def _deployed() -> None:
 
 def _log_in_elsewhere(kite: KiteProcess, secret: str) -> None:
     """Another program with the same app and person: its login kills the token that we have."""
-    offered = requests.post(f"{kite.url}/__simulator__/login", json={}, timeout=10).json()["data"]["request_token"]
+    offered = requests.post(f"{kite.url}/__simulator__/login", json={}, timeout=10).json()["data"][
+        "request_token"
+    ]
     checksum = hashlib.sha256(f"{API_KEY}{offered}{secret}".encode()).hexdigest()
     form = {"api_key": API_KEY, "request_token": offered, "checksum": checksum}
     requests.post(f"{kite.url}/session/token", form, timeout=10).raise_for_status()
@@ -363,12 +393,6 @@ def _recorded(path: Path) -> list[tuple[int, Tick]]:
 
 def _close_ms(at_ms: int) -> int:
     return ist_ms(ist_date(at_ms), CLOSES_AT)
-
-
-def _no_deployments(_file: Path) -> Path:
-    path = Path(tempfile.gettempdir()) / "alphapanda-no-deployments.json"
-    path.write_text("[]")
-    return path
 
 
 def _is_reconciled() -> bool:

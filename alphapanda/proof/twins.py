@@ -1,7 +1,7 @@
 """Two deployments that differ by their broker alone, side by side: what differs, and which rule explains it.
 
-What differs is explained only where the recording bears it out: a trade at another time by the way of the order, if both
-prices were on offer at their own times; money by the trades that differ. Anything else is unexplained."""
+What differs is explained only where the recording bears it out: a trade at another time by the way of the order, if
+both prices were on offer at their own times; money by the trades that differ. Anything else is unexplained."""
 
 from __future__ import annotations
 

@@ -56,8 +56,9 @@ def _show(console: Console, result: kite_session.Result) -> None:
         table.add_row(one.what, one.paper, one.live, one.why)
     console.print(table)
     console.print(
-        f"{result.signals} signals, {result.orders} orders, {result.trades} trades at the broker in {result.seconds} s; "
-        f"{len(result.differences)} differences between the twins, all explained: {not result.unexplained}\n"
+        f"{result.signals} signals, {result.orders} orders, {result.trades} trades at the broker "
+        f"in {result.seconds} s\n"
+        f"{len(result.differences)} differences between the twins, {result.unexplained} unexplained\n"
         f"{result.updates_lost} updates lost in the cut; after the new login ticks came in {result.ticks_after_s} s, "
         f"an order left in {result.order_after_s} s\n"
         f"{result.places} places searched for {result.secrets} secrets"
