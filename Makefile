@@ -1,4 +1,4 @@
-.PHONY: run test test-kafka kite-conformance lint parity chaos bench bench-peers poison kite-faults fresh env
+.PHONY: run test test-kafka kite-conformance kite-faults kite-session lint parity chaos bench bench-peers poison fresh env
 
 python := .venv/bin/python
 
@@ -17,6 +17,13 @@ test-kafka: env  # the log against a real Apache Kafka: needs Java 17 and Maven
 kite-conformance: env  # the official Kite client against our simulator of Kite
 	$(python) -m pytest -n 0 tests/kite
 
+kite-faults: env  # 2,000 seeded scenarios at the Kite simulator, and the race with the kill switch
+	@$(python) manage.py kite_faults --scenarios 2000
+	@$(python) manage.py kite_faults --scenarios 0 --kill-race --outage
+
+kite-session: env  # a recorded session at the Kite simulator and on paper, side by side
+	@exec $(python) manage.py kite_session
+
 lint: env
 	$(python) -m ruff check .
 	$(python) -m ruff format --check .
@@ -24,10 +31,6 @@ lint: env
 
 parity chaos bench poison: env
 	@exec $(python) manage.py $@
-
-kite-faults: env  # 2,000 seeded scenarios at the Kite simulator, and the race with the kill switch
-	@$(python) manage.py kite_faults --scenarios 2000
-	@$(python) manage.py kite_faults --scenarios 0 --kill-race --outage
 
 bench-peers: env  # our engine and others at the same task; installs them beside ours, below .run/peers
 	@exec $(python) manage.py bench_peers --orders --memory

@@ -43,6 +43,13 @@ class SimClock:
             raise ValueError(f"time goes forward, not by {by_ms} ms")
         self._base += by_ms
 
+    def run_at(self, speed: float) -> None:
+        """From now on at another speed. Raises ValueError for a negative one."""
+        if not 0 <= speed < float("inf"):
+            raise ValueError(f"a speed is 0 or above, not {speed}")
+        self._base, self._origin = self.now_ms(), self._wall()
+        self.speed = speed
+
     def seconds_until(self, at_ms: int) -> float:
         """How long the machine's clock takes to a time; infinite where the clock stands."""
         ahead = at_ms - self.now_ms()

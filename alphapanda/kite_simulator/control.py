@@ -131,10 +131,10 @@ async def show_clock(request: web.Request) -> web.Response:
 
 
 async def move_clock(request: web.Request) -> web.Response:
-    """POST clock: `advance_ms` forward, `skew_ms` for the times that are stated."""
+    """POST clock: `advance_ms` forward, `skew_ms` for the times that are stated, another `speed`."""
     simulator = request.app[SIMULATOR]
     wanted = await _object(request)
-    names = ("advance_ms", "skew_ms")
+    names = ("advance_ms", "skew_ms", "speed")
     if not isinstance(wanted, dict) or not all(
         name in names and type(value) is int for name, value in wanted.items()
     ):
@@ -142,6 +142,7 @@ async def move_clock(request: web.Request) -> web.Response:
     simulator.clock.skew_ms = wanted.get("skew_ms", simulator.clock.skew_ms)
     try:
         simulator.advance(wanted.get("advance_ms", 0))
+        simulator.run_at(wanted.get("speed", simulator.clock.speed))
     except ValueError as error:
         raise bad_input(str(error)) from None
     return await show_clock(request)

@@ -156,6 +156,12 @@ class Simulator:
         self.clock.move(by_ms)
         self.catch_up()
 
+    def run_at(self, speed: float) -> None:
+        """Let the clock run so fast from now on. Raises ValueError."""
+        self.clock.run_at(speed)
+        if self.schedule.entered is not None:
+            self.schedule.entered()  # the pump counts anew when it is to wake
+
     async def run(self) -> None:
         """Keep up with the clock until cancelled."""
         entered = asyncio.Event()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from alphapanda.core.vocabulary import DeploymentStatus, Waiting
+from alphapanda.core.vocabulary import Broker, DeploymentStatus, Waiting
 from marketdata.domain.calendar import MarketHours
 from marketdata.domain.ticks import Batch, Clock, Tick
 from strategies import loading
@@ -142,6 +142,12 @@ class Runner:
         self.waiting = Waiting(row.waiting)
         if self.waiting is Waiting.NOTHING:
             self.machine.consequences = loading.consequences_of(row).under(self.machine.token_of)
+            self._hear_what_is_booked()
+
+    def _hear_what_is_booked(self) -> None:
+        """The step of a report is known when it is booked, and must be: an item read first would take it."""
+        if self.machine.spec.broker is not Broker.PAPER and not self.machine.is_between:
+            self.reports = [one for one in loading.reports_new(self.id) if one.id not in self.told]
 
 
 def load(row: Deployment, *, calendar: MarketHours, incarnation: UUID, first_offset: int) -> Runner:

@@ -10,8 +10,11 @@ from execution.services.live import answers, calls
 from portfolio.models import Position
 from risk.models import Alert
 from risk.services import halts
+from strategies.models import Report
+from strategies.services.shard import Shard
 from tests.kite.live import Live
 from tests.kite.server import a_simulator, quoted, serving
+from tests.pipeline.hand import packed
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -98,3 +101,25 @@ def test_a_kill_switch_cancels_what_works_and_lets_no_entry_out(live):
     assert (resting.status, waiting.status) == ("CANCELLED", "REJECTED")
     assert len(live.posts()) == 1
     assert waiting.reason == "halted: drill"
+
+
+def test_a_tick_that_is_held_while_a_report_is_booked_does_not_take_its_step(live, monkeypatch):
+    """Workers look at all rows four times a second; what execution rings for, they take up in between."""
+    live.want(quantity=10)
+    hand, shard = live.hand, live.hand.shards[0]
+    while not Report.objects.exists():
+        live.served.advance(100)
+        live.desk.round()
+    hand.readers[0].values += packed([quoted(1500, 601)], source=8, batch=1)
+
+    assert shard.evaluate({0: 1}), "it stops for the report, with the tick in its hands"
+    while hand.rung:
+        link, one = hand.rung.popleft()
+        link(one)
+    with monkeypatch.context() as between:
+        between.setattr(Shard, "_is_refresh_due", lambda _shard: False)
+        shard.evaluate({})
+    live.work()
+
+    assert not Report.objects.filter(told_at=None).exists()
+    assert Position.objects.get().quantity == 10

@@ -1,0 +1,423 @@
+"""A recorded session traded end to end: Kite simulator, feed, strategies, risk, live adapter, postbacks and books, all
+as processes, beside the same deployment on paper. In the middle the updates are cut, and a login elsewhere kills the
+token."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import json
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import requests
+from django.conf import settings
+from django.contrib.auth.models import Group
+from django.utils import timezone
+
+from accounts.models import BrokerSession, User
+from accounts.selectors import NoToken, access_token, the_account
+from accounts.services import ensure_roles
+from alphapanda import deploying
+from alphapanda.core.clock import ist_date, ist_ms
+from alphapanda.core.money import ZERO, to_rupees
+from alphapanda.core.vocabulary import Broker, DeploymentStatus
+from alphapanda.deploying import Definition
+from alphapanda.eventlog import segregation
+from alphapanda.kite_simulator.listing import load_listing
+from alphapanda.kite_simulator.market import recorded_batches
+from alphapanda.proof import canary, parity, twins
+from alphapanda.proof.kite_process import Browser, KiteProcess, free_port
+from alphapanda.proof.private import private_stack
+from alphapanda.proof.sessions import NoSharedData
+from alphapanda.stack import ROOT, Stack, StackFailed
+from alphapanda.web.roles import Role
+from execution.models import BrokerCall, BrokerDesk, BrokerOrder, Difference, Fill
+from marketdata.domain.ticks import Tick
+from marketdata.feeds.files import recorded_file
+from marketdata.feeds.recorded import RecordedSource
+from marketdata.reference import load_calendars
+from portfolio import services as portfolios
+from portfolio.models import Position
+from strategies.models import Deployment
+
+FILE = "nse_depth5_2025-12-15_NSE_BHARATFORG.csv.gz"
+KEY = "NSE:BHARATFORG"
+CASH = Decimal(1_000_000)
+USER, API_KEY, OPERATOR = "AB1234", "rehearsal0key", "proof"
+PARAMS = {"fast": 5, "slow": 13, "quantity": 100, "bar_minutes": 1}
+# The matching of the simulated broker: what is left to explain is the way of the order.
+PAPER = {"latency_ms": 60, "slippage_ticks": 0, "market_protection": -1, "circuit_percent": 20}
+LIMITS = {"daily_orders": 500}
+PAPER_NAME, LIVE_NAME = "Twin on paper", "Twin at zerodha"
+CUT_MS, RESUME_S = 60_000, 10.0
+CUT_AT, LOGIN_AT = 0.35, 0.6  # of the way from start to close
+CLOSES_AT = datetime.time(15, 31)  # IST
+BACK_S = 60.0
+WAIT_S = 300.0  # a bound, no measure
+PAGES = ("/", "/broker/", "/admin/accounts/brokeraccount/", "/admin/accounts/brokersession/",
+         "/admin/execution/order/", "/admin/accounts/auditentry/", "/api/v1/broker-accounts/")  # fmt: skip
+SERVERS = ("postgres", "kafka", "redis", "secrets.json", "sockets")  # not text that anybody reads
+UNDER_WAY = (BrokerCall.State.READY, BrokerCall.State.SENDING, BrokerCall.State.UNKNOWN)
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """What is played, how fast, from when on, and where logs are kept."""
+
+    data: Path
+    speed: int = 60
+    at: str = ""
+    keep: Path | None = None
+
+
+class Result(msgspec.Struct):
+    """What was seen; `faults` is empty where all holds."""
+
+    differences: list[twins.Difference] = []
+    signals: int = 0
+    orders: int = 0
+    trades: int = 0
+    updates_lost: int = 0
+    ticks_after_s: float = -1.0
+    order_after_s: float = -1.0
+    secrets: int = 0
+    places: int = 0
+    seconds: float = 0.0
+    faults: list[str] = []
+
+    @property
+    def unexplained(self) -> int:
+        return sum(one.why == twins.UNEXPLAINED for one in self.differences)
+
+
+class Session:
+    """One run: the simulator, the stack that trades there, and the person at the pages."""
+
+    def __init__(self, plan: Plan, tell: Callable[[str], None]) -> None:
+        self.plan, self.tell = plan, tell
+        self.file = plan.data / "ticks" / FILE
+        if not self.file.exists():
+            raise NoSharedData(f"{self.file} is missing: name the folder of shared data in ALPHAPANDA_DATA")
+        self.result = Result()
+        self.port = free_port()
+        self.password, self.secret = secrets.token_urlsafe(24), secrets.token_urlsafe(24)
+        self.tokens: list[str] = []
+        self.browser = Browser(f"http://127.0.0.1:{self.port}")
+
+    def run(self) -> Result:
+        started = time.monotonic()
+        with tempfile.TemporaryDirectory(prefix="alphapanda-") as folder:
+            log = Path(folder) / "simulator.log"
+            env = {**os.environ, "ALPHAPANDA_RUN_DIR": folder}
+            with (
+                KiteProcess(self._simulated(), log=log, env=env) as kite,
+                private_stack(self._environment(kite, Path(folder)), without=("beat", "research")) as stack,
+            ):
+                try:
+                    self._trade(kite, stack)
+                finally:
+                    self._keep(stack.run_dir, log)
+        self.result.seconds = round(time.monotonic() - started, 1)
+        return self.result
+
+    def _keep(self, run_dir: Path, log: Path) -> None:
+        """Copy what was logged to where the operator wants it."""
+        if self.plan.keep is None:
+            return
+        self.plan.keep.mkdir(parents=True, exist_ok=True)
+        for path in (run_dir / "up.log", log, *run_dir.glob("logs/*")):
+            if path.is_file():
+                shutil.copy(path, self.plan.keep)
+
+    def _simulated(self) -> list[str]:
+        here = f"http://127.0.0.1:{self.port}"
+        more = ["--at", self.plan.at] if self.plan.at else []
+        return [
+            *("--recorded", str(self.file), "--cash", str(CASH), "--user", USER),
+            *("--api-key", API_KEY, "--api-secret", self.secret),
+            *("--redirect-url", f"{here}/broker/callback/", "--postback-url", f"{here}/kite/postback/"),
+            *more,
+        ]
+
+    def _environment(self, kite: KiteProcess, folder: Path) -> dict[str, str]:
+        none = folder / "deployments.json"
+        none.write_text("[]")  # the twins come later, made by a person
+        return {
+            "ALPHAPANDA_PORT": str(self.port),
+            "ALPHAPANDA_FEED": "kite",
+            "ALPHAPANDA_FEED_CLOCK": "ticks",
+            "ALPHAPANDA_BROKERS": "paper,zerodha",
+            "ALPHAPANDA_LIVE_TRADING": "true",
+            "ALPHAPANDA_ZERODHA_ENABLED": "true",
+            "ALPHAPANDA_KITE_API_URL": kite.url,
+            "ALPHAPANDA_KITE_LOGIN_URL": f"{kite.url}/connect/login",
+            "ALPHAPANDA_KITE_WS_URL": kite.url.replace("http://", "ws://"),
+            "ALPHAPANDA_CREDENTIAL_KEYS": ",".join(settings.CREDENTIAL_KEYS),  # this process reads tokens too
+            "ALPHAPANDA_TRADING_WORKERS": "1",
+            "ALPHAPANDA_DEPLOYMENTS": str(none),
+        }
+
+    # ---- the session
+
+    def _trade(self, kite: KiteProcess, stack: Stack) -> None:
+        self._open(stack)
+        start_ms = kite.clock()["now_ms"]
+        close_ms = _close_ms(start_ms)
+        kite.run_at(self.plan.speed)
+        self._until(kite, stack, start_ms + int((close_ms - start_ms) * CUT_AT))
+        self._cut(kite, stack)
+        self._until(kite, stack, start_ms + int((close_ms - start_ms) * LOGIN_AT))
+        self._log_in_again(kite, stack)
+        kite.run_at(self.plan.speed)
+        self._until(kite, stack, close_ms)
+        kite.run_at(1)
+        stack.wait(_is_quiet, timeout_s=WAIT_S, what="end of all that is under way")
+        self._judge(kite, stack)
+
+    def _until(self, kite: KiteProcess, stack: Stack, at_ms: int) -> None:
+        """Let the session go on to a time of its own."""
+
+        def is_there() -> bool:
+            time.sleep(0.2)
+            clock = kite.clock()
+            self.tell(f"{clock['now']}, {Fill.objects.count()} fills")
+            return bool(clock["now_ms"] >= at_ms)
+
+        stack.wait(is_there, timeout_s=3_600, what="that time of the session")
+
+    def _open(self, stack: Stack) -> None:
+        """A person with the account, logged in at the broker through the pages, and the twins."""
+        person = User.objects.create_superuser(OPERATOR, password=self.password)
+        ensure_roles()
+        person.groups.add(Group.objects.get(name=Role.OPERATOR))
+        self.browser.post("/login/", {"username": OPERATOR, "password": self.password})
+        account = {
+            "name": "main",
+            "broker": "zerodha",
+            "user_id": USER,
+            "api_key": API_KEY,
+            "secret": self.secret,
+        }
+        self.browser.post("/admin/accounts/brokeraccount/add/", {**account, "is_active": "on"})
+        self._log_in()
+        stack.wait(_is_reconciled, timeout_s=WAIT_S, what="first look at the broker's book")
+        _command(stack, "kite_instruments")
+        _deployed()
+        self._clear()
+        self._start()
+
+    def _clear(self) -> None:
+        """What stands between a person and live trading: the terms, the password again, the readiness check."""
+        version = json.loads(self.browser.get("/api/v1/live/clearance/"))["version"]
+        self.browser.act("/api/v1/live/terms/", {"version": version})
+        self.browser.act("/api/v1/live/unlock/", {"password": self.password})
+        found = self.browser.act("/api/v1/live/readiness/", {})
+        if not found["is_passed"]:
+            raise StackFailed(f"not ready: {found['data']}")
+
+    def _start(self) -> None:
+        for row in Deployment.objects.order_by("broker"):
+            self.browser.act(f"/api/v1/deployments/{row.id}/start/", {"reason": "a rehearsal"})
+
+    def _log_in(self) -> None:
+        page = self.browser.log_in_at_kite("main")
+        try:
+            self.tokens.append(access_token(the_account("main").pk, now=timezone.now()).access_token)
+        except NoToken:
+            self.result.faults.append(f"the login through the page failed: {_alerts(page)}")
+
+    def _cut(self, kite: KiteProcess, stack: Stack) -> None:
+        """No update comes for a minute of the session; what it would have told is found in the broker's book."""
+        before = len(kite.book()["faults"]["fired"])
+        kite.arm({"kind": "missing", "times": -1})
+        self._until(kite, stack, kite.clock()["now_ms"] + CUT_MS)
+        kite.disarm()
+        self.result.updates_lost = len(kite.book()["faults"]["fired"]) - before
+
+    def _log_in_again(self, kite: KiteProcess, stack: Stack) -> None:
+        """A login elsewhere kills the token; the twins are flattened while nothing can go; the operator logs in."""
+        stack.wait(_are_held, timeout_s=WAIT_S, what="a moment in which both hold")
+        kite.run_at(1)
+        _log_in_elsewhere(kite, self.secret)
+        refused = BrokerSession.objects.filter(ended_by=BrokerSession.End.REFUSED)
+        stack.wait(refused.exists, timeout_s=WAIT_S, what="refusal of the dead token")
+        asked = _sent()
+        for row in Deployment.objects.all():
+            self.browser.act(f"/api/v1/deployments/{row.id}/flatten/", {"reason": "a rehearsal"})
+        self._log_in()
+        back, read = time.monotonic(), _read_to()
+        while time.monotonic() < back + BACK_S and not self._is_back(back, read, asked):
+            time.sleep(0.05)
+        for name in ("ticks_after_s", "order_after_s"):
+            after = getattr(self.result, name)
+            if not 0 <= after <= RESUME_S:
+                self.result.faults.append(f"{name} is {after} after the new login, more than {RESUME_S:.0f}")
+
+        stack.wait(_is_quiet, timeout_s=WAIT_S, what="end of what flattening began")
+        self._start()  # flattening has paused them
+
+    def _is_back(self, since: float, read: int, asked: int) -> bool:
+        """Note when ticks have come and an order has left again."""
+        after = round(time.monotonic() - since, 2)
+        if self.result.ticks_after_s < 0 and _read_to() > read:
+            self.result.ticks_after_s = after
+        if self.result.order_after_s < 0 and _sent() > asked:
+            self.result.order_after_s = after
+        return min(self.result.ticks_after_s, self.result.order_after_s) >= 0
+
+    # ---- what came of it
+
+    def _judge(self, kite: KiteProcess, stack: Stack) -> None:
+        result, book = self.result, kite.book()
+        paper, live = (Deployment.objects.get(name=name) for name in (PAPER_NAME, LIVE_NAME))
+        both = twins.of_deployment(paper), twins.of_deployment(live)
+        result.differences = twins.compare(*both, twins.Offers(_recorded(self.file)))
+        result.signals, result.orders = len(both[1].acts), len(book["orders"])
+        result.trades = sum(len(order["trades"]) for order in book["orders"])
+        faults = [f"unexplained: {one.what}: {one.paper} | {one.live}" for one in result.differences
+                  if one.why == twins.UNEXPLAINED]  # fmt: skip
+        faults += against_the_broker(both[1], live, book)
+        faults += [
+            f"open difference: {row.kind} {row.key}" for row in Difference.objects.filter(settled_at=None)
+        ]
+        faults += [f"{count} crossings of namespaces" for count in [len(segregation.crossings())] if count]
+        faults += [f"{count} differences in rebuilt books" for count in [parity.unbalanced()] if count]
+        faults += [f"no {what}" for what in ("signals", "orders", "trades") if not getattr(result, what)]
+        result.faults += faults + self._seek(stack)
+
+    def _seek(self, stack: Stack) -> list[str]:
+        """Where a secret is that should be nowhere."""
+        for path in PAGES:
+            self.browser.get(path)
+        told = {"API secret": self.secret, "password": self.password}
+        told |= {f"access token {number}": token for number, token in enumerate(self.tokens, 1)}
+        places = [
+            *canary.files(stack.run_dir, but=SERVERS),
+            *canary.tables(),
+            *canary.topics(),
+            *((f"page {path}", text.encode()) for path, text in self.browser.pages),
+        ]
+        self.result.secrets, self.result.places = len(told), len(places)
+        return sorted(set(canary.hits(told, places)))
+
+
+def run(plan: Plan, tell: Callable[[str], None]) -> Result:
+    """Raises StackFailed, NoSharedData."""
+    return Session(plan, tell).run()
+
+
+def against_the_broker(twin: twins.Twin, deployment: Deployment, book: dict[str, Any]) -> list[str]:
+    """What of the live books is not in the broker's, or the other way round, to the paisa."""
+    ours = Counter(
+        ((row.trade_key or "").split(":")[1], row.side, row.quantity, to_rupees(row.price_e4))
+        for row in Fill.objects.filter(deployment=deployment)
+    )
+    rows = [trade for order in book["orders"] for trade in order["trades"]]
+    theirs = Counter(
+        (row["trade_id"], row["transaction_type"], row["quantity"], Decimal(str(row["average_price"])))
+        for row in rows
+    )
+    faults = [f"trade not at the broker: {one}" for one in (ours - theirs)]
+    faults += [f"trade not here: {one}" for one in (theirs - ours)]
+    net = {f"{row['exchange']}:{row['tradingsymbol']}": row["quantity"] for row in book["positions"]["net"]}
+    held = {key: units for key, units in twin.positions.items() if units}
+    if held != {key: units for key, units in net.items() if units}:
+        faults.append(f"positions {held}, at the broker {net}")
+    paid = sum((_signed(row) for row in rows), ZERO) - Decimal(str(book["charges"]))
+    if abs(paid - twin.cash) >= Decimal("0.01"):
+        faults.append(f"cash moved by {twin.cash}, at the broker by {paid}")
+    if abs(Decimal(str(book["charges"])) - twin.charges) >= Decimal("0.01"):
+        faults.append(f"charges {twin.charges}, at the broker {book['charges']}")
+    posts = [tag for tag, count in book["posts"].items() if count > 1]
+    return faults + [f"tag {tag} was sent more than once" for tag in posts]
+
+
+def _signed(row: dict[str, Any]) -> Decimal:
+    amount = Decimal(str(row["average_price"])) * row["quantity"]
+    return amount if row["transaction_type"] == "SELL" else -amount
+
+
+def _command(stack: Stack, *words: str) -> None:
+    """A command as the operator gives it beside the stack. Raises StackFailed."""
+    outer = {name: value for name, value in os.environ.items() if not name.startswith("ALPHAPANDA_")}
+    env = {**outer, "ALPHAPANDA_RUN_DIR": str(stack.run_dir), **stack.env}
+    command = [sys.executable, str(ROOT / "manage.py"), *words]
+    done = subprocess.run(command, env=env, cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise StackFailed(f"{words}: {done.stdout[-1000:]} {done.stderr[-2000:]}")
+
+
+def _deployed() -> None:
+    """The twins, stopped, each in a portfolio of its own."""
+    for name, broker, execution in ((PAPER_NAME, Broker.PAPER, PAPER), (LIVE_NAME, Broker.ZERODHA, {})):
+        portfolio = portfolios.portfolio_create(name=f"{name}: cash", broker=broker, starting_cash=CASH)
+        definition = Definition(
+            name=name,
+            strategy="ema_cross",
+            instruments=(KEY,),
+            params=PARAMS,
+            broker=broker,
+            execution=execution,
+            limits=LIMITS,
+        )
+        deploying.create(definition, portfolio_id=portfolio.id, status=DeploymentStatus.STOPPED)
+
+
+def _log_in_elsewhere(kite: KiteProcess, secret: str) -> None:
+    """Another program with the same app and person: its login kills the token that we have."""
+    offered = requests.post(f"{kite.url}/__simulator__/login", json={}, timeout=10).json()["data"][
+        "request_token"
+    ]
+    checksum = hashlib.sha256(f"{API_KEY}{offered}{secret}".encode()).hexdigest()
+    form = {"api_key": API_KEY, "request_token": offered, "checksum": checksum}
+    requests.post(f"{kite.url}/session/token", form, timeout=10).raise_for_status()
+
+
+def _recorded(path: Path) -> list[tuple[int, Tick]]:
+    """The ticks of the recording, with the times at which the simulator tells them."""
+    listing = load_listing([], [])
+    source = RecordedSource([recorded_file(str(path))], instruments=listing.by_key, calendar=load_calendars())
+    return [(at_ms, tick) for at_ms, ticks in recorded_batches(source) for tick in ticks]
+
+
+def _close_ms(at_ms: int) -> int:
+    return ist_ms(ist_date(at_ms), CLOSES_AT)
+
+
+def _is_reconciled() -> bool:
+    return BrokerDesk.objects.filter(reconciled_at__isnull=False).exists()
+
+
+def _read_to() -> int:
+    return max(Deployment.objects.values_list("seq", flat=True), default=0)
+
+
+def _sent() -> int:
+    """Calls that have left for the broker."""
+    return BrokerCall.objects.filter(sent_at_ms__isnull=False).count()
+
+
+def _are_held() -> bool:
+    time.sleep(0.2)
+    return _is_quiet() and Position.objects.exclude(quantity=0).count() == Deployment.objects.count()
+
+
+def _is_quiet() -> bool:
+    is_open = BrokerOrder.objects.filter(is_open=True).exists()
+    return parity.is_idle() and not is_open and not BrokerCall.objects.filter(state__in=UNDER_WAY).exists()
+
+
+def _alerts(page: str) -> str:
+    """The end of a page's words: what it complains of."""
+    return " ".join(page.split())[-200:]

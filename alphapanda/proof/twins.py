@@ -1,0 +1,180 @@
+"""Two deployments that differ by their broker alone, side by side: what differs, and which rule explains it.
+
+What differs is explained only where the recording bears it out: a trade at another time by the way of the order, if
+both prices were on offer at their own times; money by the trades that differ. Anything else is unexplained."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
+from itertools import zip_longest
+from typing import Any
+
+import msgspec
+
+from alphapanda.core.money import ZERO, to_rupees
+from alphapanda.core.vocabulary import Side
+from execution.models import Fill, Order
+from marketdata.domain.ticks import Tick
+from portfolio.domain.books import CASH
+from portfolio.models import LedgerEntry, Position
+from risk.models import Decision
+from strategies.models import Deployment, Signal
+
+SECOND_MS = 1_000  # Kite states whole seconds
+UNEXPLAINED = "unexplained"
+SAME, LATENCY, MONEY = "same", "way of the order", "trades"
+
+
+class Trade(msgspec.Struct, frozen=True):
+    """A fill without its names."""
+
+    side: Side
+    quantity: int
+    price_e4: int
+    at_ms: int
+
+
+class Act(msgspec.Struct, frozen=True):
+    """A signal with all that came of it."""
+
+    wanted: dict[str, Any]
+    decision: dict[str, Any]
+    order: dict[str, Any]
+    trades: tuple[Trade, ...]
+
+
+class Twin(msgspec.Struct, frozen=True):
+    """What a deployment did, and what it has of it. `cash` is what moved, after charges."""
+
+    name: str
+    acts: tuple[Act, ...]
+    positions: dict[str, int]
+    cash: Decimal
+    charges: Decimal
+
+
+class Difference(msgspec.Struct, frozen=True):
+    """Both sides in words; `why` is UNEXPLAINED where no rule bears it out."""
+
+    what: str
+    paper: str
+    live: str
+    why: str
+
+
+class Offers:
+    """What stood in the recording's depth, by time."""
+
+    def __init__(self, told: Iterable[tuple[int, Tick]]) -> None:
+        self._told = sorted(told, key=lambda one: one[0])
+        self._times = [at_ms for at_ms, _ in self._told]
+
+    def has(self, trade: Trade) -> bool:
+        """Whether its price was on offer in its second, or before it where nothing came in it."""
+        first = max(bisect_right(self._times, trade.at_ms) - 1, 0)
+        last = bisect_left(self._times, trade.at_ms - trade.at_ms % SECOND_MS + SECOND_MS)
+        return any(trade.price_e4 in _prices(tick, trade.side) for _, tick in self._told[first:last])
+
+
+def _prices(tick: Tick, side: Side) -> set[int]:
+    levels = tick.asks if side is Side.BUY else tick.bids
+    return {level[0] for level in levels}
+
+
+def of_deployment(deployment: Deployment) -> Twin:
+    """The rows of a deployment."""
+    signals = Signal.objects.filter(deployment=deployment).select_related("instrument")
+    decisions = {row.signal_id: row for row in Decision.objects.filter(deployment=deployment)}
+    orders = {row.decision_id: row for row in Order.objects.filter(deployment=deployment)}
+    entries = LedgerEntry.objects.filter(book_id=deployment.id)
+    positions = Position.objects.filter(book_id=deployment.id).select_related("instrument")
+    return Twin(
+        name=deployment.name,
+        acts=tuple(_act(row, decisions, orders) for row in signals.order_by("step", "ordinal")),
+        positions={str(row.instrument): row.quantity for row in positions},
+        cash=sum((row.amount for row in entries.filter(account=CASH)), ZERO),
+        charges=sum((charged(row) for row in Fill.objects.filter(deployment=deployment)), ZERO),
+    )
+
+
+def charged(fill: Fill) -> Decimal:
+    """Rupees of charges of a fill."""
+    return sum((Decimal(amount) for amount in fill.charges.values()), ZERO)
+
+
+def _act(signal: Signal, decisions: Mapping[Any, Decision], orders: Mapping[Any, Order]) -> Act:
+    decision = decisions.get(signal.id)
+    order = orders.get(decision.id) if decision else None
+    return Act(
+        wanted={
+            "at_ms": signal.at_ms,
+            "instrument": str(signal.instrument),
+            "kind": signal.kind,
+            "side": signal.side,
+            "quantity": signal.quantity,
+            "order_type": signal.order_type,
+            "origin": signal.origin,
+            "reason": signal.reason,
+        },
+        decision={"approved": decision.is_approved, "rule": decision.rule} if decision else {},
+        order={"quantity": order.quantity, "status": order.status, "filled": order.filled_quantity}
+        if order
+        else {},
+        trades=tuple(_trades(order)) if order else (),
+    )
+
+
+def _trades(order: Order) -> Iterator[Trade]:
+    for row in order.fills.order_by("number"):
+        yield Trade(Side(row.side), row.quantity, row.price_e4, row.at_ms)
+
+
+def compare(paper: Twin, live: Twin, offers: Offers) -> list[Difference]:
+    """Every difference, in the order of the session: signals, decisions, orders, trades, then positions and money."""
+    found: list[Difference] = []
+    for number, (one, other) in enumerate(zip_longest(paper.acts, live.acts), 1):
+        found += _acts(f"signal {number}", one, other, offers)
+    if paper.positions != live.positions:
+        found.append(Difference("positions", str(paper.positions), str(live.positions), UNEXPLAINED))
+    why = MONEY if any(one.why == LATENCY for one in found) else UNEXPLAINED
+    for what in ("cash", "charges"):
+        ours, theirs = getattr(paper, what), getattr(live, what)
+        if ours != theirs:
+            found.append(Difference(what, f"{ours:f}", f"{theirs:f}", why))
+    return found
+
+
+def _acts(name: str, paper: Act | None, live: Act | None, offers: Offers) -> Iterator[Difference]:
+    if paper is None or live is None:
+        yield Difference(name, _wanted(paper), _wanted(live), UNEXPLAINED)
+        return
+    for what in ("wanted", "decision", "order"):
+        ours, theirs = getattr(paper, what), getattr(live, what)
+        for key in sorted(ours.keys() | theirs.keys()):
+            if ours.get(key) != theirs.get(key):
+                both = (f"{ours.get(key)}", f"{theirs.get(key)}")
+                yield Difference(f"{name}: {what} {key}", *both, UNEXPLAINED)
+    if paper.trades != live.trades:
+        texts = (_told(paper.trades), _told(live.trades))
+        yield Difference(f"{name}: trades", *texts, _why(paper.trades, live.trades, offers))
+
+
+def _why(paper: Sequence[Trade], live: Sequence[Trade], offers: Offers) -> str:
+    """The way of an order explains another time and price, never another quantity."""
+    is_whole = sum(one.quantity for one in paper) == sum(one.quantity for one in live)
+    is_offered = all(offers.has(one) for one in (*paper, *live))
+    return LATENCY if is_whole and is_offered else UNEXPLAINED
+
+
+def _wanted(act: Act | None) -> str:
+    return "-" if act is None else f"{act.wanted['side']} {act.wanted['quantity']} at {act.wanted['at_ms']}"
+
+
+def _told(trades: Sequence[Trade]) -> str:
+    """Quantities and prices, and when the first came."""
+    if not trades:
+        return "-"
+    parts = " ".join(f"{one.quantity}@{to_rupees(one.price_e4):f}" for one in trades)
+    return f"{parts} at {trades[0].at_ms // SECOND_MS}"
