@@ -130,7 +130,8 @@ def test_bars_of_another_length_are_refused(tmp_path: Path, nse: Calendar, minut
     clock = [f"{9 + one // 3600:02d}:{one // 60 % 60:02d}:{one % 60:02d}" for one in seconds]
     path = bars(tmp_path, *(f"2019-07-09T{stamp}+05:30" for stamp in clock))
     with pytest.raises(
-        UnknownFormat, match=rf"x_SBIN\.csv: bars of {minutes:g} minutes; accepted .* 1, 3, 5, 15, 30 or 60 min"
+        UnknownFormat,
+        match=rf"x_SBIN\.csv: bars of {minutes:g} minutes; accepted .* 1, 3, 5, 15, 30 or 60 min",
     ):
         source([path], nse)
 
