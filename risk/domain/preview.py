@@ -23,7 +23,7 @@ from portfolio.domain.books import BookedFill
 from risk.domain.context import Case, Context, Sum, Terms
 from risk.domain.figures import OWN, key_of
 from risk.domain.limits import Limits, Scope
-from risk.domain.memory import MINUTE_MS, SECOND_MS, DayState, at_time, orders_since, sent_of
+from risk.domain.memory import MINUTE_MS, SECOND_MS, DayState, at_time, counted, orders_since
 from risk.domain.review import EXIT, WITHIN, judge, longest_look_back_ms, look_back_ms, tripped_by
 from strategies.domain.signals import SignalRow
 
@@ -179,12 +179,7 @@ class _Fold:
             case = self._case(past, terms, limits, day)
             rule, day = judge(case)[0], tripped_by(day, case.sums)
         if _passes(rule):
-            day = msgspec.structs.replace(
-                day,
-                orders=day.orders + 1,
-                recent_ms=(*day.recent_ms, signal.at_ms),
-                sent=(*day.sent, sent_of(signal)) if rule == WITHIN and look_back_ms(limits) else day.sent,
-            )
+            day = counted(day, signal, is_kept=rule == WITHIN and look_back_ms(limits) > 0)
         self.days[signal.deployment_id] = day
         return rule
 
