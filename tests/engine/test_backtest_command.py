@@ -196,6 +196,13 @@ def test_people_read_rupees_as_in_india() -> None:
             ["ema_cross", "--data", YESBANK, "--execution", '{"liquidity": "X"}'],
             "accepted is OFFERED or UNLIMITED",
         ),
+        *(
+            (
+                ["ema_cross", "--data", YESBANK, option, '{"fast": 5, "fast": 6}'],
+                "field 'fast' is named twice",
+            )
+            for option in ("--params", "--limits", "--execution")
+        ),
         (["ema_cross", "--data", YESBANK, "--fills", "lucky"], "there are: paper, next_open, pessimistic"),
         (["ema_cross", "--data", YESBANK, "--from", "July"], "--from wants a day such as"),
         (["ema_cross", "--data", YESBANK, "--from", "2020-01-01"], "but 2019-07-09 to 2019-07-11"),
