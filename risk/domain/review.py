@@ -74,6 +74,7 @@ ASKED: tuple[tuple[Rule, tuple[str, ...]], ...] = (
 RULES: tuple[Rule, ...] = tuple(rule for rule, _ in ASKED)
 EXIT, WITHIN, CANCEL = "exit", "within_limits", "cancel"
 APPROVING = frozenset({EXIT, WITHIN, CANCEL})
+COUNTED = frozenset({EXIT, WITHIN})  # what goes to the broker as an order
 KEPT_MAX = 256
 
 
@@ -141,10 +142,9 @@ def is_exit(case: Case) -> bool:
 
 
 def _let_go(context: Context) -> Context:
-    """The context before a step: a person who has started a held deployment again has cleared it."""
-    if not context.day.held or context.status is not DeploymentStatus.RUNNING:
-        return context
-    return msgspec.structs.replace(context, day=msgspec.structs.replace(context.day, held="", sent=()))
+    """The context before a step."""
+    day = let_go(context.day, context.status)
+    return context if day is context.day else msgspec.structs.replace(context, day=day)
 
 
 def _at(signal: SignalRow, context: Context) -> Context:
@@ -216,21 +216,13 @@ def _order_value(signal: SignalRow, mark: Mark | None) -> Decimal | None:
 
 def _after(case: Case, rule: str, reason: str, *, is_last: bool) -> Context:
     """The context after a decision: what was seen is remembered, what was approved works for those that follow.
-    What is cancelled may still trade; a changed order is no new one, but a message to the broker."""
+    What is cancelled may still trade."""
     context, signal, day = case.context, case.signal, remembered(case.context, case)
-    if rule == guards.repeated_entries.__name__ and not day.held:
-        day = msgspec.structs.replace(day, held=reason)
-    if rule not in (EXIT, WITHIN):
+    day = held_by(day, rule, reason)
+    if rule not in COUNTED:
         return context if day is context.day else msgspec.structs.replace(context, day=day)
-    is_new = signal.kind is SignalKind.ORDER
     known = bound(case.limits, context.scopes)
-    is_kept = is_new and rule == WITHIN and known.look_back_ms
-    day = msgspec.structs.replace(
-        day,
-        orders=day.orders + (orders_of(signal) if is_new else 0),
-        recent_ms=(*day.recent_ms, signal.at_ms),
-        sent=(*day.sent, sent_of(signal)) if is_kept else day.sent,
-    )
+    day = counted(day, signal, rule, look_back_ms=known.look_back_ms)
     if is_last:
         return msgspec.structs.replace(context, day=day)
     working = replaced(context.working.get(signal.token, NOTHING), signal)
@@ -240,6 +232,33 @@ def _after(case: Case, rule: str, reason: str, *, is_last: bool) -> Context:
         working={**context.working, signal.token: _more(working, signal)},
         orders=_with(context.orders, signal) if known.is_meeting else context.orders,
     )
+
+
+def counted(day: DayState, signal: SignalRow, rule: str, *, look_back_ms: int) -> DayState:
+    """The memory after an order that `rule` let through: each leg of an iceberg is one order, and a changed order is
+    no new one, but a message to the broker. Entries are kept where a rule looks back at them."""
+    is_new = signal.kind is SignalKind.ORDER
+    is_kept = is_new and rule == WITHIN and look_back_ms
+    return msgspec.structs.replace(
+        day,
+        orders=day.orders + (orders_of(signal) if is_new else 0),
+        recent_ms=(*day.recent_ms, signal.at_ms),
+        sent=(*day.sent, sent_of(signal)) if is_kept else day.sent,
+    )
+
+
+def held_by(day: DayState, rule: str, reason: str) -> DayState:
+    """The memory after a verdict, which may hold the deployment."""
+    if rule != guards.repeated_entries.__name__ or day.held:
+        return day
+    return msgspec.structs.replace(day, held=reason)
+
+
+def let_go(day: DayState, status: DeploymentStatus) -> DayState:
+    """The memory before a step: a person who has started a held deployment again has cleared it."""
+    if not day.held or status is not DeploymentStatus.RUNNING:
+        return day
+    return msgspec.structs.replace(day, held="", sent=())
 
 
 def _with(orders: tuple[Resting, ...], signal: SignalRow) -> tuple[Resting, ...]:
