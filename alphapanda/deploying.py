@@ -24,6 +24,7 @@ from execution.domain.settings import settings_of
 from execution.reference import charge_cards
 from marketdata import selectors
 from marketdata.domain.instruments import LOT_NOT_TOLD, InstrumentSpec, NoSegment, is_lot_told, segment_of
+from marketdata.domain.markets import INDICES
 from marketdata.models import Instrument
 from marketdata.reference import load_calendars
 from portfolio import services as portfolios
@@ -250,7 +251,10 @@ def _version(definition: Definition) -> StrategyVersion:
 
 
 def check_charges(definition: Definition, instrument: Instrument | InstrumentSpec) -> None:
-    """What cannot be charged cannot be booked: refuse it before it trades. Raises BadDefinition."""
+    """What cannot be charged cannot be booked: refuse it before it trades. An index never trades: it is there to be
+    watched, and for what settles on it. Raises BadDefinition."""
+    if instrument.segment == INDICES:
+        return
     key = f"{instrument.exchange}:{instrument.tradingsymbol}"
     try:
         segment = segment_of(instrument.exchange, instrument.instrument_type)

@@ -23,11 +23,10 @@ from portfolio.domain.books import BookedFill
 from risk.domain.context import Case, Context, Sum, Terms
 from risk.domain.figures import OWN, key_of
 from risk.domain.limits import Limits, Scope
-from risk.domain.memory import MINUTE_MS, SECOND_MS, DayState, at_time, orders_since
+from risk.domain.memory import MINUTE_MS, SECOND_MS, DayState, at_time, counted, orders_since
 from risk.domain.review import (
-    COUNTED,
     EXIT,
-    counted,
+    WITHIN,
     held_by,
     judge,
     let_go,
@@ -123,7 +122,7 @@ def preview(
 
 
 def _passes(rule: str) -> bool:
-    return rule in COUNTED
+    return rule in (EXIT, WITHIN)
 
 
 def _change(past: Past, was: str, now: str) -> Change:
@@ -187,8 +186,8 @@ class _Fold:
             day = tripped_by(day, case.sums)
             if rule == past.rule:  # who is held by other limits alone is started again by nobody
                 day = held_by(day, rule, reason)
-        if rule in COUNTED:
-            day = counted(day, signal, rule, look_back_ms=look_back_ms(limits))
+        if _passes(rule):
+            day = counted(day, signal, is_kept=rule == WITHIN and look_back_ms(limits) > 0)
         self.days[signal.deployment_id] = day
         return rule
 

@@ -31,7 +31,7 @@ from risk.domain.figures import (
     worst,
 )
 from risk.domain.limits import Limits, Scope, given
-from risk.domain.memory import DayState, at_time, orders_of, sent_of
+from risk.domain.memory import DayState, at_time, counted
 from risk.domain.rules import guards, market, orders, sums
 from risk.domain.wording import text, written
 from strategies.domain.consequences import Working
@@ -74,7 +74,6 @@ ASKED: tuple[tuple[Rule, tuple[str, ...]], ...] = (
 RULES: tuple[Rule, ...] = tuple(rule for rule, _ in ASKED)
 EXIT, WITHIN, CANCEL = "exit", "within_limits", "cancel"
 APPROVING = frozenset({EXIT, WITHIN, CANCEL})
-COUNTED = frozenset({EXIT, WITHIN})  # what goes to the broker as an order
 KEPT_MAX = 256
 
 
@@ -219,10 +218,10 @@ def _after(case: Case, rule: str, reason: str, *, is_last: bool) -> Context:
     What is cancelled may still trade."""
     context, signal, day = case.context, case.signal, remembered(case.context, case)
     day = held_by(day, rule, reason)
-    if rule not in COUNTED:
+    if rule not in (EXIT, WITHIN):
         return context if day is context.day else msgspec.structs.replace(context, day=day)
     known = bound(case.limits, context.scopes)
-    day = counted(day, signal, rule, look_back_ms=known.look_back_ms)
+    day = counted(day, signal, is_kept=rule == WITHIN and known.look_back_ms > 0)
     if is_last:
         return msgspec.structs.replace(context, day=day)
     working = replaced(context.working.get(signal.token, NOTHING), signal)
@@ -231,19 +230,6 @@ def _after(case: Case, rule: str, reason: str, *, is_last: bool) -> Context:
         day=day,
         working={**context.working, signal.token: _more(working, signal)},
         orders=_with(context.orders, signal) if known.is_meeting else context.orders,
-    )
-
-
-def counted(day: DayState, signal: SignalRow, rule: str, *, look_back_ms: int) -> DayState:
-    """The memory after an order that `rule` let through: each leg of an iceberg is one order, and a changed order is
-    no new one, but a message to the broker. Entries are kept where a rule looks back at them."""
-    is_new = signal.kind is SignalKind.ORDER
-    is_kept = is_new and rule == WITHIN and look_back_ms
-    return msgspec.structs.replace(
-        day,
-        orders=day.orders + (orders_of(signal) if is_new else 0),
-        recent_ms=(*day.recent_ms, signal.at_ms),
-        sent=(*day.sent, sent_of(signal)) if is_kept else day.sent,
     )
 
 

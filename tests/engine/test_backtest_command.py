@@ -203,6 +203,20 @@ def test_people_read_rupees_as_in_india() -> None:
         (["--data", YESBANK], "give the name of a strategy, or --deployments FILE"),
         (["ema_cross", "--deployments", "gone.json", "--data", YESBANK], "and not both"),
         (["--deployments", "gone.json", "--data", YESBANK], "gone.json: .*No such file"),
+        *(
+            (
+                ["--deployments", "gone.json", "--data", YESBANK, *words],
+                f"{words[0]} goes with the name of a str",
+            )
+            for words in (
+                ["--limits", "{}"],
+                ["--params", "{}"],
+                ["--execution", '{"latency_ms": 9}'],
+                ["--fills", "paper"],
+                ["--product", "MIS"],
+                ["--each"],
+            )
+        ),
     ],
 )
 def test_bad_input_says_what_to_do(words: list[str], said: str) -> None:

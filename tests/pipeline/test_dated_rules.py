@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import date
+from datetime import date, time
 from decimal import Decimal
 from io import StringIO
 from pathlib import Path
@@ -15,7 +15,7 @@ from django.test import override_settings
 from django.utils import timezone
 from msgspec.structs import replace
 
-from alphapanda.core.clock import ist_date
+from alphapanda.core.clock import ist_date, ist_ms
 from alphapanda.core.vocabulary import Product
 from alphapanda.deploying import Definition
 from alphapanda.engine.recorded import Recording
@@ -68,11 +68,14 @@ FUTURE = "900001,3516,YESBANK19JULFUT,YESBANK,0,2019-07-25,0,0.05,1,FUT,NFO-FUT,
 def test_a_freeze_quantity_binds_pipeline_and_backtest_from_its_day_on(monkeypatch, tmp_path):
     (listed := tmp_path / "list.csv").write_text(HEADER + FUTURE)
     files = [f"{FILES[0]}=NFO:YESBANK19JULFUT"]
-    given = [replace(GIVEN[0], instruments=("NFO:YESBANK19JULFUT",), product=Product.NRML)]
+    future = replace(GIVEN[0], instruments=("NFO:YESBANK19JULFUT",), product=Product.NRML)
+    given = [future, replace(future, name="stack", strategy="stack", product=Product.MIS)]
     recorded = Recording(files, given, [listed])
     source = recorded.source()
-    stream = list(source.iter_from())[:2_400]
-    second = sorted({ist_date(item.at_ms) for item in stream})[1]
+    items = list(source.iter_from())
+    first, second = sorted({ist_date(item.at_ms) for item in items})[:2]
+    evening = ist_ms(second, time(15, 19))
+    stream = [*items[:2_400], *(one for one in items[2_400:] if evening <= one.at_ms < evening + 600_000)]
     load(listed, now=timezone.now())
     with override_settings(SHARDS=1):
         seeded(given)
@@ -86,6 +89,9 @@ def test_a_freeze_quantity_binds_pipeline_and_backtest_from_its_day_on(monkeypat
     found = parity.of_database()
     assert judged(found, "exchange takes at most 25") == {second}
     assert max(row["quantity"] for row in found["every kind"]["orders"]) > 25
+    asked = [row for row in found["stack"]["signals"] if row["origin"] == "SQUARE_OFF"]
+    parts = [(ist_date(row["at_ms"]), row["quantity"]) for row in asked]
+    assert parts == [(first, 60), *((second, part) for part in (25, 25, 10))]
     written = StringIO()
     call_command("instrument_rules", stdout=written)
     (rules := tmp_path / "rules.csv").write_text(written.getvalue())

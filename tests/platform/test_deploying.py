@@ -96,7 +96,9 @@ def test_a_product_that_the_segment_does_not_know_is_refused():
         created("NFO:NIFTY25DECFUT", product=Product.CNC)
     with pytest.raises(BadDefinition, match="NRML is no product of EQUITY"):
         created(str(an_instrument()), product=Product.NRML)
-    assert created("NFO:NIFTY25DECFUT", product=Product.NRML).execution == {"product": "NRML"}
+    index = an_instrument(tradingsymbol="NIFTY 50", instrument_token=6, segment="INDICES", lot_size=0)
+    both = ("NFO:NIFTY25DECFUT", str(index))  # what it settles on is never traded
+    assert created(*both, product=Product.NRML).execution == {"product": "NRML"}
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -109,6 +110,53 @@ def test_orders_are_counted_anew(limit: int, refused: int) -> None:
     past = [bought(step) for step in (1, 2, 3)]
     assert len(changed(past, after=Limits(daily_orders=limit)).refused) == refused
     assert len(changed(past, after=Limits(orders_per_minute=limit)).refused) == refused
+
+
+def modified(step: int) -> Past:
+    signal = a_signal(
+        kind=SignalKind.MODIFY,
+        target=UUID(int=1),
+        step=step,
+        at_ms=at() + step,
+        limit=99,
+        marks={7: a_mark()},
+    )
+    return bought(step, signal=signal, fills=())
+
+
+@pytest.mark.parametrize(
+    ("limits", "refused"),
+    [
+        ({"daily_orders": 2}, []),
+        ({"daily_orders": 1}, [9]),
+        ({"repeated_entries": 3, "repeated_ms": 3_600_000}, []),
+        ({"orders_per_minute": 4}, [5, 6, 9]),  # a change is a message to the broker
+    ],
+)
+def test_a_changed_order_counts_in_a_preview_as_it_does_in_review(
+    limits: dict[str, Any], refused: list[int]
+) -> None:
+    past = [bought(), *map(modified, range(2, 7)), bought(9)]
+
+    found = changed(past, after=Limits(**limits))
+
+    assert [change.at_ms - at() for change in found.refused] == refused
+    judged, context = [], a_context(limits=Limits(**limits))
+    for one in past:
+        [verdict], day = review([one.signal], context)
+        judged += [] if verdict.is_approved else [one.signal.at_ms - at()]
+        context = msgspec.structs.replace(context, day=day)
+    assert judged == refused
+
+
+@pytest.mark.parametrize(("limit", "refused"), [(9, [1]), (10, [2]), (11, [])])
+def test_each_leg_of_an_iceberg_counts_in_a_preview(limit: int, refused: list[int]) -> None:
+    signal = a_signal(quantity=100, step=1, at_ms=at() + 1, marks={7: a_mark()}, iceberg_legs=10)
+    past = [bought(signal=signal), bought(2)]
+
+    found = changed(past, after=Limits(daily_orders=limit))
+
+    assert [change.at_ms - at() for change in found.refused] == refused
 
 
 @pytest.mark.parametrize(
