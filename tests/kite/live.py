@@ -53,7 +53,7 @@ class Live:
 
     def begun(self) -> Desk:
         """A process of the account that has just started."""
-        desk = Desk(self.served.url, lambda: self.access, self.now)
+        desk = Desk(self.served.url, lambda: self.access, self.now, sleep=lambda _seconds: None)
         desk.begin()
         return desk
 
