@@ -251,9 +251,9 @@ class Session:
     def _cut(self, kite: KiteProcess, stack: Stack) -> None:
         """No update comes for a minute of the session in which there are some; what they would have told is found in
         the broker's book."""
-        kite.run_at(SLOW)
         kite.arm({"kind": "missing", "times": -1})
         stack.wait(lambda: _lost(kite) > 0, timeout_s=WAIT_S, what="an update that is lost")
+        kite.run_at(SLOW)
         self._until(kite, stack, kite.clock()["now_ms"] + CUT_MS)
         kite.disarm()
         self.result.updates_lost = _lost(kite)
