@@ -5,13 +5,14 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
+from msgspec.structs import replace
 
 from alphapanda.core.vocabulary import Side
 from alphapanda.proof import canary
-from alphapanda.proof.twins import LATENCY, UNEXPLAINED, Act, Offers, Trade, Twin, compare
+from alphapanda.proof.twins import LATENCY, PERSON, UNEXPLAINED, Act, Offers, Trade, Twin, compare
 from tests.builders import a_tick, at
 
-WANTED = {"side": "BUY", "quantity": 10, "at_ms": at()}
+WANTED = {"side": "BUY", "quantity": 10, "at_ms": at(), "origin": "STRATEGY"}
 ORDER = {"status": "COMPLETE", "quantity": 10, "filled": 10}
 
 
@@ -37,6 +38,30 @@ def test_twins_that_did_the_same_do_not_differ() -> None:
 def test_another_price_at_another_time_is_the_way_of_the_order_where_it_was_on_offer_then() -> None:
     found = compare(PAPER, a_twin(1_010_000, ms=2_000, cash="-1010"), offers())
     assert [(one.what, one.why) for one in found] == [("signal 1: trades", LATENCY), ("cash", "trades")]
+
+
+def with_rule(twin: Twin, rule: str) -> Twin:
+    acts = [replace(act, decision={"approved": True, "rule": rule}) for act in twin.acts]
+    return replace(twin, acts=tuple(acts))
+
+
+def test_what_an_approved_signal_is_depends_on_what_has_traded() -> None:
+    late = a_twin(1_010_000, ms=2_000, cash="-1010")
+    found = {one.what: one.why for one in compare(PAPER, with_rule(late, "exit"), offers())}
+    assert found["signal 1: decision rule"] == LATENCY
+    found = {one.what: one.why for one in compare(PAPER, with_rule(PAPER, "exit"), offers())}
+    assert found["signal 1: decision rule"] == UNEXPLAINED
+
+
+@pytest.mark.parametrize(("origin", "why"), [("OPERATOR", PERSON), ("STRATEGY", UNEXPLAINED)])
+def test_a_person_reaches_each_at_a_time_of_its_own(origin: str, why: str) -> None:
+    one, other = (
+        replace(PAPER, acts=(replace(PAPER.acts[0], wanted=WANTED | {"origin": origin, "at_ms": at() + ms}),))
+        for ms in (0, 500)
+    )
+    assert [(found.what, found.why) for found in compare(one, other, offers())] == [
+        ("signal 1: wanted at_ms", why)
+    ]
 
 
 @pytest.mark.parametrize(
