@@ -14,11 +14,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import requests
@@ -31,13 +29,11 @@ from accounts.selectors import NoToken, access_token, the_account
 from accounts.services import ensure_roles
 from alphapanda import deploying
 from alphapanda.core.clock import ist_date, ist_ms
-from alphapanda.core.money import ZERO, to_rupees
 from alphapanda.core.vocabulary import Broker, DeploymentStatus
 from alphapanda.deploying import Definition
 from alphapanda.eventlog import segregation
-from alphapanda.kite_simulator.listing import load_listing
-from alphapanda.kite_simulator.market import recorded_batches
 from alphapanda.proof import canary, parity, twins
+from alphapanda.proof.kite_books import against_the_broker, recorded
 from alphapanda.proof.kite_process import Browser, KiteProcess, free_port
 from alphapanda.proof.private import private_stack
 from alphapanda.proof.sessions import NoSharedData
@@ -45,10 +41,6 @@ from alphapanda.stack import ROOT, Stack, StackFailed
 from alphapanda.web.roles import Role
 from execution.models import BrokerCall, BrokerDesk, BrokerOrder, Difference, Fill
 from marketdata.domain.bars import MINUTE_MS
-from marketdata.domain.ticks import Tick
-from marketdata.feeds.files import recorded_file
-from marketdata.feeds.recorded import RecordedSource
-from marketdata.reference import load_calendars
 from portfolio import services as portfolios
 from portfolio.models import Position
 from strategies.models import Deployment
@@ -296,7 +288,7 @@ class Session:
         result, book = self.result, kite.book()
         paper, live = (Deployment.objects.get(name=name) for name in (PAPER_NAME, LIVE_NAME))
         both = twins.of_deployment(paper), twins.of_deployment(live)
-        result.differences = twins.compare(*both, twins.Offers(_recorded(self.file)))
+        result.differences = twins.compare(*both, twins.Offers(recorded(self.file)))
         result.signals, result.orders = len(both[1].acts), len(book["orders"])
         result.trades = sum(len(order["trades"]) for order in book["orders"])
         faults = [f"unexplained: {one.what}: {one.paper} | {one.live}" for one in result.differences
@@ -329,38 +321,6 @@ class Session:
 def run(plan: Plan, tell: Callable[[str], None]) -> Result:
     """Raises StackFailed, NoSharedData."""
     return Session(plan, tell).run()
-
-
-def against_the_broker(twin: twins.Twin, deployment: Deployment, book: dict[str, Any]) -> list[str]:
-    """What of the live books is not in the broker's, or the other way round, to the paisa."""
-    ours = Counter(
-        ((row.trade_key or "").split(":")[1], row.side, row.quantity, to_rupees(row.price_e4))
-        for row in Fill.objects.filter(deployment=deployment)
-    )
-    rows = [trade for order in book["orders"] for trade in order["trades"]]
-    theirs = Counter(
-        (row["trade_id"], row["transaction_type"], row["quantity"], Decimal(str(row["average_price"])))
-        for row in rows
-    )
-    faults = [f"trade not at the broker: {one}" for one in (ours - theirs)]
-    faults += [f"trade not here: {one}" for one in (theirs - ours)]
-    net = {f"{row['exchange']}:{row['tradingsymbol']}": row["quantity"] for row in book["positions"]["net"]}
-    held = {key: units for key, units in twin.positions.items() if units}
-    if held != {key: units for key, units in net.items() if units}:
-        faults.append(f"positions {held}, at the broker {net}")
-    paid = sum((_signed(row) for row in rows), ZERO) - Decimal(str(book["charges"]))
-    if abs(paid - twin.cash) >= Decimal("0.01"):
-        faults.append(f"cash moved by {twin.cash}, at the broker by {paid}")
-    if abs(Decimal(str(book["charges"])) - twin.charges) >= Decimal("0.01"):
-        faults.append(f"charges {twin.charges}, at the broker {book['charges']}")
-    taken = Counter(book["posts"])
-    taken.subtract(book["refused"])
-    return faults + [f"tag {tag} was taken {count} times" for tag, count in taken.items() if count > 1]
-
-
-def _signed(row: dict[str, Any]) -> Decimal:
-    amount = Decimal(str(row["average_price"])) * row["quantity"]
-    return amount if row["transaction_type"] == "SELL" else -amount
 
 
 def _command(stack: Stack, *words: str) -> None:
@@ -397,13 +357,6 @@ def _log_in_elsewhere(kite: KiteProcess, secret: str) -> None:
     checksum = hashlib.sha256(f"{API_KEY}{offered}{secret}".encode()).hexdigest()
     form = {"api_key": API_KEY, "request_token": offered, "checksum": checksum}
     requests.post(f"{kite.url}/session/token", form, timeout=10).raise_for_status()
-
-
-def _recorded(path: Path) -> list[tuple[int, Tick]]:
-    """The ticks of the recording, with the times at which the simulator tells them."""
-    listing = load_listing([], [])
-    source = RecordedSource([recorded_file(str(path))], instruments=listing.by_key, calendar=load_calendars())
-    return [(at_ms, tick) for at_ms, ticks in recorded_batches(source) for tick in ticks]
 
 
 def _close_ms(at_ms: int) -> int:
