@@ -41,6 +41,7 @@ def whole_book(simulator: Simulator) -> Row:
         "realised": number(simulator.funds("equity").realised),
         "charges": number(simulator.charges()),
         "posts": dict(simulator.posts),
+        "refused": dict(simulator.refused),
         "orders_today": simulator.limits.orders_today(simulator.clock.pace_ms()),
         "faults": _faults(simulator),
     }

@@ -14,11 +14,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import requests
@@ -31,23 +29,18 @@ from accounts.selectors import NoToken, access_token, the_account
 from accounts.services import ensure_roles
 from alphapanda import deploying
 from alphapanda.core.clock import ist_date, ist_ms
-from alphapanda.core.money import ZERO, to_rupees
 from alphapanda.core.vocabulary import Broker, DeploymentStatus
 from alphapanda.deploying import Definition
 from alphapanda.eventlog import segregation
-from alphapanda.kite_simulator.listing import load_listing
-from alphapanda.kite_simulator.market import recorded_batches
 from alphapanda.proof import canary, parity, twins
+from alphapanda.proof.kite_books import against_the_broker, recorded
 from alphapanda.proof.kite_process import Browser, KiteProcess, free_port
 from alphapanda.proof.private import private_stack
 from alphapanda.proof.sessions import NoSharedData
 from alphapanda.stack import ROOT, Stack, StackFailed
 from alphapanda.web.roles import Role
 from execution.models import BrokerCall, BrokerDesk, BrokerOrder, Difference, Fill
-from marketdata.domain.ticks import Tick
-from marketdata.feeds.files import recorded_file
-from marketdata.feeds.recorded import RecordedSource
-from marketdata.reference import load_calendars
+from marketdata.domain.bars import MINUTE_MS
 from portfolio import services as portfolios
 from portfolio.models import Position
 from strategies.models import Deployment
@@ -62,6 +55,9 @@ PAPER = {"latency_ms": 60, "slippage_ticks": 0, "market_protection": -1, "circui
 LIMITS = {"daily_orders": 500}
 PAPER_NAME, LIVE_NAME = "Twin on paper", "Twin at zerodha"
 CUT_MS, RESUME_S = 60_000, 10.0
+SLOW = 10  # the speed at which something is watched
+# Before the broker's cutoff of intraday orders: so fast a session would ask for its square-off too late.
+FLAT_MS = 20 * MINUTE_MS
 CUT_AT, LOGIN_AT = 0.35, 0.6  # of the way from start to close
 CLOSES_AT = datetime.time(15, 31)  # IST
 BACK_S = 60.0
@@ -177,9 +173,12 @@ class Session:
         kite.run_at(self.plan.speed)
         self._until(kite, stack, start_ms + int((close_ms - start_ms) * CUT_AT))
         self._cut(kite, stack)
+        kite.run_at(self.plan.speed)
         self._until(kite, stack, start_ms + int((close_ms - start_ms) * LOGIN_AT))
         self._log_in_again(kite, stack)
         kite.run_at(self.plan.speed)
+        self._until(kite, stack, close_ms - FLAT_MS)
+        self._flatten()
         self._until(kite, stack, close_ms)
         kite.run_at(1)
         stack.wait(_is_quiet, timeout_s=WAIT_S, what="end of all that is under way")
@@ -230,6 +229,10 @@ class Session:
         for row in Deployment.objects.order_by("broker"):
             self.browser.act(f"/api/v1/deployments/{row.id}/start/", {"reason": "a rehearsal"})
 
+    def _flatten(self) -> None:
+        for row in Deployment.objects.order_by("broker"):
+            self.browser.act(f"/api/v1/deployments/{row.id}/flatten/", {"reason": "a rehearsal"})
+
     def _log_in(self) -> None:
         page = self.browser.log_in_at_kite("main")
         try:
@@ -238,25 +241,28 @@ class Session:
             self.result.faults.append(f"the login through the page failed: {_alerts(page)}")
 
     def _cut(self, kite: KiteProcess, stack: Stack) -> None:
-        """No update comes for a minute of the session; what it would have told is found in the broker's book."""
-        before = len(kite.book()["faults"]["fired"])
+        """No update comes for a minute of the session in which there are some; what they would have told is found in
+        the broker's book."""
         kite.arm({"kind": "missing", "times": -1})
+        stack.wait(lambda: _lost(kite) > 0, timeout_s=WAIT_S, what="an update that is lost")
+        kite.run_at(SLOW)
         self._until(kite, stack, kite.clock()["now_ms"] + CUT_MS)
         kite.disarm()
-        self.result.updates_lost = len(kite.book()["faults"]["fired"]) - before
+        self.result.updates_lost = _lost(kite)
+        stack.wait(_is_quiet, timeout_s=BACK_S, what="news of the orders whose updates were lost")
 
     def _log_in_again(self, kite: KiteProcess, stack: Stack) -> None:
         """A login elsewhere kills the token; the twins are flattened while nothing can go; the operator logs in."""
-        stack.wait(_are_held, timeout_s=WAIT_S, what="a moment in which both hold")
+        kite.run_at(SLOW)
+        stack.wait(lambda: _are_held(kite), timeout_s=WAIT_S, what="a quiet moment in which both hold")
         kite.run_at(1)
         _log_in_elsewhere(kite, self.secret)
         refused = BrokerSession.objects.filter(ended_by=BrokerSession.End.REFUSED)
         stack.wait(refused.exists, timeout_s=WAIT_S, what="refusal of the dead token")
         asked = _sent()
-        for row in Deployment.objects.all():
-            self.browser.act(f"/api/v1/deployments/{row.id}/flatten/", {"reason": "a rehearsal"})
-        self._log_in()
+        self._flatten()
         back, read = time.monotonic(), _read_to()
+        self._log_in()
         while time.monotonic() < back + BACK_S and not self._is_back(back, read, asked):
             time.sleep(0.05)
         for name in ("ticks_after_s", "order_after_s"):
@@ -282,7 +288,7 @@ class Session:
         result, book = self.result, kite.book()
         paper, live = (Deployment.objects.get(name=name) for name in (PAPER_NAME, LIVE_NAME))
         both = twins.of_deployment(paper), twins.of_deployment(live)
-        result.differences = twins.compare(*both, twins.Offers(_recorded(self.file)))
+        result.differences = twins.compare(*both, twins.Offers(recorded(self.file)))
         result.signals, result.orders = len(both[1].acts), len(book["orders"])
         result.trades = sum(len(order["trades"]) for order in book["orders"])
         faults = [f"unexplained: {one.what}: {one.paper} | {one.live}" for one in result.differences
@@ -315,37 +321,6 @@ class Session:
 def run(plan: Plan, tell: Callable[[str], None]) -> Result:
     """Raises StackFailed, NoSharedData."""
     return Session(plan, tell).run()
-
-
-def against_the_broker(twin: twins.Twin, deployment: Deployment, book: dict[str, Any]) -> list[str]:
-    """What of the live books is not in the broker's, or the other way round, to the paisa."""
-    ours = Counter(
-        ((row.trade_key or "").split(":")[1], row.side, row.quantity, to_rupees(row.price_e4))
-        for row in Fill.objects.filter(deployment=deployment)
-    )
-    rows = [trade for order in book["orders"] for trade in order["trades"]]
-    theirs = Counter(
-        (row["trade_id"], row["transaction_type"], row["quantity"], Decimal(str(row["average_price"])))
-        for row in rows
-    )
-    faults = [f"trade not at the broker: {one}" for one in (ours - theirs)]
-    faults += [f"trade not here: {one}" for one in (theirs - ours)]
-    net = {f"{row['exchange']}:{row['tradingsymbol']}": row["quantity"] for row in book["positions"]["net"]}
-    held = {key: units for key, units in twin.positions.items() if units}
-    if held != {key: units for key, units in net.items() if units}:
-        faults.append(f"positions {held}, at the broker {net}")
-    paid = sum((_signed(row) for row in rows), ZERO) - Decimal(str(book["charges"]))
-    if abs(paid - twin.cash) >= Decimal("0.01"):
-        faults.append(f"cash moved by {twin.cash}, at the broker by {paid}")
-    if abs(Decimal(str(book["charges"])) - twin.charges) >= Decimal("0.01"):
-        faults.append(f"charges {twin.charges}, at the broker {book['charges']}")
-    posts = [tag for tag, count in book["posts"].items() if count > 1]
-    return faults + [f"tag {tag} was sent more than once" for tag in posts]
-
-
-def _signed(row: dict[str, Any]) -> Decimal:
-    amount = Decimal(str(row["average_price"])) * row["quantity"]
-    return amount if row["transaction_type"] == "SELL" else -amount
 
 
 def _command(stack: Stack, *words: str) -> None:
@@ -384,13 +359,6 @@ def _log_in_elsewhere(kite: KiteProcess, secret: str) -> None:
     requests.post(f"{kite.url}/session/token", form, timeout=10).raise_for_status()
 
 
-def _recorded(path: Path) -> list[tuple[int, Tick]]:
-    """The ticks of the recording, with the times at which the simulator tells them."""
-    listing = load_listing([], [])
-    source = RecordedSource([recorded_file(str(path))], instruments=listing.by_key, calendar=load_calendars())
-    return [(at_ms, tick) for at_ms, ticks in recorded_batches(source) for tick in ticks]
-
-
 def _close_ms(at_ms: int) -> int:
     return ist_ms(ist_date(at_ms), CLOSES_AT)
 
@@ -408,8 +376,15 @@ def _sent() -> int:
     return BrokerCall.objects.filter(sent_at_ms__isnull=False).count()
 
 
-def _are_held() -> bool:
-    time.sleep(0.2)
+def _lost(kite: KiteProcess) -> int:
+    time.sleep(0.1)
+    return sum(one["kind"] == "missing" for one in kite.book()["faults"]["fired"])
+
+
+def _are_held(kite: KiteProcess) -> bool:
+    """Whether both hold, and no bar ends in the next moments: an entry that meets the dead token would be refused."""
+    if kite.clock()["now_ms"] % MINUTE_MS > MINUTE_MS // 2:
+        return False
     return _is_quiet() and Position.objects.exclude(quantity=0).count() == Deployment.objects.count()
 
 

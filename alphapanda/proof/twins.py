@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from alphapanda.core.money import ZERO, to_rupees
-from alphapanda.core.vocabulary import Side
+from alphapanda.core.vocabulary import Side, SignalOrigin
 from execution.models import Fill, Order
 from marketdata.domain.ticks import Tick
 from portfolio.domain.books import CASH
@@ -24,7 +24,7 @@ from strategies.models import Deployment, Signal
 
 SECOND_MS = 1_000  # Kite states whole seconds
 UNEXPLAINED = "unexplained"
-SAME, LATENCY, MONEY = "same", "way of the order", "trades"
+LATENCY, PERSON, MONEY = "way of the order", "a person's act", "trades"
 
 
 class Trade(msgspec.Struct, frozen=True):
@@ -135,7 +135,15 @@ def compare(paper: Twin, live: Twin, offers: Offers) -> list[Difference]:
     """Every difference, in the order of the session: signals, decisions, orders, trades, then positions and money."""
     found: list[Difference] = []
     for number, (one, other) in enumerate(zip_longest(paper.acts, live.acts), 1):
-        found += _acts(f"signal {number}", one, other, offers)
+        name = f"signal {number}"
+        if one is None or other is None:
+            found.append(Difference(name, _wanted(one), _wanted(other), UNEXPLAINED))
+            continue
+        is_behind = _held(paper, one) != _held(live, other)
+        found += _fields(name, one, other, is_behind=is_behind)
+        if one.trades != other.trades:
+            why = _why(one.trades, other.trades, offers)
+            found.append(Difference(f"{name}: trades", _told(one.trades), _told(other.trades), why))
     if paper.positions != live.positions:
         found.append(Difference("positions", str(paper.positions), str(live.positions), UNEXPLAINED))
     why = MONEY if any(one.why == LATENCY for one in found) else UNEXPLAINED
@@ -146,19 +154,26 @@ def compare(paper: Twin, live: Twin, offers: Offers) -> list[Difference]:
     return found
 
 
-def _acts(name: str, paper: Act | None, live: Act | None, offers: Offers) -> Iterator[Difference]:
-    if paper is None or live is None:
-        yield Difference(name, _wanted(paper), _wanted(live), UNEXPLAINED)
-        return
+def _held(twin: Twin, act: Act) -> int:
+    """Units that had been traded when a signal was raised, bought less sold."""
+    trades = (trade for one in twin.acts for trade in one.trades)
+    return sum(one.side.sign * one.quantity for one in trades if one.at_ms <= act.wanted["at_ms"])
+
+
+def _fields(name: str, paper: Act, live: Act, *, is_behind: bool) -> Iterator[Difference]:
+    """What was wanted, decided and ordered, field by field. What a person asks of both comes to each at a time of its
+    own; whether an approved signal is an exit depends on what has traded by then (`is_behind`: not the same)."""
     for what in ("wanted", "decision", "order"):
         ours, theirs = getattr(paper, what), getattr(live, what)
         for key in sorted(ours.keys() | theirs.keys()):
-            if ours.get(key) != theirs.get(key):
-                both = (f"{ours.get(key)}", f"{theirs.get(key)}")
-                yield Difference(f"{name}: {what} {key}", *both, UNEXPLAINED)
-    if paper.trades != live.trades:
-        texts = (_told(paper.trades), _told(live.trades))
-        yield Difference(f"{name}: trades", *texts, _why(paper.trades, live.trades, offers))
+            if ours.get(key) == theirs.get(key):
+                continue
+            why = UNEXPLAINED
+            if (what, key) == ("decision", "rule") and is_behind and ours.get("approved"):
+                why = LATENCY
+            if (what, key) == ("wanted", "at_ms") and ours["origin"] == SignalOrigin.OPERATOR:
+                why = PERSON
+            yield Difference(f"{name}: {what} {key}", f"{ours.get(key)}", f"{theirs.get(key)}", why)
 
 
 def _why(paper: Sequence[Trade], live: Sequence[Trade], offers: Offers) -> str:

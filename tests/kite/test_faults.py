@@ -19,6 +19,7 @@ from alphapanda.kite_simulator.faults import Fault, Faults, Kind, faults_from
 from alphapanda.kite_simulator.limits import Rates
 from alphapanda.kite_simulator.script import BadScript, Script, follow, read_script
 from alphapanda.kite_simulator.sessions import Account, checksum
+from tests.kite.hearing import until
 from tests.kite.samples import differences, sample
 from tests.kite.server import SECOND_MS, Served, a_simulator, quoted, serving
 from tests.shared_data import needs_shared_data
@@ -382,3 +383,14 @@ def test_postbacks_tell_of_the_apps_own_orders_alone() -> None:
             asyncio.run_coroutine_threadsafe(asyncio.sleep(0.5), served.loop).result(5)
 
     assert [(body["tag"], body["status"]) for body in got] == [("mine", "COMPLETE")]
+
+
+def test_the_clock_takes_another_speed_where_it_stands(served: Served) -> None:
+    before = door(served, "clock")
+    assert before["speed"] == 0
+    assert door(served, "clock", {"speed": 1_000})["now_ms"] >= before["now_ms"]
+    until(lambda: door(served, "clock")["now_ms"] >= before["now_ms"] + 5_000, "five seconds of the market")
+    stopped = door(served, "clock", {"speed": 0})["now_ms"]
+    assert door(served, "clock")["now_ms"] == stopped
+    assert stopped < before["now_ms"] + 3_600_000
+    assert "0 or above" in door(served, "clock", {"speed": -1})

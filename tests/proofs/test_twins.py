@@ -1,0 +1,90 @@
+"""Side by side: only what the recording bears out is explained. And secrets are found wherever they are."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+from msgspec.structs import replace
+
+from alphapanda.core.vocabulary import Side
+from alphapanda.proof import canary
+from alphapanda.proof.twins import LATENCY, PERSON, UNEXPLAINED, Act, Offers, Trade, Twin, compare
+from tests.builders import a_tick, at
+
+WANTED = {"side": "BUY", "quantity": 10, "at_ms": at(), "origin": "STRATEGY"}
+ORDER = {"status": "COMPLETE", "quantity": 10, "filled": 10}
+
+
+def offers() -> Offers:
+    """100 rupees for the first second, 101 from the second on."""
+    asks = {0: ((1_000_000, 50, 1),), 2_000: ((1_010_000, 50, 1),)}
+    return Offers((at() + ms, a_tick()._replace(at_ms=at() + ms, asks=levels)) for ms, levels in asks.items())
+
+
+def a_twin(price_e4: int, *, ms: int = 0, quantity: int = 10, cash: str = "-1000", **order: object) -> Twin:
+    trades = (Trade(Side.BUY, quantity, price_e4, at() + ms),)
+    act = Act(WANTED, {"approved": True, "rule": "limits"}, ORDER | order, trades)
+    return Twin("a twin", (act,), {"NSE:INFY": 10}, Decimal(cash), Decimal(1))
+
+
+PAPER = a_twin(1_000_000)
+
+
+def test_twins_that_did_the_same_do_not_differ() -> None:
+    assert compare(PAPER, a_twin(1_000_000), offers()) == []
+
+
+def test_another_price_at_another_time_is_the_way_of_the_order_where_it_was_on_offer_then() -> None:
+    found = compare(PAPER, a_twin(1_010_000, ms=2_000, cash="-1010"), offers())
+    assert [(one.what, one.why) for one in found] == [("signal 1: trades", LATENCY), ("cash", "trades")]
+
+
+def with_rule(twin: Twin, rule: str) -> Twin:
+    acts = [replace(act, decision={"approved": True, "rule": rule}) for act in twin.acts]
+    return replace(twin, acts=tuple(acts))
+
+
+def test_what_an_approved_signal_is_depends_on_what_has_traded() -> None:
+    late = a_twin(1_010_000, ms=2_000, cash="-1010")
+    found = {one.what: one.why for one in compare(PAPER, with_rule(late, "exit"), offers())}
+    assert found["signal 1: decision rule"] == LATENCY
+    found = {one.what: one.why for one in compare(PAPER, with_rule(PAPER, "exit"), offers())}
+    assert found["signal 1: decision rule"] == UNEXPLAINED
+
+
+@pytest.mark.parametrize(("origin", "why"), [("OPERATOR", PERSON), ("STRATEGY", UNEXPLAINED)])
+def test_a_person_reaches_each_at_a_time_of_its_own(origin: str, why: str) -> None:
+    one, other = (
+        replace(PAPER, acts=(replace(PAPER.acts[0], wanted=WANTED | {"origin": origin, "at_ms": at() + ms}),))
+        for ms in (0, 500)
+    )
+    assert [(found.what, found.why) for found in compare(one, other, offers())] == [
+        ("signal 1: wanted at_ms", why)
+    ]
+
+
+@pytest.mark.parametrize(
+    "live",
+    [
+        a_twin(1_010_000, ms=1_000),  # not on offer at that time
+        a_twin(1_000_000, ms=500, quantity=9),
+        a_twin(1_000_000, status="REJECTED"),
+        a_twin(1_000_000, cash="-1000.01"),  # money that no trade explains
+        Twin("a twin", (), {"NSE:INFY": 10}, Decimal(-1000), Decimal(1)),
+    ],
+)
+def test_all_else_is_unexplained(live: Twin) -> None:
+    assert UNEXPLAINED in {one.why for one in compare(PAPER, live, offers())}
+
+
+def test_a_secret_is_found_in_whatever_place_and_not_told(tmp_path) -> None:
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "web.log").write_text("token=hush-hush-1 ...")
+    (tmp_path / "postgres").mkdir()
+    (tmp_path / "postgres" / "1").write_text("hush-hush-1")
+    places = [*canary.files(tmp_path, but=["postgres"]), ("page /", b"<p>hush-hush-2</p>"), ("page /b", b"")]
+    assert canary.hits({"token": "hush-hush-1", "password": "hush-hush-2"}, places) == [
+        "token in file logs/web.log",
+        "password in page /",
+    ]
