@@ -141,10 +141,9 @@ def is_exit(case: Case) -> bool:
 
 
 def _let_go(context: Context) -> Context:
-    """The context before a step: a person who has started a held deployment again has cleared it."""
-    if not context.day.held or context.status is not DeploymentStatus.RUNNING:
-        return context
-    return msgspec.structs.replace(context, day=msgspec.structs.replace(context.day, held="", sent=()))
+    """The context before a step."""
+    day = let_go(context.day, context.status)
+    return context if day is context.day else msgspec.structs.replace(context, day=day)
 
 
 def _at(signal: SignalRow, context: Context) -> Context:
@@ -218,8 +217,7 @@ def _after(case: Case, rule: str, reason: str, *, is_last: bool) -> Context:
     """The context after a decision: what was seen is remembered, what was approved works for those that follow.
     What is cancelled may still trade."""
     context, signal, day = case.context, case.signal, remembered(case.context, case)
-    if rule == guards.repeated_entries.__name__ and not day.held:
-        day = msgspec.structs.replace(day, held=reason)
+    day = held_by(day, rule, reason)
     if rule not in (EXIT, WITHIN):
         return context if day is context.day else msgspec.structs.replace(context, day=day)
     known = bound(case.limits, context.scopes)
@@ -233,6 +231,20 @@ def _after(case: Case, rule: str, reason: str, *, is_last: bool) -> Context:
         working={**context.working, signal.token: _more(working, signal)},
         orders=_with(context.orders, signal) if known.is_meeting else context.orders,
     )
+
+
+def held_by(day: DayState, rule: str, reason: str) -> DayState:
+    """The memory after a verdict, which may hold the deployment."""
+    if rule != guards.repeated_entries.__name__ or day.held:
+        return day
+    return msgspec.structs.replace(day, held=reason)
+
+
+def let_go(day: DayState, status: DeploymentStatus) -> DayState:
+    """The memory before a step: a person who has started a held deployment again has cleared it."""
+    if not day.held or status is not DeploymentStatus.RUNNING:
+        return day
+    return msgspec.structs.replace(day, held="", sent=())
 
 
 def _with(orders: tuple[Resting, ...], signal: SignalRow) -> tuple[Resting, ...]:

@@ -128,6 +128,7 @@ def test_terms_survive_the_database():
         ({"level": "GLOBAL", "broker": "paper"}, "names exactly what it limits"),
         ({"level": "GLOBAL", "repeated_entries": 5}, "go together"),
         ({"level": "GLOBAL", "daily_loss": 5, "loss_flatten": 4}, "must not be above"),
+        ({"level": "GLOBAL", "restricted": ["nse:yesbank"]}, "'nse:yesbank' is neither an instrument"),
     ],
 )
 def test_limits_that_do_not_fit_are_refused(values, said):
