@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
 from decimal import Decimal
+from functools import cache
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import msgspec
 from django.conf import settings
 
 from alphapanda import deploying
+from alphapanda.core import ids
 from alphapanda.core.clock import ist_text
 from alphapanda.core.refusals import BadRequest
 from alphapanda.core.vocabulary import Broker, Product
@@ -43,7 +45,9 @@ from strategies.domain.base import BadParameters, DeploymentSpec, UnknownStrateg
 from strategies.domain.history import bars_of
 from strategies.domain.machine import StrategyFailed, assembled
 from strategies.registry import find
+from strategies.services.limit import StrategyHung, TimeLimit
 
+RESEARCH = -1  # no shard
 CASH_MAX = 10**15  # rupees
 # Names for rules of execution; further settings win over those of the name.
 FILL_MODELS: dict[str, dict[str, Any]] = {
@@ -75,6 +79,12 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     costs: Costs = Costs()
     warm_up: tuple[str, ...] = ()  # recorded files that end before: strategies have seen their bars
     rules: tuple[str, ...] = ()  # files of instrument rules by date
+
+
+@cache
+def time_limit() -> TimeLimit:
+    """Of one step of a strategy in a backtest, as in a shard; it works in the main thread."""
+    return TimeLimit(Path(settings.RUN_DIR, "hangs"), RESEARCH, seconds=settings.STRATEGY_SECONDS)
 
 
 class Opened:
@@ -204,7 +214,10 @@ def _check(definition: Definition, recorded: set[str]) -> None:
         raise BadPlan(str(error)) from None
     try:
         strategy = find(definition.strategy)
-        build(strategy, definition.params, instruments=definition.instruments)
+        with time_limit().over(ids.deployment_id(definition.name)):
+            build(strategy, definition.params, instruments=definition.instruments)
+    except StrategyHung as error:
+        raise BadPlan(f"{definition.name}: the strategy hung as it was made: it {error}") from None
     except UnknownStrategy as error:
         raise BadPlan(f"{error}; your own go into {settings.STRATEGIES}") from None
     except BadParameters as error:
@@ -308,10 +321,29 @@ def _check_warm_up(found: Opened) -> None:
                 f"{spec.name}: the warm-up reaches to {ist_text(reaches_ms)}, but what is played begins before, at"
                 f" {ist_text(begins_ms)}: give it files that end before"
             )
+        seen = _Seen(spec.history)
+        warmed = msgspec.structs.replace(spec, history=seen)
         try:
-            assembled(spec, find(spec.strategy), found.calendar)
+            with time_limit().over(spec.id, seen.looked_at):
+                assembled(warmed, find(spec.strategy), found.calendar)
         except StrategyFailed as error:
             raise BadPlan(f"{spec.name}: the strategy raised in its warm-up\n{error}") from None
+        except StrategyHung as error:
+            raise BadPlan(f"{spec.name}: the strategy hung in its warm-up: it {error}") from None
+
+
+class _Seen(tuple[Bar, ...]):
+    """Bars that tell how many of them have been looked at."""
+
+    _seen = 0
+
+    def __iter__(self) -> Iterator[Bar]:
+        for bar in super().__iter__():
+            self._seen += 1
+            yield bar
+
+    def looked_at(self) -> int:
+        return self._seen
 
 
 def _spread(days: Sequence[date]) -> str:

@@ -73,7 +73,7 @@ class Command(BaseCommand):
             width = None if self.stdout.isatty() else WIDTH
             console.show(screen(self.stdout, width=width), outcome)
         if outcome.errors:
-            self.stderr.write(f"The strategy raised; what is shown ends there.\n{outcome.errors}")
+            self.stderr.write(f"The strategy raised or hung; what is shown ends there.\n{outcome.errors}")
             raise SystemExit(1)
 
     def _outcome(self, options: dict[str, Any]) -> Outcome:
