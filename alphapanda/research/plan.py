@@ -41,8 +41,9 @@ from marketdata.feeds.recorded import RecordedSource, UnknownInstrument
 from marketdata.reference import load_calendars
 from risk.domain.limits import Limits
 from strategies.domain.base import BadParameters, DeploymentSpec, UnknownStrategy, build
-from strategies.domain.history import bars_of
+from strategies.domain.history import bars_of, marks_of
 from strategies.domain.machine import StrategyFailed, assembled
+from strategies.domain.signals import Mark
 from strategies.registry import find
 from strategies.services.limit import StrategyHung, TimeLimit
 
@@ -100,6 +101,7 @@ class Opened:
         self.cards: Cards = cards_of(plan.costs)
         self.calendar = load_calendars()
         self._past_of = -1  # the start of the excerpt whose past is kept
+        self._marks: dict[Any, dict[int, Mark]] = {}
         self._past: dict[Any, tuple[Bar, ...]] = {}
         self.specs = [self._warmed(spec) for spec in recording.specs()]
 
@@ -113,11 +115,26 @@ class Opened:
 
     def _warmed(self, spec: DeploymentSpec) -> DeploymentSpec:
         """A deployment that has seen what the files hold before the first day to play, as one that has been running."""
-        if not self.excerpt.start:
+        if not self.excerpt.start and not self.recording.past:
             return spec
-        strategy = build(find(spec.strategy), spec.params)
-        past = self.bars_before(self.excerpt, spec.instruments, strategy.bar_minutes())
-        return msgspec.structs.replace(spec, history=past)
+        return self.warmed(spec, self.excerpt)
+
+    def warmed(self, spec: DeploymentSpec, excerpt: Excerpt) -> DeploymentSpec:
+        """A deployment that has seen what lies before an excerpt: bars, and the last prices, from which the circuit
+        bands of its first day follow. Raises BadParameters."""
+        keys = [one.key for one in spec.instruments]
+        strategy = build(find(spec.strategy), spec.params, instruments=keys)
+        past = self.bars_before(excerpt, spec.instruments, strategy.bar_minutes())
+        return msgspec.structs.replace(
+            spec, history=past, marks=self._marks_before(excerpt, spec.instruments)
+        )
+
+    def _marks_before(self, excerpt: Excerpt, instruments: Sequence[InstrumentSpec]) -> dict[int, Mark]:
+        key = excerpt.start, tuple(one.token for one in instruments)
+        if key not in self._marks:
+            before = whole(excerpt.source).part(0, excerpt.start).items()
+            self._marks[key] = marks_of(chain(self.recording.past, before), instruments, self.calendar)
+        return self._marks[key]
 
     def bars_before(
         self, excerpt: Excerpt, instruments: Sequence[InstrumentSpec], minutes: Sequence[int]
