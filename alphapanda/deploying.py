@@ -17,6 +17,7 @@ from django.db import transaction
 from accounts.services import act_record
 from alphapanda.core import ids
 from alphapanda.core.refusals import BadRequest
+from alphapanda.core.strict_json import BadJson, decoded
 from alphapanda.core.vocabulary import Broker, DeploymentStatus, LimitLevel, Product
 from alphapanda.warming import History, from_table
 from execution.domain.charges import NoChargeCard
@@ -62,8 +63,8 @@ class Definition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def read(path: Path) -> list[Definition]:
     """The definitions of a file, checked. Raises BadDefinition."""
     try:
-        definitions = msgspec.json.decode(path.read_bytes(), type=list[Definition])
-    except (OSError, msgspec.MsgspecError) as error:
+        definitions = decoded(path.read_bytes(), list[Definition])
+    except (OSError, BadJson) as error:
         raise BadDefinition(f"{path}: {error}") from error
     for definition in definitions:
         check_name(definition.name)

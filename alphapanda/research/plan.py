@@ -16,6 +16,7 @@ from django.conf import settings
 
 from alphapanda import deploying
 from alphapanda.core import ids
+from alphapanda.core.clock import ist_text
 from alphapanda.core.refusals import BadRequest
 from alphapanda.core.vocabulary import Broker, Product
 from alphapanda.deploying import BadDefinition, Definition
@@ -209,6 +210,9 @@ def checked(plan: Plan) -> Plan:
         raise BadPlan(f"cash is rupees from 1 to {CASH_MAX}, not {plan.cash}")
     if plan.first_day and plan.last_day and plan.first_day > plan.last_day:
         raise BadPlan(f"the first day {plan.first_day} is after the last, {plan.last_day}")
+    every = [(one.path.resolve(), one.key) for one in map(file_of, (*plan.files, *plan.warm_up))]
+    if again := sorted({f"{path.name} of {key}" for path, key in every if every.count((path, key)) > 1}):
+        raise BadPlan(f"{again[0]} is named twice; each file is told once, to play or for the warm-up")
     recorded = {file_of(text).key for text in plan.files}
     for definition in plan.definitions:
         _check(definition, recorded)
@@ -221,6 +225,10 @@ def is_cash(amount: Decimal) -> bool:
 
 
 def _check(definition: Definition, recorded: set[str]) -> None:
+    try:
+        deploying.check_name(definition.name)
+    except BadDefinition as error:
+        raise BadPlan(str(error)) from None
     try:
         strategy = find(definition.strategy)
         with time_limit().over(ids.deployment_id(definition.name)):
@@ -254,14 +262,14 @@ def askable(plan: Plan) -> Plan:
     """The plan, where moreover its lists and rules can be read, know what it trades, and its recordings begin as
     recordings do: all that can be told before the recordings are read. Raises BadPlan."""
     checked(plan)
-    for path in (file_of(text).path for text in (*plan.files, *plan.warm_up)):
+    files = [file_of(text) for text in (*plan.files, *plan.warm_up)]
+    for path in (file.path for file in files):
         if not is_recording(header_of(path)):
             raise BadPlan(f"{path.name}: its first line is none of a recorded file's; {ACCEPTED}")
     recording = _recording(plan)
     with _refused():
-        for definition in plan.definitions:
-            for key in definition.instruments:
-                recording.found(key)
+        for file in files:  # those of the deployments are among them
+            recording.found(file.key)
     _check_charges(recording)
     return plan
 
@@ -322,7 +330,15 @@ def _check_charges(recording: Recording) -> None:
 
 
 def _check_warm_up(found: Opened) -> None:
-    for spec in found.specs if any(spec.history for spec in found.specs) else ():
+    for spec in found.specs if any(spec.history or spec.marks for spec in found.specs) else ():
+        seen_ms = [bar.ends_ms for bar in spec.history] + [mark.at_ms for mark in spec.marks.values()]
+        reaches_ms = max(seen_ms, default=0)
+        begins_ms = next((item.at_ms for item in found.excerpt.items()), reaches_ms)
+        if begins_ms < reaches_ms:
+            raise BadPlan(
+                f"{spec.name}: the warm-up reaches to {ist_text(reaches_ms)}, but what is played begins before, at"
+                f" {ist_text(begins_ms)}: give it files that end before"
+            )
         seen = _Seen(spec.history)
         warmed = msgspec.structs.replace(spec, history=seen)
         try:

@@ -143,7 +143,10 @@ def test_people_read_rupees_as_in_india() -> None:
         (["ema_cross", "--data", YESBANK, "--limits", '{"luck": 1}'], "limits order_quantity"),
         (["ema_cross", "--data", YESBANK, "--cash", "none"], "--cash wants rupees"),
         (["ema_cross", "--data", YESBANK, "--instruments", "gone.csv"], "cannot read"),
-        (["ema_cross", "--data", YESBANK, YESBANK], "files of one instrument are accepted where they do not"),
+        (
+            ["ema_cross", "--data", YESBANK, YESBANK],
+            "lean_1min_2019-07_YESBANK.csv.gz of NSE:YESBANK is named twice",
+        ),
         (["ema_cross", "--data", YESBANK, "--costs", "free"], "costs are zerodha, none, order:RUPEES or bps"),
         (["ema_cross", "--data", YESBANK, "--costs", "bps:-1"], "from 0 to 10000"),
         (["ema_cross", "--data", YESBANK, "--costs", "order:1e99"], "from 0 to 10000"),
@@ -195,6 +198,13 @@ def test_people_read_rupees_as_in_india() -> None:
         (
             ["ema_cross", "--data", YESBANK, "--execution", '{"liquidity": "X"}'],
             "accepted is OFFERED or UNLIMITED",
+        ),
+        *(
+            (
+                ["ema_cross", "--data", YESBANK, option, '{"fast": 5, "fast": 6}'],
+                "field 'fast' is named twice",
+            )
+            for option in ("--params", "--limits", "--execution")
         ),
         (["ema_cross", "--data", YESBANK, "--fills", "lucky"], "there are: paper, next_open, pessimistic"),
         (["ema_cross", "--data", YESBANK, "--from", "July"], "--from wants a day such as"),
