@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator
 from django.db import models
 
 from alphapanda.core.clock import ist_text
 from alphapanda.core.vocabulary import Phase, TickFault
 from marketdata.domain.calendar import CutoffKind, Season
-from marketdata.domain.markets import EXCHANGES, Market
+from marketdata.domain.markets import EXCHANGES, INDICES, Market
 from marketdata.domain.master import ChangeKind
 
 
@@ -71,6 +72,14 @@ class InstrumentRule(models.Model):
     def __str__(self) -> str:
         return f"{self.instrument} from {self.valid_from}"
 
+    def clean(self) -> None:
+        """Raises ValidationError for sizes that no order could have."""
+        is_index = self.instrument_id and self.instrument.segment == INDICES
+        if is_index and self.tick_size == 0 == self.lot_size:
+            return
+        if not self.tick_size or not self.lot_size:
+            raise ValidationError("Tick and lot are above 0; both are 0 for an index alone.")
+
 
 class FreezeQuantity(models.Model):
     """The most units of one order in derivatives of an underlying, from a day on, until a later row."""
@@ -90,6 +99,11 @@ class FreezeQuantity(models.Model):
 
     def __str__(self) -> str:
         return f"{self.exchange} {self.underlying} {self.quantity} from {self.valid_from}"
+
+    def clean(self) -> None:
+        """Raises ValidationError for a quantity that no order could have."""
+        if self.quantity == 0:
+            raise ValidationError("The quantity is above 0; where it is not known there is no row.")
 
 
 class CircuitLimit(models.Model):

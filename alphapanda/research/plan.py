@@ -42,8 +42,9 @@ from marketdata.feeds.recorded import RecordedSource, UnknownInstrument
 from marketdata.reference import load_calendars
 from risk.domain.limits import Limits
 from strategies.domain.base import BadParameters, DeploymentSpec, UnknownStrategy, build
-from strategies.domain.history import bars_of
+from strategies.domain.history import bars_of, marks_of
 from strategies.domain.machine import StrategyFailed, assembled
+from strategies.domain.signals import Mark
 from strategies.registry import find
 from strategies.services.limit import StrategyHung, TimeLimit
 
@@ -101,6 +102,7 @@ class Opened:
         self.cards: Cards = cards_of(plan.costs)
         self.calendar = load_calendars()
         self._past_of = -1  # the start of the excerpt whose past is kept
+        self._marks: dict[Any, dict[int, Mark]] = {}
         self._past: dict[Any, tuple[Bar, ...]] = {}
         self.specs = [self._warmed(spec) for spec in recording.specs()]
 
@@ -114,11 +116,26 @@ class Opened:
 
     def _warmed(self, spec: DeploymentSpec) -> DeploymentSpec:
         """A deployment that has seen what the files hold before the first day to play, as one that has been running."""
-        if not self.excerpt.start:
+        if not self.excerpt.start and not self.recording.past:
             return spec
-        strategy = build(find(spec.strategy), spec.params)
-        past = self.bars_before(self.excerpt, spec.instruments, strategy.bar_minutes())
-        return msgspec.structs.replace(spec, history=past)
+        return self.warmed(spec, self.excerpt)
+
+    def warmed(self, spec: DeploymentSpec, excerpt: Excerpt) -> DeploymentSpec:
+        """A deployment that has seen what lies before an excerpt: bars, and the last prices, from which the circuit
+        bands of its first day follow. Raises BadParameters."""
+        keys = [one.key for one in spec.instruments]
+        strategy = build(find(spec.strategy), spec.params, instruments=keys)
+        past = self.bars_before(excerpt, spec.instruments, strategy.bar_minutes())
+        return msgspec.structs.replace(
+            spec, history=past, marks=self._marks_before(excerpt, spec.instruments)
+        )
+
+    def _marks_before(self, excerpt: Excerpt, instruments: Sequence[InstrumentSpec]) -> dict[int, Mark]:
+        key = excerpt.start, tuple(one.token for one in instruments)
+        if key not in self._marks:
+            before = whole(excerpt.source).part(0, excerpt.start).items()
+            self._marks[key] = marks_of(chain(self.recording.past, before), instruments, self.calendar)
+        return self._marks[key]
 
     def bars_before(
         self, excerpt: Excerpt, instruments: Sequence[InstrumentSpec], minutes: Sequence[int]
@@ -313,8 +330,9 @@ def _check_charges(recording: Recording) -> None:
 
 
 def _check_warm_up(found: Opened) -> None:
-    for spec in found.specs if any(spec.history for spec in found.specs) else ():
-        reaches_ms = max((bar.ends_ms for bar in spec.history), default=0)
+    for spec in found.specs if any(spec.history or spec.marks for spec in found.specs) else ():
+        seen_ms = [bar.ends_ms for bar in spec.history] + [mark.at_ms for mark in spec.marks.values()]
+        reaches_ms = max(seen_ms, default=0)
         begins_ms = next((item.at_ms for item in found.excerpt.items()), reaches_ms)
         if begins_ms < reaches_ms:
             raise BadPlan(

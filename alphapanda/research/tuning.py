@@ -16,8 +16,7 @@ from alphapanda.research.folding import Told, folded, untold
 from alphapanda.research.plan import BadPlan, Opened
 from alphapanda.research.space import Knob, grid_size
 from alphapanda.web.formats import average
-from strategies.domain.base import BadParameters, DeploymentSpec, build
-from strategies.registry import find
+from strategies.domain.base import BadParameters, DeploymentSpec
 
 OBJECTIVES = (
     "sharpe",
@@ -55,10 +54,7 @@ def specs_with(opened: Opened, excerpt: Excerpt, params: Params) -> list[Deploym
     specs = []
     for spec in opened.specs:
         changed = msgspec.structs.replace(spec, params=spec.params | params)
-        keys = [one.key for one in changed.instruments]
-        strategy = build(find(changed.strategy), changed.params, instruments=keys)
-        past = opened.bars_before(excerpt, changed.instruments, strategy.bar_minutes())
-        specs.append(msgspec.structs.replace(changed, history=past))
+        specs.append(opened.warmed(changed, excerpt))
     return specs
 
 

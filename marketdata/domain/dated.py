@@ -120,7 +120,7 @@ def of_rows(rows: Iterable[Mapping[str, str]]) -> dict[str, Dated]:
             raise BadRules(f"says nothing of {key}: fill at least one of {', '.join(COLUMNS[2:])}")
         sizes, freezes, circuits = found.setdefault(key, ({}, {}, {}))
         if _are_filled(cells, "tick_size", "lot_size"):
-            _say(sizes, Sizes(day, _e4(cells, "tick_size"), _units(cells, "lot_size")), key, day)
+            _say(sizes, _sizes(day, cells), key, day)
         if cells["freeze_quantity"]:
             _say(freezes, Freeze(day, _units(cells, "freeze_quantity")), key, day)
         if _are_filled(cells, "lower_circuit", "upper_circuit"):
@@ -134,6 +134,17 @@ def of_rows(rows: Iterable[Mapping[str, str]]) -> dict[str, Dated]:
 def _say(rules: dict[date, _Rule], rule: _Rule, key: str, day: date) -> None:
     if rules.setdefault(day, rule) != rule:
         raise BadRules(f"{key} on {day} is said twice, and not the same: keep one of the rows")
+
+
+def _sizes(day: date, cells: Mapping[str, str]) -> Sizes:
+    """Tick and lot; both are 0 for an index, as lists say of it."""
+    if all(_is_nought(cells[name]) for name in ("tick_size", "lot_size")):
+        return Sizes(day, 0, 0)
+    return Sizes(day, _e4(cells, "tick_size"), _units(cells, "lot_size"))
+
+
+def _is_nought(text: str) -> bool:
+    return not text.strip("0.") and "0" in text and text.count(".") <= 1
 
 
 def _circuit(day: date, cells: Mapping[str, str]) -> Circuit:

@@ -15,6 +15,7 @@ from marketdata.domain.instruments import InstrumentSpec
 from marketdata.domain.ticks import Tick
 from strategies.domain.consequences import SettledFill, WorkingOrder
 from strategies.domain.intents import Bracket, Cancel, Intent, Modify, Wish
+from strategies.domain.signals import Mark
 
 __all__ = [
     "BadParameters",
@@ -46,6 +47,7 @@ class DeploymentSpec(msgspec.Struct, frozen=True):
     execution: dict[str, Any] = {}
     limits: dict[str, Any] = {}
     history: tuple[Bar, ...] = ()  # past bars that its strategy has seen before the first item
+    marks: dict[int, Mark] = {}  # last prices before the first item, by token
     portfolio: str = ""
     watched: tuple[InstrumentSpec, ...] = ()
 

@@ -16,6 +16,7 @@ from strategies.domain.base import Strategy
 from strategies.domain.guards import Guards
 from strategies.domain.machine import CheckpointDoesNotFit
 from strategies.domain.memory import State
+from strategies.domain.signals import Mark, marked
 
 
 def bars_of(
@@ -51,6 +52,23 @@ def bars_of(
             gates[item.token].accept(item)
             for builder in builders[item.token]:
                 yield from builder.on_tick(item)
+
+
+def marks_of(
+    items: Iterable[Item], instruments: Sequence[InstrumentSpec], hours: MarketHours
+) -> dict[int, Mark]:
+    """The last prices of a stream by token, of ticks that pass the quality gate, as a machine would have them."""
+    calendars = {instrument.token: hours.of(instrument) for instrument in instruments}
+    gates = {instrument.token: Gate() for instrument in instruments}
+    marks: dict[int, Mark] = {}
+    clock_ms = 0
+    for item in items:
+        if isinstance(item, Clock):
+            clock_ms = max(clock_ms, item.at_ms)
+        elif item.token in gates and _passes(gates, calendars, item, clock_ms):
+            gates[item.token].accept(item)
+            marks[item.token] = marked(item, marks.get(item.token))
+    return marks
 
 
 def _passes(gates: dict[int, Gate], calendars: dict[int, Calendar], tick: Tick, clock_ms: int) -> bool:

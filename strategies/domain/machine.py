@@ -394,6 +394,7 @@ class Machine:
 def assembled(spec: DeploymentSpec, strategy_class: type[Strategy], calendar: MarketHours) -> Machine:
     """A machine at its start, warmed up with the history of its spec. Raises BadParameters, StrategyFailed."""
     machine = Machine(spec, build(strategy_class, spec.params), calendar)
+    machine.state.marks = dict(spec.marks)
     if spec.history:
         machine.take_history(spec.history)
     return machine

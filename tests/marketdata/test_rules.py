@@ -11,12 +11,14 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from django.core.exceptions import ValidationError
 from django.core.management import CommandError, call_command
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from marketdata import selectors
+from marketdata.domain.dated import Sizes, as_rows, dated, of_rows
 from marketdata.domain.instruments import InstrumentRow, parse, spec_of_row, underlying_of
 from marketdata.domain.markets import Market
 from marketdata.domain.rules import Permissions, permissions_of
@@ -148,6 +150,23 @@ def test_specs_are_those_of_the_day() -> None:
     )
     assert (now.products, now.order_types) == (("NRML", "MIS"), ("MARKET", "LIMIT", "SL"))
     assert (now.underlying, now.expiry, now.strike_e4) == ("NIFTY", date(2026, 11, 24), 240_000_000)
+
+
+def test_what_is_written_of_an_index_is_read_again() -> None:
+    kept = dated([Sizes(DAY, 0, 0)], [], [])
+    assert of_rows(as_rows("NSE:NIFTY 50", kept)) == {"NSE:NIFTY 50": kept}
+
+
+@pytest.mark.django_db
+def test_rules_that_no_backtest_would_read_are_refused_in_the_admin() -> None:
+    stock = an_option()
+    index = an_instrument(tradingsymbol="NIFTY 50", instrument_token=6, segment="INDICES", lot_size=0)
+    InstrumentRule(instrument=index, valid_from=DAY, tick_size=0, lot_size=0).full_clean()
+    for one, tick, lot in ((stock, 0, 1), (stock, "0.05", 0), (stock, 0, 0), (index, "0.05", 0)):
+        with pytest.raises(ValidationError, match="both are 0 for an index alone"):
+            InstrumentRule(instrument=one, valid_from=DAY, tick_size=tick, lot_size=lot).full_clean()
+    with pytest.raises(ValidationError, match="The quantity is above 0"):
+        FreezeQuantity(exchange="NFO", underlying="NIFTY", valid_from=DAY, quantity=0).full_clean()
 
 
 @pytest.mark.django_db

@@ -10,6 +10,7 @@ from uuid import UUID
 import msgspec
 import pytest
 
+from alphapanda.core.clock import ist_date
 from alphapanda.research import optimising
 from alphapanda.research.folding import folded
 from alphapanda.research.optimising import optimised, parts_of
@@ -80,6 +81,35 @@ def test_the_first_day_to_play_begins_warm_with_what_the_files_hold_before_it(tm
     ]
     assert signals[0] == signals[1] != []
     assert cold.account.journal.signals == []
+
+
+@pytest.mark.parametrize("length", [0, 1])
+def test_the_circuit_band_of_the_first_day_is_that_of_the_close_before(length: int, tmp_path: Path) -> None:
+    """As in a run over all days, with bars and without."""
+    params = {"quantity": 200, "short": False, "bar_minutes": length}
+    banded = a_definition(params=params, execution={"circuit_percent": "0.5"})
+    file = waves(tmp_path / "whole.csv", days=3)
+    header, *lines = Path(file.partition("=")[0]).read_text().splitlines(True)
+    before, after = (
+        _file(tmp_path / "before", header, lines[:750]),
+        _file(tmp_path / "after", header, lines[750:]),
+    )
+    day = sessions(3)[-1]
+    plays = [read(file, banded), read(file, banded, first_day=day), read(after, banded, warm_up=(before,))]
+
+    closes = [
+        {
+            mark.close_before_e4
+            for signal in folded(one)[0].account.journal.signals
+            if ist_date(signal.at_ms) == day
+            for mark in signal.marks.values()
+        }
+        for one in plays
+    ]
+
+    assert closes[0] == closes[1] == closes[2]
+    assert len(closes[0]) == 1
+    assert closes[0] != {0}
 
 
 def _file(path: Path, header: str, lines: list[str]) -> str:
