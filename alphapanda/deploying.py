@@ -17,6 +17,7 @@ from django.db import transaction
 from accounts.services import act_record
 from alphapanda.core import ids
 from alphapanda.core.refusals import BadRequest
+from alphapanda.core.strict_json import BadJson, decoded
 from alphapanda.core.vocabulary import Broker, DeploymentStatus, LimitLevel, Product
 from alphapanda.warming import History, from_table
 from execution.domain.charges import NoChargeCard
@@ -24,6 +25,7 @@ from execution.domain.settings import settings_of
 from execution.reference import charge_cards
 from marketdata import selectors
 from marketdata.domain.instruments import LOT_NOT_TOLD, InstrumentSpec, NoSegment, is_lot_told, segment_of
+from marketdata.domain.markets import INDICES
 from marketdata.models import Instrument
 from marketdata.reference import load_calendars
 from portfolio import services as portfolios
@@ -61,8 +63,8 @@ class Definition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def read(path: Path) -> list[Definition]:
     """The definitions of a file, checked. Raises BadDefinition."""
     try:
-        definitions = msgspec.json.decode(path.read_bytes(), type=list[Definition])
-    except (OSError, msgspec.MsgspecError) as error:
+        definitions = decoded(path.read_bytes(), list[Definition])
+    except (OSError, BadJson) as error:
         raise BadDefinition(f"{path}: {error}") from error
     for definition in definitions:
         check_name(definition.name)
@@ -250,7 +252,10 @@ def _version(definition: Definition) -> StrategyVersion:
 
 
 def check_charges(definition: Definition, instrument: Instrument | InstrumentSpec) -> None:
-    """What cannot be charged cannot be booked: refuse it before it trades. Raises BadDefinition."""
+    """What cannot be charged cannot be booked: refuse it before it trades. An index never trades: it is there to be
+    watched, and for what settles on it. Raises BadDefinition."""
+    if instrument.segment == INDICES:
+        return
     key = f"{instrument.exchange}:{instrument.tradingsymbol}"
     try:
         segment = segment_of(instrument.exchange, instrument.instrument_type)

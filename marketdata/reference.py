@@ -23,7 +23,7 @@ from marketdata.domain.calendar import (
     SpecialHours,
     calendar,
 )
-from marketdata.domain.dated import COLUMNS, BadRules, Dated, of_rows
+from marketdata.domain.dated import COLUMNS, NOTHING_DATED, BadRules, Dated, merged, of_rows
 from marketdata.domain.instruments import (
     InstrumentRow,
     InstrumentSpec,
@@ -147,17 +147,27 @@ def instrument_rows(path: Path) -> Iterator[InstrumentRow | RowFault]:
 
 def instrument_specs(lists: Sequence[Path] = (), rules: Sequence[Path] = ()) -> dict[str, InstrumentSpec]:
     """Instruments by key (EXCHANGE:TRADINGSYMBOL) of the list that ships and of further ones, which win, with their
-    rules by date. Raises as `instrument_rows` and `dated_rules`."""
+    rules by date: of all files, a later one's where two speak of a day. Raises as `instrument_rows` and
+    `dated_rules`; a line of a list that is no instrument is refused too, else another list's would hold."""
     found: dict[str, InstrumentSpec] = {}
     for path in (DATA_DIR / "instruments.csv", *lists):
-        listed = (row for row in instrument_rows(path) if isinstance(row, InstrumentRow))
-        found |= {spec.key: spec for spec in map(spec_of_row, listed)}
+        found |= {spec.key: spec for spec in map(spec_of_row, _instruments(path))}
     underlyings = {spec.underlying for spec in found.values()} - {""}
-    kept = {key: dated for path in rules for key, dated in dated_rules(path).items()}
+    kept: dict[str, Dated] = {}
+    for path in rules:
+        kept |= {key: merged(kept.get(key, NOTHING_DATED), one) for key, one in dated_rules(path).items()}
     if unknown := sorted(kept.keys() - found.keys()):
         raise BadRules(f"rules of {unknown[0]}, which no list has; add its list, or take its lines out")
     found |= {key: msgspec.structs.replace(found[key], dated=dated) for key, dated in kept.items()}
     return {key: _told_of_derivatives(spec, underlyings) for key, spec in found.items()}
+
+
+def _instruments(path: Path) -> Iterator[InstrumentRow]:
+    for row in instrument_rows(path):
+        if isinstance(row, RowFault):
+            of = f" ({row.key})" if row.key else ""
+            raise NotAnInstrumentList(f"{path}: line {row.line}{of}: {row.reason}")
+        yield row
 
 
 def dated_rules(path: Path) -> dict[str, Dated]:
@@ -176,6 +186,10 @@ def dated_rules(path: Path) -> dict[str, Dated]:
                 nonlocal line
                 for row in reader:
                     line = reader.line_num
+                    if None in row:
+                        raise BadRules(
+                            f"has more cells than the {len(reader.fieldnames or ())} of the header"
+                        )
                     yield row
 
             return of_rows(told())

@@ -12,7 +12,7 @@ from alphapanda import kept
 from alphapanda.core.vocabulary import DeploymentStatus, HaltLevel, HaltStep, LimitLevel, Severity
 from marketdata.models import Instrument
 from portfolio.models import Portfolio
-from risk.domain.limits import Limits, check_level
+from risk.domain.limits import Limits, check_level, check_names
 from strategies.models import TRADING_BROKERS, Deployment, Signal, choices
 
 
@@ -122,6 +122,7 @@ class LimitSet(models.Model):
         try:
             if self.level:
                 check_level(LimitLevel(self.level), self.limits)
+            check_names(self.limits)
         except ValueError as error:
             raise ValidationError(str(error)) from error
 

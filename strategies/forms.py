@@ -12,6 +12,7 @@ from django.core.exceptions import ValidationError
 from django.template.loader import render_to_string
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget, UnfoldBooleanWidget
 
+from alphapanda.core.strict_json import BadJson, decoded
 from alphapanda.core.vocabulary import DeploymentStatus
 from strategies.domain.base import BadParameters, UnknownStrategy, build
 from strategies.domain.parameters import Parameter, described
@@ -91,12 +92,9 @@ class ParametersField(forms.Field):
     def to_python(self, value: Any) -> dict[str, Any]:
         if isinstance(value, str) and value.strip():
             try:
-                value = json.loads(value)
-            except ValueError as error:
-                raise ValidationError(f"This is no JSON: {error}") from error
-            if not isinstance(value, dict):
-                raise ValidationError("Write a JSON object, such as {}.")
-            return value
+                return decoded(value, dict[str, Any])
+            except BadJson as error:
+                raise ValidationError(f"Write a JSON object, such as {{}}: {error}") from error
         return {name: self._typed(name, text) for name, text in (value or {}).items()}
 
     def has_changed(self, initial: Any, data: Any) -> bool:

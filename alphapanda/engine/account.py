@@ -22,7 +22,7 @@ from execution.domain.paper import (
     carry_out,
     match,
 )
-from execution.domain.settlement import FillRow, charged, consequences, working_by_token
+from execution.domain.settlement import FillRow, charged, consequences, named, working_by_token
 from marketdata.domain.calendar import MarketHours
 from marketdata.domain.instruments import InstrumentSpec
 from marketdata.domain.ticks import Clock, Tick
@@ -61,6 +61,8 @@ class Journal(msgspec.Struct):
 class Account:
     """A deployment's machine, orders, books and journal."""
 
+    is_watched = True  # its working orders are matched here
+
     def __init__(
         self,
         spec: DeploymentSpec,
@@ -78,7 +80,7 @@ class Account:
         self.looks = [change.from_step for change in oversights if change.is_look]
         self.spec = spec
         self.cards = cards
-        self.settings = msgspec.convert(spec.execution, PaperSettings)
+        self.settings = self._settings()
         self.terms = terms or _alone(spec)
         self.config = config_version(spec.params, {**spec.execution, "product": spec.product.value})
         self.is_laddered = has_ladder(self.terms)
@@ -101,7 +103,7 @@ class Account:
     def take(self, item: Tick | Clock, *, source: int, seq: int) -> None:
         """One item of the log with all its consequences. Raises StrategyFailed."""
         if self.is_acted_on:
-            self._obey()
+            self.obey()
             self._look()
         stop = self.machine.advance(item, source=source, seq=seq)
         if isinstance(stop, DueItem):
@@ -140,7 +142,7 @@ class Account:
         if change is not None and change.terms is not None and change.terms is not self.terms:
             self.terms, self.is_laddered = change.terms, has_ladder(change.terms)
 
-    def _obey(self) -> None:
+    def obey(self) -> None:
         """Carry out the commands whose steps have come."""
         while (command := self.commands.pop(self.machine.state.step + 1, None)) is not None:
             raised = self.machine.carry_out(command)
@@ -148,14 +150,7 @@ class Account:
                 self._carry_out(raised.signals)
 
     def _match(self, item: Tick | Clock, due: DueItem) -> None:
-        outcome = match(
-            list(self.open.values()),
-            item,
-            venue=self.venue_at(item.at_ms),
-            memory=self.memory,
-            clock_ms=due.clock_ms,
-        )
-        fills = self._keep(outcome, step=due.step)
+        fills = self._keep(self._matched(item, due), step=due.step)
         at_ms = max(self.machine.state.at_ms, item.at_ms)
         self._bind(due.step, is_look=True)
         if self.machine.consequences.is_laddered:
@@ -163,6 +158,23 @@ class Account:
                 self.member(), terms=self.terms, others=self._members(), marks=due.marks, at_ms=at_ms
             )
         self._settle(matched_step=due.step, fills=fills, at_ms=at_ms)
+
+    def _settings(self) -> PaperSettings:
+        return msgspec.convert(self.spec.execution, PaperSettings)
+
+    def _matched(self, item: Tick | Clock, due: DueItem) -> Outcome:
+        return match(
+            list(self.open.values()),
+            item,
+            venue=self.venue_at(item.at_ms),
+            memory=self.memory,
+            clock_ms=due.clock_ms,
+        )
+
+    def _carried_out(self, approved: Sequence[SignalRow], venue: Venue) -> Outcome:
+        standing = Standing(dict(self.open), self.holdings, self.memory)
+        ended = {signal.target: self.journal.orders[signal.target] for signal in approved if signal.target}
+        return carry_out(approved, standing, venue, ended=ended)
 
     def venue_at(self, at_ms: int) -> Venue:
         """The exchange with the rules of the day of a time."""
@@ -174,8 +186,8 @@ class Account:
             self._venue_day = day
         return self.venue
 
-    def _keep(self, outcome: Outcome, *, step: int) -> list[FillRow]:
-        """Take over what came of an item or of decisions; the fills are booked."""
+    def _keep(self, outcome: Outcome, *, step: int, names: Sequence[UUID] = ()) -> list[FillRow]:
+        """Take over what came of an item or of decisions; the fills are booked, under the ids given."""
         fills = charged(
             outcome.executions,
             outcome.orders.values(),
@@ -183,6 +195,8 @@ class Account:
             cards=self.cards,
             instruments=self.machine.instruments,
         )
+        if names:
+            fills = [named(row, fill_id) for row, fill_id in zip(fills, names, strict=True)]
         self.journal.fills.extend(fills)
         self.journal.order_events.extend(outcome.history)
         self.memory = outcome.memory
@@ -205,10 +219,7 @@ class Account:
         verdicts, self.day = review(signals, self._context(signals))
         self.journal.verdicts.extend(verdicts)
         approved = [signal for signal, verdict in zip(signals, verdicts, strict=True) if verdict.is_approved]
-        standing = Standing(dict(self.open), self.holdings, self.memory)
-        ended = {signal.target: self.journal.orders[signal.target] for signal in approved if signal.target}
-        outcome = carry_out(approved, standing, venue, ended=ended)
-        self._keep(outcome, step=signals[0].step)
+        self._keep(self._carried_out(approved, venue), step=signals[0].step)
         state, before = self.machine.state, self.machine.consequences
         self._settle(matched_step=before.matched_step, at_ms=state.at_ms)
 
@@ -269,6 +280,7 @@ class Account:
             check_ms=look_ms(at_ms, is_new=not self.machine.consequences.is_laddered)
             if self.is_laddered
             else 0,
+            is_watched=self.is_watched,
         )
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import gc
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from decimal import Decimal
 from uuid import UUID
 
@@ -13,6 +14,7 @@ from alphapanda.core.vocabulary import Phase, SignalOrigin
 from alphapanda.engine.account import Account
 from alphapanda.engine.curve import Curve
 from alphapanda.engine.desk import Desk
+from alphapanda.engine.live_account import LiveReport
 from alphapanda.engine.statistics import EquityMeter, Performance, statistics_of, trades_of
 from execution.domain.charges import Cards
 from marketdata.domain.calendar import MarketHours
@@ -25,6 +27,7 @@ from strategies.domain.machine import StrategyFailed
 from strategies.domain.outlook import Minutes
 from strategies.domain.passage import Passage
 from strategies.domain.signals import CommandRow, DueItem, Raised
+from strategies.services.limit import StrategyHung, TimeLimit
 
 Commands = Mapping[UUID, Mapping[int, CommandRow]]
 
@@ -33,8 +36,9 @@ class Run:
     """What came of one deployment: its account, its equity by minute of the session, and why it stopped, if it
     did."""
 
-    def __init__(self, account: Account, starting_cash: Decimal) -> None:
+    def __init__(self, account: Account, starting_cash: Decimal, limit: TimeLimit | None = None) -> None:
         self.account = account
+        self._limit = limit
         self.starting_cash = starting_cash
         self.curve = Curve()
         self.error = ""
@@ -42,12 +46,12 @@ class Run:
         self._metered = 0  # fills of the journal that the meter has taken in
 
     def take(self, item: Item, source: int, seq: int) -> None:
-        """One item of the log, also of others; nothing after the strategy has raised."""
+        """One item of the log, also of others; nothing after the strategy has raised or was stopped."""
         if not self.error:
             try:
                 self.account.take(item, source=source, seq=seq)
-            except StrategyFailed as error:
-                self.error = str(error)
+            except (StrategyFailed, StrategyHung) as error:
+                self.error = _said(error)
         if isinstance(item, Clock) and self._is_trading(item.at_ms - 1):
             self._mark([item.at_ms])
 
@@ -56,20 +60,20 @@ class Run:
         account = self.account
         is_overlap = stretch.first_seq <= account.machine.state.sources.get(source, -1)
         if self.error or account.is_acted_on or is_overlap:
-            for seq, item in enumerate(stretch.items(), stretch.first_seq):
-                self.take(item, source, seq)
+            _read_together([self], stretch, source, self._limit)
             return
         passage = Passage(account.machine, stretch, source=source)
         minutes, marked = passage.outlook.minutes, 0
         try:
-            while (stop := passage.read()) is not None:
-                if _moves_cash(stop):
-                    marked = self._mark_until(passage.number, minutes, marked)
-                account.settle(stop, passage.item)
-                if isinstance(stop, Raised):
-                    passage.pass_on()
-        except StrategyFailed as error:
-            self.error = str(error)
+            with limited(self._limit, account.spec.id, lambda: passage.progress):
+                while (stop := passage.read()) is not None:
+                    if _moves_cash(stop):
+                        marked = self._mark_until(passage.number, minutes, marked)
+                    account.settle(stop, passage.item)
+                    if isinstance(stop, Raised):
+                        passage.pass_on()
+        except (StrategyFailed, StrategyHung) as error:
+            self.error = _said(error)
             marked = self._mark_until(passage.number, minutes, marked)
             self._mark(minutes.at_ms[marked:])
         else:
@@ -77,6 +81,8 @@ class Run:
 
     def end(self) -> None:
         """The last point, where something has changed since the last minute that was marked."""
+        if not self.error:
+            self.account.obey()  # what came after the last item
         before = self.curve[-1].equity if self.curve else self.starting_cash
         points = Curve()
         self._mark([self.account.machine.state.at_ms], points)
@@ -135,11 +141,34 @@ class Run:
         return self._meter.cash
 
 
-def _read_together(runs: Sequence[Run], stretch: Stretch, source: int) -> None:
+def _said(error: StrategyFailed | StrategyHung) -> str:
+    """What ended a run, its reason last."""
+    if isinstance(error, StrategyFailed):
+        return str(error)
+    reason, _, where = str(error).partition("; it was at\n")
+    return f"{where.rstrip()}\nStrategyHung: {reason}"
+
+
+@contextmanager
+def limited(limit: TimeLimit | None, deployment_id: UUID, step_of: Callable[[], int]) -> Iterator[None]:
+    """Within, where a limit is given, a strategy that does not come back from a step is stopped. Raises
+    StrategyHung."""
+    if limit is None:
+        yield
+        return
+    with limit.over(deployment_id, step_of):
+        yield
+
+
+def _read_together(
+    runs: Sequence[Run], stretch: Stretch, source: int, limit: TimeLimit | None = None
+) -> None:
     """Item by item, at each in the order given: so each sees the books of the others as they stand there."""
-    if runs:
+    calls = 0
+    with limited(limit, runs[0].account.spec.id, lambda: calls):
         for seq, item in enumerate(stretch.items(), stretch.first_seq):
             for run in runs:
+                calls += 1
                 run.take(item, source, seq)
 
 
@@ -160,16 +189,25 @@ def fold(
     starting_cash: Decimal = ZERO,
     commands: Commands | None = None,
     oversights: Mapping[UUID, Changes] | None = None,
+    reports: Mapping[UUID, Mapping[int, LiveReport]] | None = None,
     levels: Sequence[Level] = (),
     on_progress: Callable[[int], None] = lambda _items: None,
+    limit: TimeLimit | None = None,
 ) -> list[Run]:
     """Fold a stream through deployments; `on_progress` is told the number of items now and then. `commands`
-    are what operators did, by deployment and step, `oversights` under what signals were judged; `levels` are limits
-    besides those of the specs."""
+    are what operators did, by deployment and step, `oversights` under what signals were judged, `reports`
+    what a broker outside told; `levels` are limits besides those of the specs; `limit` stops a strategy that does not
+    come back."""
     desk = Desk(
-        specs, calendar=calendar, cards=cards, levels=levels, commands=commands, oversights=oversights
+        specs,
+        calendar=calendar,
+        cards=cards,
+        levels=levels,
+        commands=commands,
+        oversights=oversights,
+        reports=reports,
     )
-    runs = [Run(account, starting_cash) for account in desk.accounts]
+    runs = [Run(account, starting_cash, limit) for account in desk.accounts]
     together = sorted((run for run in runs if run.account.is_coupled), key=lambda run: run.account.spec.id)
     items = 0
     on_progress(items)
@@ -178,7 +216,8 @@ def fold(
             for run in runs:
                 if not run.account.is_coupled:
                     run.read(stretch, source)
-            _read_together(together, stretch, source)
+            if together:
+                _read_together(together, stretch, source, limit)
             items += len(stretch)
             on_progress(items)
             _spare_the_journals()

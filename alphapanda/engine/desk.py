@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
+from typing import Any
 from uuid import UUID
 
 import msgspec
 
-from alphapanda.core.vocabulary import LimitLevel
+from alphapanda.core.vocabulary import Broker, LimitLevel
 from alphapanda.engine.account import Account
+from alphapanda.engine.live_account import LiveAccount, LiveReport
 from execution.domain.charges import Cards
 from marketdata.domain.calendar import MarketHours
 from marketdata.domain.instruments import InstrumentSpec
@@ -34,6 +36,7 @@ class Desk:
         levels: Sequence[Level] = (),
         commands: Mapping[UUID, Mapping[int, CommandRow]] | None = None,
         oversights: Mapping[UUID, Changes] | None = None,
+        reports: Mapping[UUID, Mapping[int, LiveReport]] | None = None,
     ) -> None:
         """`levels` are limits besides those that the specs carry themselves."""
         every = (*levels, *(_own(spec) for spec in specs if spec.limits))
@@ -41,11 +44,12 @@ class Desk:
         coupled = groups(every, places)
         by_id = {place.id: place for place in places}
         self.accounts = [
-            Account(
+            _account(
                 msgspec.structs.replace(spec, watched=_watched(spec, specs, coupled)),
                 calendar=calendar,
                 cards=cards,
                 commands=(commands or {}).get(spec.id),
+                reports=(reports or {}).get(spec.id),
                 oversights=(oversights or {}).get(spec.id, ()),
                 terms=terms_of(every, by_id[spec.id], places),
             )
@@ -58,6 +62,13 @@ class Desk:
             shared = frozenset[UUID]().union(*(scope.members for scope in scopes))
             account.others = [members[one] for one in sorted((shared & members.keys()) - {account.spec.id})]
             account.is_coupled = bool(coupled[account.spec.id])
+
+
+def _account(spec: DeploymentSpec, *, reports: Mapping[int, LiveReport] | None, **more: Any) -> Account:
+    """By broker: on paper orders are matched here, elsewhere reports tell of them."""
+    if spec.broker is Broker.PAPER:
+        return Account(spec, **more)
+    return LiveAccount(spec, reports=reports, **more)
 
 
 def _own(spec: DeploymentSpec) -> Level:

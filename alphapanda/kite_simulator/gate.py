@@ -69,8 +69,8 @@ async def gate(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 
 def _enter(request: web.Request, simulator: Simulator, on: list[str], tag: str) -> web.StreamResponse | None:
-    """What a call that is lost at the door gets; None for one that goes on. Raises KiteError for one that is refused:
-    nothing of either was carried out."""
+    """What a call is answered that got lost on its way here; None for one that is let in. Raises KiteError for a call
+    that is refused at the door: nothing of it was carried out."""
     simulator.sessions.check(*authorization(request.headers))
     if refused := simulator.faults.takes(*REFUSALS, on=on, tag=tag):
         if refused.kind is Kind.LOST:

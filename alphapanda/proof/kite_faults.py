@@ -18,8 +18,9 @@ from alphapanda.kite_simulator.faults import AFTER_ACCEPT, REFUSALS, Fault, Kind
 from alphapanda.kite_simulator.listing import load_listing
 from alphapanda.kite_simulator.orders import SimOrder
 from alphapanda.kite_simulator.script import Step, do
+from alphapanda.proof.kite_parts import PRICE_E4, TICK_E4, simulator
 from alphapanda.proof.kite_served import serving
-from alphapanda.proof.kite_world import PRICE_E4, TICK_E4, World, simulator
+from alphapanda.proof.kite_world import World
 from execution.models import BrokerCall, BrokerOrder, Difference, ExternalOrder, Fill, Order
 from execution.services.live.desk import BUSY_MS
 from portfolio.models import Book, Position

@@ -17,12 +17,13 @@ from django.db import connection
 from alphapanda.core import ids
 from alphapanda.kite.client import Access
 from alphapanda.kite_simulator.listing import load_listing
+from alphapanda.proof.kite_parts import PRICE_E4, simulator
 from alphapanda.proof.kite_served import serving
-from alphapanda.proof.kite_world import PRICE_E4, World, simulator
+from alphapanda.proof.kite_world import World
 from execution.domain.kite.budgets import OURS, SECOND_MS
 from execution.models import BrokerCall, BrokerOrder, Order
 from execution.services.live import states
-from execution.services.live.desk import Desk
+from execution.services.live.desk import TIDY_MS, Desk
 from execution.services.live.http import Answer, KiteHttp
 from risk.models import Decision, KillSwitch
 from risk.services import halts
@@ -45,7 +46,8 @@ class Race(msgspec.Struct, frozen=True):
 
 
 class Cancelled(msgspec.Struct, frozen=True):
-    """How long the end of all open orders took, and how long it takes at least at our rate."""
+    """How long the end of all open orders took, and how long it takes at least at our rate; that the kill switch was
+    thrown is noticed within `TIDY_MS`."""
 
     orders: int
     left: int
@@ -54,7 +56,7 @@ class Cancelled(msgspec.Struct, frozen=True):
 
     @property
     def is_good(self) -> bool:
-        return self.left == 0 and self.took_ms <= 1.1 * self.floor_ms
+        return self.left == 0 and self.took_ms <= 1.1 * self.floor_ms + TIDY_MS
 
 
 class _Watched(KiteHttp):
@@ -74,9 +76,20 @@ class _Watched(KiteHttp):
 def _desk(chance: random.Random) -> Iterator[tuple[World, Desk, list[int]]]:
     """A broker, and a process of the account with threads and time of its own; it has compared its books."""
     begun: list[int] = []
+
+    def sleep(seconds: float) -> None:
+        until_ms = world.broker.clock.now_ms() + seconds * SECOND_MS
+        while world.broker.clock.now_ms() < until_ms and not is_over:
+            time.sleep(0.001)
+
+    is_over: list[bool] = []
     with serving(simulator(load_listing(), chance)) as served, World(served, chance) as world:
         desk = Desk(
-            served.url, world.find_access, world.now, http=lambda root, signed: _Watched(root, signed, begun)
+            served.url,
+            world.find_access,
+            world.now,
+            http=lambda root, signed: _Watched(root, signed, begun),
+            sleep=sleep,
         )
         desk.begin()
         while world.reconciled_at() is None:
@@ -84,6 +97,7 @@ def _desk(chance: random.Random) -> Iterator[tuple[World, Desk, list[int]]]:
         try:
             yield world, desk, begun
         finally:
+            is_over.append(True)
             desk.end()
 
 
@@ -176,8 +190,7 @@ def cancelled(seed: int, *, orders: int) -> Cancelled:
         book = world.broker.book
         while len(book.working()) < len(ours):
             _round(world, desk)
-        for _ in range(SECOND_MS * 61 // STEP_MS):  # the minute of the orders is over
-            world.served.advance(STEP_MS)
+        world.served.advance(61 * SECOND_MS)  # the minute of the orders is over
         halts.halt_throw(level="GLOBAL", step="CANCEL", reason="race", actor="alice", now=world.now())
         began_ms = world.broker.clock.now_ms()
         while world.served.call(book.working) and world.broker.clock.now_ms() < began_ms + CANCELS_MS:

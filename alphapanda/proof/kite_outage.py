@@ -10,8 +10,9 @@ from django.db import transaction
 
 from alphapanda.kite_simulator.listing import load_listing
 from alphapanda.proof.kite_faults import Comparison
+from alphapanda.proof.kite_parts import PRICE_E4, simulator
 from alphapanda.proof.kite_served import serving
-from alphapanda.proof.kite_world import PRICE_E4, World, simulator
+from alphapanda.proof.kite_world import World
 
 RIGHT_WITHIN_MS = 10_000
 ORDERS = 10

@@ -5,10 +5,9 @@ from __future__ import annotations
 
 import random
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, Future
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from datetime import date, datetime, time, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import count
 from pathlib import Path
@@ -24,24 +23,19 @@ from accounts.broker import secret_set
 from accounts.models import BrokerAccount, BrokerSession
 from alphapanda import deploying, failpoints
 from alphapanda.core import ids
-from alphapanda.core.clock import ist_ms, to_datetime
+from alphapanda.core.clock import to_datetime
 from alphapanda.core.vocabulary import Broker, OrderType, Product, SignalKind, Validity, Waiting
 from alphapanda.deploying import Definition
 from alphapanda.eventlog import doorbell
-from alphapanda.eventlog.records import Record
 from alphapanda.kite.client import Access
-from alphapanda.kite_simulator.clock import SimClock
-from alphapanda.kite_simulator.listing import Listing
 from alphapanda.kite_simulator.sessions import checksum
-from alphapanda.kite_simulator.simulator import Simulator, SimulatorSettings
-from alphapanda.kite_simulator.walk import Batch
+from alphapanda.proof.kite_parts import INFY, PRICE_E4, SECOND_MS, LatePool, NoTicks, SlowHttp
 from alphapanda.proof.kite_served import Served
 from execution.models import BrokerCall, BrokerDesk, BrokerOrder, BrokerPush, Order
 from execution.services import chain
 from execution.services.live import desk, pushes
 from execution.services.live.desk import Desk
-from execution.services.live.http import Answer, KiteHttp
-from marketdata.domain.ticks import HAS_DEPTH, Tick
+from execution.services.live.http import KiteHttp
 from marketdata.models import Instrument
 from marketdata.reference import load_calendar
 from marketdata.services import instruments
@@ -52,120 +46,11 @@ from strategies.services.limit import TimeLimit
 from strategies.services.shard import Shard
 
 NAME = "Live on NSE:INFY"
-DAY = date(2019, 7, 9)  # a Tuesday
-STARTS_MS = ist_ms(DAY, time(10))
-INFY = 408065
-PRICE_E4 = 15_000_000
-TICK_E4 = 500
-SECOND_MS = 1_000
 STEP_MS, STRIDE_MS = 100, 2_000
 
 
 class Died(BaseException):
     """A process ended here."""
-
-
-class HandClock(SimClock):
-    """A simulator's clock that stands, by which its rate limits count too."""
-
-    def __init__(self) -> None:
-        super().__init__(starts_ms=STARTS_MS, speed=0)
-
-    def pace_ms(self) -> int:
-        return self.now_ms()
-
-
-def ticks(chance: random.Random, *, seconds: int, size: int) -> Iterator[Batch]:
-    """A price that walks a tick up or down each second, with so many units on offer beside it."""
-    price_e4 = PRICE_E4
-    for second in range(seconds):
-        price_e4 += TICK_E4 * chance.randint(-2, 2)
-        at_ms = STARTS_MS + second * SECOND_MS
-        yield at_ms, [tick(price_e4, at_ms, size=size)]
-
-
-def tick(price_e4: int, at_ms: int, *, size: int) -> Tick:
-    return Tick(
-        token=INFY,
-        at_ms=at_ms,
-        traded_at_ms=0,
-        received_ms=at_ms,
-        price_e4=price_e4,
-        quantity=0,
-        volume=-1,
-        oi=0,
-        average_e4=0,
-        buy_quantity=0,
-        sell_quantity=0,
-        flags=HAS_DEPTH,
-        bids=((price_e4 - TICK_E4, size),),
-        asks=((price_e4 + TICK_E4, size),),
-    )
-
-
-def simulator(
-    listing: Listing, chance: random.Random, *, seconds: int = 900, size: int = 20, **chosen: Any
-) -> Simulator:
-    """A broker whose market trades one share."""
-    return Simulator(
-        listing=listing,
-        tokens=[INFY],
-        batches=ticks(chance, seconds=seconds, size=size),
-        clock=HandClock(),
-        settings=SimulatorSettings(**chosen),
-    )
-
-
-class NoTicks:
-    """The log of a market that says nothing to strategies."""
-
-    def watermarks(self, topic: str, partition: int) -> tuple[int, int]:
-        return 0, 0
-
-    def assign(self, topic: str, offsets: dict[int, int]) -> None:
-        pass
-
-    def poll(self, *, messages_max: int, timeout_s: float) -> list[Record]:
-        return []
-
-    def close(self) -> None:
-        pass
-
-
-class LatePool(Executor):
-    """Does a call at once, as the broker sees it, and hands over its answer later: what happens between is drawn."""
-
-    def __init__(self, now_ms: Callable[[], int], late_ms: Callable[[], int]) -> None:
-        self._now_ms, self.late_ms = now_ms, late_ms
-        self._waiting: list[tuple[int, Future[Any], Any]] = []
-
-    def submit(self, act: Callable[..., Any], /, *given: Any, **named: Any) -> Future[Any]:
-        future: Future[Any] = Future()
-        found = act(*given, **named)
-        self._waiting.append((self._now_ms() + self.late_ms(), future, found))
-        return future
-
-    def deliver(self) -> None:
-        """Hand over what is due."""
-        due = [one for one in self._waiting if one[0] <= self._now_ms()]
-        self._waiting = [one for one in self._waiting if one not in due]
-        for _, future, found in sorted(due, key=lambda one: one[0]):
-            future.set_result(found)
-
-    def next_ms(self) -> int | None:
-        return min((at_ms for at_ms, _, _ in self._waiting), default=None)
-
-
-class SlowHttp(KiteHttp):
-    """Time goes on between two reads of the book, and before a write is heard."""
-
-    def __init__(self, root: str, credentials: Callable[[], Access], wait: Callable[[], None]) -> None:
-        super().__init__(root, credentials)
-        self._wait = wait
-
-    def _ask(self, method: str, path: str, **more: Any) -> Answer:
-        self._wait()
-        return super()._ask(method, path, **more)
 
 
 def set_up() -> None:
@@ -230,9 +115,14 @@ class World:
 
     def _begun(self) -> tuple[Desk, LatePool]:
         pool = LatePool(self.broker.clock.now_ms, lambda: self.chance.randint(0, 4 * self.slowest_ms))
-        desk = Desk(self.served.url, self.find_access, self.now, pool=pool, http=self._http)
+        desk = Desk(
+            self.served.url, self.find_access, self.now, pool=pool, http=self._http, sleep=self._sleep
+        )
         desk.begin()
         return desk, pool
+
+    def _sleep(self, seconds: float) -> None:
+        self.advance(int(seconds * SECOND_MS))
 
     def find_access(self) -> Access | None:
         """The login that lives, as far as is known here."""

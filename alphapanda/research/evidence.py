@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 import msgspec
 
-from alphapanda.core.clock import ist_text
+from alphapanda.core.clock import ist_date, ist_text
 from alphapanda.core.money import to_rupees
-from alphapanda.core.vocabulary import Phase, Side
+from alphapanda.core.vocabulary import FillSource, Phase, Side
 from alphapanda.engine.backtest import Run
 from alphapanda.research.findings import Doubt, Finding
 from execution.domain.paper import PaperSettings
@@ -84,6 +84,10 @@ def of_fills(runs: Sequence[Run], seen: dict[Place, list[Seen]]) -> Iterator[Fin
     for run in runs:
         kinds: dict[Doubt, list[BookedFill]] = {}
         for row in run.account.journal.fills:
+            if (
+                row.source is FillSource.SETTLEMENT
+            ):  # no trade: the contract ended, at what its underlying said
+                continue
             for doubt in _doubts(run, row.fill, seen):
                 kinds.setdefault(doubt, []).append(row.fill)
         taken = _depth_taken(run, seen)
@@ -98,7 +102,7 @@ def _doubts(run: Run, fill: BookedFill, seen: dict[Place, list[Seen]]) -> Iterat
         yield Doubt.CLOSED_SESSION
     shown = seen.get((fill.token, fill.at_ms), [])
     settings = msgspec.convert(run.account.spec.execution, PaperSettings)
-    tick_e4 = run.account.machine.instruments[fill.token].tick_size_e4
+    tick_e4 = run.account.machine.instruments[fill.token].on(ist_date(fill.at_ms)).tick_size_e4
     worse_e4 = (settings.slippage_ticks + 1) * tick_e4  # and a tick of rounding
     if not any(_is_possible(fill, one, worse_e4) for one in shown):
         yield Doubt.IMPOSSIBLE_PRICE
@@ -120,10 +124,13 @@ def _is_possible(fill: BookedFill, seen: Seen, worse_e4: int) -> bool:
 
 
 def _depth_taken(run: Run, seen: dict[Place, list[Seen]]) -> list[BookedFill]:
-    """Fills that together took more at a price than the depth of their tick offered there."""
+    """Fills that together took more at a price than the depth of their tick offered there. What trades from its place
+    in a queue takes nothing of the other side's depth."""
     taken: dict[tuple[int, int, Side, int], int] = {}
     beyond = []
     for row in run.account.journal.fills:
+        if row.source in (FillSource.QUEUE, FillSource.SETTLEMENT):
+            continue
         fill = row.fill
         shown = [one for one in seen.get((fill.token, fill.at_ms), []) if one.flags & HAS_DEPTH]
         if not shown:

@@ -227,4 +227,6 @@ def _of_run(run: Run, definition: Definition, minutes: dict[str, int]) -> Iterat
         )
     if run.error:
         last = run.error.strip().splitlines()[-1]
-        yield Finding(Doubt.STRATEGY_RAISED, f"the strategy raised, and the result ends there: {last}", name)
+        yield Finding(
+            Doubt.STRATEGY_RAISED, f"the strategy raised or hung, and the result ends there: {last}", name
+        )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from alphapanda.engine.backtest import Run, fold
 from alphapanda.engine.excerpt import Excerpt
-from alphapanda.research.plan import BadPlan, Opened
+from alphapanda.research.plan import BadPlan, Opened, time_limit
 from execution.domain.charges import NoChargeCard
 from marketdata.domain.instruments import NoSegment
 from marketdata.domain.stretch import Stretch, stretch_of
@@ -88,6 +88,7 @@ def _folded(
             cards=opened.cards,
             starting_cash=opened.plan.cash,
             on_progress=told,
+            limit=time_limit(),
         )
     except (NoChargeCard, NoSegment) as error:
         raise BadPlan(

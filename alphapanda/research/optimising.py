@@ -230,7 +230,8 @@ def _significance(
     draws = TRADE_SHUFFLES if search.shuffles else 0
     trades = shuffling.of_trades(nets, runs=draws, seed=search.seed, on_draw=lambda: progress.told(0))
     found, refusal = [], None
-    ticks_e4 = {one.token: one.tick_size_e4 for spec in specs for one in spec.instruments}
+    first = excerpt.days()[0]
+    ticks_e4 = {one.token: one.on(first).tick_size_e4 for spec in specs for one in spec.instruments}
     try:
         for place in range(search.shuffles):
             items = shuffling.shuffled(excerpt.items(), ticks_e4=ticks_e4, seed=search.seed + place)

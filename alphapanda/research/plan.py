@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
 from decimal import Decimal
+from functools import cache
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ import msgspec
 from django.conf import settings
 
 from alphapanda import deploying
+from alphapanda.core import ids
+from alphapanda.core.clock import ist_text
 from alphapanda.core.refusals import BadRequest
 from alphapanda.core.vocabulary import Broker, Product
 from alphapanda.deploying import BadDefinition, Definition
@@ -42,7 +45,9 @@ from strategies.domain.base import BadParameters, DeploymentSpec, UnknownStrateg
 from strategies.domain.history import bars_of
 from strategies.domain.machine import StrategyFailed, assembled
 from strategies.registry import find
+from strategies.services.limit import StrategyHung, TimeLimit
 
+RESEARCH = -1  # no shard
 CASH_MAX = 10**15  # rupees
 # Names for rules of execution; further settings win over those of the name.
 FILL_MODELS: dict[str, dict[str, Any]] = {
@@ -74,6 +79,12 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     costs: Costs = Costs()
     warm_up: tuple[str, ...] = ()  # recorded files that end before: strategies have seen their bars
     rules: tuple[str, ...] = ()  # files of instrument rules by date
+
+
+@cache
+def time_limit() -> TimeLimit:
+    """Of one step of a strategy in a backtest, as in a shard; it works in the main thread."""
+    return TimeLimit(Path(settings.RUN_DIR, "hangs"), RESEARCH, seconds=settings.STRATEGY_SECONDS)
 
 
 class Opened:
@@ -182,6 +193,9 @@ def checked(plan: Plan) -> Plan:
         raise BadPlan(f"cash is rupees from 1 to {CASH_MAX}, not {plan.cash}")
     if plan.first_day and plan.last_day and plan.first_day > plan.last_day:
         raise BadPlan(f"the first day {plan.first_day} is after the last, {plan.last_day}")
+    every = [(one.path.resolve(), one.key) for one in map(file_of, (*plan.files, *plan.warm_up))]
+    if again := sorted({f"{path.name} of {key}" for path, key in every if every.count((path, key)) > 1}):
+        raise BadPlan(f"{again[0]} is named twice; each file is told once, to play or for the warm-up")
     recorded = {file_of(text).key for text in plan.files}
     for definition in plan.definitions:
         _check(definition, recorded)
@@ -195,8 +209,15 @@ def is_cash(amount: Decimal) -> bool:
 
 def _check(definition: Definition, recorded: set[str]) -> None:
     try:
+        deploying.check_name(definition.name)
+    except BadDefinition as error:
+        raise BadPlan(str(error)) from None
+    try:
         strategy = find(definition.strategy)
-        build(strategy, definition.params, instruments=definition.instruments)
+        with time_limit().over(ids.deployment_id(definition.name)):
+            build(strategy, definition.params, instruments=definition.instruments)
+    except StrategyHung as error:
+        raise BadPlan(f"{definition.name}: the strategy hung as it was made: it {error}") from None
     except UnknownStrategy as error:
         raise BadPlan(f"{error}; your own go into {settings.STRATEGIES}") from None
     except BadParameters as error:
@@ -224,14 +245,14 @@ def askable(plan: Plan) -> Plan:
     """The plan, where moreover its lists and rules can be read, know what it trades, and its recordings begin as
     recordings do: all that can be told before the recordings are read. Raises BadPlan."""
     checked(plan)
-    for path in (file_of(text).path for text in (*plan.files, *plan.warm_up)):
+    files = [file_of(text) for text in (*plan.files, *plan.warm_up)]
+    for path in (file.path for file in files):
         if not is_recording(header_of(path)):
             raise BadPlan(f"{path.name}: its first line is none of a recorded file's; {ACCEPTED}")
     recording = _recording(plan)
     with _refused():
-        for definition in plan.definitions:
-            for key in definition.instruments:
-                recording.found(key)
+        for file in files:  # those of the deployments are among them
+            recording.found(file.key)
     _check_charges(recording)
     return plan
 
@@ -293,10 +314,36 @@ def _check_charges(recording: Recording) -> None:
 
 def _check_warm_up(found: Opened) -> None:
     for spec in found.specs if any(spec.history for spec in found.specs) else ():
+        reaches_ms = max((bar.ends_ms for bar in spec.history), default=0)
+        begins_ms = next((item.at_ms for item in found.excerpt.items()), reaches_ms)
+        if begins_ms < reaches_ms:
+            raise BadPlan(
+                f"{spec.name}: the warm-up reaches to {ist_text(reaches_ms)}, but what is played begins before, at"
+                f" {ist_text(begins_ms)}: give it files that end before"
+            )
+        seen = _Seen(spec.history)
+        warmed = msgspec.structs.replace(spec, history=seen)
         try:
-            assembled(spec, find(spec.strategy), found.calendar)
+            with time_limit().over(spec.id, seen.looked_at):
+                assembled(warmed, find(spec.strategy), found.calendar)
         except StrategyFailed as error:
             raise BadPlan(f"{spec.name}: the strategy raised in its warm-up\n{error}") from None
+        except StrategyHung as error:
+            raise BadPlan(f"{spec.name}: the strategy hung in its warm-up: it {error}") from None
+
+
+class _Seen(tuple[Bar, ...]):
+    """Bars that tell how many of them have been looked at."""
+
+    _seen = 0
+
+    def __iter__(self) -> Iterator[Bar]:
+        for bar in super().__iter__():
+            self._seen += 1
+            yield bar
+
+    def looked_at(self) -> int:
+        return self._seen
 
 
 def _spread(days: Sequence[date]) -> str:

@@ -7,12 +7,12 @@ import json
 from argparse import ArgumentTypeError
 from typing import IO, TYPE_CHECKING, Any
 
-import msgspec
 from django.core.management.base import BaseCommand, CommandError
 from rich.console import Console
 from rich.table import Table
 
 from alphapanda.core.refusals import Refusal
+from alphapanda.core.strict_json import BadJson, decoded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,8 +25,8 @@ ACTOR_MAX = 150  # characters: what the audit trail keeps
 def json_object(option: str, text: str) -> dict[str, Any]:
     """The object that an option holds. Raises CommandError."""
     try:
-        return msgspec.json.decode(text, type=dict[str, Any])
-    except msgspec.MsgspecError as error:
+        return decoded(text, dict[str, Any])
+    except BadJson as error:
         raise CommandError(f"{option} wants a JSON object such as '{{\"quantity\": 10}}': {error}") from None
 
 

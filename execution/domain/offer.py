@@ -69,7 +69,8 @@ class Offer:
         is_unlimited = self._venue.settings.liquidity is Liquidity.UNLIMITED
         if self.has_depth:  # with depth on record, an empty side offers nothing
             return self._depth(order, is_unlimited=is_unlimited)
-        if self._is_old() or not self._is_reached(order):
+        is_locked = self._edge_e4(order) == self.tick.price_e4
+        if is_locked or self._is_old() or not self._is_reached(order):
             return []
         size = None if is_unlimited or self.tick.quantity <= 0 else self.tick.quantity
         return [(self._slipped(order), size, FillSource.LAST_PRICE)]
@@ -98,17 +99,23 @@ class Offer:
         return (limit_e4 - self.tick.price_e4) * order.side.sign > 0
 
     def _slipped(self, order: PaperOrder) -> int:
-        """The last price, moved against the order and onto the tick grid, not past the order's limit."""
+        """The last price, moved against the order and onto the tick grid, not past the order's or a circuit limit."""
         settings = self._venue.settings
         tick_e4 = self._venue.instruments[order.token].tick_size_e4
         luck = models.Luck(order.id, "slippage", order.fills_count)
         slippage_e4 = models.SLIPPAGES[settings.slippage](settings, luck, self.tick.price_e4, tick_e4)
         moved_e4 = self.tick.price_e4 + order.side.sign * slippage_e4
         price_e4 = max(round_to_tick_e4(moved_e4, tick_e4, up=order.side is Side.BUY), tick_e4, 1)
-        limit_e4 = order.limit_price_e4
-        if limit_e4 is None:
-            return price_e4
-        return min(price_e4, limit_e4) if order.side is Side.BUY else max(price_e4, limit_e4)
+        ends_e4 = [one for one in (order.limit_price_e4, self._edge_e4(order)) if one is not None]
+        return min([price_e4, *ends_e4]) if order.side is Side.BUY else max([price_e4, *ends_e4])
+
+    def _edge_e4(self, order: PaperOrder) -> int | None:
+        """The circuit limit of the day that an order's price ends at, and at which its other side has gone; None where
+        it is not known, or where the last price is past it: then it has been moved."""
+        instrument, last_e4 = self._venue.instruments[order.token], self.tick.price_e4
+        if order.side is Side.BUY:
+            return instrument.upper_circuit_e4 if last_e4 <= instrument.upper_circuit_e4 else None
+        return instrument.lower_circuit_e4 if last_e4 >= instrument.lower_circuit_e4 > 0 else None
 
     def trace(self) -> Trace | None:
         """What is gone of this tick's offer; None where nothing is."""

@@ -50,6 +50,11 @@ def charged(
     ]
 
 
+def named(row: FillRow, fill_id: UUID) -> FillRow:
+    """The trade under the id that follows from the broker's name for it, so that it is booked once for ever."""
+    return msgspec.structs.replace(row, id=fill_id, fill=msgspec.structs.replace(row.fill, fill_id=fill_id))
+
+
 def _charged(
     execution: Execution, step: int, order_status: OrderStatus, cards: Cards, instrument: InstrumentSpec
 ) -> FillRow:

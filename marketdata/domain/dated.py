@@ -69,6 +69,7 @@ class Dated(msgspec.Struct, frozen=True):
 
 
 _From = TypeVar("_From", Sizes, Freeze)
+_Rule = TypeVar("_Rule", Sizes, Freeze, Circuit)
 
 
 def _last(rules: Sequence[_From], day: date) -> _From | None:
@@ -81,6 +82,15 @@ NOTHING_DATED = Dated()
 def dated(sizes: Iterable[Sizes], freezes: Iterable[Freeze], circuits: Iterable[Circuit]) -> Dated:
     """Rules in the order of their days."""
     return Dated(tuple(sorted(sizes)), tuple(sorted(freezes)), tuple(sorted(circuits)))
+
+
+def merged(before: Dated, after: Dated) -> Dated:
+    """Rules of both; where both speak of a day, those of `after`."""
+    return dated(
+        {one.valid_from: one for one in (*before.sizes, *after.sizes)}.values(),
+        {one.valid_from: one for one in (*before.freezes, *after.freezes)}.values(),
+        {one.day: one for one in (*before.circuits, *after.circuits)}.values(),
+    )
 
 
 def as_rows(key: str, rules: Dated) -> list[dict[str, str]]:
@@ -99,24 +109,31 @@ def as_rows(key: str, rules: Dated) -> list[dict[str, str]]:
 
 def of_rows(rows: Iterable[Mapping[str, str]]) -> dict[str, Dated]:
     """Rules by instrument (EXCHANGE:TRADINGSYMBOL) from rows of COLUMNS: tick and lot, freeze quantity, and circuit
-    limits (of the day alone), each where its cells are filled. Raises BadRules."""
+    limits (of the day alone), each where its cells are filled and no row before said otherwise. Raises BadRules."""
     found: dict[str, tuple[dict[date, Sizes], dict[date, Freeze], dict[date, Circuit]]] = {}
     for row in rows:
         cells = {name: (row.get(name) or "").strip() for name in COLUMNS}
         key, day = cells["instrument"], _day(cells["valid_from"])
         if not all(key.partition(":")):
             raise BadRules(f"instrument {key[:40]!r} is not EXCHANGE:TRADINGSYMBOL")
+        if not any(cells[name] for name in COLUMNS[2:]):
+            raise BadRules(f"says nothing of {key}: fill at least one of {', '.join(COLUMNS[2:])}")
         sizes, freezes, circuits = found.setdefault(key, ({}, {}, {}))
         if _are_filled(cells, "tick_size", "lot_size"):
-            sizes[day] = Sizes(day, _e4(cells, "tick_size"), _units(cells, "lot_size"))
+            _say(sizes, Sizes(day, _e4(cells, "tick_size"), _units(cells, "lot_size")), key, day)
         if cells["freeze_quantity"]:
-            freezes[day] = Freeze(day, _units(cells, "freeze_quantity"))
+            _say(freezes, Freeze(day, _units(cells, "freeze_quantity")), key, day)
         if _are_filled(cells, "lower_circuit", "upper_circuit"):
-            circuits[day] = _circuit(day, cells)
+            _say(circuits, _circuit(day, cells), key, day)
     return {
         key: dated(sizes.values(), freezes.values(), circuits.values())
         for key, (sizes, freezes, circuits) in found.items()
     }
+
+
+def _say(rules: dict[date, _Rule], rule: _Rule, key: str, day: date) -> None:
+    if rules.setdefault(day, rule) != rule:
+        raise BadRules(f"{key} on {day} is said twice, and not the same: keep one of the rows")
 
 
 def _circuit(day: date, cells: Mapping[str, str]) -> Circuit:

@@ -247,7 +247,7 @@ def _row_or_fault(
 
 def _row(cell: dict[str, str]) -> InstrumentRow:
     texts = {name: _text(name, cell[name].strip(), limit) for name, limit in _LENGTHS.items()}
-    return InstrumentRow(
+    row = InstrumentRow(
         **texts,
         instrument_token=_whole("instrument_token", cell, least=1, most=_TOKEN_MAX),
         exchange_token=_whole("exchange_token", cell, least=0, most=_TOKEN_MAX),
@@ -256,6 +256,9 @@ def _row(cell: dict[str, str]) -> InstrumentRow:
         tick_size=_rupees("tick_size", cell),
         lot_size=_whole("lot_size", cell, least=0, most=2**31 - 1),
     )
+    if row.segment != INDICES and not (row.tick_size and row.lot_size):
+        raise ValueError("tick_size and lot_size are 0 for an index alone")
+    return row
 
 
 def _text(name: str, text: str, limit: int) -> str:

@@ -20,6 +20,7 @@ from marketdata.domain.ticks import FROM_BAR, Tick
 
 DAY_MINUTES = 1_440
 INTERVALS_MIN = (1, 3, 5, 15, 30, 60)  # of bars inside a day
+CLOSED_DAYS_MAX = 5  # in a row: bars that never stand nearer are weeks or longer
 _U4_MAX = 2**32 - 1
 
 Price = tuple[int, int]  # price_e4, and NOT_FINITE or 0
@@ -66,18 +67,34 @@ def in_order(path: object, rows: Sequence[BarRow]) -> None:
             )
 
 
-def interval_min(rows: Sequence[BarRow]) -> int:
-    """Minutes of the bars of a file: DAY_MINUTES where each stands at midnight in India, else what lies most
-    often between two bars of a day, or the longest known interval below that."""
+def interval_min(path: object, rows: Sequence[BarRow]) -> int:
+    """Minutes of the bars of a file: DAY_MINUTES where each stands at midnight in India, else what lies most often
+    between two bars of a day. One bar alone is taken for a minute. Raises UnknownFormat for any other length: told
+    as a shorter one, a bar would tell its close before it was there."""
     if rows and all((row.starts_ms + IST_OFFSET_MS) % DAY_MS == 0 for row in rows):
+        gap_ms = min((row.starts_ms - before.starts_ms for before, row in pairwise(rows)), default=DAY_MS)
+        if gap_ms > CLOSED_DAYS_MAX * DAY_MS:
+            raise _not_taken(path, f"bars of {gap_ms // DAY_MS} days and more")
         return DAY_MINUTES
     gaps = Counter(
-        (row.starts_ms - before.starts_ms) // MINUTE_MS
+        row.starts_ms - before.starts_ms
         for before, row in pairwise(rows)
         if (row.starts_ms + IST_OFFSET_MS) // DAY_MS == (before.starts_ms + IST_OFFSET_MS) // DAY_MS
     )
-    common = min(gaps, key=lambda gap: (-gaps[gap], gap), default=1)
-    return max((minutes for minutes in INTERVALS_MIN if minutes <= common), default=1)
+    if not gaps and len(rows) > 1:
+        raise _not_taken(path, f"no day has two bars, and line {rows[0].line} is not at midnight in India")
+    common_ms = min(gaps, key=lambda gap_ms: (-gaps[gap_ms], gap_ms), default=MINUTE_MS)
+    if common_ms not in {minutes * MINUTE_MS for minutes in INTERVALS_MIN}:
+        raise _not_taken(path, f"bars of {common_ms / MINUTE_MS:g} minutes")
+    return common_ms // MINUTE_MS
+
+
+def _not_taken(path: object, what: str) -> UnknownFormat:
+    *others, longest = INTERVALS_MIN
+    return UnknownFormat(
+        f"{path}: {what}; accepted are bars of {', '.join(map(str, others))} or {longest} minutes, and of a day,"
+        " which stand at midnight in India"
+    )
 
 
 def spans(

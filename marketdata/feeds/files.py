@@ -172,7 +172,7 @@ def _told(
     path: Path, bars: list[BarRow], teller: BarTeller, report: FileReport, calendar: Calendar | None
 ) -> Iterator[Tick]:
     in_order(path, bars)
-    report.minutes = interval_min(bars)
+    report.minutes = interval_min(path, bars)
     for bar, span in zip(bars, spans(bars, report.minutes, calendar), strict=True):
         if span is None:
             report.fault(bar.line, f"no session on {ist_date(bar.starts_ms)} in the calendar")

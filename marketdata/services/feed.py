@@ -122,9 +122,7 @@ class Publisher:
         if not items:
             return
         raw = pack(items, source=self._source, first_seq=seqs[0], seqs=seqs, received_ms=self._wall.now_ms())
-        failpoints.hit("feed.before_produce")
-        self._producer.produce(MARKET_TICKS, raw, key=str(partition).encode(), partition=partition)
-        failpoints.hit("feed.after_produce")
+        _produce(self._producer, partition, raw)
         self.sent[partition] = seqs[-1]
         items.clear()
         seqs.clear()
@@ -175,17 +173,19 @@ class RowPublisher:
         raw = pack([Clock(at_ms, self._wall.now_ms())], source=self._source, first_seq=self._seq)
         self._seq += 1
         for partition in range(self._partitions):
-            self._produce(partition, raw)
+            _produce(self._producer, partition, raw)
 
     def _send(self, partition: int, rows: Rows) -> None:
         raw = pack_rows(rows, source=self._source, first_seq=self._seq)
         self._seq += len(rows.records)
-        self._produce(partition, raw)
+        _produce(self._producer, partition, raw)
 
-    def _produce(self, partition: int, raw: bytes) -> None:
-        failpoints.hit("feed.before_produce")
-        self._producer.produce(MARKET_TICKS, raw, key=str(partition).encode(), partition=partition)
-        failpoints.hit("feed.after_produce")
+
+def _produce(producer: Producer, partition: int, raw: bytes) -> None:
+    """A message of ticks to its partition."""
+    failpoints.hit("feed.before_produce")
+    producer.produce(MARKET_TICKS, raw, key=str(partition).encode(), partition=partition)
+    failpoints.hit("feed.after_produce")
 
 
 class Heard(NamedTuple):

@@ -15,6 +15,7 @@ from uuid import UUID
 import msgspec
 
 from alphapanda.core.vocabulary import LimitLevel, Product
+from marketdata.domain.markets import EXCHANGES
 
 SUMS = (
     "gross_exposure",
@@ -32,6 +33,7 @@ SUMS = (
     "self_trade",
 )
 RATES = ("orders_per_second", "orders_per_minute", "daily_orders")
+HOURS = ("entries_from", "entries_until", "expiry_until")
 LADDER = ("daily_loss", "loss_cancel", "loss_flatten")
 # What a deployment earns is not split by instrument, and its orders are not counted by instrument.
 NOT_OF_AN_INSTRUMENT = (
@@ -103,17 +105,17 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
 def written(values: Mapping[str, Any]) -> Limits:
     """Limits as an operator writes them down, by name. Raises ValueError for what bounds nothing, or what the
     database would keep as something else."""
+    for name in HOURS:
+        _check_hour(name, values.get(name))
     limits = msgspec.convert(values, Limits, strict=False)
     for name, limit in given(limits).items():
         if isinstance(limit, tuple):
-            _check_names(name, limit)
+            _check_listed(name, limit)
         elif isinstance(limit, Decimal):
             _check_amount(name, limit)
-        elif isinstance(limit, time):
-            if limit.tzinfo is not None:
-                raise ValueError(f"`{name}` is a time in India without a zone, such as 10:00, not {limit}")
-        elif not 0 <= limit <= WHOLE_MOST:
+        elif not isinstance(limit, time) and not 0 <= limit <= WHOLE_MOST:
             raise ValueError(f"`{name}` is a whole number from 0 to {WHOLE_MOST}, not {limit}")
+    check_names(limits)
     return limits
 
 
@@ -123,7 +125,37 @@ def _check_amount(name: str, limit: Decimal) -> None:
         raise ValueError(f"`{name}` is a number from 0 with {digits} digits and {places} places, not {limit}")
 
 
-def _check_names(name: str, names: tuple[str, ...]) -> None:
+def _check_hour(name: str, hour: object) -> None:
+    if hour is not None and not _is_hour(hour):
+        raise ValueError(f"`{name}` is a time in India without a zone, such as 15:00:00, not {hour!r:.40}")
+
+
+def _is_hour(hour: object) -> bool:
+    try:
+        return msgspec.convert(hour, time).tzinfo is None
+    except msgspec.ValidationError:
+        return False
+
+
+def check_names(limits: Limits) -> None:
+    """Raises ValueError where a list names what can be no instrument and no underlying: as typed it would match
+    nothing, and so restrict nothing."""
+    for name in ("restricted", "allowed"):
+        for one in getattr(limits, name) or ():
+            if not _is_named(one):
+                raise ValueError(
+                    f"`{name}`: {one!r:.100} is neither an instrument (EXCHANGE:SYMBOL such as NSE:INFY, of"
+                    f" {', '.join(sorted(EXCHANGES))}) nor an underlying (such as NIFTY), in capitals"
+                )
+
+
+def _is_named(name: str) -> bool:
+    exchange, colon, symbol = name.rpartition(":")
+    is_known = exchange in EXCHANGES if colon else True
+    return is_known and bool(symbol) and symbol == " ".join(symbol.upper().split())
+
+
+def _check_listed(name: str, names: tuple[str, ...]) -> None:
     if not names or not all(0 < len(one) <= NAME_LENGTH and one.isprintable() for one in names):
         raise ValueError(
             f"`{name}` is a list of names, of {NAME_LENGTH} letters at most each; null for no limit"

@@ -7,7 +7,7 @@ from decimal import Decimal
 import msgspec
 
 from alphapanda.core.clock import ist_day
-from alphapanda.core.vocabulary import Side
+from alphapanda.core.vocabulary import Side, SignalKind
 from strategies.domain.signals import SignalRow
 
 MINUTE_MS = 60_000
@@ -79,6 +79,18 @@ def at_time(day: DayState, at_ms: int, *, look_back_ms: int) -> DayState:
 def orders_of(signal: SignalRow) -> int:
     """As how many orders the broker counts one."""
     return max(signal.iceberg_legs, 1)
+
+
+def counted(day: DayState, signal: SignalRow, *, is_kept: bool) -> DayState:
+    """The memory with a signal that passed; `is_kept`: some rule looks back at entries. A changed order is no new one,
+    but a message to the broker."""
+    is_new = signal.kind is SignalKind.ORDER
+    return msgspec.structs.replace(
+        day,
+        orders=day.orders + (orders_of(signal) if is_new else 0),
+        recent_ms=(*day.recent_ms, signal.at_ms),
+        sent=(*day.sent, sent_of(signal)) if is_new and is_kept else day.sent,
+    )
 
 
 def orders_on(day: DayState, today: int) -> int:

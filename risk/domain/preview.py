@@ -23,8 +23,17 @@ from portfolio.domain.books import BookedFill
 from risk.domain.context import Case, Context, Sum, Terms
 from risk.domain.figures import OWN, key_of
 from risk.domain.limits import Limits, Scope
-from risk.domain.memory import MINUTE_MS, SECOND_MS, DayState, at_time, orders_since, sent_of
-from risk.domain.review import EXIT, WITHIN, judge, longest_look_back_ms, look_back_ms, tripped_by
+from risk.domain.memory import MINUTE_MS, SECOND_MS, DayState, at_time, counted, orders_since
+from risk.domain.review import (
+    EXIT,
+    WITHIN,
+    held_by,
+    judge,
+    let_go,
+    longest_look_back_ms,
+    look_back_ms,
+    tripped_by,
+)
 from strategies.domain.signals import SignalRow
 
 # Where a sum's figure stands in the numbers of a decision, by the limit that looks at it.
@@ -160,6 +169,7 @@ class _Fold:
         self.instruments = instruments
         self._of_day: tuple[int, Mapping[int, InstrumentSpec]] = (0, instruments)
         self.days: dict[UUID, DayState] = {}
+        self.steps: dict[UUID, int] = {}  # of the last decision
         self.unknown: dict[str, int] = {}
 
     def judge(self, past: Past) -> str:
@@ -167,26 +177,28 @@ class _Fold:
         signal = past.signal
         terms = self.terms.get(signal.deployment_id, Terms())
         limits = terms.by_token.get(signal.token, terms.limits)
-        day = at_time(
-            self.days.get(signal.deployment_id, DayState()),
-            signal.at_ms,
-            look_back_ms=longest_look_back_ms(terms),
-        )
-        day = msgspec.structs.replace(day, held="")
+        day = at_time(self._day_before(past), signal.at_ms, look_back_ms=longest_look_back_ms(terms))
         if past.rule in STANDING:
             rule = past.rule
         else:
             case = self._case(past, terms, limits, day)
-            rule, day = judge(case)[0], tripped_by(day, case.sums)
+            rule, reason = judge(case)
+            day = tripped_by(day, case.sums)
+            if rule == past.rule:  # who is held by other limits alone is started again by nobody
+                day = held_by(day, rule, reason)
         if _passes(rule):
-            day = msgspec.structs.replace(
-                day,
-                orders=day.orders + 1,
-                recent_ms=(*day.recent_ms, signal.at_ms),
-                sent=(*day.sent, sent_of(signal)) if rule == WITHIN and look_back_ms(limits) else day.sent,
-            )
+            day = counted(day, signal, is_kept=rule == WITHIN and look_back_ms(limits) > 0)
         self.days[signal.deployment_id] = day
         return rule
+
+    def _day_before(self, past: Past) -> DayState:
+        """The memory of a deployment; what held it then lasts until a step at which it ran."""
+        signal, status = past.signal, past.numbers.get("status", DeploymentStatus.RUNNING)
+        day = self.days.get(signal.deployment_id, DayState())
+        if self.steps.get(signal.deployment_id) == signal.step:
+            return day
+        self.steps[signal.deployment_id] = signal.step
+        return let_go(day, DeploymentStatus(status))
 
     def _case(self, past: Past, terms: Terms, limits: Limits, day: DayState) -> Case:
         signal, numbers = past.signal, past.numbers

@@ -31,7 +31,7 @@ from risk.domain.figures import (
     worst,
 )
 from risk.domain.limits import Limits, Scope, given
-from risk.domain.memory import DayState, at_time, orders_of, sent_of
+from risk.domain.memory import DayState, at_time, counted
 from risk.domain.rules import guards, market, orders, sums
 from risk.domain.wording import text, written
 from strategies.domain.consequences import Working
@@ -141,10 +141,9 @@ def is_exit(case: Case) -> bool:
 
 
 def _let_go(context: Context) -> Context:
-    """The context before a step: a person who has started a held deployment again has cleared it."""
-    if not context.day.held or context.status is not DeploymentStatus.RUNNING:
-        return context
-    return msgspec.structs.replace(context, day=msgspec.structs.replace(context.day, held="", sent=()))
+    """The context before a step."""
+    day = let_go(context.day, context.status)
+    return context if day is context.day else msgspec.structs.replace(context, day=day)
 
 
 def _at(signal: SignalRow, context: Context) -> Context:
@@ -216,21 +215,13 @@ def _order_value(signal: SignalRow, mark: Mark | None) -> Decimal | None:
 
 def _after(case: Case, rule: str, reason: str, *, is_last: bool) -> Context:
     """The context after a decision: what was seen is remembered, what was approved works for those that follow.
-    What is cancelled may still trade; a changed order is no new one, but a message to the broker."""
+    What is cancelled may still trade."""
     context, signal, day = case.context, case.signal, remembered(case.context, case)
-    if rule == guards.repeated_entries.__name__ and not day.held:
-        day = msgspec.structs.replace(day, held=reason)
+    day = held_by(day, rule, reason)
     if rule not in (EXIT, WITHIN):
         return context if day is context.day else msgspec.structs.replace(context, day=day)
-    is_new = signal.kind is SignalKind.ORDER
     known = bound(case.limits, context.scopes)
-    is_kept = is_new and rule == WITHIN and known.look_back_ms
-    day = msgspec.structs.replace(
-        day,
-        orders=day.orders + (orders_of(signal) if is_new else 0),
-        recent_ms=(*day.recent_ms, signal.at_ms),
-        sent=(*day.sent, sent_of(signal)) if is_kept else day.sent,
-    )
+    day = counted(day, signal, is_kept=rule == WITHIN and known.look_back_ms > 0)
     if is_last:
         return msgspec.structs.replace(context, day=day)
     working = replaced(context.working.get(signal.token, NOTHING), signal)
@@ -240,6 +231,20 @@ def _after(case: Case, rule: str, reason: str, *, is_last: bool) -> Context:
         working={**context.working, signal.token: _more(working, signal)},
         orders=_with(context.orders, signal) if known.is_meeting else context.orders,
     )
+
+
+def held_by(day: DayState, rule: str, reason: str) -> DayState:
+    """The memory after a verdict, which may hold the deployment."""
+    if rule != guards.repeated_entries.__name__ or day.held:
+        return day
+    return msgspec.structs.replace(day, held=reason)
+
+
+def let_go(day: DayState, status: DeploymentStatus) -> DayState:
+    """The memory before a step: a person who has started a held deployment again has cleared it."""
+    if not day.held or status is not DeploymentStatus.RUNNING:
+        return day
+    return msgspec.structs.replace(day, held="", sent=())
 
 
 def _with(orders: tuple[Resting, ...], signal: SignalRow) -> tuple[Resting, ...]:

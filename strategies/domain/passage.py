@@ -30,6 +30,12 @@ class Passage:
         # The items at which the strategy is called, but for what its orders and the time set off.
         self._awake, self._ticks = self._for_strategy()
         self._seen: tuple[int, Item] = -1, Clock(0, 0)  # the last item that was asked for
+        self._turn = machine.turn(0)  # of the item at which the strategy is called
+
+    @property
+    def progress(self) -> int:
+        """Another number whenever another item is at work."""
+        return self.machine.state.step + self._turn.at_ms
 
     @property
     def item(self) -> Item:
@@ -82,6 +88,7 @@ class Passage:
         ask, awake, ticks = self.machine.ask_strategy, self._awake, self._ticks
         closed, at_ms = self.outlook.bars.get, self.outlook.at_ms
         turn, number = self.machine.turn(0), self.number
+        self._turn = turn
         wishes = turn.wishes
         try:
             for place in range(start, end):
@@ -93,6 +100,9 @@ class Passage:
         except Exception as error:
             self._stand_behind(number)
             raise StrategyFailed(traceback.format_exc(limit=-6)) from error
+        except BaseException:  # it was stopped, for it did not come back
+            self._stand_behind(number)
+            raise
         if not turn.wishes:
             return None
         self._stand_behind(number)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
+from alphapanda.core.clock import ist_date
 from alphapanda.core.vocabulary import OrderStatus, OrderType, Side, SignalOrigin
 from marketdata.domain.instruments import InstrumentSpec
 from strategies.domain.base import View
 from strategies.domain.consequences import Consequences, Working
 from strategies.domain.intents import Cancel, Intent, Modify, Wish, change
 from strategies.domain.signals import Mark
+from strategies.domain.slicing import parts
 
 NOTHING = Working()
 NO_WISHES: tuple[Wish, ...] = ()  # there is one empty tuple: what most callbacks return
@@ -47,7 +49,18 @@ class Turn:
         an order that works no longer: there is nothing left to cancel or to change."""
         for wish in wishes:
             if self._is_heard(wish):
-                self.want(wish, SignalOrigin.STRATEGY)
+                for part in self._parts(wish):
+                    self.want(part, SignalOrigin.STRATEGY)
+
+    def _parts(self, wish: Wish) -> tuple[Wish, ...]:
+        """What is larger than one order may be goes out in several."""
+        if not isinstance(wish, Intent):
+            return (wish,)
+        for token, instrument in self._instruments.items():
+            if instrument.key == wish.instrument:
+                mark = self._marks.get(token)
+                return parts(wish, instrument, mark.price_e4 if mark else 0)
+        return (wish,)
 
     def _is_heard(self, wish: Wish) -> bool:
         if isinstance(wish, Intent):
@@ -104,13 +117,17 @@ class Turn:
         if quantity <= 0:
             return False
         side = Side.SELL if left > 0 else Side.BUY
-        instrument, mark = self._instruments[token], self._marks.get(token)
-        most = instrument.units_max(mark.price_e4 if mark else 0)
+        most = self._units_max(token)
         if origin is SignalOrigin.EXPIRY or not most:  # what is settled is no order to the exchange
             most = quantity
         for done in range(0, quantity, most):
-            self.want(Intent(instrument.key, side, min(most, quantity - done), reason), origin)
+            self.want(Intent(self._instruments[token].key, side, min(most, quantity - done), reason), origin)
         return True
+
+    def _units_max(self, token: int) -> int:
+        """The most units of one order that the rules of the day and the last price let pass; 0: any number."""
+        mark, of_day = self._marks.get(token), self._instruments[token].on(ist_date(self.at_ms))
+        return of_day.units_max(mark.price_e4 if mark else 0)
 
     def uncovered(self, token: int) -> int:
         """Units held, signed, that neither working orders nor wishes would close."""

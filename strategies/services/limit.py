@@ -12,6 +12,7 @@ from __future__ import annotations
 import faulthandler
 import os
 import signal
+import sys
 import threading
 import time
 import traceback
@@ -161,6 +162,10 @@ class TimeLimit:
         if self._raises > RAISES_MAX:
             _, trace = self._open()
             faulthandler.dump_traceback(trace, all_threads=False)
+            sys.stderr.write(
+                f"A strategy did not come back and caught its end {RAISES_MAX} times. It was at\n"
+            )
+            faulthandler.dump_traceback(sys.__stderr__, all_threads=False)
             os._exit(1)
         stack = "".join(traceback.format_stack(frame)[-FRAMES:])
         raise StrategyHung(f"did not come back within {self.seconds:g} s of computing; it was at\n{stack}")

@@ -79,7 +79,8 @@ def test_texts_become_what_the_strategy_takes() -> None:
         ("params__factor=nan", "factor: 'nan' is not a number"),
         ("params__times=[", "times: '[' is not JSON"),
         ("params=[1]", "Write a JSON object"),
-        ("params={", "This is no JSON"),
+        ("params={", "Write a JSON object"),
+        ('params={"fast": 5, "fast": 6}', "is named twice"),
     ],
 )
 def test_texts_that_mean_nothing_are_refused_by_name(text: str, said: str) -> None:

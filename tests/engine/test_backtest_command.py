@@ -143,7 +143,10 @@ def test_people_read_rupees_as_in_india() -> None:
         (["ema_cross", "--data", YESBANK, "--limits", '{"luck": 1}'], "limits order_quantity"),
         (["ema_cross", "--data", YESBANK, "--cash", "none"], "--cash wants rupees"),
         (["ema_cross", "--data", YESBANK, "--instruments", "gone.csv"], "cannot read"),
-        (["ema_cross", "--data", YESBANK, YESBANK], "files of one instrument are accepted where they do not"),
+        (
+            ["ema_cross", "--data", YESBANK, YESBANK],
+            "lean_1min_2019-07_YESBANK.csv.gz of NSE:YESBANK is named twice",
+        ),
         (["ema_cross", "--data", YESBANK, "--costs", "free"], "costs are zerodha, none, order:RUPEES or bps"),
         (["ema_cross", "--data", YESBANK, "--costs", "bps:-1"], "from 0 to 10000"),
         (["ema_cross", "--data", YESBANK, "--costs", "order:1e99"], "from 0 to 10000"),
@@ -196,6 +199,13 @@ def test_people_read_rupees_as_in_india() -> None:
             ["ema_cross", "--data", YESBANK, "--execution", '{"liquidity": "X"}'],
             "accepted is OFFERED or UNLIMITED",
         ),
+        *(
+            (
+                ["ema_cross", "--data", YESBANK, option, '{"fast": 5, "fast": 6}'],
+                "field 'fast' is named twice",
+            )
+            for option in ("--params", "--limits", "--execution")
+        ),
         (["ema_cross", "--data", YESBANK, "--fills", "lucky"], "there are: paper, next_open, pessimistic"),
         (["ema_cross", "--data", YESBANK, "--from", "July"], "--from wants a day such as"),
         (["ema_cross", "--data", YESBANK, "--from", "2020-01-01"], "but 2019-07-09 to 2019-07-11"),
@@ -203,6 +213,20 @@ def test_people_read_rupees_as_in_india() -> None:
         (["--data", YESBANK], "give the name of a strategy, or --deployments FILE"),
         (["ema_cross", "--deployments", "gone.json", "--data", YESBANK], "and not both"),
         (["--deployments", "gone.json", "--data", YESBANK], "gone.json: .*No such file"),
+        *(
+            (
+                ["--deployments", "gone.json", "--data", YESBANK, *words],
+                f"{words[0]} goes with the name of a str",
+            )
+            for words in (
+                ["--limits", "{}"],
+                ["--params", "{}"],
+                ["--execution", '{"latency_ms": 9}'],
+                ["--fills", "paper"],
+                ["--product", "MIS"],
+                ["--each"],
+            )
+        ),
     ],
 )
 def test_bad_input_says_what_to_do(words: list[str], said: str) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from alphapanda.core.vocabulary import (
     FillSource,
+    Side,
     SignalKind,
 )
 from execution.domain.models import LATENCIES, REJECTIONS, SLIPPAGES, Luck
@@ -32,6 +33,7 @@ from tests.builders import (
     a_standing,
     a_tick,
     a_venue,
+    an_instrument,
     an_order,
     at,
     e4,
@@ -125,6 +127,34 @@ def test_a_last_trade_that_is_told_twice_is_one_offer() -> None:
     more = seen(order, a_tick(size=6, volume=56, at_ms=LATER), memory=first.memory)
 
     assert (again.executions, [one.quantity for one in more.executions]) == ([], [4])
+
+
+BANDED = msgspec.structs.replace(an_instrument(7), lower_circuit_e4=e4("90"), upper_circuit_e4=e4("100"))
+
+
+@pytest.mark.parametrize(
+    ("side", "last", "slippage_ticks", "price"),
+    [
+        (Side.BUY, "99.90", 50, "100"),  # no further than the limit
+        (Side.BUY, "99.90", 1, "99.95"),
+        (Side.BUY, "100", 0, None),  # at it nobody sells
+        (Side.SELL, "100", 1, "99.95"),
+        (Side.SELL, "90.05", 50, "90"),
+        (Side.SELL, "90", 0, None),
+        (Side.BUY, "90", 1, "90.05"),
+        (Side.BUY, "101", 1, "101.05"),  # traded beyond: the limit has been moved
+        (Side.SELL, "89", 1, "88.95"),
+    ],
+)
+def test_slippage_ends_at_the_circuit_limit_and_a_side_that_is_locked_has_no_offer(
+    side: Side, last: str, slippage_ticks: int, price: str | None
+) -> None:
+    how = PaperSettings(latency_ms=0, slippage_ticks=slippage_ticks)
+    order = an_order(side, settings=how, instrument=BANDED)
+
+    outcome = match([order], a_tick(last), venue=a_venue(how, instruments=[BANDED]), memory=Memory())
+
+    assert [one.price_e4 for one in outcome.executions] == ([] if price is None else [e4(price)])
 
 
 def test_a_fill_says_on_what_it_stands() -> None:

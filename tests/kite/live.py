@@ -42,9 +42,9 @@ def deployed(**more: Any) -> Deployment:
 class Live:
     """The pipeline and the broker's process, one step after the other; time is the simulator's."""
 
-    def __init__(self, served: Served, monkeypatch: Any) -> None:
+    def __init__(self, served: Served, monkeypatch: Any, **more: Any) -> None:
         self.served = served
-        self.deployment = deployed()
+        self.deployment = deployed(**more)
         self.hand = Hand([])
         self.hand.attach(monkeypatch)
         self.account = a_broker_account()
@@ -53,7 +53,7 @@ class Live:
 
     def begun(self) -> Desk:
         """A process of the account that has just started."""
-        desk = Desk(self.served.url, lambda: self.access, self.now)
+        desk = Desk(self.served.url, lambda: self.access, self.now, sleep=lambda _seconds: None)
         desk.begin()
         return desk
 

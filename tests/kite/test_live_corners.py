@@ -11,8 +11,9 @@ from django.db import OperationalError
 from alphapanda.kite_simulator.faults import Fault, Kind
 from alphapanda.kite_simulator.listing import load_listing
 from alphapanda.proof.kite_kills import intents
+from alphapanda.proof.kite_parts import PRICE_E4, simulator
 from alphapanda.proof.kite_served import serving
-from alphapanda.proof.kite_world import PRICE_E4, World, set_up, simulator
+from alphapanda.proof.kite_world import World, set_up
 from execution.domain.kite.budgets import Lane, Spent
 from execution.domain.kite.lookup import PATIENCE_MS
 from execution.models import BrokerCall, BrokerDesk, Difference, Order

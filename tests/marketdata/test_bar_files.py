@@ -123,6 +123,42 @@ def test_minutes_that_are_missing_make_no_longer_bars(tmp_path: Path, nse: Calen
     assert {stamp % MINUTE_MS for stamp, _, _ in told(stream)} == {0, 20_000, 40_000, 59_999}
 
 
+@pytest.mark.parametrize("minutes", [0.5, 1.5, 2, 10, 45, 120])
+def test_bars_of_another_length_are_refused(tmp_path: Path, nse: Calendar, minutes: float) -> None:
+    """Told as the next shorter length, the close would be told before it was there."""
+    seconds = [round(60 * minutes * number) for number in range(4)]
+    clock = [f"{9 + one // 3600:02d}:{one // 60 % 60:02d}:{one % 60:02d}" for one in seconds]
+    path = bars(tmp_path, *(f"2019-07-09T{stamp}+05:30" for stamp in clock))
+    with pytest.raises(
+        UnknownFormat,
+        match=rf"x_SBIN\.csv: bars of {minutes:g} minutes; accepted .* 1, 3, 5, 15, 30 or 60 min",
+    ):
+        source([path], nse)
+
+
+@pytest.mark.parametrize("minutes", [1, 3, 5, 15, 30, 60])
+def test_a_length_that_is_taken_is_told_as_it_is(tmp_path: Path, nse: Calendar, minutes: int) -> None:
+    starts = [minutes * number for number in (0, 1, 2, 5)]
+    path = bars(tmp_path, *(f"2019-07-09T{9 + one // 60:02d}:{one % 60:02d}:00+05:30" for one in starts))
+    assert source([path], nse).reports[0].minutes == minutes
+
+
+@pytest.mark.parametrize(
+    ("days", "clock", "words"),
+    [
+        ((1, 8, 15), "00:00", "bars of 7 days and more"),
+        ((8, 9, 10), "05:30", "no day has two bars, and line 2 is not at midnight"),
+        ((8, 9, 10), "09:15", "no day has two bars, and line 2 is not at midnight"),
+    ],
+)
+def test_weeks_and_days_that_do_not_stand_at_midnight_are_refused(
+    tmp_path: Path, nse: Calendar, days: tuple[int, ...], clock: str, words: str
+) -> None:
+    path = bars(tmp_path, *(f"2019-07-{day:02d}T{clock}:00+05:30" for day in days))
+    with pytest.raises(UnknownFormat, match=words):
+        source([path], nse)
+
+
 def test_the_daily_history_of_nse_is_read(data: Path, nse: Calendar) -> None:
     stream = source([data / "bars_daily" / "nse_day_unadjusted_2000_2021_INFY.csv.gz"], nse)
     prices = [price for _, price, _ in told(stream)]

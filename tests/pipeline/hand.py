@@ -23,7 +23,7 @@ from alphapanda.eventlog.records import OffsetGone, Record
 from alphapanda.warming import History
 from execution.services import chain
 from marketdata.domain.ticks import FIRST_SEQ, Item, pack
-from marketdata.reference import load_calendar
+from marketdata.reference import load_calendars
 from marketdata.services import instruments
 from portfolio.services import postings_book
 from risk.services import decisions
@@ -81,7 +81,7 @@ class Hand:
     """Turns the crank: `ring`ed chains wait in `rung` until they are run."""
 
     def __init__(self, values: Sequence[bytes], *, shards: int = 1) -> None:
-        self.calendar = load_calendar("NSE")
+        self.calendar = load_calendars()
         self.readers = [MemoryReader(values) for _ in range(shards)]
         self.shards = [self.shard(number) for number in range(shards)]
         self.rung: deque[tuple[Callable[..., object], str]] = deque()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import date
+from datetime import date, time
 from decimal import Decimal
 from io import StringIO
 from pathlib import Path
@@ -15,12 +15,13 @@ from django.test import override_settings
 from django.utils import timezone
 from msgspec.structs import replace
 
-from alphapanda.core.clock import ist_date
+from alphapanda.core.clock import ist_date, ist_ms
 from alphapanda.core.vocabulary import Product
 from alphapanda.deploying import Definition
 from alphapanda.engine.recorded import Recording
 from alphapanda.proof import parity
 from marketdata.domain.dated import COLUMNS, BadRules
+from marketdata.domain.instruments import NotAnInstrumentList
 from marketdata.domain.stretch import stretch_of
 from marketdata.domain.ticks import FIRST_SEQ
 from marketdata.models import CircuitLimit, Instrument, InstrumentRule
@@ -68,11 +69,14 @@ FUTURE = "900001,3516,YESBANK19JULFUT,YESBANK,0,2019-07-25,0,0.05,1,FUT,NFO-FUT,
 def test_a_freeze_quantity_binds_pipeline_and_backtest_from_its_day_on(monkeypatch, tmp_path):
     (listed := tmp_path / "list.csv").write_text(HEADER + FUTURE)
     files = [f"{FILES[0]}=NFO:YESBANK19JULFUT"]
-    given = [replace(GIVEN[0], instruments=("NFO:YESBANK19JULFUT",), product=Product.NRML)]
+    future = replace(GIVEN[0], instruments=("NFO:YESBANK19JULFUT",), product=Product.NRML)
+    given = [future, replace(future, name="stack", strategy="stack", product=Product.MIS)]
     recorded = Recording(files, given, [listed])
     source = recorded.source()
-    stream = list(source.iter_from())[:2_400]
-    second = sorted({ist_date(item.at_ms) for item in stream})[1]
+    items = list(source.iter_from())
+    first, second = sorted({ist_date(item.at_ms) for item in items})[:2]
+    evening = ist_ms(second, time(15, 19))
+    stream = [*items[:2_400], *(one for one in items[2_400:] if evening <= one.at_ms < evening + 600_000)]
     load(listed, now=timezone.now())
     with override_settings(SHARDS=1):
         seeded(given)
@@ -86,6 +90,9 @@ def test_a_freeze_quantity_binds_pipeline_and_backtest_from_its_day_on(monkeypat
     found = parity.of_database()
     assert judged(found, "exchange takes at most 25") == {second}
     assert max(row["quantity"] for row in found["every kind"]["orders"]) > 25
+    asked = [row for row in found["stack"]["signals"] if row["origin"] == "SQUARE_OFF"]
+    parts = [(ist_date(row["at_ms"]), row["quantity"]) for row in asked]
+    assert parts == [(first, 60), *((second, part) for part in (25, 25, 10))]
     written = StringIO()
     call_command("instrument_rules", stdout=written)
     (rules := tmp_path / "rules.csv").write_text(written.getvalue())
@@ -103,6 +110,10 @@ def test_a_freeze_quantity_binds_pipeline_and_backtest_from_its_day_on(monkeypat
         ("NSE:YESBANK,2019-07-09,,,,95,90", "lower_circuit 95 is not below 90"),
         ("NSE:YESBANK,2019-07-09,,,,NaN,90", "lower_circuit 'NaN' is not an amount"),
         ("YESBANK,2019-07-09,,,5,,", "instrument 'YESBANK' is not EXCHANGE:TRADINGSYMBOL"),
+        ("NSE:YESBANK,2019-07-09", "says nothing of NSE:YESBANK: fill at least one of tick_size"),
+        ("NSE:YESBANK,2019-07-09,,,,,", "says nothing of NSE:YESBANK"),
+        ("NSE:YESBANK,2019-07-09,,,5,,,7", "has more cells than the 7 of the header"),
+        ("NSE:YESBANK,2019-07-08,,,30,,", "NSE:YESBANK on 2019-07-08 is said twice, and not the same"),
     ],
 )
 def test_a_bad_file_of_rules_is_refused_with_its_line(tmp_path, line, words):
@@ -111,6 +122,37 @@ def test_a_bad_file_of_rules_is_refused_with_its_line(tmp_path, line, words):
     )
     with pytest.raises(BadRules, match=re.escape(f"rules.csv: line 3: {words}")):
         dated_rules(path)
+
+
+def test_rules_of_several_files_count_together(tmp_path):
+    written = {
+        "one.csv": "NSE:YESBANK,2019-07-08,0.10,1,5,,\nNSE:YESBANK,2019-07-08,,,5,80,90\n",
+        "two.csv": "NSE:YESBANK,2019-07-08,,,6,,\nNSE:YESBANK,2019-07-09,,,7,,\n",
+    }
+    for name, lines in written.items():
+        (tmp_path / name).write_text(f"{','.join(COLUMNS)}\n{lines}")
+
+    found = instrument_specs((), [tmp_path / name for name in written])[KEY]
+
+    first, second = found.on(date(2019, 7, 8)), found.on(date(2019, 7, 9))
+    assert (first.tick_size_e4, first.freeze_quantity, first.upper_circuit_e4) == (1_000, 6, 900_000)
+    assert (second.tick_size_e4, second.freeze_quantity, second.upper_circuit_e4) == (1_000, 7, 0)
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        (FUTURE.replace("0.05", "abc"), "tick_size 'abc' is not an amount in rupees"),
+        (FUTURE.replace("0.05", "0"), "tick_size and lot_size are 0 for an index alone"),
+        (FUTURE.replace(",1,FUT", ",-1,FUT"), "lot_size '-1' is not a whole number"),
+        ("900001,3516,YESBANK19JULFUT\n", "3 cells, the header has 12"),
+    ],
+)
+def test_a_line_of_a_list_that_is_no_instrument_is_refused(tmp_path, line, words):
+    """Passed over, it would leave the place to the list before it: another tick, other money."""
+    (listed := tmp_path / "list.csv").write_text(HEADER + line)
+    with pytest.raises(NotAnInstrumentList, match=rf"list\.csv: line 2.*: {re.escape(words)}"):
+        instrument_specs((listed,))
 
 
 def test_rules_of_an_unlisted_instrument_are_refused(tmp_path):

@@ -47,6 +47,10 @@ def test_a_name_that_could_not_be_kept_or_read_is_refused(name: str, tmp_path: P
 def test_a_file_defines_a_name_once_and_every_deployment_has_instruments(tmp_path: Path):
     with pytest.raises(BadDefinition, match="one is defined twice"):
         deploying.read(file_of(tmp_path, "one", "two", "one"))
+    twice = tmp_path / "twice.json"
+    twice.write_text(file_of(tmp_path, "one").read_text().replace('"strategy"', '"name": "two", "strategy"'))
+    with pytest.raises(BadDefinition, match=r"twice\.json: field 'name' is named twice"):
+        deploying.read(twice)
     with pytest.raises(BadDefinition, match="one: instruments: name at least one"):
         deploying.read(file_of(tmp_path, "one", instruments=[]))
     assert len(deploying.read(file_of(tmp_path, "one", "a" * 80))) == 2
@@ -96,7 +100,9 @@ def test_a_product_that_the_segment_does_not_know_is_refused():
         created("NFO:NIFTY25DECFUT", product=Product.CNC)
     with pytest.raises(BadDefinition, match="NRML is no product of EQUITY"):
         created(str(an_instrument()), product=Product.NRML)
-    assert created("NFO:NIFTY25DECFUT", product=Product.NRML).execution == {"product": "NRML"}
+    index = an_instrument(tradingsymbol="NIFTY 50", instrument_token=6, segment="INDICES", lot_size=0)
+    both = ("NFO:NIFTY25DECFUT", str(index))  # what it settles on is never traded
+    assert created(*both, product=Product.NRML).execution == {"product": "NRML"}
 
 
 @pytest.mark.parametrize(

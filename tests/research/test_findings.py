@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from alphapanda.core.clock import DAY_MS
-from alphapanda.core.vocabulary import Product
+from alphapanda.core.vocabulary import FillSource, Product
 from alphapanda.engine.backtest import Run
 from alphapanda.engine.combined import combined
 from alphapanda.engine.costs import CostModel, Costs
@@ -22,6 +22,7 @@ from alphapanda.research.findings import Doubt, Finding, Weight
 from alphapanda.research.folding import Cancelled, folded
 from alphapanda.research.plan import Opened
 from alphapanda.research.running import carried_out, checked, encoded
+from marketdata.domain.dated import COLUMNS
 from marketdata.reference import YESBANK_FILES
 from tests.engine import libraries
 from tests.research.waves import KEY, a_definition, read, waves
@@ -142,6 +143,14 @@ def with_first_fill(opened: Opened, **changes: Any) -> list[Run]:
     return runs
 
 
+def from_source(runs: list[Run], source: FillSource) -> list[Run]:
+    """The runs, all of whose fills stand on something else."""
+    for run in runs:
+        journal = run.account.journal
+        journal.fills[:] = [msgspec.structs.replace(row, source=source) for row in journal.fills]
+    return runs
+
+
 def doubts(opened: Opened, runs: list[Run]) -> set[Doubt]:
     return codes(checked(opened, runs, combined(runs)))
 
@@ -171,6 +180,27 @@ def test_a_fill_in_a_closed_session_is_found(file: str) -> None:
     assert {Doubt.CLOSED_SESSION, Doubt.IMPOSSIBLE_PRICE} <= doubts(opened, runs)
 
 
+def test_a_settlement_is_no_trade(file: str) -> None:
+    opened = read(file)
+    runs = with_first_fill(opened, at_ms=lambda fill: fill.at_ms - fill.at_ms % DAY_MS)
+
+    found = doubts(opened, from_source(runs, FillSource.SETTLEMENT))
+
+    assert not {Doubt.CLOSED_SESSION, Doubt.IMPOSSIBLE_PRICE} & found
+
+
+def test_slippage_is_measured_in_the_tick_of_the_day(tmp_path: Path) -> None:
+    """Five paise then, one by the list; the price stays for forty minutes, so that a fill shows its slippage."""
+    file = waves(tmp_path / "steps.csv", days=1, shape=lambda minute: minute // 40 % 2 * 500)
+    rules = tmp_path / "rules.csv"
+    rules.write_text(f"{','.join(COLUMNS)}\n{KEY},2019-07-01,0.05,1,,,\n")
+    opened = read(file, rules=(str(rules),))
+    runs = folded(opened)
+
+    assert {row.fill.price_e4 % 1_000 for row in runs[0].account.journal.fills} == {500}
+    assert Doubt.IMPOSSIBLE_PRICE not in doubts(opened, runs)
+
+
 def test_a_fill_at_a_price_that_nobody_traded_is_found(tmp_path: Path) -> None:
     found = found_in(read(waves(tmp_path / "quiet.csv", volume=0)))
 
@@ -192,6 +222,7 @@ def test_more_than_the_depth_on_record_is_found(liquidity: str, is_found: bool) 
     found = doubts(opened, folded(opened))
 
     assert (Doubt.BEYOND_DEPTH in found) is is_found
+    assert Doubt.BEYOND_DEPTH not in doubts(opened, from_source(folded(opened), FillSource.QUEUE))
     assert not {Doubt.IMPOSSIBLE_PRICE, Doubt.STALE_FILL, Doubt.CLOSED_SESSION, Doubt.FREE_FILLS} & found
 
 

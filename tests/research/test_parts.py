@@ -13,7 +13,7 @@ import pytest
 from alphapanda.research import optimising
 from alphapanda.research.folding import folded
 from alphapanda.research.optimising import optimised, parts_of
-from alphapanda.research.plan import Opened
+from alphapanda.research.plan import BadPlan, Opened
 from alphapanda.research.search import Search
 from alphapanda.research.space import Knob
 from alphapanda.research.tuning import specs_with
@@ -116,3 +116,13 @@ def test_the_hold_out_is_folded_once_and_once_for_each_shuffle(
     optimised(found, SEARCH)
 
     assert looks.count(parts_of(found.excerpt, SEARCH).held_out) == 1 + SEARCH.shuffles
+
+
+def test_a_warm_up_that_reaches_into_what_is_played_is_refused(tmp_path: Path) -> None:
+    file = waves(tmp_path / "bars.csv", days=2)
+    (same := tmp_path / "same.csv").write_text(Path(file.partition("=")[0]).read_text())
+
+    with pytest.raises(
+        BadPlan, match=r"wave: the warm-up reaches to 2025-07-02T15:30.*begins before, at 2025-07-01"
+    ):
+        read(file, warm_up=(f"{same}={KEY}",))

@@ -13,7 +13,7 @@ import pytest
 from alphapanda.core.vocabulary import LimitLevel
 from risk.domain.context import Terms, terms_of
 from risk.domain.coupling import groups
-from risk.domain.limits import Level, Limits, Place, check_level, strictest
+from risk.domain.limits import Level, Limits, Place, check_level, strictest, written
 
 ONE, TWO, THREE, LIVE = (UUID(int=number) for number in (1, 2, 3, 4))
 PLACES = (
@@ -201,3 +201,27 @@ def test_terms_survive_being_stored() -> None:
     stored = msgspec.json.decode(msgspec.json.encode(msgspec.to_builtins(bound, str_keys=True)))
 
     assert msgspec.convert(stored, Terms, strict=False) == bound
+
+
+@pytest.mark.parametrize("name", ["restricted", "allowed"])
+@pytest.mark.parametrize(
+    "typed",
+    ["nse:yesbank", "nse:YESBANK", "NSE: YESBANK", "NSE:YESBANK ", " NSE:YESBANK", "NSE:", ":YESBANK", "XSE:YESBANK",
+     "yesbank", "NSE:NIFTY  50", "NSE:NSE:YESBANK", "Nifty"],
+)  # fmt: skip
+def test_a_name_that_would_match_nothing_is_refused(name: str, typed: str) -> None:
+    with pytest.raises(ValueError, match=f"`{name}`: '{typed}' is neither an instrument .EXCHANGE:SYMBOL"):
+        written({name: ["NSE:INFY", typed]})
+
+
+def test_instruments_and_underlyings_are_taken_as_lists_write_them() -> None:
+    names = ("NSE:M&M", "NSE:NIFTY 50", "NIFTY", "MCX:GOLD25DECFUT", "BAJAJ-AUTO", "CDS:USDINR25DEC65.25CE")
+    assert written({"restricted": names}).restricted == names
+
+
+@pytest.mark.parametrize("hour", ["15:00", "3 pm", "15:00:00Z", "15:00:00+05:30", 15, ""])
+@pytest.mark.parametrize("name", ["entries_from", "entries_until", "expiry_until"])
+def test_hours_say_what_is_accepted(name: str, hour: object) -> None:
+    with pytest.raises(ValueError, match=f"`{name}` is a time in India without a zone, such as 15:00:00"):
+        written({name: hour})
+    assert getattr(written({name: "15:00:00"}), name) == time(15)

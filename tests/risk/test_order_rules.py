@@ -224,3 +224,16 @@ def test_a_cancellation_passes_everything_and_frees_nothing_yet(obstacle: dict[s
     assert verdicts[0].rule == "cancel"
     assert verdicts[1].numbers["worst_position"] == 20
     assert day.recent_ms == () or not obstacle
+
+
+@pytest.mark.parametrize(
+    ("quantity", "rule"), [(1_350, "within_limits"), (975, "within_limits"), (825, "duplicate_order")]
+)
+def test_parts_of_what_is_too_large_for_one_order_are_no_duplicates(quantity: int, rule: str) -> None:
+    spec = msgspec.structs.replace(an_instrument(7, lot=75), freeze_quantity=1830)
+    day = DayState(sent=(Sent(at(), 7, Side.BUY, quantity, None),))
+    context = a_context(limits=Limits(duplicate_ms=5_000), day=day, instruments={7: spec})
+
+    assert rule_on(a_signal(quantity=quantity), context) == rule
+    late = a_signal(quantity=quantity, at_ms=at() + 1)
+    assert rule_on(late, context) == "duplicate_order"

@@ -6,15 +6,21 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from alphapanda.core import ids
-from alphapanda.core.vocabulary import LimitLevel, Side
+from alphapanda.core.vocabulary import DeploymentStatus, LimitLevel, Side, SignalKind
 from portfolio.domain.books import BookedFill
 from risk.domain.context import Terms
 from risk.domain.limits import Limits, Scope
+from risk.domain.memory import DayState
 from risk.domain.preview import Past, Preview, preview
+from risk.domain.review import review
 from tests.builders import DEPLOYMENT, a_mark, a_signal, an_instrument, at, e4
+from tests.risk.test_rules import a_context
 
 NUMBERS = {
     "position": 0,
@@ -106,6 +112,53 @@ def test_orders_are_counted_anew(limit: int, refused: int) -> None:
     assert len(changed(past, after=Limits(orders_per_minute=limit)).refused) == refused
 
 
+def modified(step: int) -> Past:
+    signal = a_signal(
+        kind=SignalKind.MODIFY,
+        target=UUID(int=1),
+        step=step,
+        at_ms=at() + step,
+        limit=99,
+        marks={7: a_mark()},
+    )
+    return bought(step, signal=signal, fills=())
+
+
+@pytest.mark.parametrize(
+    ("limits", "refused"),
+    [
+        ({"daily_orders": 2}, []),
+        ({"daily_orders": 1}, [9]),
+        ({"repeated_entries": 3, "repeated_ms": 3_600_000}, []),
+        ({"orders_per_minute": 4}, [5, 6, 9]),  # a change is a message to the broker
+    ],
+)
+def test_a_changed_order_counts_in_a_preview_as_it_does_in_review(
+    limits: dict[str, Any], refused: list[int]
+) -> None:
+    past = [bought(), *map(modified, range(2, 7)), bought(9)]
+
+    found = changed(past, after=Limits(**limits))
+
+    assert [change.at_ms - at() for change in found.refused] == refused
+    judged, context = [], a_context(limits=Limits(**limits))
+    for one in past:
+        [verdict], day = review([one.signal], context)
+        judged += [] if verdict.is_approved else [one.signal.at_ms - at()]
+        context = msgspec.structs.replace(context, day=day)
+    assert judged == refused
+
+
+@pytest.mark.parametrize(("limit", "refused"), [(9, [1]), (10, [2]), (11, [])])
+def test_each_leg_of_an_iceberg_counts_in_a_preview(limit: int, refused: list[int]) -> None:
+    signal = a_signal(quantity=100, step=1, at_ms=at() + 1, marks={7: a_mark()}, iceberg_legs=10)
+    past = [bought(signal=signal), bought(2)]
+
+    found = changed(past, after=Limits(daily_orders=limit))
+
+    assert [change.at_ms - at() for change in found.refused] == refused
+
+
 @pytest.mark.parametrize(
     ("limits", "figure"),
     [
@@ -159,3 +212,75 @@ def test_without_a_price_on_record_the_effect_is_not_told() -> None:
 def test_an_order_that_never_traded_cost_nothing() -> None:
     (change,) = changed([bought(fills=(), last_e4=0)], after=Limits(order_quantity=9)).refused
     assert change.effect == 0
+
+
+ORDER = UUID(int=5)
+Asked = tuple[
+    SignalKind, int, int
+]  # what is asked for, legs of an iceberg, milliseconds since the one before
+WISHES = st.lists(
+    st.tuples(
+        st.sampled_from([SignalKind.ORDER, SignalKind.ORDER, SignalKind.MODIFY, SignalKind.CANCEL]),
+        st.sampled_from([0, 0, 2, 10]),
+        st.sampled_from([0, 1, 300, 900, 40_000]),
+    ),
+    max_size=12,
+)
+COUNTING = st.builds(
+    Limits,
+    daily_orders=st.none() | st.integers(0, 12),
+    orders_per_minute=st.none() | st.integers(0, 5),
+    orders_per_second=st.none() | st.integers(0, 3),
+    duplicate_ms=st.sampled_from([None, 0, 400, 60_000]),
+) | st.builds(Limits, repeated_entries=st.integers(0, 4), repeated_ms=st.sampled_from([0, 1_000, 60_000]))
+
+
+def decided(asked: list[Asked], limits: Limits, *, starts_again: int = 0) -> list[Past]:
+    """Decisions as risk makes them under limits; who is held is started again before the step of that number."""
+    day, at_ms, status, past = DayState(), at(), DeploymentStatus.RUNNING, []
+    for step, (kind, legs, later_ms) in enumerate(asked, 1):
+        at_ms += later_ms
+        if step == starts_again:
+            status = DeploymentStatus.RUNNING
+        is_order = kind is SignalKind.ORDER
+        more = {"iceberg_legs": legs} if is_order else {"target": ORDER}
+        signal = a_signal(kind=kind, step=step, at_ms=at_ms, marks={7: a_mark(at_ms=at_ms)}, **more)
+        (verdict,), day = review([signal], a_context(limits=limits, day=day, status=status))
+        status = DeploymentStatus.PAUSED if day.held else status
+        past.append(
+            Past(
+                signal=signal,
+                deployment="of tests",
+                rule=verdict.rule,
+                is_approved=verdict.is_approved,
+                numbers=verdict.numbers,
+                last_e4=e4(103),
+            )
+        )
+    return past
+
+
+@given(WISHES, COUNTING, st.integers(0, 12))
+@settings(max_examples=200, deadline=None)
+def test_limits_in_force_say_what_they_said_then(asked: list[Asked], limits: Limits, again: int) -> None:
+    past = decided(asked, limits, starts_again=again)
+    denied = [one.signal.id for one in past if not one.is_approved]
+
+    relaxed = changed(past, before=limits)
+    assert [change.signal_id for change in relaxed.let_through] == denied
+    assert relaxed.refused == []
+    assert changed(past, before=limits, after=limits).refused == []
+
+
+@given(WISHES, st.integers(0, 12))
+def test_orders_are_counted_as_risk_counts_them(asked: list[Asked], most: int) -> None:
+    limits = Limits(daily_orders=most)
+    denied = [one.signal.id for one in decided(asked, limits) if not one.is_approved]
+    found = changed(decided(asked, Limits()), after=limits)
+    assert [change.signal_id for change in found.refused] == denied
+
+
+def test_who_would_be_held_by_other_limits_alone_goes_on_when_the_window_is_over() -> None:
+    asked = [(SignalKind.ORDER, 0, 500)] * 5
+    found = changed(decided(asked, Limits()), after=Limits(repeated_entries=2, repeated_ms=1_500))
+    assert [change.signal_id for change in found.refused] == [ids.signal_id(DEPLOYMENT, 3, 0)]

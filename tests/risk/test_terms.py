@@ -128,6 +128,7 @@ def test_terms_survive_the_database():
         ({"level": "GLOBAL", "broker": "paper"}, "names exactly what it limits"),
         ({"level": "GLOBAL", "repeated_entries": 5}, "go together"),
         ({"level": "GLOBAL", "daily_loss": 5, "loss_flatten": 4}, "must not be above"),
+        ({"level": "GLOBAL", "restricted": ["nse:yesbank"]}, "'nse:yesbank' is neither an instrument"),
     ],
 )
 def test_limits_that_do_not_fit_are_refused(values, said):
@@ -217,7 +218,11 @@ def test_a_preview_by_command_changes_nothing(capsys):
     assert (found["decisions"], found["sessions"], found["effect"]) == (1, 1, "0.00")
     assert [(one["now"], one["value"]) for one in found["refused"]] == [("order_value", "12490.50")]
     assert not LimitSet.objects.exists()
-    for wrong, said in ((("--limits", "{"), "accepted is a JSON object"), (("--limits", '{"x": 1}'), "x")):
+    for wrong, said in (
+        (("--limits", "{"), "wants a JSON object"),
+        (("--limits", '{"daily_orders": 3, "daily_orders": 300}'), "'daily_orders' is named twice"),
+        (("--limits", '{"x": 1}'), "x"),
+    ):
         with pytest.raises(CommandError, match=said):
             call_command("limits_preview", "global", *wrong)
     with pytest.raises(CommandError, match="no portfolio named 'x'"):

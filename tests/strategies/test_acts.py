@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -19,12 +20,13 @@ from alphapanda.core.vocabulary import (
     Validity,
     Variety,
 )
+from marketdata.domain.dated import Freeze, dated
 from marketdata.domain.instruments import InstrumentSpec
 from strategies.domain.base import Cancel, Intent, Modify, View, WorkingOrder
 from strategies.domain.consequences import Consequences, Working
 from strategies.domain.signals import Moment, SignalRow, signal
 from strategies.domain.turn import Turn
-from tests.builders import DEPLOYMENT, a_mark, an_instrument, at, e4
+from tests.builders import DAY, DEPLOYMENT, a_mark, an_instrument, at, e4
 
 SEVEN, EIGHT = an_instrument(7), an_instrument(8)
 
@@ -197,9 +199,15 @@ OPTION = msgspec.structs.replace(
 )
 
 
+FROZEN_TODAY = msgspec.structs.replace(
+    SEVEN, dated=dated((), [Freeze(DAY, 30), Freeze(DAY + timedelta(1), 50)], ())
+)
+
+
 @pytest.mark.parametrize(
     ("instrument", "price", "position", "parts"),
     [
+        (FROZEN_TODAY, 100, 75, [30, 30, 15]),
         (SEVEN, 100, 100_000, [100_000]),
         (SEVEN, 100, -250_000, [100_000, 100_000, 50_000]),
         (SEVEN, 3_000, 40_000, [33_333, 6_667]),  # ten crore rupees in one order

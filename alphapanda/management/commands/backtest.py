@@ -36,6 +36,15 @@ from alphapanda.web.console import json_object, screen
 
 WIDTH = 110  # on a pipe
 Came = TypeVar("Came")
+# Options of a strategy's one deployment, with what they are where not given; a file of deployments has its own.
+OF_A_STRATEGY = {
+    "params": "{}",
+    "execution": "{}",
+    "limits": "{}",
+    "fills": "paper",
+    "product": Product.MIS.value,
+    "each": False,
+}
 
 
 class Command(BaseCommand):
@@ -48,8 +57,7 @@ class Command(BaseCommand):
             "--deployments", type=Path, metavar="FILE", help="JSON: a portfolio of deployments"
         )
         add_plan_arguments(parser)
-        parser.add_argument("--each", action="store_true", help="a deployment for each instrument")
-        parser.add_argument("--params", default="{}", help="JSON: the strategy's parameters")
+        parser.add_argument("--params", help="JSON: the strategy's parameters")
         parser.add_argument("--store", metavar="NAME", help="keep the result in the database")
         parser.add_argument("--tear-sheet", type=Path, metavar="FILE", help="write one HTML file")
         parser.add_argument("--json", action="store_true", help="print one JSON object")
@@ -65,7 +73,7 @@ class Command(BaseCommand):
             width = None if self.stdout.isatty() else WIDTH
             console.show(screen(self.stdout, width=width), outcome)
         if outcome.errors:
-            self.stderr.write(f"The strategy raised; what is shown ends there.\n{outcome.errors}")
+            self.stderr.write(f"The strategy raised or hung; what is shown ends there.\n{outcome.errors}")
             raise SystemExit(1)
 
     def _outcome(self, options: dict[str, Any]) -> Outcome:
@@ -103,12 +111,13 @@ def add_plan_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--from", dest="first_day", metavar="DATE", help="first day, IST, such as 2023-04-03")
     parser.add_argument("--to", dest="last_day", metavar="DATE", help="last day, IST, included")
-    parser.add_argument("--fills", default="paper", help=f"a fill model: {', '.join(FILL_MODELS)}")
-    parser.add_argument("--execution", default="{}", help="JSON: the rule of execution, over the fill model")
+    parser.add_argument("--each", action="store_true", default=None, help="a deployment for each instrument")
+    parser.add_argument("--fills", help=f"a fill model: {', '.join(FILL_MODELS)}; paper by default")
+    parser.add_argument("--execution", help="JSON: the rule of execution, over the fill model")
     products = [product.value for product in Product]
-    parser.add_argument("--product", default=Product.MIS.value, choices=products, help="of the orders")
+    parser.add_argument("--product", choices=products, help="of the orders; MIS by default")
     parser.add_argument("--costs", default="zerodha", help="zerodha, none, order:RUPEES or bps:BASIS_POINTS")
-    parser.add_argument("--limits", default="{}", help="JSON: risk limits")
+    parser.add_argument("--limits", help="JSON: risk limits")
     parser.add_argument("--instruments", nargs="*", default=[], metavar="LIST", help="further Kite lists")
     parser.add_argument(
         "--rules",
@@ -138,8 +147,14 @@ def plan_of(options: dict[str, Any]) -> Plan:
 def _definitions(options: dict[str, Any]) -> tuple[deploying.Definition, ...]:
     if bool(options["strategy"]) == bool(options["deployments"]):
         raise CommandError("give the name of a strategy, or --deployments FILE, and not both")
+    given = [name for name in OF_A_STRATEGY if options[name] is not None]
     if options["deployments"]:
+        if given:
+            raise CommandError(
+                f"--{given[0]} goes with the name of a strategy; the file of --deployments says it for each of its own"
+            )
         return tuple(deploying.read(options["deployments"]))
+    options = options | {name: OF_A_STRATEGY[name] for name in OF_A_STRATEGY.keys() - given}
     definition = definition_of(
         options["strategy"],
         files=options["data"],

@@ -32,8 +32,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("strategy", help="the name of a strategy, such as ema_cross")
         add_plan_arguments(parser)
-        parser.add_argument("--each", action="store_true", help="a deployment for each instrument")
-        parser.add_argument("--params", default="{}", help="JSON: parameters that are not tuned")
+        parser.add_argument("--params", help="JSON: parameters that are not tuned")
         parser.add_argument(
             "--space", required=True, help='JSON: {"fast": [3, 20], "short": {"of": [true, false]}}'
         )

@@ -121,6 +121,11 @@ def free_ms(call: Call, spent: Spent, now_ms: int, budgets: Budgets = OURS) -> i
     return max(at_ms, ist_midnight_ms(ist_date(now_ms)) + DAY_MS) if is_over else at_ms
 
 
+def is_shut(spent: Spent, now_ms: int, budgets: Budgets = OURS) -> bool:
+    """Whether not even a cancellation may be said now."""
+    return free_ms(Call("", CallKind.CANCEL, Lane.CANCEL, 0), spent, now_ms, budgets) > now_ms
+
+
 def _free_in(times: Sequence[int], stretch_ms: int, room: int) -> int:
     """When fewer than `room` calls lie within the stretch before: the one that many back has left it."""
     return times[-room] + stretch_ms if len(times) >= room else 0

@@ -80,6 +80,11 @@ def hidden(orders: Iterable[LiveOrder]) -> tuple[str, ...]:
     return tuple(str(order.id) for order in orders if not order.parts and not order.status.is_final)
 
 
+def seen_ms(order: LiveOrder) -> int:
+    """When the order was last shown at work; 0: never."""
+    return max((part.latest.received_ms for part in order.parts.values() if part.latest), default=0)
+
+
 def exposure(order: LiveOrder, mark_e4: int) -> Decimal | None:
     """Rupees that an order may still come to, at the dearest price that is known."""
     terms = order.now

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from decimal import Decimal
-from uuid import UUID
 
 import msgspec
 from django.utils import timezone
@@ -17,7 +16,7 @@ from alphapanda.eventlog import outbox
 from execution import loading, reference
 from execution.domain import live
 from execution.domain.kite.reducer import NewFill
-from execution.domain.settlement import FillRow, charged
+from execution.domain.settlement import FillRow, charged, named
 from execution.models import Fill, Order, OrderEvent
 from execution.services import events
 from execution.services.live import states
@@ -73,13 +72,7 @@ def _charged(
         cards=reference.charge_cards(),
         instruments=specs,
     )
-    return [_named(one, fill.id) for one, fill in zip(made, fills, strict=True)]
-
-
-def _named(row: FillRow, fill_id: UUID) -> FillRow:
-    """The trade under the id that follows from the broker's name for it, so that it is booked once for ever."""
-    fill = msgspec.structs.replace(row.fill, fill_id=fill_id)
-    return msgspec.structs.replace(row, id=fill_id, fill=fill)
+    return [named(one, fill.id) for one, fill in zip(made, fills, strict=True)]
 
 
 def _tell(

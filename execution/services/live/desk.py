@@ -3,6 +3,7 @@ it is due, and goes on; a second process of the same account waits for its lock.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from datetime import datetime
@@ -31,6 +32,7 @@ SENDERS = 8  # calls under way at a time: a slow one holds up no other
 BEGIN_S = 1.0  # a thread that does not begin in this time is no reason to hold up a kill switch
 LOOK_MIN_MS = 500
 TRADES_MS = 1_000
+READ_GAP_S = 0.5  # two reads and eight writes a second
 TIDY_MS = 500
 WAITING = (BrokerCall.State.READY, BrokerCall.State.SENDING, BrokerCall.State.UNKNOWN)
 log = logs.channel("trading")
@@ -55,7 +57,9 @@ class Desk:
         *,
         pool: Executor | None = None,
         http: Callable[[str, Callable[[], Access]], KiteHttp] = KiteHttp,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
+        self._sleep = sleep
         self._door = partial(http, root)
         self._find_access = access
         self._access: Access | None = None
@@ -117,7 +121,10 @@ class Desk:
 
     def _send(self) -> bool:
         did = False
-        while len(self._flying) < SENDERS and calls.is_waiting(now := self._clock()):
+        while len(self._flying) < SENDERS:
+            now = self._clock()
+            if budgets.is_shut(self._spent, to_ms(now)) or not calls.is_waiting(now):
+                return did
             with kill_lock_shared():
                 found = calls.claim(self._spent, now)
                 if found.call is not None and found.said is not None:
@@ -182,8 +189,14 @@ class Desk:
         if to_ms(now) < self._looked_ms + LOOK_MIN_MS or to_ms(now) < self.due_ms():
             return False
         self._looked_ms = to_ms(now)
-        self._looking = self._pool.submit(looking.look, self._signed(), now), self._access
+        pause = partial(self._sleep, READ_GAP_S if self._is_writing(now) else 0.0)
+        self._looking = self._pool.submit(looking.look, self._signed(), now, pause), self._access
         return True
+
+    def _is_writing(self, now: datetime) -> bool:
+        """Whether writes leave now: Kite counts cancellations and changes together with reads, ten a second."""
+        was_ms = max(self._spent.times[-1:], default=0)
+        return bool(self._flying) or was_ms > to_ms(now) - budgets.SECOND_MS or calls.is_waiting(now)
 
     def due_ms(self) -> int:
         if not self._looked_ms:

@@ -6,11 +6,11 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Max, QuerySet
 
-from alphapanda.core.vocabulary import Broker, HaltLevel, HaltStep, Severity
+from alphapanda.core.vocabulary import Broker, HaltLevel, HaltStep, Severity, SignalKind
 from execution.domain.kite import killing
-from execution.models import BrokerOrder
+from execution.models import BrokerCall, BrokerOrder
 from execution.services.live import evidence, states
 from risk.models import KillSwitch
 from risk.services.alerts import alert_raise
@@ -28,9 +28,22 @@ def sweep(now: datetime) -> int:
         found += len(rows)
         for name in evidence.told_to_go(now):
             rows.pop(str(name), None)
+        for name in _unseen_since(rows):
+            del rows[name]
         for place, row in enumerate(_largest_first(rows)):
             _cancel(row, halt, now + timedelta(milliseconds=place))  # calls leave in this order
     return found
+
+
+def _unseen_since(rows: dict[str, BrokerOrder]) -> list[str]:
+    """Of these, orders that nobody has seen at the broker since their cancellation was answered: most are gone."""
+    cancels = BrokerCall.objects.filter(kind=SignalKind.CANCEL, order__in=rows.values())
+    said = cancels.values_list("order_id").annotate(last_ms=Max("answered_at_ms"))
+    return [
+        str(order_id)
+        for order_id, last_ms in said
+        if last_ms and killing.seen_ms(states.known(rows[str(order_id)])) <= last_ms
+    ]
 
 
 def covered(halt: KillSwitch) -> QuerySet[BrokerOrder]:

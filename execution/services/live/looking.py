@@ -78,13 +78,16 @@ class Units(Mapping[str, int]):
         return len(self._known)
 
 
-def look(http: KiteHttp, now: datetime) -> Book:
-    """Read orders, trades and positions; whatever failed is None."""
+def look(http: KiteHttp, now: datetime, pause: Callable[[], None]) -> Book:
+    """Read orders, trades and positions; whatever failed is None. `pause` lets other calls go between the reads."""
     units = Units()
     try:
         orders = _read(http, "/orders", lambda body: orders_of(body, units))
+        pause()
         trades = _read(http, "/trades", lambda body: trades_of(body, units))
+        pause()
         held = _read(http, "/portfolio/positions", lambda body: positions_of(body, units))
+        pause()
         again = _read(http, "/orders", lambda body: orders_of(body, units))
     except NotLoggedIn:
         return Book(to_ms(now), is_refused=True)

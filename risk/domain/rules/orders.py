@@ -55,10 +55,16 @@ def duplicate_order(case: Case) -> str | None:
     signal, after_ms = case.signal, case.signal.at_ms - within_ms
     wish = sent_of(signal).wish
     for sent in case.context.day.sent:
-        if sent.at_ms > after_ms and sent.wish == wish:
+        if sent.at_ms > after_ms and sent.wish == wish and not _is_part(case, sent.at_ms):
             since_ms = signal.at_ms - sent.at_ms
             return f"the same order was sent {since_ms} ms before, {within_ms} must lie between"
     return None
+
+
+def _is_part(case: Case, sent_ms: int) -> bool:
+    """Whether the order and the same one of the same moment are parts of one that was too large for one order."""
+    most = case.instrument.units_max(case.price_e4)
+    return sent_ms == case.signal.at_ms and 0 < most < 2 * case.signal.quantity
 
 
 def self_trade(case: Case) -> str | None:

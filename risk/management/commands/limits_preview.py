@@ -6,9 +6,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from django.core.management.base import CommandError
-
-from alphapanda.web.console import ListCommand
+from alphapanda.web.console import ListCommand, json_object
 from risk.selectors import limits_at, limits_target
 from risk.services.foresight import SESSIONS, level_proposed, preview_as_json, preview_of
 
@@ -34,7 +32,7 @@ class Command(ListCommand):
         self, *, level: str, name: str, limits: str, sessions: int, as_json: bool, **_options: Any
     ) -> None:
         target = self.act(limits_target, level=level, name=name)
-        proposed = self.act(level_proposed, **target, limits=_object(limits))
+        proposed = self.act(level_proposed, **target, limits=json_object("--limits", limits))
         found = preview_as_json(preview_of(proposed, replaced=limits_at(**target), sessions=sessions))
         if as_json:
             self.stdout.write(json.dumps(found))
@@ -47,13 +45,3 @@ class Command(ListCommand):
         for limit, count in found["unknown"].items():
             self.stdout.write(f"{limit}: its figure is not on record for {count} decisions.")
         self.stdout.write(found["cannot_know"])
-
-
-def _object(text: str) -> dict[str, Any]:
-    try:
-        given = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise CommandError(f"--limits: {error}; accepted is a JSON object") from error
-    if not isinstance(given, dict):
-        raise CommandError("--limits: accepted is a JSON object")
-    return given

@@ -1,0 +1,77 @@
+"""A deployment that trades at the simulator, folded again from its ticks and what the broker told: the same rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from alphapanda.core.vocabulary import Broker
+from alphapanda.deploying import Definition, spec
+from alphapanda.engine.backtest import fold
+from alphapanda.engine.live_account import LiveReport
+from alphapanda.proof import parity
+from execution.domain.live import Reported
+from execution.models import Fill, Order
+from execution.reference import charge_cards
+from marketdata import selectors
+from marketdata.domain.stretch import stretch_of
+from marketdata.domain.ticks import FIRST_SEQ, pack
+from marketdata.reference import load_calendars
+from strategies.models import Report
+from tests.kite import live as by_hand
+from tests.kite.server import a_simulator, quoted, serving
+
+pytestmark = pytest.mark.django_db(transaction=True)
+SOURCE, STEP_S = 77, 10
+PARAMS = {"fast": 2, "slow": 3, "quantity": 5}
+
+
+def prices() -> list[float]:
+    """Up and down, so that averages cross."""
+    return [1500 + 2 * abs((number % 40) - 20) for number in range(160)]
+
+
+@pytest.fixture
+def traded(monkeypatch: Any) -> Any:
+    ticks = [quoted(price, number * STEP_S) for number, price in enumerate(prices())]
+    with serving(a_simulator(ticks)) as served:
+        live = by_hand.Live(served, monkeypatch, params=PARAMS)
+        log = live.hand.readers[0].values
+        for number, tick in enumerate(ticks):
+            log.append(pack([tick], source=SOURCE, first_seq=FIRST_SEQ + number))
+            live.hand.run()
+            live.work(advance_ms=STEP_S * 1_000 // 4, rounds=4)
+        live.work()
+        yield ticks
+
+
+def test_a_live_run_is_reproduced_from_ticks_and_reports(traded: Any) -> None:
+    ticks = traded
+    definition = Definition(
+        name=by_hand.NAME,
+        strategy="ema_cross",
+        instruments=("NSE:INFY",),
+        params=PARAMS,
+        broker=Broker.ZERODHA,
+    )
+    plan = spec(definition, lambda key: selectors.specs_by_key([key])[key])
+    reports = {
+        row.step: LiveReport(row.id, msgspec.convert(row.data, Reported, strict=False))
+        for row in Report.objects.exclude(step=None)
+    }
+    runs = fold(
+        [stretch_of(ticks, first_seq=FIRST_SEQ)],
+        [plan],
+        source=SOURCE,
+        calendar=load_calendars(),
+        cards=charge_cards(),
+        reports={plan.id: reports},
+    )
+
+    assert (runs[0].error, Report.objects.filter(told_at=None).count()) == ("", 0)
+    assert Order.objects.count() > 2
+    assert Fill.objects.count() > 2
+    count, first = parity.compare(parity.of_accounts([run.account for run in runs]), parity.of_database())
+    assert (count, first) == (0, [])
