@@ -5,7 +5,6 @@ token."""
 from __future__ import annotations
 
 import datetime
-import hashlib
 import json
 import os
 import secrets
@@ -19,7 +18,6 @@ from decimal import Decimal
 from pathlib import Path
 
 import msgspec
-import requests
 from django.conf import settings
 from django.contrib.auth.models import Group
 from django.utils import timezone
@@ -114,8 +112,7 @@ class Session:
     def run(self) -> Result:
         started = time.monotonic()
         with tempfile.TemporaryDirectory(prefix="alphapanda-") as folder:
-            log = Path(folder) / "simulator.log"
-            env = {**os.environ, "ALPHAPANDA_RUN_DIR": folder}
+            log, env = Path(folder) / "simulator.log", {**os.environ, "ALPHAPANDA_RUN_DIR": folder}
             with (
                 KiteProcess(self._simulated(), log=log, env=env) as kite,
                 private_stack(self._environment(kite, Path(folder)), without=("beat", "research")) as stack,
@@ -178,7 +175,10 @@ class Session:
         self._log_in_again(kite, stack)
         kite.run_at(self.plan.speed)
         self._until(kite, stack, close_ms - FLAT_MS)
+        _quiet_moment(kite, stack)
         self._flatten()
+        stack.wait(_is_quiet, timeout_s=WAIT_S, what="end of what flattening began")
+        kite.run_at(self.plan.speed)
         self._until(kite, stack, close_ms)
         kite.run_at(1)
         stack.wait(_is_quiet, timeout_s=WAIT_S, what="end of all that is under way")
@@ -218,8 +218,8 @@ class Session:
 
     def _clear(self) -> None:
         """What stands between a person and live trading: the terms, the password again, the readiness check."""
-        version = json.loads(self.browser.get("/api/v1/live/clearance/"))["version"]
-        self.browser.act("/api/v1/live/terms/", {"version": version})
+        terms = json.loads(self.browser.get("/api/v1/live/clearance/"))
+        self.browser.act("/api/v1/live/terms/", {"version": terms["version"]})
         self.browser.act("/api/v1/live/unlock/", {"password": self.password})
         found = self.browser.act("/api/v1/live/readiness/", {})
         if not found["is_passed"]:
@@ -253,10 +253,8 @@ class Session:
 
     def _log_in_again(self, kite: KiteProcess, stack: Stack) -> None:
         """A login elsewhere kills the token; the twins are flattened while nothing can go; the operator logs in."""
-        kite.run_at(SLOW)
-        stack.wait(lambda: _are_held(kite), timeout_s=WAIT_S, what="a quiet moment in which both hold")
-        kite.run_at(1)
-        _log_in_elsewhere(kite, self.secret)
+        _quiet_moment(kite, stack)
+        kite.log_in_elsewhere(API_KEY, self.secret)
         refused = BrokerSession.objects.filter(ended_by=BrokerSession.End.REFUSED)
         stack.wait(refused.exists, timeout_s=WAIT_S, what="refusal of the dead token")
         asked = _sent()
@@ -349,16 +347,6 @@ def _deployed() -> None:
         deploying.create(definition, portfolio_id=portfolio.id, status=DeploymentStatus.STOPPED)
 
 
-def _log_in_elsewhere(kite: KiteProcess, secret: str) -> None:
-    """Another program with the same app and person: its login kills the token that we have."""
-    offered = requests.post(f"{kite.url}/__simulator__/login", json={}, timeout=10).json()["data"][
-        "request_token"
-    ]
-    checksum = hashlib.sha256(f"{API_KEY}{offered}{secret}".encode()).hexdigest()
-    form = {"api_key": API_KEY, "request_token": offered, "checksum": checksum}
-    requests.post(f"{kite.url}/session/token", form, timeout=10).raise_for_status()
-
-
 def _close_ms(at_ms: int) -> int:
     return ist_ms(ist_date(at_ms), CLOSES_AT)
 
@@ -379,6 +367,13 @@ def _sent() -> int:
 def _lost(kite: KiteProcess) -> int:
     time.sleep(0.1)
     return sum(one["kind"] == "missing" for one in kite.book()["faults"]["fired"])
+
+
+def _quiet_moment(kite: KiteProcess, stack: Stack) -> None:
+    """Let time go at its own pace from a moment on in which both hold and nothing is under way."""
+    kite.run_at(SLOW)
+    stack.wait(lambda: _are_held(kite), timeout_s=WAIT_S, what="a quiet moment in which both hold")
+    kite.run_at(1)
 
 
 def _are_held(kite: KiteProcess) -> bool:

@@ -37,12 +37,13 @@ class Trade(msgspec.Struct, frozen=True):
 
 
 class Act(msgspec.Struct, frozen=True):
-    """A signal with all that came of it."""
+    """A signal with all that came of it. `held`: units that its deployment knew of when it raised it."""
 
     wanted: dict[str, Any]
     decision: dict[str, Any]
     order: dict[str, Any]
     trades: tuple[Trade, ...]
+    held: int = 0
 
 
 class Twin(msgspec.Struct, frozen=True):
@@ -107,6 +108,9 @@ def charged(fill: Fill) -> Decimal:
 def _act(signal: Signal, decisions: Mapping[Any, Decision], orders: Mapping[Any, Order]) -> Act:
     decision = decisions.get(signal.id)
     order = orders.get(decision.id) if decision else None
+    known = Fill.objects.filter(
+        deployment_id=signal.deployment_id, instrument=signal.instrument, step__lte=signal.step
+    )
     return Act(
         wanted={
             "at_ms": signal.at_ms,
@@ -123,6 +127,7 @@ def _act(signal: Signal, decisions: Mapping[Any, Decision], orders: Mapping[Any,
         if order
         else {},
         trades=tuple(_trades(order)) if order else (),
+        held=sum(Side(row.side).sign * row.quantity for row in known),
     )
 
 
@@ -139,8 +144,7 @@ def compare(paper: Twin, live: Twin, offers: Offers) -> list[Difference]:
         if one is None or other is None:
             found.append(Difference(name, _wanted(one), _wanted(other), UNEXPLAINED))
             continue
-        is_behind = _held(paper, one) != _held(live, other)
-        found += _fields(name, one, other, is_behind=is_behind)
+        found += _fields(name, one, other)
         if one.trades != other.trades:
             why = _why(one.trades, other.trades, offers)
             found.append(Difference(f"{name}: trades", _told(one.trades), _told(other.trades), why))
@@ -154,22 +158,16 @@ def compare(paper: Twin, live: Twin, offers: Offers) -> list[Difference]:
     return found
 
 
-def _held(twin: Twin, act: Act) -> int:
-    """Units that had been traded when a signal was raised, bought less sold."""
-    trades = (trade for one in twin.acts for trade in one.trades)
-    return sum(one.side.sign * one.quantity for one in trades if one.at_ms <= act.wanted["at_ms"])
-
-
-def _fields(name: str, paper: Act, live: Act, *, is_behind: bool) -> Iterator[Difference]:
+def _fields(name: str, paper: Act, live: Act) -> Iterator[Difference]:
     """What was wanted, decided and ordered, field by field. What a person asks of both comes to each at a time of its
-    own; whether an approved signal is an exit depends on what has traded by then (`is_behind`: not the same)."""
+    own; whether an approved signal is an exit depends on what either has heard of."""
     for what in ("wanted", "decision", "order"):
         ours, theirs = getattr(paper, what), getattr(live, what)
         for key in sorted(ours.keys() | theirs.keys()):
             if ours.get(key) == theirs.get(key):
                 continue
             why = UNEXPLAINED
-            if (what, key) == ("decision", "rule") and is_behind and ours.get("approved"):
+            if (what, key) == ("decision", "rule") and paper.held != live.held and ours.get("approved"):
                 why = LATENCY
             if (what, key) == ("wanted", "at_ms") and ours["origin"] == SignalOrigin.OPERATOR:
                 why = PERSON

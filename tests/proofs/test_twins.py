@@ -46,8 +46,9 @@ def with_rule(twin: Twin, rule: str) -> Twin:
 
 
 def test_what_an_approved_signal_is_depends_on_what_has_traded() -> None:
-    late = a_twin(1_010_000, ms=2_000, cash="-1010")
-    found = {one.what: one.why for one in compare(PAPER, with_rule(late, "exit"), offers())}
+    late = with_rule(PAPER, "exit")
+    late = replace(late, acts=(replace(late.acts[0], held=-10),))
+    found = {one.what: one.why for one in compare(PAPER, late, offers())}
     assert found["signal 1: decision rule"] == LATENCY
     found = {one.what: one.why for one in compare(PAPER, with_rule(PAPER, "exit"), offers())}
     assert found["signal 1: decision rule"] == UNEXPLAINED
