@@ -33,6 +33,9 @@ __all__ = [
 ]
 
 
+LIVE_LEAD_MS = 5 * 60_000  # room for a minute's orders, a second attempt and a search for what is not known
+
+
 class DeploymentSpec(msgspec.Struct, frozen=True):
     """A deployment as data: all that decides what it does, but for the log. `watched` are instruments of others
     with whom it shares limits: their prices are marked for risk, and it does not trade them."""
@@ -52,10 +55,13 @@ class DeploymentSpec(msgspec.Struct, frozen=True):
     watched: tuple[InstrumentSpec, ...] = ()
 
     @property
-    def is_squared_off(self) -> bool:
-        """Whether positions are closed before the session ends: intraday ones, unless the rule of execution
-        says `"square_off": false`."""
-        return self.product is Product.MIS and bool(self.execution.get("square_off", True))
+    def square_off_lead_ms(self) -> int | None:
+        """How long before the broker's own cutoff intraday positions are closed; None where they are not (another
+        product, or `"square_off": false` in the rule of execution). The paper exchange waits for us; a broker outside
+        closes by itself then, takes a fee, and its order is none of ours."""
+        if self.product is not Product.MIS or not self.execution.get("square_off", True):
+            return None
+        return LIVE_LEAD_MS if self.broker is Broker.ZERODHA else 0
 
 
 class View(msgspec.Struct):

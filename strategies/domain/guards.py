@@ -94,14 +94,15 @@ class Guards(msgspec.Struct):
             if turn.at_ms >= expiries.get(token, turn.at_ms + 1):
                 turn.exit(token, abs(held), "settlement at expiry", SignalOrigin.EXPIRY)
 
-    def square_off(self, turn: Turn, calendars: Calendars) -> None:
-        """Wish to be out of each instrument from its market's time for that on, again after a while if need be."""
+    def square_off(self, turn: Turn, calendars: Calendars, lead_ms: int) -> None:
+        """Wish to be out of each instrument from so long before its market's time for that on, again after a while if
+        need be."""
         if self.squared_ms and turn.at_ms < self.squared_ms + AGAIN_AFTER_MS:
             return
         asked = [
             turn.clear(token, "intraday square-off", SignalOrigin.SQUARE_OFF)
             for token in turn.busy_tokens
-            if _is_over(calendars[token], turn.at_ms)
+            if _is_over(calendars[token], turn.at_ms, lead_ms)
         ]
         if any(asked):
             self.squared_ms = turn.at_ms
@@ -112,18 +113,19 @@ class Guards(msgspec.Struct):
         times: tuple[time, ...],
         calendars: Calendars,
         *,
-        is_squared_off: bool,
+        lead_ms: int | None,
         expiries: Iterable[int] = (),
     ) -> None:
-        """All times up to `at_ms` have been seen to. The alarm is the first at which anything can fall due."""
+        """All times up to `at_ms` have been seen to. The alarm is the first at which anything can fall due; `lead_ms`
+        is that of the square-off, None where there is none."""
         now_ms = self.alarmed_ms = max(self.alarmed_ms, at_ms)
         ahead = [now_ms + DAY_MS - (now_ms + IST_OFFSET_MS) % DAY_MS]  # midnight
         ahead += [ms for at in times if (ms := ist_ms(ist_date(now_ms), at)) > now_ms]
         ahead += [ms for ms in expiries if ms > now_ms]
         ahead += [now_ms + AGAIN_AFTER_MS] if self.clearing else []
         ahead += [ms for found in self.protections.values() for one in found for ms in one.times_ms()]
-        if is_squared_off:
-            ahead += [calendar.square_off_ms(now_ms) or 0 for calendar in calendars.values()]
+        if lead_ms is not None:
+            ahead += [(calendar.square_off_ms(now_ms) or 0) - lead_ms for calendar in calendars.values()]
             ahead.append(self.squared_ms + AGAIN_AFTER_MS)
         self.alarm_ms = min(ms for ms in ahead if ms > now_ms)
 
@@ -141,10 +143,10 @@ class Guards(msgspec.Struct):
         self.brackets.clear()
 
 
-def _is_over(calendar: Calendar, at_ms: int) -> bool:
-    """Whether the day of a market has come to its square-off."""
+def _is_over(calendar: Calendar, at_ms: int, lead_ms: int) -> bool:
+    """Whether the day of a market has come to so long before its square-off."""
     due_ms = calendar.square_off_ms(at_ms)
-    return due_ms is not None and at_ms >= due_ms
+    return due_ms is not None and at_ms >= due_ms - lead_ms
 
 
 def ends_ms(expiry: date, calendar: Calendar) -> int:

@@ -340,15 +340,15 @@ class Machine:
             guards.protect(turn, token, 0)
         guards.go_on_clearing(turn)
         guards.expire(turn, self._expiries, self.consequences.positions)
-        if self.spec.is_squared_off:
-            guards.square_off(turn, self.calendars)
+        if (lead_ms := self.spec.square_off_lead_ms) is not None:
+            guards.square_off(turn, self.calendars, lead_ms)
         for at in guards.timers_due(self._times, self.calendars, turn.at_ms):
             turn.hear(self.strategy.on_timer(state.strategy, at, turn.view()))
         guards.set_alarm(
             turn.at_ms,
             self._times,
             self.calendars,
-            is_squared_off=self.spec.is_squared_off,
+            lead_ms=lead_ms,
             expiries=self._expiries.values(),
         )
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alphapanda.core.vocabulary import CommandKind, OrderStatus, Side, SignalKind, SignalOrigin
+from alphapanda.core.vocabulary import Broker, CommandKind, OrderStatus, Side, SignalKind, SignalOrigin
 from alphapanda.engine.account import Account
 from execution.domain.paper import PaperSettings
 from execution.reference import charge_cards
@@ -310,6 +310,17 @@ def test_intraday_positions_are_closed_before_the_end(is_on, expected):
         a_clock("15:21"),
     )
     assert [(origin, quantity) for origin, quantity, _ in exits(account)] == expected
+
+
+@pytest.mark.parametrize(("broker", "minute"), [(Broker.PAPER, "15:20"), (Broker.ZERODHA, "15:15")])
+def test_a_broker_outside_is_not_left_to_close_by_itself(broker, minute):
+    """The signal comes while the broker still takes orders for the day: from its own cutoff on it takes none."""
+    account = an_account(Told(on_start=once(10)), execution=AT_ONCE)
+    account.machine.spec = msgspec.structs.replace(account.machine.spec, broker=broker)
+    fed(account, *ticks(100, 100), *(a_clock(f"15:{number}") for number in range(13, 22)))
+
+    signals = [row for row in account.journal.signals if row.origin is SignalOrigin.SQUARE_OFF]
+    assert signals[0].at_ms == at(minute)
 
 
 def resting_at_the_square_off(latency_ms: int) -> Account:
