@@ -105,7 +105,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
 def written(values: Mapping[str, Any]) -> Limits:
     """Limits as an operator writes them down, by name. Raises ValueError for what bounds nothing, or what the
     database would keep as something else."""
-    for name in HOURS:
+    for name in HOURS if isinstance(values, Mapping) else ():
         _check_hour(name, values.get(name))
     limits = msgspec.convert(values, Limits, strict=False)
     for name, limit in given(limits).items():

@@ -59,7 +59,7 @@ class Turn:
         for token, instrument in self._instruments.items():
             if instrument.key == wish.instrument:
                 mark = self._marks.get(token)
-                return parts(wish, instrument, mark.price_e4 if mark else 0)
+                return parts(wish, instrument.on(ist_date(self.at_ms)), mark.price_e4 if mark else 0)
         return (wish,)
 
     def _is_heard(self, wish: Wish) -> bool:

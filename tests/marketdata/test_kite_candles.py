@@ -99,7 +99,7 @@ def test_an_answer_without_candles_is_refused(answer: Any) -> None:
 
 
 class Kite:
-    """Answers requests for candles with one a day at 09:15, and notes what was asked; breaks off when told to."""
+    """Answers requests for candles with two a day, from 09:15 on, and notes what was asked; breaks off when told to."""
 
     def __init__(self, *, breaks_at: int = -1, empty: bool = False) -> None:
         self.asked: list[tuple[str, str, str, int]] = []
@@ -112,7 +112,8 @@ class Kite:
         self.asked.append((params["from"], params["to"], url["interval"], url["instrument_token"]))
         first, last = (date.fromisoformat(params[name][:10]) for name in ("from", "to"))
         days = [first + timedelta(days=n) for n in range((last - first).days + 1)]
-        rows = [] if self.empty else [a_row(f"{day}T09:15:00+0530") for day in days if day.weekday() < 5]
+        minutes = [(day, minute) for day in days if day.weekday() < 5 for minute in (15, 16)]
+        rows = [] if self.empty else [a_row(f"{day}T09:{minute}:00+0530") for day, minute in minutes]
         return {"candles": rows}
 
 
@@ -145,7 +146,7 @@ def test_candles_become_files_that_the_backtest_reads(fetch: Callable[..., list[
         ("2026-10-29 00:00:00", "2026-11-26 23:59:59", "minute", 408065),
     ]
     ticks = [tick for option in found for tick in ticks_of(option)]
-    assert len(ticks) == 4 * sum((date(2026, 7, 1) + timedelta(days=n)).weekday() < 5 for n in range(149))
+    assert len(ticks) == 2 * 4 * sum((date(2026, 7, 1) + timedelta(days=n)).weekday() < 5 for n in range(149))
     assert [tick.price_e4 for tick in ticks[:4]] == [1_005_000, 1_000_000, 1_010_000, 1_007_500]
     assert told == [(0, 3), (1, 3), (2, 3), (3, 3)]
 

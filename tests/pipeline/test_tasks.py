@@ -17,6 +17,8 @@ from alphapanda.proof import parity
 from alphapanda.proof.recorded import deployments_over
 from execution import tasks as execution
 from execution.domain.charges import NoChargeCard
+from execution.models import BrokerCall
+from execution.services import paper
 from marketdata.domain.stretch import stretch_of
 from marketdata.domain.ticks import FIRST_SEQ
 from marketdata.reference import YESBANK_FILES
@@ -143,8 +145,8 @@ def test_a_deployment_whose_chain_raises_holds_up_no_other(monkeypatch, played):
         return charged(executions, changed, **more)
 
     hand = hand_over(monkeypatch, played)
-    bad, charged = Deployment.objects.get(name=BAD), execution.paper.charged
-    monkeypatch.setattr(execution.paper, "charged", dear)
+    bad, charged = Deployment.objects.get(name=BAD), paper.charged
+    monkeypatch.setattr(paper, "charged", dear)
 
     hand.run()
 
@@ -155,7 +157,7 @@ def test_a_deployment_whose_chain_raises_holds_up_no_other(monkeypatch, played):
     assert wrong == {BAD}
     assert OutboxEvent.objects.filter(type="deployment.quarantined").count() == 1
 
-    monkeypatch.setattr(execution.paper, "charged", charged)
+    monkeypatch.setattr(paper, "charged", charged)
     execution.sweep()
     assert not hand.rung, "what is in quarantine waits for its release"
     lifecycle.deployment_release_quarantine(
@@ -173,6 +175,8 @@ def test_a_deployment_of_another_broker_is_never_carried_out_on_paper(monkeypatc
     hand.run()
 
     live = Deployment.objects.get(name=BAD)
-    assert live.status == DeploymentStatus.QUARANTINED
-    assert live.orders.count() == 0
+    assert live.fills.count() == 0
+    sent = {call.state for call in BrokerCall.objects.filter(order__order__deployment=live)}
+    assert sent == {"READY"}, "what is meant for a broker waits for its process"
+    assert live.orders.count() == BrokerCall.objects.count() > 0
     assert {one.deployment for one in compared(played)[1]} == {BAD}

@@ -110,5 +110,5 @@ def _run(
             during=during,
         )
         toll.unfired = chaos.unfired(armed)
-        toll.crashes = sorted(chaos.failpoints.NAMES - set(toll.unfired))
+        toll.crashes = sorted(chaos.FAILPOINTS - set(toll.unfired))
     return calm, wild, toll
