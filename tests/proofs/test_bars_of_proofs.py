@@ -52,7 +52,7 @@ def test_a_failpoint_that_no_process_reached_is_a_shortfall() -> None:
 def test_another_dies_where_the_victim_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chaos, "WAIT_S", 0.01)
     plan = msgspec.structs.replace(PLAN, seconds=0.0, kills=9, flushes=0, redis_kills=0, postgres_kills=0)
-    monkeypatch.setattr(chaos.failpoints, "NAMES", frozenset())
+    monkeypatch.setattr(chaos, "FAILPOINTS", frozenset())
     stack: Any = Half("relay")
 
     toll = chaos.havoc(stack, plan, folder=None, tell=lambda _: None)  # type: ignore[arg-type]
