@@ -11,21 +11,20 @@ from django.db.models import QuerySet
 
 from alphapanda.core.clock import ist_date
 from alphapanda.core.envelope import Envelope
-from alphapanda.core.money import written
 from alphapanda.core.vocabulary import Broker
 from alphapanda.eventlog import outbox
 from execution import loading, reference
 from execution.domain import paper
 from execution.domain.paper import OrderEventRow, Outcome, PaperOrder, PaperSettings, Standing, Venue
-from execution.domain.settlement import FillRow, charged
-from execution.models import Fill, Order, OrderEvent
+from execution.domain.settlement import charged
+from execution.models import Order, OrderEvent
 from execution.services import events
+from execution.services.fills import fills_write
 from marketdata import selectors as market
 from marketdata.domain.calendar import MarketHours
 from marketdata.domain.ticks import tick_from_json
 from marketdata.models import Instrument
 from portfolio import selectors as books
-from portfolio.services import PostingRequest, postings_receive
 from risk.reference import margin_tables
 from strategies import loading as deployments
 from strategies.models import Deployment, Due, Signal
@@ -144,7 +143,7 @@ def _keep(
         if order.id not in is_new and order.status.is_final and _has_ended_here(order, outcome)
     ]
     outbox.publish([*before, *told, *filled, *failed])
-    _write_fills(rows, fills, filled)
+    fills_write(rows, fills, filled)
 
 
 def _to_tell(outcome: Outcome, is_new: Collection[UUID]) -> list[OrderEventRow]:
@@ -172,35 +171,3 @@ def _save(rows: dict[UUID, Order], changed: Sequence[PaperOrder]) -> None:
         for name in CHANGING:
             setattr(rows[order.id], name, columns[name])
         rows[order.id].save(update_fields=CHANGING)
-
-
-def _write_fills(rows: dict[UUID, Order], fills: Sequence[FillRow], envelopes: Sequence[Envelope]) -> None:
-    """Fills, and their hand-over to the books."""
-    if not fills:
-        return
-    Fill.objects.bulk_create(_fill(rows[fill.fill.order_id], fill) for fill in fills)
-    postings_receive(
-        [
-            PostingRequest(fill=row.fill, event_id=envelope.id, correlation_id=envelope.correlation_id)
-            for row, envelope in zip(fills, envelopes, strict=True)
-        ]
-    )
-
-
-def _fill(order: Order, row: FillRow) -> Fill:
-    return Fill(
-        id=row.id,
-        order=order,
-        number=row.number,
-        deployment_id=order.deployment_id,
-        broker=order.broker,
-        instrument_id=order.instrument_id,
-        step=row.step,
-        side=row.fill.side,
-        quantity=row.fill.quantity,
-        price_e4=row.fill.price_e4,
-        charges={line: written(amount) for line, amount in row.fill.charges.items()},
-        at_ms=row.fill.at_ms,
-        received_at_ms=row.received_at_ms,
-        source=row.source,
-    )

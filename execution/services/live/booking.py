@@ -10,7 +10,7 @@ import msgspec
 from django.utils import timezone
 
 from alphapanda.core.clock import ist_date
-from alphapanda.core.money import ZERO, value, written
+from alphapanda.core.money import ZERO, value
 from alphapanda.core.vocabulary import Broker
 from alphapanda.eventlog import outbox
 from execution import loading, reference
@@ -19,10 +19,10 @@ from execution.domain.kite.reducer import NewFill
 from execution.domain.settlement import FillRow, charged, named
 from execution.models import Fill, Order, OrderEvent
 from execution.services import events
+from execution.services.fills import fills_write
 from execution.services.live import states
 from marketdata import selectors as market
 from marketdata.domain.calendar import MarketHours
-from portfolio.services import PostingRequest, postings_receive
 from strategies.models import Deployment, Due, Report
 
 
@@ -86,30 +86,4 @@ def _tell(
     ]
     failed = [events.failed(heard.order, Broker.ZERODHA)] if is_failed else []
     outbox.publish([*changed, *filled, *failed])
-    Fill.objects.bulk_create(_fill(row, fill, one.trade_key) for fill, one in zip(fills, named, strict=True))
-    postings_receive(
-        [
-            PostingRequest(fill=fill.fill, event_id=event.id, correlation_id=event.correlation_id)
-            for fill, event in zip(fills, filled, strict=True)
-        ]
-    )
-
-
-def _fill(order: Order, row: FillRow, trade_key: str) -> Fill:
-    return Fill(
-        id=row.id,
-        order=order,
-        number=row.number,
-        deployment_id=order.deployment_id,
-        broker=order.broker,
-        instrument_id=order.instrument_id,
-        step=row.step,
-        side=row.fill.side,
-        quantity=row.fill.quantity,
-        price_e4=row.fill.price_e4,
-        charges={line: written(amount) for line, amount in row.fill.charges.items()},
-        at_ms=row.fill.at_ms,
-        received_at_ms=row.received_at_ms,
-        source=row.source,
-        trade_key=trade_key,
-    )
+    fills_write({row.id: row}, fills, filled, trade_keys={fill.id: fill.trade_key for fill in named})
