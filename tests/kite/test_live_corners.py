@@ -141,3 +141,17 @@ def test_trades_that_an_update_tells_of_are_asked_for_at_once(world):
     began_at = world.now()
     world.work(until=lambda: Order.objects.filter(filled_quantity=10).exists(), ends_ms=10_000)
     assert world.now() - began_at < timedelta(seconds=4)
+
+
+def test_what_has_ended_is_not_merged_again_at_each_look(world, monkeypatch):
+    """A look comes every few seconds, and in the afternoon most orders of the day are over."""
+    world.want(quantity=1)
+    world.work(until=lambda: Order.objects.filter(status="COMPLETE").exists(), ends_ms=20_000)
+    book = looking.look(world.desk._door(lambda: world.access), world.now(), lambda: None)
+    asked = []
+    monkeypatch.setattr(looking.evidence, "take", lambda order_id, told, now: asked.append(told))
+
+    looking.take_book(book, world.now())
+
+    assert (len(book.orders), len(book.trades)) == (1, 1)
+    assert asked == []

@@ -127,6 +127,16 @@ def is_of(order: LiveOrder, snapshot: OrderSnapshot) -> bool:
     return snapshot.order_id in order.parts or not order.tags.isdisjoint(snapshot.tags)
 
 
+def is_known(order: LiveOrder, evidence: Seen | Traded) -> bool:
+    """Whether it was told word for word: a trade that is here, an end as it was told before. A snapshot of what works
+    is never known, for the one that came last may decide."""
+    if isinstance(evidence, Traded):
+        part = order.parts.get(evidence.trade.order_id, Part())
+        return part.trades.get(evidence.trade.key) == evidence.trade
+    part = order.parts.get(evidence.snapshot.order_id, Part())
+    return part.end is not None and told_of(evidence.snapshot, part.end.received_ms) == part.end
+
+
 def take(order: LiveOrder, evidence: Evidence) -> Result:
     """One piece of news. What contradicts the order is not counted, and raises an alarm."""
     after = _merged(order, evidence)

@@ -20,7 +20,7 @@ from execution.domain.kite.lookup import Finding, Lookup, Wish
 from execution.domain.kite.orders import LiveOrder, Sending
 from execution.domain.kite.outcomes import Verdict, of_answer
 from execution.domain.kite.reconciling import Where
-from execution.domain.kite.reducer import Evidence, Placing, Seen, Traded
+from execution.domain.kite.reducer import Evidence, Placing, Seen, Traded, is_known
 from execution.domain.kite.rows import (
     NotKites,
     OrderSnapshot,
@@ -128,21 +128,30 @@ def _read(http: KiteHttp, path: str, parse: Callable[[bytes], Shown]) -> Shown |
 
 
 def take_book(book: Book, now: datetime) -> None:
-    """Merge all that a look showed. Trades first: an end that tells of trades waits for them anyway."""
+    """Merge all that a look showed and that is not known. Trades first: an end that tells of trades waits for them
+    anyway."""
     owners = _owners(book)
-    news: dict[UUID, list[Evidence]] = defaultdict(list)
-    for trade in book.trades or ():
-        if (owner := owners.get(trade.order_id)) is not None:
-            news[owner].append(Traded(trade, book.began_ms))
-    for row in book.orders or ():
-        owner = next((owners[name] for name in (row.order_id, *row.tags) if name in owners), None)
-        if owner is not None:
-            news[owner].append(Seen(row, book.began_ms))
-    for order_id, told in news.items():
+    for order_id, told in _news(book, owners).items():
         evidence.take(order_id, told, now=now)
     _search(book.orders, book.began_ms, now)
     if book.orders is not None:
         _keep_external(row for row in book.orders if not {row.order_id, *row.tags} & owners.keys())
+
+
+def _news(book: Book, owners: Mapping[str, UUID]) -> dict[UUID, list[Evidence]]:
+    """What a look showed of each order; of those that ended before, which are most in the afternoon, nothing again."""
+    known = {row.order_id: states.known(row) for row in BrokerOrder.objects.filter(pk__in=owners.values())}
+    news: dict[UUID, list[Evidence]] = defaultdict(list)
+    for trade in book.trades or ():
+        told = Traded(trade, book.began_ms)
+        if (owner := owners.get(trade.order_id)) is not None and not is_known(known[owner], told):
+            news[owner].append(told)
+    for row in book.orders or ():
+        seen = Seen(row, book.began_ms)
+        owner = next((owners[name] for name in (row.order_id, *row.tags) if name in owners), None)
+        if owner is not None and not is_known(known[owner], seen):
+            news[owner].append(seen)
+    return news
 
 
 def take_pushed(row: OrderSnapshot, received_ms: int, now: datetime) -> None:
