@@ -171,7 +171,7 @@ class Simulator:
             self.catch_up()
             due = [at_ms for at_ms in (self.schedule.next_ms, self.market.next_ms) if at_ms is not None]
             wait_s = self.clock.seconds_until(min(due)) if due else IDLE_S
-            with suppress(TimeoutError):  # no `wait_for`: in Python 3.11 it may take the end for a timeout
+            with suppress(TimeoutError):
                 async with asyncio.timeout(min(wait_s, IDLE_S)):
                     await entered.wait()
 

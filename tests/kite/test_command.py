@@ -183,14 +183,18 @@ def test_the_command_refuses_what_it_cannot_do(arguments: list[str], words: str)
         call_command("kite_simulator", *arguments)
 
 
-def test_it_serves_until_it_is_interrupted() -> None:
-    command = [sys.executable, "manage.py", "kite_simulator", "--port", "0"]
-    process = subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_serves_until_it_is_told_to_stop(number: signal.Signals) -> None:
+    """Also in the background of a shell, which lets its jobs ignore Ctrl-C."""
+    served = f"trap '' INT; exec {sys.executable} manage.py kite_simulator --port 0"
+    process = subprocess.Popen(
+        ["sh", "-c", served], cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
     try:
         assert process.stdout is not None
         first = process.stdout.readline()
     finally:
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         _, errors = process.communicate(timeout=30)
 
     assert re.search(r"on http://127\.0\.0\.1:[0-9]+, its clock at 20", first), errors

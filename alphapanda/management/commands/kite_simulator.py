@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -121,7 +122,7 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from error
         try:
             asyncio.run(self._serve(simulator, options["port"], follower))
-        except KeyboardInterrupt:
+        except asyncio.CancelledError:
             self.stderr.write("stopped")
         except OSError as error:
             raise CommandError(f"cannot listen on {HOST}:{options['port']}: {error.strerror}") from error
@@ -133,6 +134,7 @@ class Command(BaseCommand):
         return follower
 
     async def _serve(self, simulator: Simulator, port: int, follower: Follower | None) -> None:
+        _end_on_signals()
         runner = runner_of(simulator)
         await runner.setup()
         try:
@@ -141,6 +143,15 @@ class Command(BaseCommand):
             await (follow_log(follower, simulator.hear) if follower else asyncio.Event().wait())
         finally:
             await runner.cleanup()
+
+
+def _end_on_signals() -> None:
+    """Have Ctrl-C and SIGTERM end the task that calls this, also where whoever started us had signals ignored, as a
+    shell does for what it runs in the background."""
+    task, loop = asyncio.current_task(), asyncio.get_running_loop()
+    assert task is not None, "called by a task"
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, task.cancel)
 
 
 @dataclass(frozen=True, slots=True)
