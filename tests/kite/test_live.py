@@ -123,3 +123,18 @@ def test_a_tick_that_is_held_while_a_report_is_booked_does_not_take_its_step(liv
 
     assert not Report.objects.filter(told_at=None).exists()
     assert Position.objects.get().quantity == 10
+
+
+def test_a_kill_switch_lets_no_change_out_that_adds_to_an_order(live):
+    order = live.want(quantity=10, order_type="LIMIT", limit_price_e4=14_000_000)
+    live.work(rounds=20)
+    changed = {"order_type": "LIMIT", "limit_price_e4": 14_000_000, "target": order.id}
+    live.want(kind="MODIFY", quantity=500, replaces=10, **changed)
+    halts.halt_throw(level="GLOBAL", step="PAUSE", reason="drill", actor="alice", now=live.now())
+
+    live.work(rounds=40)
+
+    assert {call.kind: call.state for call in BrokerCall.objects.all()} == {
+        "ORDER": "DONE",
+        "MODIFY": "DROPPED",
+    }

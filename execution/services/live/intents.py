@@ -40,7 +40,7 @@ def carry_out(deployment: Deployment, signals: Sequence[Signal], calendar: Marke
         if signal.kind is SignalKind.ORDER:
             told += _place(deployment, row, signal, venue)
         else:
-            told += _act(signal)
+            told += _act(row, signal)
     outbox.publish(told)
 
 
@@ -80,22 +80,23 @@ def _known(order: PaperOrder) -> LiveOrder:
     )
 
 
-def _act(signal: SignalRow) -> list[Envelope]:
+def _act(row: Signal, signal: SignalRow) -> list[Envelope]:
     stored = Order.objects.select_related("instrument").get(id=signal.target)
     order, event = live.acted(signal, loading.paper_order(stored))
     is_late = stored.status == order.status
     states.order_save(stored, order)
     OrderEvent.objects.create(id=event.id, **msgspec.structs.asdict(event))
     if not is_late:
-        _call_off(stored.id, signal, event)
+        _call_off(stored.id, signal, event, is_exit=row.decision.rule == EXIT)
     return [events.changed(event, order, Broker.ZERODHA)]
 
 
-def _call_off(order_id: UUID, signal: SignalRow, event: OrderEventRow) -> None:
-    """The call for a cancellation or modification. Those before entries, whatever they are for: they lower what works,
-    or change it as risk has allowed."""
+def _call_off(order_id: UUID, signal: SignalRow, event: OrderEventRow, *, is_exit: bool) -> None:
+    """The call for a cancellation or modification; a change that may add to a position is an entry as any other."""
     at_broker = BrokerOrder.objects.get(order_id=order_id)
-    lane = Lane.CANCEL if signal.kind is SignalKind.CANCEL else Lane.EXIT
+    lane = Lane.EXIT if is_exit else Lane.ENTRY
+    if signal.kind is SignalKind.CANCEL:
+        lane = Lane.CANCEL
     assert event.decision_id is not None, "an act has its decision"
     _call(at_broker, signal.kind, event.decision_id, lane, signal.at_ms)
 
