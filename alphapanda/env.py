@@ -31,6 +31,7 @@ from alphapanda.kinds import (
     Parsed,
     address,
     at_least,
+    is_here,
     one_of,
     over_tls,
     some_of,
@@ -292,6 +293,12 @@ def _live(values: Mapping[str, Parsed]) -> list[str]:
         )
     if "zerodha" not in values["BROKERS"]:  # type: ignore[operator]
         faults.append(f"{PREFIX}BROKERS does not name zerodha; expected paper,zerodha, {because}")
+    if not is_here(urlsplit(str(values["KITE_API_URL"])).hostname):
+        # goes when the faults that docs/live.md lists are mended: each of them can cost money
+        faults.append(
+            f"{PREFIX}KITE_API_URL is {values['KITE_API_URL']}; expected a simulator on this machine, {because}:"
+            " live trading is for rehearsal, its known faults are in docs/live.md"
+        )
     return faults
 
 

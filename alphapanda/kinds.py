@@ -121,7 +121,7 @@ def over_tls(scheme: str, *, has_path: bool) -> Kind:
 
     def parse(text: str) -> str:
         parts = urlsplit(text)
-        is_kept_secret = parts.scheme == scheme or (parts.scheme == plain and _is_here(parts.hostname))
+        is_kept_secret = parts.scheme == scheme or (parts.scheme == plain and is_here(parts.hostname))
         is_bare = not (parts.username or parts.query or parts.fragment or (parts.path and not has_path))
         _ = parts.port  # raises ValueError for one that is no number or too high
         if not (is_kept_secret and is_bare and parts.hostname):
@@ -132,7 +132,7 @@ def over_tls(scheme: str, *, has_path: bool) -> Kind:
     return Kind(f"{scheme}://host{path}, or {plain}:// on this machine", parse)
 
 
-def _is_here(host: str | None) -> bool:
+def is_here(host: str | None) -> bool:
     try:
         return host == "localhost" or ip_address(host or "").is_loopback
     except ValueError:

@@ -24,6 +24,7 @@ LIVE = {
     "ALPHAPANDA_ZERODHA_ENABLED": "true",
     "ALPHAPANDA_LIVE_TRADING": "true",
     "ALPHAPANDA_BROKERS": "paper,zerodha",
+    "ALPHAPANDA_KITE_API_URL": "http://127.0.0.1:8765",
 }
 
 
