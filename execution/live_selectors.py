@@ -14,6 +14,8 @@ from execution.domain.kite import budgets
 from execution.domain.kite.reconciling import Kind
 from execution.models import BrokerCall, BrokerDesk, BrokerOrder, Difference, ExternalOrder
 from execution.services.live.calls import spent_today
+from execution.services.live.containing import CODE
+from risk.models import Alert
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from django.db.models import QuerySet
 
 WAITING = (BrokerCall.State.READY, BrokerCall.State.SENDING, BrokerCall.State.UNKNOWN)
+FAULTS_MAX = 50
 
 
 class DifferenceNotFound(NotThere):
@@ -38,6 +41,7 @@ class DeskNow:
     external_open: int
     differences: int  # open ones, without orders of others, which are none
     left: tuple[budgets.Left, ...]
+    faults: tuple[str, ...] = ()  # what failed and was left alone, that nobody has acknowledged
 
 
 def desk_now(now: datetime) -> DeskNow:
@@ -52,7 +56,13 @@ def desk_now(now: datetime) -> DeskNow:
         external_open=ExternalOrder.objects.filter(is_open=True).count(),
         differences=differences_found().filter(settled_at=None).exclude(kind=Kind.EXTERNAL).count(),
         left=budgets.left(spent_today(to_ms(now)), to_ms(now)),
+        faults=tuple(f"{row.subject}: {row.text}" for row in faults_open()),
     )
+
+
+def faults_open() -> QuerySet[Alert]:
+    """What the broker's process could not do and has left alone, each with its reason, the newest first."""
+    return Alert.objects.filter(code=CODE, acknowledged_at=None).order_by("-raised_at")[:FAULTS_MAX]
 
 
 def calls_made() -> QuerySet[BrokerCall]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from uuid import UUID
 
 import msgspec
@@ -20,7 +21,7 @@ from execution.domain.kite.orders import LiveOrder, Want
 from execution.domain.kite.reducer import Evidence, Result
 from execution.domain.live import Reported
 from execution.models import BrokerCall, BrokerName, BrokerOrder
-from execution.services.live import booking, states
+from execution.services.live import booking, containing, states
 from marketdata import selectors as market
 from risk.services.alerts import alert_raise
 from strategies import loading as deployments
@@ -107,14 +108,18 @@ def book_what_is_left(now: datetime) -> None:
     again."""
     late = now - LATE
     waiting = Report.objects.filter(told_at=None, created_at__lt=late).order_by("deployment_id", "number")
-    for report in waiting.filter(booked_at=None).exclude(deployment__status__in=ACTIVE):
-        with transaction.atomic():
-            deployment = deployments.locked(report.deployment_id)
-            if deployment.status not in ACTIVE:
-                book_left(deployment, Report.objects.get(id=report.id))
+    left = waiting.filter(booked_at=None).exclude(deployment__status__in=ACTIVE)
+    for report in left.exclude(id__in=containing.resting("report", now)):
+        containing.savepoint("report", report.id, now, partial(_book_alone, report))
     shards = waiting.filter(deployment__status__in=ACTIVE).values_list("deployment__shard", flat=True)
     for shard in sorted(set(shards)):
         doorbell.ring_shard(shard, partition_ends={})
+
+
+def _book_alone(report: Report) -> None:
+    deployment = deployments.locked(report.deployment_id)
+    if deployment.status not in ACTIVE:
+        book_left(deployment, Report.objects.get(id=report.id))
 
 
 def told_to_go(now: datetime) -> QuerySet[BrokerCall, UUID]:

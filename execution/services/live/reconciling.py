@@ -6,13 +6,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime
+from functools import partial
 from uuid import UUID
 
 import msgspec
 from django.db import transaction
 from django.db.models import Q
 
-from alphapanda.core.clock import DAY_MS, IST_OFFSET_MS, to_ms
+from alphapanda.core.clock import DAY_MS, IST_OFFSET_MS, to_datetime, to_ms
 from alphapanda.core.vocabulary import Broker, DeploymentStatus, Severity, Side
 from execution.domain.kite import reconciling
 from execution.domain.kite.lookup import PATIENCE_MS
@@ -21,6 +22,7 @@ from execution.domain.kite.reconciling import HALT_AFTER, Kind, Ours, Theirs, Wh
 from execution.domain.live import Reported
 from execution.models import BrokerDesk, BrokerName, BrokerOrder, Difference
 from execution.services.live import states
+from execution.services.live.containing import savepoint
 from execution.services.live.looking import Book
 from portfolio.models import Position, Posting
 from risk.loading import product_of
@@ -53,7 +55,8 @@ def _ours(desk: BrokerDesk, now_ms: int) -> Ours:
     """Our orders of the day, those that work or were sent today, and what all our books hold."""
     midnight_ms = now_ms - (now_ms + IST_OFFSET_MS) % DAY_MS
     today = BrokerOrder.objects.filter(Q(is_open=True) | Q(calls__sent_at_ms__gte=midnight_ms)).distinct()
-    orders = tuple(live for row in today if _may_be_there(live := states.known(row)))
+    known = states.readable(today, to_datetime(now_ms))
+    orders = tuple(live for live in known.values() if _may_be_there(live))
     return Ours(
         house=desk.house,
         orders=orders,
@@ -143,7 +146,8 @@ def _stop_entries(row: Difference, now: datetime) -> None:
         now=now,
     )
     for deployment in concerned:
-        pause(deployment.id, f"differs from the broker: {row.kind} {row.key}", now)
+        act = partial(pause, deployment.id, f"differs from the broker: {row.kind} {row.key}", now)
+        savepoint("pause", deployment.id, now, act)
 
 
 def pause(deployment_id: UUID, reason: str, now: datetime) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 import msgspec
 
@@ -10,6 +13,7 @@ from execution import loading
 from execution.domain.kite.orders import LiveOrder
 from execution.domain.orders import PaperOrder
 from execution.models import BrokerOrder, Order
+from execution.services.live.containing import contained
 
 CHANGING = (
     "status", "reason", "quantity", "filled_quantity", "fills_count", "turnover", "leg_turnover", "limit_price_e4",
@@ -26,6 +30,15 @@ def written(order: LiveOrder) -> dict[str, Any]:
 def known(row: BrokerOrder) -> LiveOrder:
     """What is known of an order."""
     return msgspec.convert(row.state, LiveOrder, strict=False)
+
+
+def readable(rows: Iterable[BrokerOrder], now: datetime) -> dict[UUID, LiveOrder]:
+    """What is known of orders; of one whose row is no order, nothing, and a person is told."""
+    found = {}
+    for row in rows:
+        with contained("order", row.pk, now):
+            found[row.pk] = known(row)
+    return found
 
 
 def order_save(row: Order, order: PaperOrder) -> None:
