@@ -24,7 +24,7 @@ def test_a_netrc_of_the_machine_signs_in_no_one(
     served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: Any
 ) -> None:
     netrc = tmp_path / "netrc"
-    netrc.write_text("machine 127.0.0.1 login somebody password else\n")
+    netrc.write_text("default login somebody password else\n")
     monkeypatch.setenv("NETRC", str(netrc))
     settings.KITE_API_URL = served.url
     known = served.kite()
@@ -34,7 +34,7 @@ def test_a_netrc_of_the_machine_signs_in_no_one(
     assert Client(access.api_key, access.access_token).ask("orders") == []
 
 
-@pytest.mark.django_db
+@pytest.mark.django_db(transaction=True)
 def test_a_fault_of_others_leaves_the_connection_and_its_lock(monkeypatch: pytest.MonkeyPatch) -> None:
     connection.ensure_connection()
     before = connection.connection

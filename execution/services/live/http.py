@@ -67,9 +67,7 @@ class KiteHttp:
         }
         try:
             with requests.Session() as session:
-                session.trust_env = (
-                    False  # a .netrc would sign in another's name, a proxy would read the token
-                )
+                session.trust_env = False  # a .netrc would sign in another's name
                 answer = session.request(
                     method,
                     self._root + path,
