@@ -53,7 +53,7 @@ class Flying(NamedTuple):
 
     call: budgets.Call
     access: Access | None
-    record: Callable[[UUID, Outcome, datetime], Said] = answers.record
+    is_gtt: bool = False
 
 
 class Desk:
@@ -118,7 +118,9 @@ class Desk:
         done = [future for future in self._flying if future.done()]
         for future in done:
             flying, outcome = self._flying[future], future.result()
-            said = flying.record(UUID(flying.call.id), outcome, self._clock())
+            said = (gtt_calls if flying.is_gtt else answers).record(
+                UUID(flying.call.id), outcome, self._clock()
+            )
             del self._flying[future]  # not before it is written down: the database may be away
             if outcome.verdict is Verdict.TOKEN_DEAD:
                 self._refused(flying.access)
@@ -159,7 +161,7 @@ class Desk:
                 return did
             self._spent = budgets.sent(self._spent, claimed.call, to_ms(now))
             future = self._pool.submit(gtt_calls.send, claimed, self._signed())
-            self._flying[future] = Flying(claimed.call, self._access, gtt_calls.record)
+            self._flying[future] = Flying(claimed.call, self._access, is_gtt=True)
             did = True
         return did
 
@@ -248,6 +250,8 @@ class Desk:
         looking.take_book(book, now)
         reconciling.compare(book, now)
         gtt_looking.take(book, now)
+        if book.has_gtts and book.gtts is None:
+            self._gtts_looked_ms = 0  # the next look tries again
 
     # ---- what others left
 
