@@ -145,11 +145,21 @@ def test_the_order_of_a_leg_that_fired_is_named():
     assert shown(status="triggered", orders=fired).fired == (Fired(0, "42"),)
 
 
-@pytest.mark.parametrize("change", [{"orders": []}, {"id": "x"}, {"condition": None}, {"type": "three-leg"}])
+@pytest.mark.parametrize(
+    "change", [{"orders": []}, {"id": "x"}, {"id": -1}, {"condition": None}, {"type": "three-leg"}]
+)
 def test_a_row_of_another_shape_is_a_fault_and_no_row(change):
     found = gtt.triggers_of(body([row(), row(**change)]), {})
 
     assert (len(found.rows), len(found.faults)) == (1, 1)
+
+
+def test_words_that_no_column_holds_are_cut():
+    fired = row()["orders"]
+    fired[0]["result"] = {"order_result": {"status": "failed", "rejection_reason": "no\0" + "x" * 500}}
+    (told,) = shown(status="triggered", orders=fired).fired
+
+    assert (told.reason[:3], len(told.reason)) == ("nox", 200)
 
 
 def test_an_answer_that_is_no_list_is_no_information():

@@ -14,12 +14,14 @@ import msgspec
 from alphapanda.core.money import is_on_tick, round_to_tick_e4, to_rupees
 from alphapanda.core.vocabulary import OrderType, Product, Side
 from execution.domain.kite.lookup import Finding
-from execution.domain.kite.rows import NotKites, count, decoded, each, ist_text_ms, price_e4_of
+from execution.domain.kite.outcomes import short
+from execution.domain.kite.rows import NotKites, count, decoded, each, ist_text_ms, name_of, price_e4_of
 from execution.domain.kite.wire import CannotBeSaid, counted, rupees
 from marketdata.domain.instruments import InstrumentSpec
 
 ACTIVE_MAX = 500  # of an account
 STOP_ROOM = Decimal("0.01")  # how far beyond a stop its order may trade, where nobody says
+PRODUCT_LENGTH = 10
 SLACK_MS = 600_000  # between the broker's clock and ours, when a trigger is looked for
 
 
@@ -280,7 +282,7 @@ def trigger_of(raw: bytes, units: Mapping[str, int]) -> TriggerRow:
 
 
 def _terms(row: _Trigger, units: Mapping[str, int]) -> GttTerms:
-    instrument = f"{row.condition.exchange}:{row.condition.tradingsymbol}"
+    instrument = name_of("instrument", f"{row.condition.exchange}:{row.condition.tradingsymbol}", most=80)
     lot, triggers = units.get(instrument, 1), row.condition.trigger_values
     legs = tuple(
         Leg(price_e4_of(trigger), price_e4_of(order.price), count("quantity", order.quantity) * lot)
@@ -290,16 +292,18 @@ def _terms(row: _Trigger, units: Mapping[str, int]) -> GttTerms:
     if len(ways) != 1:
         raise ValueError("its orders are not of one side and product")
     side, product = ways.pop()
-    return GttTerms(row.type, instrument, side, product, legs)
+    return GttTerms(row.type, instrument, side, name_of("product", product, most=PRODUCT_LENGTH), legs)
 
 
 def _fired(orders: Sequence[_Order]) -> Iterable[Fired]:
     for leg, order in enumerate(orders):
         result = order.result.order_result if order.result else None
         if result is not None and result.order_id:
-            yield Fired(leg, result.order_id)
+            yield Fired(leg, name_of("order_id", result.order_id))
         elif result is not None:
-            yield Fired(leg, reason=result.rejection_reason or f"no order, and no reason: {result.status}")
+            yield Fired(
+                leg, reason=short(result.rejection_reason or f"no order, and no reason: {result.status}")
+            )
 
 
 # ---- outcomes that are not known -------------------------------------------------------------------------------

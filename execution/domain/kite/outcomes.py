@@ -85,8 +85,8 @@ _PROVES_NOTHING = frozenset({"NetworkException", "DataException"})
 def of_failure(stage: Stage, words: str) -> Outcome:
     """What came of a write whose connection failed."""
     if stage is Stage.NOT_SENT:
-        return Outcome(Verdict.REFUSED, _short(words), Resend.NEW_TAG)
-    return Outcome(Verdict.UNKNOWN, _short(words))
+        return Outcome(Verdict.REFUSED, short(words), Resend.NEW_TAG)
+    return Outcome(Verdict.UNKNOWN, short(words))
 
 
 def of_answer(http_status: int, body: bytes, *, id_name: str = "order_id") -> Outcome:
@@ -118,7 +118,7 @@ def _failed(http_status: int, error_type: str, message: str) -> Outcome:
     name = error_type if error_type in KNOWN else GENERAL
     verdict, resend = _judged(http_status, name, message.lower())
     reason = message or f"HTTP {http_status} {error_type}"
-    return Outcome(verdict, _short(reason), resend, http_status=http_status, error_type=error_type)
+    return Outcome(verdict, short(reason), resend, http_status=http_status, error_type=error_type)
 
 
 def _judged(http_status: int, name: str, words: str) -> tuple[Verdict, Resend]:
@@ -188,5 +188,6 @@ def _text(told: Any) -> str:
     return told if isinstance(told, str) else ""
 
 
-def _short(words: str) -> str:
+def short(words: str) -> str:
+    """What others say, as far as a column holds it."""
     return words.replace("\0", "")[:REASON_LENGTH_MAX]

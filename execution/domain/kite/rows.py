@@ -221,7 +221,7 @@ def _snapshot(row: _Order, units: Mapping[str, int]) -> OrderSnapshot:
     lot = units.get(instrument, 1)
     times = (row.exchange_update_timestamp, row.exchange_timestamp, row.order_timestamp)
     return OrderSnapshot(
-        order_id=_name("order_id", row.order_id),
+        order_id=name_of("order_id", row.order_id),
         status=_STATUSES.get(row.status),
         status_text=row.status,
         instrument=instrument,
@@ -249,9 +249,9 @@ def _trade(row: _Trade, units: Mapping[str, int]) -> TradeRow:
     if not quantity or not price_e4:
         raise ValueError(f"{quantity} at {row.average_price} is no trade")
     return TradeRow(
-        exchange=_name("exchange", row.exchange),
-        trade_id=_name("trade_id", row.trade_id),
-        order_id=_name("order_id", row.order_id),
+        exchange=name_of("exchange", row.exchange),
+        trade_id=name_of("trade_id", row.trade_id),
+        order_id=name_of("order_id", row.order_id),
         instrument=instrument,
         side=row.transaction_type,
         product=row.product,
@@ -297,8 +297,9 @@ def decoded(raw: bytes, shape: type[Shape]) -> Shape:
         raise NotKites(str(error)[:200]) from error
 
 
-def _name(what: str, text: str) -> str:
-    if not text or len(text) > 40 or not text.isprintable():
+def name_of(what: str, text: str, *, most: int = 40) -> str:
+    """A name that Kite gave. Raises ValueError."""
+    if not text or len(text) > most or not text.isprintable():
         raise ValueError(f"{what} {text[:40]!r} is no name")
     return text
 

@@ -82,12 +82,13 @@ def _prepared(row: GttCall, desk: BrokerDesk, now: datetime) -> Claimed | None:
     form: dict[str, str] = {}
     if row.kind != Kind.DELETE:
         terms = wanted_of(row)
-        spec = specs_by_key([terms.instrument])[terms.instrument].on(ist_date(to_ms(now)))
-        if problem := excess(terms, desk, row.gtt):
-            _drop(row, problem, now)
-            return None
+        spec = specs_by_key([terms.instrument]).get(terms.instrument)
         try:
-            form = gtt.form(terms, spec, row.last_price_e4)
+            if spec is None:
+                raise CannotBeSaid(f"there is no instrument {terms.instrument} any more")
+            if problem := excess(terms, desk, row.gtt):
+                raise CannotBeSaid(problem)
+            form = gtt.form(terms, spec.on(ist_date(to_ms(now))), row.last_price_e4)
         except CannotBeSaid as error:
             _drop(row, str(error), now)
             return None
