@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -17,7 +18,7 @@ from execution.domain.kite.budgets import Spent
 from execution.domain.kite.gtt import GttStatus
 from execution.gtt_models import Gtt, GttCall
 from execution.models import BrokerDesk, ExternalOrder
-from execution.services.live import calls, gtt_calls
+from execution.services.live import calls, gtt_calls, gtt_looking, looking
 from execution.services.live.gtt import (
     Asked,
     GttBusy,
@@ -57,8 +58,9 @@ def live(monkeypatch, authorised):
 
 def go(live: Live, seconds: int = 3) -> None:
     """Let the broker's process work for so long, each answer heard at once."""
-    for _ in range(seconds * 2):
-        live.served.advance(500)
+    step_ms = 500 if seconds < 10 else 2_000
+    for _ in range(seconds * 1_000 // step_ms):
+        live.served.advance(step_ms)
         live.desk.round()
         for future in list(live.desk._flying):
             future.exception(10)
@@ -154,6 +156,49 @@ def test_a_process_that_dies_before_it_sends_leaves_an_outcome_that_is_looked_fo
     row.refresh_from_db()
     assert (row.status, len(at_broker(live))) == ("ACTIVE", 1)
     assert calls.spent_today(to_ms(live.now())).placed == 0
+
+
+def listed(live: Live) -> looking.Book:
+    return gtt_looking.look(live.desk._signed(), live.now(), lambda: None)
+
+
+def test_what_is_listed_before_its_answer_is_heard_is_not_taken_for_that_of_others(live):
+    row = gtt_place(instrument="NSE:INFY", wanted=wanted(), asked=asked(live))
+    claimed = gtt_calls.claim(Spent(), live.now())
+    outcome = gtt_calls.send(claimed, live.desk._signed())
+    live.served.advance(100)
+    gtt_looking.take(listed(live), live.now())
+    gtt_calls.record(UUID(claimed.call.id), outcome, live.now())
+
+    row.refresh_from_db()
+    assert (row.status, Gtt.objects.count()) == ("ACTIVE", 1)
+
+
+def test_a_list_that_is_older_than_a_change_does_not_undo_it(live):
+    row = placed(live)
+    before = listed(live)
+    live.served.advance(100)
+    gtt_modify(gtt_id=row.pk, wanted=wanted(stop=Decimal(1390)), asked=asked(live, "k2"))
+    go(live)
+    gtt_looking.take(before, live.now())
+
+    row.refresh_from_db()
+    assert row.terms["legs"][0]["trigger_e4"] == 13_900_000
+    go(live, 40)
+    assert not Alert.objects.filter(code__startswith="gtt").exists()
+
+
+def test_after_a_start_it_waits_for_a_list_that_can_be_read(live):
+    garbage = Fault(kind=Kind.GARBAGE, on=["/gtt/triggers"])
+    live.served.call(live.served.simulator.faults.arm, [garbage])
+    live.desk = live.begun()
+    row = gtt_place(instrument="NSE:INFY", wanted=wanted(), asked=asked(live))
+    go(live, 3)
+    assert row.calls.get().state == "READY"
+    go(live, 8)
+
+    row.refresh_from_db()
+    assert row.status == "ACTIVE"
 
 
 def test_a_change_whose_answer_is_lost_is_told_from_one_that_never_arrived(live):

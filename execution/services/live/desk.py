@@ -234,7 +234,7 @@ class Desk:
     def due_ms(self) -> int:
         if not self._looked_ms:
             return 0
-        waiting = BrokerCall.objects.filter(state__in=WAITING).exists()
+        waiting = BrokerCall.objects.filter(state__in=WAITING).exists() or gtt_calls.is_open()
         is_busy = waiting or bool(self._flying) or BrokerOrder.objects.filter(is_open=True).exists()
         due_ms = self._looked_ms + (BUSY_MS if is_busy else IDLE_MS)
         if is_busy and BrokerOrder.objects.filter(wants_trades=True).exists():

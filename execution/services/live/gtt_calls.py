@@ -20,7 +20,7 @@ from execution.domain.kite.gtt import GttStatus
 from execution.domain.kite.lookup import Lookup
 from execution.domain.kite.outcomes import Outcome, Resend, Verdict, of_answer, of_failure
 from execution.domain.kite.wire import CannotBeSaid
-from execution.gtt_models import CallState, Gtt, GttCall
+from execution.gtt_models import WAITING, CallState, Gtt, GttCall
 from execution.models import BrokerDesk
 from execution.services.live.answers import PAUSE_MS, Said
 from execution.services.live.calls import gtt_budgeted
@@ -47,6 +47,11 @@ class Claimed(msgspec.Struct, frozen=True):
 def is_waiting(now: datetime) -> bool:
     """Whether a call waits for its turn."""
     return GttCall.objects.filter(state=CallState.READY, not_before_ms__lte=to_ms(now)).exists()
+
+
+def is_open() -> bool:
+    """Whether a call waits, or what came of one is not known yet."""
+    return GttCall.objects.filter(state__in=WAITING).exists()
 
 
 def claim(spent: Spent, now: datetime) -> Claimed | None:
