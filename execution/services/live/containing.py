@@ -76,11 +76,15 @@ def park(unit: str, subject: object, error: Exception, now: datetime) -> str:
 def _concerned(unit: str, subject: object) -> UUID | None:
     """Whose order something is about; None where it is about the account."""
     if unit in OF_CALLS:
-        return BrokerCall.objects.values_list("order__order__deployment_id", flat=True).get(id=subject)
+        return (
+            BrokerCall.objects.values_list("order__order__deployment_id", flat=True)
+            .filter(id=subject)
+            .first()
+        )
     if unit in OF_ORDERS:
-        return Order.objects.values_list("deployment_id", flat=True).get(id=subject)
+        return Order.objects.values_list("deployment_id", flat=True).filter(id=subject).first()
     if unit in OF_REPORTS:
-        return Report.objects.values_list("deployment_id", flat=True).get(id=subject)
+        return Report.objects.values_list("deployment_id", flat=True).filter(id=subject).first()
     return None
 
 

@@ -20,13 +20,15 @@ from alphapanda.core.vocabulary import Broker
 from alphapanda.kite.client import Access
 from execution.domain.kite import budgets
 from execution.domain.kite.budgets import Spent
-from execution.domain.kite.outcomes import Outcome, Verdict
+from execution.domain.kite.outcomes import Outcome, Stage, Verdict, of_failure
 from execution.models import BrokerCall, BrokerDesk, BrokerOrder
 from execution.services.live import (
     answers,
     calls,
     containing,
     evidence,
+    gtt_calls,
+    gtt_looking,
     killing,
     looking,
     pushes,
@@ -39,7 +41,9 @@ from risk.services.terms import kill_lock_shared
 
 BUSY_MS, IDLE_MS = 5_000, 30_000  # between looks at the book, with something in flight and without
 SENDERS = 8  # calls under way at a time: a slow one holds up no other
-BEGIN_S = 1.0  # a thread that does not begin in this time is no reason to hold up a kill switch
+BEGIN_S = (
+    1.0  # a thread that does not begin in this time is no reason to hold up a kill switch: the call waits
+)
 LOOK_MIN_MS = 500
 TRADES_MS = 1_000
 READ_GAP_S = 0.5  # two reads and eight writes a second
@@ -53,6 +57,7 @@ class Flying(NamedTuple):
 
     call: budgets.Call
     access: Access | None
+    is_gtt: bool = False
 
 
 class Desk:
@@ -75,10 +80,12 @@ class Desk:
         self._access: Access | None = None
         self._clock = clock
         self._pool = pool or ThreadPoolExecutor(SENDERS, thread_name_prefix="broker")
+        self._readers = pool or ThreadPoolExecutor(1, thread_name_prefix="broker-book")
         self._flying: dict[Future[Outcome], Flying] = {}
         self._looking: tuple[Future[looking.Book], Access] | None = None
         self._spent = Spent()
         self._looked_ms = 0
+        self._gtts_looked_ms = 0
         self._tidied_ms = 0
         self._is_begun = False
 
@@ -88,9 +95,11 @@ class Desk:
         now = self._clock()
         containing.forget()
         BrokerDesk.objects.get_or_create(broker=Broker.ZERODHA, defaults={"house": token_hex(8)})
-        BrokerDesk.objects.filter(broker=Broker.ZERODHA).update(reconciled_at=None, seen_at=now)
+        BrokerDesk.objects.filter(broker=Broker.ZERODHA).update(
+            reconciled_at=None, gtts_read_at=None, seen_at=now
+        )
         self._take_access()
-        lost = answers.recover(now)
+        lost = answers.recover(now) + gtt_calls.recover(now)
         self._spent = calls.spent_today(to_ms(now))
         self._is_begun = True
         log.info("execution.broker.begun", unknown=lost, placed_today=self._spent.placed)
@@ -101,6 +110,7 @@ class Desk:
         did = self._alone("gather", self._gather)
         did |= self._alone("pushes", self._take_pushes)
         did |= self._alone("send", self._send)
+        did |= self._alone("send triggers", self._send_gtts)
         did |= self._alone("look", self._look_if_due)
         return self._alone("tidy", self._tidy) or did
 
@@ -118,6 +128,7 @@ class Desk:
     def end(self) -> None:
         """Wait for what is under way, and write it down."""
         self._pool.shutdown(wait=True)
+        self._readers.shutdown(wait=True)
         self._gather()
 
     def _gather(self) -> bool:
@@ -147,7 +158,7 @@ class Desk:
             return Outcome(Verdict.UNKNOWN, words)
 
     def _hear(self, flying: Flying, outcome: Outcome) -> None:
-        said = answers.record(UUID(flying.call.id), outcome, self._clock())
+        said = (gtt_calls if flying.is_gtt else answers).record(UUID(flying.call.id), outcome, self._clock())
         if outcome.verdict is Verdict.TOKEN_DEAD:
             self._refused(flying.access)
         if said is Said.TOO_MANY:
@@ -180,12 +191,28 @@ class Desk:
                 return did
         return did
 
+    def _send_gtts(self) -> bool:
+        """What operators want of triggers, after all orders: a kill switch has no say in it."""
+        did = False
+        while len(self._flying) < SENDERS and gtt_calls.is_waiting(now := self._clock()):
+            claimed = gtt_calls.claim(self._spent, now)
+            if claimed is None:
+                return did
+            self._spent = budgets.sent(self._spent, claimed.call, to_ms(now))
+            future = self._pool.submit(gtt_calls.send, claimed, self._signed())
+            self._flying[future] = Flying(claimed.call, self._access, is_gtt=True)
+            did = True
+        return did
+
     def _let_go(self, call: budgets.Call, said: calls.Claimed) -> None:
-        """Send a call, and wait until its request begins: no kill switch commits between."""
+        """Send a call, and wait until its request begins: no kill switch commits between. What no thread has begun in
+        time is taken back, and counts as not sent."""
         begun = Event()
         future = self._pool.submit(answers.send, said, self._signed(), begun)
+        if not begun.wait(BEGIN_S) and future.cancel():
+            future = Future()
+            future.set_result(of_failure(Stage.NOT_SENT, "no thread was free to send it"))
         self._flying[future] = Flying(call, self._access)
-        begun.wait(BEGIN_S)
 
     # ---- what opens the account
 
@@ -241,7 +268,10 @@ class Desk:
             return False
         self._looked_ms = to_ms(now)
         pause = partial(self._sleep, READ_GAP_S if self._is_writing(now) else 0.0)
-        self._looking = self._pool.submit(looking.look, self._signed(), now, pause), self._access
+        look = looking.look
+        if gtt_looking.is_due(self._gtts_looked_ms, now):
+            self._gtts_looked_ms, look = to_ms(now), gtt_looking.look
+        self._looking = self._readers.submit(look, self._signed(), now, pause), self._access
         return True
 
     def _is_writing(self, now: datetime) -> bool:
@@ -252,12 +282,14 @@ class Desk:
     def due_ms(self) -> int:
         if not self._looked_ms:
             return 0
-        waiting = BrokerCall.objects.filter(state__in=WAITING).exists()
+        waiting = BrokerCall.objects.filter(state__in=WAITING).exists() or gtt_calls.is_open()
         is_busy = waiting or bool(self._flying) or BrokerOrder.objects.filter(is_open=True).exists()
         due_ms = self._looked_ms + (BUSY_MS if is_busy else IDLE_MS)
         if is_busy and BrokerOrder.objects.filter(wants_trades=True).exists():
             due_ms = min(due_ms, self._looked_ms + TRADES_MS)  # more has traded than is booked
-        search_ms = looking.searches_due_ms(self._clock())
+        now = self._clock()
+        searches = looking.searches_due_ms(now), gtt_looking.searches_due_ms(now)
+        search_ms = min((at_ms for at_ms in searches if at_ms is not None), default=None)
         if search_ms is not None:
             due_ms = min(due_ms, max(search_ms, self._looked_ms + LOOK_MIN_MS))
         return due_ms
@@ -270,6 +302,10 @@ class Desk:
             reconciling.compare(book, now)
         if held.fault:  # entries wait until it can be compared again
             BrokerDesk.objects.filter(broker=Broker.ZERODHA).update(reconciled_at=None)
+        with contained("book", "triggers", now):
+            gtt_looking.take(book, now)
+        if book.has_gtts and book.gtts is None:
+            self._gtts_looked_ms = 0  # the next look tries again
 
     # ---- what others left
 
@@ -280,14 +316,19 @@ class Desk:
         self._tidied_ms = to_ms(now)
         BrokerDesk.objects.filter(broker=Broker.ZERODHA).update(seen_at=now)
         self._take_access()
-        self._alone("recover", self._recover)
-        self._alone("reports", self._book_what_is_left)
-        self._alone("sweep", self._sweep)
+        for name, act in (
+            ("recover", self._recover),
+            ("reports", self._book_what_is_left),
+            ("sweep", self._sweep),
+            ("triggers", self._tell_triggers),
+        ):
+            self._alone(name, act)
         return False
 
     def _recover(self) -> bool:
         flying = [UUID(one.call.id) for one in self._flying.values()]
-        return answers.recover(self._clock(), flying=flying) > 0
+        lost = answers.recover(self._clock(), flying=flying)
+        return lost + gtt_calls.recover(self._clock(), flying=flying) > 0
 
     def _book_what_is_left(self) -> bool:
         evidence.book_what_is_left(self._clock())
@@ -295,3 +336,7 @@ class Desk:
 
     def _sweep(self) -> bool:
         return killing.sweep(self._clock()) > 0
+
+    def _tell_triggers(self) -> bool:
+        gtt_looking.tell_standing(self._clock())
+        return False

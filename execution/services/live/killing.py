@@ -15,6 +15,7 @@ from execution.domain.kite.orders import LiveOrder
 from execution.models import BrokerCall, BrokerOrder
 from execution.services.live import evidence, states
 from execution.services.live.containing import savepoint
+from risk.domain.review import EXIT
 from risk.models import KillSwitch
 from risk.services.alerts import alert_raise
 from strategies import loading as deployments
@@ -52,8 +53,10 @@ def _unseen_since(rows: dict[str, BrokerOrder], known: dict[str, LiveOrder]) -> 
 
 
 def covered(halt: KillSwitch) -> QuerySet[BrokerOrder]:
-    """The orders that work and that a kill switch covers."""
+    """The orders that work and that a kill switch covers: all but exits that were decided after it came to its step,
+    such as those of its own flattening. Decisions and the kill switch wait for each other, so none lies between."""
     rows = BrokerOrder.objects.filter(is_open=True).select_related("order__deployment")
+    rows = rows.exclude(order__decision__rule=EXIT, order__decision__created_at__gt=halt.reached_at)
     if halt.level == HaltLevel.BROKER and halt.broker != Broker.ZERODHA:
         return rows.none()
     if halt.level == HaltLevel.DEPLOYMENT:
@@ -62,10 +65,9 @@ def covered(halt: KillSwitch) -> QuerySet[BrokerOrder]:
 
 
 def _largest_first(rows: dict[str, BrokerOrder], known: dict[str, LiveOrder]) -> list[BrokerOrder]:
-    """By what they may still come to; one without a known price may be the largest."""
-    worth = {name: killing.exposure(known[name], 0) if name in known else None for name in rows}
-    ranked = sorted(worth, key=lambda name: (worth[name] is not None, -(worth[name] or 0), name))
-    return [rows[name] for name in ranked]
+    """By what they may still come to; one whose row cannot be read may be the largest."""
+    ranked = sorted(known.keys() & rows.keys(), key=lambda name: killing.rank(known[name]))
+    return [*(row for name, row in rows.items() if name not in known), *(rows[name] for name in ranked)]
 
 
 def _cancel(row: BrokerOrder, halt: KillSwitch, now: datetime) -> None:
