@@ -11,6 +11,7 @@ from django.utils import timezone
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
 
 from alphapanda.web.admin import Desk, ReadOnlyDesk, by_hand, shown
+from risk import approvals_admin as _approvals  # noqa: F401  registers its page
 from risk.domain.limits import Limits, given
 from risk.loading import level_of
 from risk.models import (

@@ -245,6 +245,7 @@ class Account:
             halts=seen.halts,
             guards=seen.guards,
             may_queue=self.settings.may_queue,
+            approval_s=self.spec.execution.get("approval_s", 0),
             by_token=self.terms.by_token,
             scopes=self.terms.scopes,
             others=self._members(),

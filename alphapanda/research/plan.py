@@ -248,6 +248,8 @@ def _check(definition: Definition, recorded: set[str]) -> None:
             f"{definition.name}: broker is {Broker.PAPER.value} in a backtest, which trades on the paper exchange"
             f" alone, not {definition.broker.value}"
         )
+    if definition.execution.get("approval_s"):
+        raise BadPlan(f"{definition.name}: nobody approves entries in a backtest: leave out `approval_s`")
     if missing := sorted(set(definition.instruments) - recorded):
         raise BadPlan(
             f"{definition.name}: no file holds {missing[0]}; the files hold {', '.join(sorted(recorded))}"

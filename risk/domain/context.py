@@ -94,6 +94,7 @@ class Context(msgspec.Struct, frozen=True):
     halts: tuple[str, ...] = ()
     status: DeploymentStatus = DeploymentStatus.RUNNING
     may_queue: bool = False  # an order after hours waits for the next session
+    approval_s: int = 0  # entries wait so long for a person; 0: they do not wait
     guards: tuple[tuple[str, str], ...] = ()
     orders: tuple[Resting, ...] = ()
     by_token: Mapping[int, Limits] = {}

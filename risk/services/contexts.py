@@ -49,6 +49,7 @@ def context_of(
         halts=halts,
         status=DeploymentStatus(deployment.status),
         may_queue=bool(deployment.execution.get("may_queue", False)),
+        approval_s=int(deployment.execution.get("approval_s", 0)),
         by_token=terms.by_token,
         scopes=terms.scopes,
         others=others,

@@ -7,12 +7,14 @@ from datetime import date, time
 
 import msgspec
 
+from alphapanda.core import ids
 from alphapanda.core.clock import DAY_MS, IST_OFFSET_MS, ist_date, ist_ms
 from alphapanda.core.vocabulary import SignalOrigin
 from marketdata.domain.calendar import Calendar
 from strategies.domain.consequences import Consequences
 from strategies.domain.intents import Bracket
 from strategies.domain.protection import AGAIN_AFTER_MS, Protection, armed, covering
+from strategies.domain.signals import SignalRow
 from strategies.domain.turn import Turn
 
 # A timer whose time has passed this long ago without an item of the log (a gap, a late start) does not fire:
@@ -33,6 +35,13 @@ class Guards(msgspec.Struct):
     brackets: dict[str, Bracket] = msgspec.field(default_factory=dict)
     protections: dict[int, list[Protection]] = msgspec.field(default_factory=dict)
     clearing: dict[int, str] = msgspec.field(default_factory=dict)  # what an operator wants out of, and why
+
+    def awaiting(self, *rows: SignalRow) -> tuple[SignalRow, ...]:
+        """Signals as they are, whose brackets wait for the fills of their orders."""
+        for row in rows:
+            if row.bracket is not None:
+                self.brackets[str(ids.order_id(ids.decision_id(row.id), 0))] = row.bracket
+        return rows
 
     def settle(self, consequences: Consequences) -> None:
         """Take up the fills of a step: arm their brackets, let go of what is closed."""

@@ -20,7 +20,7 @@ from strategies.domain.base import DeploymentSpec, Strategy, View, build
 from strategies.domain.consequences import Consequences
 from strategies.domain.guards import ends_ms
 from strategies.domain.memory import State, remembered, under
-from strategies.domain.signals import CommandRow, DueItem, Moment, Raised, ReportRow, marked, signal
+from strategies.domain.signals import CommandRow, DueItem, Moment, Raised, ReportRow, approved, marked, signal
 from strategies.domain.turn import NO_WISHES, Turn
 
 
@@ -195,13 +195,15 @@ class Machine:
         assert self.is_between, "the item before is still to be delivered again"
         self.state.step += 1
         turn = self.turn(self.state.at_ms)
+        moment = self._moment(self.state.at_ms, 0, ids.derived("command", command.id))
+        if command.kind is CommandKind.APPROVE:
+            row = approved(command, self.by_name, moment)
+            return Raised(self.state.guards.awaiting(row)) if row else None
         if command.kind is CommandKind.CANCEL:
             turn.cancel_orders(command.reason, SignalOrigin.OPERATOR)
         else:
             self.state.guards.flatten(turn, command.reason)
-        if not turn.wishes:
-            return None
-        return self._raised(turn, self._moment(self.state.at_ms, 0, ids.derived("command", command.id)))
+        return self._raised(turn, moment) if turn.wishes else None
 
     def due_report(self) -> DueItem:
         """Stop for the report of a broker to be booked, at a step of its own. Only where `is_between`."""
@@ -384,11 +386,7 @@ class Machine:
             signal(intent, origin, ordinal, self.by_name[intent.instrument].on(day), moment)
             for ordinal, (intent, origin) in enumerate(turn.wishes)
         )
-        for row in rows:
-            if row.bracket is not None:
-                order_id = ids.order_id(ids.decision_id(row.id), 0)
-                self.state.guards.brackets[str(order_id)] = row.bracket
-        return Raised(rows)
+        return Raised(self.state.guards.awaiting(*rows))
 
 
 def assembled(spec: DeploymentSpec, strategy_class: type[Strategy], calendar: MarketHours) -> Machine:
