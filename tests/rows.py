@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
@@ -60,7 +60,7 @@ from risk.models import (
     RiskState,
     StartOfDay,
 )
-from strategies.models import BacktestRun, Command, Deployment, Due, Report, Signal
+from strategies.models import Approval, BacktestRun, Command, Deployment, Due, Report, Signal
 from strategies.services.catalogue import catalogue_refresh, version_installed
 
 AT_MS = 1_562_644_200_000  # 2019-07-09 09:20:00 IST
@@ -110,6 +110,18 @@ def a_signal(deployment: Deployment, step: int = 1) -> Signal:
         marks={},
         correlation_id=SOME,
     )
+
+
+def an_approval(signal: Signal, **facts: Any) -> Approval:
+    """An entry that waits for a minute of the log and of the wall clock."""
+    now = datetime(2019, 7, 9, 3, 50, tzinfo=UTC)
+    values = {
+        "deployment": signal.deployment,
+        "expires_at_ms": signal.at_ms + 60_000,
+        "asked_at": now + timedelta(milliseconds=signal.step),
+        "expires_at": now + timedelta(seconds=60),
+    }
+    return Approval.objects.create(signal=signal, **values | facts)
 
 
 def a_decision(signal: Signal) -> Decision:
@@ -201,6 +213,7 @@ def one_of_each() -> dict[type, Any]:
         next(file for file in catalogue_refresh() if file.file == "ema_cross.py"),
         deployment,
         signal,
+        an_approval(signal),
         decision,
         order,
         a_fill(order),

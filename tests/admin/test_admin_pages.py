@@ -48,6 +48,7 @@ MACHINE_WRITTEN = {
         "StrategyVersion",
         "StrategyFile",
         "Signal",
+        "Approval",
         "Command",
         "Due",
         "RiskState",

@@ -33,6 +33,7 @@ ROUTES: dict[str, Route] = {
     "api/v1/deployments/<uuid:pk>/stop/": ACT,
     "api/v1/deployments/<uuid:pk>/release/": ACT,
     "api/v1/deployments/<uuid:pk>/upgrade/": ACT,
+    "api/v1/deployments/<uuid:pk>/approval-mode/": ACT,
     "api/v1/deployments/<uuid:pk>/shadow/": ACT,
     "api/v1/deployments/<uuid:pk>/shadow-difference/": READ,
     "api/v1/backtests/": Route({"get": VIEWER, "post": OPERATOR}),
