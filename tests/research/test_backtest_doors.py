@@ -165,6 +165,7 @@ def test_backtests_are_compared_over_the_api() -> None:
         ({"costs": {"model": "FREE"}}, "Invalid enum value 'FREE'"),
         ({"first_day": "2019-07-12", "last_day": "2019-07-01"}, "is after the last"),
         ({"deployments": [WAVE | {"broker": "zerodha"}]}, "wave: broker is paper in a backtest"),
+        ({"deployments": [WAVE | {"execution": {"approval_s": 9}}]}, "nobody approves entries in a backtest"),
         ({"deployments": [WAVE | {"name": ""}]}, "name '': 1 to 80 printable characters"),
         ({"deployments": [WAVE | {"name": "x" * 5_000}]}, "1 to 80 printable characters"),
         ({"files": [FILE, FILE]}, f"of {KEY} is named twice"),
