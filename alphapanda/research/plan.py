@@ -49,6 +49,9 @@ from strategies.registry import find
 from strategies.services.limit import StrategyHung, TimeLimit
 
 RESEARCH = -1  # no shard
+# A process that a strategy does not give back (C code that looks at no signals) is ended after so many limits by the
+# clock: three times those of a shard, for it runs behind all others.
+ENDS_AFTER = 12
 CASH_MAX = 10**15  # rupees
 # Names for rules of execution; further settings win over those of the name.
 FILL_MODELS: dict[str, dict[str, Any]] = {
@@ -85,7 +88,13 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 @cache
 def time_limit() -> TimeLimit:
     """Of one step of a strategy in a backtest, as in a shard; it works in the main thread."""
-    return TimeLimit(Path(settings.RUN_DIR, "hangs"), RESEARCH, seconds=settings.STRATEGY_SECONDS)
+    return TimeLimit(
+        Path(settings.RUN_DIR, "hangs"),
+        RESEARCH,
+        seconds=settings.STRATEGY_SECONDS,
+        ends_after=ENDS_AFTER,
+        says=True,
+    )
 
 
 class Opened:
@@ -231,7 +240,7 @@ def _check(definition: Definition, recorded: set[str]) -> None:
         raise BadPlan(str(error)) from None
     try:
         strategy = find(definition.strategy)
-        with time_limit().over(ids.deployment_id(definition.name)):
+        with time_limit().throughout(ids.deployment_id(definition.name)):
             build(strategy, definition.params, instruments=definition.instruments)
     except StrategyHung as error:
         raise BadPlan(f"{definition.name}: the strategy hung as it was made: it {error}") from None
@@ -342,7 +351,7 @@ def _check_warm_up(found: Opened) -> None:
         seen = _Seen(spec.history)
         warmed = msgspec.structs.replace(spec, history=seen)
         try:
-            with time_limit().over(spec.id, seen.looked_at):
+            with time_limit().throughout(spec.id, seen.looked_at):
                 assembled(warmed, find(spec.strategy), found.calendar)
         except StrategyFailed as error:
             raise BadPlan(f"{spec.name}: the strategy raised in its warm-up\n{error}") from None
