@@ -159,7 +159,7 @@ def test_code_of_c_that_never_comes_back_ends_the_process(tmp_path: Path) -> Non
     text = HANGS.replace("while state.bars == 200 and", "if state.bars == 200: sum(range(10**13))\n        while")
     (tmp_path / "hangs_on.py").write_text(text)
     env = os.environ | {"ALPHAPANDA_STRATEGIES": str(tmp_path)}
-    done = subprocess.run(  # noqa: S603
+    done = subprocess.run(
         [sys.executable, "-c", ENDS.format(data=YESBANK)],
         env=env, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
