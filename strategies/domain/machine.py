@@ -49,6 +49,7 @@ class Machine:
         self.tokens = frozenset([*self.instruments, *self.watched])
         self.token_of = {one.key: one.token for one in (*spec.watched, *spec.instruments)}
         self.wants_ticks = strategy.wants_ticks()
+        self._taking = spec.taking
         self._times = strategy.timers()
         self._warm_up = strategy.warm_up()
         self._expiries = {
@@ -287,12 +288,9 @@ class Machine:
     def turn(self, at_ms: int) -> Turn:
         """The callbacks of one step, none of which has been asked yet."""
         return Turn(
-            self.instruments,
-            self.consequences,
-            at_ms=at_ms,
-            is_warm=self._is_warm,
-            marks=self.state.marks,
-        )
+            self.instruments, self.consequences, at_ms=at_ms, is_warm=self._is_warm, marks=self.state.marks,
+            calendars=self.calendars, taking=self._taking,
+        )  # fmt: skip
 
     def _ask_guards(self, turn: Turn, item: Tick | Clock | None) -> None:
         """All but the strategy's bars and ticks, which come after them, in the order that `Strategy` states. Without
@@ -341,7 +339,7 @@ class Machine:
         guards.go_on_clearing(turn)
         guards.expire(turn, self._expiries, self.consequences.positions)
         if (lead_ms := self.spec.square_off_lead_ms) is not None:
-            guards.square_off(turn, self.calendars, lead_ms)
+            guards.square_off(turn, self.calendars, lead_ms, is_owed=self.spec.is_square_off_owed)
         for at in guards.timers_due(self._times, self.calendars, turn.at_ms):
             turn.hear(self.strategy.on_timer(state.strategy, at, turn.view()))
         guards.set_alarm(
