@@ -69,9 +69,14 @@ class DeploymentSpec(msgspec.Struct, frozen=True):
 
     @property
     def is_square_off_owed(self) -> bool:
-        """Whether intraday positions that outlive their day are closed at the next chance: at a broker outside they have
-        been closed, or turned into another product, by the broker."""
+        """Whether intraday positions that outlive their day are closed at the next chance: a broker outside has closed
+        them, or made another product of them."""
         return self.broker is Broker.PAPER
+
+    @property
+    def is_banded(self) -> bool:
+        """Whether the paper exchange works out circuit limits from the last close."""
+        return self.execution.get("circuit_percent") is not None
 
     @property
     def taking(self) -> frozenset[Phase]:

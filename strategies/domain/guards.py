@@ -31,7 +31,9 @@ class Guards(msgspec.Struct):
     alarmed_ms: int = 0
     alarm_ms: int = 0
     squared_ms: int = 0  # when a square-off was last asked for
-    overdue: list[int] = msgspec.field(default_factory=list)  # tokens held beyond the day they were to be closed on
+    overdue: list[int] = msgspec.field(
+        default_factory=list
+    )  # tokens held beyond the day they were to be closed on
     brackets: dict[str, Bracket] = msgspec.field(default_factory=dict)
     protections: dict[int, list[Protection]] = msgspec.field(default_factory=dict)
     clearing: dict[int, str] = msgspec.field(default_factory=dict)  # what an operator wants out of, and why
@@ -107,7 +109,9 @@ class Guards(msgspec.Struct):
             if _is_over(calendars[token], turn.at_ms, lead_ms):
                 asked.append(turn.clear(token, SQUARE_OFF, SignalOrigin.SQUARE_OFF))
             elif token in self.overdue:
-                asked.append(turn.exit(token, abs(turn.uncovered(token)), SQUARE_OFF, SignalOrigin.SQUARE_OFF))
+                asked.append(
+                    turn.exit(token, abs(turn.uncovered(token)), SQUARE_OFF, SignalOrigin.SQUARE_OFF)
+                )
         if any(asked):
             self.squared_ms = turn.at_ms
 

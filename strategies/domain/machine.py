@@ -49,7 +49,7 @@ class Machine:
         self.tokens = frozenset([*self.instruments, *self.watched])
         self.token_of = {one.key: one.token for one in (*spec.watched, *spec.instruments)}
         self.wants_ticks = strategy.wants_ticks()
-        self._taking = spec.taking
+        self._taking, self._is_banded = spec.taking, spec.is_banded
         self._times = strategy.timers()
         self._warm_up = strategy.warm_up()
         self._expiries = {
@@ -137,7 +137,9 @@ class Machine:
         gate. `bars` are those that it closes, where gates and builders have taken it in already."""
         state, step, after = self.state, self.state.step + 1, self.consequences
         if after.watches and step != after.matched_step and self._is_due(item):
-            return DueItem(step, state.clock_ms, dict(state.marks) if after.is_laddered else {})
+            return DueItem(
+                step, state.clock_ms, dict(state.marks) if after.is_laddered or self._is_banded else {}
+            )
         state.step = step
         self.remember(item, source, seq)
         tick = item if isinstance(item, Tick) else None

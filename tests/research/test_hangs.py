@@ -156,7 +156,9 @@ call_command("backtest", "hangs_on", "--data", {data!r}, "--json")
 
 def test_code_of_c_that_never_comes_back_ends_the_process(tmp_path: Path) -> None:
     """No signal reaches it: only the clock can tell, and the words of the process say where it was."""
-    text = HANGS.replace("while state.bars == 200 and", "if state.bars == 200: sum(range(10**13))\n        while")
+    text = HANGS.replace(
+        "while state.bars == 200 and", "if state.bars == 200: sum(range(10**13))\n        while"
+    )
     (tmp_path / "hangs_on.py").write_text(text)
     env = os.environ | {"ALPHAPANDA_STRATEGIES": str(tmp_path)}
     done = subprocess.run(

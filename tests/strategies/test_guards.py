@@ -416,7 +416,9 @@ def test_a_broker_outside_is_owed_no_square_off_of_yesterday():
 
 
 def test_an_operator_who_flattens_at_night_is_obeyed_in_the_morning():
-    account = intraday_after_the_close(a_clock("23:01"), *TOMORROW, commands=flatten(12), execution=NEVER_CLOSED)
+    account = intraday_after_the_close(
+        a_clock("23:01"), *TOMORROW, commands=flatten(12), execution=NEVER_CLOSED
+    )
 
     made = [row for row in account.journal.signals if row.origin is SignalOrigin.OPERATOR]
     assert [row.at_ms for row in made] == [at("09:01", WEDNESDAY)]
