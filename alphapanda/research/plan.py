@@ -332,8 +332,9 @@ def _first_fault(found: Opened) -> str:
 def _check_charges(recording: Recording) -> None:
     try:
         for definition in recording.definitions:
-            for key in definition.instruments:
-                deploying.check_charges(definition, recording.known[key])
+            specs = [recording.known[key] for key in definition.instruments]
+            for spec in specs:
+                deploying.check_charges(definition, spec, specs)
     except BadDefinition as error:
         raise BadPlan(str(error)) from None
 
