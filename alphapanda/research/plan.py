@@ -34,6 +34,7 @@ from marketdata.feeds.files import (
     FileReport,
     RecordedFile,
     UnknownFormat,
+    days_of,
     header_of,
     is_recording,
     recorded_file,
@@ -280,7 +281,20 @@ def askable(plan: Plan) -> Plan:
         for file in files:  # those of the deployments are among them
             recording.found(file.key)
     _check_charges(recording)
+    if plan.first_day or plan.last_day:
+        days = set().union(*(days_of(file_of(text).path) for text in plan.files))
+        if days and not any(_is_played(plan, day) for day in days):
+            raise _empty(plan, sorted(days))
     return plan
+
+
+def _is_played(plan: Plan, day: date) -> bool:
+    return (plan.first_day or day) <= day <= (plan.last_day or day)
+
+
+def _empty(plan: Plan, days: Sequence[date]) -> BadPlan:
+    asked = f"from {plan.first_day or 'their first day'} to {plan.last_day or 'their last'}"
+    return BadPlan(f"the files hold nothing {asked}, but {_spread(days)}")
 
 
 def _recording(plan: Plan) -> Recording:
@@ -317,9 +331,7 @@ def opened(plan: Plan) -> Opened:
     if not len(whole(found.excerpt.source)):
         raise BadPlan(f"the files hold no tick that can be read{_first_fault(found)}")
     if not len(found.excerpt):
-        days = whole(found.excerpt.source).days()
-        asked = f"from {plan.first_day or 'their first day'} to {plan.last_day or 'their last'}"
-        raise BadPlan(f"the files hold nothing {asked}, but {_spread(days)}")
+        raise _empty(plan, whole(found.excerpt.source).days())
     return found
 
 
