@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import time, timedelta
 from typing import Any
 
 import msgspec
@@ -10,7 +10,7 @@ import msgspec
 from alphapanda.core.vocabulary import Broker, OrderStatus, SignalOrigin
 from alphapanda.engine.account import Account
 from marketdata.domain.ticks import Item
-from tests.builders import DAY, a_clock, a_tick, at
+from tests.builders import DAY, a_clock, a_tick, at, e4
 from tests.strategies.test_guards import AT_ONCE, TOKEN, Told, an_account, fed, flatten, once, ticks
 
 
@@ -82,3 +82,17 @@ def test_an_operator_who_flattens_at_night_is_obeyed_in_the_morning():
     made = [row for row in account.journal.signals if row.origin is SignalOrigin.OPERATOR]
     assert [row.at_ms for row in made] == [at("09:01", WEDNESDAY)]
     assert account.holdings[TOKEN].quantity == 0
+
+
+def test_the_exchange_hears_of_the_last_close_where_circuit_limits_follow_from_it():
+    """A fill ends at the band of the day, also where the tick that fills is the first one of it."""
+    how = {"latency_ms": 0, "slippage_ticks": 100, "circuit_percent": 1, "may_queue": True}
+    account = an_account(Told(on_timer=buys_one, times=(time(15, 31),)), execution=how)
+    morning = a_clock("09:16", WEDNESDAY), a_tick(100, at_ms=at("09:17", WEDNESDAY))
+    fed(account, *ticks(100, start="15:10"), a_clock("15:31"), *morning)
+
+    assert [row.fill.price_e4 for row in account.journal.fills] == [e4(101)]
+
+
+def buys_one(view: Any, _at: time) -> Any:
+    yield view.buy(1)
