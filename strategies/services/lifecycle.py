@@ -199,9 +199,11 @@ def _move(
     deployment.status = goal
     deployment.error = ""
     deployment.revision += 1  # the fence: a worker that folds this deployment loses its next compare-and-set
-    deployment.save(update_fields=["status", "error", "revision"])
-    if goal is not RUNNING:
+    if goal is RUNNING:
+        deployment.started_by = actor
+    else:
         details["dropped"] = approvals_drop([deployment.pk], why=f"{act}: {reason}", actor=actor, now=now)
+    deployment.save(update_fields=["status", "error", "revision", "started_by"])
     act_record(
         actor=actor,
         action=f"deployment.{act}",
