@@ -14,6 +14,7 @@ from alphapanda.web.admin import Desk, ReadOnlyDesk, by_hand, shown
 from risk.domain.limits import Limits, given
 from risk.loading import level_of
 from risk.models import (
+    AccountOutside,
     Alert,
     Decision,
     KillSwitch,
@@ -296,6 +297,11 @@ class KillSwitchAdmin(Desk):
     @admin.action(description="Release", permissions=["act"])
     def release(self, request: HttpRequest, rows: QuerySet[KillSwitch]) -> None:
         self.act_on(request, rows, halt_release, key="halt_id", **by_hand(request))
+
+
+@admin.register(AccountOutside)
+class AccountOutsideAdmin(ReadOnlyDesk):
+    list_display = ("broker", "told_at", "rows")
 
 
 @admin.register(OversightChange)

@@ -15,16 +15,28 @@ from uuid import UUID
 
 from accounts.broker import session_died
 from alphapanda import logs
-from alphapanda.core.clock import to_ms
+from alphapanda.core.clock import to_datetime, to_ms
 from alphapanda.core.vocabulary import Broker
 from alphapanda.kite.client import Access
 from execution.domain.kite import budgets
 from execution.domain.kite.budgets import Spent
 from execution.domain.kite.outcomes import Outcome, Verdict
 from execution.models import BrokerCall, BrokerDesk, BrokerOrder
-from execution.services.live import answers, calls, evidence, killing, looking, pushes, reconciling
+from execution.services.live import (
+    answers,
+    billing,
+    calls,
+    evidence,
+    external,
+    killing,
+    looking,
+    pushes,
+    reconciling,
+)
 from execution.services.live.answers import Said
 from execution.services.live.http import KiteHttp, NotLoggedIn
+from execution.services.live.looking import Wanted
+from execution.services.live.states import Remembered
 from risk.services.terms import kill_lock_shared
 
 BUSY_MS, IDLE_MS = 5_000, 30_000  # between looks at the book, with something in flight and without
@@ -69,6 +81,8 @@ class Desk:
         self._looking: tuple[Future[looking.Book], Access] | None = None
         self._spent = Spent()
         self._looked_ms = 0
+        self._whole_ms = 0  # when a look last read holdings and funds too
+        self._remembered = Remembered()
         self._tidied_ms = 0
         self._is_begun = False
 
@@ -179,8 +193,8 @@ class Desk:
     # ---- the book
 
     def look_soon(self) -> None:
-        """Read the book at the next chance: the stream of updates had a gap."""
-        self._looked_ms = 0
+        """Read all of the book at the next chance: the stream of updates had a gap."""
+        self._looked_ms = self._whole_ms = 0
 
     def _look_if_due(self) -> bool:
         now = self._clock()
@@ -190,8 +204,16 @@ class Desk:
             return False
         self._looked_ms = to_ms(now)
         pause = partial(self._sleep, READ_GAP_S if self._is_writing(now) else 0.0)
-        self._looking = self._pool.submit(looking.look, self._signed(), now, pause), self._access
+        wanted = self._wanted(now)
+        self._looking = self._pool.submit(looking.look, self._signed(), now, pause, wanted), self._access
         return True
+
+    def _wanted(self, now: datetime) -> Wanted:
+        """What this look reads: holdings, funds and charges change seldom."""
+        if to_ms(now) < self._whole_ms + IDLE_MS:
+            return looking.NOTHING_MORE
+        self._whole_ms = to_ms(now)
+        return Wanted(is_whole=True, bills=billing.due(now))
 
     def _is_writing(self, now: datetime) -> bool:
         """Whether writes leave now: Kite counts cancellations and changes together with reads, ten a second."""
@@ -206,6 +228,8 @@ class Desk:
         due_ms = self._looked_ms + (BUSY_MS if is_busy else IDLE_MS)
         if is_busy and BrokerOrder.objects.filter(wants_trades=True).exists():
             due_ms = min(due_ms, self._looked_ms + TRADES_MS)  # more has traded than is booked
+        if external.has_changed_since(to_datetime(self._looked_ms)):
+            due_ms = self._looked_ms + LOOK_MIN_MS
         search_ms = looking.searches_due_ms()
         if search_ms is not None:
             due_ms = min(due_ms, max(search_ms, self._looked_ms + LOOK_MIN_MS))
@@ -213,8 +237,10 @@ class Desk:
 
     def _compare(self, book: looking.Book) -> None:
         now = self._clock()
-        looking.take_book(book, now)
-        reconciling.compare(book, now)
+        looking.take_book(book, now, self._remembered)
+        reconciling.compare(book, now, self._remembered)
+        if book.asked.is_whole and (book.holdings is None or book.orders is None):
+            self._whole_ms = 0  # read again what could not be read
 
     # ---- what others left
 
