@@ -55,6 +55,7 @@ MACHINE_WRITTEN = {
         "Alert",
         "StartOfDay",
         "OversightChange",
+        "AccountOutside",
         "Order",
         "PaperMemory",
     ),

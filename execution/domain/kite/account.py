@@ -24,7 +24,8 @@ BEGINS_MS = 6 * 3_600_000  # after midnight: when a token dies, and Kite's lists
 class Outside(msgspec.Struct, frozen=True):
     """What the account holds that is not ours, by place as text. `before` at the start of the day, `fills` what orders
     made elsewhere have added since, `units` all that is not in our books, `accepted` by how many units a person knows
-    that others have taken from us, `delivered` the morning's shares by instrument once they were read that day."""
+    that others have taken from us, `delivered` the morning's shares by instrument once they were read that day;
+    `knows_shares` whether they ever were."""
 
     day: int = 0  # none: the account was never looked at
     before: Mapping[str, int] = {}
@@ -32,6 +33,7 @@ class Outside(msgspec.Struct, frozen=True):
     units: Mapping[str, int] = {}
     accepted: Mapping[str, int] = {}
     delivered: Mapping[str, int] | None = None
+    knows_shares: bool = False
 
 
 class Held(NamedTuple):
@@ -77,17 +79,22 @@ def place_of(text: str) -> Where:
 def looked(known: Outside, held: Held) -> tuple[Outside, list[Gap]]:
     """What is outside after a look, and what differs. In an instrument that is not ours to watch nothing differs: what
     is there is taken as it is."""
-    is_first = known.day == 0
+    first = {
+        is_delivery: not known.knows_shares if is_delivery else known.day == 0
+        for is_delivery in (True, False)
+    }
     known = on_day(known, held.day)
     if known.delivered is None and held.delivered is not None:
-        known = msgspec.structs.replace(known, delivered=dict(held.delivered))
+        known = msgspec.structs.replace(known, delivered=dict(held.delivered), knows_shares=True)
     before = _places(known.before)
     units: dict[Where, int] = {}
     gaps: list[Gap] = []
     for where, total in _totals(known, held).items():
         ours, fills = held.ours.get(where, 0), held.fills.get(where, 0)
         expected = ours + before.get(where, 0) + fills
-        if total != expected and _is_taken_as_it_is(where, total, held, is_first=is_first):
+        if total != expected and _is_taken_as_it_is(
+            where, total, held, is_first=first[where.product == Product.CNC]
+        ):
             before[where] = before.get(where, 0) + total - expected
         elif total != expected:
             gaps.append(Gap(where, expected, total))
@@ -109,7 +116,13 @@ def on_day(known: Outside, day: int) -> Outside:
     left = _sum(_places(known.before), _places(known.fills))
     carried = {where: units for where, units in left.items() if where.product != Product.MIS}
     accepted = {name: count for name, count in known.accepted.items() if place_of(name) in carried}
-    return Outside(day=day, before=_texts(carried), units=known.units, accepted=accepted)
+    return Outside(
+        day=day,
+        before=_texts(carried),
+        units=known.units,
+        accepted=accepted,
+        knows_shares=known.knows_shares,
+    )
 
 
 def accepted(known: Outside, gap: Gap) -> Outside:

@@ -9,7 +9,7 @@ import msgspec
 
 from alphapanda.core.money import PRICE_SCALE
 from alphapanda.core.vocabulary import Side
-from execution.domain.kite.bills import Bill
+from execution.domain.kite.bills import Bill, Charges
 from execution.domain.kite.rows import NUMBER_MAX, NotKites, Where, decoded, listed
 
 
@@ -56,6 +56,7 @@ class _Segment(msgspec.Struct):
 
 class _Charges(msgspec.Struct):
     total: Decimal
+    stamp_duty: Decimal
 
 
 class _Billed(msgspec.Struct):
@@ -115,13 +116,16 @@ def funds_of(body: bytes) -> dict[str, Funds]:
     return {name: Funds(row.available.opening_balance, row.net) for name, row in answer.data.items()}
 
 
-def charges_of(body: bytes, bills: Sequence[Bill]) -> dict[str, Decimal]:
+def charges_of(body: bytes, bills: Sequence[Bill]) -> dict[str, Charges]:
     """Rupees that each of the orders costs, by their ids. Raises NotKites where the answer is of other orders."""
     rows = [decoded(bytes(raw), _Billed) for raw in listed(body, "charges")]
     asked = [(bill.symbol, bill.side, bill.quantity) for bill in bills]
     if [(row.tradingsymbol, row.transaction_type, row.quantity) for row in rows] != asked:
         raise NotKites(f"charges of {len(rows)} orders that are not the {len(asked)} that were asked for")
-    return {bill.order_id: row.charges.total for bill, row in zip(bills, rows, strict=True)}
+    return {
+        bill.order_id: Charges(row.charges.total, row.charges.stamp_duty)
+        for bill, row in zip(bills, rows, strict=True)
+    }
 
 
 def _last_e4(rupees: Decimal) -> int:

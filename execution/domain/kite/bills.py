@@ -11,6 +11,14 @@ import msgspec
 from alphapanda.core.vocabulary import Side
 
 TOLERANCE = Decimal("0.02")  # rupees an order: Kite is told an average price of four decimal places
+ROUNDING = Decimal("0.5")  # of stamp duty, which Kite states in whole rupees
+
+
+class Charges(msgspec.Struct, frozen=True):
+    """Rupees of an order, all of them and of these the stamp duty."""
+
+    total: Decimal
+    stamp: Decimal
 
 
 class Bill(msgspec.Struct, frozen=True):
@@ -26,7 +34,7 @@ class Bill(msgspec.Struct, frozen=True):
     order_type: str
     quantity: int
     average_price: Decimal
-    charges: Decimal
+    charges: Charges
 
 
 def said(bills: Iterable[Bill]) -> list[dict[str, object]]:
@@ -47,7 +55,12 @@ def said(bills: Iterable[Bill]) -> list[dict[str, object]]:
     ]
 
 
-def unequal(bills: Iterable[Bill], charges: Mapping[str, Decimal]) -> list[tuple[Bill, Decimal]]:
+def unequal(bills: Iterable[Bill], charges: Mapping[str, Charges]) -> list[tuple[Bill, Charges]]:
     """The orders that cost another amount at Kite, each with it."""
     told = [(bill, charges[bill.order_id]) for bill in bills]
-    return [(bill, theirs) for bill, theirs in told if abs(bill.charges - theirs) > TOLERANCE]
+    return [(bill, theirs) for bill, theirs in told if not _is_equal(bill.charges, theirs)]
+
+
+def _is_equal(ours: Charges, theirs: Charges) -> bool:
+    rest = (ours.total - ours.stamp) - (theirs.total - theirs.stamp)
+    return abs(rest) <= TOLERANCE and abs(ours.stamp - theirs.stamp) <= ROUNDING + TOLERANCE

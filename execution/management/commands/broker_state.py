@@ -42,6 +42,9 @@ def _lines(now: DeskNow) -> dict[str, str]:
         "orders at work": str(now.open_orders),
         "orders of others": str(now.external_open),
         "differences": str(now.differences),
+        "funds": "not told yet" if now.funds is None else f"{now.funds:.2f} rupees at most",
+        "our books": f"{now.books:.2f} rupees at most",
+        "charges compared": str(desk.charged_on or "never"),
     }
 
 

@@ -11,12 +11,14 @@ from alphapanda.core.clock import ist_date, ist_midnight_ms, to_datetime, to_ms
 from alphapanda.core.money import ZERO, value
 from alphapanda.core.vocabulary import Broker, Side
 from execution.domain.kite import bills
-from execution.domain.kite.bills import Bill
+from execution.domain.kite.bills import Bill, Charges
 from execution.domain.kite.reconciling import Difference, Kind
 from execution.domain.kite.wire import units_a_lot
 from execution.models import BrokerDesk, Fill
 from execution.services.live.looking import Book
 from marketdata import selectors as market
+from marketdata.domain.calendar import NoSession
+from marketdata.domain.markets import UnknownMarket
 
 AFTER_CLOSE = timedelta(minutes=10)
 DAYS_BACK = timedelta(days=7)  # a process that did not run for longer leaves older days alone
@@ -39,9 +41,13 @@ def compare(book: Book) -> list[Difference]:
     if book.charges is None:
         return []
     return [
-        Difference(Kind.CHARGES, bill.order_id, f"{bill.charges:.4f}", f"{theirs:.4f}")
+        Difference(Kind.CHARGES, bill.order_id, _told(bill.charges), _told(theirs))
         for bill, theirs in bills.unequal(book.asked.bills, book.charges)
     ]
+
+
+def _told(charges: Charges) -> str:
+    return f"{charges.total:.4f}, of it stamp duty {charges.stamp:.4f}"
 
 
 def done(desk: BrokerDesk, book: Book) -> None:
@@ -62,9 +68,13 @@ def _fills_by_day(first: date) -> dict[date, list[Fill]]:
 
 
 def _is_over(fills: Iterable[Fill], now: datetime) -> bool:
-    """Whether trading of the day is over in every market in which it was traded."""
+    """Whether trading of the day is over in every market in which it was traded; where its hours are not known, it is
+    on the next day."""
     hours = market.calendars()
-    ends = {hours.of(market.spec(fill.order.instrument)).closes_ms(fill.at_ms) for fill in fills}
+    try:
+        ends = {hours.of(market.spec(fill.order.instrument)).closes_ms(fill.at_ms) for fill in fills}
+    except (UnknownMarket, NoSession):
+        return False
     return now >= to_datetime(max(ends)) + AFTER_CLOSE
 
 
@@ -78,7 +88,7 @@ def _bills(fills: Iterable[Fill]) -> tuple[Bill, ...]:
 def _bill(order_id: str, fills: list[Fill]) -> Bill:
     order, units = fills[0].order, sum(fill.quantity for fill in fills)
     worth = sum((value(fill.price_e4, fill.quantity) for fill in fills), ZERO)
-    charges = (Decimal(amount) for fill in fills for amount in fill.charges.values())
+    lines = [(name, Decimal(amount)) for fill in fills for name, amount in fill.charges.items()]
     return Bill(
         order_id=order_id,
         day=ist_date(fills[0].at_ms),
@@ -90,5 +100,8 @@ def _bill(order_id: str, fills: list[Fill]) -> Bill:
         order_type=order.order_type,
         quantity=units // units_a_lot(market.spec(order.instrument)),
         average_price=worth / units,
-        charges=sum(charges, ZERO),
+        charges=Charges(
+            sum((amount for _, amount in lines), ZERO),
+            sum((amount for name, amount in lines if name == "stamp"), ZERO),
+        ),
     )

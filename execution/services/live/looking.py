@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
-from decimal import Decimal
 from functools import partial
 from typing import NamedTuple, TypeVar
 from uuid import UUID
@@ -19,7 +18,7 @@ from alphapanda.core.clock import to_datetime, to_ms
 from alphapanda.core.vocabulary import Severity, SignalKind
 from execution.domain.kite import lookup
 from execution.domain.kite.answers import Amount, Funds, charges_of, funds_of, holdings_of, positions_of
-from execution.domain.kite.bills import Bill, said
+from execution.domain.kite.bills import Bill, Charges, said
 from execution.domain.kite.lookup import Finding, Lookup, Wish
 from execution.domain.kite.orders import LiveOrder, Sending
 from execution.domain.kite.outcomes import Verdict, of_answer
@@ -68,7 +67,7 @@ class Book(msgspec.Struct, frozen=True):
     positions: dict[Where, Amount] | None = None  # net, by instrument and product
     holdings: dict[str, Amount] | None = None  # of the morning
     funds: dict[str, Funds] | None = None
-    charges: dict[str, Decimal] | None = None  # of the orders that were asked about
+    charges: dict[str, Charges] | None = None  # of the orders that were asked about
     asked: Wanted = NOTHING_MORE
     is_refused: bool = False  # Kite does not know the token any more
     moved: frozenset[str] = (
@@ -134,9 +133,9 @@ def look(http: KiteHttp, now: datetime, pause: Callable[[], None], wanted: Wante
 
 def _read_charges(
     http: KiteHttp, bills: Sequence[Bill], pause: Callable[[], None]
-) -> dict[str, Decimal] | None:
+) -> dict[str, Charges] | None:
     """What Kite takes for orders, a few at a time; None where any of it could not be read."""
-    found: dict[str, Decimal] = {}
+    found: dict[str, Charges] = {}
     for first in range(0, len(bills), BILLS_MAX):
         some = bills[first : first + BILLS_MAX]
         pause()
