@@ -6,18 +6,20 @@ from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 
 from accounts.models import BrokerSession
-from alphapanda.core.vocabulary import Broker, Product
+from alphapanda.core.vocabulary import Broker, OrderStatus, Product
 from alphapanda.kite_simulator.ledger import Demat
 from alphapanda.kite_simulator.limits import Rates
 from alphapanda.kite_simulator.script import Step, do
 from execution.domain.kite.account import BEGINS_MS, began_ms
 from execution.domain.kite.bills import Charges
-from execution.models import BrokerDesk, Difference, ExternalOrder, Fill
+from execution.domain.kite.rows import OrderSnapshot
+from execution.models import BrokerCall, BrokerDesk, BrokerOrder, Difference, ExternalOrder, Fill
 from execution.services.differences import NotOfPositions, difference_accept
-from execution.services.live import billing, looking, reconciling
+from execution.services.live import billing, external, looking, reconciling, states
 from marketdata.reference import load_calendars
 from portfolio.models import Position
 from risk import loading
@@ -161,7 +163,7 @@ def test_units_that_nothing_explains_can_be_taken_as_not_ours(started: Started, 
     def with_more(*given: Any) -> looking.Book:
         book = compared(*given)
         more = {reconciling.account.Where("NSE:INFY", "NRML"): looking.Amount(50, 15_000_000)}
-        return looking.msgspec.structs.replace(book, positions={**(book.positions or {}), **more})
+        return msgspec.structs.replace(book, positions={**(book.positions or {}), **more})
 
     monkeypatch.setattr(looking, "look", with_more)
     looks(live, 2)
@@ -300,3 +302,66 @@ def test_funds_are_kept_and_only_shown(started: Started) -> None:
     desk = BrokerDesk.objects.get()
     assert desk.funds["equity"] == {"opening": "1000000", "net": "1000000"}
     assert desk.funds_at is not None
+
+
+def test_an_order_whose_day_ended_while_nobody_looked_is_over(started: Started) -> None:
+    live = started()
+    order = live.want(quantity=10, order_type="LIMIT", limit_price_e4=14_000_000)
+    live.work(rounds=20)
+
+    until_morning(live)  # and no process runs
+    looks(live, 2)
+
+    order.refresh_from_db()
+    assert (order.status, order.reason) == ("EXPIRED", "its day ended while nobody looked")
+    assert BrokerOrder.objects.get().is_open is False
+    assert list(Alert.objects.values_list("code", flat=True)) == ["order_day_ended"]
+    assert not Difference.objects.exists()
+
+
+def test_a_contract_that_has_ended_is_settled_in_the_books_and_nothing_is_sent(started: Started) -> None:
+    live = started()
+    live.want(quantity=10)
+    live.work()
+
+    order = live.want(side="SELL", quantity=10, origin="EXPIRY")
+
+    assert (order.status, order.filled_quantity) == ("COMPLETE", 10)
+    assert order.reason.startswith("settled at expiry, its own last price")
+    assert BrokerCall.objects.count() == 1
+    fill = Fill.objects.get(order=order)
+    assert (fill.source, fill.price_e4, fill.trade_key) == ("SETTLEMENT", 15_000_000, None)
+    assert Position.objects.get().quantity == 0
+
+
+def test_a_look_reads_no_order_anew_that_has_not_changed(started: Started, monkeypatch: Any) -> None:
+    live = started()
+    live.want(quantity=10)
+    live.work()
+    looks(live)
+    decoded = []
+    known = states.known
+    monkeypatch.setattr(states, "known", lambda row: decoded.append(row.pk) or known(row))
+
+    looks(live)
+    assert decoded == []
+
+    live.want(quantity=5)
+    live.work()
+    assert len(set(decoded)) == 1
+
+
+def test_an_order_of_others_is_written_where_it_changes_and_an_end_stays_one(started: Started) -> None:
+    live = started()
+    looks(live)
+    order_of_others(live, order_type="LIMIT", price=1600, quantity=5)
+    looks(live)
+    before = ExternalOrder.objects.get()
+    looks(live)
+    assert ExternalOrder.objects.get().seen_at == before.seen_at
+
+    ended = msgspec.convert(before.snapshot, OrderSnapshot, strict=False)
+    external.keep([msgspec.structs.replace(ended, status=OrderStatus.CANCELLED)], live.now())
+    assert ExternalOrder.objects.get().is_open is False
+    external.keep([ended], live.now())  # an update that comes late
+    assert ExternalOrder.objects.get().is_open is False

@@ -39,7 +39,8 @@ class Outside(msgspec.Struct, frozen=True):
 class Held(NamedTuple):
     """One look. `ours` are our books with trades that wait to be booked, and with what our orders traded that is not
     known here yet; `fills` what orders made elsewhere have traded today; `positions` are the broker's, net;
-    `delivered` its holdings, None where they were not read; `watched` the instruments that are ours to watch."""
+    `delivered` its holdings, None where they were not read; `watched` the instruments that are ours to watch; `ended`
+    contracts that the exchange settles, which Kite shows until its next day."""
 
     day: int
     ours: Units
@@ -47,6 +48,7 @@ class Held(NamedTuple):
     positions: Units
     delivered: Mapping[str, int] | None
     watched: Collection[str]
+    ended: Collection[str] = ()
 
 
 class Gap(NamedTuple):
@@ -165,7 +167,7 @@ def _totals(known: Outside, held: Held) -> dict[Where, int]:
     places |= {Where(instrument, Product.CNC) for instrument in shares}
     totals = {}
     for where in sorted(places, key=text_of):
-        if not _is_unread(where, known):
+        if not _is_unread(where, known) and where.instrument not in held.ended:
             carried = shares.get(where.instrument, 0) if where.product == Product.CNC else 0
             totals[where] = held.positions.get(where, 0) + carried
     return totals

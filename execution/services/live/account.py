@@ -5,12 +5,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import date, datetime
 from typing import NamedTuple
 
 import msgspec
 
-from alphapanda.core.clock import to_ms
+from alphapanda.core.clock import ist_date, to_ms
 from alphapanda.core.vocabulary import Broker, Side
 from execution.domain.kite import account
 from execution.domain.kite.account import Held, Outside
@@ -20,9 +20,14 @@ from execution.domain.live import Reported
 from execution.models import BrokerDesk, BrokerOrder
 from execution.services.live import outside, states
 from execution.services.live.looking import Book
+from marketdata.domain.instruments import InstrumentSpec
+from marketdata.domain.markets import UnknownMarket
+from marketdata.selectors import calendars, specs_by_key
 from portfolio.models import Position, Posting
 from risk.loading import product_of
 from strategies.models import Deployment, Report
+
+CASH = ("NSE", "BSE")  # where nothing expires
 
 
 class Compared(NamedTuple):
@@ -49,6 +54,7 @@ def compare(desk: BrokerDesk, ours: Ours, book: Book, now: datetime) -> Compared
         positions={where: amount.units for where, amount in book.positions.items()},
         delivered=None if shares is None else {key: amount.units for key, amount in shares.items()},
         watched=_watched(held, ours),
+        ended=_ended({*held, *others, *book.positions}, now),
     )
     known, gaps = account.looked(outside_of(desk), look)
     desk.outside = msgspec.to_builtins(known)
@@ -65,6 +71,28 @@ def _is_of_before(rows: Iterable[OrderSnapshot], now_ms: int) -> bool:
     """Whether Kite still shows the book of the day before: something in it traded then."""
     began_ms = account.began_ms(now_ms)
     return any(row.filled and row.at_ms < began_ms for row in rows)
+
+
+def _ended(places: Iterable[Where], now: datetime) -> set[str]:
+    """Contracts in which trading has ended for good."""
+    keys = {where.instrument for where in places if where.instrument.partition(":")[0] not in CASH}
+    specs = specs_by_key(keys) if keys else {}
+    return {
+        key
+        for key, spec in specs.items()
+        if spec.expiry is not None and _is_over(spec, spec.expiry, to_ms(now))
+    }
+
+
+def _is_over(spec: InstrumentSpec, expiry: date, now_ms: int) -> bool:
+    today = ist_date(now_ms)
+    if expiry != today:
+        return expiry < today
+    try:
+        ends_ms = calendars().of(spec).expiry_closes_ms(now_ms)
+    except UnknownMarket:
+        return False
+    return ends_ms is not None and now_ms >= ends_ms
 
 
 def _watched(held: Iterable[Where], ours: Ours) -> set[str]:

@@ -26,6 +26,7 @@ from execution.services.live import (
     answers,
     billing,
     calls,
+    dayend,
     evidence,
     external,
     killing,
@@ -238,6 +239,7 @@ class Desk:
     def _compare(self, book: looking.Book) -> None:
         now = self._clock()
         looking.take_book(book, now, self._remembered)
+        dayend.end_days(book, now)
         reconciling.compare(book, now, self._remembered)
         if book.asked.is_whole and (book.holdings is None or book.orders is None):
             self._whole_ms = 0  # read again what could not be read
