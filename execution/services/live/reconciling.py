@@ -4,6 +4,7 @@ in two rounds stops the deployment's entries and is an alert."""
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import datetime
 from uuid import UUID
 
@@ -23,7 +24,7 @@ from execution.services.live.looking import Book
 from execution.services.live.states import Remembered
 from risk.services.alerts import alert_raise
 from strategies.models import Deployment
-from strategies.services.lifecycle import deployment_pause
+from strategies.services.lifecycle import IllegalTransition, deployment_pause
 
 READ = {"orders": Source.ORDERS, "trades": Source.TRADES, "charges": Source.CHARGES}
 
@@ -151,7 +152,8 @@ def _stop_entries(row: Difference, now: datetime) -> None:
         now=now,
     )
     for deployment in concerned:
-        pause(deployment.id, f"differs from the broker: {row.kind} {row.key}", now)
+        with suppress(IllegalTransition):  # it has stopped meanwhile
+            pause(deployment.id, f"differs from the broker: {row.kind} {row.key}", now)
     row.halted_at = now
     row.save(update_fields=["halted_at"])
 
