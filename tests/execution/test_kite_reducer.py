@@ -12,7 +12,6 @@ from execution.domain.kite.orders import ActStage, Alarm, LiveOrder, Sending, Wa
 from execution.domain.kite.reducer import (
     ActNews,
     Evidence,
-    Gone,
     NewFill,
     Seen,
     Traded,
@@ -389,18 +388,3 @@ def test_whose_order_it_is() -> None:
     assert is_of(order, snapshot(tags=()))
     assert is_of(order, snapshot(order_id=OTHER_ID, tags=("mktp", TAG)))
     assert not is_of(order, snapshot(order_id=OTHER_ID, tags=("mktp",)))
-
-
-def test_what_worked_on_a_day_whose_book_is_gone_is_over_with_what_is_known_to_have_traded() -> None:
-    order = live(None, placing(), seen(S.OPEN, 6), traded(1, 4))
-    assert order.wants == {Want.FETCH_TRADES}
-
-    result = take(order, Gone(at("09:15")))
-
-    assert (result.order.status, result.order.filled_quantity) == (S.EXPIRED, 4)
-    assert (result.wants, len(result.changes)) == (frozenset(), 1)
-    assert take(result.order, traded(2, 2)).order.filled_quantity == 6, (
-        "a trade that is told all the same counts"
-    )
-    assert live(None, Gone(at()), placing(), seen(S.CANCELLED, 0)).status is S.CANCELLED
-    assert live(None, placing(), traded(1, 10), Gone(at())).status is S.COMPLETE
