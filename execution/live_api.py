@@ -26,7 +26,17 @@ if TYPE_CHECKING:
     from rest_framework.request import Request
 
 
-SHOWN = ("broker", "stopped", "seen_at", "reconciled_at", "outside", "funds", "funds_at", "charged_on")
+SHOWN = (
+    "broker",
+    "stopped",
+    "seen_at",
+    "reconciled_at",
+    "gtts_read_at",
+    "outside",
+    "funds",
+    "funds_at",
+    "charged_on",
+)
 
 
 class BrokerCallSerializer(serializers.ModelSerializer):
@@ -69,6 +79,7 @@ class ExternalOrderSerializer(serializers.ModelSerializer):
             "instrument",
             "is_open",
             "worst_value",
+            "gtt",
             "snapshot",
             "first_seen_at",
             "seen_at",

@@ -69,6 +69,8 @@ MACHINE_WRITTEN = {
         "BrokerName",
         "BrokerPush",
         "ExternalOrder",
+        "Gtt",
+        "GttCall",
         "Difference",
         "Report",
     ),

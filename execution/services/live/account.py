@@ -44,7 +44,7 @@ def compare(desk: BrokerDesk, ours: Ours, book: Book, now: datetime) -> Compared
     if book.positions is None or book.orders is None or _is_of_before(book.orders, to_ms(now)):
         return Compared([], is_whole=False)
     more, others = traded_units(ours, book.orders)
-    held = _positions()
+    held = positions()
     held.update(more)
     shares = book.holdings
     look = Held(
@@ -106,7 +106,7 @@ def _watched(held: Iterable[Where], ours: Ours) -> set[str]:
     }
 
 
-def _positions() -> Counter[Where]:
+def positions() -> Counter[Where]:
     """Units by instrument and product, of all our books at the broker, with the trades that wait to be booked."""
     rows = (
         Position.objects.filter(book__broker=Broker.ZERODHA).exclude(quantity=0).select_related("instrument")

@@ -19,6 +19,7 @@ from alphapanda.core.vocabulary import Severity, SignalKind
 from execution.domain.kite import lookup
 from execution.domain.kite.answers import Amount, Funds, charges_of, funds_of, holdings_of, positions_of
 from execution.domain.kite.bills import Bill, Charges, said
+from execution.domain.kite.gtt import TriggerRow, Triggers
 from execution.domain.kite.lookup import Finding, Lookup, Wish
 from execution.domain.kite.orders import LiveOrder, Sending
 from execution.domain.kite.outcomes import Verdict, of_answer
@@ -70,6 +71,8 @@ class Book(msgspec.Struct, frozen=True):
     charges: dict[str, Charges] | None = None  # of the orders that were asked about
     asked: Wanted = NOTHING_MORE
     is_refused: bool = False  # Kite does not know the token any more
+    has_gtts: bool = False  # the list of triggers was asked for
+    gtts: tuple[TriggerRow, ...] | None = None
     moved: frozenset[str] = (
         frozenset()
     )  # orders that traded while it was read: its lists say different things of them
@@ -101,19 +104,19 @@ def look(http: KiteHttp, now: datetime, pause: Callable[[], None], wanted: Wante
     between the reads."""
     units = Units()
     try:
-        orders = _read(http, "/orders", lambda body: orders_of(body, units))
+        orders = read_list(http, "/orders", lambda body: orders_of(body, units))
         pause()
-        trades = _read(http, "/trades", lambda body: trades_of(body, units))
+        trades = read_list(http, "/trades", lambda body: trades_of(body, units))
         pause()
-        held = _read(http, "/portfolio/positions", lambda body: positions_of(body, units))
+        held = read_list(http, "/portfolio/positions", lambda body: positions_of(body, units))
         pause()
-        again = _read(http, "/orders", lambda body: orders_of(body, units))
+        again = read_list(http, "/orders", lambda body: orders_of(body, units))
         holdings = funds = None
         if wanted.is_whole:
             pause()
-            holdings = _read(http, "/portfolio/holdings", holdings_of)
+            holdings = read_list(http, "/portfolio/holdings", holdings_of)
             pause()
-            funds = _read(http, "/user/margins", funds_of)
+            funds = read_list(http, "/user/margins", funds_of)
         charges = _read_charges(http, wanted.bills, pause) if wanted.bills else None
     except NotLoggedIn:
         return Book(to_ms(now), is_refused=True)
@@ -139,7 +142,7 @@ def _read_charges(
     for first in range(0, len(bills), BILLS_MAX):
         some = bills[first : first + BILLS_MAX]
         pause()
-        told = _read(http, "/charges/orders", partial(charges_of, bills=some), asking=said(some))
+        told = read_list(http, "/charges/orders", partial(charges_of, bills=some), asking=said(some))
         if told is None:
             return None
         found |= told
@@ -157,7 +160,9 @@ def _filled(rows: Rows) -> dict[str, int]:
     return {row.order_id: row.filled for row in rows.orders}
 
 
-def _read(http: KiteHttp, path: str, parse: Callable[[bytes], Shown], asking: object = None) -> Shown | None:
+def read_list(
+    http: KiteHttp, path: str, parse: Callable[[bytes], Shown], asking: object = None
+) -> Shown | None:
     """One list; None where it could not be read. Raises NotLoggedIn where the token is dead."""
     try:
         answer = http.read(path) if asking is None else http.ask(path, asking)
@@ -167,7 +172,7 @@ def _read(http: KiteHttp, path: str, parse: Callable[[bytes], Shown], asking: ob
     except (Failed, NotKites) as error:
         log.warning("execution.broker.unread", path=path, error=type(error).__name__, text=str(error)[:200])
         return None
-    for fault in shown.faults if isinstance(shown, Rows) else ():
+    for fault in shown.faults if isinstance(shown, (Rows, Triggers)) else ():
         log.warning("execution.broker.faulty_row", path=path, text=fault[:200])
     return shown
 
