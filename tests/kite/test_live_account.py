@@ -204,16 +204,16 @@ def test_a_halt_for_a_difference_is_not_lost_in_a_crash(started: Started, monkey
 @pytest.mark.parametrize("path", ["/portfolio/positions", "/portfolio/holdings", "/trades"])
 def test_entries_wait_for_a_comparison_of_all(started: Started, monkeypatch: Any, path: str) -> None:
     live = started()
-    read = looking._read
+    read = looking.read_list
 
     def failing(http: Any, asked: str, *more: Any, **named: Any) -> Any:
         return None if asked == path else read(http, asked, *more, **named)
 
-    monkeypatch.setattr(looking, "_read", failing)
+    monkeypatch.setattr(looking, "read_list", failing)
     looks(live, 2)
     assert BrokerDesk.objects.get().reconciled_at is None
 
-    monkeypatch.setattr(looking, "_read", read)
+    monkeypatch.setattr(looking, "read_list", read)
     looks(live)
     assert BrokerDesk.objects.get().reconciled_at is not None
 
