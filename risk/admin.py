@@ -15,6 +15,7 @@ from risk import approvals_admin as _approvals  # noqa: F401  registers its page
 from risk.domain.limits import Limits, given
 from risk.loading import level_of
 from risk.models import (
+    AccountOutside,
     Alert,
     Decision,
     KillSwitch,
@@ -298,6 +299,11 @@ class KillSwitchAdmin(Desk):
     @admin.action(description="Release", permissions=["act"])
     def release(self, request: HttpRequest, rows: QuerySet[KillSwitch]) -> None:
         self.act_on(request, rows, halt_release, key="halt_id", **by_hand(request))
+
+
+@admin.register(AccountOutside)
+class AccountOutsideAdmin(ReadOnlyDesk):
+    list_display = ("broker", "told_at", "rows")
 
 
 @admin.register(OversightChange)

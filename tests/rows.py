@@ -7,6 +7,8 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
 
+from django.utils import timezone
+
 from accounts.broker import secret_set
 from accounts.models import BrokerAccount, BrokerLogin, BrokerSession, LiveAct
 from alphapanda.core import ids
@@ -51,6 +53,7 @@ from portfolio.models import (
     Snapshot,
 )
 from risk.models import (
+    AccountOutside,
     Alert,
     Decision,
     KillSwitch,
@@ -275,7 +278,10 @@ def _at_broker(order: Order) -> list[Any]:
         BrokerName.objects.create(name="t", order=at_broker),
         BrokerPush.objects.create(body="{}", source="stream"),
         BrokerDesk.objects.create(broker="zerodha", house="h"),
-        ExternalOrder.objects.create(broker_order_id="1", instrument="NSE:INFY", snapshot={"status": "OPEN"}),
+        ExternalOrder.objects.create(
+            broker_order_id="1", instrument="NSE:INFY", snapshot={"status": "OPEN"}, seen_at=timezone.now()
+        ),
+        AccountOutside.objects.create(broker="zerodha", told_at=timezone.now()),
         *_triggers(),
         Difference.objects.create(
             kind="POSITION", key="k", ours="1", theirs="2", first_seen_at=at, seen_at=at

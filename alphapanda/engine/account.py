@@ -250,6 +250,7 @@ class Account:
             by_token=self.terms.by_token,
             scopes=self.terms.scopes,
             others=self._members(),
+            outside=seen.outside,
             product=self.spec.product,
             margins=self.venue.margins,
             version=self.terms.version,

@@ -53,6 +53,7 @@ def context_of(
         by_token=terms.by_token,
         scopes=terms.scopes,
         others=others,
+        outside=loading.outside_of(deployment.broker),
         guards=guards_now(now, deployment.id),
         product=loading.product_of(deployment),
         margins=margin_tables(),

@@ -71,7 +71,7 @@ def _decide(deployment: Deployment, rows: Sequence[Signal], calendar: MarketHour
     context = msgspec.structs.replace(context, guards=(*context.guards, *said)) if said else context
     verdicts, day = review(signals, context)
     memory.data = msgspec.to_builtins(day, str_keys=True)
-    seen = Oversight(context.status, context.halts, context.guards, context.version)
+    seen = Oversight(context.status, context.halts, context.guards, context.version, context.outside)
     oversight_keep(memory, seen, signals[0].step)
     is_started = bool(before.held) and seen.status is DeploymentStatus.RUNNING
     memory.save()

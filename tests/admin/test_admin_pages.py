@@ -56,6 +56,7 @@ MACHINE_WRITTEN = {
         "Alert",
         "StartOfDay",
         "OversightChange",
+        "AccountOutside",
         "Order",
         "PaperMemory",
     ),

@@ -70,6 +70,7 @@ ROUTES: dict[str, Route] = {
     "api/v1/live/gtts/<uuid:pk>/delete/": ACT,
     "api/v1/live/differences/": READ,
     "api/v1/live/differences/<int:pk>/settle/": ACT,
+    "api/v1/live/differences/<int:pk>/accept/": ACT,
     "api/v1/positions/": READ,
     "api/v1/portfolios/": READ,
     "api/v1/portfolios/<uuid:pk>/": READ,
