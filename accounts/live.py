@@ -109,6 +109,12 @@ def clear(*, actor: str, now: datetime) -> None:
         raise NotCleared(" ".join(missing))
 
 
+def permit(*, actor: str) -> None:
+    """Let a person let entries pass that trade live. Raises NotCleared."""
+    if missing := _switches() + _person(actor):
+        raise NotCleared(" ".join(missing))
+
+
 def _switches() -> list[str]:
     is_on = settings.ZERODHA_ENABLED and settings.LIVE_TRADING
     return [] if is_on else ["The zerodha broker is switched off in the settings."]

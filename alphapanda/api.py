@@ -68,6 +68,7 @@ urlpatterns = [
     path("", include("alphapanda.deployments_api")),
     path("", include("alphapanda.live_clearance_api")),
     path("", include("risk.api")),
+    path("", include("risk.approvals_api")),
     path("", include("execution.api")),
     path("", include("execution.live_api")),
     path("", include("execution.gtt_api")),

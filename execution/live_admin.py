@@ -21,9 +21,11 @@ from execution.models import (
     Difference,
     ExternalOrder,
 )
-from execution.services.differences import NOTE_MAX, difference_settle
+from execution.services.differences import NOTE_MAX, difference_accept, difference_settle
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from django.db.models import QuerySet
     from django.http import HttpRequest
 
@@ -189,13 +191,20 @@ class DifferenceAdmin(ReadOnlyDesk):
     date_hierarchy = "first_seen_at"
     ordering = ("-first_seen_at", "-id")
     action_form = NoteForm
-    actions = ("settle",)
+    actions = ("settle", "accept")
 
     @admin.action(description="Settle, with a note", permissions=["act"])
     def settle(self, request: HttpRequest, rows: QuerySet[Difference]) -> None:
+        self._act(request, rows, difference_settle)
+
+    @admin.action(description="Accept what the account holds, with a note", permissions=["act"])
+    def accept(self, request: HttpRequest, rows: QuerySet[Difference]) -> None:
+        self._act(request, rows, difference_accept)
+
+    def _act(self, request: HttpRequest, rows: QuerySet[Difference], act: Callable[..., Difference]) -> None:
         note = request.POST.get("note", "").strip()
         if not note:
             self.message_user(request, "Say in the note how it was settled.", messages.ERROR)
             return
         facts = by_hand(request) | {"reason": note}
-        self.act_on(request, rows, difference_settle, key="difference_id", **facts)
+        self.act_on(request, rows, act, key="difference_id", **facts)

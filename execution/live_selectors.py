@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from django.db.models import Count, Min
 
 from alphapanda.core.clock import ist_text, to_ms
-from alphapanda.core.money import to_rupees
+from alphapanda.core.money import ZERO, to_rupees
 from alphapanda.core.refusals import NotThere
 from alphapanda.core.vocabulary import Broker
 from alphapanda.web.formats import plain
 from execution.domain.kite import budgets
+from execution.domain.kite.answers import Funds
 from execution.domain.kite.gtt import STANDING, GttStatus
-from execution.domain.kite.reconciling import Kind
 from execution.gtt_models import Gtt
 from execution.models import BrokerCall, BrokerDesk, BrokerOrder, Difference, ExternalOrder
 from execution.services.live.calls import spent_today
 from execution.services.live.containing import CODE
+from portfolio.selectors import cash_claimed
 from risk.models import Alert
 
 if TYPE_CHECKING:
@@ -44,7 +47,9 @@ class DeskNow:
     open_orders: int
     external_open: int
     gtts: int  # active triggers, ours and others'
-    differences: int  # open ones, without orders of others, which are none
+    differences: int  # open ones
+    funds: Decimal | None  # rupees that Kite says the account has at most; None: not told yet
+    books: Decimal  # rupees that our books at the broker may spend at most
     left: tuple[budgets.Left, ...]
     faults: tuple[str, ...] = ()  # what failed and was left alone, that nobody has acknowledged
 
@@ -53,14 +58,17 @@ def desk_now(now: datetime) -> DeskNow:
     """Where the account stands."""
     waiting = BrokerCall.objects.filter(state__in=WAITING)
     unknown = waiting.filter(state=BrokerCall.State.UNKNOWN).aggregate(at=Min("sent_at_ms"))
+    desk = BrokerDesk.objects.filter(broker=Broker.ZERODHA).first()
     return DeskNow(
-        desk=BrokerDesk.objects.filter(broker=Broker.ZERODHA).first(),
+        desk=desk,
         waiting={row["state"]: row["n"] for row in waiting.values("state").annotate(n=Count("pk"))},
         unknown_since_ms=unknown["at"],
         open_orders=BrokerOrder.objects.filter(is_open=True).count(),
         external_open=ExternalOrder.objects.filter(is_open=True).count(),
         gtts=Gtt.objects.filter(status=GttStatus.ACTIVE).count(),
-        differences=differences_found().filter(settled_at=None).exclude(kind=Kind.EXTERNAL).count(),
+        differences=differences_found().filter(settled_at=None).count(),
+        funds=None if desk is None else funds_of(desk),
+        books=cash_claimed(Broker.ZERODHA),
         left=budgets.left(spent_today(to_ms(now)), to_ms(now)),
         faults=tuple(f"{row.subject}: {row.text}" for row in faults_open()),
     )
@@ -69,6 +77,12 @@ def desk_now(now: datetime) -> DeskNow:
 def faults_open() -> QuerySet[Alert]:
     """What the broker's process could not do and has left alone, each with its reason, the newest first."""
     return Alert.objects.filter(code=CODE, acknowledged_at=None).order_by("-raised_at")[:FAULTS_MAX]
+
+
+def funds_of(desk: BrokerDesk) -> Decimal | None:
+    """Rupees of all segments as Kite told them last: what the day began with, or what is free where that is more."""
+    told = msgspec.convert(desk.funds, dict[str, Funds], strict=False)
+    return sum((max(one.opening, one.net) for one in told.values()), ZERO) if told else None
 
 
 def calls_made() -> QuerySet[BrokerCall]:

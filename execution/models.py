@@ -197,7 +197,15 @@ class BrokerDesk(models.Model):
     stopped = models.CharField(max_length=200, blank=True, help_text="why nothing is sent; empty: it is")
     outside = models.JSONField(
         default=dict,
-        help_text="units that the account holds and that are not ours, by instrument and product",
+        help_text="what the account holds that is not ours: execution.domain.kite.account.Outside",
+    )
+    funds = models.JSONField(
+        default=dict,
+        help_text="rupees by segment as Kite told them last: execution.domain.kite.answers.Funds",
+    )
+    funds_at = models.DateTimeField(null=True, blank=True, help_text="when it told them")
+    charged_on = models.DateField(
+        null=True, blank=True, help_text="the last day whose charges were compared with Kite's"
     )
     seen_at = models.DateTimeField(null=True, blank=True, help_text="when its process was last at work")
     gtts_read_at = models.DateTimeField(
@@ -216,6 +224,7 @@ class BrokerOrder(models.Model):
     state = models.JSONField()
     is_open = models.BooleanField(default=True, help_text="it works, or may")
     wants_trades = models.BooleanField(default=False, help_text="more has traded than trades are here")
+    revision = models.BigIntegerField(default=0, help_text="how often its state was written")
     changed_at = models.DateTimeField(auto_now=True)
 
     class Meta:
@@ -300,7 +309,7 @@ class ExternalOrder(models.Model):
         Gtt, on_delete=models.PROTECT, null=True, blank=True, related_name="made", help_text="that made it"
     )
     first_seen_at = models.DateTimeField(auto_now_add=True)
-    seen_at = models.DateTimeField(auto_now=True)
+    seen_at = models.DateTimeField(help_text="when it was last seen to change")
 
     def __str__(self) -> str:
         return self.broker_order_id
@@ -317,6 +326,9 @@ class Difference(models.Model):
     rounds = models.IntegerField(default=1)
     first_seen_at = models.DateTimeField()
     seen_at = models.DateTimeField()
+    halted_at = models.DateTimeField(
+        null=True, blank=True, help_text="when those whom it concerns were paused, and it was told"
+    )
     settled_at = models.DateTimeField(null=True, blank=True, help_text="when it was gone, or settled by hand")
     settled_by = models.CharField(max_length=150, blank=True)
     note = models.CharField(max_length=300, blank=True)

@@ -21,7 +21,7 @@ from alphapanda.kite_simulator.script import Step, do
 from alphapanda.proof.kite_parts import PRICE_E4, TICK_E4, simulator
 from alphapanda.proof.kite_served import serving
 from alphapanda.proof.kite_world import World
-from execution.models import BrokerCall, BrokerOrder, Difference, ExternalOrder, Fill, Order
+from execution.models import BrokerCall, BrokerDesk, BrokerOrder, Difference, ExternalOrder, Fill, Order
 from execution.services.live.desk import BUSY_MS
 from portfolio.models import Book, Position
 from risk.models import Alert
@@ -366,19 +366,25 @@ class Comparison:
             yield f"cash {cash} here, {-paid - charged} there"
 
     def _told(self) -> Iterator[str]:
-        """Nothing is left that differs, and nobody was called for nothing."""
-        for row in Difference.objects.filter(settled_at=None).exclude(kind="EXTERNAL"):
+        """Nothing is left that differs, and nobody was called for nothing. Others who trade the same share may have
+        closed what is ours: that is a difference."""
+        taken = ["TAKEN"] if any(one.core.filled_quantity for one in self.others) else []
+        for row in Difference.objects.filter(settled_at=None).exclude(kind__in=taken):
             yield f"differs: {row.kind} {row.key}, {row.ours} here, {row.theirs} there"
         codes = set(Alert.objects.values_list("code", flat=True))
         yield from sorted(f"alarm {code}" for code in codes & set(NEVER))
         fired = {one.kind for one in self.world.broker.faults.fired}
         if "broker_differs" in codes and Kind.STUCK not in fired:
-            rows = Difference.objects.filter(rounds__gte=2).exclude(kind="EXTERNAL")
-            found = ", ".join(f"{row.kind} {row.ours} / {row.theirs}" for row in rows)
-            yield f"halted for a difference that was none: {found}"
+            rows = Difference.objects.filter(halted_at__isnull=False).exclude(kind__in=taken)
+            if found := ", ".join(f"{row.kind} {row.ours} / {row.theirs}" for row in rows):
+                yield f"halted for a difference that was none: {found}"
 
     def _outside(self) -> Iterator[str]:
         here = {row.broker_order_id: row.is_open for row in ExternalOrder.objects.all()}
         there = {one.order_id: not one.core.status.is_final for one in self.others}
         if here != there:
             yield f"orders of others: {here} here, {there} there"
+        known = sum(BrokerDesk.objects.get().outside.get("units", {}).values())
+        held = sum(one.wanted.side.sign * one.core.filled_quantity for one in self.others)
+        if known != held:
+            yield f"what others hold: {known} here, {held} there"

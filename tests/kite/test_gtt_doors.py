@@ -36,7 +36,7 @@ def standing() -> Gtt:
     """An active trigger over ten of the twenty shares that the account holds."""
     one_of_each()
     Report.objects.update(booked_at=timezone.now())
-    BrokerDesk.objects.update(outside={"NSE:INFY CNC": 20})
+    BrokerDesk.objects.update(outside={"units": {"NSE:INFY CNC": 20}})
     GttCall.objects.update(state="DONE")
     return Gtt.objects.get()
 

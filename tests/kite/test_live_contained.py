@@ -25,6 +25,7 @@ from execution.services.live import (
     calls,
     containing,
     evidence,
+    external,
     looking,
     pushes,
     reconciling,
@@ -215,8 +216,8 @@ def test_a_search_that_fails_holds_up_no_other_and_asks_no_more_often(world):
 
 
 def test_an_order_of_others_that_cannot_be_kept_costs_itself_only(world, monkeypatch):
-    bad = bad_only(looking._write_external, lambda rows: any(one.order_id == "bad" for one in rows))
-    monkeypatch.setattr(looking, "_write_external", bad)
+    bad = bad_only(external.keep, lambda rows, _at: any(one.order_id == "bad" for one in rows))
+    monkeypatch.setattr(external, "keep", bad)
     rows = [a_row("good"), a_row("bad")]
     looking.take_book(looking.Book(world.broker.clock.now_ms(), tuple(rows)), world.now())
 

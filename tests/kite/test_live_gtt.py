@@ -14,11 +14,12 @@ from alphapanda.core.clock import to_ms
 from alphapanda.kite_simulator.faults import Fault, Kind
 from alphapanda.kite_simulator.ledger import Demat
 from alphapanda.kite_simulator.limits import Rates
+from execution.domain.kite.account import Outside
 from execution.domain.kite.budgets import Spent
 from execution.domain.kite.gtt import GttStatus
 from execution.gtt_models import Gtt, GttCall
 from execution.models import BrokerDesk, ExternalOrder
-from execution.services.live import calls, gtt_calls, gtt_looking, looking
+from execution.services.live import account, calls, gtt_calls, gtt_looking, looking
 from execution.services.live.gtt import (
     Asked,
     GttBusy,
@@ -51,7 +52,6 @@ def live(monkeypatch, authorised):
     demat = {INFY: Demat(10, Decimal(1400), authorised=authorised)}
     with serving(a_simulator(ticks, demat=demat, rates=RATES)) as served:
         live = Live(served, monkeypatch)
-        BrokerDesk.objects.update(outside={"NSE:INFY CNC": 10})
         go(live)
         yield live
 
@@ -294,10 +294,10 @@ def test_a_halt_leaves_triggers_where_they_are_says_so_once_and_holds_none_up(li
     assert "SELL 4 NSE:INFY" in told.text
 
 
-def test_what_is_closed_meanwhile_is_not_placed_any_more_and_what_stands_is_told(live):
+def test_what_is_closed_meanwhile_is_not_placed_any_more_and_what_stands_is_told(live, monkeypatch):
     placed(live, quantity=4, stop=Decimal(1300))
     ask = gtt_place(instrument="NSE:INFY", wanted=wanted(quantity=6), asked=asked(live, "k2"))
-    BrokerDesk.objects.update(outside={})
+    monkeypatch.setattr(account, "outside_of", lambda _desk: Outside())
     go(live, 100)
 
     ask.refresh_from_db()

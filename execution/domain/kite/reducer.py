@@ -65,7 +65,13 @@ class ActNews(msgspec.Struct, frozen=True):
     reason: str = ""
 
 
-Evidence = Placing | Seen | Traded | ActNews
+class Gone(msgspec.Struct, frozen=True):
+    """The broker's book is of a later day than the order's: it works no more, and what it traded last nobody tells."""
+
+    at_ms: int
+
+
+Evidence = Placing | Seen | Traded | ActNews | Gone
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -174,6 +180,8 @@ def _merged(order: LiveOrder, evidence: Evidence) -> LiveOrder:
         return _seen(order, evidence)
     if isinstance(evidence, Traded):
         return _traded(order, evidence.trade)
+    if isinstance(evidence, Gone):
+        return msgspec.structs.replace(order, gone_ms=min(order.gone_ms or evidence.at_ms, evidence.at_ms))
     return _acted(order, evidence)
 
 

@@ -20,7 +20,7 @@ from alphapanda.core.vocabulary import OrderStatus, Side
 PROTECTED = "mktp"  # the tag by which Kite marks a market order that it shows as a limit order
 _NOISE = Decimal("0.000001")  # rupees: what a float may add to a price on its way
 _STATUSES = {status.value: status for status in OrderStatus if status is not OrderStatus.EXPIRED}
-_NUMBER_MAX = 10**12
+NUMBER_MAX = 10**12
 
 
 class NotKites(ValueError):
@@ -146,23 +146,6 @@ class _Answer(msgspec.Struct):
     message: str = ""
 
 
-class _Position(msgspec.Struct):
-    exchange: str
-    tradingsymbol: str
-    product: str
-    quantity: int
-
-
-class _Net(msgspec.Struct):
-    net: list[_Position]
-
-
-class _Positions(msgspec.Struct):
-    status: str
-    data: _Net | None = None
-    message: str = ""
-
-
 class _Frame(msgspec.Struct):
     type: str
     data: msgspec.Raw = msgspec.Raw(b"null")
@@ -178,18 +161,6 @@ def trades_of(body: bytes, units: Mapping[str, int]) -> Rows:
     """The rows of the trade book, or of one order's trades. Raises NotKites where the answer is no list."""
     trades, faults = each(body, lambda raw: trade_of(raw, units))
     return Rows(trades=trades, faults=faults)
-
-
-def positions_of(body: bytes, units: Mapping[str, int]) -> dict[Where, int]:
-    """Net units by instrument and product. Raises NotKites where the answer is no list of positions."""
-    answer = decoded(body, _Positions)
-    if answer.status != "success" or answer.data is None:
-        raise NotKites(f"no positions: {answer.status} {answer.message}"[:200])
-    held: dict[Where, int] = {}
-    for row in answer.data.net:
-        where = Where(f"{row.exchange}:{row.tradingsymbol}", row.product)
-        held[where] = held.get(where, 0) + row.quantity * units.get(where.instrument, 1)
-    return held
 
 
 def order_in_frame(text: bytes, units: Mapping[str, int]) -> OrderSnapshot | None:
@@ -275,11 +246,8 @@ def ist_text_ms(text: str | None) -> int:
 
 
 def each(body: bytes, read: Callable[[bytes], Row]) -> tuple[tuple[Row, ...], tuple[str, ...]]:
-    answer = decoded(body, _Answer)
-    if answer.status != "success" or answer.data is None:
-        raise NotKites(f"no list: {answer.status} {answer.message}"[:200])
     rows, faults = [], []
-    for raw in answer.data:
+    for raw in listed(body, "list"):
         try:
             rows.append(read(bytes(raw)))
         except NotKites as error:
@@ -287,10 +255,19 @@ def each(body: bytes, read: Callable[[bytes], Row]) -> tuple[tuple[Row, ...], tu
     return tuple(rows), tuple(faults)
 
 
+def listed(body: bytes, what: str) -> list[msgspec.Raw]:
+    """The rows of an answer that is a list. Raises NotKites."""
+    answer = decoded(body, _Answer)
+    if answer.status != "success" or answer.data is None:
+        raise NotKites(f"no {what}: {answer.status} {answer.message}"[:200])
+    return answer.data
+
+
 Shape = TypeVar("Shape")
 
 
 def decoded(raw: bytes, shape: type[Shape]) -> Shape:
+    """An answer, or a part of one, of a shape. Raises NotKites."""
     try:
         return msgspec.json.decode(raw, type=shape)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
@@ -305,13 +282,13 @@ def name_of(what: str, text: str, *, most: int = 40) -> str:
 
 
 def count(what: str, number: int) -> int:
-    if not 0 <= number <= _NUMBER_MAX:
-        raise ValueError(f"{what} {number} is not from 0 to {_NUMBER_MAX}")
+    if not 0 <= number <= NUMBER_MAX:
+        raise ValueError(f"{what} {number} is not from 0 to {NUMBER_MAX}")
     return number
 
 
 def price_e4_of(rupees: Decimal) -> int:
-    if not rupees.is_finite() or not 0 <= rupees <= _NUMBER_MAX:
+    if not rupees.is_finite() or not 0 <= rupees <= NUMBER_MAX:
         raise ValueError(f"{rupees} is no price in rupees")
     price_e4 = round(rupees * PRICE_SCALE)
     if abs(Decimal(price_e4) - rupees * PRICE_SCALE) > _NOISE * PRICE_SCALE:

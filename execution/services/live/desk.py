@@ -15,7 +15,7 @@ from uuid import UUID
 
 from accounts.broker import session_died
 from alphapanda import logs
-from alphapanda.core.clock import to_ms
+from alphapanda.core.clock import to_datetime, to_ms
 from alphapanda.core.vocabulary import Broker
 from alphapanda.kite.client import Access
 from execution.domain.kite import budgets
@@ -24,9 +24,12 @@ from execution.domain.kite.outcomes import Outcome, Stage, Verdict, of_failure
 from execution.models import BrokerCall, BrokerDesk, BrokerOrder
 from execution.services.live import (
     answers,
+    billing,
     calls,
     containing,
+    dayend,
     evidence,
+    external,
     gtt_calls,
     gtt_looking,
     killing,
@@ -37,6 +40,8 @@ from execution.services.live import (
 from execution.services.live.answers import Said
 from execution.services.live.containing import contained
 from execution.services.live.http import KiteHttp, NotLoggedIn
+from execution.services.live.looking import Wanted
+from execution.services.live.states import Remembered
 from risk.services.terms import kill_lock_shared
 
 BUSY_MS, IDLE_MS = 5_000, 30_000  # between looks at the book, with something in flight and without
@@ -85,6 +90,8 @@ class Desk:
         self._looking: tuple[Future[looking.Book], Access] | None = None
         self._spent = Spent()
         self._looked_ms = 0
+        self._whole_ms = 0  # when a look last read holdings and funds too
+        self._remembered = Remembered()
         self._gtts_looked_ms = 0
         self._tidied_ms = 0
         self._is_begun = False
@@ -257,8 +264,8 @@ class Desk:
     # ---- the book
 
     def look_soon(self) -> None:
-        """Read the book at the next chance: the stream of updates had a gap."""
-        self._looked_ms = 0
+        """Read all of the book at the next chance: the stream of updates had a gap."""
+        self._looked_ms = self._whole_ms = 0
 
     def _look_if_due(self) -> bool:
         now = self._clock()
@@ -268,11 +275,20 @@ class Desk:
             return False
         self._looked_ms = to_ms(now)
         pause = partial(self._sleep, READ_GAP_S if self._is_writing(now) else 0.0)
-        look = looking.look
+        look, wanted = looking.look, self._wanted(now)
         if gtt_looking.is_due(self._gtts_looked_ms, now):
             self._gtts_looked_ms, look = to_ms(now), gtt_looking.look
-        self._looking = self._readers.submit(look, self._signed(), now, pause), self._access
+        self._looking = self._readers.submit(look, self._signed(), now, pause, wanted), self._access
         return True
+
+    def _wanted(self, now: datetime) -> Wanted:
+        """What this look reads: holdings, funds and charges change seldom."""
+        if to_ms(now) < self._whole_ms + IDLE_MS:
+            return looking.NOTHING_MORE
+        self._whole_ms = to_ms(now)
+        with contained("book", "charges", now):
+            return Wanted(is_whole=True, bills=billing.due(now))
+        return Wanted(is_whole=True)
 
     def _is_writing(self, now: datetime) -> bool:
         """Whether writes leave now: Kite counts cancellations and changes together with reads, ten a second."""
@@ -288,6 +304,8 @@ class Desk:
         if is_busy and BrokerOrder.objects.filter(wants_trades=True).exists():
             due_ms = min(due_ms, self._looked_ms + TRADES_MS)  # more has traded than is booked
         now = self._clock()
+        if external.has_changed_since(to_datetime(self._looked_ms)):
+            due_ms = self._looked_ms + LOOK_MIN_MS
         searches = looking.searches_due_ms(now), gtt_looking.searches_due_ms(now)
         search_ms = min((at_ms for at_ms in searches if at_ms is not None), default=None)
         if search_ms is not None:
@@ -297,13 +315,17 @@ class Desk:
     def _compare(self, book: looking.Book) -> None:
         now = self._clock()
         with contained("book", "merging", now):
-            looking.take_book(book, now)
+            looking.take_book(book, now, self._remembered)
+        with contained("book", "ending days", now):
+            dayend.end_days(book, now)
         with contained("book", "comparing", now) as held:
-            reconciling.compare(book, now)
+            reconciling.compare(book, now, self._remembered)
         if held.fault:  # entries wait until it can be compared again
             BrokerDesk.objects.filter(broker=Broker.ZERODHA).update(reconciled_at=None)
         with contained("book", "triggers", now):
             gtt_looking.take(book, now)
+        if book.asked.is_whole and (book.holdings is None or book.orders is None):
+            self._whole_ms = 0  # read again what could not be read
         if book.has_gtts and book.gtts is None:
             self._gtts_looked_ms = 0  # the next look tries again
 

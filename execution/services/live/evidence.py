@@ -58,7 +58,7 @@ def _keep(row: BrokerOrder, before: LiveOrder, result: Result, now: datetime) ->
     if after.parts.keys() - before.parts.keys() or after.status.is_final:
         acts = BrokerCall.objects.filter(order=row, state=BrokerCall.State.READY)
         acts.exclude(kind=SignalKind.ORDER).update(not_before_ms=0)  # they waited for it to come to light
-    row.state = states.written(after)
+    row.state, row.revision = states.written(after), row.revision + 1
     row.is_open = not after.status.is_final
     row.wants_trades = Want.FETCH_TRADES in result.wants
     row.save()

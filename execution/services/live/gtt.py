@@ -22,12 +22,13 @@ from alphapanda.core.money import PriceNotExact, to_e4
 from alphapanda.core.refusals import BadRequest, Conflict, NotThere, reason_problem
 from alphapanda.core.vocabulary import Broker
 from execution.domain.kite import gtt
+from execution.domain.kite.account import place_of
 from execution.domain.kite.gtt import GttStatus, GttTerms, Price
 from execution.domain.kite.rows import Where
 from execution.domain.kite.wire import CannotBeSaid
 from execution.gtt_models import WAITING, Gtt, GttCall
 from execution.models import BrokerDesk
-from execution.services.live import reconciling
+from execution.services.live import account
 from marketdata import selectors as market
 from marketdata.domain.instruments import InstrumentSpec
 from marketdata.marks import marks_before
@@ -235,9 +236,9 @@ def _call(row: Gtt, kind: str, asked: Asked, terms: GttTerms | None, last_e4: in
 
 def holdings(desk: BrokerDesk) -> Counter[Where]:
     """Units that the account holds, by instrument and product: of our books, and what is there beside them."""
-    held = Counter(reconciling.positions())
-    for name, units in desk.outside.items():
-        held[Where(*name.rsplit(" ", 1))] += units
+    held = Counter(account.positions())
+    for name, units in account.outside_of(desk).units.items():
+        held[place_of(name)] += units
     return held
 
 

@@ -49,9 +49,11 @@ def searches_due_ms(now: datetime) -> int | None:
     return min(due, default=None)
 
 
-def look(http: KiteHttp, now: datetime, pause: Callable[[], None]) -> looking.Book:
+def look(
+    http: KiteHttp, now: datetime, pause: Callable[[], None], wanted: looking.Wanted = looking.NOTHING_MORE
+) -> looking.Book:
     """Read the book, and the list of triggers after it."""
-    book = looking.look(http, now, pause)
+    book = looking.look(http, now, pause, wanted)
     if book.is_refused:
         return book
     pause()

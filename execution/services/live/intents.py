@@ -10,17 +10,19 @@ import msgspec
 from alphapanda.core import ids
 from alphapanda.core.clock import ist_date
 from alphapanda.core.envelope import Envelope
-from alphapanda.core.vocabulary import Broker, SignalKind
+from alphapanda.core.vocabulary import Broker, SignalKind, SignalOrigin
 from alphapanda.eventlog import outbox
-from execution import loading
+from execution import loading, reference
 from execution.domain import acts, live
 from execution.domain.kite.budgets import Lane
 from execution.domain.kite.orders import LiveOrder
 from execution.domain.orders import OrderEventRow, PaperOrder, Terms
 from execution.domain.settings import PaperSettings
+from execution.domain.settlement import charged
 from execution.domain.venue import Venue
 from execution.models import BrokerCall, BrokerOrder, Order, OrderEvent
 from execution.services import events
+from execution.services.fills import fills_write
 from execution.services.live import states
 from marketdata import selectors as market
 from marketdata.domain.calendar import MarketHours
@@ -37,7 +39,9 @@ def carry_out(deployment: Deployment, signals: Sequence[Signal], calendar: Marke
     told: list[Envelope] = []
     for row in signals:
         signal = deployments.signal_row(row)
-        if signal.kind is SignalKind.ORDER:
+        if signal.origin is SignalOrigin.EXPIRY:
+            _settle(deployment, row, signal, venue)
+        elif signal.kind is SignalKind.ORDER:
             told += _place(deployment, row, signal, venue)
         else:
             told += _act(row, signal)
@@ -55,17 +59,40 @@ def _venue(deployment: Deployment, calendar: MarketHours, at_ms: int) -> Venue:
 
 def _place(deployment: Deployment, row: Signal, signal: SignalRow, venue: Venue) -> list[Envelope]:
     order, event = live.intended(signal, venue)
+    stored = _stored(deployment, row, order, [event])
+    at_broker = BrokerOrder.objects.create(order=stored, state=states.written(_known(order)))
+    lane = Lane.EXIT if row.decision.rule == EXIT else Lane.ENTRY
+    _call(at_broker, SignalKind.ORDER, order.decision_id, lane, order.placed_at_ms)
+    return events.placed(order, Broker.ZERODHA)
+
+
+def _stored(
+    deployment: Deployment, row: Signal, order: PaperOrder, history: Sequence[OrderEventRow]
+) -> Order:
     stored = Order.objects.create(
         **loading.order_columns(order),
         deployment=deployment,
         broker=deployment.broker,
         instrument_id=row.instrument_id,
     )
-    OrderEvent.objects.create(id=event.id, **msgspec.structs.asdict(event))
-    at_broker = BrokerOrder.objects.create(order=stored, state=states.written(_known(order)))
-    lane = Lane.EXIT if row.decision.rule == EXIT else Lane.ENTRY
-    _call(at_broker, SignalKind.ORDER, order.decision_id, lane, order.placed_at_ms)
-    return events.placed(order, Broker.ZERODHA)
+    OrderEvent.objects.bulk_create(OrderEvent(id=one.id, **msgspec.structs.asdict(one)) for one in history)
+    return stored
+
+
+def _settle(deployment: Deployment, row: Signal, signal: SignalRow, venue: Venue) -> None:
+    """What a contract that has ended comes to: in the books at once, for nothing of it is an order to the broker."""
+    heard = live.settled(signal, venue)
+    stored = _stored(deployment, row, heard.order, heard.rows)
+    fills = charged(
+        heard.executions,
+        [heard.order],
+        step=signal.step,
+        cards=reference.charge_cards(),
+        instruments=venue.instruments,
+    )
+    filled = [events.filled(fill, stored) for fill in fills]
+    outbox.publish([*events.placed(heard.order, Broker.ZERODHA), *filled])
+    fills_write({stored.id: stored}, fills, filled)
 
 
 def _known(order: PaperOrder) -> LiveOrder:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import msgspec
+from django.db.models import QuerySet
 
 from execution import loading
 from execution.domain.kite.orders import LiveOrder
@@ -39,6 +40,31 @@ def readable(rows: Iterable[BrokerOrder], now: datetime) -> dict[UUID, LiveOrder
         with contained("order", row.pk, now):
             found[row.pk] = known(row)
     return found
+
+
+class Remembered:
+    """Orders as they were known last, so that a look at the book of a busy day reads those anew that have changed."""
+
+    def __init__(self) -> None:
+        self._known: dict[UUID, tuple[int, LiveOrder]] = {}
+
+    def of(self, rows: QuerySet[BrokerOrder], now: datetime) -> dict[UUID, LiveOrder]:
+        """What is known of orders, by their ids; of one whose row is no order, nothing."""
+        revisions = dict(rows.values_list("pk", "revision"))
+        changed = [pk for pk, revision in revisions.items() if self._revision(pk) != revision]
+        found = readable(BrokerOrder.objects.filter(pk__in=changed), now)
+        for pk in changed:
+            self._known.pop(pk, None)
+        self._known |= {pk: (revisions[pk], live) for pk, live in found.items()}
+        return {pk: self._known[pk][1] for pk in revisions if pk in self._known}
+
+    def forget_but(self, ids: Collection[UUID]) -> None:
+        """Keep these alone: the book of another day has others."""
+        self._known = {pk: found for pk, found in self._known.items() if pk in ids}
+
+    def _revision(self, pk: UUID) -> int | None:
+        found = self._known.get(pk)
+        return None if found is None else found[0]
 
 
 def order_save(row: Order, order: PaperOrder) -> None:
