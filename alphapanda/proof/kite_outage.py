@@ -68,4 +68,4 @@ def _traded(world: World) -> int:
 
 
 def _wrong(world: World) -> list[str]:
-    return list(Comparison(world, is_killed=False).wrong())
+    return list(Comparison(world).wrong())

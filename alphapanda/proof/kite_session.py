@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from django.conf import settings
@@ -132,6 +133,14 @@ class Session:
         for path in (run_dir / "up.log", log, *run_dir.glob("logs/*")):
             if path.is_file():
                 shutil.copy(path, self.plan.keep)
+
+    def _keep_rows(self, both: tuple[twins.Twin, twins.Twin], book: dict[str, Any]) -> None:
+        """What was compared, where the operator wants it."""
+        if self.plan.keep is None:
+            return
+        self.plan.keep.mkdir(parents=True, exist_ok=True)
+        compared = {"paper": both[0], "live": both[1], "broker": book}
+        (self.plan.keep / "compared.json").write_bytes(msgspec.json.encode(compared))
 
     def _simulated(self) -> list[str]:
         here = f"http://127.0.0.1:{self.port}"
@@ -287,6 +296,7 @@ class Session:
         paper, live = (Deployment.objects.get(name=name) for name in (PAPER_NAME, LIVE_NAME))
         both = twins.of_deployment(paper), twins.of_deployment(live)
         result.differences = twins.compare(*both, twins.Offers(recorded(self.file)))
+        self._keep_rows(both, book)
         result.signals, result.orders = len(both[1].acts), len(book["orders"])
         result.trades = sum(len(order["trades"]) for order in book["orders"])
         faults = [f"unexplained: {one.what}: {one.paper} | {one.live}" for one in result.differences

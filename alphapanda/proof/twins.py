@@ -6,7 +6,7 @@ both prices were on offer at their own times; money by the trades that differ. A
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 from itertools import zip_longest
 from typing import Any
@@ -19,6 +19,7 @@ from execution.models import Fill, Order
 from marketdata.domain.ticks import Tick
 from portfolio.domain.books import CASH
 from portfolio.models import LedgerEntry, Position
+from risk.domain.review import EXIT, WITHIN
 from risk.models import Decision
 from strategies.models import Deployment, Signal
 
@@ -36,14 +37,28 @@ class Trade(msgspec.Struct, frozen=True):
     at_ms: int
 
 
+class Known(msgspec.Struct, frozen=True):
+    """Units held, and the most or least of them once all orders of the signal's side have traded, this one too."""
+
+    held: int = 0
+    worst: int = 0
+
+    @property
+    def is_exit(self) -> bool:
+        """Whether what is ordered can only bring the position nearer to zero."""
+        return self.held * self.worst >= 0 and abs(self.worst) < abs(self.held)
+
+
 class Act(msgspec.Struct, frozen=True):
-    """A signal with all that came of it. `held`: units that its deployment knew of when it raised it."""
+    """A signal with all that came of it. `heard`: what follows from the trades that its deployment had been told of
+    when it raised it; `stood`: on what its decision stands."""
 
     wanted: dict[str, Any]
     decision: dict[str, Any]
     order: dict[str, Any]
     trades: tuple[Trade, ...]
-    held: int = 0
+    heard: Known = Known()
+    stood: Known = Known()
 
 
 class Twin(msgspec.Struct, frozen=True):
@@ -87,13 +102,13 @@ def _prices(tick: Tick, side: Side) -> set[int]:
 def of_deployment(deployment: Deployment) -> Twin:
     """The rows of a deployment."""
     signals = Signal.objects.filter(deployment=deployment).select_related("instrument")
-    decisions = {row.signal_id: row for row in Decision.objects.filter(deployment=deployment)}
-    orders = {row.decision_id: row for row in Order.objects.filter(deployment=deployment)}
+    orders = list(Order.objects.filter(deployment=deployment).prefetch_related("fills"))
     entries = LedgerEntry.objects.filter(book_id=deployment.id)
     positions = Position.objects.filter(book_id=deployment.id).select_related("instrument")
+    decisions = {row.signal_id: row for row in Decision.objects.filter(deployment=deployment)}
     return Twin(
         name=deployment.name,
-        acts=tuple(_act(row, decisions, orders) for row in signals.order_by("step", "ordinal")),
+        acts=tuple(_act(row, decisions.get(row.id), orders) for row in signals.order_by("step", "ordinal")),
         positions={str(row.instrument): row.quantity for row in positions},
         cash=sum((row.amount for row in entries.filter(account=CASH)), ZERO),
         charges=sum((charged(row) for row in Fill.objects.filter(deployment=deployment)), ZERO),
@@ -105,12 +120,9 @@ def charged(fill: Fill) -> Decimal:
     return sum((Decimal(amount) for amount in fill.charges.values()), ZERO)
 
 
-def _act(signal: Signal, decisions: Mapping[Any, Decision], orders: Mapping[Any, Order]) -> Act:
-    decision = decisions.get(signal.id)
-    order = orders.get(decision.id) if decision else None
-    known = Fill.objects.filter(
-        deployment_id=signal.deployment_id, instrument=signal.instrument, step__lte=signal.step
-    )
+def _act(signal: Signal, decision: Decision | None, orders: Sequence[Order]) -> Act:
+    order = next((one for one in orders if decision and one.decision_id == decision.id), None)
+    stood = decision.numbers if decision else {}
     return Act(
         wanted={
             "at_ms": signal.at_ms,
@@ -127,12 +139,25 @@ def _act(signal: Signal, decisions: Mapping[Any, Decision], orders: Mapping[Any,
         if order
         else {},
         trades=tuple(_trades(order)) if order else (),
-        held=sum(Side(row.side).sign * row.quantity for row in known),
+        heard=_heard(signal, [one for one in orders if one.instrument_id == signal.instrument_id]),
+        stood=Known(stood.get("position", 0), stood.get("worst_position", 0)),
     )
 
 
+def _heard(signal: Signal, orders: Sequence[Order]) -> Known:
+    """From the trades alone, each at the step at which it was booked. An order that ended without having traded in full
+    counts on: what is said of later signals is then not borne out."""
+    held, working = 0, 0
+    for order in orders:
+        filled = sum(row.quantity for row in order.fills.all() if row.step <= signal.step)
+        held += Side(order.side).sign * filled
+        if order.side == signal.side and (order.step, order.ordinal) < (signal.step, signal.ordinal):
+            working += order.quantity - filled
+    return Known(held, held + Side(signal.side).sign * (working + signal.quantity))
+
+
 def _trades(order: Order) -> Iterator[Trade]:
-    for row in order.fills.order_by("number"):
+    for row in sorted(order.fills.all(), key=lambda row: row.number):
         yield Trade(Side(row.side), row.quantity, row.price_e4, row.at_ms)
 
 
@@ -167,11 +192,20 @@ def _fields(name: str, paper: Act, live: Act) -> Iterator[Difference]:
             if ours.get(key) == theirs.get(key):
                 continue
             why = UNEXPLAINED
-            if (what, key) == ("decision", "rule") and paper.held != live.held and ours.get("approved"):
+            if (what, key) == ("decision", "rule") and _is_of_hearing(paper, live):
                 why = LATENCY
             if (what, key) == ("wanted", "at_ms") and ours["origin"] == SignalOrigin.OPERATOR:
                 why = PERSON
             yield Difference(f"{name}: {what} {key}", f"{ours.get(key)}", f"{theirs.get(key)}", why)
+
+
+def _is_of_hearing(paper: Act, live: Act) -> bool:
+    """Whether two approvals differ because one knew of trades of which the other did not: each must stand on what its
+    own deployment had been told of, and follow from it."""
+    return paper.heard != live.heard and all(
+        act.stood == act.heard and act.decision["rule"] == (EXIT if act.heard.is_exit else WITHIN)
+        for act in (paper, live)
+    )
 
 
 def _why(paper: Sequence[Trade], live: Sequence[Trade], offers: Offers) -> str:

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from alphapanda.core.vocabulary import Side
 from alphapanda.proof import canary
-from alphapanda.proof.twins import LATENCY, PERSON, UNEXPLAINED, Act, Offers, Trade, Twin, compare
+from alphapanda.proof.twins import LATENCY, PERSON, UNEXPLAINED, Act, Known, Offers, Trade, Twin, compare
 from tests.builders import a_tick, at
 
 WANTED = {"side": "BUY", "quantity": 10, "at_ms": at(), "origin": "STRATEGY"}
@@ -40,18 +40,33 @@ def test_another_price_at_another_time_is_the_way_of_the_order_where_it_was_on_o
     assert [(one.what, one.why) for one in found] == [("signal 1: trades", LATENCY), ("cash", "trades")]
 
 
-def with_rule(twin: Twin, rule: str) -> Twin:
-    acts = [replace(act, decision={"approved": True, "rule": rule}) for act in twin.acts]
-    return replace(twin, acts=tuple(acts))
+def standing(heard: Known, rule: str, *, stood: Known | None = None) -> Twin:
+    """The twin whose decision says `rule` and stands on what it had heard, or on something else."""
+    act = replace(PAPER.acts[0], decision={"approved": True, "rule": rule}, heard=heard, stood=stood or heard)
+    return replace(PAPER, acts=(act,))
+
+
+SHORT = Known(held=-10, worst=0)
+FLIPPING = Known(held=-10, worst=10)  # an order of its side that has traded, of which nobody told it yet
 
 
 def test_what_an_approved_signal_is_depends_on_what_has_traded() -> None:
-    late = with_rule(PAPER, "exit")
-    late = replace(late, acts=(replace(late.acts[0], held=-10),))
-    found = {one.what: one.why for one in compare(PAPER, late, offers())}
-    assert found["signal 1: decision rule"] == LATENCY
-    found = {one.what: one.why for one in compare(PAPER, with_rule(PAPER, "exit"), offers())}
-    assert found["signal 1: decision rule"] == UNEXPLAINED
+    found = compare(standing(SHORT, "exit"), standing(FLIPPING, "within_limits"), offers())
+    assert [(one.what, one.why) for one in found] == [("signal 1: decision rule", LATENCY)]
+
+
+@pytest.mark.parametrize(
+    "live",
+    [
+        standing(SHORT, "within_limits"),  # both had heard the same
+        standing(FLIPPING, "within_limits", stood=SHORT),  # risk looked at something else
+        standing(Known(held=0, worst=10), "daily_orders"),
+        standing(Known(held=-20, worst=-10), "within_limits"),  # it was an exit
+    ],
+)
+def test_an_approval_that_does_not_follow_from_what_was_heard_is_unexplained(live: Twin) -> None:
+    found = compare(standing(SHORT, "exit"), live, offers())
+    assert [one.why for one in found] == [UNEXPLAINED]
 
 
 @pytest.mark.parametrize(("origin", "why"), [("OPERATOR", PERSON), ("STRATEGY", UNEXPLAINED)])
