@@ -49,7 +49,9 @@ NAME = "Live on NSE:INFY"
 # A step where something may leave, the longest while a kill switch wants orders gone, and the longest of all.
 STEP_MS, SWEEP_MS, STRIDE_MS = 100, 2_000, 30_000
 TIDY_MS = 1_500  # a process that tidies seldom: nobody else writes here
-REFRESH_S = 0.25  # the shard looks for acts and reports at each round, and stores what it has read at each fourth
+REFRESH_S = (
+    0.25  # the shard looks for acts and reports at each round, and stores what it has read at each fourth
+)
 take_all = pushes.take_all
 
 

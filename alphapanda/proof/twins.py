@@ -1,7 +1,8 @@
 """Two deployments that differ by their broker alone, side by side: what differs, and which rule explains it.
 
-What differs is explained only where the recording bears it out: a trade at another time by the way of the order, if
-both prices were on offer at their own times; money by the trades that differ. Anything else is unexplained."""
+What differs is explained only where the records bear it out: a trade at another time by the way of the order, if both
+prices were on offer at their own times; what an approved signal is by the trades that its deployment had been told of;
+money by the trades that differ, if each has the money of its own trades. Anything else is unexplained."""
 
 from __future__ import annotations
 
@@ -13,9 +14,14 @@ from typing import Any
 
 import msgspec
 
-from alphapanda.core.money import ZERO, to_rupees
-from alphapanda.core.vocabulary import Side, SignalOrigin
+from alphapanda.core.clock import ist_date
+from alphapanda.core.money import ZERO, quantized, to_rupees, value
+from alphapanda.core.vocabulary import Product, Side, SignalOrigin
+from execution.domain.charges import order_charges, rate_group
 from execution.models import Fill, Order
+from execution.reference import charge_cards
+from marketdata import selectors as market
+from marketdata.domain.instruments import segment_of
 from marketdata.domain.ticks import Tick
 from portfolio.domain.books import CASH
 from portfolio.models import LedgerEntry, Position
@@ -25,6 +31,7 @@ from strategies.models import Deployment, Signal
 
 SECOND_MS = 1_000  # Kite states whole seconds
 UNEXPLAINED = "unexplained"
+PERSON_MS = 10_000  # between what a person asks of one and of the other
 LATENCY, PERSON, MONEY = "way of the order", "a person's act", "trades"
 
 
@@ -62,13 +69,24 @@ class Act(msgspec.Struct, frozen=True):
 
 
 class Twin(msgspec.Struct, frozen=True):
-    """What a deployment did, and what it has of it. `cash` is what moved, after charges."""
+    """What a deployment did, and what it has of it. `cash` is what moved, after `charges`; `tables` is what the charge
+    tables say of its trades, worked out order by order."""
 
     name: str
     acts: tuple[Act, ...]
     positions: dict[str, int]
     cash: Decimal
     charges: Decimal
+    tables: Decimal = ZERO
+
+    @property
+    def is_of_trades(self) -> bool:
+        """Whether its money is that of its trades, and of nothing else."""
+        traded = sum(
+            (-one.side.sign * value(one.price_e4, one.quantity) for act in self.acts for one in act.trades),
+            ZERO,
+        )
+        return self.charges == self.tables and self.cash == traded - self.charges
 
 
 class Difference(msgspec.Struct, frozen=True):
@@ -112,7 +130,25 @@ def of_deployment(deployment: Deployment) -> Twin:
         positions={str(row.instrument): row.quantity for row in positions},
         cash=sum((row.amount for row in entries.filter(account=CASH)), ZERO),
         charges=sum((charged(row) for row in Fill.objects.filter(deployment=deployment)), ZERO),
+        tables=sum((_by_tables(order) for order in orders if order.fills_count), ZERO),
     )
+
+
+def _by_tables(order: Order) -> Decimal:
+    """Rupees of charges of an order's trades together, which are of one day."""
+    fills, spec = list(order.fills.all()), market.spec(order.instrument)
+    segment = segment_of(spec.exchange, spec.instrument_type)
+    lines = order_charges(
+        charge_cards().on(ist_date(fills[0].at_ms)),
+        side=Side(order.side),
+        turnover=sum((value(row.price_e4, row.quantity) for row in fills), ZERO),
+        product=Product(order.product),
+        exchange=spec.exchange,
+        segment=segment,
+        group=rate_group(spec.exchange, segment, spec.tradingsymbol),
+        is_square_off=order.origin == SignalOrigin.SQUARE_OFF,
+    )
+    return sum(map(quantized, lines.values()), ZERO)
 
 
 def charged(fill: Fill) -> Decimal:
@@ -171,11 +207,12 @@ def compare(paper: Twin, live: Twin, offers: Offers) -> list[Difference]:
             continue
         found += _fields(name, one, other)
         if one.trades != other.trades:
-            why = _why(one.trades, other.trades, offers)
+            why = _why(one, other, offers)
             found.append(Difference(f"{name}: trades", _told(one.trades), _told(other.trades), why))
     if paper.positions != live.positions:
         found.append(Difference("positions", str(paper.positions), str(live.positions), UNEXPLAINED))
-    why = MONEY if any(one.why == LATENCY for one in found) else UNEXPLAINED
+    is_of_trades = paper.is_of_trades and live.is_of_trades
+    why = MONEY if is_of_trades and any(one.why == LATENCY for one in found) else UNEXPLAINED
     for what in ("cash", "charges"):
         ours, theirs = getattr(paper, what), getattr(live, what)
         if ours != theirs:
@@ -195,24 +232,25 @@ def _fields(name: str, paper: Act, live: Act) -> Iterator[Difference]:
             if (what, key) == ("decision", "rule") and _is_of_hearing(paper, live):
                 why = LATENCY
             if (what, key) == ("wanted", "at_ms") and ours["origin"] == SignalOrigin.OPERATOR:
-                why = PERSON
+                why = PERSON if abs(ours[key] - theirs[key]) <= PERSON_MS else UNEXPLAINED
             yield Difference(f"{name}: {what} {key}", f"{ours.get(key)}", f"{theirs.get(key)}", why)
 
 
 def _is_of_hearing(paper: Act, live: Act) -> bool:
     """Whether two approvals differ because one knew of trades of which the other did not: each must stand on what its
     own deployment had been told of, and follow from it."""
-    return paper.heard != live.heard and all(
+    return all(
         act.stood == act.heard and act.decision["rule"] == (EXIT if act.heard.is_exit else WITHIN)
         for act in (paper, live)
     )
 
 
-def _why(paper: Sequence[Trade], live: Sequence[Trade], offers: Offers) -> str:
-    """The way of an order explains another time and price, never another quantity."""
-    is_whole = sum(one.quantity for one in paper) == sum(one.quantity for one in live)
-    is_offered = all(offers.has(one) for one in (*paper, *live))
-    return LATENCY if is_whole and is_offered else UNEXPLAINED
+def _why(paper: Act, live: Act, offers: Offers) -> str:
+    """The way of an order explains another time and price, never another quantity, nor a trade before its signal."""
+    trades = (*paper.trades, *live.trades)
+    is_whole = sum(one.quantity for one in paper.trades) == sum(one.quantity for one in live.trades)
+    is_after = all(one.at_ms > act.wanted["at_ms"] - SECOND_MS for act in (paper, live) for one in act.trades)
+    return LATENCY if is_whole and is_after and all(map(offers.has, trades)) else UNEXPLAINED
 
 
 def _wanted(act: Act | None) -> str:
