@@ -29,6 +29,7 @@ from alphapanda.deploying import Definition
 from alphapanda.eventlog import doorbell
 from alphapanda.kite.client import Access
 from alphapanda.kite_simulator.sessions import checksum
+from alphapanda.prepared import ANYBODY, Prepared
 from alphapanda.proof.kite_parts import INFY, PRICE_E4, SECOND_MS, LatePool, NoTicks, SlowHttp
 from alphapanda.proof.kite_served import Served
 from execution.models import BrokerCall, BrokerDesk, BrokerOrder, BrokerPush, Order
@@ -53,6 +54,8 @@ REFRESH_S = (
     0.25  # the shard looks for acts and reports at each round, and stores what it has read at each fourth
 )
 take_all = pushes.take_all
+lives = Prepared(lambda one: BrokerSession.objects.filter(pk=one, ended_at=None).values_list("pk"), ANYBODY)
+ready = Prepared(lambda: BrokerCall.objects.filter(state=BrokerCall.State.READY).values_list("not_before_ms"))
 
 
 class Died(BaseException):
@@ -138,8 +141,7 @@ class World:
 
     def find_access(self) -> Access | None:
         """The login that lives, as far as is known here."""
-        lives = self.access and BrokerSession.objects.filter(pk=self.access.session_id, ended_at=None)
-        return self.access if lives and lives.exists() else None
+        return self.access if self.access and lives(self.access.session_id) else None
 
     def _http(self, root: str, credentials: Callable[[], Access]) -> KiteHttp:
         return SlowHttp(root, credentials, lambda: self.advance(self.chance.randint(0, self.slowest_ms)))
@@ -362,10 +364,7 @@ class World:
         nothing."""
         now_ms = self.broker.clock.now_ms()
         soon_ms = now_ms + min(STEP_MS << min(self.idle, 8), SWEEP_MS)
-        ready = BrokerCall.objects.filter(state=BrokerCall.State.READY).values_list(
-            "not_before_ms", flat=True
-        )
-        due = [max(at_ms, soon_ms) for at_ms in (self.desk.due_ms(), *ready)]
+        due = [max(at_ms, soon_ms) for at_ms in (self.desk.due_ms(), *(at_ms for (at_ms,) in ready()))]
         due += [soon_ms] if now_ms < self.restless_ms else []
         due += [at_ms for at_ms in (self.pool.next_ms(),) if at_ms is not None]
         return min(ends_ms, now_ms + (SWEEP_MS if self.is_killed else STRIDE_MS), *due)

@@ -15,6 +15,7 @@ from django.db import transaction
 from alphapanda import logs
 from alphapanda.core.clock import to_ms
 from alphapanda.core.vocabulary import Severity, SignalKind
+from alphapanda.prepared import Prepared
 from execution.domain.kite import lookup, reconciling
 from execution.domain.kite.lookup import Finding, Lookup, Wish
 from execution.domain.kite.orders import LiveOrder, Sending
@@ -280,8 +281,10 @@ def _keep_external(rows: Iterable[OrderSnapshot]) -> None:
 
 def searches_due_ms() -> int | None:
     """When the next search for an unknown outcome wants to read; None: nothing is unknown."""
-    rows = BrokerCall.objects.filter(state=State.UNKNOWN).values_list("lookup", flat=True)
-    return min((lookup.next_read_ms(msgspec.convert(row, Lookup)) for row in rows), default=None)
+    return min((lookup.next_read_ms(msgspec.convert(row, Lookup)) for (row,) in _searches()), default=None)
+
+
+_searches = Prepared(lambda: BrokerCall.objects.filter(state=State.UNKNOWN).values_list("lookup"))
 
 
 def orders_open() -> list[BrokerOrder]:
