@@ -100,7 +100,7 @@ def scenario(seed: int, number: int) -> Scenario:
         faults,
         deaths,
         is_pushed=chance.random() < 0.8,
-        looks_ms=chance.choice((BUSY_MS, 4 * BUSY_MS, 4 * BUSY_MS)),
+        looks_ms=BUSY_MS if chance.random() < 0.15 else 4 * BUSY_MS,
     )
 
 

@@ -16,7 +16,6 @@ import time
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 import msgspec
 from django.conf import settings
@@ -32,7 +31,7 @@ from alphapanda.core.vocabulary import Broker, DeploymentStatus
 from alphapanda.deploying import Definition
 from alphapanda.eventlog import segregation
 from alphapanda.proof import canary, parity, twins
-from alphapanda.proof.kite_books import against_the_broker, recorded
+from alphapanda.proof.kite_books import against_the_broker, keep, recorded
 from alphapanda.proof.kite_process import Browser, KiteProcess, free_port
 from alphapanda.proof.private import private_stack
 from alphapanda.proof.sessions import NoSharedData
@@ -133,14 +132,6 @@ class Session:
         for path in (run_dir / "up.log", log, *run_dir.glob("logs/*")):
             if path.is_file():
                 shutil.copy(path, self.plan.keep)
-
-    def _keep_rows(self, both: tuple[twins.Twin, twins.Twin], book: dict[str, Any]) -> None:
-        """What was compared, where the operator wants it."""
-        if self.plan.keep is None:
-            return
-        self.plan.keep.mkdir(parents=True, exist_ok=True)
-        compared = {"paper": both[0], "live": both[1], "broker": book}
-        (self.plan.keep / "compared.json").write_bytes(msgspec.json.encode(compared))
 
     def _simulated(self) -> list[str]:
         here = f"http://127.0.0.1:{self.port}"
@@ -296,7 +287,7 @@ class Session:
         paper, live = (Deployment.objects.get(name=name) for name in (PAPER_NAME, LIVE_NAME))
         both = twins.of_deployment(paper), twins.of_deployment(live)
         result.differences = twins.compare(*both, twins.Offers(recorded(self.file)))
-        self._keep_rows(both, book)
+        keep(self.plan.keep, both, book)
         result.signals, result.orders = len(both[1].acts), len(book["orders"])
         result.trades = sum(len(order["trades"]) for order in book["orders"])
         faults = [f"unexplained: {one.what}: {one.paper} | {one.live}" for one in result.differences
