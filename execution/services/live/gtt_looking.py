@@ -12,6 +12,7 @@ from django.db import transaction
 from alphapanda.core import ids
 from alphapanda.core.clock import to_ms
 from alphapanda.core.vocabulary import Broker, HaltStep, Severity
+from alphapanda.prepared import Prepared
 from execution.domain.kite import gtt, lookup
 from execution.domain.kite.gtt import GttStatus, TriggerRow, triggers_of
 from execution.domain.kite.lookup import Finding, Lookup, Wish
@@ -39,8 +40,10 @@ def is_due(looked_ms: int, now: datetime) -> bool:
 
 def searches_due_ms() -> int | None:
     """When the next search for an unknown outcome wants to read; None: nothing is unknown."""
-    rows = GttCall.objects.filter(state=CallState.UNKNOWN).values_list("lookup", flat=True)
-    return min((lookup.next_read_ms(msgspec.convert(row, Lookup)) for row in rows), default=None)
+    return min((lookup.next_read_ms(msgspec.convert(row, Lookup)) for (row,) in _searches()), default=None)
+
+
+_searches = Prepared(lambda: GttCall.objects.filter(state=CallState.UNKNOWN).values_list("lookup"))
 
 
 def look(

@@ -16,6 +16,7 @@ from django.db import transaction
 from alphapanda import logs
 from alphapanda.core.clock import to_datetime, to_ms
 from alphapanda.core.vocabulary import Severity, SignalKind
+from alphapanda.prepared import Prepared
 from execution.domain.kite import lookup
 from execution.domain.kite.answers import Amount, Funds, charges_of, funds_of, holdings_of, positions_of
 from execution.domain.kite.bills import Bill, Charges, said
@@ -308,5 +309,7 @@ _FOUND: dict[Wish, Callable[[BrokerCall, datetime], None]] = {
 
 def searches_due_ms() -> int | None:
     """When the next search for an unknown outcome wants to read; None: nothing is unknown."""
-    rows = BrokerCall.objects.filter(state=State.UNKNOWN).values_list("lookup", flat=True)
-    return min((lookup.next_read_ms(msgspec.convert(row, Lookup)) for row in rows), default=None)
+    return min((lookup.next_read_ms(msgspec.convert(row, Lookup)) for (row,) in _searches()), default=None)
+
+
+_searches = Prepared(lambda: BrokerCall.objects.filter(state=State.UNKNOWN).values_list("lookup"))
