@@ -70,6 +70,7 @@ urlpatterns = [
     path("", include("risk.api")),
     path("", include("execution.api")),
     path("", include("execution.live_api")),
+    path("", include("execution.gtt_api")),
     path("", include("portfolio.api")),
     path("", include("marketdata.api")),
     path("", include("alphapanda.research.api")),

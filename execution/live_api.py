@@ -66,6 +66,7 @@ class ExternalOrderSerializer(serializers.ModelSerializer):
             "instrument",
             "is_open",
             "worst_value",
+            "gtt",
             "snapshot",
             "first_seen_at",
             "seen_at",
@@ -174,7 +175,10 @@ def desk_as_json(now: live_selectors.DeskNow) -> dict[str, Any]:
 
 
 def _desk(row: BrokerDesk) -> dict[str, Any]:
-    return {name: getattr(row, name) for name in ("broker", "stopped", "seen_at", "reconciled_at", "outside")}
+    return {
+        name: getattr(row, name)
+        for name in ("broker", "stopped", "seen_at", "reconciled_at", "gtts_read_at", "outside")
+    }
 
 
 urlpatterns = [

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.db.models import Count, Min
 
-from alphapanda.core.clock import to_ms
+from alphapanda.core.clock import ist_text, to_ms
+from alphapanda.core.money import to_rupees
 from alphapanda.core.refusals import NotThere
 from alphapanda.core.vocabulary import Broker
+from alphapanda.web.formats import plain
 from execution.domain.kite import budgets
+from execution.domain.kite.gtt import STANDING, GttStatus
 from execution.domain.kite.reconciling import Kind
+from execution.gtt_models import Gtt
 from execution.models import BrokerCall, BrokerDesk, BrokerOrder, Difference, ExternalOrder
 from execution.services.live.calls import spent_today
 
@@ -36,6 +40,7 @@ class DeskNow:
     unknown_since_ms: int | None
     open_orders: int
     external_open: int
+    gtts: int  # active triggers, ours and others'
     differences: int  # open ones, without orders of others, which are none
     left: tuple[budgets.Left, ...]
 
@@ -50,6 +55,7 @@ def desk_now(now: datetime) -> DeskNow:
         unknown_since_ms=unknown["at"],
         open_orders=BrokerOrder.objects.filter(is_open=True).count(),
         external_open=ExternalOrder.objects.filter(is_open=True).count(),
+        gtts=Gtt.objects.filter(status=GttStatus.ACTIVE).count(),
         differences=differences_found().filter(settled_at=None).exclude(kind=Kind.EXTERNAL).count(),
         left=budgets.left(spent_today(to_ms(now)), to_ms(now)),
     )
@@ -63,6 +69,37 @@ def calls_made() -> QuerySet[BrokerCall]:
 
 def external_orders() -> QuerySet[ExternalOrder]:
     return ExternalOrder.objects.all()
+
+
+def gtts_known(*, is_all: bool) -> QuerySet[Gtt]:
+    """Triggers of the account with what was said of ours, newest first; by default those that may still fire."""
+    rows = Gtt.objects.prefetch_related("calls").order_by("-first_seen_at", "-id")
+    return rows if is_all else rows.filter(status__in=STANDING)
+
+
+def gtts_as_rows(found: QuerySet[Gtt]) -> list[dict[str, Any]]:
+    """For commands."""
+    return [
+        {
+            "id": row.pk,
+            "ours": "yes" if row.is_ours else "no",
+            "instrument": row.instrument,
+            "product": row.product,
+            "side": row.side,
+            "quantity": row.quantity,
+            "at": " or ".join(_leg(leg) for leg in row.terms["legs"]),
+            "status": row.status,
+            "under way": ", ".join(call.kind for call in row.calls.all() if call.state in WAITING),
+            "expires": ist_text(row.expires_at_ms)[:10] if row.expires_at_ms else None,
+            "seen": ist_text(to_ms(row.seen_at))[:19] if row.seen_at else None,
+            "told": row.reason or ", ".join(one["order_id"] or one["reason"] for one in row.orders),
+        }
+        for row in found
+    ]
+
+
+def _leg(leg: dict[str, int]) -> str:
+    return f"{plain(to_rupees(leg['trigger_e4']))} limit {plain(to_rupees(leg['limit_e4']))}"
 
 
 def differences_found() -> QuerySet[Difference]:

@@ -19,6 +19,7 @@ from alphapanda.core.vocabulary import (
     Variety,
 )
 from execution.domain.kite.budgets import Lane
+from execution.gtt_models import CallState, Gtt
 from marketdata.models import Instrument
 from risk.models import Decision
 from strategies.models import TRADING_BROKERS, Deployment, choices
@@ -199,6 +200,9 @@ class BrokerDesk(models.Model):
         help_text="units that the account holds and that are not ours, by instrument and product",
     )
     seen_at = models.DateTimeField(null=True, blank=True, help_text="when its process was last at work")
+    gtts_read_at = models.DateTimeField(
+        null=True, blank=True, help_text="of the last whole list of triggers since its process began"
+    )
 
     def __str__(self) -> str:
         return self.broker
@@ -241,13 +245,7 @@ class BrokerCall(models.Model):
     """One write to a broker: intended, sent once at most, and what came of it. A row is never sent again: another
     attempt is another row with another tag."""
 
-    class State(models.TextChoices):
-        READY = "READY"
-        SENDING = "SENDING"  # committed before the request leaves
-        UNKNOWN = "UNKNOWN"  # looked up, never repeated
-        DONE = "DONE"
-        REFUSED = "REFUSED"
-        DROPPED = "DROPPED"  # never sent
+    State = CallState
 
     id = models.UUIDField(primary_key=True)
     order = models.ForeignKey(BrokerOrder, on_delete=models.PROTECT, related_name="calls")
@@ -294,6 +292,9 @@ class ExternalOrder(models.Model):
     is_open = models.BooleanField(default=True)
     worst_value = models.DecimalField(
         max_digits=28, decimal_places=8, null=True, blank=True, help_text="rupees that it may still come to"
+    )
+    gtt = models.ForeignKey(
+        Gtt, on_delete=models.PROTECT, null=True, blank=True, related_name="made", help_text="that made it"
     )
     first_seen_at = models.DateTimeField(auto_now_add=True)
     seen_at = models.DateTimeField(auto_now=True)

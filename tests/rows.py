@@ -11,6 +11,7 @@ from accounts.broker import secret_set
 from accounts.models import BrokerAccount, BrokerLogin, BrokerSession, LiveAct
 from alphapanda.core import ids
 from alphapanda.eventlog.models import DeadLetter, InboxMark, LogCursor, OutboxEvent
+from execution.gtt_models import Gtt, GttCall
 from execution.models import (
     BrokerCall,
     BrokerDesk,
@@ -262,10 +263,32 @@ def _at_broker(order: Order) -> list[Any]:
         BrokerPush.objects.create(body="{}", source="stream"),
         BrokerDesk.objects.create(broker="zerodha", house="h"),
         ExternalOrder.objects.create(broker_order_id="1", instrument="NSE:INFY", snapshot={"status": "OPEN"}),
+        *_triggers(),
         Difference.objects.create(
             kind="POSITION", key="k", ours="1", theirs="2", first_seen_at=at, seen_at=at
         ),
     ]
+
+
+def _triggers() -> list[Any]:
+    leg = {"trigger_e4": 14_000_000, "limit_e4": 13_860_000, "quantity": 10}
+    terms = {"kind": "single", "instrument": "NSE:INFY", "side": "SELL", "product": "CNC", "legs": [leg]}
+    row = Gtt.objects.create(
+        id=SOME,
+        trigger_id=7,
+        is_ours=True,
+        instrument="NSE:INFY",
+        side="SELL",
+        product="CNC",
+        kind="single",
+        quantity=10,
+        terms=terms,
+        status="ACTIVE",
+    )
+    call = GttCall.objects.create(
+        id=SOME, key="k", gtt=row, kind="PLACE", terms=terms, actor="alice", why="a test", queued_at_ms=AT_MS
+    )
+    return [row, call]
 
 
 def _books(deployment: Deployment) -> list[Any]:

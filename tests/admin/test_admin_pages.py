@@ -68,6 +68,8 @@ MACHINE_WRITTEN = {
         "BrokerName",
         "BrokerPush",
         "ExternalOrder",
+        "Gtt",
+        "GttCall",
         "Difference",
         "Report",
     ),

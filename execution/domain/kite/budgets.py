@@ -31,6 +31,7 @@ class CallKind(StrEnum):
     PLACE = "PLACE"
     MODIFY = "MODIFY"
     CANCEL = "CANCEL"
+    GTT = "GTT"
     READ = "READ"
 
 

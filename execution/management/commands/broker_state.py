@@ -41,6 +41,7 @@ def _lines(now: DeskNow) -> dict[str, str]:
         "calls waiting": waiting or "none",
         "orders at work": str(now.open_orders),
         "orders of others": str(now.external_open),
+        "GTTs that stand": f"{now.gtts}, read {_time(desk.gtts_read_at)}",
         "differences": str(now.differences),
     }
 

@@ -22,6 +22,7 @@ from execution.domain.kite.orders import ActStage, LiveOrder, Sending
 from execution.domain.kite.reducer import ActNews, Placing
 from execution.domain.orders import Terms
 from execution.domain.settings import LiveSettings
+from execution.gtt_models import GttCall
 from execution.models import BrokerCall, BrokerDesk
 from execution.services.live import evidence, states
 from marketdata import selectors as market
@@ -65,7 +66,17 @@ def spent_today(now_ms: int) -> Spent:
     """What was said today, from the rows: after a restart nothing is forgotten."""
     midnight_ms = now_ms - (now_ms + IST_OFFSET_MS) % DAY_MS
     rows = BrokerCall.objects.filter(sent_at_ms__gte=midnight_ms).select_related("order__order")
-    return budgets.rebuilt([(row.sent_at_ms or 0, _budgeted(row)) for row in rows], now_ms)
+    said = [(row.sent_at_ms or 0, _budgeted(row)) for row in rows]
+    gtts = GttCall.objects.filter(
+        sent_at_ms__gte=now_ms - budgets.MINUTE_MS
+    )  # no order, so none of the day's
+    said += [(row.sent_at_ms or 0, gtt_budgeted(row)) for row in gtts]
+    return budgets.rebuilt(said, now_ms)
+
+
+def gtt_budgeted(row: GttCall) -> budgets.Call:
+    """A write about a trigger, as the budgets count it: triggers of ours are exits."""
+    return budgets.Call(str(row.id), budgets.CallKind.GTT, Lane.EXIT, row.queued_at_ms)
 
 
 def is_waiting(now: datetime) -> bool:

@@ -22,7 +22,17 @@ from execution.domain.kite import budgets
 from execution.domain.kite.budgets import Spent
 from execution.domain.kite.outcomes import Outcome, Verdict
 from execution.models import BrokerCall, BrokerDesk, BrokerOrder
-from execution.services.live import answers, calls, evidence, killing, looking, pushes, reconciling
+from execution.services.live import (
+    answers,
+    calls,
+    evidence,
+    gtt_calls,
+    gtt_looking,
+    killing,
+    looking,
+    pushes,
+    reconciling,
+)
 from execution.services.live.answers import Said
 from execution.services.live.http import KiteHttp, NotLoggedIn
 from risk.services.terms import kill_lock_shared
@@ -43,6 +53,7 @@ class Flying(NamedTuple):
 
     call: budgets.Call
     access: Access | None
+    is_gtt: bool = False
 
 
 class Desk:
@@ -69,6 +80,7 @@ class Desk:
         self._looking: tuple[Future[looking.Book], Access] | None = None
         self._spent = Spent()
         self._looked_ms = 0
+        self._gtts_looked_ms = 0
         self._tidied_ms = 0
         self._is_begun = False
 
@@ -77,9 +89,11 @@ class Desk:
         has been compared."""
         now = self._clock()
         BrokerDesk.objects.get_or_create(broker=Broker.ZERODHA, defaults={"house": token_hex(8)})
-        BrokerDesk.objects.filter(broker=Broker.ZERODHA).update(reconciled_at=None, seen_at=now)
+        BrokerDesk.objects.filter(broker=Broker.ZERODHA).update(
+            reconciled_at=None, gtts_read_at=None, seen_at=now
+        )
         self._take_access()
-        lost = answers.recover(now)
+        lost = answers.recover(now) + gtt_calls.recover(now)
         self._spent = calls.spent_today(to_ms(now))
         self._is_begun = True
         log.info("execution.broker.begun", unknown=lost, placed_today=self._spent.placed)
@@ -90,6 +104,7 @@ class Desk:
         did = self._gather()
         did |= pushes.take_all(self._clock())
         did |= self._send()
+        did |= self._send_gtts()
         did |= self._look_if_due()
         return self._tidy() or did
 
@@ -103,7 +118,9 @@ class Desk:
         done = [future for future in self._flying if future.done()]
         for future in done:
             flying, outcome = self._flying[future], future.result()
-            said = answers.record(UUID(flying.call.id), outcome, self._clock())
+            said = (gtt_calls if flying.is_gtt else answers).record(
+                UUID(flying.call.id), outcome, self._clock()
+            )
             del self._flying[future]  # not before it is written down: the database may be away
             if outcome.verdict is Verdict.TOKEN_DEAD:
                 self._refused(flying.access)
@@ -133,6 +150,19 @@ class Desk:
             did |= found.call is not None or found.halted > 0
             if found.call is None:
                 return did
+        return did
+
+    def _send_gtts(self) -> bool:
+        """What operators want of triggers, after all orders: a kill switch has no say in it."""
+        did = False
+        while len(self._flying) < SENDERS and gtt_calls.is_waiting(now := self._clock()):
+            claimed = gtt_calls.claim(self._spent, now)
+            if claimed is None:
+                return did
+            self._spent = budgets.sent(self._spent, claimed.call, to_ms(now))
+            future = self._pool.submit(gtt_calls.send, claimed, self._signed())
+            self._flying[future] = Flying(claimed.call, self._access, is_gtt=True)
+            did = True
         return did
 
     def _let_go(self, call: budgets.Call, said: calls.Claimed) -> None:
@@ -190,7 +220,10 @@ class Desk:
             return False
         self._looked_ms = to_ms(now)
         pause = partial(self._sleep, READ_GAP_S if self._is_writing(now) else 0.0)
-        self._looking = self._pool.submit(looking.look, self._signed(), now, pause), self._access
+        look = looking.look
+        if gtt_looking.is_due(self._gtts_looked_ms, now):
+            self._gtts_looked_ms, look = to_ms(now), gtt_looking.look
+        self._looking = self._pool.submit(look, self._signed(), now, pause), self._access
         return True
 
     def _is_writing(self, now: datetime) -> bool:
@@ -201,12 +234,13 @@ class Desk:
     def due_ms(self) -> int:
         if not self._looked_ms:
             return 0
-        waiting = BrokerCall.objects.filter(state__in=WAITING).exists()
+        waiting = BrokerCall.objects.filter(state__in=WAITING).exists() or gtt_calls.is_open()
         is_busy = waiting or bool(self._flying) or BrokerOrder.objects.filter(is_open=True).exists()
         due_ms = self._looked_ms + (BUSY_MS if is_busy else IDLE_MS)
         if is_busy and BrokerOrder.objects.filter(wants_trades=True).exists():
             due_ms = min(due_ms, self._looked_ms + TRADES_MS)  # more has traded than is booked
-        search_ms = looking.searches_due_ms()
+        searches = looking.searches_due_ms(), gtt_looking.searches_due_ms()
+        search_ms = min((at_ms for at_ms in searches if at_ms is not None), default=None)
         if search_ms is not None:
             due_ms = min(due_ms, max(search_ms, self._looked_ms + LOOK_MIN_MS))
         return due_ms
@@ -215,6 +249,9 @@ class Desk:
         now = self._clock()
         looking.take_book(book, now)
         reconciling.compare(book, now)
+        gtt_looking.take(book, now)
+        if book.has_gtts and book.gtts is None:
+            self._gtts_looked_ms = 0  # the next look tries again
 
     # ---- what others left
 
@@ -225,7 +262,10 @@ class Desk:
         self._tidied_ms = to_ms(now)
         BrokerDesk.objects.filter(broker=Broker.ZERODHA).update(seen_at=now)
         self._take_access()
-        answers.recover(now, flying=[UUID(one.call.id) for one in self._flying.values()])
+        flying = [UUID(one.call.id) for one in self._flying.values()]
+        answers.recover(now, flying=flying)
+        gtt_calls.recover(now, flying=flying)
         evidence.book_what_is_left(now)
         killing.sweep(now)
+        gtt_looking.tell_standing(now)
         return False

@@ -16,6 +16,7 @@ from alphapanda import logs
 from alphapanda.core.clock import to_ms
 from alphapanda.core.vocabulary import Severity, SignalKind
 from execution.domain.kite import lookup, reconciling
+from execution.domain.kite.gtt import TriggerRow, Triggers
 from execution.domain.kite.lookup import Finding, Lookup, Wish
 from execution.domain.kite.orders import LiveOrder, Sending
 from execution.domain.kite.outcomes import Verdict, of_answer
@@ -52,6 +53,8 @@ class Book(msgspec.Struct, frozen=True):
     trades: tuple[TradeRow, ...] | None = None
     positions: dict[Where, int] | None = None  # net, by instrument and product
     is_refused: bool = False  # Kite does not know the token any more
+    has_gtts: bool = False  # the list of triggers was asked for
+    gtts: tuple[TriggerRow, ...] | None = None
     moved: frozenset[str] = (
         frozenset()
     )  # orders that traded while it was read: its lists say different things of them
@@ -82,13 +85,13 @@ def look(http: KiteHttp, now: datetime, pause: Callable[[], None]) -> Book:
     """Read orders, trades and positions; whatever failed is None. `pause` lets other calls go between the reads."""
     units = Units()
     try:
-        orders = _read(http, "/orders", lambda body: orders_of(body, units))
+        orders = read_list(http, "/orders", lambda body: orders_of(body, units))
         pause()
-        trades = _read(http, "/trades", lambda body: trades_of(body, units))
+        trades = read_list(http, "/trades", lambda body: trades_of(body, units))
         pause()
-        held = _read(http, "/portfolio/positions", lambda body: positions_of(body, units))
+        held = read_list(http, "/portfolio/positions", lambda body: positions_of(body, units))
         pause()
-        again = _read(http, "/orders", lambda body: orders_of(body, units))
+        again = read_list(http, "/orders", lambda body: orders_of(body, units))
     except NotLoggedIn:
         return Book(to_ms(now), is_refused=True)
     moved = _moved(orders, again)
@@ -112,7 +115,7 @@ def _filled(rows: Rows) -> dict[str, int]:
     return {row.order_id: row.filled for row in rows.orders}
 
 
-def _read(http: KiteHttp, path: str, parse: Callable[[bytes], Shown]) -> Shown | None:
+def read_list(http: KiteHttp, path: str, parse: Callable[[bytes], Shown]) -> Shown | None:
     """One list; None where it could not be read. Raises NotLoggedIn where the token is dead."""
     try:
         answer = http.read(path)
@@ -122,7 +125,7 @@ def _read(http: KiteHttp, path: str, parse: Callable[[bytes], Shown]) -> Shown |
     except (Failed, NotKites) as error:
         log.warning("execution.broker.unread", path=path, error=type(error).__name__, text=str(error)[:200])
         return None
-    for fault in shown.faults if isinstance(shown, Rows) else ():
+    for fault in shown.faults if isinstance(shown, (Rows, Triggers)) else ():
         log.warning("execution.broker.faulty_row", path=path, text=fault[:200])
     return shown
 

@@ -57,7 +57,7 @@ def _ours(desk: BrokerDesk, now_ms: int) -> Ours:
     return Ours(
         house=desk.house,
         orders=orders,
-        positions=_positions(),
+        positions=positions(),
         theirs_before={Where(*name.rsplit(" ", 1)): units for name, units in desk.outside.items()},
     )
 
@@ -72,7 +72,7 @@ def _is_due(ours: Ours, missing: reconciling.Difference, now_ms: int) -> bool:
     return order.parts[missing.key].is_known or now_ms - order.local.at_ms > PATIENCE_MS
 
 
-def _positions() -> Counter[Where]:
+def positions() -> Counter[Where]:
     """Units by instrument and product, of all our books at the broker, with the trades that wait to be booked."""
     rows = (
         Position.objects.filter(book__broker=Broker.ZERODHA).exclude(quantity=0).select_related("instrument")
