@@ -256,6 +256,9 @@ class BrokerCall(models.Model):
     state = models.CharField(max_length=8, choices=State, default=State.READY)
     broker_order_id = models.CharField(max_length=40, blank=True, help_text="what it cancels or changes")
     tag = models.CharField(max_length=20, null=True, blank=True, unique=True)
+    terms = models.JSONField(
+        null=True, blank=True, help_text="what a change makes of its order: execution.domain.orders.Terms"
+    )
     form = models.JSONField(default=dict, help_text="what was said")
     reason = models.CharField(max_length=200, blank=True)
     not_before_ms = models.BigIntegerField(default=0)

@@ -128,7 +128,8 @@ class LimitSetAdmin(Desk):
         if not form.is_valid():
             return None
         wished = form.instance
-        found = preview_as_json(preview_of(level_of(wished), replaced=row))
+        level = level_of(wished)
+        found = preview_as_json(preview_of(level, replaced=row), level)
         title = f"Limits of {wished}: what they would have done"
         return self._page(
             request, found, title=title, act="Save these limits", before=before, after=wished.limits

@@ -212,6 +212,7 @@ class KillSwitch(models.Model):
     reason = models.CharField(max_length=300)
     thrown_by = models.CharField(max_length=150)
     thrown_at = models.DateTimeField(auto_now_add=True)
+    reached_at = models.DateTimeField(auto_now=True, help_text="when it came to its step")
     released_by = models.CharField(max_length=150, blank=True)
     released_at = models.DateTimeField(null=True, blank=True)
 

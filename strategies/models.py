@@ -105,6 +105,11 @@ class Deployment(models.Model):
     status = models.CharField(
         max_length=12, choices=choices(DeploymentStatus), default=DeploymentStatus.RUNNING
     )
+    started_by = models.CharField(
+        max_length=150,
+        blank=True,
+        help_text="who let it run last; at a broker outside they must stay cleared",
+    )
     shadow_of = models.ForeignKey(
         "self", on_delete=models.PROTECT, null=True, blank=True, related_name="shadows"
     )

@@ -169,6 +169,7 @@ class Account:
             venue=self.venue_at(item.at_ms),
             memory=self.memory,
             clock_ms=due.clock_ms,
+            marks=due.marks,
         )
 
     def _carried_out(self, approved: Sequence[SignalRow], venue: Venue) -> Outcome:

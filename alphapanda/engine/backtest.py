@@ -156,7 +156,7 @@ def limited(limit: TimeLimit | None, deployment_id: UUID, step_of: Callable[[], 
     if limit is None:
         yield
         return
-    with limit.over(deployment_id, step_of):
+    with limit.throughout(deployment_id, step_of):
         yield
 
 

@@ -17,10 +17,13 @@ from uuid import UUID
 
 import msgspec
 from django.conf import settings
+from django.contrib.auth.models import Group, Permission
 from django.utils import timezone
 
+from accounts import live
 from accounts.broker import secret_set
-from accounts.models import BrokerAccount, BrokerSession
+from accounts.models import BrokerAccount, BrokerSession, User
+from accounts.services import ensure_roles
 from alphapanda import deploying, failpoints
 from alphapanda.core import ids
 from alphapanda.core.clock import to_datetime
@@ -31,6 +34,7 @@ from alphapanda.kite.client import Access
 from alphapanda.kite_simulator.sessions import checksum
 from alphapanda.proof.kite_parts import INFY, PRICE_E4, SECOND_MS, LatePool, NoTicks, SlowHttp
 from alphapanda.proof.kite_served import Served
+from alphapanda.web.roles import Role
 from execution.models import BrokerCall, BrokerDesk, BrokerOrder, BrokerPush, Order
 from execution.services import chain
 from execution.services.live import desk, pushes
@@ -46,6 +50,7 @@ from strategies.services.limit import TimeLimit
 from strategies.services.shard import Shard
 
 NAME = "Live on NSE:INFY"
+TRADER = "trader"
 STEP_MS, STRIDE_MS = 100, 2_000
 
 
@@ -62,6 +67,17 @@ def set_up() -> None:
     account = BrokerAccount(name="main", user_id="AB1234", api_key="simulatorapikey")
     secret_set(account, "simulatorapisecret")
     account.save()
+    let_run()
+
+
+def let_run() -> None:
+    """Somebody who may trade live has acknowledged the terms and let all deployments run."""
+    ensure_roles()
+    trader = User.objects.create(username=TRADER)
+    trader.groups.add(Group.objects.get(name=Role.OPERATOR))
+    trader.user_permissions.add(Permission.objects.get(codename="trade_live"))
+    live.terms_acknowledge(version=live.TERMS_VERSION, actor=TRADER, now=timezone.now())
+    Deployment.objects.update(started_by=TRADER)
 
 
 class World:

@@ -120,6 +120,7 @@ def _told(order: PaperOrder, change: Change) -> PaperOrder:
         quantity=max(change.quantity, order.filled_quantity),
         limit_price_e4=change.limit_price_e4,
         trigger_price_e4=change.trigger_price_e4,
+        modifications=max(order.modifications, change.modifications),
         reason=change.reason[:200] if change.status.is_final else order.reason,
     )
 

@@ -154,6 +154,7 @@ class Migration(migrations.Migration):
                 ('state', models.CharField(choices=[('READY', 'Ready'), ('SENDING', 'Sending'), ('UNKNOWN', 'Unknown'), ('DONE', 'Done'), ('REFUSED', 'Refused'), ('DROPPED', 'Dropped')], default='READY', max_length=8)),
                 ('broker_order_id', models.CharField(blank=True, help_text='what it cancels or changes', max_length=40)),
                 ('tag', models.CharField(blank=True, max_length=20, null=True, unique=True)),
+                ('terms', models.JSONField(blank=True, help_text='what a change makes of its order: execution.domain.orders.Terms', null=True)),
                 ('form', models.JSONField(default=dict, help_text='what was said')),
                 ('reason', models.CharField(blank=True, max_length=200)),
                 ('not_before_ms', models.BigIntegerField(default=0)),

@@ -96,6 +96,7 @@ class Migration(migrations.Migration):
                 ('reason', models.CharField(max_length=300)),
                 ('thrown_by', models.CharField(max_length=150)),
                 ('thrown_at', models.DateTimeField(auto_now_add=True)),
+                ('reached_at', models.DateTimeField(auto_now=True, help_text='when it came to its step')),
                 ('released_by', models.CharField(blank=True, max_length=150)),
                 ('released_at', models.DateTimeField(blank=True, null=True)),
                 ('deployment', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, to='strategies.deployment')),

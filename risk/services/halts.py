@@ -62,7 +62,7 @@ def halt_throw(
     if not created and HaltStep(halt.step).rank >= wanted.rank:
         return halt
     halt.step = wanted
-    halt.save(update_fields=["step"])
+    halt.save(update_fields=["step", "reached_at"])
     act_record(
         actor=actor,
         action="halt.throw" if created else "halt.escalate",

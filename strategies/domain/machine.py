@@ -49,6 +49,7 @@ class Machine:
         self.tokens = frozenset([*self.instruments, *self.watched])
         self.token_of = {one.key: one.token for one in (*spec.watched, *spec.instruments)}
         self.wants_ticks = strategy.wants_ticks()
+        self._taking, self._is_banded = spec.taking, spec.is_banded
         self._times = strategy.timers()
         self._warm_up = strategy.warm_up()
         self._expiries = {
@@ -136,7 +137,9 @@ class Machine:
         gate. `bars` are those that it closes, where gates and builders have taken it in already."""
         state, step, after = self.state, self.state.step + 1, self.consequences
         if after.watches and step != after.matched_step and self._is_due(item):
-            return DueItem(step, state.clock_ms, dict(state.marks) if after.is_laddered else {})
+            return DueItem(
+                step, state.clock_ms, dict(state.marks) if after.is_laddered or self._is_banded else {}
+            )
         state.step = step
         self.remember(item, source, seq)
         tick = item if isinstance(item, Tick) else None
@@ -287,12 +290,9 @@ class Machine:
     def turn(self, at_ms: int) -> Turn:
         """The callbacks of one step, none of which has been asked yet."""
         return Turn(
-            self.instruments,
-            self.consequences,
-            at_ms=at_ms,
-            is_warm=self._is_warm,
-            marks=self.state.marks,
-        )
+            self.instruments, self.consequences, at_ms=at_ms, is_warm=self._is_warm, marks=self.state.marks,
+            calendars=self.calendars, taking=self._taking,
+        )  # fmt: skip
 
     def _ask_guards(self, turn: Turn, item: Tick | Clock | None) -> None:
         """All but the strategy's bars and ticks, which come after them, in the order that `Strategy` states. Without
@@ -341,7 +341,7 @@ class Machine:
         guards.go_on_clearing(turn)
         guards.expire(turn, self._expiries, self.consequences.positions)
         if (lead_ms := self.spec.square_off_lead_ms) is not None:
-            guards.square_off(turn, self.calendars, lead_ms)
+            guards.square_off(turn, self.calendars, lead_ms, is_owed=self.spec.is_square_off_owed)
         for at in guards.timers_due(self._times, self.calendars, turn.at_ms):
             turn.hear(self.strategy.on_timer(state.strategy, at, turn.view()))
         guards.set_alarm(

@@ -93,7 +93,7 @@ class Raised(msgspec.Struct, frozen=True):
 class DueItem(msgspec.Struct, frozen=True):
     """Stop: this item touches working orders, or is the one at which losses are looked at; it is delivered again once
     that is done. `clock_ms` is the last clock item before it (0: none yet), by which the age of a tick is told;
-    `marks` are the last prices before it, where losses are looked at."""
+    `marks` are the last prices before it, where losses are looked at or circuit limits follow from the last close."""
 
     step: int
     clock_ms: int = 0

@@ -80,6 +80,7 @@ class Migration(migrations.Migration):
                 ('params', models.JSONField(default=dict)),
                 ('execution', models.JSONField(default=dict, help_text='how orders are carried out: execution.domain.settings')),
                 ('status', models.CharField(choices=[('RUNNING', 'RUNNING'), ('PAUSED', 'PAUSED'), ('STOPPED', 'STOPPED'), ('QUARANTINED', 'QUARANTINED')], default=alphapanda.core.vocabulary.DeploymentStatus['RUNNING'], max_length=12)),
+                ('started_by', models.CharField(blank=True, help_text='who let it run last; at a broker outside they must stay cleared', max_length=150)),
                 ('shadow_start', models.JSONField(default=dict, help_text='step, event time and last prices of the original when its shadow began')),
                 ('shard', models.IntegerField(default=0)),
                 ('group', models.CharField(blank=True, db_index=True, default='', help_text='with whom it is decided in the order of the log, for they share limits; empty: with nobody', max_length=36)),

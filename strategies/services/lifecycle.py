@@ -196,7 +196,9 @@ def _move(
     deployment.status = goal
     deployment.error = ""
     deployment.revision += 1  # the fence: a worker that folds this deployment loses its next compare-and-set
-    deployment.save(update_fields=["status", "error", "revision"])
+    if goal is RUNNING:
+        deployment.started_by = actor
+    deployment.save(update_fields=["status", "error", "revision", "started_by"])
     act_record(
         actor=actor,
         action=f"deployment.{act}",

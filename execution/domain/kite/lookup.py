@@ -70,11 +70,6 @@ class Answer(msgspec.Struct, frozen=True):
     at_ms: int = 0
 
 
-def first(lookup: Lookup) -> Answer:
-    """What to do before anything was read, or after a restart."""
-    return _answer(lookup)
-
-
 def advance(lookup: Lookup, read: Read) -> tuple[Lookup, Answer]:
     """After a read. What has been decided stays so."""
     if lookup.is_over:

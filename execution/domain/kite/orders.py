@@ -246,6 +246,11 @@ class LiveOrder(msgspec.Struct, frozen=True):
         return self.local.sending.is_in_vain and bool(self.parts)
 
     @property
+    def modifications(self) -> int:
+        """Changes that Kite may have counted: all that it has not refused."""
+        return sum(act.terms is not None and act.stage is not ActStage.REFUSED for act in self.acts.values())
+
+    @property
     def reason(self) -> str:
         """Why it ended, as the broker says or as we do."""
         if not self.parts:

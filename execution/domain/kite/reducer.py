@@ -79,6 +79,7 @@ class Change(msgspec.Struct, frozen=True):
     trigger_price_e4: int | None
     reason: str
     decision_id: UUID | None = None
+    modifications: int = 0
 
 
 class NewFill(msgspec.Struct, frozen=True):
@@ -257,7 +258,8 @@ def _changes(before: LiveOrder, after: LiveOrder, evidence: Evidence) -> tuple[C
     at_ms = _at_ms(evidence)
     row = _row(after, at_ms)
     if act_id is not None and _has_ended(before, after, act_id):
-        return (msgspec.structs.replace(row, decision_id=act_id, reason=after.acts[act_id].reason),)
+        ended = {"decision_id": act_id, "reason": after.acts[act_id].reason}
+        return (msgspec.structs.replace(row, **ended, modifications=after.modifications),)
     return () if row == _row(before, at_ms) and not _is_first(before, after) else (row,)
 
 

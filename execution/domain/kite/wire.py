@@ -1,4 +1,4 @@
-"""Our orders in Kite's words: the parameters of placing and modifying, and how a large order is cut."""
+"""Our orders in Kite's words: the parameters of placing and modifying."""
 
 from __future__ import annotations
 
@@ -39,13 +39,6 @@ def units_a_lot(instrument: InstrumentSpec) -> int:
     """How many of our units Kite counts as one: it counts lots of currency and commodities, units of all else."""
     segment = segment_of(instrument.exchange, instrument.instrument_type)
     return max(instrument.lot_size, 1) if segment in LOTS_OF_MANY else 1
-
-
-def cut(quantity: int, instrument: InstrumentSpec, price_e4: int) -> tuple[int, ...]:
-    """The sizes of the orders in which a quantity goes out: each the largest number of whole lots that freeze quantity
-    and broker take at a price (0: unknown), the last one the rest."""
-    most = instrument.units_max(price_e4) or quantity
-    return tuple(min(most, quantity - done) for done in range(0, quantity, most))
 
 
 def place(order: Placement) -> dict[str, str]:

@@ -139,6 +139,7 @@ def _again(row: BrokerCall, now: datetime) -> None:
         attempt=attempt,
         not_before_ms=to_ms(now) + PAUSE_MS,
         queued_at_ms=row.queued_at_ms,
+        terms=row.terms,
     )
     if row.kind == SignalKind.ORDER:
         evidence.take(row.order_id, [Placing(Sending.READY, to_ms(now), attempt)], now=now)

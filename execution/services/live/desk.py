@@ -20,7 +20,7 @@ from alphapanda.core.vocabulary import Broker
 from alphapanda.kite.client import Access
 from execution.domain.kite import budgets
 from execution.domain.kite.budgets import Spent
-from execution.domain.kite.outcomes import Outcome, Verdict
+from execution.domain.kite.outcomes import Outcome, Stage, Verdict, of_failure
 from execution.models import BrokerCall, BrokerDesk, BrokerOrder
 from execution.services.live import (
     answers,
@@ -39,7 +39,9 @@ from risk.services.terms import kill_lock_shared
 
 BUSY_MS, IDLE_MS = 5_000, 30_000  # between looks at the book, with something in flight and without
 SENDERS = 8  # calls under way at a time: a slow one holds up no other
-BEGIN_S = 1.0  # a thread that does not begin in this time is no reason to hold up a kill switch
+BEGIN_S = (
+    1.0  # a thread that does not begin in this time is no reason to hold up a kill switch: the call waits
+)
 LOOK_MIN_MS = 500
 TRADES_MS = 1_000
 READ_GAP_S = 0.5  # two reads and eight writes a second
@@ -76,6 +78,7 @@ class Desk:
         self._access: Access | None = None
         self._clock = clock
         self._pool = pool or ThreadPoolExecutor(SENDERS, thread_name_prefix="broker")
+        self._readers = pool or ThreadPoolExecutor(1, thread_name_prefix="broker-book")
         self._flying: dict[Future[Outcome], Flying] = {}
         self._looking: tuple[Future[looking.Book], Access] | None = None
         self._spent = Spent()
@@ -111,6 +114,7 @@ class Desk:
     def end(self) -> None:
         """Wait for what is under way, and write it down."""
         self._pool.shutdown(wait=True)
+        self._readers.shutdown(wait=True)
         self._gather()
 
     def _gather(self) -> bool:
@@ -166,11 +170,14 @@ class Desk:
         return did
 
     def _let_go(self, call: budgets.Call, said: calls.Claimed) -> None:
-        """Send a call, and wait until its request begins: no kill switch commits between."""
+        """Send a call, and wait until its request begins: no kill switch commits between. What no thread has begun in
+        time is taken back, and counts as not sent."""
         begun = Event()
         future = self._pool.submit(answers.send, said, self._signed(), begun)
+        if not begun.wait(BEGIN_S) and future.cancel():
+            future = Future()
+            future.set_result(of_failure(Stage.NOT_SENT, "no thread was free to send it"))
         self._flying[future] = Flying(call, self._access)
-        begun.wait(BEGIN_S)
 
     # ---- what opens the account
 
@@ -223,7 +230,7 @@ class Desk:
         look = looking.look
         if gtt_looking.is_due(self._gtts_looked_ms, now):
             self._gtts_looked_ms, look = to_ms(now), gtt_looking.look
-        self._looking = self._pool.submit(look, self._signed(), now, pause), self._access
+        self._looking = self._readers.submit(look, self._signed(), now, pause), self._access
         return True
 
     def _is_writing(self, now: datetime) -> bool:

@@ -118,8 +118,9 @@ def book_what_is_left(now: datetime) -> None:
 
 
 def told_to_go(now: datetime) -> QuerySet[BrokerCall, UUID]:
-    """Orders whose cancellation is under way or was just said."""
-    waiting = (BrokerCall.State.READY, BrokerCall.State.SENDING, BrokerCall.State.UNKNOWN)
+    """Orders whose cancellation is under way or was just said. One of unknown outcome holds up no other: a second does
+    no harm."""
+    waiting = (BrokerCall.State.READY, BrokerCall.State.SENDING)
     is_said = Q(state__in=waiting) | Q(sent_at_ms__gt=to_ms(now) - AGAIN_MS)
     return BrokerCall.objects.filter(is_said, kind=SignalKind.CANCEL).values_list("order_id", flat=True)
 

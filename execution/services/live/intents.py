@@ -13,10 +13,10 @@ from alphapanda.core.envelope import Envelope
 from alphapanda.core.vocabulary import Broker, SignalKind
 from alphapanda.eventlog import outbox
 from execution import loading
-from execution.domain import live
+from execution.domain import acts, live
 from execution.domain.kite.budgets import Lane
 from execution.domain.kite.orders import LiveOrder
-from execution.domain.orders import OrderEventRow, PaperOrder
+from execution.domain.orders import OrderEventRow, PaperOrder, Terms
 from execution.domain.settings import PaperSettings
 from execution.domain.venue import Venue
 from execution.models import BrokerCall, BrokerOrder, Order, OrderEvent
@@ -82,26 +82,37 @@ def _known(order: PaperOrder) -> LiveOrder:
 
 def _act(row: Signal, signal: SignalRow) -> list[Envelope]:
     stored = Order.objects.select_related("instrument").get(id=signal.target)
-    order, event = live.acted(signal, loading.paper_order(stored))
+    before = loading.paper_order(stored)
+    order, event = live.acted(signal, before)
     is_late = stored.status == order.status
     states.order_save(stored, order)
     OrderEvent.objects.create(id=event.id, **msgspec.structs.asdict(event))
     if not is_late:
-        _call_off(stored.id, signal, event, is_exit=row.decision.rule == EXIT)
+        terms = acts.wanted(signal, before) if signal.kind is SignalKind.MODIFY else None
+        _call_off(stored.id, signal, event, terms, is_exit=row.decision.rule == EXIT)
     return [events.changed(event, order, Broker.ZERODHA)]
 
 
-def _call_off(order_id: UUID, signal: SignalRow, event: OrderEventRow, *, is_exit: bool) -> None:
+def _call_off(
+    order_id: UUID, signal: SignalRow, event: OrderEventRow, terms: Terms | None, *, is_exit: bool
+) -> None:
     """The call for a cancellation or modification; a change that may add to a position is an entry as any other."""
     at_broker = BrokerOrder.objects.get(order_id=order_id)
     lane = Lane.EXIT if is_exit else Lane.ENTRY
     if signal.kind is SignalKind.CANCEL:
         lane = Lane.CANCEL
     assert event.decision_id is not None, "an act has its decision"
-    _call(at_broker, signal.kind, event.decision_id, lane, signal.at_ms)
+    _call(at_broker, signal.kind, event.decision_id, lane, signal.at_ms, terms)
 
 
-def _call(order: BrokerOrder, kind: SignalKind, decision_id: UUID, lane: Lane, at_ms: int) -> None:
+def _call(
+    order: BrokerOrder,
+    kind: SignalKind,
+    decision_id: UUID,
+    lane: Lane,
+    at_ms: int,
+    terms: Terms | None = None,
+) -> None:
     BrokerCall.objects.create(
         id=ids.derived("broker call", decision_id, 1),
         order=order,
@@ -110,4 +121,5 @@ def _call(order: BrokerOrder, kind: SignalKind, decision_id: UUID, lane: Lane, a
         lane=lane,
         attempt=1,
         queued_at_ms=at_ms,
+        terms=msgspec.to_builtins(terms),
     )

@@ -206,7 +206,7 @@ def _finding(call: BrokerCall, live: LiveOrder, rows: Sequence[OrderSnapshot]) -
     if call.kind == SignalKind.CANCEL:
         return lookup.of_cancelling(row)
     terms = next((act.terms for key, act in live.acts.items() if key == call.decision_id), None)
-    return lookup.of_modifying(row, live.terms, terms) if terms is not None else None
+    return lookup.of_modifying(row, live.wanted, terms) if terms is not None else None
 
 
 def _done(call: BrokerCall, now: datetime) -> None:

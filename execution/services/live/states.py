@@ -13,7 +13,7 @@ from execution.models import BrokerOrder, Order
 
 CHANGING = (
     "status", "reason", "quantity", "filled_quantity", "fills_count", "turnover", "leg_turnover", "limit_price_e4",
-    "trigger_price_e4", "events_count", "updated_at_ms",
+    "trigger_price_e4", "modifications", "events_count", "updated_at_ms",
 )  # fmt: skip
 
 
