@@ -21,6 +21,7 @@ from alphapanda.kite_simulator.script import Step, do
 from alphapanda.proof.kite_parts import PRICE_E4, TICK_E4, simulator
 from alphapanda.proof.kite_served import serving
 from alphapanda.proof.kite_world import World
+from execution.live_selectors import desk_now
 from execution.models import BrokerCall, BrokerDesk, BrokerOrder, Difference, ExternalOrder, Fill, Order
 from execution.services.live.desk import BUSY_MS
 from portfolio.models import Book, Position
@@ -100,7 +101,7 @@ def scenario(seed: int, number: int) -> Scenario:
         faults,
         deaths,
         is_pushed=chance.random() < 0.8,
-        looks_ms=chance.choice((BUSY_MS, 4 * BUSY_MS, 4 * BUSY_MS)),
+        looks_ms=BUSY_MS if chance.random() < 0.15 else 4 * BUSY_MS,
     )
 
 
@@ -177,7 +178,6 @@ class _Play:
     def __init__(self, world: World, told: Scenario) -> None:
         self.world, self.told = world, told
         self.orders: list[Order] = []
-        self.is_killed = False
         self.began_ms = world.broker.clock.now_ms()
 
     def run(self) -> Run:
@@ -190,7 +190,7 @@ class _Play:
             world.work(until_ms=self.began_ms + act.at_ms)
             self._do(act)
         wrong = [] if self._rests() else [f"not at rest after {ENDS_MS // 1000} s: {self._unrest()}"]
-        wrong += list(Comparison(world, is_killed=self.is_killed).wrong())
+        wrong += list(Comparison(world).wrong())
         return Run(
             self.told,
             wrong,
@@ -209,7 +209,8 @@ class _Play:
         elif act.kind in ("cancel", "modify"):
             self._change(act)
         elif act.kind == "kill":
-            self.is_killed = True
+            world.is_killed = True
+            world.touch()
             halts.halt_throw(level="GLOBAL", step="CANCEL", reason="drill", actor="alice", now=world.now())
             world.is_shard_rung = True
         elif act.kind == "other":
@@ -285,8 +286,8 @@ class _Play:
 class Comparison:
     """The broker's whole book against ours."""
 
-    def __init__(self, world: World, *, is_killed: bool) -> None:
-        self.world, self.is_killed = world, is_killed
+    def __init__(self, world: World) -> None:
+        self.world = world
         self.theirs = [one for one in world.broker.book.orders.values() if one.app]
         self.others = [one for one in world.broker.book.orders.values() if not one.app]
         self.tags = dict(BrokerCall.objects.exclude(tag=None).values_list("tag", "order_id"))
@@ -298,6 +299,7 @@ class Comparison:
         yield from self._money()
         yield from self._told()
         yield from self._outside()
+        yield from (f"left alone: {fault}" for fault in desk_now(self.world.now()).faults)
 
     def _sent_once(self) -> Iterator[str]:
         for tag, times in self.world.posts().items():
@@ -336,7 +338,7 @@ class Comparison:
             yield f"{order.id}: an iceberg between its legs"
         if here.is_final != there.is_final or (here.is_final and here is not there):
             yield f"{order.id}: {here} here ({order.reason}), {there} there"
-        if self.is_killed and not there.is_final:
+        if self.world.is_killed and not there.is_final:
             yield f"{order.id}: works in spite of the kill switch"
         if not here.is_final and order.limit_price_e4 != theirs[-1].core.limit_price_e4:
             yield f"{order.id}: at {order.limit_price_e4} here, at {theirs[-1].core.limit_price_e4} there"

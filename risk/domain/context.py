@@ -133,7 +133,7 @@ def phases_of(signals: Iterable[SignalRow], hours: Mapping[int, Calendar]) -> di
     return {signal.token: hours[signal.token].phase_at(signal.at_ms) for signal in signals}
 
 
-class Verdict(msgspec.Struct, frozen=True):
+class Verdict(msgspec.Struct, frozen=True, gc=False):
     """A decision: the rule that decided, why in words, and the numbers that it saw."""
 
     id: UUID

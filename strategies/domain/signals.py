@@ -49,7 +49,7 @@ def marked(tick: Tick, before: Mark | None) -> Mark:
     return Mark(tick.price_e4, tick.at_ms, close_before_e4, before_e4, best(tick.bids), best(tick.asks))
 
 
-class SignalRow(msgspec.Struct, frozen=True):
+class SignalRow(msgspec.Struct, frozen=True, gc=False):
     """A signal with all that risk must know of its moment.
 
     A cancellation or modification names its order as `target`: `replaces` are the units of it that have not traded,

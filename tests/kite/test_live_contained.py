@@ -102,6 +102,7 @@ def test_an_update_that_the_database_refuses_is_kept_with_its_reason_and_met_onc
     pushes.keep(json.dumps(body).encode(), "stream")
     pushes.keep(json.dumps(body | {"order_id": "good"}).encode(), "stream")
     pushes.keep(b"\x00{", "postback")
+    world.is_kept = True
 
     on(world, 1_000)
     row = BrokerPush.objects.get()
@@ -300,6 +301,7 @@ def test_what_is_parked_is_a_warning_of_health(world, settings):
 def test_after_a_gap_of_the_stream_the_book_is_read_at_once(world):
     world.work(until=lambda: world.desk.due_ms() > world.broker.clock.now_ms() + 20_000, ends_ms=90_000)
     pushes.missed()
+    world.is_kept = True
     world.round()
     world.advance(1)
 

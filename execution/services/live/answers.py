@@ -17,6 +17,7 @@ from alphapanda import failpoints
 from alphapanda.core import ids
 from alphapanda.core.clock import to_ms
 from alphapanda.core.vocabulary import Broker, Severity, SignalKind
+from alphapanda.prepared import Prepared
 from execution.domain.kite.budgets import Lane
 from execution.domain.kite.lookup import Lookup
 from execution.domain.kite.orders import ActStage, Sending
@@ -78,14 +79,17 @@ def record(call_id: UUID, outcome: Outcome, now: datetime) -> Said:
 def recover(now: datetime, *, flying: Collection[UUID] = ()) -> int:
     """Calls between leaving and being recorded that nobody waits for: a process died, or what was committed was not
     heard. What came of them is not known. How many."""
-    lost = BrokerCall.objects.filter(state=State.SENDING).exclude(id__in=flying)
-    if not lost.exists():
+    lost = [call_id for (call_id,) in _sending() if call_id not in flying]
+    if not lost:
         return 0
-    rows = list(lost)
-    for row in rows:
+    for row in BrokerCall.objects.filter(id__in=lost):
         if containing.savepoint("call", row.id, now, partial(_lose, row.id, now)):
-            lost.filter(id=row.id).update(**_lost(row, now))  # looked for all the same
-    return len(rows)
+            left = BrokerCall.objects.filter(id=row.id, state=State.SENDING)
+            left.update(**_lost(row, now))  # looked for all the same
+    return len(lost)
+
+
+_sending = Prepared(lambda: BrokerCall.objects.filter(state=State.SENDING).values_list("id"))
 
 
 def _lose(call_id: UUID, now: datetime) -> None:

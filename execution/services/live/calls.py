@@ -17,6 +17,7 @@ from accounts.live import why_no_entry
 from alphapanda import failpoints
 from alphapanda.core.clock import DAY_MS, IST_OFFSET_MS, to_ms
 from alphapanda.core.vocabulary import Broker, DeploymentStatus, Severity, SignalKind, Variety
+from alphapanda.prepared import Prepared
 from execution.domain import acts
 from execution.domain.kite import budgets, tags, wire
 from execution.domain.kite.budgets import Lane, Spent
@@ -85,7 +86,18 @@ def gtt_budgeted(row: GttCall) -> budgets.Call:
 
 def is_waiting(now: datetime) -> bool:
     """Whether a call waits for its turn."""
-    return _ready(now).exists()
+    if containing.resting("call", now):
+        return _ready(now).exists()
+    return bool(_turns(to_ms(now)))
+
+
+ANY_MS = -1  # stands for a time in SQL that is written once
+_turns = Prepared(
+    lambda now_ms: BrokerCall.objects.filter(state=State.READY, not_before_ms__lte=now_ms).values_list("id")[
+        :1
+    ],
+    ANY_MS,
+)
 
 
 def _ready(now: datetime) -> QuerySet[BrokerCall]:

@@ -13,11 +13,14 @@ from threading import Event
 from typing import NamedTuple
 from uuid import UUID
 
+from django.db.models import Exists
+
 from accounts.broker import session_died
 from alphapanda import logs
 from alphapanda.core.clock import to_datetime, to_ms
 from alphapanda.core.vocabulary import Broker
 from alphapanda.kite.client import Access
+from alphapanda.prepared import Prepared
 from execution.domain.kite import budgets
 from execution.domain.kite.budgets import Spent
 from execution.domain.kite.outcomes import Outcome, Stage, Verdict, of_failure
@@ -55,6 +58,16 @@ READ_GAP_S = 0.5  # two reads and eight writes a second
 TIDY_MS = 500
 WAITING = (BrokerCall.State.READY, BrokerCall.State.SENDING, BrokerCall.State.UNKNOWN)
 log = logs.channel("trading")
+
+
+# Whether calls wait for something, orders work, and more has traded than is booked: asked in every round.
+_under_way = Prepared(
+    lambda: BrokerDesk.objects.filter(broker=Broker.ZERODHA).values_list(
+        Exists(BrokerCall.objects.filter(state__in=WAITING)),
+        Exists(BrokerOrder.objects.filter(is_open=True)),
+        Exists(BrokerOrder.objects.filter(wants_trades=True)),
+    )
+)
 
 
 class Flying(NamedTuple):
@@ -269,7 +282,7 @@ class Desk:
 
     def _look_if_due(self) -> bool:
         now = self._clock()
-        if self._access is None or self._looking is not None:
+        if self._access is None or self._looking is not None or containing.rests("book", "reading", now):
             return False
         if to_ms(now) < self._looked_ms + LOOK_MIN_MS or to_ms(now) < self.due_ms():
             return False
@@ -298,10 +311,10 @@ class Desk:
     def due_ms(self) -> int:
         if not self._looked_ms:
             return 0
-        waiting = BrokerCall.objects.filter(state__in=WAITING).exists() or gtt_calls.is_open()
-        is_busy = waiting or bool(self._flying) or BrokerOrder.objects.filter(is_open=True).exists()
+        is_waiting, is_open, wants_trades = _under_way()[0]
+        is_busy = is_waiting or is_open or bool(self._flying) or gtt_calls.is_open()
         due_ms = self._looked_ms + (BUSY_MS if is_busy else IDLE_MS)
-        if is_busy and BrokerOrder.objects.filter(wants_trades=True).exists():
+        if is_busy and wants_trades:
             due_ms = min(due_ms, self._looked_ms + TRADES_MS)  # more has traded than is booked
         now = self._clock()
         if external.has_changed_since(to_datetime(self._looked_ms)):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from uuid import UUID
 
@@ -15,6 +15,7 @@ from alphapanda.core import ids
 from alphapanda.core.clock import to_ms
 from alphapanda.core.vocabulary import Severity, SignalKind
 from alphapanda.eventlog import doorbell
+from alphapanda.prepared import Prepared
 from execution.domain.kite import reducer
 from execution.domain.kite.budgets import Lane
 from execution.domain.kite.orders import LiveOrder, Want
@@ -106,20 +107,31 @@ def book_left(deployment: Deployment, report: Report) -> None:
 def book_what_is_left(now: datetime) -> None:
     """Reports that nobody has taken up: those of deployments that read nothing are booked, the others' shards are rung
     again."""
-    late = now - LATE
-    waiting = Report.objects.filter(told_at=None, created_at__lt=late).order_by("deployment_id", "number")
-    left = waiting.filter(booked_at=None).exclude(deployment__status__in=ACTIVE)
-    for report in left.exclude(id__in=containing.resting("report", now)):
-        containing.savepoint("report", report.id, now, partial(_book_alone, report))
-    shards = waiting.filter(deployment__status__in=ACTIVE).values_list("deployment__shard", flat=True)
-    for shard in sorted(set(shards)):
+    shards = set()
+    for report_id, deployment_id, booked_at, status, shard in _left(now - LATE):
+        if status in ACTIVE:
+            shards.add(shard)
+        elif booked_at is None and not containing.rests("report", report_id, now):
+            containing.savepoint("report", report_id, now, partial(_book_alone, report_id, deployment_id))
+    for shard in sorted(shards):
         doorbell.ring_shard(shard, partition_ends={})
 
 
-def _book_alone(report: Report) -> None:
-    deployment = deployments.locked(report.deployment_id)
+ANY_TIME = datetime(1, 1, 1, tzinfo=UTC)  # stands for a time in SQL that is written once
+_left = Prepared(
+    lambda late: (
+        Report.objects.filter(told_at=None, created_at__lt=late)
+        .order_by("deployment_id", "number")
+        .values_list("id", "deployment_id", "booked_at", "deployment__status", "deployment__shard")
+    ),
+    ANY_TIME,
+)
+
+
+def _book_alone(report_id: UUID, deployment_id: UUID) -> None:
+    deployment = deployments.locked(deployment_id)
     if deployment.status not in ACTIVE:
-        book_left(deployment, Report.objects.get(id=report.id))
+        book_left(deployment, Report.objects.get(id=report_id))
 
 
 def told_to_go(now: datetime) -> QuerySet[BrokerCall, UUID]:

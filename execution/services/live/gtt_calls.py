@@ -14,6 +14,7 @@ from django.db import transaction
 from alphapanda import failpoints
 from alphapanda.core.clock import ist_date, to_ms
 from alphapanda.core.vocabulary import Broker, Severity
+from alphapanda.prepared import Prepared
 from execution.domain.kite import budgets, gtt
 from execution.domain.kite.budgets import Spent
 from execution.domain.kite.gtt import GttStatus
@@ -23,7 +24,7 @@ from execution.domain.kite.wire import CannotBeSaid
 from execution.gtt_models import WAITING, CallState, Gtt, GttCall
 from execution.models import BrokerDesk
 from execution.services.live.answers import PAUSE_MS, Said
-from execution.services.live.calls import gtt_budgeted
+from execution.services.live.calls import ANY_MS, gtt_budgeted
 from execution.services.live.containing import contained, resting
 from execution.services.live.gtt import columns, excess, wanted_of
 from execution.services.live.http import Failed, KiteHttp, NotLoggedIn
@@ -47,12 +48,22 @@ class Claimed(msgspec.Struct, frozen=True):
 
 def is_waiting(now: datetime) -> bool:
     """Whether a call waits for its turn."""
-    return GttCall.objects.filter(state=CallState.READY, not_before_ms__lte=to_ms(now)).exists()
+    return bool(_turns(to_ms(now)))
 
 
 def is_open() -> bool:
     """Whether a call waits, or what came of one is not known yet."""
-    return GttCall.objects.filter(state__in=WAITING).exists()
+    return bool(_open())
+
+
+_turns = Prepared(
+    lambda now_ms: GttCall.objects.filter(state=CallState.READY, not_before_ms__lte=now_ms).values_list("id")[
+        :1
+    ],
+    ANY_MS,
+)
+_open = Prepared(lambda: GttCall.objects.filter(state__in=WAITING).values_list("id")[:1])
+_sending = Prepared(lambda: GttCall.objects.filter(state=CallState.SENDING).values_list("id"))
 
 
 def claim(spent: Spent, now: datetime) -> Claimed | None:
@@ -205,8 +216,11 @@ def unknown(row: GttCall, now: datetime) -> None:
 
 def recover(now: datetime, *, flying: Collection[UUID] = ()) -> int:
     """Calls that left and that nobody waits for: what came of them is not known. How many."""
+    lost_ids = [call_id for (call_id,) in _sending() if call_id not in flying]
+    if not lost_ids:
+        return 0
     with transaction.atomic():
-        lost = GttCall.objects.select_for_update().filter(state=CallState.SENDING).exclude(id__in=flying)
+        lost = GttCall.objects.select_for_update().filter(state=CallState.SENDING, id__in=lost_ids)
         for row in (found := list(lost)):
             row.reason = "nobody waited for its answer"
             unknown(row, now)

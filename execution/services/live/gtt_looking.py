@@ -13,6 +13,7 @@ from django.db import transaction
 from alphapanda.core import ids
 from alphapanda.core.clock import to_ms
 from alphapanda.core.vocabulary import Broker, HaltStep, Severity
+from alphapanda.prepared import Prepared
 from execution.domain.kite import gtt, lookup
 from execution.domain.kite.gtt import GttStatus, TriggerRow, triggers_of
 from execution.domain.kite.lookup import Finding, Lookup, Wish
@@ -20,7 +21,7 @@ from execution.domain.kite.rows import Where
 from execution.gtt_models import CallState, Gtt, GttCall
 from execution.models import BrokerDesk, ExternalOrder
 from execution.services.live import gtt_calls, looking
-from execution.services.live.containing import contained, resting, savepoint
+from execution.services.live.containing import contained, resting, rests, savepoint
 from execution.services.live.gtt import columns, holdings, terms_of, units_at_most, wanted_of
 from execution.services.live.http import KiteHttp, NotLoggedIn
 from risk.models import KillSwitch
@@ -41,12 +42,15 @@ def is_due(looked_ms: int, now: datetime) -> bool:
 
 def searches_due_ms(now: datetime) -> int | None:
     """When the next search for an unknown outcome wants to read; None: nothing is unknown."""
-    rows = GttCall.objects.filter(state=CallState.UNKNOWN).exclude(id__in=resting("trigger", now))
     due = []
-    for call_id, row in rows.values_list("id", "lookup"):
-        with contained("trigger", call_id, now):
-            due.append(lookup.next_read_ms(msgspec.convert(row, Lookup)))
+    for call_id, row in _searches():
+        if not rests("trigger", call_id, now):
+            with contained("trigger", call_id, now):
+                due.append(lookup.next_read_ms(msgspec.convert(row, Lookup)))
     return min(due, default=None)
+
+
+_searches = Prepared(lambda: GttCall.objects.filter(state=CallState.UNKNOWN).values_list("id", "lookup"))
 
 
 def look(

@@ -10,6 +10,7 @@ from django.db import transaction
 from django.db.models import Max, QuerySet
 
 from alphapanda.core.vocabulary import Broker, HaltLevel, HaltStep, Severity, SignalKind
+from alphapanda.prepared import Prepared
 from execution.domain.kite import killing
 from execution.domain.kite.orders import LiveOrder
 from execution.models import BrokerCall, BrokerOrder
@@ -27,7 +28,7 @@ def sweep(now: datetime) -> int:
     """Ask for the end of each order that an active kill switch covers and that has not been told so in the last
     seconds; how many works."""
     found = 0
-    for halt in KillSwitch.objects.filter(released_at=None, step__in=CANCELLING):
+    for halt in _halts():
         rows = {str(row.order_id): row for row in covered(halt)}
         found += len(rows)
         for name in evidence.told_to_go(now):
@@ -39,6 +40,9 @@ def sweep(now: datetime) -> int:
             at = now + timedelta(milliseconds=place)  # calls leave in this order
             savepoint("cancellation", row.order_id, now, partial(_cancel, row, halt, at))
     return found
+
+
+_halts = Prepared(lambda: KillSwitch.objects.filter(released_at=None, step__in=CANCELLING))
 
 
 def _unseen_since(rows: dict[str, BrokerOrder], known: dict[str, LiveOrder]) -> list[str]:

@@ -17,6 +17,7 @@ from django.db.models import QuerySet
 from alphapanda import logs
 from alphapanda.core.clock import to_datetime, to_ms
 from alphapanda.core.vocabulary import Severity, SignalKind
+from alphapanda.prepared import Prepared
 from execution.domain.kite import lookup
 from execution.domain.kite.answers import Amount, Funds, charges_of, funds_of, holdings_of, positions_of
 from execution.domain.kite.bills import Bill, Charges, said
@@ -38,7 +39,7 @@ from execution.domain.kite.wire import units_a_lot
 from execution.models import BrokerCall, BrokerName, BrokerOrder
 from execution.services.live import answers, evidence, external, states
 from execution.services.live.calls import tell_refused
-from execution.services.live.containing import contained, resting, savepoint
+from execution.services.live.containing import contained, resting, rests, savepoint
 from execution.services.live.http import Failed, KiteHttp, NotLoggedIn
 from execution.services.live.states import Remembered
 from marketdata.selectors import specs_by_key
@@ -324,7 +325,11 @@ _FOUND: dict[Wish, Callable[[BrokerCall, datetime], None]] = {
 def searches_due_ms(now: datetime) -> int | None:
     """When the next search for an unknown outcome wants to read; None: nothing is unknown."""
     due = []
-    for call_id, row in _searched(now).values_list("id", "lookup"):
-        with contained("search", call_id, now):
-            due.append(lookup.next_read_ms(msgspec.convert(row, Lookup)))
+    for call_id, row in _searches():
+        if not rests("search", call_id, now):
+            with contained("search", call_id, now):
+                due.append(lookup.next_read_ms(msgspec.convert(row, Lookup)))
     return min(due, default=None)
+
+
+_searches = Prepared(lambda: BrokerCall.objects.filter(state=State.UNKNOWN).values_list("id", "lookup"))

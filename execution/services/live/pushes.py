@@ -9,6 +9,7 @@ from functools import partial
 
 from alphapanda import logs
 from alphapanda.core.clock import to_ms
+from alphapanda.prepared import Prepared
 from execution.domain.kite.rows import NotKites, order_of
 from execution.models import BrokerPush
 from execution.services.live import containing, looking
@@ -33,13 +34,16 @@ def missed() -> None:
 def take_all(now: datetime, *, look_soon: Callable[[], None]) -> bool:
     """Merge what was pushed since the last look; whether there was anything. One that cannot be merged is kept with
     the reason, and not met again: what it told stands in the broker's book."""
-    rows = list(BrokerPush.objects.filter(fault="").order_by("id")[:TAKEN_MAX])
+    rows = _first()
     for row in rows:
         if row.source == GAP:
             look_soon()
         if fault := containing.savepoint("push", row.pk, now, partial(_take, row, now)):
             BrokerPush.objects.filter(pk=row.pk).update(fault=fault)
     return bool(rows)
+
+
+_first = Prepared(lambda: BrokerPush.objects.filter(fault="").order_by("id")[:TAKEN_MAX])
 
 
 def _take(row: BrokerPush, now: datetime) -> None:
