@@ -38,7 +38,7 @@ class DeadLetterRefused(Conflict):
 def one_line(error: BaseException | str) -> str:
     """An error as one printable line of at most 500 characters without secrets."""
     flat = "".join(c if c.isprintable() else " " for c in str(error))
-    hidden = _CREDENTIAL.sub("***", logs.without_secrets(" ".join(flat.split())))
+    hidden = _CREDENTIAL.sub("***", logs.without_shapes(" ".join(flat.split())))
     return _SECRET.sub(r"\1\2***", hidden)[:ERROR_CHARS_MAX]
 
 
