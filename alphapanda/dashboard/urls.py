@@ -2,11 +2,14 @@
 
 from django.urls import path
 
-from alphapanda.dashboard import broker, health, views
+from alphapanda.dashboard import broker, health, trading, views
 
 urlpatterns = [
     path("", views.overview, name="overview"),
-    path("overview/snapshot", views.snapshot, name="overview-snapshot"),
+    path("positions/", trading.positions, name="positions"),
+    path("orders/", trading.orders, name="orders"),
+    path("fills/", trading.fills, name="fills"),
+    path("signals/", trading.signals, name="signals"),
     path("broker/", broker.page, name="broker"),
     path("broker/login/", broker.login, name="broker-login"),
     path("broker/callback/", broker.callback, name="broker-callback"),

@@ -22,11 +22,12 @@ export class Rows {
     requestAnimationFrame(() => this.#draw());
   }
 
-  /** Make these rows all there is. */
-  replace(byKind) {
+  /** Make these rows all there is of these kinds. */
+  replace(byKind, kinds) {
     const gone = {};
     for (const body of this.#page.querySelectorAll("tbody[data-kind]")) {
       const { kind } = body.dataset;
+      if (!kinds.includes(kind)) continue;
       const now = byKind[kind] ?? {};
       const ids = [...body.rows].map((row) => row.id.slice(kind.length + 1)).filter((id) => !(id in now));
       gone[kind] = Object.fromEntries(ids.map((id) => [id, null]));
