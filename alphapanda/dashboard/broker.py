@@ -42,7 +42,7 @@ def page(request: HttpRequest) -> HttpResponse:
     }
     # the form leads on to Kite's page, which browsers count as a target of the form
     shown = csp_update({"form-action": [_origin(settings.KITE_LOGIN_URL)]})(frame.shown)
-    live = frame.Live(broker_of(request.GET.get("broker", "")))
+    live = frame.Reading(broker_of(request.GET.get("broker", "")))
     return shown(request, "broker", "dashboard/broker.html", context, live=live)
 
 

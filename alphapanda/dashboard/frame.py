@@ -23,7 +23,7 @@ HTML, JSON = "text/html", "application/json"
 Html = dict[str, dict[str, str | None]]
 
 
-class Live:
+class Reading:
     """The read model of one moment as one broker namespace sees it: `rows` by kind and id. Where it cannot be read,
     `error` says why, and there are no rows."""
 
@@ -45,7 +45,7 @@ def wants_json(request: HttpRequest) -> bool:
     return request.get_preferred_type([HTML, JSON]) == JSON
 
 
-def snapshot(live: Live, rows: Html, *, is_stored: bool = False, **more: Any) -> JsonResponse:
+def snapshot(live: Reading, rows: Html, *, is_stored: bool = False, **more: Any) -> JsonResponse:
     """The rows of a page and of its frame as HTML by kind and id, with the sequence number that they stand for.
     Those that are out of the database stand also where the read model does not."""
     now_ms = to_ms(timezone.now())
@@ -62,14 +62,15 @@ def shown(
     template: str,
     context: dict[str, Any],
     *,
-    live: Live,
+    live: Reading,
     kinds: Collection[str] = (),
     hints: Collection[str] = (),
+    broker: str = "",
     status: int = 200,
 ) -> HttpResponse:
     """A page in its frame. Changes of `kinds` are pushed to it as they stand; on a change of `hints` it reads itself
-    again."""
-    broker = broker_of(request.GET.get("broker", ""))
+    again. `broker` is given where the thing that is shown has one, else it is the one that was asked for."""
+    broker = broker or broker_of(request.GET.get("broker", ""))
     suffix = "" if broker == Broker.PAPER else f"?broker={broker}"
     frame = screen.rendered({kind: live.rows.get(kind, {}) for kind in screen.FRAME})
     around = {

@@ -24,7 +24,7 @@ def page(request: HttpRequest) -> HttpResponse:
     results = registry.run()
     worst = registry.worst(results)
     code = 503 if worst is Level.FAIL else 200
-    live = frame.Live(broker_of(request.GET.get("broker", "")))
+    live = frame.Reading(broker_of(request.GET.get("broker", "")))
     rows = {"checks": _rows(results), "verdict": {"all": {"id": "all", "level": worst}}}
     html = screen.rendered(rows)
     if frame.wants_json(request):

@@ -56,7 +56,7 @@ class Listing:
 def shown(request: HttpRequest, listing: Listing) -> HttpResponse:
     """The page, or its rows alone for who asks for JSON. A filter that makes no sense is told beside its field."""
     broker = broker_of(request.GET.get("broker", ""))
-    live = frame.Live(broker)
+    live = frame.Reading(broker)
     form = listing.form(request.GET)
     is_good = form.is_valid()
     found, older = _page(listing, form, broker) if is_good else ([], "")

@@ -107,14 +107,14 @@ def signals(request: HttpRequest) -> HttpResponse:
 @page_view
 def positions(request: HttpRequest) -> HttpResponse:
     """What is held, at its last price, with the sums of it."""
-    live = frame.Live(broker_of(request.GET.get("broker", "")))
+    live = frame.Reading(broker_of(request.GET.get("broker", "")))
     kinds = ("positions", "held")
     html = screen.rendered(screen.showing(live.rows, kinds))
     if frame.wants_json(request):
         return frame.snapshot(live, html)
     context: dict[str, Any] = {
         "rows": list(html.get("positions", {}).values()),
-        "held": "".join(html.get("held", {}).values()),
+        "held": next(iter(html.get("held", {}).values()), ""),
     }
     status = 503 if live.error else 200
     return frame.shown(

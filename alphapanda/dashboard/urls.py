@@ -2,12 +2,14 @@
 
 from django.urls import path
 
-from alphapanda.dashboard import broker, health, trading, views
+from alphapanda.dashboard import broker, health, trading, views, why
 
 urlpatterns = [
     path("", views.overview, name="overview"),
     path("positions/", trading.positions, name="positions"),
     path("orders/", trading.orders, name="orders"),
+    path("orders/<uuid:order_id>/", why.of_order, name="order"),
+    path("signals/<uuid:signal_id>/", why.of_signal, name="signal"),
     path("fills/", trading.fills, name="fills"),
     path("signals/", trading.signals, name="signals"),
     path("broker/", broker.page, name="broker"),

@@ -14,7 +14,7 @@ KINDS = ("tiles", "curve", *screen.TABLES)
 def overview(request: HttpRequest) -> HttpResponse:
     """The first paint is complete without a line of JavaScript."""
     broker = broker_of(request.GET.get("broker", ""))
-    live = frame.Live(broker)
+    live = frame.Reading(broker)
     html = screen.rendered(screen.showing(live.rows, KINDS))
     if frame.wants_json(request):
         return frame.snapshot(live, html)

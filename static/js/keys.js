@@ -78,6 +78,8 @@ tinykeys(window, {
     if (!findDialog.open) find();
   },
   "Shift+H": free(() => document.getElementById("halt")?.click()),
+  "[": free(() => document.getElementById("before")?.click()),
+  "]": free(() => document.getElementById("after")?.click()),
   j: free(() => row(1)),
   k: free(() => row(-1)),
   Enter: (event) => {
