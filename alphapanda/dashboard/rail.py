@@ -23,6 +23,7 @@ RAIL: dict[str, tuple[Page, ...]] = {
         Page("orders", "Orders", "r"),
         Page("fills", "Fills", "f"),
         Page("signals", "Signals", "s"),
+        Page("chart", "Chart", "c"),
     ),
     "System": (
         Page("health", "Health", "h"),
@@ -32,6 +33,7 @@ RAIL: dict[str, tuple[Page, ...]] = {
     ),
 }
 ELSEWHERE = {"api": "/api/v1/docs/", "admin": "/admin/"}
+FIRST = {"chart": "chart-first"}  # pages of one thing, by the address that finds the first
 
 
 def rail(user: Any, broker_suffix: str) -> list[dict[str, Any]]:
@@ -47,5 +49,5 @@ def _is_for(page: Page, user: Any) -> bool:
 
 
 def _entry(page: Page, suffix: str) -> dict[str, Any]:
-    address = ELSEWHERE.get(page.name) or reverse(page.name) + suffix
+    address = ELSEWHERE.get(page.name) or reverse(FIRST.get(page.name, page.name)) + suffix
     return {"name": page.name, "title": page.title, "key": page.key, "address": address}

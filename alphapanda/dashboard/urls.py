@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from alphapanda.dashboard import broker, health, trading, views, why
+from alphapanda.dashboard import broker, chart, health, trading, views, why
 
 urlpatterns = [
     path("", views.overview, name="overview"),
@@ -10,6 +10,9 @@ urlpatterns = [
     path("orders/", trading.orders, name="orders"),
     path("orders/<uuid:order_id>/", why.of_order, name="order"),
     path("signals/<uuid:signal_id>/", why.of_signal, name="signal"),
+    path("chart/", chart.first, name="chart-first"),
+    path("chart/<str:name>/", chart.page, name="chart"),
+    path("chart/<str:name>/bars", chart.data, name="chart-data"),
     path("fills/", trading.fills, name="fills"),
     path("signals/", trading.signals, name="signals"),
     path("broker/", broker.page, name="broker"),

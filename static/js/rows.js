@@ -58,7 +58,7 @@ export class Rows {
       return;
     }
     const body = this.#page.querySelector(`tbody[data-kind="${kind}"]`);
-    if (!body) return;
+    if (!body || (body.dataset.only && fresh.id !== `${kind}-${body.dataset.only}`)) return;
     if (FRESH_KINDS.has(kind)) fresh.classList.add("fresh");
     const isBefore = body.dataset.sort === "newest" ? (a, b) => Number(a) > Number(b) : (a, b) => a < b;
     const next = [...body.rows].find((row) => isBefore(fresh.dataset.order, row.dataset.order));
