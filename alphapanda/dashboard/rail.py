@@ -25,6 +25,10 @@ RAIL: dict[str, tuple[Page, ...]] = {
         Page("signals", "Signals", "s"),
         Page("chart", "Chart", "c"),
     ),
+    "Control": (
+        Page("risk", "Risk", "k"),
+        Page("alerts", "Alerts", "l"),
+    ),
     "System": (
         Page("health", "Health", "h"),
         Page("broker", "Broker", "b"),

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from alphapanda.dashboard import broker, chart, health, trading, views, why
+from alphapanda.dashboard import broker, chart, control, health, trading, views, why
 
 urlpatterns = [
     path("", views.overview, name="overview"),
@@ -13,6 +13,8 @@ urlpatterns = [
     path("chart/", chart.first, name="chart-first"),
     path("chart/<str:name>/", chart.page, name="chart"),
     path("chart/<str:name>/bars", chart.data, name="chart-data"),
+    path("risk/", control.risk, name="risk"),
+    path("alerts/", control.alerts, name="alerts"),
     path("fills/", trading.fills, name="fills"),
     path("signals/", trading.signals, name="signals"),
     path("broker/", broker.page, name="broker"),

@@ -1,7 +1,7 @@
 // Keeps a page live. A push is a hint: the page's rows are read again every 5 s, after every gap, and when something
 // changed that the page says it depends on.
 import { Rows } from "./rows.js";
-import { watchHalt } from "./halt.js";
+import { watchActs } from "./acts.js";
 
 const POLL_MS = 5_000;
 const LATE_MS = 3_000;
@@ -146,7 +146,7 @@ function showAges() {
 }
 
 connect();
-watchHalt(refetch);
+watchActs(refetch);
 setInterval(refetch, POLL_MS);
 setInterval(showAges, 500);
 showAges();

@@ -88,6 +88,8 @@ PAGES = {
     "orders/",
     "orders/<uuid:order_id>/",
     "fills/",
+    "risk/",
+    "alerts/",
     "chart/",
     "chart/<str:name>/",
     "chart/<str:name>/bars",

@@ -57,8 +57,9 @@ def test_a_halt_is_told_and_released_by_operators() -> None:
     projections.rebuild()
     page = browser("operator").get("/").content.decode()
     assert "everything: try" in page
-    assert 'id="release-dialog"' in page
-    assert 'id="release-dialog"' not in browser("viewer").get("/").content.decode()
+    assert 'data-title="Release the halt"' in page
+    assert 'id="act-dialog"' in page
+    assert 'id="act-dialog"' not in browser("viewer").get("/").content.decode()
 
 
 def test_a_row_of_an_earlier_day_says_so() -> None:
