@@ -25,6 +25,7 @@ RAIL: dict[str, tuple[Page, ...]] = {
         Page("signals", "Signals", "s"),
         Page("chart", "Chart", "c"),
     ),
+    "Strategies": (Page("strategies", "Strategies", "t"),),
     "Control": (
         Page("risk", "Risk", "k"),
         Page("alerts", "Alerts", "l"),

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from alphapanda.dashboard import broker, chart, control, health, trading, views, why
+from alphapanda.dashboard import broker, chart, control, health, strategies, trading, views, why
 
 urlpatterns = [
     path("", views.overview, name="overview"),
@@ -15,6 +15,8 @@ urlpatterns = [
     path("chart/<str:name>/bars", chart.data, name="chart-data"),
     path("risk/", control.risk, name="risk"),
     path("alerts/", control.alerts, name="alerts"),
+    path("strategies/", strategies.page, name="strategies"),
+    path("strategies/<uuid:deployment_id>/", strategies.detail, name="strategy"),
     path("fills/", trading.fills, name="fills"),
     path("signals/", trading.signals, name="signals"),
     path("broker/", broker.page, name="broker"),

@@ -88,6 +88,8 @@ PAGES = {
     "orders/",
     "orders/<uuid:order_id>/",
     "fills/",
+    "strategies/",
+    "strategies/<uuid:deployment_id>/",
     "risk/",
     "alerts/",
     "chart/",
