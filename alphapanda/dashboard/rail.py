@@ -25,7 +25,10 @@ RAIL: dict[str, tuple[Page, ...]] = {
         Page("signals", "Signals", "s"),
         Page("chart", "Chart", "c"),
     ),
-    "Strategies": (Page("strategies", "Strategies", "t"),),
+    "Strategies": (
+        Page("strategies", "Strategies", "t"),
+        Page("backtests", "Backtests", "x"),
+    ),
     "Control": (
         Page("risk", "Risk", "k"),
         Page("alerts", "Alerts", "l"),

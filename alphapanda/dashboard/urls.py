@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from alphapanda.dashboard import broker, chart, control, health, strategies, trading, views, why
+from alphapanda.dashboard import backtests, broker, chart, control, health, strategies, trading, views, why
 
 urlpatterns = [
     path("", views.overview, name="overview"),
@@ -17,6 +17,9 @@ urlpatterns = [
     path("alerts/", control.alerts, name="alerts"),
     path("strategies/", strategies.page, name="strategies"),
     path("strategies/<uuid:deployment_id>/", strategies.detail, name="strategy"),
+    path("backtests/", backtests.page, name="backtests"),
+    path("backtests/compare/", backtests.compare, name="backtests-compare"),
+    path("backtests/<uuid:run_id>/", backtests.detail, name="backtest"),
     path("fills/", trading.fills, name="fills"),
     path("signals/", trading.signals, name="signals"),
     path("broker/", broker.page, name="broker"),
