@@ -27,6 +27,7 @@ RAIL: dict[str, tuple[Page, ...]] = {
     ),
     "Strategies": (
         Page("strategies", "Strategies", "t"),
+        Page("performance", "Performance", "e"),
         Page("backtests", "Backtests", "x"),
     ),
     "Control": (

@@ -2,7 +2,18 @@
 
 from django.urls import path
 
-from alphapanda.dashboard import backtests, broker, chart, control, health, strategies, trading, views, why
+from alphapanda.dashboard import (
+    backtests,
+    broker,
+    chart,
+    control,
+    health,
+    performance,
+    strategies,
+    trading,
+    views,
+    why,
+)
 
 urlpatterns = [
     path("", views.overview, name="overview"),
@@ -20,6 +31,7 @@ urlpatterns = [
     path("backtests/", backtests.page, name="backtests"),
     path("backtests/compare/", backtests.compare, name="backtests-compare"),
     path("backtests/<uuid:run_id>/", backtests.detail, name="backtest"),
+    path("performance/", performance.page, name="performance"),
     path("fills/", trading.fills, name="fills"),
     path("signals/", trading.signals, name="signals"),
     path("broker/", broker.page, name="broker"),

@@ -88,6 +88,7 @@ PAGES = {
     "orders/",
     "orders/<uuid:order_id>/",
     "fills/",
+    "performance/",
     "backtests/",
     "backtests/compare/",
     "backtests/<uuid:run_id>/",
