@@ -84,9 +84,7 @@ def readiness_record(
 def why_not_live(*, actor: str, now: datetime) -> list[str]:
     """All that stands between a person and trading live now, in words; empty: nothing."""
     newest = LiveAct.objects.filter(at__lte=now).order_by("-at", "-pk")
-    missing = _switches() + _person(actor)
-    if not newest.filter(kind=Kind.TERMS, actor=actor, version=TERMS_VERSION).exists():
-        missing.append(f"{actor} has not acknowledged the terms of automation of {TERMS_VERSION}.")
+    missing = _switches() + _person(actor) + _terms(actor)
     if not newest.filter(kind=Kind.UNLOCK, actor=actor, at__gt=now - UNLOCKED_FOR).exists():
         missing.append("The password was not given again in the last 15 minutes: `manage.py live unlock`.")
     last = newest.filter(kind=Kind.READINESS, at__gt=now - READY_FOR).first()
@@ -97,9 +95,23 @@ def why_not_live(*, actor: str, now: datetime) -> list[str]:
     return missing
 
 
+def why_no_entry(*, actor: str) -> list[str]:
+    """What a person who has started live trading lacks by now, in words, so that no entry may leave any more: the
+    permission, the terms in force. The password and the readiness check count for the start."""
+    if not actor:
+        return ["Nobody who is cleared for live trading has started it."]
+    return _person(actor) + _terms(actor)
+
+
 def clear(*, actor: str, now: datetime) -> None:
     """Let a person start live trading. Raises NotCleared with all that is missing."""
     if missing := why_not_live(actor=actor, now=now):
+        raise NotCleared(" ".join(missing))
+
+
+def permit(*, actor: str) -> None:
+    """Let a person let entries pass that trade live. Raises NotCleared."""
+    if missing := _switches() + _person(actor):
         raise NotCleared(" ".join(missing))
 
 
@@ -113,6 +125,12 @@ def _person(actor: str) -> list[str]:
     if user is None or Role.OPERATOR not in roles_of(user) or not user.has_perm(PERMISSION):
         return [f"{actor} is no operator with the permission to trade live ({PERMISSION})."]
     return []
+
+
+def _terms(actor: str) -> list[str]:
+    if LiveAct.objects.filter(kind=Kind.TERMS, actor=actor, version=TERMS_VERSION).exists():
+        return []
+    return [f"{actor} has not acknowledged the terms of automation of {TERMS_VERSION}."]
 
 
 def _act(kind: LiveAct.Kind, actor: str, now: datetime, ip: str | None, **facts: Any) -> LiveAct:

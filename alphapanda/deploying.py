@@ -21,6 +21,7 @@ from alphapanda.core.strict_json import BadJson, decoded
 from alphapanda.core.vocabulary import Broker, DeploymentStatus, LimitLevel, Product
 from alphapanda.warming import History, from_table
 from execution.domain.charges import NoChargeCard
+from execution.domain.expiry import underlying_key
 from execution.domain.settings import settings_of
 from execution.reference import charge_cards
 from marketdata import selectors
@@ -176,8 +177,9 @@ def create(
     version = _version(definition)
     check(definition)
     instruments = [_instrument(name) for name in definition.instruments]
-    for instrument in instruments:
-        check_charges(definition, instrument)
+    specs = [selectors.spec(instrument) for instrument in instruments]
+    for one in specs:
+        check_charges(definition, one, specs)
     deployment = Deployment.objects.create(
         id=ids.deployment_id(definition.name),
         name=definition.name,
@@ -251,12 +253,15 @@ def _version(definition: Definition) -> StrategyVersion:
         raise BadDefinition(f"{definition.name}: {error}") from error
 
 
-def check_charges(definition: Definition, instrument: Instrument | InstrumentSpec) -> None:
+def check_charges(
+    definition: Definition, instrument: InstrumentSpec, others: Iterable[InstrumentSpec] = ()
+) -> None:
     """What cannot be charged cannot be booked: refuse it before it trades. An index never trades: it is there to be
-    watched, and for what settles on it. Raises BadDefinition."""
-    if instrument.segment == INDICES:
+    watched, and for what settles on it; so is a share beside a contract on it (`others` has all instruments) with the
+    product of contracts, and orders in it are refused. Raises BadDefinition."""
+    if instrument.segment == INDICES or _is_watched(definition.product, instrument, others):
         return
-    key = f"{instrument.exchange}:{instrument.tradingsymbol}"
+    key = instrument.key
     try:
         segment = segment_of(instrument.exchange, instrument.instrument_type)
         latest = charge_cards().cards[-1]
@@ -265,6 +270,11 @@ def check_charges(definition: Definition, instrument: Instrument | InstrumentSpe
         raise BadDefinition(f"{definition.name}: {key}: {error}") from error
     if not is_lot_told(instrument.exchange, instrument.instrument_type, instrument.lot_size):
         raise BadDefinition(f"{definition.name}: {key}: {LOT_NOT_TOLD}")
+
+
+def _is_watched(product: Product, instrument: InstrumentSpec, others: Iterable[InstrumentSpec]) -> bool:
+    is_share = instrument.instrument_type == "EQ" and product is Product.NRML
+    return is_share and any(one.underlying and underlying_key(one) == instrument.key for one in others)
 
 
 def _partition(name: str, instruments: list[Instrument]) -> int:

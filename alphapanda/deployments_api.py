@@ -13,13 +13,14 @@ from rest_framework import serializers
 from rest_framework.response import Response
 
 from alphapanda import deploying
+from alphapanda.approval_mode import approval_mode_set
 from alphapanda.core.clock import to_ms
 from alphapanda.core.vocabulary import Product
 from alphapanda.deploying import BadDefinition, Definition
 from alphapanda.shadows import Comparison, shadow_compare, shadow_create
 from alphapanda.web.fields import InstantField
 from alphapanda.web.roles import ROLE_TO_READ, RequiredRole
-from alphapanda.web.views import AnyObject, ApiView, Form, actor_of
+from alphapanda.web.views import AnyObject, ApiView, Form, Reason, actor_of
 from strategies import selectors
 from strategies.api import Deployments, DeploymentSerializer, Upgrade
 from strategies.models import TRADING_BROKERS
@@ -62,6 +63,10 @@ class ShadowRequest(Upgrade):
 
     is_fresh = None  # type: ignore[assignment]  # a shadow always begins anew
     name = serializers.CharField(max_length=80, required=False, default="")
+
+
+class ApprovalModeRequest(Reason):
+    seconds = serializers.IntegerField(help_text="of event time that an entry waits; 0: none waits")
 
 
 class DifferenceSerializer(serializers.Serializer):
@@ -110,6 +115,20 @@ class AllDeployments(Deployments):
 
 
 @extend_schema(tags=["deployments"])
+class ApprovalMode(ApiView):
+    """Let the entries of a stopped deployment wait for a person, or not any more."""
+
+    required_role = RequiredRole()
+
+    @extend_schema(request=ApprovalModeRequest, responses=DeploymentSerializer)
+    def post(self, request: Request, pk: UUID) -> Response:
+        form = ApprovalModeRequest(data=request.data)
+        form.is_valid(raise_exception=True)
+        approval_mode_set(deployment_id=pk, now=timezone.now(), **form.validated_data, **actor_of(request))
+        return Response(DeploymentSerializer(selectors.deployments_detailed().get(pk=pk)).data)
+
+
+@extend_schema(tags=["deployments"])
 class Shadows(ApiView):
     """Let another version or other parameters decide beside a deployment, on paper."""
 
@@ -140,6 +159,7 @@ class ShadowDifference(ApiView):
 
 urlpatterns = [
     path("deployments/", AllDeployments.as_view()),
+    path("deployments/<uuid:pk>/approval-mode/", ApprovalMode.as_view()),
     path("deployments/<uuid:pk>/shadow/", Shadows.as_view()),
     path("deployments/<uuid:pk>/shadow-difference/", ShadowDifference.as_view()),
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 
 from django.conf import settings
 from django.utils import timezone
@@ -14,12 +15,15 @@ from execution.live_selectors import DeskNow, desk_now
 
 SEEN_WARN_S, SEEN_FAIL_S = 5.0, 15.0  # it says so twice a second
 LOOK_WARN_S, LOOK_FAIL_S = 90.0, 300.0  # the book is read every 30 s where nothing is in flight
+FUNDS_SHARE = Decimal(
+    "1.01"
+)  # of the account's funds that our books may claim: profits of the day are theirs
 UNKNOWN_FAIL_S = 150.0  # an outcome is looked for during two minutes
 
 
 @check("live", Group.STAGE)
 def live_desk() -> Status | Mapping[str, Status]:
-    """One line each: process, book, unknown outcomes, differences."""
+    """One line each: process, book, unknown outcomes, differences, funds."""
     if not settings.ZERODHA_ENABLED:
         return ok("orders to Zerodha are off")
     now = desk_now(timezone.now())
@@ -30,6 +34,7 @@ def live_desk() -> Status | Mapping[str, Status]:
         "book": _book(now),
         "unknown": _unknown(now),
         "differences": _differences(now),
+        "funds": _funds(now),
     }
 
 
@@ -67,3 +72,11 @@ def _unknown(now: DeskNow) -> Status:
 def _differences(now: DeskNow) -> Status:
     count = now.differences
     return fail(f"{count} open: the admin, Differences", value=count) if count else ok("none", value=0)
+
+
+def _funds(now: DeskNow) -> Status:
+    """A figure, no difference: what a person pays in and takes out is not ours to know."""
+    if now.funds is None:
+        return ok("not told yet")
+    words = f"our books may spend {now.books:.2f} rupees, the account has {now.funds:.2f}"
+    return warn(words) if now.books > now.funds * FUNDS_SHARE else ok(words)

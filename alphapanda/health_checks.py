@@ -27,7 +27,7 @@ from marketdata.selectors import calendar, calendar_known_until
 from marketdata.stream import CONSUMER as TICK_STREAM
 from portfolio.models import Posting
 from risk.models import Alert, Decision
-from strategies.models import Deployment, Due, Signal
+from strategies.models import Approval, Deployment, Due, Signal
 
 EXCHANGE = "NSE"
 LOG_PATIENCE_S = 2.0
@@ -231,6 +231,16 @@ def alerts_open() -> Status:
         return fail(f"{critical['n']} critical: `manage.py alerts`", age_s=age, value=critical["n"])
     count = waiting.count()
     return warn(f"{count}: `manage.py alerts`", value=count) if count else ok("none open", value=0)
+
+
+@check("approvals", Group.QUEUE)
+def approvals() -> Status:
+    """Entries that wait for a person."""
+    found = Approval.objects.filter(state=Approval.State.WAITING).aggregate(at=Min("asked_at"), n=Count("pk"))
+    if not found["n"]:
+        return ok("no entry waits for a person", value=0)
+    words = f"{found['n']} wait for a person: `manage.py approvals`"
+    return warn(words, age_s=age_s(found["at"]), value=found["n"])
 
 
 @check("quarantined", Group.QUEUE)

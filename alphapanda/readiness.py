@@ -21,7 +21,7 @@ from alphapanda.core.vocabulary import Broker
 from alphapanda.health_broker import LOOK_WARN_S, SEEN_FAIL_S
 from alphapanda.kite.client import Access
 from alphapanda.preflight import Doubtful, Finding, Missing
-from execution.domain.kite.reconciling import HALT_AFTER, Kind
+from execution.domain.kite.reconciling import HALT_AFTER
 from execution.live_selectors import desk_now, differences_found
 from marketdata.models import MasterLoad
 from risk import loading
@@ -97,7 +97,7 @@ def reconciled() -> str:
         raise Missing(f"it sends nothing: {now.desk.stopped}")
     if _age_s(now.desk.reconciled_at, at) > LOOK_WARN_S:
         raise Missing("its book was not compared with ours lately")
-    standing = differences_found().filter(settled_at=None, rounds__gte=HALT_AFTER).exclude(kind=Kind.EXTERNAL)
+    standing = differences_found().filter(settled_at=None, rounds__gte=HALT_AFTER)
     if standing.exists():
         raise Missing(f"{standing.count()} differences stand: the admin, Differences")
     return "compared, no difference stands"

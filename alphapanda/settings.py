@@ -325,6 +325,8 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
         "BacktestKindEnum": "strategies.models.BacktestRun.Kind",
         "BacktestStateEnum": "strategies.models.BacktestRun.State",
         "SignalStateEnum": "strategies.models.Signal.State",
+        "ApprovalStateEnum": "strategies.models.Approval.State",
+        "CallStateEnum": "execution.gtt_models.CallState",
         "OrderStatusEnum": "execution.models.STATUSES",
         "SignalKindEnum": "alphapanda.core.vocabulary.SignalKind",
         "DeadLetterStateEnum": "alphapanda.eventlog.models.DeadLetter.State",

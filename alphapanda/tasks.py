@@ -23,6 +23,7 @@ from marketdata.services.master import in_words
 from portfolio.audit import books_differences
 from risk.services.alerts import alert_raise
 from strategies.models import Deployment
+from strategies.services.approvals import approvals_expire
 
 log = logs.channel("audit")
 TOLD_FOR = timedelta(days=3)  # how long after its loading a list is looked at
@@ -68,7 +69,8 @@ def _look_at_orders() -> None:
 @shared_task(name="alphapanda.watch")
 def watch(**_newer: object) -> None:
     """Raise an alert for every deployment that came into quarantine, once for each time, for every instrument in
-    use that a list has changed, and for every token that the broker ended."""
+    use that a list has changed, and for every token that the broker ended; end what waited for a person too long."""
+    approvals_expire(now=timezone.now())
     _tell_of_instruments()
     _tell_of_sessions()
     for row in Deployment.objects.filter(status=DeploymentStatus.QUARANTINED).defer(

@@ -11,6 +11,7 @@ from unfold.forms import ActionForm
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from alphapanda.web.admin import ReadOnlyDesk, by_hand, shown
+from execution.gtt_models import Gtt, GttCall
 from execution.models import (
     BrokerCall,
     BrokerDesk,
@@ -20,9 +21,11 @@ from execution.models import (
     Difference,
     ExternalOrder,
 )
-from execution.services.differences import NOTE_MAX, difference_settle
+from execution.services.differences import NOTE_MAX, difference_accept, difference_settle
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from django.db.models import QuerySet
     from django.http import HttpRequest
 
@@ -93,11 +96,64 @@ class BrokerCallAdmin(ReadOnlyDesk):
 
 @admin.register(ExternalOrder)
 class ExternalOrderAdmin(ReadOnlyDesk):
-    list_display = ("broker_order_id", "instrument", "is_open", "worst_value", "first_seen_at", "seen_at")
+    list_display = (
+        "broker_order_id",
+        "instrument",
+        "is_open",
+        "worst_value",
+        "gtt",
+        "first_seen_at",
+        "seen_at",
+    )
+    list_select_related = ("gtt",)
     list_filter = ("is_open",)
     search_fields = ("=broker_order_id", "instrument")
     date_hierarchy = "first_seen_at"
     ordering = ("-first_seen_at",)
+
+
+@admin.register(Gtt)
+class GttAdmin(ReadOnlyDesk):
+    """Triggers of the account; `manage.py gtt` and the API ask for them, change and delete those of ours."""
+
+    list_display = (
+        "instrument",
+        "side",
+        "quantity",
+        "product",
+        "kind",
+        "status",
+        "is_ours",
+        "trigger_id",
+        "exceeds_since",
+        shown("expires_at_ms", "expires"),
+        "seen_at",
+        "reason",
+    )
+    list_filter = ("status", "is_ours", "kind", "product")
+    search_fields = ("=id", "=trigger_id", "instrument")
+    date_hierarchy = "first_seen_at"
+    ordering = ("-first_seen_at", "-id")
+
+
+@admin.register(GttCall)
+class GttCallAdmin(ReadOnlyDesk):
+    list_display = (
+        shown("queued_at_ms", "asked for"),
+        "kind",
+        "gtt",
+        "state",
+        "actor",
+        "why",
+        shown("sent_at_ms", "sent"),
+        shown("answered_at_ms", "answered"),
+        "http_status",
+        "reason",
+    )
+    list_filter = ("state", "kind")
+    list_select_related = ("gtt",)
+    search_fields = ("=id", "=key", "=gtt__id", "actor", "reason")
+    ordering = ("-queued_at_ms", "-id")
 
 
 class NoteForm(ActionForm):
@@ -135,13 +191,20 @@ class DifferenceAdmin(ReadOnlyDesk):
     date_hierarchy = "first_seen_at"
     ordering = ("-first_seen_at", "-id")
     action_form = NoteForm
-    actions = ("settle",)
+    actions = ("settle", "accept")
 
     @admin.action(description="Settle, with a note", permissions=["act"])
     def settle(self, request: HttpRequest, rows: QuerySet[Difference]) -> None:
+        self._act(request, rows, difference_settle)
+
+    @admin.action(description="Accept what the account holds, with a note", permissions=["act"])
+    def accept(self, request: HttpRequest, rows: QuerySet[Difference]) -> None:
+        self._act(request, rows, difference_accept)
+
+    def _act(self, request: HttpRequest, rows: QuerySet[Difference], act: Callable[..., Difference]) -> None:
         note = request.POST.get("note", "").strip()
         if not note:
             self.message_user(request, "Say in the note how it was settled.", messages.ERROR)
             return
         facts = by_hand(request) | {"reason": note}
-        self.act_on(request, rows, difference_settle, key="difference_id", **facts)
+        self.act_on(request, rows, act, key="difference_id", **facts)

@@ -20,10 +20,23 @@ from alphapanda.web.roles import ROLE_TO_READ, RequiredRole
 from alphapanda.web.views import ApiView, ListView, Reason, actor_of
 from execution import live_selectors
 from execution.models import BrokerCall, BrokerDesk, Difference, ExternalOrder
-from execution.services.differences import difference_settle
+from execution.services.differences import difference_accept, difference_settle
 
 if TYPE_CHECKING:
     from rest_framework.request import Request
+
+
+SHOWN = (
+    "broker",
+    "stopped",
+    "seen_at",
+    "reconciled_at",
+    "gtts_read_at",
+    "outside",
+    "funds",
+    "funds_at",
+    "charged_on",
+)
 
 
 class BrokerCallSerializer(serializers.ModelSerializer):
@@ -66,6 +79,7 @@ class ExternalOrderSerializer(serializers.ModelSerializer):
             "instrument",
             "is_open",
             "worst_value",
+            "gtt",
             "snapshot",
             "first_seen_at",
             "seen_at",
@@ -158,6 +172,20 @@ class DifferenceSettle(ApiView):
         return Response(BrokerDifferenceSerializer(row).data)
 
 
+class DifferenceAccept(ApiView):
+    required_role = RequiredRole()
+
+    @extend_schema(request=Reason, responses=BrokerDifferenceSerializer, tags=["live"])
+    def post(self, request: Request, pk: int) -> Response:
+        """Settle a difference of positions for good: those units are not ours, or what others took is known."""
+        form = Reason(data=request.data)
+        form.is_valid(raise_exception=True)
+        row = difference_accept(
+            difference_id=pk, now=timezone.now(), **form.validated_data, **actor_of(request)
+        )
+        return Response(BrokerDifferenceSerializer(row).data)
+
+
 class LiveDesk(ApiView):
     required_role = ROLE_TO_READ
 
@@ -174,7 +202,7 @@ def desk_as_json(now: live_selectors.DeskNow) -> dict[str, Any]:
 
 
 def _desk(row: BrokerDesk) -> dict[str, Any]:
-    return {name: getattr(row, name) for name in ("broker", "stopped", "seen_at", "reconciled_at", "outside")}
+    return {name: getattr(row, name) for name in SHOWN}
 
 
 urlpatterns = [
@@ -183,4 +211,5 @@ urlpatterns = [
     path("live/external-orders/", Externals.as_view()),
     path("live/differences/", Differences.as_view()),
     path("live/differences/<int:pk>/settle/", DifferenceSettle.as_view()),
+    path("live/differences/<int:pk>/accept/", DifferenceAccept.as_view()),
 ]

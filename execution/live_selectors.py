@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
 
+import msgspec
 from django.db.models import Count, Min
 
-from alphapanda.core.clock import to_ms
+from alphapanda.core.clock import ist_text, to_ms
+from alphapanda.core.money import ZERO, to_rupees
 from alphapanda.core.refusals import NotThere
 from alphapanda.core.vocabulary import Broker
+from alphapanda.web.formats import plain
 from execution.domain.kite import budgets
-from execution.domain.kite.reconciling import Kind
+from execution.domain.kite.answers import Funds
+from execution.domain.kite.gtt import STANDING, GttStatus
+from execution.gtt_models import Gtt
 from execution.models import BrokerCall, BrokerDesk, BrokerOrder, Difference, ExternalOrder
 from execution.services.live.calls import spent_today
+from portfolio.selectors import cash_claimed
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -36,7 +43,10 @@ class DeskNow:
     unknown_since_ms: int | None
     open_orders: int
     external_open: int
-    differences: int  # open ones, without orders of others, which are none
+    gtts: int  # active triggers, ours and others'
+    differences: int  # open ones
+    funds: Decimal | None  # rupees that Kite says the account has at most; None: not told yet
+    books: Decimal  # rupees that our books at the broker may spend at most
     left: tuple[budgets.Left, ...]
 
 
@@ -44,15 +54,25 @@ def desk_now(now: datetime) -> DeskNow:
     """Where the account stands."""
     waiting = BrokerCall.objects.filter(state__in=WAITING)
     unknown = waiting.filter(state=BrokerCall.State.UNKNOWN).aggregate(at=Min("sent_at_ms"))
+    desk = BrokerDesk.objects.filter(broker=Broker.ZERODHA).first()
     return DeskNow(
-        desk=BrokerDesk.objects.filter(broker=Broker.ZERODHA).first(),
+        desk=desk,
         waiting={row["state"]: row["n"] for row in waiting.values("state").annotate(n=Count("pk"))},
         unknown_since_ms=unknown["at"],
         open_orders=BrokerOrder.objects.filter(is_open=True).count(),
         external_open=ExternalOrder.objects.filter(is_open=True).count(),
-        differences=differences_found().filter(settled_at=None).exclude(kind=Kind.EXTERNAL).count(),
+        gtts=Gtt.objects.filter(status=GttStatus.ACTIVE).count(),
+        differences=differences_found().filter(settled_at=None).count(),
+        funds=None if desk is None else funds_of(desk),
+        books=cash_claimed(Broker.ZERODHA),
         left=budgets.left(spent_today(to_ms(now)), to_ms(now)),
     )
+
+
+def funds_of(desk: BrokerDesk) -> Decimal | None:
+    """Rupees of all segments as Kite told them last: what the day began with, or what is free where that is more."""
+    told = msgspec.convert(desk.funds, dict[str, Funds], strict=False)
+    return sum((max(one.opening, one.net) for one in told.values()), ZERO) if told else None
 
 
 def calls_made() -> QuerySet[BrokerCall]:
@@ -63,6 +83,37 @@ def calls_made() -> QuerySet[BrokerCall]:
 
 def external_orders() -> QuerySet[ExternalOrder]:
     return ExternalOrder.objects.all()
+
+
+def gtts_known(*, is_all: bool) -> QuerySet[Gtt]:
+    """Triggers of the account with what was said of ours, newest first; by default those that may still fire."""
+    rows = Gtt.objects.prefetch_related("calls").order_by("-first_seen_at", "-id")
+    return rows if is_all else rows.filter(status__in=STANDING)
+
+
+def gtts_as_rows(found: QuerySet[Gtt]) -> list[dict[str, Any]]:
+    """For commands."""
+    return [
+        {
+            "id": row.pk,
+            "ours": "yes" if row.is_ours else "no",
+            "instrument": row.instrument,
+            "product": row.product,
+            "side": row.side,
+            "quantity": row.quantity,
+            "at": " or ".join(_leg(leg) for leg in row.terms["legs"]),
+            "status": row.status,
+            "under way": ", ".join(call.kind for call in row.calls.all() if call.state in WAITING),
+            "expires": ist_text(row.expires_at_ms)[:10] if row.expires_at_ms else None,
+            "seen": ist_text(to_ms(row.seen_at))[:19] if row.seen_at else None,
+            "told": row.reason or ", ".join(one["order_id"] or one["reason"] for one in row.orders),
+        }
+        for row in found
+    ]
+
+
+def _leg(leg: dict[str, int]) -> str:
+    return f"{plain(to_rupees(leg['trigger_e4']))} limit {plain(to_rupees(leg['limit_e4']))}"
 
 
 def differences_found() -> QuerySet[Difference]:

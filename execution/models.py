@@ -19,6 +19,7 @@ from alphapanda.core.vocabulary import (
     Variety,
 )
 from execution.domain.kite.budgets import Lane
+from execution.gtt_models import CallState, Gtt
 from marketdata.models import Instrument
 from risk.models import Decision
 from strategies.models import TRADING_BROKERS, Deployment, choices
@@ -196,9 +197,20 @@ class BrokerDesk(models.Model):
     stopped = models.CharField(max_length=200, blank=True, help_text="why nothing is sent; empty: it is")
     outside = models.JSONField(
         default=dict,
-        help_text="units that the account holds and that are not ours, by instrument and product",
+        help_text="what the account holds that is not ours: execution.domain.kite.account.Outside",
+    )
+    funds = models.JSONField(
+        default=dict,
+        help_text="rupees by segment as Kite told them last: execution.domain.kite.answers.Funds",
+    )
+    funds_at = models.DateTimeField(null=True, blank=True, help_text="when it told them")
+    charged_on = models.DateField(
+        null=True, blank=True, help_text="the last day whose charges were compared with Kite's"
     )
     seen_at = models.DateTimeField(null=True, blank=True, help_text="when its process was last at work")
+    gtts_read_at = models.DateTimeField(
+        null=True, blank=True, help_text="of the last whole list of triggers since its process began"
+    )
 
     def __str__(self) -> str:
         return self.broker
@@ -212,6 +224,7 @@ class BrokerOrder(models.Model):
     state = models.JSONField()
     is_open = models.BooleanField(default=True, help_text="it works, or may")
     wants_trades = models.BooleanField(default=False, help_text="more has traded than trades are here")
+    revision = models.BigIntegerField(default=0, help_text="how often its state was written")
     changed_at = models.DateTimeField(auto_now=True)
 
     class Meta:
@@ -241,13 +254,7 @@ class BrokerCall(models.Model):
     """One write to a broker: intended, sent once at most, and what came of it. A row is never sent again: another
     attempt is another row with another tag."""
 
-    class State(models.TextChoices):
-        READY = "READY"
-        SENDING = "SENDING"  # committed before the request leaves
-        UNKNOWN = "UNKNOWN"  # looked up, never repeated
-        DONE = "DONE"
-        REFUSED = "REFUSED"
-        DROPPED = "DROPPED"  # never sent
+    State = CallState
 
     id = models.UUIDField(primary_key=True)
     order = models.ForeignKey(BrokerOrder, on_delete=models.PROTECT, related_name="calls")
@@ -258,6 +265,9 @@ class BrokerCall(models.Model):
     state = models.CharField(max_length=8, choices=State, default=State.READY)
     broker_order_id = models.CharField(max_length=40, blank=True, help_text="what it cancels or changes")
     tag = models.CharField(max_length=20, null=True, blank=True, unique=True)
+    terms = models.JSONField(
+        null=True, blank=True, help_text="what a change makes of its order: execution.domain.orders.Terms"
+    )
     form = models.JSONField(default=dict, help_text="what was said")
     reason = models.CharField(max_length=200, blank=True)
     not_before_ms = models.BigIntegerField(default=0)
@@ -295,8 +305,11 @@ class ExternalOrder(models.Model):
     worst_value = models.DecimalField(
         max_digits=28, decimal_places=8, null=True, blank=True, help_text="rupees that it may still come to"
     )
+    gtt = models.ForeignKey(
+        Gtt, on_delete=models.PROTECT, null=True, blank=True, related_name="made", help_text="that made it"
+    )
     first_seen_at = models.DateTimeField(auto_now_add=True)
-    seen_at = models.DateTimeField(auto_now=True)
+    seen_at = models.DateTimeField(help_text="when it was last seen to change")
 
     def __str__(self) -> str:
         return self.broker_order_id
@@ -313,6 +326,9 @@ class Difference(models.Model):
     rounds = models.IntegerField(default=1)
     first_seen_at = models.DateTimeField()
     seen_at = models.DateTimeField()
+    halted_at = models.DateTimeField(
+        null=True, blank=True, help_text="when those whom it concerns were paused, and it was told"
+    )
     settled_at = models.DateTimeField(null=True, blank=True, help_text="when it was gone, or settled by hand")
     settled_by = models.CharField(max_length=150, blank=True)
     note = models.CharField(max_length=300, blank=True)

@@ -158,7 +158,10 @@ def instrument_specs(lists: Sequence[Path] = (), rules: Sequence[Path] = ()) -> 
         kept |= {key: merged(kept.get(key, NOTHING_DATED), one) for key, one in dated_rules(path).items()}
     if unknown := sorted(kept.keys() - found.keys()):
         raise BadRules(f"rules of {unknown[0]}, which no list has; add its list, or take its lines out")
-    found |= {key: msgspec.structs.replace(found[key], dated=dated) for key, dated in kept.items()}
+    for key, dated in kept.items():
+        if not found[key].is_index and (odd := [one.valid_from for one in dated.sizes if not one.lot_size]):
+            raise BadRules(f"{key} on {odd[0]}: tick_size and lot_size are 0 for an index alone")
+        found[key] = msgspec.structs.replace(found[key], dated=dated)
     return {key: _told_of_derivatives(spec, underlyings) for key, spec in found.items()}
 
 

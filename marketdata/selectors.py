@@ -184,6 +184,21 @@ def primary_keys(keys: Iterable[str]) -> dict[str, int]:
     }
 
 
+def unlisted(names: Iterable[str]) -> list[str]:
+    """Of EXCHANGE:TRADINGSYMBOLs and names of underlyings those that no list which is loaded has ever had; a name of an
+    exchange without a list is not judged."""
+    exchanges = set(Instrument.objects.values_list("exchange", flat=True).distinct())
+    return [name for name in names if exchanges and not _is_listed(name, exchanges)]
+
+
+def _is_listed(name: str, exchanges: Collection[str]) -> bool:
+    exchange, colon, _symbol = name.partition(":")
+    if colon:
+        return exchange not in exchanges or bool(primary_keys([name]))
+    contracts = Q(expiry__isnull=False) & (Q(name=exchange) | Q(tradingsymbol__startswith=exchange))
+    return Instrument.objects.filter(Q(tradingsymbol=exchange) | contracts).exists()
+
+
 def specs_by_key(keys: Iterable[str]) -> dict[str, InstrumentSpec]:
     """The instruments of EXCHANGE:TRADINGSYMBOL keys; unknown keys are absent."""
     wanted = Q(pk__in=[])

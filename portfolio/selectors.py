@@ -99,6 +99,14 @@ class BookedTotals:
     open_positions: int
 
 
+def cash_claimed(broker: str) -> Decimal:
+    """Rupees that all books at a broker may spend at most: their cash, without what short positions brought in."""
+    began = Portfolio.objects.filter(broker=broker).aggregate(rupees=Sum("starting_cash"))["rupees"] or ZERO
+    moved = Book.objects.filter(broker=broker).aggregate(rupees=Sum("cash"))["rupees"] or ZERO
+    shorts = Position.objects.filter(book__broker=broker, quantity__lt=0)
+    return began + moved + (shorts.aggregate(rupees=Sum("cost"))["rupees"] or ZERO)
+
+
 def portfolios_recorded() -> QuerySet[Portfolio]:
     return Portfolio.objects.order_by("name")
 

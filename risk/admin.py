@@ -11,9 +11,11 @@ from django.utils import timezone
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
 
 from alphapanda.web.admin import Desk, ReadOnlyDesk, by_hand, shown
+from risk import approvals_admin as _approvals  # noqa: F401  registers its page
 from risk.domain.limits import Limits, given
 from risk.loading import level_of
 from risk.models import (
+    AccountOutside,
     Alert,
     Decision,
     KillSwitch,
@@ -128,7 +130,8 @@ class LimitSetAdmin(Desk):
         if not form.is_valid():
             return None
         wished = form.instance
-        found = preview_as_json(preview_of(level_of(wished), replaced=row))
+        level = level_of(wished)
+        found = preview_as_json(preview_of(level, replaced=row), level)
         title = f"Limits of {wished}: what they would have done"
         return self._page(
             request, found, title=title, act="Save these limits", before=before, after=wished.limits
@@ -296,6 +299,11 @@ class KillSwitchAdmin(Desk):
     @admin.action(description="Release", permissions=["act"])
     def release(self, request: HttpRequest, rows: QuerySet[KillSwitch]) -> None:
         self.act_on(request, rows, halt_release, key="halt_id", **by_hand(request))
+
+
+@admin.register(AccountOutside)
+class AccountOutsideAdmin(ReadOnlyDesk):
+    list_display = ("broker", "told_at", "rows")
 
 
 @admin.register(OversightChange)

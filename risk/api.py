@@ -247,7 +247,7 @@ class LimitsPreview(ApiView):
         sessions, limits = given.pop("sessions"), given.pop("limits")
         proposed = level_proposed(**given, limits=limits)
         found = preview_of(proposed, replaced=selectors.limits_at(**given), sessions=sessions)
-        return Response(preview_as_json(found))
+        return Response(preview_as_json(found, proposed))
 
 
 urlpatterns = [

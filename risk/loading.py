@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 from django.db.models import Q, QuerySet
 
-from alphapanda.core.vocabulary import HaltLevel, LimitLevel, Product
+from alphapanda.core.vocabulary import Broker, HaltLevel, LimitLevel, Product
 from alphapanda.prepared import ANYBODY, Prepared
 from marketdata import selectors
 from marketdata.domain.instruments import InstrumentSpec
@@ -17,11 +17,19 @@ from marketdata.models import Instrument
 from portfolio import selectors as books
 from portfolio.domain.books import Holding
 from portfolio.models import Book
-from risk.domain.context import Member, Terms, resting
+from risk.domain.context import Member, Outside, Terms, resting
 from risk.domain.limits import Level, Place
 from risk.domain.memory import DayState
 from risk.domain.oversight import Change, Oversight
-from risk.models import KillSwitch, LimitSet, LimitsInForce, LimitVersion, OversightChange, RiskState
+from risk.models import (
+    AccountOutside,
+    KillSwitch,
+    LimitSet,
+    LimitsInForce,
+    LimitVersion,
+    OversightChange,
+    RiskState,
+)
 from strategies import loading as deployments
 from strategies.models import Deployment
 
@@ -130,6 +138,17 @@ def _member(row: Deployment, holdings: dict[int, Holding], day: DayState) -> Mem
         day=day,
         product=product_of(row),
     )
+
+
+def outside_of(broker: str) -> tuple[Outside, ...]:
+    """What the account of a broker holds that is in none of our books; of paper there is no such thing."""
+    if broker == Broker.PAPER:
+        return ()
+    rows = _outside(broker)
+    return msgspec.convert(rows[0].rows, tuple[Outside, ...]) if rows else ()
+
+
+_outside = Prepared(lambda one: AccountOutside.objects.filter(broker=one), "any broker")
 
 
 def product_of(deployment: Deployment) -> Product:

@@ -212,6 +212,7 @@ class KillSwitch(models.Model):
     reason = models.CharField(max_length=300)
     thrown_by = models.CharField(max_length=150)
     thrown_at = models.DateTimeField(auto_now_add=True)
+    reached_at = models.DateTimeField(auto_now=True, help_text="when it came to its step")
     released_by = models.CharField(max_length=150, blank=True)
     released_at = models.DateTimeField(null=True, blank=True)
 
@@ -231,6 +232,21 @@ class KillSwitch(models.Model):
         return f"{self.level} {self.broker or self.deployment or ''}".strip()
 
 
+class AccountOutside(models.Model):
+    """What an account holds and has at work that no deployment here has asked for, as it was seen last: counted in
+    the sums of the account."""
+
+    broker = models.CharField(primary_key=True, max_length=10, choices=TRADING_BROKERS)
+    rows = models.JSONField(default=list, help_text="risk.domain.context.Outside")
+    told_at = models.DateTimeField(help_text="when it last changed")
+
+    class Meta:
+        verbose_name_plural = "accounts outside"
+
+    def __str__(self) -> str:
+        return self.broker
+
+
 class OversightChange(models.Model):
     """From which step on a deployment was judged under another status, other kill switches, guards or limits: a replay
     sees them there. Append-only."""
@@ -241,6 +257,11 @@ class OversightChange(models.Model):
     halts = models.JSONField(default=list, blank=True)
     guards = models.JSONField(default=list, blank=True)
     limits = models.CharField(max_length=12, blank=True, help_text="version of the limits in force")
+    outside = models.JSONField(
+        default=list,
+        blank=True,
+        help_text="what the account held that is in no book: risk.domain.context.Outside",
+    )
     is_look = models.BooleanField(
         default=False, help_text="seen by a look at losses, before the signals of the step"
     )

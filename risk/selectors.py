@@ -10,7 +10,7 @@ from alphapanda.core.vocabulary import HaltLevel, LimitLevel
 from marketdata.models import Instrument
 from portfolio.models import Portfolio
 from risk.models import Alert, Decision, KillSwitch, LimitSet
-from strategies.models import Deployment
+from strategies.models import Approval, Deployment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,6 +23,44 @@ HEAVY = ("deployment__checkpoint", "deployment__consequences")
 
 def decisions_recorded() -> QuerySet[Decision]:
     return Decision.objects.select_related("deployment", "signal__instrument").defer(*HEAVY, "signal__marks")
+
+
+def approvals_asked() -> QuerySet[Approval]:
+    """Entries that waited or wait for a person, newest first."""
+    related = ("deployment", "signal__instrument", "signal__approved_as__decision")
+    return Approval.objects.select_related(*related).defer(*HEAVY).order_by("-asked_at", "-pk")
+
+
+def approval_verdict(approval: Approval) -> dict[str, Any] | None:
+    """What risk said when an entry was let pass and judged anew; None: it has not been."""
+    again = getattr(approval.signal, "approved_as", None)
+    decision: Decision | None = getattr(again, "decision", None)
+    if decision is None:
+        return None
+    return {
+        "signal": str(decision.signal_id),
+        "is_approved": decision.is_approved,
+        "rule": decision.rule,
+        "reason": decision.reason,
+        "numbers": decision.numbers,
+    }
+
+
+def approval_row(approval: Approval) -> dict[str, Any]:
+    """One for a table or for JSON."""
+    verdict = approval_verdict(approval)
+    return {
+        "signal": str(approval.pk),
+        "deployment": approval.deployment.name,
+        "broker": approval.deployment.broker,
+        "what": str(approval.signal),
+        "because": approval.signal.reason,
+        "state": approval.state,
+        "expires": ist_text(approval.expires_at_ms),
+        "answered_by": approval.answered_by,
+        "reason": approval.reason,
+        "verdict": f"{verdict['rule']}: {verdict['reason']}" if verdict else "",
+    }
 
 
 def halts_thrown() -> QuerySet[KillSwitch]:

@@ -65,6 +65,7 @@ class DeploymentSerializer(serializers.ModelSerializer):
     source_hash = serializers.CharField(source="strategy_version.source_hash", read_only=True)
     instruments = serializers.StringRelatedField(many=True)
     params = AnyObject(read_only=True)
+    execution = AnyObject(read_only=True)
     at = InstantField(source="at_ms")
 
     class Meta:
@@ -79,6 +80,7 @@ class DeploymentSerializer(serializers.ModelSerializer):
             "shadow_of",
             "instruments",
             "params",
+            "execution",
             "status",
             "shard",
             "partition",

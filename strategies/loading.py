@@ -141,13 +141,14 @@ _signals_new = Prepared(
 
 def commands_new(deployment_id: UUID) -> list[CommandRow]:
     """Commands that the deployment has not taken up, oldest first."""
-    rows = Command.objects.filter(deployment_id=deployment_id, step=None).order_by("created_at", "id")
-    return [command_row(row) for row in rows]
+    rows = Command.objects.filter(deployment_id=deployment_id, step=None).select_related("entry__instrument")
+    return [command_row(row) for row in rows.order_by("created_at", "id")]
 
 
 def command_row(row: Command) -> CommandRow:
     """A stored command as the machine knows it."""
-    return CommandRow(row.id, CommandKind(row.kind), row.reason)
+    entry = signal_row(row.entry) if row.entry else None
+    return CommandRow(row.id, CommandKind(row.kind), row.reason, entry, row.expires_at_ms)
 
 
 def reports_new(deployment_id: UUID) -> list[ReportRow]:
@@ -187,4 +188,5 @@ def signal_row(signal: Signal) -> SignalRow:
         disclosed_quantity=signal.disclosed_quantity,
         iceberg_legs=signal.iceberg_legs,
         tag=signal.tag,
+        approves=signal.approves_id,
     )

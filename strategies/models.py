@@ -105,6 +105,11 @@ class Deployment(models.Model):
     status = models.CharField(
         max_length=12, choices=choices(DeploymentStatus), default=DeploymentStatus.RUNNING
     )
+    started_by = models.CharField(
+        max_length=150,
+        blank=True,
+        help_text="who let it run last; at a broker outside they must stay cleared",
+    )
     shadow_of = models.ForeignKey(
         "self", on_delete=models.PROTECT, null=True, blank=True, related_name="shadows"
     )
@@ -192,6 +197,14 @@ class Signal(models.Model):
     marks = models.JSONField(help_text="by token: last price, its time, close of the session before")
     received_at_ms = models.BigIntegerField(default=0, help_text="when the item came in, for latency only")
     correlation_id = models.UUIDField()
+    approves = models.OneToOneField(
+        "self",
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="approved_as",
+        help_text="the signal that waited for a person, and is raised again as this one",
+    )
     state = models.CharField(max_length=8, choices=State, default=State.NEW)
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -252,6 +265,15 @@ class Command(models.Model):
     kind = models.CharField(max_length=10, choices=choices(CommandKind))
     reason = models.CharField(max_length=200)
     actor = models.CharField(max_length=150)
+    entry = models.OneToOneField(
+        Signal,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="approving",
+        help_text="of an approval: what is raised again",
+    )
+    expires_at_ms = models.BigIntegerField(default=0, help_text="of an approval: event time up to which")
     step = models.BigIntegerField(
         null=True, blank=True, help_text="at which it was taken up; none yet: waits"
     )
@@ -361,3 +383,6 @@ class BacktestRun(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+from strategies.approval import Approval as Approval  # noqa: E402  its own file: Django looks for models here

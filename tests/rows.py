@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
+
+from django.utils import timezone
 
 from accounts.broker import secret_set
 from accounts.models import BrokerAccount, BrokerLogin, BrokerSession, LiveAct
 from alphapanda.core import ids
 from alphapanda.eventlog.models import DeadLetter, InboxMark, LogCursor, OutboxEvent
+from execution.gtt_models import Gtt, GttCall
 from execution.models import (
     BrokerCall,
     BrokerDesk,
@@ -50,6 +53,7 @@ from portfolio.models import (
     Snapshot,
 )
 from risk.models import (
+    AccountOutside,
     Alert,
     Decision,
     KillSwitch,
@@ -60,7 +64,7 @@ from risk.models import (
     RiskState,
     StartOfDay,
 )
-from strategies.models import BacktestRun, Command, Deployment, Due, Report, Signal
+from strategies.models import Approval, BacktestRun, Command, Deployment, Due, Report, Signal
 from strategies.services.catalogue import catalogue_refresh, version_installed
 
 AT_MS = 1_562_644_200_000  # 2019-07-09 09:20:00 IST
@@ -110,6 +114,18 @@ def a_signal(deployment: Deployment, step: int = 1) -> Signal:
         marks={},
         correlation_id=SOME,
     )
+
+
+def an_approval(signal: Signal, **facts: Any) -> Approval:
+    """An entry that waits for a minute of the log and of the wall clock."""
+    now = datetime(2019, 7, 9, 3, 50, tzinfo=UTC)
+    values = {
+        "deployment": signal.deployment,
+        "expires_at_ms": signal.at_ms + 60_000,
+        "asked_at": now + timedelta(milliseconds=signal.step),
+        "expires_at": now + timedelta(seconds=60),
+    }
+    return Approval.objects.create(signal=signal, **values | facts)
 
 
 def a_decision(signal: Signal) -> Decision:
@@ -201,6 +217,7 @@ def one_of_each() -> dict[type, Any]:
         next(file for file in catalogue_refresh() if file.file == "ema_cross.py"),
         deployment,
         signal,
+        an_approval(signal),
         decision,
         order,
         a_fill(order),
@@ -261,11 +278,36 @@ def _at_broker(order: Order) -> list[Any]:
         BrokerName.objects.create(name="t", order=at_broker),
         BrokerPush.objects.create(body="{}", source="stream"),
         BrokerDesk.objects.create(broker="zerodha", house="h"),
-        ExternalOrder.objects.create(broker_order_id="1", instrument="NSE:INFY", snapshot={"status": "OPEN"}),
+        ExternalOrder.objects.create(
+            broker_order_id="1", instrument="NSE:INFY", snapshot={"status": "OPEN"}, seen_at=timezone.now()
+        ),
+        AccountOutside.objects.create(broker="zerodha", told_at=timezone.now()),
+        *_triggers(),
         Difference.objects.create(
             kind="POSITION", key="k", ours="1", theirs="2", first_seen_at=at, seen_at=at
         ),
     ]
+
+
+def _triggers() -> list[Any]:
+    leg = {"trigger_e4": 14_000_000, "limit_e4": 13_860_000, "quantity": 10}
+    terms = {"kind": "single", "instrument": "NSE:INFY", "side": "SELL", "product": "CNC", "legs": [leg]}
+    row = Gtt.objects.create(
+        id=SOME,
+        trigger_id=7,
+        is_ours=True,
+        instrument="NSE:INFY",
+        side="SELL",
+        product="CNC",
+        kind="single",
+        quantity=10,
+        terms=terms,
+        status="ACTIVE",
+    )
+    call = GttCall.objects.create(
+        id=SOME, key="k", gtt=row, kind="PLACE", terms=terms, actor="alice", why="a test", queued_at_ms=AT_MS
+    )
+    return [row, call]
 
 
 def _books(deployment: Deployment) -> list[Any]:

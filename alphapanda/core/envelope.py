@@ -65,6 +65,7 @@ class SignalRaised(Payload, frozen=True, forbid_unknown_fields=True):
     origin: SignalOrigin
     kind: SignalKind
     target: UUID | None
+    approves: UUID | None
     replaces: int
     trigger_price_e4: int | None
     validity_minutes: int

@@ -11,17 +11,25 @@ _PREFIX = NAMESPACE.bytes
 _VERSION_AND_VARIANT = (0xF << 76) | (0xC << 60)
 _UUID5 = (5 << 76) | (0x8 << 60)
 _UNKNOWN = SafeUUID.unknown
-_set = object.__setattr__  # UUIDs refuse theirs
+_set_int, _set_is_safe = (vars(UUID)[slot].__set__ for slot in ("int", "is_safe"))  # it refuses `=`
 
 
 def derived(kind: str, *parts: object) -> UUID:
     """The id of a thing of a kind that follows from its parts: uuid5 in the namespace, in less time than uuid5."""
-    name = "|".join([kind, *map(str, parts)])
+    name = kind
+    for part in parts:
+        name = f"{name}|{_text(part) if type(part) is UUID else part}"
     digest = sha1(_PREFIX + name.encode(), usedforsecurity=False).digest()
     made = UUID.__new__(UUID)  # its constructor takes as long as all the rest
-    _set(made, "int", int.from_bytes(digest[:16]) & ~_VERSION_AND_VARIANT | _UUID5)
-    _set(made, "is_safe", _UNKNOWN)
+    _set_int(made, int.from_bytes(digest[:16]) & ~_VERSION_AND_VARIANT | _UUID5)
+    _set_is_safe(made, _UNKNOWN)
     return made
+
+
+def _text(one: UUID) -> str:
+    """What str says of it, sooner."""
+    digits = f"{one.int:032x}"
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
 def deployment_id(name: str) -> UUID:

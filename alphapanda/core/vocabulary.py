@@ -73,6 +73,7 @@ class CommandKind(StrEnum):
 
     CANCEL = "CANCEL"
     FLATTEN = "FLATTEN"
+    APPROVE = "APPROVE"  # an entry that waited for a person
 
 
 class OrderStatus(StrEnum):

@@ -169,6 +169,7 @@ class Account:
             venue=self.venue_at(item.at_ms),
             memory=self.memory,
             clock_ms=due.clock_ms,
+            marks=due.marks,
         )
 
     def _carried_out(self, approved: Sequence[SignalRow], venue: Venue) -> Outcome:
@@ -245,9 +246,11 @@ class Account:
             halts=seen.halts,
             guards=seen.guards,
             may_queue=self.settings.may_queue,
+            approval_s=self.spec.execution.get("approval_s", 0),
             by_token=self.terms.by_token,
             scopes=self.terms.scopes,
             others=self._members(),
+            outside=seen.outside,
             product=self.spec.product,
             margins=self.venue.margins,
             version=self.terms.version,

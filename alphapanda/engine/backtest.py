@@ -15,11 +15,12 @@ from alphapanda.engine.account import Account
 from alphapanda.engine.curve import Curve
 from alphapanda.engine.desk import Desk
 from alphapanda.engine.live_account import LiveReport
-from alphapanda.engine.statistics import EquityMeter, Performance, statistics_of, trades_of
+from alphapanda.engine.statistics import Performance, statistics_of, trades_of
 from execution.domain.charges import Cards
 from marketdata.domain.calendar import MarketHours
 from marketdata.domain.stretch import Stretch
 from marketdata.domain.ticks import Clock, Item
+from portfolio.domain.books import cash_of
 from risk.domain.limits import Level
 from risk.domain.oversight import Changes
 from strategies.domain.base import DeploymentSpec
@@ -42,8 +43,7 @@ class Run:
         self.starting_cash = starting_cash
         self.curve = Curve()
         self.error = ""
-        self._meter = EquityMeter(starting_cash)
-        self._metered = 0  # fills of the journal that the meter has taken in
+        self._cash_after = 0, starting_cash  # so many fills of the journal
 
     def take(self, item: Item, source: int, seq: int) -> None:
         """One item of the log, also of others; nothing after the strategy has raised or was stopped."""
@@ -92,7 +92,8 @@ class Run:
     def performance(self) -> Performance:
         """Trades, equity and figures."""
         trades = trades_of(row.fill for row in self.account.journal.fills)
-        figures = statistics_of(self.starting_cash, trades, self.curve, self._meter.charges)
+        charges = sum((holding.charges for holding in self.account.holdings.values()), ZERO)
+        figures = statistics_of(self.starting_cash, trades, self.curve, charges)
         return Performance(trades, self.curve, figures)
 
     def _is_trading(self, at_ms: int) -> bool:
@@ -133,12 +134,11 @@ class Run:
 
     def _cash(self) -> Decimal:
         """Rupees after all fills so far."""
-        fills = self.account.journal.fills
-        if self._metered < len(fills):
-            for row in fills[self._metered :]:
-                self._meter.fill(row.fill)
-            self._metered = len(fills)
-        return self._meter.cash
+        fills = len(self.account.journal.fills)
+        if self._cash_after[0] != fills:
+            cash = sum(map(cash_of, self.account.holdings.values()), self.starting_cash)
+            self._cash_after = fills, cash
+        return self._cash_after[1]
 
 
 def _said(error: StrategyFailed | StrategyHung) -> str:
@@ -156,7 +156,7 @@ def limited(limit: TimeLimit | None, deployment_id: UUID, step_of: Callable[[], 
     if limit is None:
         yield
         return
-    with limit.over(deployment_id, step_of):
+    with limit.throughout(deployment_id, step_of):
         yield
 
 

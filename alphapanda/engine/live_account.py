@@ -11,7 +11,7 @@ from uuid import UUID
 import msgspec
 
 from alphapanda.core.money import ZERO, value
-from alphapanda.core.vocabulary import SignalKind
+from alphapanda.core.vocabulary import SignalKind, SignalOrigin
 from alphapanda.engine.account import Account
 from execution.domain import live
 from execution.domain.live import Reported
@@ -58,6 +58,12 @@ class LiveAccount(Account):
     def _carried_out(self, approved: Sequence[SignalRow], venue: Venue) -> Outcome:
         outcome = Outcome(self.memory, history=History())
         for signal in approved:
+            if signal.origin is SignalOrigin.EXPIRY:
+                heard = live.settled(signal, venue)
+                outcome.orders[heard.order.id] = heard.order
+                outcome.history.extend(heard.rows)
+                outcome.executions.extend(heard.executions)
+                continue
             if signal.kind is SignalKind.ORDER:
                 order, row = live.intended(signal, venue)
             else:

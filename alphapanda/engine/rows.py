@@ -55,6 +55,7 @@ def signal_row(signal: SignalRow) -> Row:
         "disclosed_quantity": signal.disclosed_quantity,
         "iceberg_legs": signal.iceberg_legs,
         "tag": signal.tag,
+        "approves": _id(signal.approves),
         "bracket": msgspec.to_builtins(signal.bracket),
         "marks": {
             str(token): list(msgspec.structs.astuple(mark)) for token, mark in sorted(signal.marks.items())

@@ -7,6 +7,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from alphapanda.core.money import ZERO, to_rupees
 from alphapanda.kite_simulator.listing import load_listing
 from alphapanda.kite_simulator.market import recorded_batches
@@ -49,6 +51,14 @@ def against_the_broker(twin: Twin, deployment: Deployment, book: dict[str, Any])
 def _signed(row: dict[str, Any]) -> Decimal:
     amount = Decimal(str(row["average_price"])) * row["quantity"]
     return amount if row["transaction_type"] == "SELL" else -amount
+
+
+def keep(folder: Path | None, both: tuple[Twin, Twin], book: dict[str, Any]) -> None:
+    """What is compared, as JSON where the operator wants it."""
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        compared = {"paper": both[0], "live": both[1], "broker": book}
+        (folder / "compared.json").write_bytes(msgspec.json.encode(compared))
 
 
 def recorded(path: Path) -> list[tuple[int, Tick]]:

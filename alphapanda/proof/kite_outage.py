@@ -15,7 +15,7 @@ from alphapanda.proof.kite_served import serving
 from alphapanda.proof.kite_world import World
 
 RIGHT_WITHIN_MS = 10_000
-ORDERS = 10
+ORDERS, LEVELS = 10, 5  # one unit at each of so many prices, so that an order trades in many parts
 
 
 class Outage(msgspec.Struct, frozen=True):
@@ -34,8 +34,7 @@ class Outage(msgspec.Struct, frozen=True):
 def run(seed: int, *, fills: int, cut_ms: int) -> Outage:
     """Orders that trade in so many parts while no update is heard; the database is afterwards as it was before."""
     chance = random.Random(f"kite outage {seed}")
-    size = 1  # on offer at each tick, so that an order trades in many parts
-    broker = simulator(load_listing(), chance, size=size)
+    broker = simulator(load_listing(), chance, size=1, levels=LEVELS)
     with serving(broker) as served, transaction.atomic():
         try:
             with World(served, chance) as world:
@@ -68,4 +67,4 @@ def _traded(world: World) -> int:
 
 
 def _wrong(world: World) -> list[str]:
-    return list(Comparison(world, is_killed=False).wrong())
+    return list(Comparison(world).wrong())

@@ -36,16 +36,17 @@ class HandClock(SimClock):
         return self.now_ms()
 
 
-def ticks(chance: random.Random, *, seconds: int, size: int) -> Iterator[Batch]:
-    """A price that walks a tick up or down each second, with so many units on offer beside it."""
+def ticks(chance: random.Random, *, seconds: int, size: int, levels: int) -> Iterator[Batch]:
+    """A price that walks up or down each second, with so many units on offer at each of so many prices beside it."""
     price_e4 = PRICE_E4
     for second in range(seconds):
-        price_e4 += TICK_E4 * chance.randint(-2, 2)
+        price_e4 += TICK_E4 * levels * chance.randint(-2, 2)  # what was taken is not on offer again
         at_ms = STARTS_MS + second * SECOND_MS
-        yield at_ms, [tick(price_e4, at_ms, size=size)]
+        yield at_ms, [tick(price_e4, at_ms, size=size, levels=levels)]
 
 
-def tick(price_e4: int, at_ms: int, *, size: int) -> Tick:
+def tick(price_e4: int, at_ms: int, *, size: int, levels: int = 1) -> Tick:
+    beside = range(TICK_E4, TICK_E4 * (levels + 1), TICK_E4)
     return Tick(
         token=INFY,
         at_ms=at_ms,
@@ -59,19 +60,25 @@ def tick(price_e4: int, at_ms: int, *, size: int) -> Tick:
         buy_quantity=0,
         sell_quantity=0,
         flags=HAS_DEPTH,
-        bids=((price_e4 - TICK_E4, size),),
-        asks=((price_e4 + TICK_E4, size),),
+        bids=tuple((price_e4 - away_e4, size) for away_e4 in beside),
+        asks=tuple((price_e4 + away_e4, size) for away_e4 in beside),
     )
 
 
 def simulator(
-    listing: Listing, chance: random.Random, *, seconds: int = 900, size: int = 20, **chosen: Any
+    listing: Listing,
+    chance: random.Random,
+    *,
+    seconds: int = 900,
+    size: int = 20,
+    levels: int = 1,
+    **chosen: Any,
 ) -> Simulator:
     """A broker whose market trades one share."""
     return Simulator(
         listing=listing,
         tokens=[INFY],
-        batches=ticks(chance, seconds=seconds, size=size),
+        batches=ticks(chance, seconds=seconds, size=size, levels=levels),
         clock=HandClock(),
         settings=SimulatorSettings(**chosen),
     )

@@ -31,7 +31,7 @@ from alphapanda.core.vocabulary import Broker, DeploymentStatus
 from alphapanda.deploying import Definition
 from alphapanda.eventlog import segregation
 from alphapanda.proof import canary, parity, twins
-from alphapanda.proof.kite_books import against_the_broker, recorded
+from alphapanda.proof.kite_books import against_the_broker, keep, recorded
 from alphapanda.proof.kite_process import Browser, KiteProcess, free_port
 from alphapanda.proof.private import private_stack
 from alphapanda.proof.sessions import NoSharedData
@@ -287,6 +287,7 @@ class Session:
         paper, live = (Deployment.objects.get(name=name) for name in (PAPER_NAME, LIVE_NAME))
         both = twins.of_deployment(paper), twins.of_deployment(live)
         result.differences = twins.compare(*both, twins.Offers(recorded(self.file)))
+        keep(self.plan.keep, both, book)
         result.signals, result.orders = len(both[1].acts), len(book["orders"])
         result.trades = sum(len(order["trades"]) for order in book["orders"])
         faults = [f"unexplained: {one.what}: {one.paper} | {one.live}" for one in result.differences

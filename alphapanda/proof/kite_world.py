@@ -17,10 +17,13 @@ from uuid import UUID
 
 import msgspec
 from django.conf import settings
+from django.contrib.auth.models import Group, Permission
 from django.utils import timezone
 
+from accounts import live
 from accounts.broker import secret_set
-from accounts.models import BrokerAccount, BrokerSession
+from accounts.models import BrokerAccount, BrokerSession, User
+from accounts.services import ensure_roles
 from alphapanda import deploying, failpoints
 from alphapanda.core import ids
 from alphapanda.core.clock import to_datetime
@@ -29,8 +32,10 @@ from alphapanda.deploying import Definition
 from alphapanda.eventlog import doorbell
 from alphapanda.kite.client import Access
 from alphapanda.kite_simulator.sessions import checksum
+from alphapanda.prepared import ANYBODY, Prepared
 from alphapanda.proof.kite_parts import INFY, PRICE_E4, SECOND_MS, LatePool, NoTicks, SlowHttp
 from alphapanda.proof.kite_served import Served
+from alphapanda.web.roles import Role
 from execution.models import BrokerCall, BrokerDesk, BrokerOrder, BrokerPush, Order
 from execution.services import chain
 from execution.services.live import desk, pushes
@@ -46,7 +51,14 @@ from strategies.services.limit import TimeLimit
 from strategies.services.shard import Shard
 
 NAME = "Live on NSE:INFY"
-STEP_MS, STRIDE_MS = 100, 2_000
+TRADER = "trader"
+# A step where something may leave, the longest while a kill switch wants orders gone, and the longest of all.
+STEP_MS, SWEEP_MS, STRIDE_MS = 100, 2_000, 30_000
+TIDY_MS = 1_500  # a process that tidies seldom: nobody else writes here
+REFRESH_S = 0.25  # by the clock of the shard between two of its questions: it looks for reports at each round
+take_all = pushes.take_all
+lives = Prepared(lambda one: BrokerSession.objects.filter(pk=one, ended_at=None).values_list("pk"), ANYBODY)
+ready = Prepared(lambda: BrokerCall.objects.filter(state=BrokerCall.State.READY).values_list("not_before_ms"))
 
 
 class Died(BaseException):
@@ -62,6 +74,17 @@ def set_up() -> None:
     account = BrokerAccount(name="main", user_id="AB1234", api_key="simulatorapikey")
     secret_set(account, "simulatorapisecret")
     account.save()
+    let_run()
+
+
+def let_run() -> None:
+    """Somebody who may trade live has acknowledged the terms and let all deployments run."""
+    ensure_roles()
+    trader = User.objects.create(username=TRADER)
+    trader.groups.add(Group.objects.get(name=Role.OPERATOR))
+    trader.user_permissions.add(Permission.objects.get(codename="trade_live"))
+    live.terms_acknowledge(version=live.TERMS_VERSION, actor=TRADER, now=timezone.now())
+    Deployment.objects.update(started_by=TRADER)
 
 
 class World:
@@ -87,7 +110,11 @@ class World:
         self.is_shard_rung = True
         self.deaths: list[tuple[str, int]] = []  # where, and at which passing from now on
         self.died: list[str] = []
-        self.steps = count(1)
+        self.is_told = False  # of something pushed, since the last round
+        self.is_kept = False  # something pushed that nobody has merged yet
+        self.idle = 0  # rounds in which nothing was done, one after the other
+        self.restless_ms = 0  # until then something is to be found that nobody rings for
+        self.is_killed = False
         self.access: Access | None = self.logged_in()
         self._stack = ExitStack()
         self.slowest_ms = 40
@@ -101,6 +128,8 @@ class World:
             (doorbell, "ring", self._ring),
             (failpoints, "hit", self._hit),
             (desk, "BUSY_MS", self.looks_ms),
+            (desk, "TIDY_MS", TIDY_MS),
+            (pushes, "take_all", self._take_all),
         )
         for where, name, act in patches:
             self._stack.enter_context(mock.patch.object(where, name, act))
@@ -126,23 +155,29 @@ class World:
 
     def find_access(self) -> Access | None:
         """The login that lives, as far as is known here."""
-        lives = self.access and BrokerSession.objects.filter(pk=self.access.session_id, ended_at=None)
-        return self.access if lives and lives.exists() else None
+        return self.access if self.access and lives(self.access.session_id) else None
 
     def _http(self, root: str, credentials: Callable[[], Access]) -> KiteHttp:
         return SlowHttp(root, credentials, lambda: self.advance(self.chance.randint(0, self.slowest_ms)))
 
     def _shard(self) -> Shard:
-        seconds = count()
+        rounds = count()
         return Shard(
             self.deployment.shard,
             reader=NoTicks(),  # type: ignore[arg-type]
             calendar=self.calendar,
             incarnation=ids.derived("proof", "incarnation"),
             clock=self.now,
-            monotonic=lambda: float(next(seconds)),
+            monotonic=lambda: REFRESH_S * next(rounds),
             limit=TimeLimit(Path(settings.RUN_DIR, "hangs"), 0, seconds=settings.STRATEGY_SECONDS),
         )
+
+    def _take_all(self, now: datetime) -> bool:
+        """Pushes come from here alone: where none was kept, there is none to be read."""
+        if self.is_kept:
+            self.is_kept = take_all(now)
+            return True
+        return False
 
     def _hit(self, name: str) -> None:
         for number, (place, passings) in enumerate(self.deaths):
@@ -190,8 +225,9 @@ class World:
     def _settle(self, one: UUID) -> None:
         chain.deployment_settle(deployment_id=one)
 
-    def pipeline(self) -> None:
-        """Strategies, risk, execution and books, until nothing is rung."""
+    def pipeline(self) -> bool:
+        """Strategies, risk, execution and books, until nothing is rung; whether anything was."""
+        was_rung = self.is_shard_rung or bool(self.rung)
         while self.is_shard_rung or self.rung:
             self.is_shard_rung = False
             while self.shard.evaluate({}) and not self.rung:
@@ -200,6 +236,7 @@ class World:
                 act, one = self.rung.popleft()
                 act(one)
                 self.is_shard_rung = True
+        return was_rung
 
     # ---- what happens
 
@@ -213,15 +250,23 @@ class World:
             update = self.updates.get_nowait()
             if self.is_pushed:
                 pushes.keep(msgspec.json.encode(update), "stream")
+                self.is_told = self.is_kept = True
 
     def round(self) -> None:
         """One round of the broker's process and of the pipeline; a process that dies is begun again."""
         self.pool.deliver()
         try:
-            self.desk.round()
+            did = self.desk.round()
         except Died:
+            did = True
             self.desk, self.pool = self._begun()
-        self.pipeline()
+            self.touch()
+        did |= self.pipeline()
+        self.idle = 0 if did else self.idle + 1
+
+    def touch(self) -> None:
+        """Something has happened that the broker's process finds by itself, when it tidies."""
+        self.restless_ms = self.broker.clock.now_ms() + 2 * TIDY_MS
 
     def logged_in(self) -> Access:
         """What a login at the simulator gives; the access token of before is dead from here on."""
@@ -240,6 +285,7 @@ class World:
         )
         BrokerSession.objects.filter(ended_at=None).update(ended_at=self.now(), ended_by="SUPERSEDED")
         row.save(force_insert=True)
+        self.touch()
         return Access(account.api_key, session.access_token, row.pk)
 
     def want(self, **signal: Any) -> Order | None:
@@ -313,17 +359,26 @@ class World:
         """Go on to a time, or until something holds; False where it does not after so long."""
         ends_ms = until_ms or self.broker.clock.now_ms() + ends_ms
         while self.broker.clock.now_ms() < ends_ms:
-            self.advance(self._step_ms(ends_ms))
+            self._go_on(self._due_ms(ends_ms))
             self.round()
             if until is not None and until():
                 return True
         return until is None
 
-    def _step_ms(self, ends_ms: int) -> int:
-        """To the next time at which something can happen, so that nothing is waited for in small steps."""
+    def _go_on(self, due_ms: int) -> None:
+        """To a time, or until the broker says something: nothing is waited for in small steps."""
+        while (left_ms := due_ms - self.broker.clock.now_ms()) > 0 and not self.is_told:
+            nexts = (self.broker.schedule.next_ms, self.broker.market.next_ms)
+            ahead = [at_ms - self.broker.clock.now_ms() for at_ms in nexts if at_ms is not None]
+            self.advance(max(1, min(left_ms, *ahead)))
+        self.is_told = False
+
+    def _due_ms(self, ends_ms: int) -> int:
+        """When a process of ours has something to do next, as far as it knows; later each time that there was
+        nothing."""
         now_ms = self.broker.clock.now_ms()
-        waiting = BrokerCall.objects.filter(state=BrokerCall.State.READY)
-        due = [ends_ms, now_ms + (STEP_MS if self.rung else STRIDE_MS), self.desk.due_ms()]
-        due += [max(at_ms, now_ms + STEP_MS) for at_ms in waiting.values_list("not_before_ms", flat=True)]
-        due += [at_ms for at_ms in (self.pool.next_ms(), self.broker.schedule.next_ms) if at_ms is not None]
-        return max(min(at_ms for at_ms in due if at_ms > now_ms) - now_ms, STEP_MS // 5)
+        soon_ms = now_ms + min(STEP_MS << min(self.idle, 8), SWEEP_MS)
+        due = [max(at_ms, soon_ms) for at_ms in (self.desk.due_ms(), *(at_ms for (at_ms,) in ready()))]
+        due += [soon_ms] if now_ms < self.restless_ms else []
+        due += [at_ms for at_ms in (self.pool.next_ms(),) if at_ms is not None]
+        return min(ends_ms, now_ms + (SWEEP_MS if self.is_killed else STRIDE_MS), *due)

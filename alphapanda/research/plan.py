@@ -34,6 +34,7 @@ from marketdata.feeds.files import (
     FileReport,
     RecordedFile,
     UnknownFormat,
+    days_of,
     header_of,
     is_recording,
     recorded_file,
@@ -49,6 +50,9 @@ from strategies.registry import find
 from strategies.services.limit import StrategyHung, TimeLimit
 
 RESEARCH = -1  # no shard
+# A process that a strategy does not give back (C code that looks at no signals) is ended after so many limits by the
+# clock: three times those of a shard, for it runs behind all others.
+ENDS_AFTER = 12
 CASH_MAX = 10**15  # rupees
 # Names for rules of execution; further settings win over those of the name.
 FILL_MODELS: dict[str, dict[str, Any]] = {
@@ -85,7 +89,13 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 @cache
 def time_limit() -> TimeLimit:
     """Of one step of a strategy in a backtest, as in a shard; it works in the main thread."""
-    return TimeLimit(Path(settings.RUN_DIR, "hangs"), RESEARCH, seconds=settings.STRATEGY_SECONDS)
+    return TimeLimit(
+        Path(settings.RUN_DIR, "hangs"),
+        RESEARCH,
+        seconds=settings.STRATEGY_SECONDS,
+        ends_after=ENDS_AFTER,
+        says=True,
+    )
 
 
 class Opened:
@@ -231,7 +241,7 @@ def _check(definition: Definition, recorded: set[str]) -> None:
         raise BadPlan(str(error)) from None
     try:
         strategy = find(definition.strategy)
-        with time_limit().over(ids.deployment_id(definition.name)):
+        with time_limit().throughout(ids.deployment_id(definition.name)):
             build(strategy, definition.params, instruments=definition.instruments)
     except StrategyHung as error:
         raise BadPlan(f"{definition.name}: the strategy hung as it was made: it {error}") from None
@@ -248,6 +258,8 @@ def _check(definition: Definition, recorded: set[str]) -> None:
             f"{definition.name}: broker is {Broker.PAPER.value} in a backtest, which trades on the paper exchange"
             f" alone, not {definition.broker.value}"
         )
+    if definition.execution.get("approval_s"):
+        raise BadPlan(f"{definition.name}: nobody approves entries in a backtest: leave out `approval_s`")
     if missing := sorted(set(definition.instruments) - recorded):
         raise BadPlan(
             f"{definition.name}: no file holds {missing[0]}; the files hold {', '.join(sorted(recorded))}"
@@ -271,7 +283,20 @@ def askable(plan: Plan) -> Plan:
         for file in files:  # those of the deployments are among them
             recording.found(file.key)
     _check_charges(recording)
+    if plan.first_day or plan.last_day:
+        days = set().union(*(days_of(file_of(text).path) for text in plan.files))
+        if days and not any(_is_played(plan, day) for day in days):
+            raise _empty(plan, sorted(days))
     return plan
+
+
+def _is_played(plan: Plan, day: date) -> bool:
+    return (plan.first_day or day) <= day <= (plan.last_day or day)
+
+
+def _empty(plan: Plan, days: Sequence[date]) -> BadPlan:
+    asked = f"from {plan.first_day or 'their first day'} to {plan.last_day or 'their last'}"
+    return BadPlan(f"the files hold nothing {asked}, but {_spread(days)}")
 
 
 def _recording(plan: Plan) -> Recording:
@@ -308,9 +333,7 @@ def opened(plan: Plan) -> Opened:
     if not len(whole(found.excerpt.source)):
         raise BadPlan(f"the files hold no tick that can be read{_first_fault(found)}")
     if not len(found.excerpt):
-        days = whole(found.excerpt.source).days()
-        asked = f"from {plan.first_day or 'their first day'} to {plan.last_day or 'their last'}"
-        raise BadPlan(f"the files hold nothing {asked}, but {_spread(days)}")
+        raise _empty(plan, whole(found.excerpt.source).days())
     return found
 
 
@@ -323,8 +346,9 @@ def _first_fault(found: Opened) -> str:
 def _check_charges(recording: Recording) -> None:
     try:
         for definition in recording.definitions:
-            for key in definition.instruments:
-                deploying.check_charges(definition, recording.known[key])
+            specs = [recording.known[key] for key in definition.instruments]
+            for spec in specs:
+                deploying.check_charges(definition, spec, specs)
     except BadDefinition as error:
         raise BadPlan(str(error)) from None
 
@@ -342,7 +366,7 @@ def _check_warm_up(found: Opened) -> None:
         seen = _Seen(spec.history)
         warmed = msgspec.structs.replace(spec, history=seen)
         try:
-            with time_limit().over(spec.id, seen.looked_at):
+            with time_limit().throughout(spec.id, seen.looked_at):
                 assembled(warmed, find(spec.strategy), found.calendar)
         except StrategyFailed as error:
             raise BadPlan(f"{spec.name}: the strategy raised in its warm-up\n{error}") from None

@@ -14,6 +14,7 @@ from alphapanda.core import ids
 from alphapanda.core.money import ZERO
 from alphapanda.core.vocabulary import FillSource, OrderStatus, SignalKind
 from execution.domain import acts, placing
+from execution.domain.expiry import settlement_price
 from execution.domain.kite.reducer import Change, NewFill
 from execution.domain.orders import Execution, OrderEventRow, PaperOrder, Terms
 from execution.domain.venue import Venue
@@ -40,6 +41,25 @@ class Heard(msgspec.Struct, frozen=True):
 def intended(signal: SignalRow, venue: Venue) -> tuple[PaperOrder, OrderEventRow]:
     """The order of an approved signal, before anything is sent. Whether it is taken, the broker says."""
     return _moved(placing.received(signal, venue), OrderStatus.PUT_RECEIVED, signal.at_ms)
+
+
+def settled(signal: SignalRow, venue: Venue) -> Heard:
+    """The order of a contract that has ended, complete at once: the exchange settles it, and no broker is asked."""
+    order, first = intended(signal, venue)
+    price_e4, basis = settlement_price(venue.instruments[order.token], signal, venue)
+    execution = Execution(
+        order=order,
+        number=1,
+        quantity=order.quantity,
+        price_e4=price_e4,
+        at_ms=signal.at_ms,
+        received_at_ms=signal.received_at_ms,
+        source=FillSource.SETTLEMENT,
+    )
+    reason = f"settled at expiry, {basis}"
+    order = msgspec.structs.replace(_filled(order, execution), reason=reason)
+    order, last = _moved(order, OrderStatus.COMPLETE, signal.at_ms, reason=reason)
+    return Heard(order, (first, last), (execution,))
 
 
 def acted(signal: SignalRow, order: PaperOrder) -> tuple[PaperOrder, OrderEventRow]:
@@ -120,6 +140,7 @@ def _told(order: PaperOrder, change: Change) -> PaperOrder:
         quantity=max(change.quantity, order.filled_quantity),
         limit_price_e4=change.limit_price_e4,
         trigger_price_e4=change.trigger_price_e4,
+        modifications=max(order.modifications, change.modifications),
         reason=change.reason[:200] if change.status.is_final else order.reason,
     )
 

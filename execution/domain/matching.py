@@ -3,7 +3,7 @@ time; a trade never stands on a price that was not on record."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -18,22 +18,33 @@ from execution.domain.placing import latency_ms, protected
 from execution.domain.queue import passed
 from execution.domain.venue import Memory, Outcome, Trace, Venue
 from marketdata.domain.ticks import INDEX, NOT_FINITE, Clock, Tick, best
+from strategies.domain.signals import Mark
 from strategies.domain.watches import Watch
 
+NO_MARKS: Mapping[int, Mark] = {}
 SESSION_ENDED = "the session ended"
 TIME_IS_OVER = "its time to live is over"
 
 
 def match(
-    orders: Sequence[PaperOrder], item: Tick | Clock, *, venue: Venue, memory: Memory, clock_ms: int = 0
+    orders: Sequence[PaperOrder],
+    item: Tick | Clock,
+    *,
+    venue: Venue,
+    memory: Memory,
+    clock_ms: int = 0,
+    marks: Mapping[int, Mark] = NO_MARKS,
 ) -> Outcome:
-    """Match working orders, oldest first, against one item of the log. `clock_ms` is the log's last clock item. What
-    the exchange remembers of an instrument changes only where an order in it works."""
+    """Match working orders, oldest first, against one item of the log. `clock_ms` is the log's last clock item, `marks`
+    are the last prices before the item, where circuit limits follow from the last close. What the exchange remembers of
+    an instrument changes only where an order in it works."""
     outcome = Outcome(memory)
     offer = None
     tick = item if isinstance(item, Tick) else None
     if tick is not None and _is_asked_of(tick, orders) and is_fit(tick, venue, clock_ms):
-        offer = Offer(tick, venue, memory.traces.get(venue.instruments[tick.token].key))
+        offer = Offer(
+            tick, venue, memory.traces.get(venue.instruments[tick.token].key), mark=marks.get(tick.token)
+        )
     for order in sorted(orders, key=lambda order: (order.step, order.ordinal)):
         after = _worked(order, item, offer, venue, outcome)
         if after is not order:

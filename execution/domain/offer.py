@@ -8,10 +8,12 @@ from alphapanda.core.clock import ist_day
 from alphapanda.core.money import round_to_tick_e4
 from alphapanda.core.vocabulary import FillSource, Side
 from execution.domain import models
+from execution.domain.bands import circuit_limits_e4
 from execution.domain.orders import PaperOrder
 from execution.domain.settings import Liquidity, Queue
 from execution.domain.venue import Trace, Venue
 from marketdata.domain.ticks import HAS_DEPTH, Tick
+from strategies.domain.signals import Mark
 
 Level = tuple[int, int | None, FillSource]  # price, size (None: not bounded), on what a trade there stands
 
@@ -20,8 +22,10 @@ class Offer:
     """The offer of a tick. Trades are in whole lots. What was taken from a level at an earlier tick stays taken until
     the level's size or price changes on record: a snapshot that is repeated is no new offer."""
 
-    def __init__(self, tick: Tick, venue: Venue, before: Trace | None) -> None:
+    def __init__(self, tick: Tick, venue: Venue, before: Trace | None, *, mark: Mark | None = None) -> None:
+        """`mark` is the last price before the tick, where circuit limits follow from the last close."""
         self.tick = tick
+        self._mark = mark
         self.has_depth = bool(tick.flags & HAS_DEPTH)
         self.passed: dict[tuple[Side, int], int] = {}  # traded from queues, see execution.domain.queue
         self._venue = venue
@@ -113,9 +117,18 @@ class Offer:
         """The circuit limit of the day that an order's price ends at, and at which its other side has gone; None where
         it is not known, or where the last price is past it: then it has been moved."""
         instrument, last_e4 = self._venue.instruments[order.token], self.tick.price_e4
+        percent = self._venue.settings.circuit_percent
+        lower_e4, upper_e4 = circuit_limits_e4(instrument, self._close_before_e4(), percent)
         if order.side is Side.BUY:
-            return instrument.upper_circuit_e4 if last_e4 <= instrument.upper_circuit_e4 else None
-        return instrument.lower_circuit_e4 if last_e4 >= instrument.lower_circuit_e4 > 0 else None
+            return upper_e4 if last_e4 <= upper_e4 else None
+        return lower_e4 if last_e4 >= lower_e4 > 0 else None
+
+    def _close_before_e4(self) -> int:
+        """The last price of the session before; 0 where it is not known. A mark of an earlier day is that itself."""
+        mark = self._mark
+        if mark is None:
+            return 0
+        return mark.close_before_e4 if ist_day(mark.at_ms) == ist_day(self.tick.at_ms) else mark.price_e4
 
     def trace(self) -> Trace | None:
         """What is gone of this tick's offer; None where nothing is."""

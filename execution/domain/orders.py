@@ -56,7 +56,7 @@ class Place(msgspec.Struct, frozen=True):
     volume: int = -1
 
 
-class PaperOrder(msgspec.Struct, frozen=True):
+class PaperOrder(msgspec.Struct, frozen=True, gc=False):
     """An order at the paper exchange. `turnover` is rupees traded so far, `leg_turnover` those of the leg at work.
 
     A protected market order has the price beyond which it does not go as `limit_price_e4`. Before `eligible_from_ms`
@@ -135,7 +135,7 @@ class PaperOrder(msgspec.Struct, frozen=True):
         return min(self.quantity, self.leg * lots * lot)
 
 
-class OrderEventRow(msgspec.Struct, frozen=True):
+class OrderEventRow(msgspec.Struct, frozen=True, gc=False):
     """One row of an order's history: its status and terms at a time, why, and the decision that caused it."""
 
     order_id: UUID

@@ -16,6 +16,7 @@ KITE_BANDS = Decimal(-1)  # of `market_protection`: Kite's own, as in its API
 PERCENT_MAX = 100
 ALGO_ID_MAX = 40  # characters; Kite does not say
 CAPITAL_MAX = 10**15  # rupees
+APPROVAL_S_MAX = 21_600  # six hours: no entry of one session is let pass in the next
 WHOLE = (  # name, least, most
     ("latency_ms", 0, 3_600_000),
     ("latency_spread_ms", 0, 3_600_000),
@@ -46,6 +47,7 @@ class PaperSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     bands, nothing for none. `stale_after_ms`: a tick that much older than the log's clock fills nothing.
     `circuit_percent`: the price band around the last close where the instrument's own is not known.
     `capital`: rupees of the deployment's own against which margin is checked, nothing: it is not.
+    `approval_s`: entries wait for a person so many seconds of event time, 0: they do not wait; exits never do.
     `latency`, `slippage` and `rejection` name models of `execution.domain.models`."""
 
     latency_ms: int = 50
@@ -64,6 +66,7 @@ class PaperSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     slippage_bps: Decimal = Decimal(0)
     rejection: str = "none"
     rejection_percent: Decimal = Decimal(0)
+    approval_s: int = 0
 
     def __post_init__(self) -> None:
         for name, least, most in WHOLE:
@@ -72,6 +75,7 @@ class PaperSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         for name, known in (("latency", LATENCIES), ("slippage", SLIPPAGES), ("rejection", REJECTIONS)):
             if getattr(self, name) not in known:
                 raise ValueError(f"`{name}` {getattr(self, name)!r} is none of {', '.join(sorted(known))}")
+        _check_approval(self.approval_s)
         self._check_amounts()
 
     def _check_amounts(self) -> None:
@@ -100,13 +104,16 @@ class LiveSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     `square_off`: intraday positions are closed by the platform before the broker closes them. `market_protection`:
     percent of the last price beyond which a market order does not go, -1 for Kite's own bands; it always goes along.
-    `algo_id`: the exchange's name of a registered algorithm; empty: the broker names it."""
+    `algo_id`: the exchange's name of a registered algorithm; empty: the broker names it. `approval_s`: entries wait
+    for a person so many seconds of event time, 0: they do not wait; exits never do."""
 
     square_off: bool = True
     market_protection: Decimal = KITE_BANDS
     algo_id: str = ""
+    approval_s: int = 0
 
     def __post_init__(self) -> None:
+        _check_approval(self.approval_s)
         _check_protection(self.market_protection)
         if self.algo_id and not (
             self.algo_id.isascii() and self.algo_id.isprintable() and len(self.algo_id) <= ALGO_ID_MAX
@@ -131,6 +138,11 @@ def _check_protection(percent: Decimal) -> None:
         raise ValueError("`market_protection` is -1 or percent above 0, at most 100")
 
 
+def _check_approval(seconds: int) -> None:
+    if not 0 <= seconds <= APPROVAL_S_MAX:
+        raise ValueError(f"`approval_s` is from 0 to {APPROVAL_S_MAX}, not {seconds}")
+
+
 def settings_of(execution: Mapping[str, Any], broker: Broker = Broker.PAPER) -> PaperSettings | LiveSettings:
     """The settings as somebody wrote them down. Raises ValueError, which names what is accepted."""
     kind = SETTINGS_BY_BROKER[broker]
@@ -144,6 +156,6 @@ def settings_of(execution: Mapping[str, Any], broker: Broker = Broker.PAPER) -> 
 
 
 def as_paper(execution: Mapping[str, Any]) -> dict[str, Any]:
-    """What of a deployment's column the paper exchange knows too: a shadow of one that trades outside."""
-    known = {"product", *PaperSettings.__struct_fields__}
+    """What of a deployment's column counts for its shadow on paper, which waits for nobody."""
+    known = {"product", *PaperSettings.__struct_fields__} - {"approval_s"}
     return {name: value for name, value in execution.items() if name in known}

@@ -21,7 +21,7 @@ from strategies.domain.consequences import Consequences, SettledFill, Working, W
 from strategies.domain.watches import Watch
 
 
-class FillRow(msgspec.Struct, frozen=True):
+class FillRow(msgspec.Struct, frozen=True, gc=False):
     """A trade with its charges, as it is stored."""
 
     id: UUID
@@ -43,6 +43,8 @@ def charged(
 ) -> list[FillRow]:
     """Fills of one item, each with what it adds to the charges of its order.
     Raises NoChargeCard, NoSegment."""
+    if not executions:
+        return []
     status = {order.id: order.status for order in changed}
     return [
         _charged(execution, step, status[execution.order.id], cards, instruments[execution.order.token])
@@ -136,7 +138,7 @@ def consequences(
         working=dict(sorted(working_by_token(orders).items())),
         watches=(
             *(map(watch, oldest_first) if is_watched else ()),
-            *_checks(holdings, oldest_first, check_ms),
+            *(_checks(holdings, oldest_first, check_ms) if check_ms else ()),
         ),
         matched_step=matched_step,
         fills=tuple(
@@ -155,7 +157,7 @@ def _checks(holdings: Mapping[int, Holding], orders: Sequence[PaperOrder], check
     tokens = {token for token, holding in holdings.items() if holding.quantity} | {
         order.token for order in orders
     }
-    if check_ms and tokens:
+    if tokens:
         yield Watch(min(tokens), Side.BUY, from_ms=check_ms, until_ms=check_ms, limit_price_e4=None)
 
 

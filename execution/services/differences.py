@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
 from django.db import transaction
 
 from accounts.services import act_record
 from alphapanda.core.refusals import BadRequest, reason_problem
+from alphapanda.core.vocabulary import Broker
+from execution.domain.kite.account import Outside, accepted
+from execution.domain.kite.reconciling import Kind, gap_of
 from execution.live_selectors import DifferenceNotFound
-from execution.models import Difference
+from execution.models import BrokerDesk, Difference
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -21,6 +25,10 @@ class NoteMissing(BadRequest):
     """Whoever settles a difference says how."""
 
 
+class NotOfPositions(BadRequest):
+    """Only what the account holds can be accepted as it is."""
+
+
 @transaction.atomic
 def difference_settle(
     *, difference_id: int, actor: str, reason: str, now: datetime, ip: str | None = None
@@ -28,18 +36,50 @@ def difference_settle(
     """Take a difference off the list of those that are open, with a note on what it was. Where it is still there, the
     next look at the broker's book finds it anew. Asked twice, it is done once. Raises DifferenceNotFound, NoteMissing.
     """
+    row = _open(difference_id, reason)
+    return _settled(row, "difference.settle", actor=actor, reason=reason, now=now, ip=ip)
+
+
+@transaction.atomic
+def difference_accept(
+    *, difference_id: int, actor: str, reason: str, now: datetime, ip: str | None = None
+) -> Difference:
+    """Settle a difference of positions for good: the units that nothing explained are not ours, or others have taken
+    what our books hold and that is known. Asked twice, it is done once. Raises DifferenceNotFound, NoteMissing,
+    NotOfPositions."""
+    desk = BrokerDesk.objects.select_for_update().filter(broker=Broker.ZERODHA).first()
+    row = _open(difference_id, reason)
+    if row.kind not in (Kind.POSITION, Kind.TAKEN):
+        raise NotOfPositions(
+            f"A difference of {row.kind} can only be settled: what is accepted is of positions."
+        )
+    if row.settled_at is None and desk is not None:
+        gap = gap_of(Kind(row.kind), row.key, row.ours, row.theirs)
+        desk.outside = msgspec.to_builtins(accepted(msgspec.convert(desk.outside, Outside), gap))
+        desk.save(update_fields=["outside"])
+    return _settled(row, "difference.accept", actor=actor, reason=reason, now=now, ip=ip)
+
+
+def _open(difference_id: int, reason: str) -> Difference:
+    """The difference, locked. Raises DifferenceNotFound, NoteMissing."""
     if problem := reason_problem(reason):
         raise NoteMissing(problem)
     row = Difference.objects.select_for_update().filter(pk=difference_id).first()
     if row is None:
         raise DifferenceNotFound(f"There is no difference {difference_id}.")
+    return row
+
+
+def _settled(
+    row: Difference, action: str, *, actor: str, reason: str, now: datetime, ip: str | None
+) -> Difference:
     if row.settled_at is not None:
         return row
     row.settled_at, row.settled_by, row.note = now, actor, reason[:NOTE_MAX]
     row.save(update_fields=["settled_at", "settled_by", "note"])
     act_record(
         actor=actor,
-        action="difference.settle",
+        action=action,
         target=f"difference:{row}",
         reason=reason,
         details={"ours": row.ours, "theirs": row.theirs, "rounds": row.rounds},

@@ -27,6 +27,7 @@ from marketdata.models import Instrument
 from portfolio import selectors as books
 from risk.reference import margin_tables
 from strategies import loading as deployments
+from strategies.domain.signals import Mark
 from strategies.models import Deployment, Due, Signal
 
 CHANGING = (
@@ -106,6 +107,7 @@ def match(deployment: Deployment, due: Due, calendar: MarketHours) -> int:
         venue=venue,
         memory=memory,
         clock_ms=due.clock_ms,
+        marks=msgspec.convert(due.marks, dict[int, Mark], strict=False),
     )
     _keep(outcome, rows, venue, step=due.step)
     if outcome.memory != memory:

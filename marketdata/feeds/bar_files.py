@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from itertools import groupby, pairwise
+from math import gcd
 from typing import NamedTuple
 
 from alphapanda.core.clock import DAY_MS, IST_OFFSET_MS, ist_date, ist_text
@@ -21,6 +22,7 @@ from marketdata.domain.ticks import FROM_BAR, Tick
 DAY_MINUTES = 1_440
 INTERVALS_MIN = (1, 3, 5, 15, 30, 60)  # of bars inside a day
 CLOSED_DAYS_MAX = 5  # in a row: bars that never stand nearer are weeks or longer
+CHANCE = 10**6  # one in so many
 _U4_MAX = 2**32 - 1
 
 Price = tuple[int, int]  # price_e4, and NOT_FINITE or 0
@@ -86,7 +88,24 @@ def interval_min(path: object, rows: Sequence[BarRow]) -> int:
     common_ms = min(gaps, key=lambda gap_ms: (-gaps[gap_ms], gap_ms), default=MINUTE_MS)
     if common_ms not in {minutes * MINUTE_MS for minutes in INTERVALS_MIN}:
         raise _not_taken(path, f"bars of {common_ms / MINUTE_MS:g} minutes")
+    if len(gaps) > 1:
+        _check_days(path, rows, common_ms)
     return common_ms // MINUTE_MS
+
+
+def _check_days(path: object, rows: Sequence[BarRow], common_ms: int) -> None:
+    """Raises UnknownFormat where a day has longer bars than the file. In few bars of a share that hardly trades every
+    gap may be a multiple of two by chance: so many that chance makes them once in a million are none."""
+    for day, bars in groupby(rows, lambda row: (row.starts_ms + IST_OFFSET_MS) // DAY_MS):
+        starts = [(bar.line, bar.starts_ms) for bar in bars]
+        gaps = [after - before for (_, before), (_, after) in pairwise(starts)]
+        longer = gcd(*gaps) // common_ms
+        if longer > 1 and longer ** len(gaps) > CHANCE:
+            raise _not_taken(
+                path,
+                f"line {starts[0][0]}: bars of {longer * common_ms // MINUTE_MS} minutes on"
+                f" {ist_date(day * DAY_MS)}, of {common_ms // MINUTE_MS} on most days",
+            )
 
 
 def _not_taken(path: object, what: str) -> UnknownFormat:

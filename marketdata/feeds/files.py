@@ -8,7 +8,7 @@ import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
 from itertools import islice
 from pathlib import Path
@@ -57,6 +57,9 @@ _U4_MAX = 2**32 - 1
 _I8_MAX = 2**62
 Row = TypeVar("Row")
 Reader = Callable[[int, list[str]], Row]  # of a line's number and cells
+
+
+DAY_WIDTH = len("2019-07-09")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +115,23 @@ def header_of(path: Path) -> list[str]:
             return next(csv.reader(lines, quoting=csv.QUOTE_NONE), [])
     except (OSError, EOFError, UnicodeDecodeError, zlib.error, csv.Error):
         return []
+
+
+def days_of(path: Path) -> set[date]:
+    """The days in India that the rows of a file begin with, told without reading what else is in them: of rows that
+    begin with the same day the first one tells its zone. None of a file that cannot be read to its end."""
+    found: dict[str, date] = {}
+    try:
+        with _opened(path) as lines:
+            for line in lines:
+                if line[:DAY_WIDTH] not in found:
+                    try:
+                        found[line[:DAY_WIDTH]] = ist_date(_stamp(line.partition(",")[0].strip()))
+                    except (ValueError, OverflowError):
+                        continue
+    except (OSError, EOFError, zlib.error):
+        return set()
+    return set(found.values())
 
 
 def is_recording(header: Sequence[str]) -> bool:

@@ -20,7 +20,7 @@ DIVIDEND = f"{REALISED}:dividend"  # profit that comes without a trade
 CHARGES = "CHARGES"
 
 
-class BookedFill(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class BookedFill(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     """A fill as the books see it; `charges` are rupees by line, `instrument` is EXCHANGE:TRADINGSYMBOL."""
 
     fill_id: UUID
@@ -70,7 +70,7 @@ def book(holding: Holding, fill: BookedFill) -> tuple[Holding, list[Entry]]:
         CASH: -value(fill.price_e4, fill.side.sign * fill.quantity) - moved.charged,
         POSITION: moved.cost_change,
         REALISED: -moved.profit,
-    } | {f"{CHARGES}:{line}": amount for line, amount in moved.charges.items()}
+    } | {f"{CHARGES}:{line}": quantized(amount) for line, amount in sorted(fill.charges.items())}
     return moved.after, entries_of(fill.fill_id, accounts)
 
 
@@ -80,12 +80,11 @@ def held(holding: Holding, fill: BookedFill) -> Holding:
 
 
 class _Moved(NamedTuple):
-    """The holding after a fill, and what it did in rupees; charges by line in the order of their names."""
+    """The holding after a fill, and what it did in rupees."""
 
     after: Holding
     cost_change: Decimal
     profit: Decimal
-    charges: dict[str, Decimal]
     charged: Decimal
 
 
@@ -96,15 +95,14 @@ def _moved(holding: Holding, fill: BookedFill) -> _Moved:
     released = _cost_of(holding, closed)
     profit = value(fill.price_e4, closed * direction) - released
     cost_change = value(fill.price_e4, signed + closed * direction) - released
-    charges = {line: quantized(Decimal(amount)) for line, amount in sorted(fill.charges.items())}
-    charged = sum(charges.values(), ZERO)
+    charged = sum(map(quantized, fill.charges.values()), ZERO)
     after = Holding(
         quantity=holding.quantity + signed,
         cost=holding.cost + cost_change,
         realised=holding.realised + profit,
         charges=holding.charges + charged,
     )
-    return _Moved(after, cost_change, profit, charges, charged)
+    return _Moved(after, cost_change, profit, charged)
 
 
 def _cost_of(holding: Holding, closed: int) -> Decimal:

@@ -46,6 +46,22 @@ class Member(msgspec.Struct, frozen=True):
     product: Product = Product.MIS
 
 
+class Outside(msgspec.Struct, frozen=True):
+    """What an account holds and has at work as one product of an instrument that no deployment here has asked for, as
+    it was seen last. `price_e4` (0: unknown) counts where the instrument has no mark, `margin` is what it blocks at
+    the worst, None where that is unknown. `token` is 0 where no list has the instrument."""
+
+    instrument: str
+    product: str
+    units: int
+    buy: int = 0
+    sell: int = 0
+    price_e4: int = 0
+    token: int = 0
+    underlying: str = ""
+    margin: Decimal | None = None
+
+
 class Terms(msgspec.Struct, frozen=True):
     """The limits that bound one deployment: its own, those of single instruments, the sums it shares; and the
     version of all these."""
@@ -82,7 +98,8 @@ class Context(msgspec.Struct, frozen=True):
 
     `phases` are those of the markets of what is asked for. `halts` are the active kill switches, `guards` other
     reasons not to enter, each as (rule, why). `others` are the books of those with whom the deployment shares sums.
-    `product` is the deployment's; where `margins` has no rate for what is held or asked for, the margin is unknown.
+    `outside` is what else the account holds, counted in sums of the account. `product` is the deployment's; where
+    `margins` has no rate for what is held or asked for, the margin is unknown.
     `version` and `config` name the limits and the parameters in force."""
 
     limits: Limits
@@ -94,11 +111,13 @@ class Context(msgspec.Struct, frozen=True):
     halts: tuple[str, ...] = ()
     status: DeploymentStatus = DeploymentStatus.RUNNING
     may_queue: bool = False  # an order after hours waits for the next session
+    approval_s: int = 0  # entries wait so long for a person; 0: they do not wait
     guards: tuple[tuple[str, str], ...] = ()
     orders: tuple[Resting, ...] = ()
     by_token: Mapping[int, Limits] = {}
     scopes: tuple[Scope, ...] = ()
     others: Mapping[UUID, Member] = {}
+    outside: tuple[Outside, ...] = ()
     product: Product = Product.MIS
     margins: Margins = Margins(())
     version: str = ""
@@ -114,7 +133,7 @@ def phases_of(signals: Iterable[SignalRow], hours: Mapping[int, Calendar]) -> di
     return {signal.token: hours[signal.token].phase_at(signal.at_ms) for signal in signals}
 
 
-class Verdict(msgspec.Struct, frozen=True):
+class Verdict(msgspec.Struct, frozen=True, gc=False):
     """A decision: the rule that decided, why in words, and the numbers that it saw."""
 
     id: UUID

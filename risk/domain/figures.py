@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import date
 from decimal import Decimal
+from typing import NamedTuple
 
 from alphapanda.core.clock import ist_date, ist_day
 from alphapanda.core.money import ZERO, value
 from alphapanda.core.vocabulary import LimitLevel, Product, Side
 from marketdata.domain.instruments import InstrumentSpec
 from portfolio.domain.books import Holding, net, unrealised
-from risk.domain.context import Context, Member, Sum
+from risk.domain.context import Context, Member, Outside, Sum
 from risk.domain.limits import Limits, Scope
 from risk.domain.margins import NoMarginRate, Opening, blocked
 from risk.domain.memory import SECOND_MS, orders_on, orders_since
@@ -20,6 +21,7 @@ from strategies.domain.signals import Mark, SignalRow
 
 NOTHING = Working()
 OWN = LimitLevel.DEPLOYMENT.value
+OF_ACCOUNT = (LimitLevel.GLOBAL, LimitLevel.BROKER, LimitLevel.INSTRUMENT)  # where what is outside counts too
 
 
 def closes(marks: Mapping[int, Mark]) -> dict[int, int]:
@@ -78,37 +80,34 @@ class Exposure:
         *,
         candidate: SignalRow | None = None,
         token: int | None = None,
+        outside: Iterable[Outside] = (),
     ) -> None:
-        """`candidate` is counted with the first book. `token`: only what is in that instrument."""
+        """`candidate` is counted with the first book. `token`: only what is in that instrument. `outside` is what the
+        account holds besides."""
         self.ends = _all_ends(books, marks, candidate, token)
+        others = _outside_ends(outside, marks, token)
+        self.ends = None if self.ends is None or others is None else self.ends + others
 
-    def gross(self, tokens: frozenset[int] | None = None) -> Decimal | None:
-        """Both sides of each instrument at the worse of its ends; of some instruments, or of all."""
-        if self.ends is None:
-            return None
-        return value(
-            sum(
-                price_e4 * max(abs(highest), abs(lowest))
-                for token, price_e4, highest, lowest, _ in self.ends
-                if tokens is None or token in tokens
-            ),
-            1,
-        )
+    def gross(self) -> Decimal | None:
+        """Both sides of each instrument at the worse of its ends."""
+        return None if self.ends is None else _gross(self.ends)
 
     def net(self, side: Side) -> Decimal | None:
         """Longs less shorts if all working orders of one side filled, and none of the other."""
         if self.ends is None:
             return None
         is_buy = side is Side.BUY
-        reached = (price_e4 * (high if is_buy else low) for _, price_e4, high, low, _ in self.ends)
+        reached = (end.price_e4 * (end.highest if is_buy else end.lowest) for end in self.ends)
         return value(sum(reached), 1)
 
     def of_underlying(self, name: str, instruments: Mapping[int, InstrumentSpec]) -> Decimal | None:
         """Gross exposure to one underlying; None also where an instrument held is not known."""
-        if self.ends is None or any(row[0] not in instruments for row in self.ends):
+        if self.ends is None:
             return None
-        tokens = frozenset(row[0] for row in self.ends if underlying(instruments[row[0]]) == name)
-        return self.gross(tokens)
+        names = [_underlying(end, instruments) for end in self.ends]
+        if None in names:
+            return None
+        return _gross(end for end, own in zip(self.ends, names, strict=True) if own == name)
 
     def margin(self, context: Context, day: date) -> Decimal | None:
         """What is blocked for all of it, of each instrument at the worse of its ends; None also where an instrument
@@ -116,34 +115,60 @@ class Exposure:
         if self.ends is None:
             return None
         try:
-            return sum((_blocked(row, context, day) for row in self.ends), ZERO)
+            return sum((_blocked(end, context, day) for end in self.ends), ZERO)
         except (KeyError, NoMarginRate):
             return None
 
 
-# token, price, highest and lowest position that a book can come to, its product
-Ends = list[tuple[int, int, int, int, Product]]
+class End(NamedTuple):
+    """The highest and the lowest position that a book, or the account outside of all books, can come to."""
+
+    token: int
+    price_e4: int
+    highest: int
+    lowest: int
+    product: Product | None  # none: of what is outside
+    outside: Outside | None = None
 
 
-def _blocked(row: tuple[int, int, int, int, Product], context: Context, day: date) -> Decimal:
-    token, price_e4, highest, lowest, product = row
+def _gross(ends: Iterable[End]) -> Decimal:
+    return value(sum(end.price_e4 * max(abs(end.highest), abs(end.lowest)) for end in ends), 1)
+
+
+def _underlying(end: End, instruments: Mapping[int, InstrumentSpec]) -> str | None:
+    """None where it is not known."""
+    if end.outside is not None:
+        return end.outside.underlying or None
+    return underlying(instruments[end.token]) if end.token in instruments else None
+
+
+def _blocked(end: End, context: Context, day: date) -> Decimal:
+    if end.product is None:
+        return _blocked_outside(end)
+    token, product = end.token, end.product
     ends = [
-        Opening(token, side, side.sign * end, price_e4)
-        for side, end in ((Side.BUY, highest), (Side.SELL, lowest))
-        if side.sign * end > 0
+        Opening(token, side, side.sign * units, end.price_e4)
+        for side, units in ((Side.BUY, end.highest), (Side.SELL, end.lowest))
+        if side.sign * units > 0
     ]
     instrument, margins = context.instruments[token], context.margins
     return max(
-        (blocked(end, instrument=instrument, product=product, margins=margins, day=day) for end in ends),
+        (blocked(one, instrument=instrument, product=product, margins=margins, day=day) for one in ends),
         default=ZERO,
     )
 
 
+def _blocked_outside(end: End) -> Decimal:
+    if end.outside is None or end.outside.margin is None:
+        raise NoMarginRate("what the account holds outside has no margin rate")
+    return end.outside.margin
+
+
 def _all_ends(
     books: Iterable[Member], marks: Mapping[int, Mark], candidate: SignalRow | None, only: int | None
-) -> Ends | None:
+) -> list[End] | None:
     """Of all that is held, works or is asked for; None where a price is missing."""
-    found: Ends = []
+    found: list[End] = []
     for book in books:
         tokens = {token for token, holding in book.holdings.items() if holding.quantity}
         tokens.update(book.working)
@@ -155,8 +180,23 @@ def _all_ends(
                 if mark is None or mark.price_e4 <= 0:
                     return None
                 highest, lowest = _ends(book, token, candidate)
-                found.append((token, mark.price_e4, highest, lowest, book.product))
+                found.append(End(token, mark.price_e4, highest, lowest, book.product))
         candidate = None  # it is the first book's
+    return found
+
+
+def _outside_ends(
+    outside: Iterable[Outside], marks: Mapping[int, Mark], only: int | None
+) -> list[End] | None:
+    """Of what the account holds besides; None where a price is missing."""
+    found: list[End] = []
+    for row in outside:
+        if only is None or row.token == only:
+            mark = marks.get(row.token)
+            price_e4 = mark.price_e4 if mark is not None and mark.price_e4 > 0 else row.price_e4
+            if price_e4 <= 0:
+                return None
+            found.append(End(row.token, price_e4, row.units + row.buy, row.units - row.sell, None, row))
     return found
 
 
@@ -209,7 +249,8 @@ def sum_of(scope: Scope, context: Context, signal: SignalRow) -> Sum:
     """The figures of a scope that the deployment shares."""
     limits, today = scope.limits, ist_day(signal.at_ms)
     books = [own_book(context), *_others(scope, context)]
-    exposure = Exposure(books, signal.marks, candidate=signal, token=scope.token)
+    outside = context.outside if scope.level in OF_ACCOUNT else ()
+    exposure = Exposure(books, signal.marks, candidate=signal, token=scope.token, outside=outside)
     key, at_ms = key_of(scope), signal.at_ms
     return Sum(
         key=key,

@@ -7,18 +7,19 @@ from collections.abc import Sequence
 import msgspec
 
 from alphapanda.core.vocabulary import DeploymentStatus
-from risk.domain.context import Terms
+from risk.domain.context import Outside, Terms
 
 
 class Oversight(msgspec.Struct, frozen=True):
     """What may refuse entries and is not in the log of ticks: the status of the deployment, the kill switches thrown,
-    other guards as (rule, why), the version of the limits in force. It is stored with the step from which it was seen,
-    so that a replay sees it there."""
+    other guards as (rule, why), the version of the limits in force, what the account holds outside of all books. It is
+    stored with the step from which it was seen, so that a replay sees it there."""
 
     status: DeploymentStatus = DeploymentStatus.RUNNING
     halts: tuple[str, ...] = ()
     guards: tuple[tuple[str, str], ...] = ()
     limits: str = ""
+    outside: tuple[Outside, ...] = ()
 
 
 class Change(msgspec.Struct, frozen=True):

@@ -296,6 +296,7 @@ STANDING = frozenset(
         "start_of_day",
         "unacknowledged_alert",
         "deployment_status",
+        "approval",
         "session_phase",
         "tradable",
         "self_trade",

@@ -70,6 +70,7 @@ ASKED: tuple[tuple[Rule, tuple[str, ...]], ...] = (
     (sums.net_exposure, ("net_exposure",)),
     (sums.underlying_exposure, ("underlying_exposure",)),
     (sums.margin, ("margin",)),
+    (guards.approval, ()),  # last: nobody is asked for what would be refused
 )
 RULES: tuple[Rule, ...] = tuple(rule for rule, _ in ASKED)
 EXIT, WITHIN, CANCEL = "exit", "within_limits", "cancel"

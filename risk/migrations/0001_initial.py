@@ -38,6 +38,17 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.CreateModel(
+            name='AccountOutside',
+            fields=[
+                ('broker', models.CharField(choices=[('paper', 'paper'), ('zerodha', 'zerodha')], max_length=10, primary_key=True, serialize=False)),
+                ('rows', models.JSONField(default=list, help_text='risk.domain.context.Outside')),
+                ('told_at', models.DateTimeField(help_text='when it last changed')),
+            ],
+            options={
+                'verbose_name_plural': 'accounts outside',
+            },
+        ),
+        migrations.CreateModel(
             name='StartOfDay',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
@@ -96,6 +107,7 @@ class Migration(migrations.Migration):
                 ('reason', models.CharField(max_length=300)),
                 ('thrown_by', models.CharField(max_length=150)),
                 ('thrown_at', models.DateTimeField(auto_now_add=True)),
+                ('reached_at', models.DateTimeField(auto_now=True, help_text='when it came to its step')),
                 ('released_by', models.CharField(blank=True, max_length=150)),
                 ('released_at', models.DateTimeField(blank=True, null=True)),
                 ('deployment', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, to='strategies.deployment')),
@@ -113,6 +125,7 @@ class Migration(migrations.Migration):
                 ('halts', models.JSONField(blank=True, default=list)),
                 ('guards', models.JSONField(blank=True, default=list)),
                 ('limits', models.CharField(blank=True, help_text='version of the limits in force', max_length=12)),
+                ('outside', models.JSONField(blank=True, default=list, help_text='what the account held that is in no book: risk.domain.context.Outside')),
                 ('is_look', models.BooleanField(default=False, help_text='seen by a look at losses, before the signals of the step')),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
                 ('deployment', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='strategies.deployment')),

@@ -14,7 +14,7 @@ from alphapanda import failpoints
 from alphapanda.core import ids
 from alphapanda.core.clock import ist_date
 from alphapanda.core.envelope import Envelope, EventType, SignalDecided, seal
-from alphapanda.core.vocabulary import Broker, DeploymentStatus, Severity
+from alphapanda.core.vocabulary import Broker, DeploymentStatus, Severity, SignalKind
 from alphapanda.eventlog import outbox
 from marketdata import selectors
 from marketdata.domain.calendar import MarketHours
@@ -23,14 +23,17 @@ from risk.domain.context import Verdict, phases_of
 from risk.domain.memory import DayState
 from risk.domain.oversight import Oversight
 from risk.domain.review import review
+from risk.domain.rules.guards import approval
 from risk.models import Decision
 from risk.services.alerts import alert_raise
+from risk.services.approvals import approval_guard
 from risk.services.contexts import context_of
 from risk.services.oversight import oversight_keep
 from risk.services.terms import share_kill_lock
 from strategies import loading as signals_of
 from strategies.domain.signals import SignalRow
 from strategies.models import Deployment, Signal
+from strategies.services.approvals import approvals_ask, approvals_drop
 
 
 def signals_decide(*, deployment_id: UUID, calendar: MarketHours) -> int:
@@ -52,6 +55,7 @@ def _decide(deployment: Deployment, rows: Sequence[Signal], calendar: MarketHour
     halts = loading.halts_active(deployment)
     before = msgspec.convert(memory.data, DayState, strict=False)
     today = ist_date(signals[0].at_ms)
+    now = timezone.now()
     listed = [selectors.spec(row.instrument) for row in rows]
     instruments = {one.token: calendar.of(one).ruled(one, today) for one in listed}
     context = context_of(
@@ -61,25 +65,36 @@ def _decide(deployment: Deployment, rows: Sequence[Signal], calendar: MarketHour
         halts=tuple(f"{halt}: {halt.reason}" for halt in halts),
         phases=phases_of(signals, {token: calendar.of(one) for token, one in instruments.items()}),
         on=today,
-        now=timezone.now(),
+        now=now,
     )
+    said = approval_guard(rows, now)
+    context = msgspec.structs.replace(context, guards=(*context.guards, *said)) if said else context
     verdicts, day = review(signals, context)
     memory.data = msgspec.to_builtins(day, str_keys=True)
-    seen = Oversight(context.status, context.halts, context.guards, context.version)
+    seen = Oversight(context.status, context.halts, context.guards, context.version, context.outside)
     oversight_keep(memory, seen, signals[0].step)
     is_started = bool(before.held) and seen.status is DeploymentStatus.RUNNING
     memory.save()
     if day.held and (is_started or not before.held):
         _hold(deployment, day.held)
     Decision.objects.bulk_create(_row(deployment, verdict) for verdict in verdicts)
+    asked = [row for row, one in zip(rows, verdicts, strict=True) if _is_asked(one.rule, row)]
+    if asked:
+        approvals_ask(deployment, asked, wait_s=context.approval_s, now=now)
     Signal.objects.filter(id__in=[row.id for row in rows]).update(state=Signal.State.DECIDED)
     outbox.publish([_event(deployment, pair) for pair in zip(signals, verdicts, strict=True)])
+
+
+def _is_asked(rule: str, row: Signal) -> bool:
+    """Whether a verdict makes a signal wait for a person."""
+    return rule == approval.__name__ and row.approves_id is None and row.kind == SignalKind.ORDER
 
 
 def _hold(deployment: Deployment, why: str) -> None:
     """Pause a deployment that enters again and again; only a person starts it again."""
     deployment.status = DeploymentStatus.PAUSED
     deployment.save(update_fields=["status"])
+    approvals_drop([deployment.pk], why=why, actor="risk", now=timezone.now())
     act_record(
         actor="risk",
         action="deployment.pause",

@@ -16,12 +16,13 @@ from alphapanda.core import ids
 from alphapanda.core.clock import DAY_MS, IST_OFFSET_MS, ist_date, ist_day, ist_text
 from alphapanda.core.refusals import BadRequest
 from alphapanda.core.vocabulary import LimitLevel, Phase
+from marketdata.selectors import unlisted
 from portfolio.domain.books import BookedFill
 from portfolio.models import Posting
 from risk import loading
 from risk.domain.context import terms_of
 from risk.domain.headroom import Headroom, headroom
-from risk.domain.limits import Level, check_level, written
+from risk.domain.limits import Level, Limits, check_level, written
 from risk.domain.memory import DayState
 from risk.domain.preview import Change, Past, Preview, preview
 from risk.domain.wording import plain
@@ -170,8 +171,11 @@ def _fills(deployment_ids: Iterable[UUID]) -> dict[UUID, list[BookedFill]]:
     return found
 
 
-def preview_as_json(found: Preview) -> dict[str, Any]:
-    """A preview for scripts and pages: money as text."""
+def preview_as_json(found: Preview, proposed: Level | None = None) -> dict[str, Any]:
+    """A preview for scripts and pages: money as text; `unlisted` are names on the lists of the level that no instrument
+    list has, and that restrict nothing unless one comes to have them."""
+    limits = proposed.limits if proposed is not None else Limits()
+    named = (*(limits.restricted or ()), *(limits.allowed or ()))
     return {
         "decisions": found.decisions,
         "sessions": found.sessions,
@@ -180,6 +184,7 @@ def preview_as_json(found: Preview) -> dict[str, Any]:
         "effect": _money(found.effect),
         "untold": found.untold,
         "unknown": found.unknown,
+        "unlisted": unlisted(sorted(set(named))),
         "cannot_know": CANNOT_KNOW,
     }
 

@@ -14,12 +14,15 @@ from risk.models import KillSwitch
 from risk.services.alerts import alert_raise
 from risk.services.terms import take_kill_lock
 from strategies.models import Deployment
+from strategies.services.approvals import approvals_drop
 from strategies.services.lifecycle import command_give
 from strategies.services.runner import ACTIVE
 
 if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
+
+    from django.db.models import QuerySet
 
 
 class HaltTargetInvalid(BadRequest):
@@ -62,7 +65,7 @@ def halt_throw(
     if not created and HaltStep(halt.step).rank >= wanted.rank:
         return halt
     halt.step = wanted
-    halt.save(update_fields=["step"])
+    halt.save(update_fields=["step", "reached_at"])
     act_record(
         actor=actor,
         action="halt.throw" if created else "halt.escalate",
@@ -81,14 +84,27 @@ COMMANDS = {HaltStep.CANCEL: CommandKind.CANCEL, HaltStep.FLATTEN: CommandKind.F
 def _carry_out(
     halt: KillSwitch, step: HaltStep, reason: str, actor: str, now: datetime
 ) -> dict[str, list[str]]:
-    """Give the commands of a step to all that the halt covers; who reads nothing cannot carry them out."""
-    if step not in COMMANDS:
-        return {}
+    """Give the commands of a step to all that the halt covers; who reads nothing cannot carry them out. Entries that
+    wait for a person are dropped."""
     covered = Deployment.objects.order_by("name").only("id", "name", "status")
     if halt.level == HaltLevel.BROKER:
         covered = covered.filter(broker=halt.broker)
     elif halt.level == HaltLevel.DEPLOYMENT:
         covered = covered.filter(id=halt.deployment_id)
+    told = {} if step not in COMMANDS else _command(halt, step, covered, reason, actor, now)
+    everybody = covered.values_list("id", flat=True)
+    dropped = approvals_drop(everybody, why=f"{_name(halt)}: {reason}", actor=actor, now=now)
+    return told | ({"dropped": dropped} if dropped else {})
+
+
+def _command(
+    halt: KillSwitch,
+    step: HaltStep,
+    covered: QuerySet[Deployment],
+    reason: str,
+    actor: str,
+    now: datetime,
+) -> dict[str, list[str]]:
     told, unreached = [], []
     for deployment in covered:
         if deployment.status in ACTIVE:

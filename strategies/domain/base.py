@@ -9,7 +9,7 @@ from uuid import UUID
 
 import msgspec
 
-from alphapanda.core.vocabulary import Broker, Product, Side
+from alphapanda.core.vocabulary import Broker, Phase, Product, Side
 from marketdata.domain.bars import Bar
 from marketdata.domain.instruments import InstrumentSpec
 from marketdata.domain.ticks import Tick
@@ -34,6 +34,10 @@ __all__ = [
 
 
 LIVE_LEAD_MS = 5 * 60_000  # room for a minute's orders, a second attempt and a search for what is not known
+# When a market order has anywhere to go: on paper no call auction is modelled, an order of the pre-open waits.
+TAKEN_ON_PAPER = frozenset({Phase.PRE_OPEN, Phase.CONTINUOUS})
+TAKEN_OUTSIDE = TAKEN_ON_PAPER | {Phase.AUCTION_ENTRY, Phase.POST_CLOSE}
+ALWAYS = frozenset(Phase)
 
 
 class DeploymentSpec(msgspec.Struct, frozen=True):
@@ -62,6 +66,25 @@ class DeploymentSpec(msgspec.Struct, frozen=True):
         if self.product is not Product.MIS or not self.execution.get("square_off", True):
             return None
         return LIVE_LEAD_MS if self.broker is Broker.ZERODHA else 0
+
+    @property
+    def is_square_off_owed(self) -> bool:
+        """Whether intraday positions that outlive their day are closed at the next chance: a broker outside has closed
+        them, or made another product of them."""
+        return self.broker is Broker.PAPER
+
+    @property
+    def is_banded(self) -> bool:
+        """Whether the paper exchange works out circuit limits from the last close."""
+        return self.execution.get("circuit_percent") is not None
+
+    @property
+    def taking(self) -> frozenset[Phase]:
+        """The phases in which the platform asks for its exits: in others they would be refused, time after time. With
+        `may_queue` the paper exchange keeps them for the next session."""
+        if self.broker is Broker.ZERODHA:
+            return TAKEN_OUTSIDE
+        return ALWAYS if self.execution.get("may_queue") else TAKEN_ON_PAPER
 
 
 class View(msgspec.Struct):

@@ -7,12 +7,14 @@ from datetime import date, time
 
 import msgspec
 
+from alphapanda.core import ids
 from alphapanda.core.clock import DAY_MS, IST_OFFSET_MS, ist_date, ist_ms
 from alphapanda.core.vocabulary import SignalOrigin
 from marketdata.domain.calendar import Calendar
 from strategies.domain.consequences import Consequences
 from strategies.domain.intents import Bracket
 from strategies.domain.protection import AGAIN_AFTER_MS, Protection, armed, covering
+from strategies.domain.signals import SignalRow
 from strategies.domain.turn import Turn
 
 # A timer whose time has passed this long ago without an item of the log (a gap, a late start) does not fire:
@@ -21,6 +23,7 @@ TIMER_LATE_MS_MAX = 5 * 60_000
 Calendars = Mapping[int, Calendar]  # by instrument token
 
 FLATTEN_RUNG = 3  # of the loss ladder
+SQUARE_OFF = "intraday square-off"
 
 
 class Guards(msgspec.Struct):
@@ -30,9 +33,19 @@ class Guards(msgspec.Struct):
     alarmed_ms: int = 0
     alarm_ms: int = 0
     squared_ms: int = 0  # when a square-off was last asked for
+    overdue: list[int] = msgspec.field(
+        default_factory=list
+    )  # tokens held beyond the day they were to be closed on
     brackets: dict[str, Bracket] = msgspec.field(default_factory=dict)
     protections: dict[int, list[Protection]] = msgspec.field(default_factory=dict)
     clearing: dict[int, str] = msgspec.field(default_factory=dict)  # what an operator wants out of, and why
+
+    def awaiting(self, *rows: SignalRow) -> tuple[SignalRow, ...]:
+        """Signals as they are, whose brackets wait for the fills of their orders."""
+        for row in rows:
+            if row.bracket is not None:
+                self.brackets[str(ids.order_id(ids.decision_id(row.id), 0))] = row.bracket
+        return rows
 
     def settle(self, consequences: Consequences) -> None:
         """Take up the fills of a step: arm their brackets, let go of what is closed."""
@@ -94,18 +107,31 @@ class Guards(msgspec.Struct):
             if turn.at_ms >= expiries.get(token, turn.at_ms + 1):
                 turn.exit(token, abs(held), "settlement at expiry", SignalOrigin.EXPIRY)
 
-    def square_off(self, turn: Turn, calendars: Calendars, lead_ms: int) -> None:
-        """Wish to be out of each instrument from so long before its market's time for that on, again after a while if
-        need be."""
+    def square_off(self, turn: Turn, calendars: Calendars, lead_ms: int, *, is_owed: bool) -> None:
+        """Wish to be out of each instrument from so long before its market's time for that on until its close, again
+        after a while if need be; where it `is_owed` later too, whenever an order is taken."""
+        self.overdue = self._overdue(turn, calendars) if is_owed else []
         if self.squared_ms and turn.at_ms < self.squared_ms + AGAIN_AFTER_MS:
             return
-        asked = [
-            turn.clear(token, "intraday square-off", SignalOrigin.SQUARE_OFF)
-            for token in turn.busy_tokens
-            if _is_over(calendars[token], turn.at_ms, lead_ms)
-        ]
+        asked = []
+        for token in turn.busy_tokens:
+            if _is_over(calendars[token], turn.at_ms, lead_ms):
+                asked.append(turn.clear(token, SQUARE_OFF, SignalOrigin.SQUARE_OFF))
+            elif token in self.overdue:
+                asked.append(
+                    turn.exit(token, abs(turn.uncovered(token)), SQUARE_OFF, SignalOrigin.SQUARE_OFF)
+                )
         if any(asked):
             self.squared_ms = turn.at_ms
+
+    def _overdue(self, turn: Turn, calendars: Calendars) -> list[int]:
+        """What is still held where a session of its market has ended since all times were seen to last, or before: its
+        square-off found no offer, or there was no item at which to ask for it."""
+        return [
+            token
+            for token in turn.held_tokens
+            if token in self.overdue or _has_ended(calendars[token], self.alarmed_ms, turn.at_ms)
+        ]
 
     def set_alarm(
         self,
@@ -124,6 +150,7 @@ class Guards(msgspec.Struct):
         ahead += [ms for ms in expiries if ms > now_ms]
         ahead += [now_ms + AGAIN_AFTER_MS] if self.clearing else []
         ahead += [ms for found in self.protections.values() for one in found for ms in one.times_ms()]
+        ahead += [now_ms + AGAIN_AFTER_MS] if self.overdue else []
         if lead_ms is not None:
             ahead += [(calendar.square_off_ms(now_ms) or 0) - lead_ms for calendar in calendars.values()]
             ahead.append(self.squared_ms + AGAIN_AFTER_MS)
@@ -144,9 +171,14 @@ class Guards(msgspec.Struct):
 
 
 def _is_over(calendar: Calendar, at_ms: int, lead_ms: int) -> bool:
-    """Whether the day of a market has come to so long before its square-off."""
+    """Whether the day of a market has come to so long before its square-off, and not to its close."""
     due_ms = calendar.square_off_ms(at_ms)
-    return due_ms is not None and at_ms >= due_ms - lead_ms
+    return due_ms is not None and due_ms - lead_ms <= at_ms < calendar.closes_ms(at_ms)
+
+
+def _has_ended(calendar: Calendar, since_ms: int, at_ms: int) -> bool:
+    """Whether continuous trading of the day of a time has ended since then."""
+    return calendar.has_session(since_ms) and since_ms < calendar.closes_ms(since_ms) <= at_ms
 
 
 def ends_ms(expiry: date, calendar: Calendar) -> int:

@@ -20,7 +20,7 @@ from strategies.domain.base import DeploymentSpec, Strategy, View, build
 from strategies.domain.consequences import Consequences
 from strategies.domain.guards import ends_ms
 from strategies.domain.memory import State, remembered, under
-from strategies.domain.signals import CommandRow, DueItem, Moment, Raised, ReportRow, marked, signal
+from strategies.domain.signals import CommandRow, DueItem, Moment, Raised, ReportRow, approved, marked, signal
 from strategies.domain.turn import NO_WISHES, Turn
 
 
@@ -49,6 +49,7 @@ class Machine:
         self.tokens = frozenset([*self.instruments, *self.watched])
         self.token_of = {one.key: one.token for one in (*spec.watched, *spec.instruments)}
         self.wants_ticks = strategy.wants_ticks()
+        self._taking, self._is_banded = spec.taking, spec.is_banded
         self._times = strategy.timers()
         self._warm_up = strategy.warm_up()
         self._expiries = {
@@ -136,7 +137,9 @@ class Machine:
         gate. `bars` are those that it closes, where gates and builders have taken it in already."""
         state, step, after = self.state, self.state.step + 1, self.consequences
         if after.watches and step != after.matched_step and self._is_due(item):
-            return DueItem(step, state.clock_ms, dict(state.marks) if after.is_laddered else {})
+            return DueItem(
+                step, state.clock_ms, dict(state.marks) if after.is_laddered or self._is_banded else {}
+            )
         state.step = step
         self.remember(item, source, seq)
         tick = item if isinstance(item, Tick) else None
@@ -195,13 +198,15 @@ class Machine:
         assert self.is_between, "the item before is still to be delivered again"
         self.state.step += 1
         turn = self.turn(self.state.at_ms)
+        moment = self._moment(self.state.at_ms, 0, ids.derived("command", command.id))
+        if command.kind is CommandKind.APPROVE:
+            row = approved(command, self.by_name, moment)
+            return Raised(self.state.guards.awaiting(row)) if row else None
         if command.kind is CommandKind.CANCEL:
             turn.cancel_orders(command.reason, SignalOrigin.OPERATOR)
         else:
             self.state.guards.flatten(turn, command.reason)
-        if not turn.wishes:
-            return None
-        return self._raised(turn, self._moment(self.state.at_ms, 0, ids.derived("command", command.id)))
+        return self._raised(turn, moment) if turn.wishes else None
 
     def due_report(self) -> DueItem:
         """Stop for the report of a broker to be booked, at a step of its own. Only where `is_between`."""
@@ -287,12 +292,9 @@ class Machine:
     def turn(self, at_ms: int) -> Turn:
         """The callbacks of one step, none of which has been asked yet."""
         return Turn(
-            self.instruments,
-            self.consequences,
-            at_ms=at_ms,
-            is_warm=self._is_warm,
-            marks=self.state.marks,
-        )
+            self.instruments, self.consequences, at_ms=at_ms, is_warm=self._is_warm, marks=self.state.marks,
+            calendars=self.calendars, taking=self._taking,
+        )  # fmt: skip
 
     def _ask_guards(self, turn: Turn, item: Tick | Clock | None) -> None:
         """All but the strategy's bars and ticks, which come after them, in the order that `Strategy` states. Without
@@ -341,7 +343,7 @@ class Machine:
         guards.go_on_clearing(turn)
         guards.expire(turn, self._expiries, self.consequences.positions)
         if (lead_ms := self.spec.square_off_lead_ms) is not None:
-            guards.square_off(turn, self.calendars, lead_ms)
+            guards.square_off(turn, self.calendars, lead_ms, is_owed=self.spec.is_square_off_owed)
         for at in guards.timers_due(self._times, self.calendars, turn.at_ms):
             turn.hear(self.strategy.on_timer(state.strategy, at, turn.view()))
         guards.set_alarm(
@@ -384,11 +386,7 @@ class Machine:
             signal(intent, origin, ordinal, self.by_name[intent.instrument].on(day), moment)
             for ordinal, (intent, origin) in enumerate(turn.wishes)
         )
-        for row in rows:
-            if row.bracket is not None:
-                order_id = ids.order_id(ids.decision_id(row.id), 0)
-                self.state.guards.brackets[str(order_id)] = row.bracket
-        return Raised(rows)
+        return Raised(self.state.guards.awaiting(*rows))
 
 
 def assembled(spec: DeploymentSpec, strategy_class: type[Strategy], calendar: MarketHours) -> Machine:

@@ -59,6 +59,7 @@ def under(state: State, tokens: Mapping[str, int]) -> State:
     guards = state.guards
     state.gates, state.marks = _moved(state.gates, now), _moved(state.marks, now)
     guards.clearing = _moved(guards.clearing, now)
+    guards.overdue = sorted(now[token] for token in guards.overdue if token in now)
     guards.protections = _moved(guards.protections, now)
     for token, protections in guards.protections.items():
         for protection in protections:

@@ -141,7 +141,8 @@ class Passage:
         ahead = [len(outlook), bisect_left(outlook.latest_ms, state.guards.alarm_ms, lo=now)]
         for token in state.guards.protections:
             numbers = outlook.ticks[token].numbers
-            ahead += numbers[bisect_left(numbers, now) :][:1]
+            at = bisect_left(numbers, now)
+            ahead += numbers[at : at + 1]
         ahead += (watch.first_ahead(outlook, now) for watch in after.watches)
         return min(ahead)
 

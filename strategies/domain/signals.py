@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from uuid import UUID
 
@@ -48,7 +49,7 @@ def marked(tick: Tick, before: Mark | None) -> Mark:
     return Mark(tick.price_e4, tick.at_ms, close_before_e4, before_e4, best(tick.bids), best(tick.asks))
 
 
-class SignalRow(msgspec.Struct, frozen=True):
+class SignalRow(msgspec.Struct, frozen=True, gc=False):
     """A signal with all that risk must know of its moment.
 
     A cancellation or modification names its order as `target`: `replaces` are the units of it that have not traded,
@@ -82,6 +83,7 @@ class SignalRow(msgspec.Struct, frozen=True):
     disclosed_quantity: int = 0
     iceberg_legs: int = 0
     tag: str = ""
+    approves: UUID | None = None  # the signal that waited for a person, and is raised again as this one
 
 
 class Raised(msgspec.Struct, frozen=True):
@@ -93,7 +95,7 @@ class Raised(msgspec.Struct, frozen=True):
 class DueItem(msgspec.Struct, frozen=True):
     """Stop: this item touches working orders, or is the one at which losses are looked at; it is delivered again once
     that is done. `clock_ms` is the last clock item before it (0: none yet), by which the age of a tick is told;
-    `marks` are the last prices before it, where losses are looked at."""
+    `marks` are the last prices before it, where losses are looked at or circuit limits follow from the last close."""
 
     step: int
     clock_ms: int = 0
@@ -101,11 +103,14 @@ class DueItem(msgspec.Struct, frozen=True):
 
 
 class CommandRow(msgspec.Struct, frozen=True):
-    """What an operator or the platform makes a deployment do, at a step of its own."""
+    """What an operator or the platform makes a deployment do, at a step of its own. Of an approval: the entry that
+    waited, and the event time up to which it may be raised again."""
 
     id: UUID
     kind: CommandKind
     reason: str
+    entry: SignalRow | None = None
+    expires_at_ms: int = 0
 
 
 class ReportRow(msgspec.Struct, frozen=True):
@@ -135,6 +140,31 @@ def signal(
     if isinstance(wish, Intent):
         return _order(wish, origin, ordinal, instrument, moment)
     return _act(wish, origin, ordinal, instrument, moment)
+
+
+def approved(
+    command: CommandRow, instruments: Mapping[str, InstrumentSpec], moment: Moment
+) -> SignalRow | None:
+    """The entry that a person lets pass, as a signal of the moment at which that is carried out; None: it comes too
+    late, or for what is not traded any more."""
+    entry = command.entry
+    assert entry is not None, "an approval names its entry"
+    instrument = instruments.get(entry.instrument)
+    if instrument is None or moment.at_ms >= command.expires_at_ms:
+        return None
+    assert moment.correlation_id is not None, "a command sets it off"
+    return msgspec.structs.replace(
+        entry,
+        id=ids.signal_id(moment.deployment_id, moment.step, 0),
+        step=moment.step,
+        ordinal=0,
+        token=instrument.token,
+        at_ms=moment.at_ms,
+        received_at_ms=moment.received_at_ms,
+        correlation_id=moment.correlation_id,
+        marks=moment.marks,
+        approves=entry.id,
+    )
 
 
 def _order(

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 from alphapanda.core.clock import ist_date
-from alphapanda.core.vocabulary import OrderStatus, OrderType, Side, SignalOrigin
+from alphapanda.core.vocabulary import OrderStatus, OrderType, Phase, Side, SignalOrigin
+from marketdata.domain.calendar import Calendar
 from marketdata.domain.instruments import InstrumentSpec
 from strategies.domain.base import View
 from strategies.domain.consequences import Consequences, Working
@@ -28,13 +29,18 @@ class Turn:
         at_ms: int,
         is_warm: Callable[[str], bool],
         marks: Mapping[int, Mark],
+        calendars: Mapping[int, Calendar],
+        taking: frozenset[Phase],
     ) -> None:
+        """In phases that are not among `taking` exits of the platform have nowhere to go."""
         self.at_ms = at_ms
         self.wishes: list[tuple[Wish, SignalOrigin]] = []
         self._instruments = instruments
         self._consequences = consequences
         self._is_warm = is_warm
         self._marks = marks
+        self._calendars = calendars
+        self._taking = taking
         self._holdings: dict[str, tuple[int, int]] = {}
 
     def view(self, instrument: str = "") -> View:
@@ -104,25 +110,33 @@ class Turn:
                 self.want(Cancel(order, reason), origin)
 
     @property
+    def held_tokens(self) -> list[int]:
+        """Instruments with a position."""
+        return sorted(self._consequences.positions)
+
+    @property
     def busy_tokens(self) -> list[int]:
         """Instruments with a position or a working order."""
         orders = {order.token for order in self._consequences.orders}
         return sorted(orders | self._consequences.positions.keys())
 
     def exit(self, token: int, quantity: int, reason: str, origin: SignalOrigin) -> bool:
-        """Wish to close up to so many units of a position that no exit at work closes; False: there are none. More
-        than one order may have goes out in several, for an exit that is refused closes nothing."""
+        """Wish to close up to so many units of a position that no exit at work closes; False: there are none, or no
+        order is taken now. More than one order may have goes out in several, for an exit that is refused closes
+        nothing."""
         left = self.uncovered(token)
         quantity = min(abs(left), quantity)
-        if quantity <= 0:
+        is_order = origin is not SignalOrigin.EXPIRY  # what is settled is no order to the exchange
+        if quantity <= 0 or (is_order and not self._is_taken(token)):
             return False
         side = Side.SELL if left > 0 else Side.BUY
-        most = self._units_max(token)
-        if origin is SignalOrigin.EXPIRY or not most:  # what is settled is no order to the exchange
-            most = quantity
+        most = (self._units_max(token) if is_order else 0) or quantity
         for done in range(0, quantity, most):
             self.want(Intent(self._instruments[token].key, side, min(most, quantity - done), reason), origin)
         return True
+
+    def _is_taken(self, token: int) -> bool:
+        return self._calendars[token].phase_at(self.at_ms) in self._taking
 
     def _units_max(self, token: int) -> int:
         """The most units of one order that the rules of the day and the last price let pass; 0: any number."""

@@ -40,7 +40,8 @@ class Watch(msgspec.Struct, frozen=True, gc=False):
         ends = bisect_left(outlook.latest_ms, self.until_ms, lo=number)
         ahead = outlook.ticks[self.token]
         at = max(bisect_left(ahead.numbers, number), bisect_left(ahead.at_ms, self.from_ms))
-        prices_e4, is_buy = ahead.prices_e4[at:], self.side is Side.BUY
+        is_buy = self.side is Side.BUY
+        prices_e4 = ahead.prices_e4[at : bisect_left(ahead.at_ms, self.until_ms)]  # no longer than it lasts
         if self.trigger_price_e4 is not None:
             reached = prices_e4 >= self.trigger_price_e4 if is_buy else prices_e4 <= self.trigger_price_e4
             at += int(reached.argmax()) if reached.any() else len(reached)

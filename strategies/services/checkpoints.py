@@ -134,6 +134,7 @@ def _signal(row: SignalRow, broker: Broker, instrument_id: int) -> Signal:
         disclosed_quantity=row.disclosed_quantity,
         iceberg_legs=row.iceberg_legs,
         tag=row.tag,
+        approves_id=row.approves,
         marks=msgspec.to_builtins(row.marks, str_keys=True),
         correlation_id=row.correlation_id,
     )
@@ -164,6 +165,7 @@ def _event(row: SignalRow, broker: Broker) -> Envelope:
         disclosed_quantity=row.disclosed_quantity,
         iceberg_legs=row.iceberg_legs,
         tag=row.tag,
+        approves=row.approves,
         price_e4=mark.price_e4 if mark else 0,
         at_ms=row.at_ms,
     )

@@ -17,6 +17,7 @@ from strategies.domain.machine import CheckpointDoesNotFit
 from strategies.loading import strategy_class_of
 from strategies.models import Command, Deployment
 from strategies.selectors import DeploymentNotFound
+from strategies.services.approvals import approvals_drop
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -121,10 +122,12 @@ def deployment_flatten(
     return deployment
 
 
-def command_give(*, deployment: Deployment, kind: CommandKind, reason: str, actor: str) -> Command | None:
+def command_give(
+    *, deployment: Deployment, kind: CommandKind, reason: str, actor: str, **more: Any
+) -> Command | None:
     """Have a deployment carry out something at its next step; None where the same waits already. In the
     transaction of the act that it belongs to."""
-    given = {"deployment": deployment, "kind": kind}
+    given = {"deployment": deployment, "kind": kind} | more
     if Command.objects.filter(**given, step=None).exists():
         return None
     number = Command.objects.filter(deployment=deployment).count()
@@ -196,7 +199,11 @@ def _move(
     deployment.status = goal
     deployment.error = ""
     deployment.revision += 1  # the fence: a worker that folds this deployment loses its next compare-and-set
-    deployment.save(update_fields=["status", "error", "revision"])
+    if goal is RUNNING:
+        deployment.started_by = actor
+    else:
+        details["dropped"] = approvals_drop([deployment.pk], why=f"{act}: {reason}", actor=actor, now=now)
+    deployment.save(update_fields=["status", "error", "revision", "started_by"])
     act_record(
         actor=actor,
         action=f"deployment.{act}",

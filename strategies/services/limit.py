@@ -53,10 +53,14 @@ class TimeLimit:
     """The limit of one shard's worker; notes lie in `folder`. It works in the main thread only, elsewhere it does
     nothing: only there can Python be interrupted."""
 
-    def __init__(self, folder: Path, number: int, *, seconds: float) -> None:
+    def __init__(
+        self, folder: Path, number: int, *, seconds: float, ends_after: int = ENDS_AFTER, says: bool = False
+    ) -> None:
+        """A process is ended after `ends_after` limits by the clock; `says`: on its standard error, not in a note."""
         folder.mkdir(parents=True, exist_ok=True)
         self.seconds = seconds
-        self.ends_after_s = ENDS_AFTER * seconds
+        self.ends_after_s = ends_after * seconds
+        self._says = says
         self._at = folder / f"{number}.at"  # which deployment is folded now
         self._trace = folder / f"{number}.trace"
         self._note = folder / f"{number}.json"
@@ -85,6 +89,17 @@ class TimeLimit:
         finally:
             self._subject = None  # first: a tick may still be on its way
             signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+
+    @contextmanager
+    def throughout(self, deployment_id: UUID, step_of: Callable[[], int] = lambda: 0) -> Iterator[None]:
+        """As `over`, and all of it has its time by the clock too, anew from step to step: for who folds no
+        messages one by one. Raises StrategyHung."""
+        with self.over(deployment_id, step_of):
+            self.touch()
+            try:
+                yield
+            finally:
+                self.disarm()
 
     def touch(self) -> None:
         """The deployment is about to fold a message: from now on it has its time by the clock. Cheap."""
@@ -143,7 +158,7 @@ class TimeLimit:
     def _open(self) -> tuple[int, Any]:
         if self._files is None:
             at = os.open(self._at, os.O_RDWR | os.O_CREAT, 0o600)
-            self._files = at, self._trace.open("w")
+            self._files = at, sys.__stderr__ if self._says else self._trace.open("w")
         return self._files
 
     def _tick(self, _signal: int, frame: FrameType | None) -> None:

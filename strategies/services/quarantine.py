@@ -6,6 +6,7 @@ from __future__ import annotations
 from uuid import UUID
 
 from django.db import transaction
+from django.utils import timezone
 
 from alphapanda import logs
 from alphapanda.core import ids
@@ -13,6 +14,7 @@ from alphapanda.core.envelope import DeploymentQuarantined, EventType, seal
 from alphapanda.core.vocabulary import Broker, DeploymentStatus
 from alphapanda.eventlog import outbox
 from strategies import loading as deployments
+from strategies.services.approvals import approvals_drop
 from strategies.services.runner import ACTIVE
 
 log = logs.channel("trading")
@@ -29,6 +31,7 @@ def quarantine(*, deployment_id: UUID, error: str, revision: int | None = None) 
         row.status = DeploymentStatus.QUARANTINED
         row.error = error
         row.save(update_fields=["status", "error"])
+        approvals_drop([row.id], why="its deployment is quarantined", actor="strategies", now=timezone.now())
         subject = f"{row.id}:{row.step}:{row.revision}"
         event_id = ids.event_id(EventType.DEPLOYMENT_QUARANTINED, subject)
         payload = DeploymentQuarantined(deployment_id=row.id, step=row.step, error=error[-2000:])

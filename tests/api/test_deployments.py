@@ -8,6 +8,7 @@ from typing import Any
 
 import jsonschema
 import pytest
+from django.core.management import CommandError, call_command
 from rest_framework.test import APIClient
 
 from accounts.models import AuditEntry
@@ -136,3 +137,24 @@ def test_a_shadow_and_its_difference(alice: APIClient) -> None:
     assert found["counts"] == {"same": 0, "only here": 0, "only there": 0, "other": 0}
     assert (found["profit_here"], found["profit_there"]) == ("0", "0")
     assert alice.post(f"{address}shadow/", {"reason": "again"}).status_code == 409
+
+
+def test_approval_mode_is_set_while_stopped_and_taken_back(alice: APIClient) -> None:
+    deployment = a_deployment(status="STOPPED", execution={"product": "MIS", "latency_ms": 9})
+    page = f"{AREA}deployments/{deployment.pk}/approval-mode/"
+
+    answer = alice.post(page, {"seconds": 90, "reason": "until I trust it"})
+    assert answer.json()["execution"] == {"product": "MIS", "latency_ms": 9, "approval_s": 90}
+    assert AuditEntry.objects.get(action="deployment.configure").reason == "until I trust it"
+    for wrong in ({"seconds": 21_601}, {"seconds": -1}, {"seconds": "x"}):
+        assert alice.post(page, {"reason": "drill"} | wrong).status_code == 400
+    assert alice.post(page, {"seconds": 0, "reason": "I do"}).json()["execution"] == {
+        "product": "MIS",
+        "latency_ms": 9,
+    }
+    call_command("approval_mode", deployment.name, "60", "--reason", "drill")
+    assert Deployment.objects.get().execution["approval_s"] == 60
+    with pytest.raises(CommandError, match="Say why"):
+        call_command("approval_mode", deployment.name, "60")
+    Deployment.objects.update(status="RUNNING")
+    assert alice.post(page, {"seconds": 5, "reason": "drill"}).status_code == 409

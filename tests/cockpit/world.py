@@ -169,7 +169,8 @@ def _told_of_signal(signal: Signal, decision: Decision) -> Events:
         signal_id=signal.id, deployment_id=signal.deployment_id, instrument=str(signal.instrument),
         step=signal.step, ordinal=0, side=Side(signal.side), quantity=signal.quantity,
         order_type=OrderType.MARKET, limit_price_e4=None, validity=Validity.DAY, product=Product.MIS,
-        reason=signal.reason, origin=SignalOrigin.STRATEGY, kind=SignalKind.ORDER, target=None, replaces=0,
+        reason=signal.reason, origin=SignalOrigin.STRATEGY, kind=SignalKind.ORDER, target=None, approves=None,
+        replaces=0,
         trigger_price_e4=None, validity_minutes=0, variety=Variety.REGULAR, disclosed_quantity=0,
         iceberg_legs=0, tag="", price_e4=1, at_ms=signal.at_ms,
     )  # fmt: skip

@@ -32,7 +32,7 @@ class Raises(Strategy):
 """
 # Orders that are an hour late expire unfilled at the end of a day, and the second of a flip's two is denied.
 LATE = {
-    "execution": {"latency_ms": 3_600_000},
+    "execution": {"latency_ms": 3_600_000, "square_off": False},
     "limits": {"orders_per_minute": 1, "daily_loss": "90000000"},
 }
 

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from alphapanda.core.clock import ist_day
 from execution.domain.kite.budgets import (
-    READS,
     Call,
     CallKind,
     Lane,
@@ -133,13 +132,6 @@ def test_after_a_restart_nothing_that_was_said_is_forgotten() -> None:
 
     assert rebuilt(reversed(calls), NOW + 10_000) == state
     assert rebuilt([(NOW + 5_000, call())], NOW).times == (NOW,)  # a time that is still to come
-
-
-def test_reads_have_a_budget_of_their_own() -> None:
-    read = call(Lane.EXIT, kind=CallKind.READ)
-    state = sent(sent(Spent(), read, NOW), read, NOW)
-
-    assert (state.placed, next_to_send([read], state, NOW, READS).look_ms) == (0, NOW + 1_000)
 
 
 @settings(max_examples=100)

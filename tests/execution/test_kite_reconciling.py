@@ -2,36 +2,35 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+from collections import Counter
 from typing import Any
 from uuid import uuid5
 
 import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from alphapanda.core.vocabulary import OrderStatus as S
 from alphapanda.core.vocabulary import Side
+from execution.domain.kite.account import Gap
 from execution.domain.kite.orders import LiveOrder, Sending
 from execution.domain.kite.reconciling import (
     SOURCES,
-    Aged,
     Difference,
     Kind,
     Ours,
-    Source,
     Theirs,
     Where,
-    aged,
     compare,
+    gap_of,
+    of_gap,
+    traded_units,
+    worst_exposure,
 )
 from execution.domain.kite.tags import tag_of
-from tests.builders import at, e4
+from tests.builders import e4
 from tests.kite_builders import BROKER_ID, HOUSE, ORDER, live, placing, seen, snapshot, trade, traded
 
 HERE = Where("NSE:STOCK7", "MIS")
-CNC = Where("NSE:STOCK8", "CNC")
 OTHER_ID = "7"
 STRANGER = snapshot(order_id=OTHER_ID, tags=(), limit_price_e4=e4(50))
 
@@ -40,47 +39,36 @@ def part_filled() -> LiveOrder:
     return live(None, placing(), seen(S.OPEN, 4), traded(1, 4))
 
 
-def ours(*orders: LiveOrder, **more: Any) -> Ours:
-    return Ours(HOUSE, orders or (part_filled(),), **({"positions": {HERE: 4}} | more))
+def ours(*orders: LiveOrder) -> Ours:
+    return Ours(HOUSE, orders or (part_filled(),))
 
 
 def theirs(*orders: Any, **more: Any) -> Theirs:
-    fields = {"orders": orders or (snapshot(S.OPEN, 4),), "trades": (trade(1, 4),), "positions": {HERE: 4}}
-    return Theirs(**(fields | more))
+    return Theirs(**({"orders": orders or (snapshot(S.OPEN, 4),), "trades": (trade(1, 4),)} | more))
 
 
-def kinds(found: list[Difference]) -> list[tuple[Kind, str, str, str]]:
-    return [(one.kind, one.key, one.ours, one.theirs) for one in found]
-
-
-def differences(own: Ours, other: Theirs, **marks: int) -> list[tuple[Kind, str, str, str]]:
-    return kinds(compare(own, other, marks_e4={f"NSE:{name}": mark for name, mark in marks.items()}))
+def differences(own: Ours, other: Theirs) -> list[tuple[Kind, str, str, str]]:
+    return [(one.kind, one.key, one.ours, one.theirs) for one in compare(own, other)]
 
 
 def test_where_both_agree_there_is_no_difference() -> None:
-    both = {"holdings": {"NSE:STOCK8": 5}, "funds": {"equity": Decimal("100.50")}}
-
-    assert differences(ours(**both), theirs(**both)) == []
+    assert differences(ours(), theirs()) == []
 
 
 def test_an_order_that_is_not_in_the_book() -> None:
-    other = Theirs(orders=(), trades=(trade(1, 4),), positions={HERE: 4})
+    other = Theirs(orders=(), trades=(trade(1, 4),))
 
     assert differences(ours(), other) == [(Kind.ORDER_MISSING, BROKER_ID, "OPEN", "-")]
 
 
 def test_an_order_that_is_being_looked_up_is_not_missing_and_one_found_by_tag_is_told() -> None:
     lost = live(None, placing(Sending.UNKNOWN))
-    nothing = {"positions": {}}
-    assert differences(ours(lost, **nothing), Theirs(orders=(), trades=(), positions={})) == []
+    assert differences(ours(lost), Theirs(orders=(), trades=())) == []
 
-    found = differences(
-        ours(lost, **nothing), Theirs(orders=(snapshot(S.COMPLETE, 10),), positions={HERE: 10})
-    )
-    assert found == [
+    assert differences(ours(lost), Theirs(orders=(snapshot(S.COMPLETE, 10),))) == [
         (Kind.ORDER_ENDED, BROKER_ID, "OPEN", "COMPLETE"),
         (Kind.ORDER_FILLED, BROKER_ID, "0", "10"),
-    ]  # what it filled explains the position
+    ]
 
 
 @pytest.mark.parametrize(
@@ -94,9 +82,7 @@ def test_an_order_that_is_being_looked_up_is_not_missing_and_one_found_by_tag_is
     ],
 )  # fmt: skip
 def test_an_order_that_is_another_there(row: Any, found: list[object]) -> None:
-    positions = {HERE: row.filled}
-
-    assert differences(ours(), theirs(row, positions=positions)) == found
+    assert differences(ours(), theirs(row)) == found
 
 
 @pytest.mark.parametrize(
@@ -118,7 +104,7 @@ def test_an_order_that_ended_here_and_works_there() -> None:
 
     assert differences(ours(ended), theirs()) == [(Kind.ORDER_ENDED, BROKER_ID, "CANCELLED", "OPEN")]
     refused = live(None, placing(Sending.REFUSED))
-    assert differences(ours(refused, positions={}), theirs(snapshot(), trades=(), positions={})) == [
+    assert differences(ours(refused), theirs(snapshot(), trades=())) == [
         (Kind.ORDER_ENDED, BROKER_ID, "REJECTED", "OPEN"),
     ]
 
@@ -131,24 +117,24 @@ def test_one_order_of_ours_that_is_two_there() -> None:
     ]
 
 
-def test_orders_made_elsewhere_are_listed_with_their_worst_and_explain_the_position() -> None:
+def test_orders_made_elsewhere_are_no_difference_and_worth_what_they_may_come_to() -> None:
     rows = [
         STRANGER,
         msgspec.structs.replace(STRANGER, order_id="8", filled=3, status=S.CANCELLED, side=Side.SELL),
         msgspec.structs.replace(STRANGER, order_id="9", limit_price_e4=None, order_type="MARKET"),
     ]
-    found = compare(
-        ours(), theirs(snapshot(S.OPEN, 4), *rows, positions={HERE: 1}), marks_e4={"NSE:STOCK7": e4(60)}
-    )
 
-    assert [(one.kind, one.key, one.exposure) for one in found] == [
-        (Kind.EXTERNAL, "7", Decimal(600)),
-        (Kind.EXTERNAL, "8", Decimal(180)),
-        (Kind.EXTERNAL, "9", Decimal(600)),
-    ]
-    assert found[0].theirs == "BUY 0 of 10 NSE:STOCK7 OPEN"
-    unmarked = compare(ours(), theirs(snapshot(S.OPEN, 4), rows[2]), marks_e4={})
-    assert [one.exposure for one in unmarked] == [None]
+    assert differences(ours(), theirs(snapshot(S.OPEN, 4), *rows)) == []
+    assert [worst_exposure(row, e4(60)) for row in rows] == [600, 180, 600]
+    assert worst_exposure(rows[2], 0) is None
+
+
+def test_what_a_book_says_was_traded_by_us_beyond_what_is_known_and_by_others() -> None:
+    sold = msgspec.structs.replace(STRANGER, filled=3, side=Side.SELL)
+
+    more, others = traded_units(ours(), (snapshot(S.OPEN, 7), sold))
+
+    assert (more, others) == (Counter({HERE: 3}), Counter({HERE: -3}))
 
 
 def test_a_tag_of_this_house_that_nobody_here_knows_is_no_external_order() -> None:
@@ -158,9 +144,7 @@ def test_a_tag_of_this_house_that_nobody_here_knows_is_no_external_order() -> No
     assert [kind for kind, *_ in differences(ours(), theirs(snapshot(S.OPEN, 4), lost))] == [
         Kind.ORDER_UNCLAIMED
     ]
-    assert [kind for kind, *_ in differences(ours(), theirs(snapshot(S.OPEN, 4), elsewhere))] == [
-        Kind.EXTERNAL
-    ]
+    assert differences(ours(), theirs(snapshot(S.OPEN, 4), elsewhere)) == []
 
 
 @pytest.mark.parametrize(
@@ -176,80 +160,23 @@ def test_trades(rows: list[Any], found: list[object]) -> None:
     assert differences(ours(), theirs(trades=tuple(rows))) == found
 
 
-def test_positions_holdings_and_funds() -> None:
-    assert differences(ours(), theirs(positions={})) == [(Kind.POSITION, "NSE:STOCK7 MIS", "4", "0")]
-    assert differences(ours(), theirs(positions={HERE: 4, CNC: -2})) == [
-        (Kind.POSITION, "NSE:STOCK8 CNC", "0", "-2"),
-    ]
-    assert differences(ours(theirs_before={CNC: -2}), theirs(positions={HERE: 4, CNC: -2})) == []
-    assert differences(ours(holdings={"NSE:STOCK8": 5}), theirs(holdings={"NSE:STOCK8": 4})) == [
-        (Kind.HOLDING, "NSE:STOCK8", "5", "4"),
-    ]
-    own = ours(funds={"equity": Decimal("100.50")})
-    assert differences(own, theirs(funds={"equity": Decimal("100.49"), "commodity": Decimal(1)})) == [
-        (Kind.FUNDS, "equity", "100.50", "100.49"),
-    ]
-    assert differences(own, theirs(funds={})) == [(Kind.FUNDS, "equity", "100.50", "-")]
-    close = theirs(funds={"equity": Decimal("100.49")})
-    assert compare(own, close, marks_e4={}, funds_tolerance=Decimal("0.01")) == []
+@pytest.mark.parametrize("is_taken", [False, True])
+def test_a_gap_of_the_account_is_a_difference_and_back(is_taken: bool) -> None:
+    gap = Gap(HERE, 4, -2, is_taken=is_taken)
+    kind = Kind.TAKEN if is_taken else Kind.POSITION
+
+    assert of_gap(gap) == Difference(kind, "NSE:STOCK7 MIS", "4", "-2")
+    assert gap_of(kind, "NSE:STOCK7 MIS", "4", "-2") == gap
 
 
-@given(st.sets(st.sampled_from(Source)))
-def test_what_was_not_read_is_not_compared(failed: set[Source]) -> None:
-    own = ours(holdings={"A": 1}, funds={"equity": Decimal(1)})
-    fields = {
-        "orders": (snapshot(S.OPEN, 7), STRANGER), "trades": (), "positions": {}, "holdings": {}, "funds": {},
-    }  # fmt: skip
-    read = {name: None if Source[name.upper()] in failed else value for name, value in fields.items()}
-    other = Theirs(**read)
-    found = compare(own, other, marks_e4={})
+@pytest.mark.parametrize("failed", ["orders", "trades"])
+def test_what_was_not_read_is_not_compared(failed: str) -> None:
+    read = {"orders": (snapshot(S.OPEN, 7),), "trades": (), failed: None}
 
-    assert other.read == frozenset(Source) - failed
-    assert all(other.read.issuperset(SOURCES[one.kind]) for one in found)
-    all_kinds = {
-        Kind.ORDER_FILLED, Kind.EXTERNAL, Kind.TRADE_MISSING, Kind.POSITION, Kind.HOLDING, Kind.FUNDS,
-    }  # fmt: skip
-    assert {one.kind for one in found} == {kind for kind in all_kinds if other.read.issuperset(SOURCES[kind])}
+    found = {one.kind for one in compare(ours(), Theirs(**read))}
+
+    assert found == {Kind.TRADE_MISSING if failed == "orders" else Kind.ORDER_FILLED}
 
 
 def test_every_kind_is_read_from_somewhere() -> None:
     assert SOURCES.keys() == set(Kind)
-
-
-# ---- ages --------------------------------------------------------------------------------------------------
-
-ALL = frozenset(Source)
-FILLED = Difference(Kind.ORDER_FILLED, "1", "4", "7")
-FUNDS = Difference(Kind.FUNDS, "equity", "1", "2")
-EXTERNAL = Difference(Kind.EXTERNAL, "7", "-", "BUY")
-
-
-def test_what_is_seen_in_two_rounds_halts_and_what_is_gone_is_forgotten() -> None:
-    first = aged([], [FILLED, FUNDS], ALL, at())
-    assert [(one.rounds, one.halts) for one in first] == [(1, False), (1, False)]
-    moved = Difference(Kind.ORDER_FILLED, "1", "5", "8")
-    second = aged(first, [moved], ALL, at() + 5_000)
-    assert second == [Aged(moved, 2, at())]
-    assert second[0].halts
-    third = aged(second, [], ALL, at() + 10_000)
-    assert third == []
-    assert [one.rounds for one in aged(third, [FILLED], ALL, at())] == [1]
-
-
-def test_orders_made_elsewhere_never_halt() -> None:
-    known: list[Aged] = []
-    for number in range(5):
-        known = aged(known, [EXTERNAL], ALL, at() + number)
-
-    assert [(one.rounds, one.halts) for one in known] == [(5, False)]
-
-
-def test_a_failed_read_neither_ages_nor_forgets() -> None:
-    first = aged([], [FILLED, FUNDS], ALL, at())
-    second = aged(first, [FUNDS], ALL - {Source.ORDERS}, at() + 5_000)
-    assert [(one.difference, one.rounds) for one in second] == [(FILLED, 1), (FUNDS, 2)]
-    third = aged(second, [FILLED], ALL - {Source.FUNDS}, at() + 10_000)
-    assert [(one.difference, one.rounds) for one in third] == [(FILLED, 2), (FUNDS, 2)]
-    position = [Aged(Difference(Kind.POSITION, "A", "1", "2"), 1, at())]
-    assert aged(position, [], ALL - {Source.ORDERS}, at()) == position  # needs both reads
-    assert aged(position, [], ALL, at()) == []

@@ -15,6 +15,7 @@ from execution.domain.kite.outcomes import Outcome, Resend, Verdict
 from execution.domain.kite.reducer import (
     ActNews,
     Evidence,
+    Gone,
     NewFill,
     Placing,
     Seen,
@@ -94,6 +95,7 @@ ANY_NEWS = st.one_of(
         side=st.sampled_from([Side.BUY] * 5 + [Side.SELL]),
         limit_price_e4=st.sampled_from([None, e4(100), e4(101)]),
     ),
+    st.builds(Gone, st.integers(at(), at() + 2)),
     st.integers(1, 6).map(lambda number: traded(number, number)),  # the same trade each time it is told
     st.integers(1, 2).map(lambda number: traded(number, number, order_id=OTHER_ID)),
     st.builds(

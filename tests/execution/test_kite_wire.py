@@ -11,9 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alphapanda.core.vocabulary import OrderType, Product, Side, Validity, Variety
-from execution.domain.kite.wire import CannotBeSaid, Placement, cut, modify, place, rupees, units_a_lot
+from execution.domain.kite.wire import CannotBeSaid, Placement, modify, place, rupees, units_a_lot
 from execution.domain.orders import Terms
-from marketdata.domain.instruments import InstrumentSpec
 from tests.builders import an_instrument
 from tests.kite_builders import TAG, terms
 
@@ -140,26 +139,6 @@ def test_a_change_cannot_give_minutes() -> None:
     assert "validity" not in modify(
         timed, terms(limit=101, validity=Validity.TTL, minutes=5), an_instrument()
     )
-
-
-def test_a_large_order_is_cut_at_the_freeze_quantity_in_whole_lots() -> None:
-    assert cut(1_755, NIFTY, 0) == (1_755,)
-    assert cut(65 * 60, NIFTY, 0) == (1_755, 1_755, 390)
-    assert cut(250_000, an_instrument(), 0) == (100_000, 100_000, 50_000)
-    assert cut(15_000, an_instrument(), 10_000 * 10_000) == (10_000, 5_000)  # ten crore rupees
-
-
-@given(st.integers(1, 400), st.integers(1, 75), st.integers(0, 5_000))
-def test_cuts_add_up_and_each_is_taken(lots: int, lot: int, freeze: int) -> None:
-    instrument: InstrumentSpec = msgspec.structs.replace(NIFTY, lot_size=lot, freeze_quantity=freeze)
-    sizes = cut(lots * lot, instrument, 0)
-
-    assert sum(sizes) == lots * lot
-    assert all(size > 0 and size % lot == 0 for size in sizes)
-    if freeze >= lot:
-        assert all(size <= freeze for size in sizes)
-        assert len(set(sizes[:-1])) <= 1
-        assert all(size + lot > freeze for size in sizes[:-1]), "the largest multiple"
 
 
 @given(st.integers(1, 10**12))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -22,8 +23,11 @@ from execution.domain.paper import (
     match,
 )
 from marketdata.domain.ticks import Item
+from strategies.domain.signals import Mark
 from tests.builders import (
+    DAY,
     DEPLOYMENT,
+    a_mark,
     a_tick,
     a_venue,
     an_instrument,
@@ -109,6 +113,33 @@ def test_slippage_ends_at_the_circuit_limit_and_a_side_that_is_locked_has_no_off
     order = an_order(side, settings=how, instrument=BANDED)
 
     outcome = match([order], a_tick(last), venue=a_venue(how, instruments=[BANDED]), memory=Memory())
+
+    assert [one.price_e4 for one in outcome.executions] == ([] if price is None else [e4(price)])
+
+
+BEFORE = at("15:29", DAY - timedelta(days=1))
+
+
+@pytest.mark.parametrize("mark", [a_mark(95, close_before=100), a_mark(100, at_ms=BEFORE, close_before=50)])
+@pytest.mark.parametrize(
+    ("side", "last", "price"),
+    [
+        (Side.BUY, "104.90", "105"),
+        (Side.SELL, "95.05", "95"),
+        (Side.BUY, "105", None),
+        (Side.SELL, "95", None),
+        (Side.BUY, "95", "97.50"),
+    ],
+)
+def test_so_it_does_at_a_band_around_the_last_close(
+    mark: Mark, side: Side, last: str, price: str | None
+) -> None:
+    """Whether the mark is of the day itself, or of the session before, whose close it is then."""
+    how = PaperSettings(latency_ms=0, slippage_ticks=50, circuit_percent=Decimal(5))
+
+    outcome = match(
+        [an_order(side, settings=how)], a_tick(last), venue=a_venue(how), memory=Memory(), marks={7: mark}
+    )
 
     assert [one.price_e4 for one in outcome.executions] == ([] if price is None else [e4(price)])
 

@@ -49,6 +49,22 @@ def test_a_definition_is_held_against_the_settings_of_its_broker() -> None:
 
 
 def test_a_shadow_takes_over_what_paper_knows() -> None:
-    column = {"product": "MIS", "algo_id": "A", "square_off": False, "market_protection": "3"}
+    column = {
+        "product": "MIS",
+        "algo_id": "A",
+        "square_off": False,
+        "market_protection": "3",
+        "approval_s": 9,
+    }
 
     assert as_paper(column) == {"product": "MIS", "square_off": False, "market_protection": "3"}
+
+
+@pytest.mark.parametrize("broker", [Broker.PAPER, Broker.ZERODHA])
+def test_entries_wait_up_to_six_hours(broker: Broker) -> None:
+    assert settings_of({"approval_s": 21_600}, broker).approval_s == 21_600
+    for wrong in (-1, 21_601):
+        with pytest.raises(ValueError, match="`approval_s` is from 0 to 21600"):
+            settings_of({"approval_s": wrong}, broker)
+    with pytest.raises(ValueError, match="int"):
+        settings_of({"approval_s": "60"}, broker)

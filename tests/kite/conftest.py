@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 from kiteconnect import KiteConnect
 
 from tests.kite.server import Served, a_simulator, quoted, serving
+
+if TYPE_CHECKING:
+    from alphapanda.proof.kite_world import World
 
 
 @pytest.fixture
@@ -28,3 +33,18 @@ def walking() -> Iterator[Served]:
     prices = [(1500, 0), (1501, 1), (1502, 2), (1503, 3), (1510, 10), (1490, 20)]
     with serving(a_simulator([quoted(price, seconds, size=4) for price, seconds in prices])) as found:
         yield found
+
+
+@pytest.fixture
+def world(db: None) -> Iterator[World]:
+    """A live deployment and the broker's process, which has compared its books; time stands until it is moved."""
+    from alphapanda.kite_simulator.listing import load_listing  # models: when the settings are there
+    from alphapanda.proof.kite_parts import simulator
+    from alphapanda.proof.kite_served import serving as standing
+    from alphapanda.proof.kite_world import World, set_up
+
+    set_up()
+    chance = random.Random(1)
+    with standing(simulator(load_listing(), chance)) as served, World(served, chance) as world:
+        world.work(until=lambda: world.reconciled_at() is not None, ends_ms=60_000)
+        yield world

@@ -15,6 +15,7 @@ from alphapanda.core.clock import to_datetime
 from alphapanda.core.vocabulary import Broker, OrderType, Product, SignalKind, Validity, Waiting
 from alphapanda.deploying import Definition
 from alphapanda.kite.client import Access
+from alphapanda.proof.kite_world import let_run
 from execution.models import BrokerCall, Order
 from execution.services.live.desk import Desk
 from marketdata.models import Instrument
@@ -36,6 +37,7 @@ def deployed(**more: Any) -> Deployment:
         name=NAME, strategy="ema_cross", instruments=("NSE:INFY",), broker=Broker.ZERODHA, **more
     )
     deploying.deploy([definition], portfolio_id=portfolio_id)
+    let_run()
     return Deployment.objects.get(name=NAME)
 
 

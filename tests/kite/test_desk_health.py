@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
 from django.utils import timezone
 
-from alphapanda import health_broker
+from alphapanda import deploying, health_broker
+from alphapanda.core.vocabulary import Broker
 from alphapanda.health.registry import Level, Status
 from execution.models import BrokerDesk, Difference
 
@@ -70,10 +72,17 @@ def test_what_is_wrong_with_a_desk_is_one_line(facts: dict[str, Any], line: str,
     assert set(found.values()) == {Level.OK}
 
 
-def test_an_open_difference_fails_but_an_order_of_others_is_none() -> None:
-    a_desk()
-    Difference.objects.create(kind="EXTERNAL", key="1", first_seen_at=ago(9), seen_at=ago(9))
-    assert lines()["differences"] is Level.OK
+@pytest.mark.parametrize(("opening", "level"), [("1000000", Level.OK), ("980000", Level.WARN)])
+def test_books_that_may_spend_more_than_the_account_has_are_told_of(opening: str, level: Level) -> None:
+    a_desk(funds={"equity": {"opening": opening, "net": "5"}})
+    deploying.portfolio_of(Broker.ZERODHA, starting_cash=Decimal(1_000_000))
 
+    found = lines()
+    assert found.pop("funds") is level
+    assert set(found.values()) == {Level.OK}
+
+
+def test_an_open_difference_fails() -> None:
+    a_desk()
     Difference.objects.create(kind="POSITION", key="2", first_seen_at=ago(9), seen_at=ago(9))
     assert lines()["differences"] is Level.FAIL

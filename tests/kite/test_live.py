@@ -103,6 +103,19 @@ def test_a_kill_switch_cancels_what_works_and_lets_no_entry_out(live):
     assert waiting.reason == "halted: drill"
 
 
+def test_a_kill_switch_that_flattens_lets_its_own_exits_trade(live):
+    resting = live.want(quantity=5, order_type="LIMIT", limit_price_e4=14_000_000)
+    live.want(quantity=10)
+    live.work(rounds=40)
+    halts.halt_throw(level="GLOBAL", step="FLATTEN", reason="drill", actor="alice", now=live.now())
+    live.hand.readers[0].values += packed([quoted(1500, 601)], source=8, batch=1)
+
+    live.work(rounds=100)
+
+    resting.refresh_from_db()
+    assert (resting.status, Position.objects.get().quantity) == ("CANCELLED", 0)
+
+
 def test_a_tick_that_is_held_while_a_report_is_booked_does_not_take_its_step(live, monkeypatch):
     """Workers look at all rows four times a second; what execution rings for, they take up in between."""
     live.want(quantity=10)

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import random
 from datetime import timedelta
 
 import pytest
 from django.db import OperationalError
 
 from alphapanda.kite_simulator.faults import Fault, Kind
-from alphapanda.kite_simulator.listing import load_listing
 from alphapanda.proof.kite_kills import intents
-from alphapanda.proof.kite_parts import PRICE_E4, simulator
-from alphapanda.proof.kite_served import serving
-from alphapanda.proof.kite_world import World, set_up
+from alphapanda.proof.kite_parts import PRICE_E4
 from execution.domain.kite.budgets import Lane, Spent
 from execution.domain.kite.lookup import PATIENCE_MS
 from execution.models import BrokerCall, BrokerDesk, Difference, Order
@@ -23,15 +19,6 @@ from strategies.models import Deployment
 
 pytestmark = pytest.mark.django_db
 FAR = {"order_type": "LIMIT", "limit_price_e4": PRICE_E4 - 500_000, "quantity": 1}
-
-
-@pytest.fixture
-def world():
-    set_up()
-    chance = random.Random(1)
-    with serving(simulator(load_listing(), chance)) as served, World(served, chance) as world:
-        world.work(until=lambda: world.reconciled_at() is not None, ends_ms=60_000)
-        yield world
 
 
 def states_of(kind: str = "ORDER") -> list[str]:

@@ -76,6 +76,21 @@ def test_a_difference_is_settled_once_with_a_note_and_an_audit_entry() -> None:
     assert (entry.actor, entry.reason, entry.details["theirs"]) == ("alice", "bought by phone", "2")
 
 
+def test_a_difference_of_positions_is_accepted_and_no_other() -> None:
+    row = one_of_each()[Difference]
+    Difference.objects.update(key="NSE:INFY NRML", ours="10", theirs="60")
+    alice, place = client_of("alice"), f"{LIVE}differences/{row.pk}/accept/"
+
+    assert alice.post(place, {"reason": " "}).status_code == 400
+    for _ in range(2):
+        assert alice.post(place, {"reason": "mine"}).json()["note"] == "mine"
+    assert BrokerDesk.objects.get().outside["before"] == {"NSE:INFY NRML": 50}
+    assert AuditEntry.objects.get(action="difference.accept").actor == "alice"
+
+    Difference.objects.update(kind="CHARGES", settled_at=None)
+    assert alice.post(place, {"reason": "mine"}).status_code == 400
+
+
 def test_the_admin_settles_with_a_note_alone() -> None:
     row = one_of_each()[Difference]
     desk = Client()

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from django.utils import timezone
 
 from alphapanda.core.vocabulary import Broker
 from alphapanda.deploying import Definition, spec
@@ -13,15 +14,18 @@ from alphapanda.engine.backtest import fold
 from alphapanda.engine.live_account import LiveReport
 from alphapanda.proof import parity
 from execution.domain.live import Reported
-from execution.models import Fill, Order
+from execution.models import BrokerCall, Fill, Order
 from execution.reference import charge_cards
 from marketdata import selectors
 from marketdata.domain.stretch import stretch_of
 from marketdata.domain.ticks import FIRST_SEQ, pack
 from marketdata.reference import load_calendars
-from strategies.models import Report
+from risk.services.approvals import approval_answer
+from strategies import loading
+from strategies.models import Approval, Command, Report, Signal
 from tests.kite import live as by_hand
 from tests.kite.server import a_simulator, quoted, serving
+from tests.kite.test_clearance import a_trader
 
 pytestmark = pytest.mark.django_db(transaction=True)
 SOURCE, STEP_S = 77, 10
@@ -33,34 +37,51 @@ def prices() -> list[float]:
     return [1500 + 2 * abs((number % 40) - 20) for number in range(160)]
 
 
-@pytest.fixture
-def traded(monkeypatch: Any) -> Any:
+@pytest.fixture(params=[{}, {"approval_s": 120}], ids=["at once", "approved"])
+def traded(monkeypatch: Any, settings: Any, request: pytest.FixtureRequest) -> Any:
+    """With approvals a person lets every second entry pass, as soon as it waits."""
+    settings.ZERODHA_ENABLED = settings.LIVE_TRADING = True
     ticks = [quoted(price, number * STEP_S) for number, price in enumerate(prices())]
     with serving(a_simulator(ticks)) as served:
-        live = by_hand.Live(served, monkeypatch, params=PARAMS)
+        live = by_hand.Live(served, monkeypatch, params=PARAMS, execution=request.param)
+        a_trader()
         log = live.hand.readers[0].values
         for number, tick in enumerate(ticks):
             log.append(pack([tick], source=SOURCE, first_seq=FIRST_SEQ + number))
             live.hand.run()
             live.work(advance_ms=STEP_S * 1_000 // 4, rounds=4)
+            answer()
         live.work()
-        yield ticks
+        yield ticks, request.param
+
+
+def answer() -> None:
+    for approval in Approval.objects.filter(state=Approval.State.WAITING):
+        approval_answer(
+            signal_id=approval.pk,
+            is_approved=Approval.objects.count() % 2 == 1,
+            actor="alice",
+            reason="a test",
+            now=timezone.now(),
+        )
 
 
 def test_a_live_run_is_reproduced_from_ticks_and_reports(traded: Any) -> None:
-    ticks = traded
+    ticks, execution = traded
     definition = Definition(
         name=by_hand.NAME,
         strategy="ema_cross",
         instruments=("NSE:INFY",),
         params=PARAMS,
         broker=Broker.ZERODHA,
+        execution=execution,
     )
     plan = spec(definition, lambda key: selectors.specs_by_key([key])[key])
     reports = {
         row.step: LiveReport(row.id, msgspec.convert(row.data, Reported, strict=False))
         for row in Report.objects.exclude(step=None)
     }
+    commands = {row.step: loading.command_row(row) for row in Command.objects.exclude(step=None)}
     runs = fold(
         [stretch_of(ticks, first_seq=FIRST_SEQ)],
         [plan],
@@ -68,9 +89,17 @@ def test_a_live_run_is_reproduced_from_ticks_and_reports(traded: Any) -> None:
         calendar=load_calendars(),
         cards=charge_cards(),
         reports={plan.id: reports},
+        commands={plan.id: commands},
     )
 
     assert (runs[0].error, Report.objects.filter(told_at=None).count()) == ("", 0)
+    again = Signal.objects.exclude(approves=None)
+    assert again.count() == len(commands) == Approval.objects.filter(state="APPROVED").count()
+    assert bool(again) is bool(execution)
+    assert (
+        BrokerCall.objects.filter(order__order__decision__signal__in=again, kind="ORDER").count()
+        == again.count()
+    )
     assert Order.objects.count() > 2
     assert Fill.objects.count() > 2
     count, first = parity.compare(parity.of_accounts([run.account for run in runs]), parity.of_database())

@@ -136,6 +136,17 @@ def test_bars_of_another_length_are_refused(tmp_path: Path, nse: Calendar, minut
         source([path], nse)
 
 
+def test_a_day_of_longer_bars_is_refused_among_minutes(tmp_path: Path, nse: Calendar) -> None:
+    """Told as minutes they would tell their closes nine minutes early; a few even gaps of a quiet share are chance."""
+    minutes = [f"2019-07-09T10:{minute:02d}:00+05:30" for minute in range(60)]
+    tens = [f"2019-07-10T1{number // 6}:{number % 6}0:00+05:30" for number in range(9)]
+    quiet = [f"2019-07-10T10:{minute:02d}:00+05:30" for minute in (0, 2, 8, 20, 24, 42)]
+
+    assert source([bars(tmp_path, *minutes, *quiet)], nse).reports[0].minutes == 1
+    with pytest.raises(UnknownFormat, match="line 62: bars of 10 minutes on 2019-07-10, of 1 on most days"):
+        source([bars(tmp_path, *minutes, *tens)], nse)
+
+
 @pytest.mark.parametrize("minutes", [1, 3, 5, 15, 30, 60])
 def test_a_length_that_is_taken_is_told_as_it_is(tmp_path: Path, nse: Calendar, minutes: int) -> None:
     starts = [minutes * number for number in (0, 1, 2, 5)]

@@ -161,6 +161,17 @@ def test_rules_of_an_unlisted_instrument_are_refused(tmp_path):
         instrument_specs((), (path,))
 
 
+def test_a_share_without_tick_and_lot_is_refused(tmp_path):
+    """It would be refused at every order, as an index is."""
+    (path := tmp_path / "rules.csv").write_text(f"{','.join(COLUMNS)}\nNSE:YESBANK,2019-07-08,0,0,,,\n")
+    with pytest.raises(
+        BadRules, match="NSE:YESBANK on 2019-07-08: tick_size and lot_size are 0 for an index"
+    ):
+        instrument_specs((), (path,))
+    path.write_text(f"{','.join(COLUMNS)}\nNSE:NIFTY 50,2019-07-08,0,0,,,\n")
+    assert instrument_specs((), (path,))["NSE:NIFTY 50"].dated.sizes
+
+
 def judged(rows: dict[str, Any], words: str) -> set[date]:
     """The days on which a decision or an order has a reason with some words."""
     found = rows["every kind"]

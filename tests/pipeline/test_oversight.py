@@ -17,6 +17,7 @@ from alphapanda.proof import parity
 from marketdata.reference import YESBANK_FILES
 from portfolio.models import Position
 from risk import loading
+from risk.domain.context import Outside
 from risk.domain.oversight import Change, Oversight, change_at
 from risk.models import Decision, LimitSet
 from risk.services.decisions import signals_decide
@@ -110,6 +111,35 @@ def test_a_replay_sees_limits_change_where_the_pipeline_saw_it(monkeypatch, sett
     found = parity.of_database()
     oversights = loading.oversights()
     assert max(len({change.seen.limits for change in changes}) for changes in oversights.values()) > 1
+    runs = recorded.fold(source.stretches(0, ITEMS), source=source.source, oversights=oversights)
+    assert parity.compare(parity.of_accounts([run.account for run in runs]), found) == (0, [])
+    blind = recorded.fold(source.stretches(0, ITEMS), source=source.source, levels=loading.levels())
+    assert parity.compare(parity.of_accounts([run.account for run in blind]), found)[0] > 0
+
+
+def everything_counts(*units: int) -> tuple[Outside, ...]:
+    return tuple(Outside("NSE:OTHERS", "NRML", one, price_e4=10_000) for one in units)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_replay_counts_what_the_account_held_outside_where_it_was_counted(monkeypatch):
+    recorded = recording(FILES, [TWO[0]])
+    source = recorded.source()
+    with override_settings(SHARDS=1):
+        seeded([TWO[0]])
+    LimitSet.objects.create(level="BROKER", broker="paper", gross_exposure=Decimal(1_000_000))
+    every = packed(list(source.iter_from())[:ITEMS], source=source.source, batch=40)
+    hand = Hand(every)
+    hand.attach(monkeypatch)
+    for number, units in enumerate([0, 2_000_000, 5, -2_000_000], 1):
+        outside = everything_counts(units)
+        monkeypatch.setattr(loading, "outside_of", lambda _broker, outside=outside: outside)
+        acted(hand, number * len(every) // 4, every)
+
+    found = parity.of_database()
+    rules = {row["rule"] for kinds in found.values() for row in kinds["decisions"]}
+    assert {"gross_exposure", "within_limits"} <= rules
+    oversights = loading.oversights()
     runs = recorded.fold(source.stretches(0, ITEMS), source=source.source, oversights=oversights)
     assert parity.compare(parity.of_accounts([run.account for run in runs]), found) == (0, [])
     blind = recorded.fold(source.stretches(0, ITEMS), source=source.source, levels=loading.levels())

@@ -15,7 +15,8 @@ FACTS = [model for model, trigger in pgtrigger.registered() if trigger.name == "
 EVERY_FACT = {
     "AuditEntry", "Decision", "LimitVersion", "KillSwitch", "OversightChange", "Order", "OrderEvent", "Fill", "Signal",
     "Command", "Posting", "LedgerEntry", "CorporateAction", "ActionPosting", "Snapshot",
-    "BrokerAccount", "BrokerSession", "BrokerOrder", "BrokerName", "BrokerCall", "Report", "LiveAct",
+    "BrokerAccount", "BrokerSession", "BrokerOrder", "BrokerName", "BrokerCall", "Report", "LiveAct", "Approval",
+    "Gtt", "GttCall",
 }  # fmt: skip
 pytestmark = pytest.mark.django_db
 

@@ -165,12 +165,18 @@ def test_backtests_are_compared_over_the_api() -> None:
         ({"costs": {"model": "FREE"}}, "Invalid enum value 'FREE'"),
         ({"first_day": "2019-07-12", "last_day": "2019-07-01"}, "is after the last"),
         ({"deployments": [WAVE | {"broker": "zerodha"}]}, "wave: broker is paper in a backtest"),
+        ({"deployments": [WAVE | {"execution": {"approval_s": 9}}]}, "nobody approves entries in a backtest"),
         ({"deployments": [WAVE | {"name": ""}]}, "name '': 1 to 80 printable characters"),
         ({"deployments": [WAVE | {"name": "x" * 5_000}]}, "1 to 80 printable characters"),
         ({"files": [FILE, FILE]}, f"of {KEY} is named twice"),
         ({"files": [FILE], "warm_up": [f"{FILE}={KEY}"]}, f"of {KEY} is named twice"),
         ({"files": [FILE, f"{FILE}=NSE:NOBODY"]}, "no instrument NSE:NOBODY in the lists given"),
         ({"warm_up": [f"{FILE}=NSE:NOBODY"]}, "no instrument NSE:NOBODY in the lists given"),
+        ({"first_day": "2031-01-01"}, "the files hold nothing from 2031-01-01 to their last, but 2019-07-"),
+        (
+            {"first_day": "2019-07-13", "last_day": "2019-07-14"},
+            "nothing from 2019-07-13 to 2019-07-14, but 2019-07-",
+        ),
     ],
 )
 def test_the_api_refuses_in_words(facts: dict[str, Any], text: str) -> None:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -138,3 +142,29 @@ def test_slow_steps_are_no_hang() -> None:
     found = opened(plan())
     [run] = _folded(found, ())
     assert run.error == ""
+
+
+ENDS = """
+import django
+django.setup()
+from django.core.management import call_command
+from alphapanda.research.plan import time_limit
+time_limit().ends_after_s = 1.5
+call_command("backtest", "hangs_on", "--data", {data!r}, "--json")
+"""
+
+
+def test_code_of_c_that_never_comes_back_ends_the_process(tmp_path: Path) -> None:
+    """No signal reaches it: only the clock can tell, and the words of the process say where it was."""
+    text = HANGS.replace(
+        "while state.bars == 200 and", "if state.bars == 200: sum(range(10**13))\n        while"
+    )
+    (tmp_path / "hangs_on.py").write_text(text)
+    env = os.environ | {"ALPHAPANDA_STRATEGIES": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", ENDS.format(data=YESBANK)],
+        env=env, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "Timeout" in done.stderr
+    assert "in on_bar" in done.stderr

@@ -93,6 +93,7 @@ WRONG: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = {
     "net_exposure": ({}, {"net_exposure": Decimal(0)}, {}),
     "underlying_exposure": ({}, {"underlying_exposure": Decimal(0)}, {}),
     "margin": ({}, {"margin": Decimal(0)}, {}),
+    "approval": ({"approval_s": 60}, {}, {}),
 }
 OURS = Resting(DEPLOYMENT, 7, Side.SELL, None)
 

@@ -294,3 +294,27 @@ def test_a_refresh_that_changes_nothing_writes_nothing():
 
     assert terms_refresh() == 0
     assert list(Deployment.objects.values_list("revision", flat=True)) == before
+
+
+def test_names_that_no_list_has_are_told_before_they_are_saved(capsys):
+    """A slip restricts nothing; what an exchange without a list has nobody can tell."""
+    name = str(an_instrument())
+    bare = name.partition(":")[2]
+    limits = {"restricted": [name, bare, "NSE:SLIPP", "SLIPP", "MCX:GOLD26DECFUT"]}
+    unlisted = ["NSE:SLIPP", "SLIPP"]
+
+    call_command("limits_preview", "global", "--limits", msgspec.json.encode(limits).decode(), "--json")
+    assert msgspec.json.decode(capsys.readouterr().out)["unlisted"] == unlisted
+    call_command("limits_preview", "global", "--limits", msgspec.json.encode(limits).decode())
+    assert "NSE:SLIPP: no instrument list that is loaded has it" in capsys.readouterr().out
+    posted = {"level": "GLOBAL", "limits": limits}
+    answer = client_of("alice").post("/api/v1/limits/preview/", posted, format="json")
+    assert answer.json()["unlisted"] == unlisted
+    desk = Client()
+    desk.force_login(
+        User.objects.create_superuser("root", password="x" * 20),
+        backend="django.contrib.auth.backends.ModelBackend",
+    )
+    form = {"level": "GLOBAL", "restricted": ",".join(limits["restricted"]), "allowed": "", "products": ""}
+    page = desk.post(reverse("admin:risk_limitset_add"), form).content.decode()
+    assert "No instrument list that is loaded has NSE:SLIPP, SLIPP:" in page

@@ -22,11 +22,11 @@ from alphapanda.core.vocabulary import (
 )
 from marketdata.domain.dated import Freeze, dated
 from marketdata.domain.instruments import InstrumentSpec
-from strategies.domain.base import Cancel, Intent, Modify, View, WorkingOrder
+from strategies.domain.base import TAKEN_ON_PAPER, Cancel, Intent, Modify, View, WorkingOrder
 from strategies.domain.consequences import Consequences, Working
 from strategies.domain.signals import Moment, SignalRow, signal
 from strategies.domain.turn import Turn
-from tests.builders import DAY, DEPLOYMENT, a_mark, an_instrument, at, e4
+from tests.builders import DAY, DEPLOYMENT, NSE, a_mark, an_instrument, at, e4
 
 SEVEN, EIGHT = an_instrument(7), an_instrument(8)
 
@@ -57,6 +57,8 @@ def a_turn(
         at_ms=at(),
         is_warm=lambda _name: True,
         marks={7: a_mark(price)},
+        calendars={7: NSE, 8: NSE},
+        taking=TAKEN_ON_PAPER,
     )
 
 

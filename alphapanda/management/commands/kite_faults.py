@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import random
 from argparse import ArgumentParser
 from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from typing import Any
 
 from django.core.management import BaseCommand, CommandError
@@ -29,6 +33,9 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--scenarios", type=int, default=2_000)
         parser.add_argument("--seed", type=int, help="default: drawn, and printed")
+        parser.add_argument(
+            "--jobs", type=int, default=os.cpu_count() or 1, help="processes at a time; default: one a core"
+        )
         parser.add_argument("--only", type=int, metavar="K", help="one scenario of the seed")
         parser.add_argument(
             "--kill-race", action="store_true", help="the kill switch against orders on their way"
@@ -45,15 +52,18 @@ class Command(BaseCommand):
         console.print(f"seed {seed}")
         if options["orders"] < 2:
             raise CommandError("--orders: at least 2, for the kill falls between them")
+        if options["jobs"] < 1:
+            raise CommandError("--jobs: at least 1")
         logs.warnings_only("trading")
-        with private_database():
-            set_up()
-            numbers = [options["only"]] if options["only"] is not None else range(options["scenarios"])
-            is_good = not numbers or _play(console, seed, numbers)
-            if options["kill_race"]:
-                is_good &= _race(console, seed, kills=options["kills"], orders=options["orders"])
-            if options["outage"]:
-                is_good &= _outage(console, seed)
+        numbers = [options["only"]] if options["only"] is not None else list(range(options["scenarios"]))
+        is_good = not numbers or _play(console, seed, numbers, jobs=options["jobs"])
+        if options["kill_race"] or options["outage"]:
+            with private_database():
+                set_up()
+                if options["kill_race"]:
+                    is_good &= _race(console, seed, kills=options["kills"], orders=options["orders"])
+                if options["outage"]:
+                    is_good &= _outage(console, seed)
         if not is_good:
             raise SystemExit(1)
 
@@ -67,19 +77,14 @@ def _outage(console: Console, seed: int) -> bool:
     return found.is_good
 
 
-def _play(console: Console, seed: int, numbers: Any) -> bool:
+def _play(console: Console, seed: int, numbers: Sequence[int], *, jobs: int) -> bool:
+    """Scenarios, each process its share of them, with a database of its own."""
     tally: Counter[str] = Counter()
-    failed = 0
-    for number in numbers:
-        run = kite_faults.run(seed, number)
-        tally.update(fault=len(run.fired), death=len(run.died), order=run.orders, trade=run.fills)
-        tally.update(f"fault {kind}" for kind in run.fired)
-        tally.update(f"death at {place}" for place in run.died)
-        if run.wrong:
-            failed += 1
-            console.print(f"--seed {seed} --only {number}: {run.scenario.told()}", markup=False)
-            for one in run.wrong:
-                console.print(f"    {one}", markup=False)
+    jobs = min(jobs, len(numbers))
+    with ProcessPoolExecutor(jobs, mp_context=get_context("fork")) as pool:
+        for share in [pool.submit(_share, seed, numbers[one::jobs]) for one in range(jobs)]:
+            tally += share.result()
+    failed = tally["failed"]
     console.print(
         f"{len(numbers):,} scenarios, {failed} failed: {tally['order']:,} orders, {tally['trade']:,} trades, "
         f"{tally['fault']:,} faults, {tally['death']:,} deaths"
@@ -88,6 +93,24 @@ def _play(console: Console, seed: int, numbers: Any) -> bool:
         if name.startswith(("fault ", "death at ")):
             console.print(f"  {name}: {count:,}")
     return failed == 0
+
+
+def _share(seed: int, numbers: Sequence[int]) -> Counter[str]:
+    """What happened in scenarios; those that failed are told at once."""
+    console, tally = screen(), Counter[str]()
+    with private_database():
+        set_up()
+        for number in numbers:
+            run = kite_faults.run(seed, number)
+            tally.update(fault=len(run.fired), death=len(run.died), order=run.orders, trade=run.fills)
+            tally.update(f"fault {kind}" for kind in run.fired)
+            tally.update(f"death at {place}" for place in run.died)
+            if run.wrong:
+                tally["failed"] += 1
+                console.print(f"--seed {seed} --only {number}: {run.scenario.told()}", markup=False)
+                for one in run.wrong:
+                    console.print(f"    {one}", markup=False)
+    return tally
 
 
 def _race(console: Console, seed: int, *, kills: int, orders: int) -> bool:

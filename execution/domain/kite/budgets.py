@@ -31,7 +31,7 @@ class CallKind(StrEnum):
     PLACE = "PLACE"
     MODIFY = "MODIFY"
     CANCEL = "CANCEL"
-    READ = "READ"
+    GTT = "GTT"
 
 
 class Room(msgspec.Struct, frozen=True):
@@ -54,8 +54,6 @@ class Budgets(msgspec.Struct, frozen=True):
 
 
 OURS = Budgets()
-# Orders, trades, positions and funds, which are counted apart from our writes but may be counted together with them.
-READS = Budgets(second=Room(2, 2, 2), minute=Room(120, 120, 120))
 
 
 class Call(msgspec.Struct, frozen=True):

@@ -48,6 +48,7 @@ class Lookup(msgspec.Struct, frozen=True):
     absent: int = 0  # whole reads that did not show it
     last_absent_ms: int = 0
     last_read_ms: int = -1  # of any read, also a failed one
+    outlives_day: bool = False  # what is looked in shows the next day what it showed the day before
     verdict: Wish = Wish.READ
 
     @property
@@ -69,11 +70,6 @@ class Answer(msgspec.Struct, frozen=True):
     at_ms: int = 0
 
 
-def first(lookup: Lookup) -> Answer:
-    """What to do before anything was read, or after a restart."""
-    return _answer(lookup)
-
-
 def advance(lookup: Lookup, read: Read) -> tuple[Lookup, Answer]:
     """After a read. What has been decided stays so."""
     if lookup.is_over:
@@ -81,7 +77,7 @@ def advance(lookup: Lookup, read: Read) -> tuple[Lookup, Answer]:
     lookup = msgspec.structs.replace(lookup, last_read_ms=max(lookup.last_read_ms, read.began_ms))
     if read.finding in (Finding.DONE, Finding.TOO_LATE):
         lookup = msgspec.structs.replace(lookup, verdict=Wish(read.finding.value))
-    elif ist_day(read.began_ms) != ist_day(lookup.sent_ms):
+    elif not lookup.outlives_day and ist_day(read.began_ms) != ist_day(lookup.sent_ms):
         lookup = msgspec.structs.replace(lookup, verdict=Wish.ASK)
     elif read.finding is Finding.ABSENT and read.began_ms >= lookup.unknown_ms:
         lookup = _absent(lookup, read.began_ms)

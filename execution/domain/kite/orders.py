@@ -165,7 +165,7 @@ class LiveAct(msgspec.Struct, frozen=True):
 
 class LiveOrder(msgspec.Struct, frozen=True):
     """An order of ours at Kite. `terms` are those that it was placed with; `expires_at_ms` is when the session or its
-    minutes end."""
+    minutes end; `gone_ms` when it was found that its day's book is gone, in which it was last at work."""
 
     id: UUID
     instrument: str
@@ -182,6 +182,7 @@ class LiveOrder(msgspec.Struct, frozen=True):
     parts: dict[str, Part] = {}  # by the broker's order id
     acts: dict[UUID, LiveAct] = {}  # by decision
     contradicted: frozenset[str] = frozenset()  # ids of orders and trades that are not counted
+    gone_ms: int = 0
 
     @property
     def is_iceberg(self) -> bool:
@@ -246,10 +247,17 @@ class LiveOrder(msgspec.Struct, frozen=True):
         return self.local.sending.is_in_vain and bool(self.parts)
 
     @property
+    def modifications(self) -> int:
+        """Changes that Kite may have counted: all that it has not refused."""
+        return sum(act.terms is not None and act.stage is not ActStage.REFUSED for act in self.acts.values())
+
+    @property
     def reason(self) -> str:
         """Why it ended, as the broker says or as we do."""
         if not self.parts:
             return self.local.reason if self.local.sending.is_in_vain else ""
+        if self.gone_ms:
+            return "its day ended while nobody looked"
         return min((part.end.reason for part in self.parts.values() if part.end), default="")
 
     @property
@@ -286,6 +294,8 @@ class LiveOrder(msgspec.Struct, frozen=True):
             return OrderStatus.COMPLETE
         ends = {part.ended for part in self.parts.values()}
         is_between_legs = self._has_legs_to_come and ends == {OrderStatus.COMPLETE}
+        if self.gone_ms and (None in ends or is_between_legs):
+            return OrderStatus.EXPIRED
         if None in ends or is_between_legs:
             return _working_status(self.parts.values())
         return self._end(ends)
@@ -322,7 +332,7 @@ class LiveOrder(msgspec.Struct, frozen=True):
     @property
     def wants(self) -> frozenset[Want]:
         wants = set()
-        if any(part.told_filled > part.traded for part in self.parts.values()):
+        if not self.gone_ms and any(part.told_filled > part.traded for part in self.parts.values()):
             wants.add(Want.FETCH_TRADES)
         if self.is_revived and not self.status.is_final:
             wants.add(Want.CANCEL)

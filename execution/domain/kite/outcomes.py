@@ -85,12 +85,13 @@ _PROVES_NOTHING = frozenset({"NetworkException", "DataException"})
 def of_failure(stage: Stage, words: str) -> Outcome:
     """What came of a write whose connection failed."""
     if stage is Stage.NOT_SENT:
-        return Outcome(Verdict.REFUSED, _short(words), Resend.NEW_TAG)
-    return Outcome(Verdict.UNKNOWN, _short(words))
+        return Outcome(Verdict.REFUSED, short(words), Resend.NEW_TAG)
+    return Outcome(Verdict.UNKNOWN, short(words))
 
 
-def of_answer(http_status: int, body: bytes) -> Outcome:
-    """What came of a write that was answered; any bytes are an answer."""
+def of_answer(http_status: int, body: bytes, *, id_name: str = "order_id") -> Outcome:
+    """What came of a write that was answered; any bytes are an answer. `id_name` is what success calls the id of what
+    was written."""
     try:
         told: Any = msgspec.json.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -98,7 +99,7 @@ def of_answer(http_status: int, body: bytes) -> Outcome:
     if not isinstance(told, dict):
         return _unreadable(http_status)
     if told.get("status") == "success" and not told.get("error_type"):
-        return _succeeded(http_status, told.get("data"))
+        return _succeeded(http_status, told.get("data"), id_name)
     if told.get("status") == "error" or told.get("error_type"):
         return _failed(http_status, _text(told.get("error_type")), _text(told.get("message")))
     return _unreadable(http_status)
@@ -117,7 +118,7 @@ def _failed(http_status: int, error_type: str, message: str) -> Outcome:
     name = error_type if error_type in KNOWN else GENERAL
     verdict, resend = _judged(http_status, name, message.lower())
     reason = message or f"HTTP {http_status} {error_type}"
-    return Outcome(verdict, _short(reason), resend, http_status=http_status, error_type=error_type)
+    return Outcome(verdict, short(reason), resend, http_status=http_status, error_type=error_type)
 
 
 def _judged(http_status: int, name: str, words: str) -> tuple[Verdict, Resend]:
@@ -139,11 +140,11 @@ def _is_proof(http_status: int, name: str) -> bool:
     return name in _REFUSING | _PERMISSION
 
 
-def _succeeded(http_status: int, data: Any) -> Outcome:
+def _succeeded(http_status: int, data: Any, id_name: str) -> Outcome:
     """An order id, or the parts of a sliced order in either shape that is on record: a list of parts, or an id with
     `children`."""
     children = data if isinstance(data, list) else data.get("children") if isinstance(data, dict) else None
-    order_id = _order_id(data)
+    order_id = _order_id(data, id_name)
     slices = tuple(map(_slice, children)) if isinstance(children, list) else ()
     if not 200 <= http_status < 300 or not (order_id or slices):
         return _unreadable(http_status)
@@ -175,9 +176,9 @@ def _slice(told: Any) -> Slice:
     return Slice(verdict, reason=failed.reason)
 
 
-def _order_id(told: Any) -> str:
+def _order_id(told: Any, name: str = "order_id") -> str:
     """Text, though some servers have sent the digits as a number."""
-    order_id = told.get("order_id") if isinstance(told, dict) else None
+    order_id = told.get(name) if isinstance(told, dict) else None
     if type(order_id) is int and order_id > 0:
         return str(order_id)
     return order_id if isinstance(order_id, str) and order_id.isascii() and order_id.isalnum() else ""
@@ -187,5 +188,6 @@ def _text(told: Any) -> str:
     return told if isinstance(told, str) else ""
 
 
-def _short(words: str) -> str:
+def short(words: str) -> str:
+    """What others say, as far as a column holds it."""
     return words.replace("\0", "")[:REASON_LENGTH_MAX]

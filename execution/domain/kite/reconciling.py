@@ -1,21 +1,22 @@
-"""What we hold against what the broker shows: every difference with its kind, key and both sides, and how old it is.
+"""What we hold against what the broker shows: every difference with its kind, key and both sides.
 
 A read that failed is no information: nothing is compared, and what was different before stays as old as it was. Orders
-that carry no tag of ours are external: listed with the worst they can come to, never touched."""
+that carry no tag of ours were made elsewhere: no difference, and never touched. What the account holds is compared in
+`execution.domain.kite.account`."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from enum import StrEnum
-from typing import TypeVar
 
 import msgspec
 
 from alphapanda.core.money import value
 from alphapanda.core.vocabulary import OrderStatus
 from execution.domain.kite import tags
+from execution.domain.kite.account import Gap, place_of, text_of
 from execution.domain.kite.orders import LiveOrder, Part
 from execution.domain.kite.rows import OrderSnapshot, TradeRow, Where
 
@@ -33,10 +34,9 @@ class Kind(StrEnum):
     TRADE_MISSING = "TRADE_MISSING"  # ours is not in the broker's list
     TRADE_UNKNOWN = "TRADE_UNKNOWN"  # theirs, of an order of ours, is not here
     TRADE_DIFFERS = "TRADE_DIFFERS"
-    POSITION = "POSITION"
-    HOLDING = "HOLDING"
-    FUNDS = "FUNDS"
-    EXTERNAL = "EXTERNAL"  # an order that was made elsewhere: no fault
+    POSITION = "POSITION"  # units that nothing explains
+    TAKEN = "TAKEN"  # others have closed what our books hold
+    CHARGES = "CHARGES"  # an order costs there what it does not cost here
 
 
 class Source(StrEnum):
@@ -46,7 +46,7 @@ class Source(StrEnum):
     TRADES = "TRADES"
     POSITIONS = "POSITIONS"
     HOLDINGS = "HOLDINGS"
-    FUNDS = "FUNDS"
+    CHARGES = "CHARGES"
 
 
 SOURCES: dict[Kind, tuple[Source, ...]] = {
@@ -56,27 +56,20 @@ SOURCES: dict[Kind, tuple[Source, ...]] = {
     Kind.ORDER_ENDED: (Source.ORDERS,),
     Kind.ORDER_TERMS: (Source.ORDERS,),
     Kind.ORDER_FILLED: (Source.ORDERS,),
-    Kind.EXTERNAL: (Source.ORDERS,),
     Kind.TRADE_MISSING: (Source.TRADES,),
     Kind.TRADE_UNKNOWN: (Source.TRADES,),
     Kind.TRADE_DIFFERS: (Source.TRADES,),
-    Kind.POSITION: (Source.POSITIONS, Source.ORDERS),
-    Kind.HOLDING: (Source.HOLDINGS,),
-    Kind.FUNDS: (Source.FUNDS,),
+    Kind.POSITION: (Source.POSITIONS, Source.HOLDINGS, Source.ORDERS),
+    Kind.TAKEN: (Source.POSITIONS, Source.HOLDINGS, Source.ORDERS),
+    Kind.CHARGES: (Source.CHARGES,),
 }
 
 
 class Ours(msgspec.Struct, frozen=True):
-    """What we hold. `orders` are those of the day that may have reached the broker. `positions` are of all our books
-    together, of CNC what the day added or sold; `theirs_before` is what the account held at the start of the day that
-    is not ours; `holdings` are delivered units, of both, by instrument."""
+    """What we hold: the orders of the day that may have reached the broker."""
 
     house: str
     orders: tuple[LiveOrder, ...] = ()
-    positions: Mapping[Where, int] = {}
-    theirs_before: Mapping[Where, int] = {}
-    holdings: Mapping[str, int] = {}
-    funds: Mapping[str, Decimal] = {}  # by segment
 
 
 class Theirs(msgspec.Struct, frozen=True):
@@ -84,68 +77,37 @@ class Theirs(msgspec.Struct, frozen=True):
 
     orders: tuple[OrderSnapshot, ...] | None = None
     trades: tuple[TradeRow, ...] | None = None
-    positions: Mapping[Where, int] | None = None
-    holdings: Mapping[str, int] | None = None
-    funds: Mapping[str, Decimal] | None = None
-
-    @property
-    def read(self) -> frozenset[Source]:
-        found = {
-            Source.ORDERS: self.orders,
-            Source.TRADES: self.trades,
-            Source.POSITIONS: self.positions,
-            Source.HOLDINGS: self.holdings,
-            Source.FUNDS: self.funds,
-        }
-        return frozenset(source for source, rows in found.items() if rows is not None)
 
 
 class Difference(msgspec.Struct, frozen=True):
-    """`exposure` is the worst that an external order can come to, in rupees; None where it has no price to tell."""
-
     kind: Kind
     key: str
     ours: str
     theirs: str
-    exposure: Decimal | None = Decimal(0)
 
 
-class Aged(msgspec.Struct, frozen=True):
-    """A difference, and in how many rounds one after the other it was seen."""
-
-    difference: Difference
-    rounds: int
-    since_ms: int
-
-    @property
-    def halts(self) -> bool:
-        return self.difference.kind is not Kind.EXTERNAL and self.rounds >= HALT_AFTER
-
-
-def compare(
-    ours: Ours,
-    theirs: Theirs,
-    *,
-    marks_e4: Mapping[str, int],
-    funds_tolerance: Decimal = Decimal(0),
-) -> list[Difference]:
-    """Every difference, in the order of kinds and keys. `marks_e4` are last prices by instrument."""
+def compare(ours: Ours, theirs: Theirs) -> list[Difference]:
+    """Every difference of orders and trades, in the order of kinds and keys."""
     found: list[Difference] = []
     by_id, claims = _claimed(ours, theirs.orders or ())
     if theirs.orders is not None:
         found += _orders(ours, claims, by_id)
-        found += _strangers(ours, theirs.orders, claims, marks_e4)
+        found += _unclaimed(ours, theirs.orders, claims)
     if theirs.trades is not None:
         found += _trades(ours, theirs.trades, by_id)
-    if theirs.orders is not None and theirs.positions is not None:
-        wanted = _expected_positions(ours, theirs.orders, claims)
-        found += _amounts(Kind.POSITION, wanted, theirs.positions, _named_place)
-    if theirs.holdings is not None:
-        found += _amounts(Kind.HOLDING, ours.holdings, theirs.holdings, str)
-    if theirs.funds is not None:
-        found += _funds(ours.funds, theirs.funds, funds_tolerance)
     kinds = list(Kind)
     return sorted(found, key=lambda one: (kinds.index(one.kind), one.key))
+
+
+def of_gap(gap: Gap) -> Difference:
+    """A gap between the account and our books."""
+    kind = Kind.TAKEN if gap.is_taken else Kind.POSITION
+    return Difference(kind, text_of(gap.where), str(gap.ours), str(gap.theirs))
+
+
+def gap_of(kind: Kind, key: str, ours: str, theirs: str) -> Gap:
+    """The gap that a difference of positions tells of."""
+    return Gap(place_of(key), int(ours), int(theirs), is_taken=kind is Kind.TAKEN)
 
 
 Claims = dict[str, LiveOrder]  # by the broker's order id
@@ -201,18 +163,14 @@ def _terms(three: tuple[int, int, int]) -> str:
     return f"{quantity} at {limit_e4 or NOTHING} from {trigger_e4 or NOTHING}"
 
 
-def _strangers(
-    ours: Ours, rows: Iterable[OrderSnapshot], shown: Mapping[str, OrderSnapshot], marks_e4: Mapping[str, int]
+def _unclaimed(
+    ours: Ours, rows: Iterable[OrderSnapshot], shown: Mapping[str, OrderSnapshot]
 ) -> Iterator[Difference]:
-    """Orders that are not ours."""
+    """Orders with a tag of this house that no order of ours has."""
     for row in rows:
-        if row.order_id in shown:
-            continue
-        mine = tags.ours(ours.house, row.tags)
-        kind = Kind.EXTERNAL if mine is None else Kind.ORDER_UNCLAIMED
-        text = f"{row.side} {row.filled} of {row.quantity} {row.instrument} {row.status_text}"
-        exposure = worst_exposure(row, marks_e4.get(row.instrument, 0))
-        yield Difference(kind, row.order_id, NOTHING, text, exposure)
+        if row.order_id not in shown and tags.ours(ours.house, row.tags) is not None:
+            text = f"{row.side} {row.filled} of {row.quantity} {row.instrument} {row.status_text}"
+            yield Difference(Kind.ORDER_UNCLAIMED, row.order_id, NOTHING, text)
 
 
 def worst_exposure(row: OrderSnapshot, mark_e4: int) -> Decimal | None:
@@ -241,60 +199,16 @@ def _traded(trade: TradeRow | None) -> str:
     return NOTHING if trade is None else f"{trade.side} {trade.quantity} at {trade.price_e4}"
 
 
-def _expected_positions(
-    ours: Ours, rows: Iterable[OrderSnapshot], shown: Mapping[str, OrderSnapshot]
-) -> Counter[Where]:
-    """What the account should hold: our books, what was there before, all that external orders filled today, and what
-    our own orders filled that is not booked yet (that is a difference of the order)."""
-    wanted: Counter[Where] = Counter()
-    for before in (ours.positions, ours.theirs_before):
-        wanted.update(before)
-    booked = {broker_id: part.traded for order in ours.orders for broker_id, part in order.parts.items()}
+def traded_units(ours: Ours, rows: Iterable[OrderSnapshot]) -> tuple[Counter[Where], Counter[Where]]:
+    """What a book says was traded by place: by our orders beyond what is known of them here, which is a difference of
+    the order, and by orders made elsewhere."""
+    rows = tuple(rows)
+    _, shown = _claimed(ours, rows)
+    known = {broker_id: part.traded for order in ours.orders for broker_id, part in order.parts.items()}
+    more: Counter[Where] = Counter()
+    others: Counter[Where] = Counter()
     for row in rows:
-        here = booked.get(row.order_id, 0) if row.order_id in shown else 0
-        wanted[Where(row.instrument, row.product)] += row.side.sign * (row.filled - here)
-    return wanted
-
-
-Key = TypeVar("Key")
-
-
-def _amounts(
-    kind: Kind, ours: Mapping[Key, int], theirs: Mapping[Key, int], named: Callable[[Key], str]
-) -> Iterator[Difference]:
-    """Quantities by place; what is not there is 0."""
-    for key in ours.keys() | theirs.keys():
-        here, there = ours.get(key, 0), theirs.get(key, 0)
-        if here != there:
-            yield Difference(kind, named(key), str(here), str(there))
-
-
-def _named_place(where: Where) -> str:
-    return f"{where.instrument} {where.product}"
-
-
-def _funds(
-    ours: Mapping[str, Decimal], theirs: Mapping[str, Decimal], tolerance: Decimal
-) -> Iterator[Difference]:
-    """Only segments that we keep."""
-    for segment, amount in ours.items():
-        there = theirs.get(segment)
-        if there is None or abs(there - amount) > tolerance:
-            yield Difference(Kind.FUNDS, segment, f"{amount:f}", NOTHING if there is None else f"{there:f}")
-
-
-def aged(
-    before: Iterable[Aged], found: Iterable[Difference], read: frozenset[Source], at_ms: int
-) -> list[Aged]:
-    """The differences with their ages after a round. One that was seen is a round older, one that was looked for and
-    not seen is gone, one that could not be looked for stays as it was."""
-    known = {(one.difference.kind, one.difference.key): one for one in before}
-    now: dict[tuple[Kind, str], Aged] = {
-        name: one for name, one in known.items() if not read.issuperset(SOURCES[one.difference.kind])
-    }
-    for difference in found:
-        name = (difference.kind, difference.key)
-        old = known.get(name)
-        now[name] = Aged(difference, old.rounds + 1 if old else 1, old.since_ms if old else at_ms)
-    kinds = list(Kind)
-    return sorted(now.values(), key=lambda one: (kinds.index(one.difference.kind), one.difference.key))
+        units = row.filled - (known.get(row.order_id, 0) if row.order_id in shown else 0)
+        where = Where(row.instrument, row.product)
+        (more if row.order_id in shown else others)[where] += row.side.sign * units
+    return more, others

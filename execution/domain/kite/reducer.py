@@ -65,7 +65,13 @@ class ActNews(msgspec.Struct, frozen=True):
     reason: str = ""
 
 
-Evidence = Placing | Seen | Traded | ActNews
+class Gone(msgspec.Struct, frozen=True):
+    """The broker's book is of a later day than the order's: it works no more, and what it traded last nobody tells."""
+
+    at_ms: int
+
+
+Evidence = Placing | Seen | Traded | ActNews | Gone
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -79,6 +85,7 @@ class Change(msgspec.Struct, frozen=True):
     trigger_price_e4: int | None
     reason: str
     decision_id: UUID | None = None
+    modifications: int = 0
 
 
 class NewFill(msgspec.Struct, frozen=True):
@@ -173,6 +180,8 @@ def _merged(order: LiveOrder, evidence: Evidence) -> LiveOrder:
         return _seen(order, evidence)
     if isinstance(evidence, Traded):
         return _traded(order, evidence.trade)
+    if isinstance(evidence, Gone):
+        return msgspec.structs.replace(order, gone_ms=min(order.gone_ms or evidence.at_ms, evidence.at_ms))
     return _acted(order, evidence)
 
 
@@ -257,7 +266,8 @@ def _changes(before: LiveOrder, after: LiveOrder, evidence: Evidence) -> tuple[C
     at_ms = _at_ms(evidence)
     row = _row(after, at_ms)
     if act_id is not None and _has_ended(before, after, act_id):
-        return (msgspec.structs.replace(row, decision_id=act_id, reason=after.acts[act_id].reason),)
+        ended = {"decision_id": act_id, "reason": after.acts[act_id].reason}
+        return (msgspec.structs.replace(row, **ended, modifications=after.modifications),)
     return () if row == _row(before, at_ms) and not _is_first(before, after) else (row,)
 
 

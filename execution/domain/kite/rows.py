@@ -20,7 +20,7 @@ from alphapanda.core.vocabulary import OrderStatus, Side
 PROTECTED = "mktp"  # the tag by which Kite marks a market order that it shows as a limit order
 _NOISE = Decimal("0.000001")  # rupees: what a float may add to a price on its way
 _STATUSES = {status.value: status for status in OrderStatus if status is not OrderStatus.EXPIRED}
-_NUMBER_MAX = 10**12
+NUMBER_MAX = 10**12
 
 
 class NotKites(ValueError):
@@ -146,23 +146,6 @@ class _Answer(msgspec.Struct):
     message: str = ""
 
 
-class _Position(msgspec.Struct):
-    exchange: str
-    tradingsymbol: str
-    product: str
-    quantity: int
-
-
-class _Net(msgspec.Struct):
-    net: list[_Position]
-
-
-class _Positions(msgspec.Struct):
-    status: str
-    data: _Net | None = None
-    message: str = ""
-
-
 class _Frame(msgspec.Struct):
     type: str
     data: msgspec.Raw = msgspec.Raw(b"null")
@@ -170,37 +153,25 @@ class _Frame(msgspec.Struct):
 
 def orders_of(body: bytes, units: Mapping[str, int]) -> Rows:
     """The rows of the order book, or of one order's history. Raises NotKites where the answer is no list."""
-    orders, faults = _each(body, lambda raw: order_of(raw, units))
+    orders, faults = each(body, lambda raw: order_of(raw, units))
     return Rows(orders=orders, faults=faults)
 
 
 def trades_of(body: bytes, units: Mapping[str, int]) -> Rows:
     """The rows of the trade book, or of one order's trades. Raises NotKites where the answer is no list."""
-    trades, faults = _each(body, lambda raw: trade_of(raw, units))
+    trades, faults = each(body, lambda raw: trade_of(raw, units))
     return Rows(trades=trades, faults=faults)
-
-
-def positions_of(body: bytes, units: Mapping[str, int]) -> dict[Where, int]:
-    """Net units by instrument and product. Raises NotKites where the answer is no list of positions."""
-    answer = _decoded(body, _Positions)
-    if answer.status != "success" or answer.data is None:
-        raise NotKites(f"no positions: {answer.status} {answer.message}"[:200])
-    held: dict[Where, int] = {}
-    for row in answer.data.net:
-        where = Where(f"{row.exchange}:{row.tradingsymbol}", row.product)
-        held[where] = held.get(where, 0) + row.quantity * units.get(where.instrument, 1)
-    return held
 
 
 def order_in_frame(text: bytes, units: Mapping[str, int]) -> OrderSnapshot | None:
     """The order of a text frame of the websocket; None for frames that tell other things. Raises NotKites."""
-    frame = _decoded(text, _Frame)
+    frame = decoded(text, _Frame)
     return order_of(bytes(frame.data), units) if frame.type == "order" else None
 
 
 def order_of(raw: bytes, units: Mapping[str, int]) -> OrderSnapshot:
     """One row, or the body of a postback. Raises NotKites."""
-    row = _decoded(raw, _Order)
+    row = decoded(raw, _Order)
     try:
         return _snapshot(row, units)
     except ValueError as error:
@@ -209,7 +180,7 @@ def order_of(raw: bytes, units: Mapping[str, int]) -> OrderSnapshot:
 
 def trade_of(raw: bytes, units: Mapping[str, int]) -> TradeRow:
     """One row. Raises NotKites."""
-    row = _decoded(raw, _Trade)
+    row = decoded(raw, _Trade)
     try:
         return _trade(row, units)
     except ValueError as error:
@@ -221,20 +192,20 @@ def _snapshot(row: _Order, units: Mapping[str, int]) -> OrderSnapshot:
     lot = units.get(instrument, 1)
     times = (row.exchange_update_timestamp, row.exchange_timestamp, row.order_timestamp)
     return OrderSnapshot(
-        order_id=_name("order_id", row.order_id),
+        order_id=name_of("order_id", row.order_id),
         status=_STATUSES.get(row.status),
         status_text=row.status,
         instrument=instrument,
         side=row.transaction_type,
-        quantity=_count("quantity", row.quantity) * lot,
-        filled=_count("filled_quantity", row.filled_quantity) * lot,
+        quantity=count("quantity", row.quantity) * lot,
+        filled=count("filled_quantity", row.filled_quantity) * lot,
         order_type=row.order_type,
         product=row.product,
         validity=row.validity,
         variety=row.variety,
-        limit_price_e4=_price_e4(row.price) or None,
-        trigger_price_e4=_price_e4(row.trigger_price) or None,
-        disclosed_quantity=_count("disclosed_quantity", row.disclosed_quantity) * lot,
+        limit_price_e4=price_e4_of(row.price) or None,
+        trigger_price_e4=price_e4_of(row.trigger_price) or None,
+        disclosed_quantity=count("disclosed_quantity", row.disclosed_quantity) * lot,
         at_ms=max(map(ist_text_ms, times)),
         placed_at_ms=ist_text_ms(row.order_timestamp),
         reason=row.status_message or row.status_message_raw or "",
@@ -245,13 +216,13 @@ def _snapshot(row: _Order, units: Mapping[str, int]) -> OrderSnapshot:
 
 def _trade(row: _Trade, units: Mapping[str, int]) -> TradeRow:
     instrument = f"{row.exchange}:{row.tradingsymbol}"
-    quantity, price_e4 = _count("quantity", row.quantity), _price_e4(row.average_price)
+    quantity, price_e4 = count("quantity", row.quantity), price_e4_of(row.average_price)
     if not quantity or not price_e4:
         raise ValueError(f"{quantity} at {row.average_price} is no trade")
     return TradeRow(
-        exchange=_name("exchange", row.exchange),
-        trade_id=_name("trade_id", row.trade_id),
-        order_id=_name("order_id", row.order_id),
+        exchange=name_of("exchange", row.exchange),
+        trade_id=name_of("trade_id", row.trade_id),
+        order_id=name_of("order_id", row.order_id),
         instrument=instrument,
         side=row.transaction_type,
         product=row.product,
@@ -274,12 +245,9 @@ def ist_text_ms(text: str | None) -> int:
     return to_ms(moment if moment.tzinfo else moment.replace(tzinfo=IST))
 
 
-def _each(body: bytes, read: Callable[[bytes], Row]) -> tuple[tuple[Row, ...], tuple[str, ...]]:
-    answer = _decoded(body, _Answer)
-    if answer.status != "success" or answer.data is None:
-        raise NotKites(f"no list: {answer.status} {answer.message}"[:200])
+def each(body: bytes, read: Callable[[bytes], Row]) -> tuple[tuple[Row, ...], tuple[str, ...]]:
     rows, faults = [], []
-    for raw in answer.data:
+    for raw in listed(body, "list"):
         try:
             rows.append(read(bytes(raw)))
         except NotKites as error:
@@ -287,30 +255,40 @@ def _each(body: bytes, read: Callable[[bytes], Row]) -> tuple[tuple[Row, ...], t
     return tuple(rows), tuple(faults)
 
 
+def listed(body: bytes, what: str) -> list[msgspec.Raw]:
+    """The rows of an answer that is a list. Raises NotKites."""
+    answer = decoded(body, _Answer)
+    if answer.status != "success" or answer.data is None:
+        raise NotKites(f"no {what}: {answer.status} {answer.message}"[:200])
+    return answer.data
+
+
 Shape = TypeVar("Shape")
 
 
-def _decoded(raw: bytes, shape: type[Shape]) -> Shape:
+def decoded(raw: bytes, shape: type[Shape]) -> Shape:
+    """An answer, or a part of one, of a shape. Raises NotKites."""
     try:
         return msgspec.json.decode(raw, type=shape)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise NotKites(str(error)[:200]) from error
 
 
-def _name(what: str, text: str) -> str:
-    if not text or len(text) > 40 or not text.isprintable():
+def name_of(what: str, text: str, *, most: int = 40) -> str:
+    """A name that Kite gave. Raises ValueError."""
+    if not text or len(text) > most or not text.isprintable():
         raise ValueError(f"{what} {text[:40]!r} is no name")
     return text
 
 
-def _count(what: str, number: int) -> int:
-    if not 0 <= number <= _NUMBER_MAX:
-        raise ValueError(f"{what} {number} is not from 0 to {_NUMBER_MAX}")
+def count(what: str, number: int) -> int:
+    if not 0 <= number <= NUMBER_MAX:
+        raise ValueError(f"{what} {number} is not from 0 to {NUMBER_MAX}")
     return number
 
 
-def _price_e4(rupees: Decimal) -> int:
-    if not rupees.is_finite() or not 0 <= rupees <= _NUMBER_MAX:
+def price_e4_of(rupees: Decimal) -> int:
+    if not rupees.is_finite() or not 0 <= rupees <= NUMBER_MAX:
         raise ValueError(f"{rupees} is no price in rupees")
     price_e4 = round(rupees * PRICE_SCALE)
     if abs(Decimal(price_e4) - rupees * PRICE_SCALE) > _NOISE * PRICE_SCALE:

@@ -1,4 +1,4 @@
-"""Our orders in Kite's words: the parameters of placing and modifying, and how a large order is cut."""
+"""Our orders in Kite's words: the parameters of placing and modifying."""
 
 from __future__ import annotations
 
@@ -41,13 +41,6 @@ def units_a_lot(instrument: InstrumentSpec) -> int:
     return max(instrument.lot_size, 1) if segment in LOTS_OF_MANY else 1
 
 
-def cut(quantity: int, instrument: InstrumentSpec, price_e4: int) -> tuple[int, ...]:
-    """The sizes of the orders in which a quantity goes out: each the largest number of whole lots that freeze quantity
-    and broker take at a price (0: unknown), the last one the rest."""
-    most = instrument.units_max(price_e4) or quantity
-    return tuple(min(most, quantity - done) for done in range(0, quantity, most))
-
-
 def place(order: Placement) -> dict[str, str]:
     """The form of a new order; its variety is in the address. Raises CannotBeSaid."""
     instrument, terms = order.instrument, order.terms
@@ -55,7 +48,7 @@ def place(order: Placement) -> dict[str, str]:
         "exchange": instrument.exchange,
         "tradingsymbol": instrument.tradingsymbol,
         "transaction_type": order.side.value,
-        "quantity": _counted(terms.quantity, instrument),
+        "quantity": counted(terms.quantity, instrument),
         "product": order.product.value,
         "order_type": terms.order_type.value,
         "validity": terms.validity.value,
@@ -66,7 +59,7 @@ def place(order: Placement) -> dict[str, str]:
     if terms.validity is Validity.TTL:
         form["validity_ttl"] = str(terms.validity_minutes)
     if terms.disclosed_quantity:
-        form["disclosed_quantity"] = _counted(terms.disclosed_quantity, instrument)
+        form["disclosed_quantity"] = counted(terms.disclosed_quantity, instrument)
     if order.variety is Variety.ICEBERG:
         form |= _legs(order)
     if order.algo_id:
@@ -90,10 +83,10 @@ def modify(
     if after.validity is not before.validity:
         form["validity"] = after.validity.value
     if after.quantity != before.quantity:
-        form["quantity"] = _counted(after.quantity, instrument)
+        form["quantity"] = counted(after.quantity, instrument)
     if after.disclosed_quantity != before.disclosed_quantity:
         disclosed = after.disclosed_quantity
-        form["disclosed_quantity"] = _counted(disclosed, instrument) if disclosed else "0"
+        form["disclosed_quantity"] = counted(disclosed, instrument) if disclosed else "0"
     return form
 
 
@@ -134,10 +127,10 @@ def _legs(order: Placement) -> dict[str, str]:
     if legs < 1:
         raise CannotBeSaid("an iceberg order needs its number of legs")
     leg = -(-order.terms.quantity // (legs * lot)) * lot
-    return {"iceberg_legs": str(legs), "iceberg_quantity": _counted(leg, order.instrument)}
+    return {"iceberg_legs": str(legs), "iceberg_quantity": counted(leg, order.instrument)}
 
 
-def _counted(units: int, instrument: InstrumentSpec) -> str:
+def counted(units: int, instrument: InstrumentSpec) -> str:
     """Units as Kite counts them. Raises CannotBeSaid."""
     if not instrument.is_lot_told:
         raise CannotBeSaid(f"{instrument.key}: {LOT_NOT_TOLD}")

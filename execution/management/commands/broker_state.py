@@ -41,7 +41,11 @@ def _lines(now: DeskNow) -> dict[str, str]:
         "calls waiting": waiting or "none",
         "orders at work": str(now.open_orders),
         "orders of others": str(now.external_open),
+        "GTTs that stand": f"{now.gtts}, read {_time(desk.gtts_read_at)}",
         "differences": str(now.differences),
+        "funds": "not told yet" if now.funds is None else f"{now.funds:.2f} rupees at most",
+        "our books": f"{now.books:.2f} rupees at most",
+        "charges compared": str(desk.charged_on or "never"),
     }
 
 

@@ -15,6 +15,7 @@ from alphapanda import failpoints
 from alphapanda.core import ids
 from alphapanda.core.clock import to_ms
 from alphapanda.core.vocabulary import Broker, Severity, SignalKind
+from alphapanda.prepared import Prepared
 from execution.domain.kite.budgets import Lane
 from execution.domain.kite.lookup import Lookup
 from execution.domain.kite.orders import ActStage, Sending
@@ -75,14 +76,17 @@ def record(call_id: UUID, outcome: Outcome, now: datetime) -> Said:
 def recover(now: datetime, *, flying: Collection[UUID] = ()) -> int:
     """Calls between leaving and being recorded that nobody waits for: a process died, or what was committed was not
     heard. What came of them is not known. How many."""
-    lost = BrokerCall.objects.filter(state=State.SENDING).exclude(id__in=flying)
-    if not lost.exists():
+    lost = [call_id for (call_id,) in _sending() if call_id not in flying]
+    if not lost:
         return 0
     with transaction.atomic():
-        rows = list(lost.select_for_update())
+        rows = list(BrokerCall.objects.select_for_update().filter(state=State.SENDING, id__in=lost))
         for row in rows:
             _unknown(row, Outcome(Verdict.UNKNOWN, "nobody waited for its answer"), now)
     return len(rows)
+
+
+_sending = Prepared(lambda: BrokerCall.objects.filter(state=State.SENDING).values_list("id"))
 
 
 def _accepted(row: BrokerCall, outcome: Outcome, now: datetime) -> None:
@@ -139,6 +143,7 @@ def _again(row: BrokerCall, now: datetime) -> None:
         attempt=attempt,
         not_before_ms=to_ms(now) + PAUSE_MS,
         queued_at_ms=row.queued_at_ms,
+        terms=row.terms,
     )
     if row.kind == SignalKind.ORDER:
         evidence.take(row.order_id, [Placing(Sending.READY, to_ms(now), attempt)], now=now)

@@ -5,16 +5,18 @@ that died between A and B is UNKNOWN at the next start: it is looked up by tag, 
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import msgspec
 from django.db import transaction
 from django.db.models import Case, Value, When
 
+from accounts.live import why_no_entry
 from alphapanda import failpoints
 from alphapanda.core.clock import DAY_MS, IST_OFFSET_MS, to_ms
-from alphapanda.core.vocabulary import Broker, DeploymentStatus, SignalKind, Variety
+from alphapanda.core.vocabulary import Broker, DeploymentStatus, Severity, SignalKind, Variety
+from alphapanda.prepared import Prepared
 from execution.domain import acts
 from execution.domain.kite import budgets, tags, wire
 from execution.domain.kite.budgets import Lane, Spent
@@ -22,13 +24,15 @@ from execution.domain.kite.orders import ActStage, LiveOrder, Sending
 from execution.domain.kite.reducer import ActNews, Placing
 from execution.domain.orders import Terms
 from execution.domain.settings import LiveSettings
+from execution.gtt_models import GttCall
 from execution.models import BrokerCall, BrokerDesk
 from execution.services.live import evidence, states
 from marketdata import selectors as market
 from marketdata.domain.instruments import InstrumentSpec
 from risk.loading import halts_active
+from risk.services.alerts import alert_raise
 from risk.services.terms import share_kill_lock
-from strategies import loading as deployments
+from strategies.models import Deployment
 
 State = BrokerCall.State
 KINDS = {
@@ -40,6 +44,7 @@ URGENCY = Case(*(When(lane=lane, then=Value(place)) for place, lane in enumerate
 METHODS = {SignalKind.ORDER: "POST", SignalKind.MODIFY: "PUT", SignalKind.CANCEL: "DELETE"}
 CLAIMED_MAX = 64  # calls that wait are looked at so many at a time, the most urgent first
 DROPPED_MAX = 20
+ENTRY_PATIENCE_MS = 120_000  # what an entry was decided on is too old after that
 WAIT_MS = 5_000  # for an order that is on its way, or looked for; news of it end the wait
 
 
@@ -65,12 +70,31 @@ def spent_today(now_ms: int) -> Spent:
     """What was said today, from the rows: after a restart nothing is forgotten."""
     midnight_ms = now_ms - (now_ms + IST_OFFSET_MS) % DAY_MS
     rows = BrokerCall.objects.filter(sent_at_ms__gte=midnight_ms).select_related("order__order")
-    return budgets.rebuilt([(row.sent_at_ms or 0, _budgeted(row)) for row in rows], now_ms)
+    said = [(row.sent_at_ms or 0, _budgeted(row)) for row in rows]
+    gtts = GttCall.objects.filter(
+        sent_at_ms__gte=now_ms - budgets.MINUTE_MS
+    )  # no order, so none of the day's
+    said += [(row.sent_at_ms or 0, gtt_budgeted(row)) for row in gtts]
+    return budgets.rebuilt(said, now_ms)
+
+
+def gtt_budgeted(row: GttCall) -> budgets.Call:
+    """A write about a trigger, as the budgets count it: triggers of ours are exits."""
+    return budgets.Call(str(row.id), budgets.CallKind.GTT, Lane.EXIT, row.queued_at_ms)
 
 
 def is_waiting(now: datetime) -> bool:
     """Whether a call waits for its turn."""
-    return BrokerCall.objects.filter(state=State.READY, not_before_ms__lte=to_ms(now)).exists()
+    return bool(_turns(to_ms(now)))
+
+
+ANY_MS = -1  # stands for a time in SQL that is written once
+_turns = Prepared(
+    lambda now_ms: BrokerCall.objects.filter(state=State.READY, not_before_ms__lte=now_ms).values_list("id")[
+        :1
+    ],
+    ANY_MS,
+)
 
 
 def claim(spent: Spent, now: datetime) -> Round:
@@ -78,7 +102,9 @@ def claim(spent: Spent, now: datetime) -> Round:
     a kill switch has been committed."""
     with transaction.atomic():
         share_kill_lock()
-        rows = _waiting(to_ms(now))
+        desk = BrokerDesk.objects.get(broker=Broker.ZERODHA)
+        _drop_old(desk, now)
+        rows = _waiting(desk, to_ms(now))
         halted = _drop_halted(rows, now)
         found = budgets.next_to_send([_budgeted(row) for row in rows.values()], spent, to_ms(now))
         for call in found.exhausted:
@@ -105,18 +131,26 @@ def _drop_halted(rows: dict[str, BrokerCall], now: datetime) -> int:
     return len(halted[:DROPPED_MAX])
 
 
-def _waiting(now_ms: int) -> dict[str, BrokerCall]:
+def _drop_old(desk: BrokerDesk, now: datetime) -> None:
+    """Drop entries that have waited too long, and all while nothing is sent: none leaves when that is mended."""
+    entries = BrokerCall.objects.filter(state=State.READY, lane=Lane.ENTRY)
+    if not desk.stopped:
+        too_old = now - timedelta(milliseconds=ENTRY_PATIENCE_MS)
+        entries = entries.filter(decision__created_at__lt=too_old)
+    reason = desk.stopped or f"waited for more than {ENTRY_PATIENCE_MS // 1000} s"
+    for row in entries.select_for_update(of=("self",), skip_locked=True)[:DROPPED_MAX]:
+        drop(row, reason, now)
+
+
+def _waiting(desk: BrokerDesk, now_ms: int) -> dict[str, BrokerCall]:
     """Calls that may go by all but the budgets. Entries wait for the first comparison with the broker's book after each
     start; exits and cancellations do not."""
-    desk = BrokerDesk.objects.get(broker=Broker.ZERODHA)
     if desk.stopped:
         return {}
     rows = BrokerCall.objects.filter(state=State.READY, not_before_ms__lte=now_ms)
     if desk.reconciled_at is None:
         rows = rows.exclude(lane=Lane.ENTRY)
-    rows = rows.select_related(
-        "order__order__deployment", "order__order__instrument", "decision__signal__instrument"
-    )
+    rows = rows.select_related("order__order__deployment", "order__order__instrument", "decision")
     rows = rows.select_for_update(of=("self",), skip_locked=True).order_by(URGENCY, "queued_at_ms", "id")
     return {str(row.id): row for row in rows[:CLAIMED_MAX]}
 
@@ -129,7 +163,7 @@ def _budgeted(row: BrokerCall) -> budgets.Call:
         kind=KINDS[SignalKind(row.kind)],
         lane=Lane(row.lane),
         queued_ms=row.queued_at_ms,
-        modifications=order.modifications,
+        modifications=states.known(row.order).modifications if row.kind == SignalKind.MODIFY else 0,
         orders=legs,
     )
 
@@ -137,8 +171,8 @@ def _budgeted(row: BrokerCall) -> budgets.Call:
 def _prepared(row: BrokerCall, now: datetime) -> Claimed | None:
     """The call with its tag and words, as it leaves; None where it will not, or not yet."""
     live, order = states.known(row.order), row.order.order
-    if row.lane == Lane.ENTRY and order.deployment.status != DeploymentStatus.RUNNING:
-        drop(row, f"its deployment is {order.deployment.status}", now)
+    if reason := _why_not(row, now):
+        drop(row, reason, now)
         return None
     try:
         claimed = _said(row, live, market.spec(order.instrument), now)
@@ -152,13 +186,49 @@ def _prepared(row: BrokerCall, now: datetime) -> Claimed | None:
     return claimed
 
 
+def _why_not(row: BrokerCall, now: datetime) -> str:
+    """Why a call whose turn it is does not leave; empty: it does."""
+    if row.kind == SignalKind.ORDER and _is_over(row, now):
+        return "its session is over"
+    if row.lane != Lane.ENTRY:
+        return ""
+    deployment = row.order.order.deployment
+    if deployment.status != DeploymentStatus.RUNNING:
+        return f"its deployment is {deployment.status}"
+    return _uncleared(deployment, now)
+
+
+def _is_over(row: BrokerCall, now: datetime) -> bool:
+    """Whether an order has waited for longer than it was to live. How long counts, not until when: its own times are
+    those of the log, which a rehearsal plays on another day."""
+    assert row.decision is not None, "only decisions place orders"
+    order = row.order.order
+    waited = now - row.decision.created_at
+    return waited >= timedelta(milliseconds=order.expires_at_ms - order.placed_at_ms)
+
+
+def _uncleared(deployment: Deployment, now: datetime) -> str:
+    """What who started a deployment lacks by now, with an alert."""
+    missing = " ".join(why_no_entry(actor=deployment.started_by))
+    if missing:
+        alert_raise(
+            code="live_not_cleared",
+            subject=deployment.name,
+            text=f"no entry leaves: {missing}",
+            severity=Severity.CRITICAL,
+            deployment_id=deployment.id,
+            now=now,
+        )
+    return missing
+
+
 def _tell_sent(row: BrokerCall, now: datetime) -> None:
     """What is on its way is so for the reducer too, before it leaves."""
     if row.kind == SignalKind.ORDER:
         news = Placing(Sending.SUBMITTING, to_ms(now), row.attempt, tag=row.tag or "")
         evidence.take(row.order_id, [news], now=now)
     elif row.decision_id is not None:
-        terms = _wanted(row, states.known(row.order)) if row.kind == SignalKind.MODIFY else None
+        terms = _wanted(row) if row.kind == SignalKind.MODIFY else None
         evidence.take(row.order_id, [ActNews(row.decision_id, ActStage.SENT, to_ms(now), terms)], now=now)
 
 
@@ -212,24 +282,16 @@ def _placing(live: LiveOrder, spec: InstrumentSpec, row: BrokerCall) -> dict[str
 
 
 def _changing(live: LiveOrder, spec: InstrumentSpec, row: BrokerCall) -> dict[str, str]:
-    assert row.decision is not None, "only decisions change orders"
+    terms, traded = _wanted(row), live.worst_filled
+    if terms.quantity <= traded:
+        raise wire.CannotBeSaid(f"{traded} units had traded when the change was to leave")
     settings = LiveSettings.of(row.order.order.deployment.execution)
-    return wire.modify(live.now, _wanted(row, live), spec, protection=settings.market_protection)
+    return wire.modify(live.now, terms, spec, protection=settings.market_protection)
 
 
-def _wanted(row: BrokerCall, live: LiveOrder) -> Terms:
-    """What a modification makes of the order; its signal speaks of the units that are open."""
-    assert row.decision is not None, "only decisions change orders"
-    signal = deployments.signal_row(row.decision.signal)
-    return Terms(
-        quantity=live.filled_quantity + signal.quantity,
-        order_type=signal.order_type,
-        limit_price_e4=signal.limit_price_e4,
-        trigger_price_e4=signal.trigger_price_e4,
-        validity=signal.validity,
-        validity_minutes=signal.validity_minutes,
-        disclosed_quantity=signal.disclosed_quantity,
-    )
+def _wanted(row: BrokerCall) -> Terms:
+    """What a change makes of its order, as it was decided: what has traded since is part of it."""
+    return msgspec.convert(row.terms, Terms)
 
 
 def _not_yet(row: BrokerCall, live: LiveOrder, now: datetime) -> None:

@@ -13,23 +13,43 @@ from threading import Event
 from typing import NamedTuple
 from uuid import UUID
 
+from django.db.models import Exists
+
 from accounts.broker import session_died
 from alphapanda import logs
-from alphapanda.core.clock import to_ms
+from alphapanda.core.clock import to_datetime, to_ms
 from alphapanda.core.vocabulary import Broker
 from alphapanda.kite.client import Access
+from alphapanda.prepared import Prepared
 from execution.domain.kite import budgets
 from execution.domain.kite.budgets import Spent
-from execution.domain.kite.outcomes import Outcome, Verdict
+from execution.domain.kite.outcomes import Outcome, Stage, Verdict, of_failure
 from execution.models import BrokerCall, BrokerDesk, BrokerOrder
-from execution.services.live import answers, calls, evidence, killing, looking, pushes, reconciling
+from execution.services.live import (
+    answers,
+    billing,
+    calls,
+    dayend,
+    evidence,
+    external,
+    gtt_calls,
+    gtt_looking,
+    killing,
+    looking,
+    pushes,
+    reconciling,
+)
 from execution.services.live.answers import Said
 from execution.services.live.http import KiteHttp, NotLoggedIn
+from execution.services.live.looking import Wanted
+from execution.services.live.states import Remembered
 from risk.services.terms import kill_lock_shared
 
 BUSY_MS, IDLE_MS = 5_000, 30_000  # between looks at the book, with something in flight and without
 SENDERS = 8  # calls under way at a time: a slow one holds up no other
-BEGIN_S = 1.0  # a thread that does not begin in this time is no reason to hold up a kill switch
+BEGIN_S = (
+    1.0  # a thread that does not begin in this time is no reason to hold up a kill switch: the call waits
+)
 LOOK_MIN_MS = 500
 TRADES_MS = 1_000
 READ_GAP_S = 0.5  # two reads and eight writes a second
@@ -38,11 +58,22 @@ WAITING = (BrokerCall.State.READY, BrokerCall.State.SENDING, BrokerCall.State.UN
 log = logs.channel("trading")
 
 
+# Whether calls wait for something, orders work, and more has traded than is booked: asked in every round.
+_under_way = Prepared(
+    lambda: BrokerDesk.objects.filter(broker=Broker.ZERODHA).values_list(
+        Exists(BrokerCall.objects.filter(state__in=WAITING)),
+        Exists(BrokerOrder.objects.filter(is_open=True)),
+        Exists(BrokerOrder.objects.filter(wants_trades=True)),
+    )
+)
+
+
 class Flying(NamedTuple):
     """A call under way, and with which login it left."""
 
     call: budgets.Call
     access: Access | None
+    is_gtt: bool = False
 
 
 class Desk:
@@ -65,10 +96,14 @@ class Desk:
         self._access: Access | None = None
         self._clock = clock
         self._pool = pool or ThreadPoolExecutor(SENDERS, thread_name_prefix="broker")
+        self._readers = pool or ThreadPoolExecutor(1, thread_name_prefix="broker-book")
         self._flying: dict[Future[Outcome], Flying] = {}
         self._looking: tuple[Future[looking.Book], Access] | None = None
         self._spent = Spent()
         self._looked_ms = 0
+        self._whole_ms = 0  # when a look last read holdings and funds too
+        self._remembered = Remembered()
+        self._gtts_looked_ms = 0
         self._tidied_ms = 0
         self._is_begun = False
 
@@ -77,9 +112,11 @@ class Desk:
         has been compared."""
         now = self._clock()
         BrokerDesk.objects.get_or_create(broker=Broker.ZERODHA, defaults={"house": token_hex(8)})
-        BrokerDesk.objects.filter(broker=Broker.ZERODHA).update(reconciled_at=None, seen_at=now)
+        BrokerDesk.objects.filter(broker=Broker.ZERODHA).update(
+            reconciled_at=None, gtts_read_at=None, seen_at=now
+        )
         self._take_access()
-        lost = answers.recover(now)
+        lost = answers.recover(now) + gtt_calls.recover(now)
         self._spent = calls.spent_today(to_ms(now))
         self._is_begun = True
         log.info("execution.broker.begun", unknown=lost, placed_today=self._spent.placed)
@@ -90,12 +127,14 @@ class Desk:
         did = self._gather()
         did |= pushes.take_all(self._clock())
         did |= self._send()
+        did |= self._send_gtts()
         did |= self._look_if_due()
         return self._tidy() or did
 
     def end(self) -> None:
         """Wait for what is under way, and write it down."""
         self._pool.shutdown(wait=True)
+        self._readers.shutdown(wait=True)
         self._gather()
 
     def _gather(self) -> bool:
@@ -103,7 +142,9 @@ class Desk:
         done = [future for future in self._flying if future.done()]
         for future in done:
             flying, outcome = self._flying[future], future.result()
-            said = answers.record(UUID(flying.call.id), outcome, self._clock())
+            said = (gtt_calls if flying.is_gtt else answers).record(
+                UUID(flying.call.id), outcome, self._clock()
+            )
             del self._flying[future]  # not before it is written down: the database may be away
             if outcome.verdict is Verdict.TOKEN_DEAD:
                 self._refused(flying.access)
@@ -135,12 +176,28 @@ class Desk:
                 return did
         return did
 
+    def _send_gtts(self) -> bool:
+        """What operators want of triggers, after all orders: a kill switch has no say in it."""
+        did = False
+        while len(self._flying) < SENDERS and gtt_calls.is_waiting(now := self._clock()):
+            claimed = gtt_calls.claim(self._spent, now)
+            if claimed is None:
+                return did
+            self._spent = budgets.sent(self._spent, claimed.call, to_ms(now))
+            future = self._pool.submit(gtt_calls.send, claimed, self._signed())
+            self._flying[future] = Flying(claimed.call, self._access, is_gtt=True)
+            did = True
+        return did
+
     def _let_go(self, call: budgets.Call, said: calls.Claimed) -> None:
-        """Send a call, and wait until its request begins: no kill switch commits between."""
+        """Send a call, and wait until its request begins: no kill switch commits between. What no thread has begun in
+        time is taken back, and counts as not sent."""
         begun = Event()
         future = self._pool.submit(answers.send, said, self._signed(), begun)
+        if not begun.wait(BEGIN_S) and future.cancel():
+            future = Future()
+            future.set_result(of_failure(Stage.NOT_SENT, "no thread was free to send it"))
         self._flying[future] = Flying(call, self._access)
-        begun.wait(BEGIN_S)
 
     # ---- what opens the account
 
@@ -179,8 +236,8 @@ class Desk:
     # ---- the book
 
     def look_soon(self) -> None:
-        """Read the book at the next chance: the stream of updates had a gap."""
-        self._looked_ms = 0
+        """Read all of the book at the next chance: the stream of updates had a gap."""
+        self._looked_ms = self._whole_ms = 0
 
     def _look_if_due(self) -> bool:
         now = self._clock()
@@ -190,8 +247,18 @@ class Desk:
             return False
         self._looked_ms = to_ms(now)
         pause = partial(self._sleep, READ_GAP_S if self._is_writing(now) else 0.0)
-        self._looking = self._pool.submit(looking.look, self._signed(), now, pause), self._access
+        look, wanted = looking.look, self._wanted(now)
+        if gtt_looking.is_due(self._gtts_looked_ms, now):
+            self._gtts_looked_ms, look = to_ms(now), gtt_looking.look
+        self._looking = self._readers.submit(look, self._signed(), now, pause, wanted), self._access
         return True
+
+    def _wanted(self, now: datetime) -> Wanted:
+        """What this look reads: holdings, funds and charges change seldom."""
+        if to_ms(now) < self._whole_ms + IDLE_MS:
+            return looking.NOTHING_MORE
+        self._whole_ms = to_ms(now)
+        return Wanted(is_whole=True, bills=billing.due(now))
 
     def _is_writing(self, now: datetime) -> bool:
         """Whether writes leave now: Kite counts cancellations and changes together with reads, ten a second."""
@@ -201,20 +268,29 @@ class Desk:
     def due_ms(self) -> int:
         if not self._looked_ms:
             return 0
-        waiting = BrokerCall.objects.filter(state__in=WAITING).exists()
-        is_busy = waiting or bool(self._flying) or BrokerOrder.objects.filter(is_open=True).exists()
+        is_waiting, is_open, wants_trades = _under_way()[0]
+        is_busy = is_waiting or is_open or bool(self._flying) or gtt_calls.is_open()
         due_ms = self._looked_ms + (BUSY_MS if is_busy else IDLE_MS)
-        if is_busy and BrokerOrder.objects.filter(wants_trades=True).exists():
+        if is_busy and wants_trades:
             due_ms = min(due_ms, self._looked_ms + TRADES_MS)  # more has traded than is booked
-        search_ms = looking.searches_due_ms()
+        if external.has_changed_since(to_datetime(self._looked_ms)):
+            due_ms = self._looked_ms + LOOK_MIN_MS
+        searches = looking.searches_due_ms(), gtt_looking.searches_due_ms()
+        search_ms = min((at_ms for at_ms in searches if at_ms is not None), default=None)
         if search_ms is not None:
             due_ms = min(due_ms, max(search_ms, self._looked_ms + LOOK_MIN_MS))
         return due_ms
 
     def _compare(self, book: looking.Book) -> None:
         now = self._clock()
-        looking.take_book(book, now)
-        reconciling.compare(book, now)
+        looking.take_book(book, now, self._remembered)
+        dayend.end_days(book, now)
+        reconciling.compare(book, now, self._remembered)
+        gtt_looking.take(book, now)
+        if book.asked.is_whole and (book.holdings is None or book.orders is None):
+            self._whole_ms = 0  # read again what could not be read
+        if book.has_gtts and book.gtts is None:
+            self._gtts_looked_ms = 0  # the next look tries again
 
     # ---- what others left
 
@@ -225,7 +301,10 @@ class Desk:
         self._tidied_ms = to_ms(now)
         BrokerDesk.objects.filter(broker=Broker.ZERODHA).update(seen_at=now)
         self._take_access()
-        answers.recover(now, flying=[UUID(one.call.id) for one in self._flying.values()])
+        flying = [UUID(one.call.id) for one in self._flying.values()]
+        answers.recover(now, flying=flying)
+        gtt_calls.recover(now, flying=flying)
         evidence.book_what_is_left(now)
         killing.sweep(now)
+        gtt_looking.tell_standing(now)
         return False

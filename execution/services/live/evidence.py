@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import msgspec
@@ -14,6 +14,7 @@ from alphapanda.core import ids
 from alphapanda.core.clock import to_ms
 from alphapanda.core.vocabulary import Severity, SignalKind
 from alphapanda.eventlog import doorbell
+from alphapanda.prepared import Prepared
 from execution.domain.kite import reducer
 from execution.domain.kite.budgets import Lane
 from execution.domain.kite.orders import LiveOrder, Want
@@ -57,7 +58,7 @@ def _keep(row: BrokerOrder, before: LiveOrder, result: Result, now: datetime) ->
     if after.parts.keys() - before.parts.keys() or after.status.is_final:
         acts = BrokerCall.objects.filter(order=row, state=BrokerCall.State.READY)
         acts.exclude(kind=SignalKind.ORDER).update(not_before_ms=0)  # they waited for it to come to light
-    row.state = states.written(after)
+    row.state, row.revision = states.written(after), row.revision + 1
     row.is_open = not after.status.is_final
     row.wants_trades = Want.FETCH_TRADES in result.wants
     row.save()
@@ -105,21 +106,34 @@ def book_left(deployment: Deployment, report: Report) -> None:
 def book_what_is_left(now: datetime) -> None:
     """Reports that nobody has taken up: those of deployments that read nothing are booked, the others' shards are rung
     again."""
-    late = now - LATE
-    waiting = Report.objects.filter(told_at=None, created_at__lt=late).order_by("deployment_id", "number")
-    for report in waiting.filter(booked_at=None).exclude(deployment__status__in=ACTIVE):
-        with transaction.atomic():
-            deployment = deployments.locked(report.deployment_id)
-            if deployment.status not in ACTIVE:
-                book_left(deployment, Report.objects.get(id=report.id))
-    shards = waiting.filter(deployment__status__in=ACTIVE).values_list("deployment__shard", flat=True)
-    for shard in sorted(set(shards)):
+    shards = set()
+    for report_id, deployment_id, booked_at, status, shard in _left(now - LATE):
+        if status in ACTIVE:
+            shards.add(shard)
+        elif booked_at is None:
+            with transaction.atomic():
+                deployment = deployments.locked(deployment_id)
+                if deployment.status not in ACTIVE:
+                    book_left(deployment, Report.objects.get(id=report_id))
+    for shard in sorted(shards):
         doorbell.ring_shard(shard, partition_ends={})
 
 
+ANY_TIME = datetime(1, 1, 1, tzinfo=UTC)  # stands for a time in SQL that is written once
+_left = Prepared(
+    lambda late: (
+        Report.objects.filter(told_at=None, created_at__lt=late)
+        .order_by("deployment_id", "number")
+        .values_list("id", "deployment_id", "booked_at", "deployment__status", "deployment__shard")
+    ),
+    ANY_TIME,
+)
+
+
 def told_to_go(now: datetime) -> QuerySet[BrokerCall, UUID]:
-    """Orders whose cancellation is under way or was just said."""
-    waiting = (BrokerCall.State.READY, BrokerCall.State.SENDING, BrokerCall.State.UNKNOWN)
+    """Orders whose cancellation is under way or was just said. One of unknown outcome holds up no other: a second does
+    no harm."""
+    waiting = (BrokerCall.State.READY, BrokerCall.State.SENDING)
     is_said = Q(state__in=waiting) | Q(sent_at_ms__gt=to_ms(now) - AGAIN_MS)
     return BrokerCall.objects.filter(is_said, kind=SignalKind.CANCEL).values_list("order_id", flat=True)
 

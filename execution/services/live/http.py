@@ -51,6 +51,10 @@ class KiteHttp:
         """GET, once. Raises Failed, NotLoggedIn."""
         return self._ask("GET", path)
 
+    def ask(self, path: str, body: object) -> Answer:
+        """A question that takes a list as JSON and changes nothing, once. Raises Failed, NotLoggedIn."""
+        return self._ask("POST", path, json=body)
+
     def _ask(
         self,
         method: str,
@@ -58,6 +62,7 @@ class KiteHttp:
         *,
         params: Mapping[str, str] | None = None,
         data: Mapping[str, str] | None = None,
+        json: object = None,
     ) -> Answer:
         signed = self._credentials()
         headers = {
@@ -71,6 +76,7 @@ class KiteHttp:
                 self._root + path,
                 params=params,
                 data=data,
+                json=json,
                 headers=headers,
                 timeout=(CONNECT_S, READ_S),
                 allow_redirects=False,

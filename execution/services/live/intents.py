@@ -10,17 +10,19 @@ import msgspec
 from alphapanda.core import ids
 from alphapanda.core.clock import ist_date
 from alphapanda.core.envelope import Envelope
-from alphapanda.core.vocabulary import Broker, SignalKind
+from alphapanda.core.vocabulary import Broker, SignalKind, SignalOrigin
 from alphapanda.eventlog import outbox
-from execution import loading
-from execution.domain import live
+from execution import loading, reference
+from execution.domain import acts, live
 from execution.domain.kite.budgets import Lane
 from execution.domain.kite.orders import LiveOrder
-from execution.domain.orders import OrderEventRow, PaperOrder
+from execution.domain.orders import OrderEventRow, PaperOrder, Terms
 from execution.domain.settings import PaperSettings
+from execution.domain.settlement import charged
 from execution.domain.venue import Venue
 from execution.models import BrokerCall, BrokerOrder, Order, OrderEvent
 from execution.services import events
+from execution.services.fills import fills_write
 from execution.services.live import states
 from marketdata import selectors as market
 from marketdata.domain.calendar import MarketHours
@@ -37,7 +39,9 @@ def carry_out(deployment: Deployment, signals: Sequence[Signal], calendar: Marke
     told: list[Envelope] = []
     for row in signals:
         signal = deployments.signal_row(row)
-        if signal.kind is SignalKind.ORDER:
+        if signal.origin is SignalOrigin.EXPIRY:
+            _settle(deployment, row, signal, venue)
+        elif signal.kind is SignalKind.ORDER:
             told += _place(deployment, row, signal, venue)
         else:
             told += _act(row, signal)
@@ -55,17 +59,40 @@ def _venue(deployment: Deployment, calendar: MarketHours, at_ms: int) -> Venue:
 
 def _place(deployment: Deployment, row: Signal, signal: SignalRow, venue: Venue) -> list[Envelope]:
     order, event = live.intended(signal, venue)
+    stored = _stored(deployment, row, order, [event])
+    at_broker = BrokerOrder.objects.create(order=stored, state=states.written(_known(order)))
+    lane = Lane.EXIT if row.decision.rule == EXIT else Lane.ENTRY
+    _call(at_broker, SignalKind.ORDER, order.decision_id, lane, order.placed_at_ms)
+    return events.placed(order, Broker.ZERODHA)
+
+
+def _stored(
+    deployment: Deployment, row: Signal, order: PaperOrder, history: Sequence[OrderEventRow]
+) -> Order:
     stored = Order.objects.create(
         **loading.order_columns(order),
         deployment=deployment,
         broker=deployment.broker,
         instrument_id=row.instrument_id,
     )
-    OrderEvent.objects.create(id=event.id, **msgspec.structs.asdict(event))
-    at_broker = BrokerOrder.objects.create(order=stored, state=states.written(_known(order)))
-    lane = Lane.EXIT if row.decision.rule == EXIT else Lane.ENTRY
-    _call(at_broker, SignalKind.ORDER, order.decision_id, lane, order.placed_at_ms)
-    return events.placed(order, Broker.ZERODHA)
+    OrderEvent.objects.bulk_create(OrderEvent(id=one.id, **msgspec.structs.asdict(one)) for one in history)
+    return stored
+
+
+def _settle(deployment: Deployment, row: Signal, signal: SignalRow, venue: Venue) -> None:
+    """What a contract that has ended comes to: in the books at once, for nothing of it is an order to the broker."""
+    heard = live.settled(signal, venue)
+    stored = _stored(deployment, row, heard.order, heard.rows)
+    fills = charged(
+        heard.executions,
+        [heard.order],
+        step=signal.step,
+        cards=reference.charge_cards(),
+        instruments=venue.instruments,
+    )
+    filled = [events.filled(fill, stored) for fill in fills]
+    outbox.publish([*events.placed(heard.order, Broker.ZERODHA), *filled])
+    fills_write({stored.id: stored}, fills, filled)
 
 
 def _known(order: PaperOrder) -> LiveOrder:
@@ -82,26 +109,37 @@ def _known(order: PaperOrder) -> LiveOrder:
 
 def _act(row: Signal, signal: SignalRow) -> list[Envelope]:
     stored = Order.objects.select_related("instrument").get(id=signal.target)
-    order, event = live.acted(signal, loading.paper_order(stored))
+    before = loading.paper_order(stored)
+    order, event = live.acted(signal, before)
     is_late = stored.status == order.status
     states.order_save(stored, order)
     OrderEvent.objects.create(id=event.id, **msgspec.structs.asdict(event))
     if not is_late:
-        _call_off(stored.id, signal, event, is_exit=row.decision.rule == EXIT)
+        terms = acts.wanted(signal, before) if signal.kind is SignalKind.MODIFY else None
+        _call_off(stored.id, signal, event, terms, is_exit=row.decision.rule == EXIT)
     return [events.changed(event, order, Broker.ZERODHA)]
 
 
-def _call_off(order_id: UUID, signal: SignalRow, event: OrderEventRow, *, is_exit: bool) -> None:
+def _call_off(
+    order_id: UUID, signal: SignalRow, event: OrderEventRow, terms: Terms | None, *, is_exit: bool
+) -> None:
     """The call for a cancellation or modification; a change that may add to a position is an entry as any other."""
     at_broker = BrokerOrder.objects.get(order_id=order_id)
     lane = Lane.EXIT if is_exit else Lane.ENTRY
     if signal.kind is SignalKind.CANCEL:
         lane = Lane.CANCEL
     assert event.decision_id is not None, "an act has its decision"
-    _call(at_broker, signal.kind, event.decision_id, lane, signal.at_ms)
+    _call(at_broker, signal.kind, event.decision_id, lane, signal.at_ms, terms)
 
 
-def _call(order: BrokerOrder, kind: SignalKind, decision_id: UUID, lane: Lane, at_ms: int) -> None:
+def _call(
+    order: BrokerOrder,
+    kind: SignalKind,
+    decision_id: UUID,
+    lane: Lane,
+    at_ms: int,
+    terms: Terms | None = None,
+) -> None:
     BrokerCall.objects.create(
         id=ids.derived("broker call", decision_id, 1),
         order=order,
@@ -110,4 +148,5 @@ def _call(order: BrokerOrder, kind: SignalKind, decision_id: UUID, lane: Lane, a
         lane=lane,
         attempt=1,
         queued_at_ms=at_ms,
+        terms=msgspec.to_builtins(terms),
     )

@@ -9,9 +9,11 @@ from django.db import transaction
 from django.db.models import Max, QuerySet
 
 from alphapanda.core.vocabulary import Broker, HaltLevel, HaltStep, Severity, SignalKind
+from alphapanda.prepared import Prepared
 from execution.domain.kite import killing
 from execution.models import BrokerCall, BrokerOrder
 from execution.services.live import evidence, states
+from risk.domain.review import EXIT
 from risk.models import KillSwitch
 from risk.services.alerts import alert_raise
 from strategies import loading as deployments
@@ -23,7 +25,7 @@ def sweep(now: datetime) -> int:
     """Ask for the end of each order that an active kill switch covers and that has not been told so in the last
     seconds; how many works."""
     found = 0
-    for halt in KillSwitch.objects.filter(released_at=None, step__in=CANCELLING):
+    for halt in _halts():
         rows = {str(row.order_id): row for row in covered(halt)}
         found += len(rows)
         for name in evidence.told_to_go(now):
@@ -33,6 +35,9 @@ def sweep(now: datetime) -> int:
         for place, row in enumerate(_largest_first(rows)):
             _cancel(row, halt, now + timedelta(milliseconds=place))  # calls leave in this order
     return found
+
+
+_halts = Prepared(lambda: KillSwitch.objects.filter(released_at=None, step__in=CANCELLING))
 
 
 def _unseen_since(rows: dict[str, BrokerOrder]) -> list[str]:
@@ -47,8 +52,10 @@ def _unseen_since(rows: dict[str, BrokerOrder]) -> list[str]:
 
 
 def covered(halt: KillSwitch) -> QuerySet[BrokerOrder]:
-    """The orders that work and that a kill switch covers."""
+    """The orders that work and that a kill switch covers: all but exits that were decided after it came to its step,
+    such as those of its own flattening. Decisions and the kill switch wait for each other, so none lies between."""
     rows = BrokerOrder.objects.filter(is_open=True).select_related("order__deployment")
+    rows = rows.exclude(order__decision__rule=EXIT, order__decision__created_at__gt=halt.reached_at)
     if halt.level == HaltLevel.BROKER and halt.broker != Broker.ZERODHA:
         return rows.none()
     if halt.level == HaltLevel.DEPLOYMENT:
@@ -57,10 +64,7 @@ def covered(halt: KillSwitch) -> QuerySet[BrokerOrder]:
 
 
 def _largest_first(rows: dict[str, BrokerOrder]) -> list[BrokerOrder]:
-    """By what they may still come to; one without a known price may be the largest."""
-    worth = {name: killing.exposure(states.known(row), 0) for name, row in rows.items()}
-    ranked = sorted(worth, key=lambda name: (worth[name] is not None, -(worth[name] or 0), name))
-    return [rows[name] for name in ranked]
+    return sorted(rows.values(), key=lambda row: killing.rank(states.known(row)))
 
 
 def _cancel(row: BrokerOrder, halt: KillSwitch, now: datetime) -> None:

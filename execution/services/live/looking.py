@@ -4,18 +4,23 @@ nobody here has sent is kept as external."""
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import TypeVar
+from functools import partial
+from typing import NamedTuple, TypeVar
 from uuid import UUID
 
 import msgspec
 from django.db import transaction
 
 from alphapanda import logs
-from alphapanda.core.clock import to_ms
+from alphapanda.core.clock import to_datetime, to_ms
 from alphapanda.core.vocabulary import Severity, SignalKind
-from execution.domain.kite import lookup, reconciling
+from alphapanda.prepared import Prepared
+from execution.domain.kite import lookup
+from execution.domain.kite.answers import Amount, Funds, charges_of, funds_of, holdings_of, positions_of
+from execution.domain.kite.bills import Bill, Charges, said
+from execution.domain.kite.gtt import TriggerRow, Triggers
 from execution.domain.kite.lookup import Finding, Lookup, Wish
 from execution.domain.kite.orders import LiveOrder, Sending
 from execution.domain.kite.outcomes import Verdict, of_answer
@@ -27,21 +32,32 @@ from execution.domain.kite.rows import (
     Rows,
     TradeRow,
     orders_of,
-    positions_of,
     trades_of,
 )
 from execution.domain.kite.wire import units_a_lot
-from execution.models import BrokerCall, BrokerName, BrokerOrder, ExternalOrder
-from execution.services.live import answers, evidence, states
+from execution.models import BrokerCall, BrokerName, BrokerOrder
+from execution.services.live import answers, evidence, external, states
 from execution.services.live.calls import tell_refused
 from execution.services.live.http import Failed, KiteHttp, NotLoggedIn
+from execution.services.live.states import Remembered
 from marketdata.selectors import specs_by_key
 from risk.services.alerts import alert_raise
 
 State = BrokerCall.State
 Shown = TypeVar("Shown")
+BILLS_MAX = 50  # orders in one question on charges
 LOTS = ("CDS", "BCD", "MCX")  # where Kite counts lots
 log = logs.channel("trading")
+
+
+class Wanted(NamedTuple):
+    """What a look reads besides orders, trades and positions."""
+
+    is_whole: bool = False  # holdings and funds too
+    bills: tuple[Bill, ...] = ()  # orders whose charges are to be told
+
+
+NOTHING_MORE = Wanted()
 
 
 class Book(msgspec.Struct, frozen=True):
@@ -50,8 +66,14 @@ class Book(msgspec.Struct, frozen=True):
     began_ms: int
     orders: tuple[OrderSnapshot, ...] | None = None
     trades: tuple[TradeRow, ...] | None = None
-    positions: dict[Where, int] | None = None  # net, by instrument and product
+    positions: dict[Where, Amount] | None = None  # net, by instrument and product
+    holdings: dict[str, Amount] | None = None  # of the morning
+    funds: dict[str, Funds] | None = None
+    charges: dict[str, Charges] | None = None  # of the orders that were asked about
+    asked: Wanted = NOTHING_MORE
     is_refused: bool = False  # Kite does not know the token any more
+    has_gtts: bool = False  # the list of triggers was asked for
+    gtts: tuple[TriggerRow, ...] | None = None
     moved: frozenset[str] = (
         frozenset()
     )  # orders that traded while it was read: its lists say different things of them
@@ -78,17 +100,25 @@ class Units(Mapping[str, int]):
         return len(self._known)
 
 
-def look(http: KiteHttp, now: datetime, pause: Callable[[], None]) -> Book:
-    """Read orders, trades and positions; whatever failed is None. `pause` lets other calls go between the reads."""
+def look(http: KiteHttp, now: datetime, pause: Callable[[], None], wanted: Wanted = NOTHING_MORE) -> Book:
+    """Read orders, trades, positions and what is wanted besides; whatever failed is None. `pause` lets other calls go
+    between the reads."""
     units = Units()
     try:
-        orders = _read(http, "/orders", lambda body: orders_of(body, units))
+        orders = read_list(http, "/orders", lambda body: orders_of(body, units))
         pause()
-        trades = _read(http, "/trades", lambda body: trades_of(body, units))
+        trades = read_list(http, "/trades", lambda body: trades_of(body, units))
         pause()
-        held = _read(http, "/portfolio/positions", lambda body: positions_of(body, units))
+        held = read_list(http, "/portfolio/positions", lambda body: positions_of(body, units))
         pause()
-        again = _read(http, "/orders", lambda body: orders_of(body, units))
+        again = read_list(http, "/orders", lambda body: orders_of(body, units))
+        holdings = funds = None
+        if wanted.is_whole:
+            pause()
+            holdings = read_list(http, "/portfolio/holdings", holdings_of)
+            pause()
+            funds = read_list(http, "/user/margins", funds_of)
+        charges = _read_charges(http, wanted.bills, pause) if wanted.bills else None
     except NotLoggedIn:
         return Book(to_ms(now), is_refused=True)
     moved = _moved(orders, again)
@@ -97,8 +127,27 @@ def look(http: KiteHttp, now: datetime, pause: Callable[[], None]) -> Book:
         orders.orders if orders is not None and orders.is_whole else None,
         trades.trades if trades is not None and trades.is_whole else None,
         held if moved == frozenset() else None,
+        holdings=holdings,
+        funds=funds,
+        charges=charges,
+        asked=wanted,
         moved=moved or frozenset(),
     )
+
+
+def _read_charges(
+    http: KiteHttp, bills: Sequence[Bill], pause: Callable[[], None]
+) -> dict[str, Charges] | None:
+    """What Kite takes for orders, a few at a time; None where any of it could not be read."""
+    found: dict[str, Charges] = {}
+    for first in range(0, len(bills), BILLS_MAX):
+        some = bills[first : first + BILLS_MAX]
+        pause()
+        told = read_list(http, "/charges/orders", partial(charges_of, bills=some), asking=said(some))
+        if told is None:
+            return None
+        found |= told
+    return found
 
 
 def _moved(orders: Rows | None, again: Rows | None) -> frozenset[str] | None:
@@ -112,35 +161,38 @@ def _filled(rows: Rows) -> dict[str, int]:
     return {row.order_id: row.filled for row in rows.orders}
 
 
-def _read(http: KiteHttp, path: str, parse: Callable[[bytes], Shown]) -> Shown | None:
+def read_list(
+    http: KiteHttp, path: str, parse: Callable[[bytes], Shown], asking: object = None
+) -> Shown | None:
     """One list; None where it could not be read. Raises NotLoggedIn where the token is dead."""
     try:
-        answer = http.read(path)
+        answer = http.read(path) if asking is None else http.ask(path, asking)
         if of_answer(answer.status, answer.body).verdict is Verdict.TOKEN_DEAD:
             raise NotLoggedIn(answers.TOKEN_DEAD)
         shown = parse(answer.body)
     except (Failed, NotKites) as error:
         log.warning("execution.broker.unread", path=path, error=type(error).__name__, text=str(error)[:200])
         return None
-    for fault in shown.faults if isinstance(shown, Rows) else ():
+    for fault in shown.faults if isinstance(shown, (Rows, Triggers)) else ():
         log.warning("execution.broker.faulty_row", path=path, text=fault[:200])
     return shown
 
 
-def take_book(book: Book, now: datetime) -> None:
+def take_book(book: Book, now: datetime, remembered: Remembered | None = None) -> None:
     """Merge all that a look showed and that is not known. Trades first: an end that tells of trades waits for them
     anyway."""
     owners = _owners(book)
-    for order_id, told in _news(book, owners).items():
+    for order_id, told in _news(book, owners, remembered or Remembered()).items():
         evidence.take(order_id, told, now=now)
     _search(book.orders, book.began_ms, now)
     if book.orders is not None:
-        _keep_external(row for row in book.orders if not {row.order_id, *row.tags} & owners.keys())
+        others = (row for row in book.orders if not {row.order_id, *row.tags} & owners.keys())
+        external.keep_book(others, to_datetime(book.began_ms))
 
 
-def _news(book: Book, owners: Mapping[str, UUID]) -> dict[UUID, list[Evidence]]:
+def _news(book: Book, owners: Mapping[str, UUID], remembered: Remembered) -> dict[UUID, list[Evidence]]:
     """What a look showed of each order; of those that ended before, which are most in the afternoon, nothing again."""
-    known = {row.order_id: states.known(row) for row in BrokerOrder.objects.filter(pk__in=owners.values())}
+    known = remembered.of(BrokerOrder.objects.filter(pk__in=owners.values()))
     news: dict[UUID, list[Evidence]] = defaultdict(list)
     for trade in book.trades or ():
         told = Traded(trade, book.began_ms)
@@ -159,7 +211,7 @@ def take_pushed(row: OrderSnapshot, received_ms: int, now: datetime) -> None:
     owners = _owners(Book(received_ms, (row,)))
     owner = next((owners[name] for name in (row.order_id, *row.tags) if name in owners), None)
     if owner is None:
-        _keep_external([row])
+        external.keep([row], now)
     else:
         evidence.take(owner, [Seen(row, received_ms)], now=now)
 
@@ -203,7 +255,7 @@ def _finding(call: BrokerCall, live: LiveOrder, rows: Sequence[OrderSnapshot]) -
     if call.kind == SignalKind.CANCEL:
         return lookup.of_cancelling(row)
     terms = next((act.terms for key, act in live.acts.items() if key == call.decision_id), None)
-    return lookup.of_modifying(row, live.terms, terms) if terms is not None else None
+    return lookup.of_modifying(row, live.wanted, terms) if terms is not None else None
 
 
 def _done(call: BrokerCall, now: datetime) -> None:
@@ -255,35 +307,9 @@ _FOUND: dict[Wish, Callable[[BrokerCall, datetime], None]] = {
 }
 
 
-# ---- what is not ours ----------------------------------------------------------------------------------------
-
-
-def _keep_external(rows: Iterable[OrderSnapshot]) -> None:
-    """Orders that nobody here has sent: written down as they stand."""
-    kept = [
-        ExternalOrder(
-            broker_order_id=row.order_id,
-            instrument=row.instrument,
-            snapshot=msgspec.to_builtins(row),
-            is_open=not row.is_final,
-            worst_value=reconciling.worst_exposure(row, 0),
-        )
-        for row in rows
-    ]
-    ExternalOrder.objects.bulk_create(
-        kept,
-        update_conflicts=True,
-        unique_fields=["broker_order_id"],
-        update_fields=["snapshot", "is_open", "worst_value", "seen_at"],
-    )
-
-
 def searches_due_ms() -> int | None:
     """When the next search for an unknown outcome wants to read; None: nothing is unknown."""
-    rows = BrokerCall.objects.filter(state=State.UNKNOWN).values_list("lookup", flat=True)
-    return min((lookup.next_read_ms(msgspec.convert(row, Lookup)) for row in rows), default=None)
+    return min((lookup.next_read_ms(msgspec.convert(row, Lookup)) for (row,) in _searches()), default=None)
 
 
-def orders_open() -> list[BrokerOrder]:
-    """Orders of ours that work, or may."""
-    return list(BrokerOrder.objects.filter(is_open=True))
+_searches = Prepared(lambda: BrokerCall.objects.filter(state=State.UNKNOWN).values_list("lookup"))

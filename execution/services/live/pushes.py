@@ -9,6 +9,7 @@ from django.db import transaction
 
 from alphapanda import logs
 from alphapanda.core.clock import to_ms
+from alphapanda.prepared import Prepared
 from execution.domain.kite.rows import NotKites, order_of
 from execution.models import BrokerPush
 from execution.services.live import looking
@@ -25,12 +26,15 @@ def keep(body: bytes, source: str) -> None:
 
 def take_all(now: datetime) -> bool:
     """Merge what was pushed since the last look; whether there was anything."""
-    rows = list(BrokerPush.objects.order_by("id")[:TAKEN_MAX])
+    rows = _first()
     for row in rows:
         with transaction.atomic():
             _take(row, now)
             row.delete()
     return bool(rows)
+
+
+_first = Prepared(lambda: BrokerPush.objects.order_by("id")[:TAKEN_MAX])
 
 
 def _take(row: BrokerPush, now: datetime) -> None:

@@ -3,63 +3,70 @@ in two rounds stops the deployment's entries and is an alert."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import datetime
 from uuid import UUID
 
-import msgspec
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 
-from alphapanda.core.clock import DAY_MS, IST_OFFSET_MS, to_ms
-from alphapanda.core.vocabulary import Broker, DeploymentStatus, Severity, Side
+from alphapanda.core.clock import to_ms
+from alphapanda.core.vocabulary import Broker, DeploymentStatus, Severity
 from execution.domain.kite import reconciling
+from execution.domain.kite.account import began_ms
 from execution.domain.kite.lookup import PATIENCE_MS
 from execution.domain.kite.orders import LiveOrder
-from execution.domain.kite.reconciling import HALT_AFTER, Kind, Ours, Theirs, Where
-from execution.domain.live import Reported
-from execution.models import BrokerDesk, BrokerName, BrokerOrder, Difference
-from execution.services.live import states
+from execution.domain.kite.reconciling import HALT_AFTER, Kind, Ours, Source, Theirs
+from execution.models import BrokerCall, BrokerDesk, BrokerName, BrokerOrder, Difference
+from execution.services.live import account, billing
 from execution.services.live.looking import Book
-from portfolio.models import Position, Posting
-from risk.loading import product_of
+from execution.services.live.states import Remembered
 from risk.services.alerts import alert_raise
-from strategies.models import Deployment, Report
-from strategies.services.lifecycle import deployment_pause
+from strategies.models import Deployment
+from strategies.services.lifecycle import IllegalTransition, deployment_pause
+
+READ = {"orders": Source.ORDERS, "trades": Source.TRADES, "charges": Source.CHARGES}
 
 
-def compare(book: Book, now: datetime) -> list[Difference]:
-    """Compare, and keep what differs; the open differences. The first whole look after a start lets entries go."""
+def compare(book: Book, now: datetime, remembered: Remembered | None = None) -> list[Difference]:
+    """Compare, and keep what differs; the open differences. Entries go after the first whole comparison that leaves
+    nothing to be looked at again."""
     if book.orders is None or book.trades is None:
         return []  # a failed read is no information
     with transaction.atomic():
         desk = BrokerDesk.objects.select_for_update().get(broker=Broker.ZERODHA)
-        theirs = Theirs(orders=book.orders, trades=book.trades, positions=book.positions)
-        ours = _ours(desk, to_ms(now))
-        found = reconciling.compare(ours, theirs, marks_e4={})
-        found = [one for one in found if book.moved.isdisjoint((one.key, one.key.rpartition(":")[2]))]
+        ours = _ours(desk, book, to_ms(now), remembered or Remembered())
+        found = reconciling.compare(ours, Theirs(book.orders, book.trades))
         found = [one for one in found if one.kind is not Kind.ORDER_MISSING or _is_due(ours, one, to_ms(now))]
-        rows = _kept(found, theirs, now)
-        desk.reconciled_at = now
-        desk.save(update_fields=["reconciled_at"])
+        held = account.compare(desk, ours, book, now)
+        found += [*held.differences, *billing.compare(book)]
+        rows = _kept(found, book, _read(book, is_account_read=held.is_whole), now)
+        if held.is_whole and (desk.reconciled_at or all(row.rounds >= HALT_AFTER for row in rows)):
+            desk.reconciled_at = now
+        if book.asked.bills and not any(row.kind == Kind.CHARGES and row.rounds < HALT_AFTER for row in rows):
+            billing.done(desk, book)
+        desk.save(update_fields=["reconciled_at", "outside", "funds", "funds_at", "charged_on"])
     for row in rows:
-        if row.rounds == HALT_AFTER and row.kind != Kind.EXTERNAL:
+        if row.rounds >= HALT_AFTER and row.halted_at is None:
             _stop_entries(row, now)
     return rows
 
 
-def _ours(desk: BrokerDesk, now_ms: int) -> Ours:
-    """Our orders of the day, those that work or were sent today, and what all our books hold."""
-    midnight_ms = now_ms - (now_ms + IST_OFFSET_MS) % DAY_MS
-    today = BrokerOrder.objects.filter(Q(is_open=True) | Q(calls__sent_at_ms__gte=midnight_ms)).distinct()
-    orders = tuple(live for row in today if _may_be_there(live := states.known(row)))
-    return Ours(
-        house=desk.house,
-        orders=orders,
-        positions=_positions(),
-        theirs_before={Where(*name.rsplit(" ", 1)): units for name, units in desk.outside.items()},
-    )
+def _read(book: Book, *, is_account_read: bool) -> frozenset[Source]:
+    """What this round can tell of."""
+    found = {source for name, source in READ.items() if getattr(book, name) is not None}
+    return frozenset(found | {Source.POSITIONS, Source.HOLDINGS} if is_account_read else found)
+
+
+def _ours(desk: BrokerDesk, book: Book, now_ms: int, remembered: Remembered) -> Ours:
+    """Our orders of the broker's day: those that work, that were sent in it or that the book shows."""
+    sent = BrokerCall.objects.filter(order=OuterRef("pk"), sent_at_ms__gte=began_ms(now_ms))
+    names = [name for row in book.orders or () for name in (row.order_id, *row.tags)]
+    shown = BrokerName.objects.filter(name__in=names).values("order")
+    known = remembered.of(BrokerOrder.objects.filter(Q(is_open=True) | Exists(sent) | Q(pk__in=shown)))
+    remembered.forget_but(known.keys())
+    return Ours(desk.house, tuple(live for live in known.values() if _may_be_there(live)))
 
 
 def _may_be_there(order: LiveOrder) -> bool:
@@ -72,29 +79,14 @@ def _is_due(ours: Ours, missing: reconciling.Difference, now_ms: int) -> bool:
     return order.parts[missing.key].is_known or now_ms - order.local.at_ms > PATIENCE_MS
 
 
-def _positions() -> Counter[Where]:
-    """Units by instrument and product, of all our books at the broker, with the trades that wait to be booked."""
-    rows = (
-        Position.objects.filter(book__broker=Broker.ZERODHA).exclude(quantity=0).select_related("instrument")
-    )
-    products = {row.id: product_of(row) for row in Deployment.objects.filter(broker=Broker.ZERODHA)}
-    held: Counter[Where] = Counter()
-    for row in rows:
-        held[Where(str(row.instrument), products[row.book_id])] += row.quantity
-    for posting in Posting.objects.filter(book__broker=Broker.ZERODHA, state=Posting.State.NEW):
-        where = Where(posting.fill["instrument"], products[posting.book_id])
-        held[where] += Side(posting.fill["side"]).sign * posting.fill["quantity"]
-    for report in Report.objects.filter(booked_at=None):
-        told = msgspec.convert(report.data, Reported, strict=False)
-        live = states.known(BrokerOrder.objects.get(order_id=told.order_id))
-        for fill in told.fills:
-            held[Where(live.instrument, live.product)] += live.side.sign * fill.quantity
-    return held
+# ---- rows ----------------------------------------------------------------------------------------------------
 
 
-def _kept(found: Iterable[reconciling.Difference], theirs: Theirs, now: datetime) -> list[Difference]:
+def _kept(
+    found: Iterable[reconciling.Difference], book: Book, read: frozenset[Source], now: datetime
+) -> list[Difference]:
     """The open differences after a round, each a row that grows older or is settled by being gone."""
-    wanted = {(one.kind.value, one.key): one for one in found}
+    wanted = {(one.kind.value, one.key): one for one in found if not _is_moving(one.key, book)}
     rows = {
         (row.kind, row.key): row for row in Difference.objects.select_for_update().filter(settled_at=None)
     }
@@ -102,12 +94,25 @@ def _kept(found: Iterable[reconciling.Difference], theirs: Theirs, now: datetime
         if name in wanted:
             row.rounds, row.seen_at = row.rounds + 1, now
             row.ours, row.theirs = wanted[name].ours[:200], wanted[name].theirs[:200]
-        elif theirs.read.issuperset(reconciling.SOURCES[Kind(row.kind)]):
+            row.save(update_fields=["rounds", "seen_at", "ours", "theirs"])
+        elif _was_looked_for(row, book, read):
             row.settled_at, row.settled_by = now, "the next look"
-        row.save()
+            row.save(update_fields=["settled_at", "settled_by"])
     new = [_row(one, now) for name, one in wanted.items() if name not in rows]
     Difference.objects.bulk_create(new)
     return [row for row in (*rows.values(), *new) if row.settled_at is None]
+
+
+def _is_moving(key: str, book: Book) -> bool:
+    """Whether it is about an order that traded while the book was read: its lists tell different things."""
+    return not book.moved.isdisjoint((key, key.rpartition(":")[2]))
+
+
+def _was_looked_for(row: Difference, book: Book, read: frozenset[Source]) -> bool:
+    """Whether a difference that was not found is gone."""
+    if row.kind == Kind.CHARGES and row.key not in {bill.order_id for bill in book.asked.bills}:
+        return False  # of a day that is not asked about any more
+    return read.issuperset(reconciling.SOURCES[Kind(row.kind)]) and not _is_moving(row.key, book)
 
 
 def _row(one: reconciling.Difference, now: datetime) -> Difference:
@@ -129,8 +134,12 @@ def _deployment_of(key: str) -> UUID | None:
     return next(iter(found), None)
 
 
+# ---- what follows --------------------------------------------------------------------------------------------
+
+
 def _stop_entries(row: Difference, now: datetime) -> None:
-    """Pause whom a difference concerns; one about the account concerns all who trade there."""
+    """Pause whom a difference concerns, once; one about the account concerns all who trade there. Whoever dies before
+    this is written down does it after the next look."""
     concerned = Deployment.objects.filter(broker=Broker.ZERODHA, status=DeploymentStatus.RUNNING)
     if row.deployment_id is not None:
         concerned = concerned.filter(id=row.deployment_id)
@@ -143,7 +152,10 @@ def _stop_entries(row: Difference, now: datetime) -> None:
         now=now,
     )
     for deployment in concerned:
-        pause(deployment.id, f"differs from the broker: {row.kind} {row.key}", now)
+        with suppress(IllegalTransition):  # it has stopped meanwhile
+            pause(deployment.id, f"differs from the broker: {row.kind} {row.key}", now)
+    row.halted_at = now
+    row.save(update_fields=["halted_at"])
 
 
 def pause(deployment_id: UUID, reason: str, now: datetime) -> None:

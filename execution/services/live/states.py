@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
+from uuid import UUID
 
 import msgspec
+from django.db.models import QuerySet
 
 from execution import loading
 from execution.domain.kite.orders import LiveOrder
@@ -13,7 +16,7 @@ from execution.models import BrokerOrder, Order
 
 CHANGING = (
     "status", "reason", "quantity", "filled_quantity", "fills_count", "turnover", "leg_turnover", "limit_price_e4",
-    "trigger_price_e4", "events_count", "updated_at_ms",
+    "trigger_price_e4", "modifications", "events_count", "updated_at_ms",
 )  # fmt: skip
 
 
@@ -26,6 +29,29 @@ def written(order: LiveOrder) -> dict[str, Any]:
 def known(row: BrokerOrder) -> LiveOrder:
     """What is known of an order."""
     return msgspec.convert(row.state, LiveOrder, strict=False)
+
+
+class Remembered:
+    """Orders as they were known last, so that a look at the book of a busy day reads those anew that have changed."""
+
+    def __init__(self) -> None:
+        self._known: dict[UUID, tuple[int, LiveOrder]] = {}
+
+    def of(self, rows: QuerySet[BrokerOrder]) -> dict[UUID, LiveOrder]:
+        """What is known of orders, by their ids."""
+        revisions = dict(rows.values_list("pk", "revision"))
+        changed = [pk for pk, revision in revisions.items() if self._revision(pk) != revision]
+        for row in BrokerOrder.objects.filter(pk__in=changed):
+            self._known[row.pk] = row.revision, known(row)
+        return {pk: self._known[pk][1] for pk in revisions}
+
+    def forget_but(self, ids: Collection[UUID]) -> None:
+        """Keep these alone: the book of another day has others."""
+        self._known = {pk: found for pk, found in self._known.items() if pk in ids}
+
+    def _revision(self, pk: UUID) -> int | None:
+        found = self._known.get(pk)
+        return None if found is None else found[0]
 
 
 def order_save(row: Order, order: PaperOrder) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from alphapanda.core.clock import ist_text
 from alphapanda.core.vocabulary import DeploymentStatus, SignalKind
 from risk.domain.context import Case
 
@@ -51,3 +52,16 @@ def deployment_status(case: Case) -> str | None:
     """Only a running deployment may enter."""
     status = case.context.status
     return None if status is DeploymentStatus.RUNNING else f"the deployment is {status.value.lower()}"
+
+
+def approval(case: Case) -> str | None:
+    """Where a person lets entries pass, each that no rule objects to waits for that; it comes again as another signal,
+    and what has been said meanwhile counts."""
+    signal, wait_s = case.signal, case.context.approval_s
+    if signal.approves is not None:
+        return _guard(case, "approval")
+    if not wait_s:
+        return None
+    if signal.kind is SignalKind.MODIFY:
+        return "a change that may enter cannot wait for a person: cancel the order, and enter anew"
+    return f"waits for a person until {ist_text(signal.at_ms + wait_s * 1_000)}"

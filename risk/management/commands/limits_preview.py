@@ -33,7 +33,8 @@ class Command(ListCommand):
     ) -> None:
         target = self.act(limits_target, level=level, name=name)
         proposed = self.act(level_proposed, **target, limits=json_object("--limits", limits))
-        found = preview_as_json(preview_of(proposed, replaced=limits_at(**target), sessions=sessions))
+        seen = preview_of(proposed, replaced=limits_at(**target), sessions=sessions)
+        found = preview_as_json(seen, proposed)
         if as_json:
             self.stdout.write(json.dumps(found))
             return
@@ -44,4 +45,8 @@ class Command(ListCommand):
         )
         for limit, count in found["unknown"].items():
             self.stdout.write(f"{limit}: its figure is not on record for {count} decisions.")
+        for one in found["unlisted"]:
+            self.stdout.write(
+                f"{one}: no instrument list that is loaded has it; it restricts, or allows, nothing."
+            )
         self.stdout.write(found["cannot_know"])

@@ -1,0 +1,193 @@
+"""What the account holds against our books: whatever our books do not hold is outside, and every change of that which
+nothing explains is a difference.
+
+Kite shows a holding twice: shares in the depository as they were in the morning (holdings), and what the day did
+(positions; a sale of holdings is a negative position). Derivatives are carried in positions; intraday positions are
+not carried at all. So units held are, of delivery, the morning's shares and the day's position; of all else the
+position."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import NamedTuple
+
+import msgspec
+
+from alphapanda.core.clock import DAY_MS, IST_OFFSET_MS, ist_day
+from alphapanda.core.vocabulary import Product
+from execution.domain.kite.rows import Where
+
+Units = Mapping[Where, int]
+BEGINS_MS = 6 * 3_600_000  # after midnight: when a token dies, and Kite's lists are of the new day
+
+
+class Outside(msgspec.Struct, frozen=True):
+    """What the account holds that is not ours, by place as text. `before` at the start of the day, `fills` what orders
+    made elsewhere have added since, `units` all that is not in our books, `accepted` by how many units a person knows
+    that others have taken from us, `delivered` the morning's shares by instrument once they were read that day;
+    `knows_shares` whether they ever were."""
+
+    day: int = 0  # none: the account was never looked at
+    before: Mapping[str, int] = {}
+    fills: Mapping[str, int] = {}
+    units: Mapping[str, int] = {}
+    accepted: Mapping[str, int] = {}
+    delivered: Mapping[str, int] | None = None
+    knows_shares: bool = False
+
+
+class Held(NamedTuple):
+    """One look. `ours` are our books with trades that wait to be booked, and with what our orders traded that is not
+    known here yet; `fills` what orders made elsewhere have traded today; `positions` are the broker's, net;
+    `delivered` its holdings, None where they were not read; `watched` the instruments that are ours to watch; `ended`
+    contracts that the exchange settles, which Kite shows until its next day."""
+
+    day: int
+    ours: Units
+    fills: Units
+    positions: Units
+    delivered: Mapping[str, int] | None
+    watched: Collection[str]
+    ended: Collection[str] = ()
+
+
+class Gap(NamedTuple):
+    """What differs at a place. `is_taken`: others have closed what is ours; else units that nothing explains."""
+
+    where: Where
+    ours: int
+    theirs: int
+    is_taken: bool = False
+
+
+def day_of(at_ms: int) -> int:
+    """The broker's day of a time, as the ordinal of a date: it begins when tokens die, at six in the morning."""
+    return ist_day(at_ms - BEGINS_MS)
+
+
+def began_ms(at_ms: int) -> int:
+    """When the broker's day of a time began."""
+    return at_ms - (at_ms - BEGINS_MS + IST_OFFSET_MS) % DAY_MS
+
+
+def text_of(where: Where) -> str:
+    return f"{where.instrument} {where.product}"
+
+
+def place_of(text: str) -> Where:
+    return Where(*text.rsplit(" ", 1))
+
+
+def looked(known: Outside, held: Held) -> tuple[Outside, list[Gap]]:
+    """What is outside after a look, and what differs. In an instrument that is not ours to watch nothing differs: what
+    is there is taken as it is."""
+    first = {
+        is_delivery: not known.knows_shares if is_delivery else known.day == 0
+        for is_delivery in (True, False)
+    }
+    known = on_day(known, held.day)
+    if known.delivered is None and held.delivered is not None:
+        known = msgspec.structs.replace(known, delivered=dict(held.delivered), knows_shares=True)
+    before = _places(known.before)
+    units: dict[Where, int] = {}
+    gaps: list[Gap] = []
+    for where, total in _totals(known, held).items():
+        ours, fills = held.ours.get(where, 0), held.fills.get(where, 0)
+        expected = ours + before.get(where, 0) + fills
+        if total != expected and _is_taken_as_it_is(
+            where, total, held, is_first=first[where.product == Product.CNC]
+        ):
+            before[where] = before.get(where, 0) + total - expected
+        elif total != expected:
+            gaps.append(Gap(where, expected, total))
+        gaps += _taken(where, ours, before.get(where, 0) + fills, known.accepted)
+        units[where] = total - ours
+    for where in _places(known.units).keys() - units.keys():
+        if _is_unread(where, known):
+            units[where] = known.units[text_of(where)]
+    after = msgspec.structs.replace(
+        known, before=_texts(before), fills=_texts(held.fills), units=_texts(units)
+    )
+    return after, sorted(gaps, key=lambda gap: (text_of(gap.where), gap.is_taken))
+
+
+def on_day(known: Outside, day: int) -> Outside:
+    """The same on the morning of another day: what was left is carried, but for intraday positions."""
+    if known.day == day:
+        return known
+    left = _sum(_places(known.before), _places(known.fills))
+    carried = {where: units for where, units in left.items() if where.product != Product.MIS}
+    accepted = {name: count for name, count in known.accepted.items() if place_of(name) in carried}
+    return Outside(
+        day=day,
+        before=_texts(carried),
+        units=known.units,
+        accepted=accepted,
+        knows_shares=known.knows_shares,
+    )
+
+
+def accepted(known: Outside, gap: Gap) -> Outside:
+    """The same after a person has said that a gap is right: units that nothing explained are not ours, or what others
+    took from us is known."""
+    name = text_of(gap.where)
+    if gap.is_taken:
+        taken = {**known.accepted, name: abs(gap.ours - gap.theirs)}
+        return msgspec.structs.replace(known, accepted=taken)
+    before = {**known.before, name: known.before.get(name, 0) + gap.theirs - gap.ours}
+    return msgspec.structs.replace(known, before=before)
+
+
+def _is_taken_as_it_is(where: Where, total: int, held: Held, *, is_first: bool) -> bool:
+    """Whether units that nothing explains are simply not ours. At the first look ever that is all that was there,
+    but where it is less than what our books hold."""
+    ours = held.ours.get(where, 0)
+    return where.instrument not in held.watched or (is_first and not _missing(ours, total))
+
+
+def _missing(ours: int, total: int) -> int:
+    """Of the units of our books, those that the account does not hold."""
+    sign = 1 if ours >= 0 else -1
+    return max(0, abs(ours) - max(0, sign * total)) if ours else 0
+
+
+def _taken(where: Where, ours: int, outside: int, known: Mapping[str, int]) -> Iterator[Gap]:
+    """Others have sold what we hold, or bought what we are short of: our exit would open a position."""
+    missing = _missing(ours, ours + outside)
+    if missing > known.get(text_of(where), 0):
+        sign = 1 if ours > 0 else -1
+        yield Gap(where, ours, ours - sign * missing, is_taken=True)
+
+
+def _totals(known: Outside, held: Held) -> dict[Where, int]:
+    """All that the account holds, by every place that anybody knows of; nothing of delivery before its morning's
+    shares were read."""
+    places = {*held.ours, *held.fills, *held.positions, *_places(known.before)}
+    shares = known.delivered or {}
+    places |= {Where(instrument, Product.CNC) for instrument in shares}
+    totals = {}
+    for where in sorted(places, key=text_of):
+        if not _is_unread(where, known) and where.instrument not in held.ended:
+            carried = shares.get(where.instrument, 0) if where.product == Product.CNC else 0
+            totals[where] = held.positions.get(where, 0) + carried
+    return totals
+
+
+def _is_unread(where: Where, known: Outside) -> bool:
+    return where.product == Product.CNC and known.delivered is None
+
+
+def _places(texts: Mapping[str, int]) -> dict[Where, int]:
+    return {place_of(text): units for text, units in texts.items()}
+
+
+def _texts(places: Units) -> dict[str, int]:
+    return {text_of(where): units for where, units in places.items() if units}
+
+
+def _sum(*parts: Units) -> dict[Where, int]:
+    found: dict[Where, int] = {}
+    for part in parts:
+        for where, units in part.items():
+            found[where] = found.get(where, 0) + units
+    return found

@@ -1,0 +1,62 @@
+"""Orders in the account that nobody here has sent: written down as they stand, never touched."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from datetime import datetime
+from decimal import Decimal
+
+import msgspec
+
+from execution.domain.kite import reconciling
+from execution.domain.kite.rows import OrderSnapshot
+from execution.models import ExternalOrder
+
+
+def keep(rows: Iterable[OrderSnapshot], at: datetime) -> None:
+    """Write down orders as they were shown, where that is new. What was shown last may come first."""
+    shown = {row.order_id: row for row in rows}
+    for order_id, known in _known(shown).items():
+        if _place(shown[order_id]) <= _place(known):
+            del shown[order_id]
+    ExternalOrder.objects.bulk_create(
+        [
+            ExternalOrder(
+                broker_order_id=row.order_id,
+                instrument=row.instrument,
+                snapshot=msgspec.to_builtins(row),
+                is_open=not row.is_final,
+                worst_value=reconciling.worst_exposure(row, 0),
+                seen_at=at,
+            )
+            for row in shown.values()
+        ],
+        update_conflicts=True,
+        unique_fields=["broker_order_id"],
+        update_fields=["snapshot", "is_open", "worst_value", "seen_at"],
+    )
+
+
+def keep_book(rows: Iterable[OrderSnapshot], at: datetime) -> None:
+    """The same of a whole book: what worked and is not in it is over, for a day's orders end with it."""
+    shown = list(rows)
+    keep(shown, at)
+    over = ExternalOrder.objects.filter(is_open=True).exclude(
+        broker_order_id__in=[row.order_id for row in shown]
+    )
+    over.update(is_open=False, worst_value=Decimal(0), seen_at=at)
+
+
+def has_changed_since(at: datetime) -> bool:
+    """Whether an order of others was told of since a look began: what it has traded is to be looked at."""
+    return ExternalOrder.objects.filter(seen_at__gt=at).exists()
+
+
+def _known(ids: Collection[str]) -> dict[str, OrderSnapshot]:
+    rows = ExternalOrder.objects.filter(broker_order_id__in=list(ids)).values_list("pk", "snapshot")
+    return {pk: msgspec.convert(snapshot, OrderSnapshot, strict=False) for pk, snapshot in rows}
+
+
+def _place(row: OrderSnapshot) -> tuple[bool, int, int, str]:
+    """Of two snapshots of an order the larger counts: an end stays an end, and trades only grow."""
+    return row.is_final, row.filled, row.at_ms, row.status_text

@@ -1,0 +1,253 @@
+"""The broker's list of triggers read: what is shown of ours, searches for unknown outcomes, and triggers of others."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+
+import msgspec
+from django.db import transaction
+
+from alphapanda.core import ids
+from alphapanda.core.clock import to_ms
+from alphapanda.core.vocabulary import Broker, HaltStep, Severity
+from alphapanda.prepared import Prepared
+from execution.domain.kite import gtt, lookup
+from execution.domain.kite.gtt import GttStatus, TriggerRow, triggers_of
+from execution.domain.kite.lookup import Finding, Lookup, Wish
+from execution.domain.kite.rows import Where
+from execution.gtt_models import CallState, Gtt, GttCall
+from execution.models import BrokerDesk, ExternalOrder
+from execution.services.live import gtt_calls, looking
+from execution.services.live.gtt import columns, holdings, terms_of, units_at_most, wanted_of
+from execution.services.live.http import KiteHttp, NotLoggedIn
+from risk.models import KillSwitch
+from risk.services.alerts import alert_raise
+
+EVERY_MS = 30_000
+EXCEEDS_AFTER = timedelta(seconds=60)
+SHOWN_MAX = 5  # in one alert
+Kind = GttCall.Kind
+
+
+def is_due(looked_ms: int, now: datetime) -> bool:
+    """Whether the list is to be read, that was last read at a time."""
+    search_ms = searches_due_ms()
+    due_ms = looked_ms + EVERY_MS
+    return to_ms(now) >= (due_ms if search_ms is None else min(due_ms, search_ms))
+
+
+def searches_due_ms() -> int | None:
+    """When the next search for an unknown outcome wants to read; None: nothing is unknown."""
+    return min((lookup.next_read_ms(msgspec.convert(row, Lookup)) for (row,) in _searches()), default=None)
+
+
+_searches = Prepared(lambda: GttCall.objects.filter(state=CallState.UNKNOWN).values_list("lookup"))
+
+
+def look(
+    http: KiteHttp, now: datetime, pause: Callable[[], None], wanted: looking.Wanted = looking.NOTHING_MORE
+) -> looking.Book:
+    """Read the book, and the list of triggers after it."""
+    book = looking.look(http, now, pause, wanted)
+    if book.is_refused:
+        return book
+    pause()
+    units = looking.Units()
+    try:
+        found = looking.read_list(http, "/gtt/triggers", lambda body: triggers_of(body, units))
+    except NotLoggedIn:
+        return msgspec.structs.replace(book, is_refused=True)
+    rows = found.rows if found is not None and not found.faults else None
+    return msgspec.structs.replace(book, has_gtts=True, gtts=rows)
+
+
+def take(book: looking.Book, now: datetime) -> None:
+    """Take what a list of triggers showed; one that could not be read, or not whole, is no information."""
+    if not book.has_gtts:
+        return
+    with transaction.atomic():
+        desk = BrokerDesk.objects.select_for_update().get(broker=Broker.ZERODHA)
+        _search(book.gtts, book.began_ms, now)
+        if book.gtts is None:
+            return
+        _take_rows(book.gtts, book.began_ms, now)
+        _link()
+        _watch_excess(desk, now)
+        BrokerDesk.objects.filter(pk=desk.pk).update(gtts_read_at=now)
+
+
+# ---- outcomes that are not known -----------------------------------------------------------------------------
+
+
+def _search(rows: Sequence[TriggerRow] | None, began_ms: int, now: datetime) -> None:
+    calls = (
+        GttCall.objects.select_for_update(of=("self",)).select_related("gtt").order_by("queued_at_ms", "id")
+    )
+    for call in calls.filter(state=CallState.UNKNOWN):
+        placed, finding = _found(call, rows) if rows is not None else (None, None)
+        search, answer = lookup.advance(msgspec.convert(call.lookup, Lookup), lookup.Read(began_ms, finding))
+        call.lookup = msgspec.to_builtins(search)
+        if answer.wish is Wish.DONE:
+            gtt_calls.done(call, now, trigger_id=placed)
+        elif answer.wish is Wish.READ:
+            call.save()
+        else:
+            call.state = CallState.REFUSED
+            gtt_calls.nothing_came(call, _WORDS[answer.wish], now)
+
+
+_WORDS = {
+    Wish.TOO_LATE: "the trigger ended first",
+    Wish.NOT_DONE: "looked for in the broker's list in vain",
+}
+
+
+def _found(call: GttCall, rows: Sequence[TriggerRow]) -> tuple[int | None, Finding]:
+    """What a whole list says of a call, and the broker's id of what it placed."""
+    if call.kind == Kind.PLACE:
+        owned = set(Gtt.objects.exclude(trigger_id=None).values_list("trigger_id", flat=True))
+        unowned = [row for row in rows if row.trigger_id not in owned]
+        row = gtt.of_placing(wanted_of(call), call.sent_at_ms or 0, unowned)
+        return (None, Finding.ABSENT) if row is None else (row.trigger_id, Finding.DONE)
+    row = next((one for one in rows if one.trigger_id == call.gtt.trigger_id), None)
+    if call.kind == Kind.MODIFY:
+        return None, gtt.of_modifying(row, wanted_of(call))
+    return None, gtt.of_deleting(row)
+
+
+# ---- what is shown -------------------------------------------------------------------------------------------
+
+
+def _take_rows(rows: Sequence[TriggerRow], began_ms: int, now: datetime) -> None:
+    known = {row.trigger_id: row for row in Gtt.objects.select_for_update().exclude(trigger_id=None)}
+    flying = [
+        wanted_of(call)
+        for call in GttCall.objects.filter(kind=Kind.PLACE, state__in=(CallState.SENDING, CallState.UNKNOWN))
+    ]
+    for row in rows:
+        if (ours := known.pop(row.trigger_id, None)) is not None:
+            _merge(ours, row, began_ms, now)
+        elif row.terms in flying:
+            flying.remove(row.terms)  # it may be one of ours, whose answer is not here yet
+        else:
+            _keep_external(row, now)
+    for missing in known.values():
+        if missing.status == GttStatus.ACTIVE and missing.told_at_ms < began_ms:
+            _end(missing, GttStatus.GONE, now)
+
+
+def _merge(row: Gtt, shown: TriggerRow, began_ms: int, now: datetime) -> None:
+    """Take over what is shown; a list that was asked for before our last word on the trigger is old."""
+    if row.told_at_ms >= began_ms:
+        return
+    for name, value in columns(shown.terms).items():
+        setattr(row, name, value)
+    row.created_at_ms, row.expires_at_ms, row.seen_at = shown.created_ms, shown.expires_ms, now
+    row.orders = msgspec.to_builtins(shown.fired)
+    if row.status != shown.status and row.is_ours:
+        _end(row, shown.status, now)
+    else:
+        row.status = shown.status
+        row.save()
+
+
+def _keep_external(row: TriggerRow, now: datetime) -> None:
+    Gtt.objects.create(
+        id=ids.derived("gtt", Broker.ZERODHA, row.trigger_id),
+        trigger_id=row.trigger_id,
+        is_ours=False,
+        status=row.status,
+        orders=msgspec.to_builtins(row.fired),
+        created_at_ms=row.created_ms,
+        expires_at_ms=row.expires_ms,
+        seen_at=now,
+        **columns(row.terms),
+    )
+
+
+def _end(row: Gtt, status: GttStatus, now: datetime) -> None:
+    """A trigger has another status than before; people hear where its position has lost its protection."""
+    row.status = status
+    row.save()
+    failed = [one["reason"] for one in row.orders if one.get("reason")]
+    if not row.is_ours or status is GttStatus.ACTIVE:
+        return
+    if status is GttStatus.TRIGGERED and not failed:
+        told = (
+            "gtt_fired",
+            f"fired: {', '.join(one['order_id'] for one in row.orders) or 'order not told yet'}",
+        )
+    elif status is GttStatus.TRIGGERED:
+        told = "gtt_order_failed", f"fired, and its order was not taken: {'; '.join(failed)}"
+    else:
+        told = "gtt_ended", f"is {status.value} at the broker: it protects nothing any more"
+    alert_raise(
+        code=told[0],
+        subject=f"{row.instrument} {row.trigger_id}",
+        text=f"The GTT {row.trigger_id} to {row.side} {row.quantity} {row.instrument} {told[1]}",
+        severity=Severity.CRITICAL if failed else Severity.WARNING,
+        now=now,
+    )
+
+
+def _link() -> None:
+    """The orders that triggers have made carry no tag of ours: they are orders of others, which triggers answer for."""
+    made = {
+        one["order_id"]: row.pk
+        for row in Gtt.objects.filter(status=GttStatus.TRIGGERED)
+        for one in row.orders
+        if one.get("order_id")
+    }
+    for order in ExternalOrder.objects.filter(broker_order_id__in=made, gtt=None):
+        ExternalOrder.objects.filter(pk=order.pk).update(gtt=made[order.pk])
+
+
+def _watch_excess(desk: BrokerDesk, now: datetime) -> None:
+    """Say so where ours would sell more than is held: positions that were closed leave their triggers behind."""
+    held = holdings(desk)
+    standing = Gtt.objects.filter(status__in=gtt.STANDING).order_by("created_at_ms", "pk")
+    taken: Counter[tuple[Where, str]] = Counter()
+    for row in standing.prefetch_related("calls"):
+        terms = terms_of(row)
+        where = Where(terms.instrument, terms.product)
+        problem = gtt.excess(terms, held[where], taken[where, row.side])
+        taken[where, row.side] += units_at_most(row)
+        if row.is_ours:
+            _exceeds(row, problem, now)
+
+
+def _exceeds(row: Gtt, problem: str, now: datetime) -> None:
+    since = (row.exceeds_since or now) if problem else None
+    if since != row.exceeds_since:
+        Gtt.objects.filter(pk=row.pk).update(exceeds_since=since)
+    if since is not None and now - since >= EXCEEDS_AFTER:
+        alert_raise(
+            code="gtt_exceeds",
+            subject=f"{row.instrument} {row.trigger_id}",
+            text=f"{problem}: `manage.py gtt delete {row.pk}`, or it may open a position",
+            severity=Severity.WARNING,
+            once=True,
+            now=now,
+        )
+
+
+def tell_standing(now: datetime) -> None:
+    """A halt that cancels leaves triggers where they are, for they are exits: people hear which, once for each halt."""
+    for halt in KillSwitch.objects.filter(released_at=None, step__in=(HaltStep.CANCEL, HaltStep.FLATTEN)):
+        if halt.broker not in ("", Broker.ZERODHA):
+            continue
+        standing = list(Gtt.objects.filter(status=GttStatus.ACTIVE).order_by("instrument", "pk"))
+        if not standing:
+            continue
+        named = [f"{row.side} {row.quantity} {row.instrument}" for row in standing[:SHOWN_MAX]]
+        alert_raise(
+            code="gtts_stand",
+            subject=f"halt {halt.pk}",
+            text=f"{len(standing)} GTTs stand at the broker, and no halt deletes them: {', '.join(named)}; "
+            "`manage.py gtt` lists them",
+            severity=Severity.WARNING,
+            once=True,
+            now=now,
+        )

@@ -1,0 +1,154 @@
+"""What the account holds against our books, day by day: what is outside, what nothing explains, what others took."""
+
+from __future__ import annotations
+
+from datetime import time
+from typing import Any
+
+import pytest
+
+from alphapanda.core.clock import ist_ms
+from execution.domain.kite.account import Gap, Held, Outside, accepted, began_ms, day_of, looked, on_day
+from execution.domain.kite.rows import Where
+from tests.builders import DAY, at
+
+MIS, NRML, CNC = (Where("NSE:OURS", product) for product in ("MIS", "NRML", "CNC"))
+THEIRS = Where("NSE:NOBODYS", "NRML")
+ONE = 737_000  # a day
+EVERYTHING_READ: dict[str, int] = {}
+
+
+def held(day: int = ONE, **more: Any) -> Held:
+    facts = {"ours": {}, "fills": {}, "positions": {}, "delivered": EVERYTHING_READ, "watched": {"NSE:OURS"}}
+    return Held(day=day, **(facts | more))
+
+
+def known(**looks: Any) -> Outside:
+    """After a first look at an empty account."""
+    return looked(Outside(), held(**looks))[0]
+
+
+def test_all_that_an_account_held_before_us_is_outside() -> None:
+    after, gaps = looked(Outside(), held(positions={NRML: 50}, delivered={"NSE:OURS": 7}))
+
+    assert gaps == []
+    assert (after.before, after.units) == ({"NSE:OURS CNC": 7, "NSE:OURS NRML": 50},) * 2
+
+
+def test_shares_that_could_not_be_read_at_the_first_look_are_outside_at_the_next() -> None:
+    state, _ = looked(Outside(), held(delivered=None))
+
+    assert looked(state, held(delivered={"NSE:OURS": 7}))[1] == []
+
+
+def test_what_our_books_hold_and_the_account_never_had_differs_at_the_first_look_too() -> None:
+    _, gaps = looked(Outside(), held(ours={NRML: 50}, positions={NRML: 20}))
+
+    assert gaps == [Gap(NRML, 50, 20)]
+
+
+def test_a_delivery_position_is_held_overnight_and_sold_without_a_difference() -> None:
+    """Bought on one day, a share on its way on the next, in the depository on the third, where half of it is sold."""
+    state = known()
+    days = [
+        held(ONE, ours={CNC: 10}, positions={CNC: 10}),
+        held(ONE + 1, ours={CNC: 10}, delivered={"NSE:OURS": 10}),
+        held(ONE + 4, ours={CNC: 10}, delivered={"NSE:OURS": 10}),
+        held(
+            ONE + 4, ours={CNC: 5}, positions={CNC: -5}, delivered={"NSE:OURS": 5}
+        ),  # the morning's are known
+        held(ONE + 4, ours={CNC: 8}, positions={CNC: -2}, delivered=None),
+        held(ONE + 5, ours={CNC: 8}, delivered={"NSE:OURS": 8}),
+    ]
+    for day in days:
+        state, gaps = looked(state, day)
+        assert (gaps, state.units) == ([], {})
+
+
+def test_delivery_is_not_compared_before_the_shares_of_the_morning_were_read() -> None:
+    state, gaps = looked(
+        known(ours={CNC: 10}, positions={CNC: 10}), held(ONE + 1, ours={CNC: 10}, delivered=None)
+    )
+    assert gaps == []
+
+    _, gaps = looked(state, held(ONE + 1, ours={CNC: 10}, delivered={"NSE:OURS": 4}))
+
+    assert Gap(CNC, 10, 4) in gaps
+
+
+def test_a_derivative_of_others_is_carried_and_an_intraday_position_is_not() -> None:
+    state, gaps = looked(known(), held(fills={NRML: 50, MIS: 3}, positions={NRML: 50, MIS: 3}))
+    assert (gaps, state.units) == ([], {"NSE:OURS MIS": 3, "NSE:OURS NRML": 50})
+
+    state, gaps = looked(state, held(ONE + 1, positions={NRML: 50}))
+
+    assert (gaps, state.before, state.units) == ([], {"NSE:OURS NRML": 50}, {"NSE:OURS NRML": 50})
+
+
+@pytest.mark.parametrize(("where", "differs"), [(NRML, True), (THEIRS, False)])
+def test_units_that_nothing_explains_differ_where_we_trade(where: Where, differs: bool) -> None:
+    state, gaps = looked(known(), held(positions={where: 75}))
+
+    assert gaps == ([Gap(where, 0, 75)] if differs else [])
+    assert list(state.units.values()) == [75]
+    again, gaps = looked(state, held(ONE + 1, positions={where: 75}))  # a night does not make it right
+    assert bool(gaps) is differs
+    if differs:
+        assert looked(accepted(again, gaps[0]), held(ONE + 1, positions={where: 75}))[1] == []
+
+
+@pytest.mark.parametrize(
+    ("ours", "fills", "taken"),
+    [
+        (10, -10, 10),
+        (10, -25, 10),
+        (10, -4, 4),
+        (-10, 4, 4),
+        (10, 5, 0),
+        (0, -5, 0),
+    ],
+)
+def test_others_who_close_what_is_ours_are_a_difference_until_a_person_says_so(
+    ours: int, fills: int, taken: int
+) -> None:
+    """The broker squares off, or a person sells in the app: our own exit would open a position."""
+    look = held(ours={MIS: ours}, fills={MIS: fills}, positions={MIS: ours + fills})
+
+    state, gaps = looked(known(), look)
+
+    left = ours - taken if ours > 0 else ours + taken
+    assert gaps == ([Gap(MIS, ours, left, is_taken=True)] if taken else [])
+    for gap in gaps:
+        state = accepted(state, gap)
+    assert looked(state, look)[1] == []
+
+
+def test_what_others_took_beyond_what_a_person_knows_differs_anew() -> None:
+    state, gaps = looked(known(), held(ours={NRML: 10}, fills={NRML: -4}, positions={NRML: 6}))
+    state = accepted(state, gaps[0])
+
+    _, gaps = looked(state, held(ONE + 1, ours={NRML: 10}, fills={NRML: -1}, positions={NRML: 5}))
+
+    assert gaps == [Gap(NRML, 10, 5, is_taken=True)]
+
+
+def test_a_second_look_of_a_day_counts_its_fills_once() -> None:
+    look = held(fills={NRML: 50}, positions={NRML: 50})
+    once, _ = looked(known(), look)
+
+    assert looked(once, look) == (once, [])
+
+
+def test_what_was_accepted_intraday_is_forgotten_with_the_position() -> None:
+    state = Outside(day=ONE, fills={"NSE:OURS MIS": -5}, accepted={"NSE:OURS MIS": 5})
+
+    assert on_day(state, ONE + 1) == Outside(day=ONE + 1)
+
+
+def test_the_brokers_day_begins_at_six() -> None:
+    morning = began_ms(at("10:00"))
+
+    assert morning == ist_ms(DAY, time(6))
+    assert (day_of(morning - 1), day_of(morning)) == (DAY.toordinal() - 1, DAY.toordinal())
+    assert began_ms(morning) == morning
+    assert began_ms(morning - 1) == morning - 86_400_000
