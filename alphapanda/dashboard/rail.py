@@ -24,6 +24,7 @@ RAIL: dict[str, tuple[Page, ...]] = {
         Page("fills", "Fills", "f"),
         Page("signals", "Signals", "s"),
         Page("chart", "Chart", "c"),
+        Page("approvals", "Approvals", "w"),
     ),
     "Strategies": (
         Page("strategies", "Strategies", "t"),
@@ -32,6 +33,7 @@ RAIL: dict[str, tuple[Page, ...]] = {
     ),
     "Control": (
         Page("risk", "Risk", "k"),
+        Page("reconciliation", "Reconciliation", "n"),
         Page("alerts", "Alerts", "l"),
     ),
     "System": (

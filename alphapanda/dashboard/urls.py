@@ -12,6 +12,7 @@ from alphapanda.dashboard import (
     strategies,
     trading,
     views,
+    waiting,
     why,
 )
 
@@ -32,6 +33,8 @@ urlpatterns = [
     path("backtests/compare/", backtests.compare, name="backtests-compare"),
     path("backtests/<uuid:run_id>/", backtests.detail, name="backtest"),
     path("performance/", performance.page, name="performance"),
+    path("approvals/", waiting.approvals, name="approvals"),
+    path("reconciliation/", waiting.reconciliation, name="reconciliation"),
     path("fills/", trading.fills, name="fills"),
     path("signals/", trading.signals, name="signals"),
     path("broker/", broker.page, name="broker"),

@@ -5,7 +5,7 @@ export function watchActs(afterwards) {
   const act = new Act("act", afterwards);
   document.addEventListener("click", (event) => {
     const button = event.target.closest("[data-act]");
-    if (button) act.ask(button.dataset, () => ({}));
+    if (button) act.ask(...asked(button.dataset));
   });
   const halt = new Act("halt", afterwards);
   const words = {
@@ -14,6 +14,14 @@ export function watchActs(afterwards) {
     again: "It is the same halt; or run manage.py halt.",
   };
   document.getElementById("halt").addEventListener("click", () => halt.ask(words, target));
+}
+
+/** What a button asks for, and what goes along: its own facts, or those that are chosen on the page. */
+function asked(data) {
+  if (!data.chosen) return [data, () => JSON.parse(data.facts ?? "{}")];
+  const chosen = [...document.querySelectorAll(`input[name="${data.chosen}"]:checked`)];
+  const what = chosen.length ? chosen.map((box) => box.ariaLabel.replace(/^Choose /, "")).join("; ") : "Nothing is chosen: tick what is meant.";
+  return [{ ...data, what }, () => ({ [data.chosen]: chosen.map((box) => box.value) })];
 }
 
 /** What the halt dialog has chosen. */
@@ -90,8 +98,10 @@ class Act {
         },
         body: JSON.stringify({ ...this.#facts(this.form), reason: this.form.elements.reason.value }),
       });
-      if (answer.ok) return "";
       const told = await answer.json().catch(() => ({}));
+      const problems = Array.isArray(told) ? told.map((one) => one.problem).filter(Boolean) : [];
+      if (problems.length) return `Not done for ${problems.length} of ${told.length}: ${problems.join("; ")}`;
+      if (answer.ok) return "";
       return `Not done: ${told.error?.message ?? `the server answered ${answer.status}`}. Try again.`;
     } catch {
       return `Not known whether it was done: no answer. Try again. ${this.#asked.again ?? "It is the same act."}`;

@@ -97,6 +97,8 @@ PAGES = {
     "orders/",
     "orders/<uuid:order_id>/",
     "fills/",
+    "approvals/",
+    "reconciliation/",
     "performance/",
     "backtests/",
     "backtests/compare/",
