@@ -8,7 +8,7 @@ from channels.auth import AuthMiddlewareStack
 from channels.routing import URLRouter
 from django.urls import path, re_path
 
-from alphapanda.dashboard.consumers import OverviewConsumer
+from alphapanda.dashboard.consumers import LiveConsumer
 from alphapanda.dashboard.origins import ExactOrigin
 
 
@@ -17,5 +17,5 @@ async def nowhere(_scope: Any, _receive: Any, send: Any) -> None:
     await send({"type": "websocket.close"})
 
 
-websocket_urlpatterns = [path("ws/overview/", OverviewConsumer.as_asgi()), re_path("", nowhere)]
+websocket_urlpatterns = [path("ws/live/", LiveConsumer.as_asgi()), re_path("", nowhere)]
 websocket_application = ExactOrigin(AuthMiddlewareStack(URLRouter(websocket_urlpatterns)))

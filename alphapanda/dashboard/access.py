@@ -9,6 +9,8 @@ from typing import Any
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
 
 from alphapanda.core.vocabulary import Broker
 from alphapanda.web.roles import Role, roles_of
@@ -36,6 +38,11 @@ def viewer_required(view: View) -> View:
         return view(request, *args, **kwargs)
 
     return login_required(guarded)
+
+
+def page_view(view: View) -> View:
+    """A page to look at, for people with a role: of the moment, so that nobody keeps it."""
+    return never_cache(require_safe(viewer_required(view)))
 
 
 def broker_of(asked: str) -> str:

@@ -10,16 +10,17 @@ from django.conf import settings
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.shortcuts import redirect, render
+from django.shortcuts import redirect
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_GET, require_POST, require_safe
+from django.views.decorators.http import require_GET, require_POST
 
 from accounts import broker, selectors
 from alphapanda import env
 from alphapanda.core.clock import to_ms
 from alphapanda.core.refusals import Refusal
-from alphapanda.dashboard.access import may_act, viewer_required
+from alphapanda.dashboard import frame
+from alphapanda.dashboard.access import broker_of, may_act, page_view
 
 if TYPE_CHECKING:
     from typing import Any
@@ -29,23 +30,20 @@ if TYPE_CHECKING:
 KITE = env.BY_VARIABLE["ALPHAPANDA_KITE_API_URL"].default
 
 
-@never_cache
-@require_safe
-@viewer_required
+@page_view
 def page(request: HttpRequest) -> HttpResponse:
     """Complete without a line of JavaScript, which only counts down."""
     now = timezone.now()
     context: dict[str, Any] = {
-        "page": "broker",
-        "may_act": may_act(request.user),
         "accounts": selectors.accounts_now(now=now),
         "now_ms": to_ms(now),
         "callback": request.build_absolute_uri("/broker/callback/"),
         "simulator": "" if settings.KITE_API_URL == KITE else settings.KITE_API_URL,
     }
     # the form leads on to Kite's page, which browsers count as a target of the form
-    shown = csp_update({"form-action": [_origin(settings.KITE_LOGIN_URL)]})(render)
-    return shown(request, "dashboard/broker.html", context)
+    shown = csp_update({"form-action": [_origin(settings.KITE_LOGIN_URL)]})(frame.shown)
+    live = frame.Reading(broker_of(request.GET.get("broker", "")))
+    return shown(request, "broker", "dashboard/broker.html", context, live=live)
 
 
 @never_cache

@@ -1,4 +1,4 @@
-"""The socket of the overview: a snapshot, then what changed, conflated for each client. Read-only."""
+"""The socket of all pages: a snapshot, then what changed, conflated for each client. Read-only."""
 
 from __future__ import annotations
 
@@ -33,8 +33,9 @@ BEHIND_MAX = 10  # flushes that a client has not acknowledged
 INBOUND_MAX = 256  # characters; a ping needs 30
 
 
-class OverviewConsumer(AsyncJsonWebsocketConsumer):
-    """`/ws/overview/?broker=paper`. The client answers each message with {"type": "ping", "flush": n}."""
+class LiveConsumer(AsyncJsonWebsocketConsumer):
+    """`/ws/live/?broker=paper&kinds=orders fills&hints=signals`: of the kinds, rows; of the hints, that something
+    changed. The client answers each message with {"type": "ping", "flush": n}."""
 
     groups = ()  # joined after the checks, not before
 
@@ -44,7 +45,11 @@ class OverviewConsumer(AsyncJsonWebsocketConsumer):
         self._previous = self._sequence = -1
         self._flush = self._acknowledged = 0
         self._tasks: list[asyncio.Task[None]] = []
-        self._broker = broker_of(parse_qs(self.scope["query_string"].decode()).get("broker", [""])[0])
+        asked = parse_qs(self.scope["query_string"].decode())
+        self._broker = broker_of(asked.get("broker", [""])[0])
+        self._kinds = asked.get("kinds", [""])[0].split()
+        self._hints = set(asked.get("hints", [""])[0].split())
+        self._hinted: set[str] = set()
         refusal = await self._refusal()
         if refusal:
             await self.close(refusal)
@@ -102,10 +107,10 @@ class OverviewConsumer(AsyncJsonWebsocketConsumer):
             return
         self._pending, self._previous = {}, overview["sequence"]
         self._sequence = overview["sequence"]
-        own = screen.of_broker(screen.rows(overview), self._broker)
+        own = screen.showing(screen.of_broker(screen.rows(overview), self._broker), self._kinds)
         await self._send({"type": "snapshot", "sequence": self._sequence, "rows": screen.rendered(own)})
 
-    async def overview_delta(self, message: dict[str, Any]) -> None:
+    async def live_delta(self, message: dict[str, Any]) -> None:
         """A push: keep the last value of each row. `previous` tells the client whether it missed one."""
         sequence = message["sequence"]
         if sequence <= self._sequence:
@@ -113,7 +118,9 @@ class OverviewConsumer(AsyncJsonWebsocketConsumer):
         if sequence != self._sequence + 1:
             self._previous = sequence - 1
         self._sequence = sequence
-        for kind, rows in screen.of_broker(message["rows"], self._broker).items():
+        own = screen.of_broker(message["rows"], self._broker)
+        self._hinted |= {kind for kind in self._hints if own.get(kind)}
+        for kind, rows in screen.showing(own, self._kinds).items():
             self._pending.setdefault(kind, {}).update(rows)
 
     async def _flush_for_ever(self) -> None:
@@ -133,14 +140,15 @@ class OverviewConsumer(AsyncJsonWebsocketConsumer):
                 quiet_s = 0.0
 
     async def _delta(self) -> None:
-        rows, previous = self._pending, self._previous
-        self._pending, self._previous = {}, self._sequence
+        rows, previous, hinted = self._pending, self._previous, sorted(self._hinted)
+        self._pending, self._previous, self._hinted = {}, self._sequence, set()
         await self._send(
             {
                 "type": "delta",
                 "previous": previous,
                 "sequence": self._sequence,
                 "rows": screen.rendered(rows),
+                "hints": hinted,
             }
         )
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
@@ -11,6 +12,7 @@ from django.template.loader import render_to_string
 from django.utils.safestring import mark_safe
 
 from alphapanda.core.clock import ist_date
+from alphapanda.core.money import ZERO
 from alphapanda.core.vocabulary import Broker, Phase
 from alphapanda.dashboard import sparkline
 from alphapanda.push.readmodel import OWN_CLOCKS
@@ -18,7 +20,8 @@ from alphapanda.push.readmodel import OWN_CLOCKS
 Row = dict[str, Any]
 Rows = dict[str, dict[str, Row]]
 
-SINGLE = ("strip", "halts", "tiles", "curve")  # one row for each broker namespace
+FRAME = ("strip", "halts")  # on every page
+SINGLE = (*FRAME, "tiles", "curve", "held")  # one row for each broker namespace
 TABLES = ("deployments", "positions", "signals", "orders", "fills", "marks")
 PHASE_WORDS = {
     Phase.CLOSED: "Market closed",
@@ -40,10 +43,11 @@ def rows(overview: Mapping[str, Any]) -> Rows:
     screen: Rows = {kind: _by_id(overview[kind]) for kind in TABLES}
     screen["positions"] = {i: row for i, row in screen["positions"].items() if row["quantity"]}
     for kind in ("signals", "orders", "fills", "deployments"):
-        screen[kind] = {i: _dated(row, overview["day"]) for i, row in screen[kind].items()}
+        screen[kind] = {i: dated(row, overview["day"]) for i, row in screen[kind].items()}
     screen["strip"] = {broker: _strip(overview, broker) for broker in brokers}
     screen["halts"] = {broker: _halts(overview["session"], broker) for broker in brokers}
     screen["tiles"] = {broker: _tiles(overview, broker) for broker in brokers}
+    screen["held"] = {broker: _held(overview, broker) for broker in brokers}
     screen["curve"] = {broker: _curve(overview, broker) for broker in brokers}
     return screen
 
@@ -64,7 +68,7 @@ def _by_id(found: Iterable[Row]) -> dict[str, Row]:
     return {row["id"]: row for row in found}
 
 
-def _dated(row: Row, day: str | None) -> Row:
+def dated(row: Row, day: str | None) -> Row:
     """With the mark of an earlier day: a bare time would be read as today's."""
     event = row.get("last_event", row)  # a deployment's is the newest of its rows
     is_past = bool(day and event) and ist_date(event["at_ms"]).isoformat() != day
@@ -115,9 +119,30 @@ def _tiles(overview: Mapping[str, Any], broker: str) -> Row:
     }
 
 
+def _held(overview: Mapping[str, Any], broker: str) -> Row:
+    """The sums below the open positions; what has no mark is not in them, and is counted."""
+    totals = overview["totals"].get(broker, {})
+    own = [row for row in overview["positions"] if row["broker"] == broker and row["quantity"]]
+    known = [Decimal(row["unrealised"]) for row in own if row["unrealised"] is not None]
+    worth = [abs(Decimal(row["value"])) for row in own]
+    return {
+        "broker": broker,
+        "count": len(own),
+        "unrealised": str(sum(known, ZERO)) if len(known) == len(own) or known else None,
+        "unmarked": totals.get("unmarked", 0),
+        "gross": str(sum(worth, ZERO)),
+        "realised": str(sum((Decimal(row["realised"]) for row in own), ZERO)),
+    }
+
+
 def _curve(overview: Mapping[str, Any], broker: str) -> Row:
     points = overview["curves"].get(broker, [])
     return {"broker": broker, "day": overview["day"], "points": [list(point) for point in points]}
+
+
+def showing(screen: Rows, kinds: Collection[str]) -> Rows:
+    """What the frame and a page of these kinds show."""
+    return {kind: found for kind, found in screen.items() if kind in FRAME or kind in kinds}
 
 
 def rendered(screen: Rows) -> dict[str, dict[str, str | None]]:

@@ -68,7 +68,7 @@ class Pusher:
         self._sent, self._revision = rows, revision
         if not changed:
             return None
-        return {"type": "overview.delta", "sequence": readmodel.sequence_next(), "rows": changed}
+        return {"type": "live.delta", "sequence": readmodel.sequence_next(), "rows": changed}
 
     def _holds_lease(self) -> bool:
         try:

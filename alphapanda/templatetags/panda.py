@@ -18,6 +18,9 @@ for function in (
     formats.ist_time,
     formats.ist_past,
     formats.ist_stamp,
+    formats.ist_exact,
+    formats.rupees_exact,
+    formats.pretty,
     formats.age,
 ):
     register.filter(function.__name__, function)

@@ -1,25 +1,30 @@
-// Keeps the overview live. A push is a hint: the snapshot is read again every 5 s and after every gap.
+// Keeps a page live. A push is a hint: the page's rows are read again every 5 s, after every gap, and when something
+// changed that the page says it depends on.
 import { Rows } from "./rows.js";
-import { watchHalt } from "./halt.js";
+import { watchActs } from "./acts.js";
 
 const POLL_MS = 5_000;
 const LATE_MS = 3_000;
 const STALE_MS = 10_000;
+const HINTED_MS = 400; // so many changes at once are one reading
 const RETRY_MS = { first: 500, most: 15_000 };
 const CLOSED = { notLoggedIn: 4401, noRole: 4403 };
 
-const main = document.getElementById("main");
+const page = document.getElementById("page");
+const pushed = page.dataset.kinds.split(" ");
+const stored = new Set(page.dataset.hints.split(" ")); // out of the database, newer than any number of a push
 const link = document.getElementById("link");
 const words = document.getElementById("link-words");
 const rows = new Rows(document, showAges);
 const state = {
-  sequence: Number(main.dataset.sequence),
+  sequence: Number(page.dataset.sequence),
   heardAt: Date.now(), // the page itself is the first snapshot
   clockAhead: 0, // the server's clock before ours, in ms
   refused: "",
   retries: 0,
   older: 0,
   fetching: false,
+  hinted: 0,
 };
 
 function heard(message) {
@@ -27,16 +32,23 @@ function heard(message) {
   state.clockAhead = message.now_ms - state.heardAt;
 }
 
+/** One that is older than what a push brought meanwhile waits for the next; twice older means a new count. */
 function applySnapshot(message) {
+  const isOld = message.sequence < state.sequence && ++state.older < 2;
+  const kinds = Object.keys(message.rows).filter((kind) => !isOld || stored.has(kind));
+  rows.replace(Object.fromEntries(kinds.map((kind) => [kind, message.rows[kind]])), kinds);
+  if (isOld) return;
   state.sequence = message.sequence;
   state.older = 0;
-  rows.replace(message.rows);
 }
 
 function onMessage(socket, message) {
   heard(message);
   socket.send(JSON.stringify({ type: "ping", flush: message.flush }));
-  if (message.type === "snapshot") applySnapshot(message);
+  if (message.type === "snapshot") {
+    state.sequence = message.sequence;
+    rows.replace(message.rows, pushed);
+  }
   if (message.type === "beat" && message.sequence > state.sequence) refetch();
   if (message.type !== "delta" || message.sequence <= state.sequence) return;
   if (message.previous > state.sequence) {
@@ -45,22 +57,25 @@ function onMessage(socket, message) {
   }
   state.sequence = message.sequence;
   rows.update(message.rows);
+  if (message.hints.length && !state.hinted) state.hinted = setTimeout(refetch, HINTED_MS);
 }
 
 async function refetch() {
   if (state.fetching || document.hidden) return;
   state.fetching = true;
+  clearTimeout(state.hinted);
+  state.hinted = 0;
   try {
-    const answer = await fetch(main.dataset.snapshot, {
+    const answer = await fetch(location.href, {
       headers: { Accept: "application/json" },
       signal: AbortSignal.timeout(POLL_MS),
     });
     if (answer.redirected || answer.status === 401 || answer.status === 403) location.reload();
-    if (!answer.ok) return;
     const message = await answer.json();
+    if (!message.rows) return;
     heard(message);
-    // one that is older than what a push brought meanwhile waits for the next; twice older means a new count
-    if (message.sequence >= state.sequence || ++state.older > 1) applySnapshot(message);
+    if (message.sequence && document.querySelector(".strip-off")) location.reload();
+    applySnapshot(message);
   } catch {
     // no network: the age on the dot says so
   } finally {
@@ -70,7 +85,7 @@ async function refetch() {
 
 function connect() {
   const scheme = location.protocol === "https:" ? "wss:" : "ws:";
-  const socket = new WebSocket(`${scheme}//${location.host}${main.dataset.socket}`);
+  const socket = new WebSocket(`${scheme}//${location.host}${page.dataset.socket}`);
   socket.addEventListener("message", (event) => {
     state.retries = 0;
     onMessage(socket, JSON.parse(event.data));
@@ -119,8 +134,8 @@ function showAges() {
   const { silence, quiet, worst } = dataAge(strip, now);
   const level = worst >= STALE_MS ? "stale" : worst >= LATE_MS ? "late" : "live";
   link.dataset.state = level;
-  main.classList.toggle("is-late", level === "late");
-  main.classList.toggle("is-stale", level === "stale");
+  page.classList.toggle("is-late", level === "late");
+  page.classList.toggle("is-stale", level === "stale");
   const told = level === "live" ? `live ${age(worst)}` : silence >= LATE_MS ? `no contact ${age(silence)}` : `no ticks ${age(quiet)}`;
   words.textContent = state.refused || told;
   for (const title of document.querySelectorAll(".panel h2")) title.dataset.asOf = `as of ${clockText(now - worst)}`;
@@ -131,7 +146,7 @@ function showAges() {
 }
 
 connect();
-watchHalt(refetch);
+watchActs(refetch);
 setInterval(refetch, POLL_MS);
 setInterval(showAges, 500);
 showAges();

@@ -22,11 +22,12 @@ export class Rows {
     requestAnimationFrame(() => this.#draw());
   }
 
-  /** Make these rows all there is. */
-  replace(byKind) {
+  /** Make these rows all there is of these kinds. */
+  replace(byKind, kinds) {
     const gone = {};
     for (const body of this.#page.querySelectorAll("tbody[data-kind]")) {
       const { kind } = body.dataset;
+      if (!kinds.includes(kind)) continue;
       const now = byKind[kind] ?? {};
       const ids = [...body.rows].map((row) => row.id.slice(kind.length + 1)).filter((id) => !(id in now));
       gone[kind] = Object.fromEntries(ids.map((id) => [id, null]));
@@ -57,7 +58,7 @@ export class Rows {
       return;
     }
     const body = this.#page.querySelector(`tbody[data-kind="${kind}"]`);
-    if (!body) return;
+    if (!body || (body.dataset.only && fresh.id !== `${kind}-${body.dataset.only}`)) return;
     if (FRESH_KINDS.has(kind)) fresh.classList.add("fresh");
     const isBefore = body.dataset.sort === "newest" ? (a, b) => Number(a) > Number(b) : (a, b) => a < b;
     const next = [...body.rows].find((row) => isBefore(fresh.dataset.order, row.dataset.order));

@@ -22,6 +22,7 @@ from risk.services.halts import halt_throw
 from tests.cockpit import world
 
 pytestmark = pytest.mark.django_db
+ROWS = {"accept": "application/json"}
 
 
 @pytest.fixture(autouse=True)
@@ -44,7 +45,7 @@ def test_the_page_and_the_snapshot_show_the_same_fragments() -> None:
     world.morning(own, rounds=2)
     viewer = browser("viewer")
     page = viewer.get("/").content.decode()
-    rows = viewer.get("/overview/snapshot").json()["rows"]
+    rows = viewer.get("/", headers=ROWS).json()["rows"]
     assert all(html in page for kind in rows.values() for html in kind.values())
     assert 'id="halt"' not in page
     assert 'id="halt"' in browser("operator").get("/").content.decode()
@@ -56,8 +57,9 @@ def test_a_halt_is_told_and_released_by_operators() -> None:
     projections.rebuild()
     page = browser("operator").get("/").content.decode()
     assert "everything: try" in page
-    assert 'id="release-dialog"' in page
-    assert 'id="release-dialog"' not in browser("viewer").get("/").content.decode()
+    assert 'data-title="Release the halt"' in page
+    assert 'id="act-dialog"' in page
+    assert 'id="act-dialog"' not in browser("viewer").get("/").content.decode()
 
 
 def test_a_row_of_an_earlier_day_says_so() -> None:
@@ -87,7 +89,6 @@ def test_who_has_no_role_is_told_and_anonymous_is_sent_to_log_in() -> None:
     assert refused.status_code == 403
     assert "no role" in refused.content.decode()
     assert Client().get("/").status_code == 302
-    assert Client().get("/overview/snapshot").status_code == 302
 
 
 def test_empty_lists_say_the_next_step() -> None:
@@ -100,7 +101,7 @@ def test_without_redis_the_page_says_so(settings: pytest.FixtureRequest) -> None
     settings.REDIS_URL = "unix:///nowhere/redis.sock"
     viewer = browser("viewer")
     assert viewer.get("/").status_code == 503
-    assert viewer.get("/overview/snapshot").json()["type"] == "unavailable"
+    assert viewer.get("/", headers=ROWS).json()["type"] == "unavailable"
 
 
 def test_probes() -> None:

@@ -51,7 +51,9 @@ def session_of(name: str, role: str = "", *, is_active: bool = True) -> str:
     return str(store.session_key)
 
 
-def dial(session: str = "", origin: bytes | None = OWN, path: str = "/ws/overview/") -> WebsocketCommunicator:
+def dial(
+    session: str = "", origin: bytes | None = OWN, path: str = "/ws/live/?kinds=deployments+fills"
+) -> WebsocketCommunicator:
     headers = [(b"host", b"localhost"), (b"cookie", f"sessionid={session}".encode())]
     if origin is not None:
         headers.append((b"origin", origin))
@@ -148,7 +150,7 @@ async def test_a_gap_shows_in_the_numbers_and_changes_are_conflated() -> None:
     first = (await answer(communicator))["sequence"]
     for number in (first + 1, first + 3, first + 4):
         row = {"broker": "paper", "active": [], "number": number}
-        message = {"type": "overview.delta", "sequence": number, "rows": {"halts": {"paper": row}}}
+        message = {"type": "live.delta", "sequence": number, "rows": {"halts": {"paper": row}}}
         await get_channel_layer().group_send(GROUP, message)
     then = await answer(communicator)
     assert (then["previous"], then["sequence"]) == (first + 2, first + 4)
@@ -165,7 +167,7 @@ async def test_a_flushed_redis_is_joined_again(monkeypatch: pytest.MonkeyPatch) 
     await sync_to_async(client().flushdb)()
     await asyncio.sleep(0.3)
     rows = {"halts": {"paper": {"broker": "paper", "active": []}}}
-    message = {"type": "overview.delta", "sequence": first + 1, "rows": rows}
+    message = {"type": "live.delta", "sequence": first + 1, "rows": rows}
     await get_channel_layer().group_send(GROUP, message)
     assert (await answer(communicator))["type"] == "delta"
     await communicator.disconnect()

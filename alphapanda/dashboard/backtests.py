@@ -1,0 +1,92 @@
+"""Backtests: what was asked for and how far it is, findings first; and up to four beside each other."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django import forms
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
+from django.urls import reverse
+from django.utils import timezone
+
+from alphapanda.core.clock import to_ms
+from alphapanda.core.refusals import Refusal
+from alphapanda.dashboard import frame, screen
+from alphapanda.dashboard.access import broker_of, page_view
+from alphapanda.research import selectors
+from strategies.models import BacktestRun
+
+SHOWN = 200
+TRADES = 500
+BAD_REQUEST = 400
+ACTIVE = (BacktestRun.State.QUEUED, BacktestRun.State.RUNNING)
+
+
+@page_view
+def page(request: HttpRequest) -> HttpResponse:
+    """All runs, the newest first, with progress."""
+    live, now = frame.Reading(broker_of(request.GET.get("broker", ""))), timezone.now()
+    runs = selectors.backtests()[:SHOWN]
+    html = screen.rendered({"runs": {str(run.pk): _row(run, now) for run in runs}})
+    if frame.wants_json(request):
+        return frame.snapshot(live, html, is_stored=True)
+    context = {"rows": list(html["runs"].values())}
+    return frame.shown(request, "backtests", "dashboard/backtests.html", context, live=live, hints=["runs"])
+
+
+def _row(run: BacktestRun, now: datetime) -> screen.Row:
+    return selectors.as_row(run, now) | {
+        "id": str(run.pk),
+        "order": to_ms(run.created_at) * 1000 + run.created_at.microsecond % 1000,
+        "at_ms": to_ms(run.created_at),
+        "return": run.summary.get("total_return"),
+        "percent": 100 * run.done // run.total if run.total else 0,
+        "is_active": run.state in ACTIVE,
+        "error": run.error.strip().rpartition("\n")[2],
+    }
+
+
+@page_view
+def detail(request: HttpRequest, run_id: UUID) -> HttpResponse:
+    """One run: reasons to doubt it, figures, how it was asked for, its trades."""
+    run = get_object_or_404(BacktestRun.objects.all(), pk=run_id)
+    live = frame.Reading(broker_of(request.GET.get("broker", "")))
+    html = screen.rendered({"runs": {str(run.pk): _row(run, timezone.now())}})
+    if frame.wants_json(request):
+        return frame.snapshot(live, html, is_stored=True)
+    is_done = run.state == BacktestRun.State.DONE
+    result = selectors.result_of(run) if is_done else {}
+    context = {
+        "run": run,
+        "row": next(iter(html["runs"].values())),
+        "result": result,
+        "trades": result.get("trades", [])[-TRADES:][::-1],
+        "sheet": reverse("admin:backtest_sheet", args=[run.pk]) if is_done else "",
+        "left": len(result.get("trades", [])) - TRADES,
+    }
+    return frame.shown(request, "backtests", "dashboard/backtest.html", context, live=live, hints=["runs"])
+
+
+class Chosen(forms.Form):
+    """Runs to set beside each other."""
+
+    run = forms.ModelMultipleChoiceField(BacktestRun.objects.defer("result"))
+
+
+@page_view
+def compare(request: HttpRequest) -> HttpResponse:
+    """Two to four runs: what was the same, what differed, every figure beside each other."""
+    live, form = frame.Reading(broker_of(request.GET.get("broker", ""))), Chosen(request.GET)
+    context: dict[str, Any] = {
+        "error": "" if form.is_valid() else "Choose two to four backtests in the list."
+    }
+    if not context["error"]:
+        try:
+            context["found"] = selectors.compared(list(form.cleaned_data["run"].order_by("created_at")))
+        except Refusal as refusal:
+            context["error"] = str(refusal)
+    status = BAD_REQUEST if context["error"] else 200
+    return frame.shown(request, "backtests", "dashboard/compare.html", context, live=live, status=status)

@@ -1,0 +1,140 @@
+"""What keeps trading in bounds: limits with what is left of them, halts, alerts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import Any
+
+from django import forms
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+
+from alphapanda.core.clock import to_ms
+from alphapanda.dashboard import frame, screen
+from alphapanda.dashboard.access import broker_of, page_view
+from risk import selectors
+from risk.domain.headroom import Headroom
+from risk.models import Alert, KillSwitch
+from risk.services.foresight import headroom_now
+from strategies.models import Deployment
+
+ALERTS = 200
+HALTS = 40
+TIGHT_PERCENT, SPENT_PERCENT = 75, 100
+
+
+@page_view
+def risk(request: HttpRequest) -> HttpResponse:
+    """Of each limit: used, left, the smallest order that it would refuse; the tightest first. And every halt."""
+    broker = broker_of(request.GET.get("broker", ""))
+    live = frame.Reading(broker)
+    found = [(one, rows) for one, rows in headroom_now(now=timezone.now()) if one.broker == broker]
+    rows = {"limits": _limits(found), "switches": _switches(broker)}
+    html = screen.rendered(rows)
+    if frame.wants_json(request):
+        return frame.snapshot(live, html, is_stored=True)
+    context = {kind: list(html[kind].values()) for kind in rows}
+    return frame.shown(request, "risk", "dashboard/risk.html", context, live=live, hints=list(rows))
+
+
+def _limits(found: Iterable[tuple[Deployment, list[Headroom]]]) -> dict[str, screen.Row]:
+    rows = [_limit(deployment, one) for deployment, ones in found for one in ones]
+    rows.sort(key=lambda row: (-(row["percent"] or 0), row["deployment"], row["limit"]))
+    return {row["id"]: row | {"order": f"{place:05}"} for place, row in enumerate(rows)}
+
+
+def _limit(deployment: Deployment, one: Headroom) -> screen.Row:
+    percent = _percent(one)
+    level = "fail" if (percent or 0) >= SPENT_PERCENT else "warn" if (percent or 0) >= TIGHT_PERCENT else "ok"
+    named = (str(deployment.id), one.level, one.limit_name, one.instrument, one.side)
+    return {
+        "id": "-".join(part.replace(":", "_").replace(" ", "_") for part in named if part),
+        "deployment": deployment.name,
+        "level": one.level,
+        "limit": one.limit_name,
+        "at": _written(one.limit),
+        "used": _written(one.used),
+        "left": _written(one.left),
+        "what": f"{one.side} {one.instrument}".strip(),
+        "smallest": one.smallest_refused,
+        "percent": percent,
+        "state": level,
+    }
+
+
+def _percent(one: Headroom) -> float | None:
+    """How much of a limit is used; None where that is no share of anything."""
+    if one.used is None or not isinstance(one.limit, int | Decimal) or not one.limit:
+        return None
+    return round(min(max(float(one.used) / float(one.limit), 0.0), 1.0) * 100, 1)
+
+
+def _written(value: Any) -> str | None:
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value))
+    return None if value is None else str(value)
+
+
+def _switches(broker: str) -> dict[str, screen.Row]:
+    """Halts of this namespace, those in force first, then the newest."""
+    thrown = selectors.halts_thrown().filter(broker__in=["", broker]).order_by("-thrown_at")[:HALTS]
+    own = [one for one in thrown if one.deployment is None or one.deployment.broker == broker]
+    own.sort(key=lambda one: one.released_at is not None)
+    return {str(one.pk): _switch(one) | {"order": f"{place:05}"} for place, one in enumerate(own)}
+
+
+def _switch(one: KillSwitch) -> screen.Row:
+    return {
+        "id": str(one.pk),
+        "target": one.broker or (one.deployment.name if one.deployment else "everything"),
+        "step": one.step,
+        "reason": one.reason,
+        "by": one.thrown_by,
+        "at_ms": to_ms(one.thrown_at),
+        "released_by": one.released_by,
+        "released_ms": to_ms(one.released_at) if one.released_at else None,
+    }
+
+
+class AlertForm(forms.Form):
+    """Which alerts."""
+
+    state = forms.ChoiceField(required=False, choices=[("", "open"), ("all", "all")])
+
+    def narrow(self, found: QuerySet) -> QuerySet:
+        return found if self.cleaned_data.get("state") == "all" else found.filter(acknowledged_at=None)
+
+
+@page_view
+def alerts(request: HttpRequest) -> HttpResponse:
+    """What a person must know of, and the way to take it upon oneself."""
+    live = frame.Reading(broker_of(request.GET.get("broker", "")))
+    form = AlertForm(request.GET)
+    status = 200 if form.is_valid() else 400
+    found = form.narrow(selectors.alerts_raised()).order_by("-raised_at", "-id")[:ALERTS]
+    html = screen.rendered({"alerts": {str(one.pk): _alert(one) for one in found}})
+    if frame.wants_json(request):
+        return frame.snapshot(live, html, is_stored=True)
+    context = {"form": form, "rows": list(html["alerts"].values())}
+    return frame.shown(
+        request, "alerts", "dashboard/alerts.html", context, live=live, hints=["alerts"], status=status
+    )
+
+
+def _alert(one: Alert) -> screen.Row:
+    return {
+        "id": str(one.pk),
+        "order": str(one.pk),
+        "code": one.code,
+        "severity": one.severity,
+        "subject": one.subject,
+        "text": one.text,
+        "deployment": one.deployment.name if one.deployment else "",
+        "times": one.times,
+        "at_ms": to_ms(one.raised_at),
+        "by": one.acknowledged_by,
+        "note": one.note,
+        "acknowledged_ms": to_ms(one.acknowledged_at) if one.acknowledged_at else None,
+    }

@@ -1,0 +1,90 @@
+"""What stands around every page: rail, strip, halts, and where its live state comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+from django.utils import timezone
+
+from alphapanda import projections
+from alphapanda.core.clock import to_ms
+from alphapanda.core.vocabulary import Broker
+from alphapanda.dashboard import screen
+from alphapanda.dashboard.access import broker_of, may_act
+from alphapanda.dashboard.rail import rail
+from alphapanda.push import readmodel
+from alphapanda.push.readmodel import ReadModelUnavailable
+
+HTML, JSON = "text/html", "application/json"
+Html = dict[str, dict[str, str | None]]
+
+
+class Reading:
+    """The read model of one moment as one broker namespace sees it: `rows` by kind and id. Where it cannot be read,
+    `error` says why, and there are no rows."""
+
+    def __init__(self, broker: str) -> None:
+        self.rows: screen.Rows = {}
+        self.sequence, self.day, self.error = 0, None, ""
+        try:
+            projections.ensure_built()
+            overview = readmodel.overview()
+        except ReadModelUnavailable as error:
+            self.error = str(error)
+            return
+        self.rows = screen.of_broker(screen.rows(overview), broker)
+        self.sequence, self.day = overview["sequence"], overview["day"]
+
+
+def wants_json(request: HttpRequest) -> bool:
+    """Whether a page is asked for its rows alone."""
+    return request.get_preferred_type([HTML, JSON]) == JSON
+
+
+def snapshot(live: Reading, rows: Html, *, is_stored: bool = False, **more: Any) -> JsonResponse:
+    """The rows of a page and of its frame as HTML by kind and id, with the sequence number that they stand for.
+    Those that are out of the database stand also where the read model does not."""
+    now_ms = to_ms(timezone.now())
+    if live.error and not is_stored:
+        return JsonResponse({"type": "unavailable", "words": live.error, "now_ms": now_ms} | more, status=503)
+    around = screen.rendered({kind: live.rows[kind] for kind in screen.FRAME if kind in live.rows})
+    told = {"type": "snapshot", "sequence": live.sequence, "rows": around | rows, "now_ms": now_ms}
+    return JsonResponse(told | more)
+
+
+def shown(
+    request: HttpRequest,
+    page: str,
+    template: str,
+    context: dict[str, Any],
+    *,
+    live: Reading,
+    kinds: Collection[str] = (),
+    hints: Collection[str] = (),
+    broker: str = "",
+    status: int = 200,
+) -> HttpResponse:
+    """A page in its frame. Changes of `kinds` are pushed to it as they stand; on a change of `hints` it reads itself
+    again. `broker` is given where the thing that is shown has one, else it is the one that was asked for."""
+    broker = broker or broker_of(request.GET.get("broker", ""))
+    suffix = "" if broker == Broker.PAPER else f"?broker={broker}"
+    frame = screen.rendered({kind: live.rows.get(kind, {}) for kind in screen.FRAME})
+    around = {
+        "page": page,
+        "broker": broker,
+        "suffix": suffix,
+        "rail": rail(request.user, suffix),
+        "may_act": may_act(request.user),
+        "has_live": Broker.ZERODHA in settings.BROKERS,
+        "sequence": live.sequence,
+        "unavailable": live.error,
+        "frame": {kind: frame[kind].get(broker, "") for kind in screen.FRAME},
+        "kinds": " ".join(kinds),
+        "hints": " ".join(hints),
+        "deployments": live.rows.get("deployments", {}).values(),
+    }
+    return render(request, template, around | context, status=status)

@@ -1,0 +1,142 @@
+"""Performance: what was earned and what it cost, by day, deployment and instrument, out of the ledger."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Any
+
+from django import forms
+from django.db.models import F, Sum
+from django.http import HttpRequest, HttpResponse
+from django.utils.safestring import mark_safe
+
+from alphapanda.core.clock import DAY_MS, IST_OFFSET_MS, ist_midnight_ms
+from alphapanda.core.money import ZERO
+from alphapanda.dashboard import frame
+from alphapanda.dashboard.access import broker_of, page_view
+from alphapanda.research import charts
+from alphapanda.research.tear_sheet import RUPEES
+from alphapanda.web.formats import rupees_signed
+from portfolio.models import LedgerEntry, Portfolio
+
+BAD_REQUEST = 400
+EPOCH = date(1970, 1, 1)
+CHARGES, REALISED = "CHARGES:", "REALISED"
+LABELS_MAX = 6
+
+
+class Period(forms.Form):
+    """Which days, both included, and of which portfolio."""
+
+    first = forms.DateField(required=False, label="From", widget=forms.DateInput(attrs={"type": "date"}))
+    last = forms.DateField(required=False, label="To", widget=forms.DateInput(attrs={"type": "date"}))
+    portfolio = forms.ModelChoiceField(Portfolio.objects.order_by("name"), required=False, empty_label="all")
+
+
+class Sums:
+    """Rupees earned before charges, and charges, of whatever they are summed up by."""
+
+    def __init__(self) -> None:
+        self.gross, self.charges = ZERO, ZERO
+
+    @property
+    def net(self) -> Decimal:
+        return self.gross - self.charges
+
+    def add(self, account: str, amount: Decimal) -> None:
+        """An account of the ledger gains what a book earns with the other sign."""
+        if account.startswith(CHARGES):
+            self.charges += amount
+        else:
+            self.gross -= amount
+
+
+@page_view
+def page(request: HttpRequest) -> HttpResponse:
+    """Realised profit after charges; what is still held is on the page of positions."""
+    broker = broker_of(request.GET.get("broker", ""))
+    live, form = frame.Reading(broker), Period(request.GET)
+    is_good = form.is_valid()
+    entries = _entries(broker, form.cleaned_data) if is_good else []
+    if frame.wants_json(request):
+        return frame.snapshot(live, {}, is_stored=True)
+    days = _by(entries, "day")
+    context = {
+        "form": form,
+        "total": _by(entries, None).get("", Sums()),
+        "days": [(EPOCH + timedelta(days=day), sums) for day, sums in sorted(days.items(), reverse=True)],
+        "by_deployment": _ranked(_by(entries, "book__name")),
+        "by_instrument": _ranked(_by(entries, "instrument__tradingsymbol")),
+        "lines": _lines(entries),
+        "equity": _equity(days),
+        "bars": _bars(days),
+    }
+    status = 200 if is_good else BAD_REQUEST
+    return frame.shown(
+        request, "performance", "dashboard/performance.html", context, live=live, status=status
+    )
+
+
+def _entries(broker: str, given: dict[str, Any]) -> list[dict[str, Any]]:
+    """Sums of the accounts that profit is made of, by IST day, book and instrument."""
+    found = LedgerEntry.objects.filter(book__broker=broker, account__regex=f"^({REALISED}|{CHARGES})")
+    if given["first"]:
+        found = found.filter(at_ms__gte=ist_midnight_ms(given["first"]))
+    if given["last"]:
+        found = found.filter(at_ms__lt=ist_midnight_ms(given["last"]) + DAY_MS)
+    if given["portfolio"]:
+        found = found.filter(portfolio=given["portfolio"])
+    names = ("day", "account", "book__name", "instrument__tradingsymbol")
+    dated = found.annotate(day=(F("at_ms") + IST_OFFSET_MS) / DAY_MS)
+    return list(dated.values(*names).annotate(amount=Sum("amount")).order_by(*names))
+
+
+def _by(entries: Iterable[dict[str, Any]], name: str | None) -> dict[Any, Sums]:
+    sums: dict[Any, Sums] = defaultdict(Sums)
+    for entry in entries:
+        sums[entry[name] if name else ""].add(entry["account"], entry["amount"])
+    return sums
+
+
+def _ranked(found: dict[Any, Sums]) -> list[tuple[Any, Sums]]:
+    return sorted(found.items(), key=lambda pair: (-pair[1].net, pair[0]))
+
+
+def _lines(entries: Iterable[dict[str, Any]]) -> list[tuple[str, Decimal]]:
+    lines: dict[str, Decimal] = defaultdict(lambda: ZERO)
+    for entry in entries:
+        if entry["account"].startswith(CHARGES):
+            lines[entry["account"].removeprefix(CHARGES)] += entry["amount"]
+    return sorted(lines.items(), key=lambda pair: -pair[1])
+
+
+# ---- pictures: floats, for they are no money -----------------------------------------------------------------
+
+
+def _equity(days: dict[int, Sums]) -> str:
+    """Net profit added up day by day; nothing before there are two."""
+    if len(days) < 2:
+        return ""
+    total, points = ZERO, [(0.0, 0.0)]
+    for place, day in enumerate(sorted(days), start=1):
+        total += days[day].net
+        points.append((place / len(days), float(total)))
+    return mark_safe(charts.line(points, _labels(sorted(days)), RUPEES, kind="equity"))
+
+
+def _bars(days: dict[int, Sums]) -> str:
+    values = [(_name(day), float(days[day].net)) for day in sorted(days)]
+    return mark_safe(charts.bars(values, lambda value: rupees_signed(round(value)).removesuffix(".00")))
+
+
+def _labels(days: list[int]) -> list[tuple[float, str]]:
+    every = max(1, -(-len(days) // LABELS_MAX))
+    return [(place / len(days), _name(day)) for place, day in enumerate(days) if place % every == 0]
+
+
+def _name(day: int) -> str:
+    moment = EPOCH + timedelta(days=day)
+    return f"{moment.day} {moment:%b %Y}"

@@ -1,0 +1,153 @@
+"""Strategies: the deployments that run, what each did last, and why not; and one by itself with its parameters."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
+
+from accounts.models import AuditEntry
+from alphapanda import projection_rows
+from alphapanda.core.vocabulary import Broker, DeploymentStatus
+from alphapanda.dashboard import frame, screen
+from alphapanda.dashboard.access import broker_of, page_view
+from risk.models import Decision
+from strategies.models import Deployment, Signal
+
+SHOWN = 30
+# What a person may do to a deployment in a state: name of the act, its title, what it does.
+START = ("start", "Start", "It reads ticks and enters again.")
+PAUSE = ("pause", "Pause", "It enters nothing more. Its exits pass.")
+FLATTEN = ("flatten", "Flatten", "It is paused, and what it holds is closed at the market.")
+STOP = ("stop", "Stop", "It reads nothing more, and keeps what it holds.")
+RELEASE = ("release", "Release", "It reads the tick again on which it raised.")
+ACTS = {
+    DeploymentStatus.RUNNING: (PAUSE, FLATTEN, STOP),
+    DeploymentStatus.PAUSED: (START, FLATTEN, STOP),
+    DeploymentStatus.STOPPED: (START,),
+    DeploymentStatus.QUARANTINED: (RELEASE,),
+}
+
+
+@page_view
+def page(request: HttpRequest) -> HttpResponse:
+    """Every deployment with its last decision and, where that was a refusal, the rule."""
+    broker = broker_of(request.GET.get("broker", ""))
+    live = frame.Reading(broker)
+    html = screen.rendered({"traders": _traders(broker, live)})
+    if frame.wants_json(request):
+        return frame.snapshot(live, html, is_stored=True)
+    context = {"rows": list(html["traders"].values())}
+    return frame.shown(
+        request, "strategies", "dashboard/strategies.html", context, live=live, hints=["traders", "signals"]
+    )
+
+
+def _traders(broker: str, live: frame.Reading) -> dict[str, screen.Row]:
+    rows = projection_rows.deployments(Deployment.objects.filter(broker=broker).order_by("name"))
+    last = _last_decisions([UUID(row["id"]) for row in rows])
+    known = live.rows.get("deployments", {})
+    return {row["id"]: _trader(row, last.get(UUID(row["id"])), known.get(row["id"], {})) for row in rows}
+
+
+def _last_decisions(deployments: list[UUID]) -> dict[UUID, Decision]:
+    newest = Decision.objects.filter(deployment__in=deployments).order_by(
+        "deployment_id", "-created_at", "-id"
+    )
+    return {one.deployment_id: one for one in newest.distinct("deployment_id").select_related("signal")}
+
+
+def _trader(row: screen.Row, decision: Decision | None, known: screen.Row) -> screen.Row:
+    return row | {
+        "acts": acts_of(row["id"], row["name"], row["broker"], DeploymentStatus(row["status"])),
+        "pnl": known.get("pnl"),
+        "held": known.get("held", []),
+        "last": _last(decision) if decision else None,
+    }
+
+
+def _last(decision: Decision) -> screen.Row:
+    return {
+        "signal_id": str(decision.signal_id),
+        "at_ms": decision.at_ms,
+        "approved": decision.is_approved,
+        "rule": decision.rule,
+        "reason": decision.reason if not decision.is_approved else decision.signal.reason,
+    }
+
+
+def acts_of(deployment_id: str, name: str, broker: str, status: DeploymentStatus) -> list[dict[str, str]]:
+    """The buttons of a deployment; where money is real, its name must be typed."""
+    return [
+        {
+            "address": f"/api/v1/deployments/{deployment_id}/{act}/",
+            "title": title,
+            "what": f"{name}: {what}",
+            "type": name if broker == Broker.ZERODHA else "",
+        }
+        for act, title, what in ACTS[status]
+    ]
+
+
+@page_view
+def detail(request: HttpRequest, deployment_id: UUID) -> HttpResponse:
+    """One deployment: what it is, what it was told, what it did, and who changed it."""
+    related = Deployment.objects.select_related("strategy_version__strategy", "shadow_of")
+    found = get_object_or_404(related, id=deployment_id)
+    live = frame.Reading(found.broker)
+    rows = {
+        "traders": {i: row for i, row in _traders(found.broker, live).items() if i == str(deployment_id)},
+        "signals": _by_id(projection_rows.signals(_newest(Signal, found)), live),
+    }
+    html = screen.rendered(rows)
+    if frame.wants_json(request):
+        return frame.snapshot(live, html, is_stored=True)
+    context: dict[str, Any] = {
+        "deployment": found,
+        "params": _params(found),
+        "trader": next(iter(html["traders"].values()), ""),
+        "rows": list(html["signals"].values()),
+        "history": AuditEntry.objects.filter(target=f"deployment:{found.name}").order_by("-at", "-id")[
+            :SHOWN
+        ],
+        "shadows": found.shadows.order_by("name"),
+    }
+    return frame.shown(
+        request,
+        "strategies",
+        "dashboard/strategy.html",
+        context,
+        live=live,
+        hints=list(rows),
+        broker=found.broker,
+    )
+
+
+def _newest(model: Any, deployment: Deployment) -> Any:
+    newest = model.objects.filter(deployment=deployment).order_by("-created_at", "-id")
+    return model.objects.filter(id__in=list(newest.values_list("id", flat=True)[:SHOWN]))
+
+
+def _by_id(found: list[screen.Row], live: frame.Reading) -> dict[str, screen.Row]:
+    newest = sorted(found, key=lambda row: row["order"], reverse=True)
+    return {row["id"]: screen.dated(row, live.day) for row in newest}
+
+
+def _params(found: Deployment) -> list[dict[str, Any]]:
+    """Each parameter with its meaning, default and value."""
+    schema = found.strategy_version.schema
+    named = schema.get("$ref", "").rpartition("/")[2]
+    known = schema.get("$defs", {}).get(named, schema).get("properties", {})
+    names = dict.fromkeys([*known, *found.params])
+    return [
+        {
+            "name": name,
+            "value": found.params.get(name, known.get(name, {}).get("default")),
+            "default": known.get(name, {}).get("default"),
+            "meaning": known.get(name, {}).get("description", ""),
+            "is_changed": name in found.params and found.params[name] != known.get(name, {}).get("default"),
+        }
+        for name in names
+    ]

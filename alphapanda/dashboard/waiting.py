@@ -1,0 +1,138 @@
+"""What waits for a person: entries in approval mode, and differences between the broker's books and ours."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+
+from alphapanda.core.clock import to_ms
+from alphapanda.core.vocabulary import Broker
+from alphapanda.dashboard import frame, screen
+from alphapanda.dashboard.access import broker_of, page_view
+from execution import live_selectors
+from execution.domain.kite.reconciling import Kind
+from execution.models import Difference, ExternalOrder
+from marketdata import selectors as market
+from risk import selectors
+from risk.services.approvals import approval_outlook
+from strategies.models import Approval
+
+SHOWN = 200
+ANSWERED = 40
+ACCEPTABLE = (Kind.POSITION, Kind.TAKEN)  # what may be declared to be right for good
+
+
+@page_view
+def approvals(request: HttpRequest) -> HttpResponse:
+    """Entries that wait, with what they would do; and the newest that were answered. Exits never are here."""
+    broker = broker_of(request.GET.get("broker", ""))
+    live, now = frame.Reading(broker), timezone.now()
+    asked = selectors.approvals_asked().filter(deployment__broker=broker)
+    waiting = asked.filter(state=Approval.State.WAITING)[:SHOWN]
+    answered = asked.exclude(state=Approval.State.WAITING)[:ANSWERED]
+    rows = {
+        "waits": {str(one.pk): _waits(one, now) for one in waiting},
+        "answers": {str(one.pk): _asked(one) for one in answered},
+    }
+    html = screen.rendered(rows)
+    if frame.wants_json(request):
+        return frame.snapshot(live, html, is_stored=True)
+    context = {kind: list(html[kind].values()) for kind in rows}
+    hints = [*rows, "signals"]
+    return frame.shown(request, "approvals", "dashboard/approvals.html", context, live=live, hints=hints)
+
+
+def _asked(one: Approval) -> screen.Row:
+    return {
+        "id": str(one.pk),
+        "order": to_ms(one.asked_at),
+        "deployment": one.deployment.name,
+        "instrument": str(one.signal.instrument),
+        "side": one.signal.side,
+        "quantity": one.signal.quantity,
+        "order_type": one.signal.order_type,
+        "limit_price_e4": one.signal.limit_price_e4,
+        "because": one.signal.reason,
+        "at_ms": one.signal.at_ms,
+        "expires_at_ms": one.expires_at_ms,
+        "state": one.state,
+        "by": one.answered_by,
+        "reason": one.reason,
+    }
+
+
+def _waits(one: Approval, now: datetime) -> screen.Row:
+    outlook = approval_outlook(one, calendar=market.calendars(), now=now)
+    numbers = outlook["numbers"]
+    return _asked(one) | {
+        "passes": outlook["would_pass"],
+        "rule": outlook["rule"],
+        "why": outlook["reason"],
+        "before": outlook["gross_exposure_before"],
+        "after": numbers.get("gross_exposure"),
+        "value": numbers.get("order_value"),
+        "facts": f'{{"signals": ["{one.pk}"]}}',
+    }
+
+
+@page_view
+def reconciliation(request: HttpRequest) -> HttpResponse:
+    """The broker's view and ours beside each other, differences only, each with its age and a way to settle it."""
+    live, now = frame.Reading(Broker.ZERODHA), timezone.now()
+    found = live_selectors.differences_found()
+    others = live_selectors.external_orders().filter(is_open=True)[:SHOWN]
+    rows = {
+        "differences": {str(one.pk): _difference(one) for one in found.filter(settled_at=None)[:SHOWN]},
+        "settled": {str(one.pk): _difference(one) for one in found.exclude(settled_at=None)[:ANSWERED]},
+        "externals": {one.pk: _external(one) for one in others},
+    }
+    html = screen.rendered(rows)
+    if frame.wants_json(request):
+        return frame.snapshot(live, html, is_stored=True)
+    context: dict[str, Any] = {kind: list(html[kind].values()) for kind in rows}
+    context["desk"] = live_selectors.desk_now(now).desk
+    return frame.shown(
+        request,
+        "reconciliation",
+        "dashboard/reconciliation.html",
+        context,
+        live=live,
+        hints=list(rows),
+        broker=Broker.ZERODHA,
+    )
+
+
+def _difference(one: Difference) -> screen.Row:
+    return {
+        "id": str(one.pk),
+        "order": to_ms(one.first_seen_at),
+        "kind": one.kind,
+        "key": one.key,
+        "deployment": one.deployment.name if one.deployment else "the account",
+        "ours": one.ours,
+        "theirs": one.theirs,
+        "rounds": one.rounds,
+        "first_ms": to_ms(one.first_seen_at),
+        "seen_ms": to_ms(one.seen_at),
+        "halted": one.halted_at is not None,
+        "can_accept": one.kind in ACCEPTABLE,
+        "settled_ms": to_ms(one.settled_at) if one.settled_at else None,
+        "by": one.settled_by,
+        "note": one.note,
+    }
+
+
+def _external(one: ExternalOrder) -> screen.Row:
+    return {
+        "id": one.pk,
+        "order": to_ms(one.first_seen_at),
+        "instrument": one.instrument,
+        "worst": None if one.worst_value is None else str(one.worst_value),
+        "first_ms": to_ms(one.first_seen_at),
+        "status": one.snapshot.get("status", ""),
+        "side": one.snapshot.get("side", ""),
+        "quantity": one.snapshot.get("quantity"),
+    }

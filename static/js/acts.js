@@ -1,0 +1,117 @@
+// Acts of a person: a dialog that asks why, one POST, and what became of it. Any button with `data-act` opens it.
+export function watchActs(afterwards) {
+  const dialog = document.getElementById("act-dialog");
+  if (!dialog) return;
+  const act = new Act("act", afterwards);
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("[data-act]");
+    if (button) act.ask(...asked(button.dataset));
+  });
+  const halt = new Act("halt", afterwards);
+  const words = {
+    act: "/api/v1/halts/",
+    done: "Halted. Exits and cancels pass.",
+    again: "It is the same halt; or run manage.py halt.",
+  };
+  document.getElementById("halt").addEventListener("click", () => halt.ask(words, target));
+}
+
+/** What a button asks for, and what goes along: its own facts, or those that are chosen on the page. */
+function asked(data) {
+  if (!data.chosen) return [data, () => JSON.parse(data.facts ?? "{}")];
+  const chosen = [...document.querySelectorAll(`input[name="${data.chosen}"]:checked`)];
+  const what = chosen.length ? chosen.map((box) => box.ariaLabel.replace(/^Choose /, "")).join("; ") : "Nothing is chosen: tick what is meant.";
+  return [{ ...data, what }, () => ({ [data.chosen]: chosen.map((box) => box.value) })];
+}
+
+/** What the halt dialog has chosen. */
+function target(form) {
+  const [level, name = ""] = form.elements.target.value.split(":");
+  const step = form.elements.step.value;
+  return { level, step, broker: level === "BROKER" ? name : "", deployment: level === "DEPLOYMENT" ? name : null };
+}
+
+/** A dialog that asks for a reason and posts one act. The key stays, so that a second try is the same act. */
+class Act {
+  #asked = {};
+  #facts = () => ({});
+  #key = "";
+
+  constructor(name, afterwards) {
+    const part = (what) => document.getElementById(`${name}-${what}`);
+    [this.dialog, this.form, this.button, this.error] = ["dialog", "form", "send", "error"].map(part);
+    [this.title, this.what, this.typed] = ["title", "what", "typed"].map(part);
+    this.afterwards = afterwards;
+    part("cancel").addEventListener("click", () => this.dialog.close());
+    this.form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      if (!this.button.disabled) this.#send();
+    });
+  }
+
+  /** `asked`: act (the address), title, what, done, again, danger, type (what must be typed where money is real). */
+  ask(asked, facts) {
+    this.#asked = asked;
+    this.#facts = facts;
+    this.#key = [...crypto.getRandomValues(new Uint8Array(16))].map((b) => b.toString(16).padStart(2, "0")).join("");
+    this.error.textContent = "";
+    this.form.reset();
+    if (asked.title) this.#describe(asked);
+    this.dialog.showModal();
+    (asked.type ? this.typed : this.form.elements.reason).focus();
+  }
+
+  #describe({ title, what = "", type = "", danger = "" }) {
+    this.title.textContent = title;
+    this.what.textContent = what;
+    this.button.textContent = title;
+    this.button.className = danger ? "halt" : "primary";
+    const row = this.typed.closest("label");
+    row.hidden = !type;
+    row.firstElementChild.textContent = type;
+    this.typed.required = Boolean(type);
+    this.typed.pattern = type.replace(/[.*+?^${}()|[\]\\/-]/g, "\\$&");
+  }
+
+  async #send() {
+    this.button.disabled = true;
+    this.error.textContent = "";
+    const failure = await this.#post();
+    this.button.disabled = false;
+    this.error.textContent = failure;
+    if (failure) return;
+    this.dialog.close();
+    toast(this.#asked.done ?? "Done.");
+    this.afterwards();
+  }
+
+  /** The answer is why it failed, or nothing. */
+  async #post() {
+    try {
+      const answer = await fetch(this.#asked.act, {
+        method: "POST",
+        headers: {
+          Accept: "application/json",
+          "Content-Type": "application/json",
+          "X-CSRFToken": this.form.elements.csrfmiddlewaretoken.value,
+          "Idempotency-Key": this.#key,
+        },
+        body: JSON.stringify({ ...this.#facts(this.form), reason: this.form.elements.reason.value }),
+      });
+      const told = await answer.json().catch(() => ({}));
+      const problems = Array.isArray(told) ? told.map((one) => one.problem).filter(Boolean) : [];
+      if (problems.length) return `Not done for ${problems.length} of ${told.length}: ${problems.join("; ")}`;
+      if (answer.ok) return "";
+      return `Not done: ${told.error?.message ?? `the server answered ${answer.status}`}. Try again.`;
+    } catch {
+      return `Not known whether it was done: no answer. Try again. ${this.#asked.again ?? "It is the same act."}`;
+    }
+  }
+}
+
+function toast(words) {
+  const box = document.getElementById("toast");
+  box.textContent = words;
+  box.hidden = false;
+  setTimeout(() => (box.hidden = true), 6_000);
+}

@@ -1,0 +1,93 @@
+// Keys of every page. Single letters never act: they go somewhere, or open a dialog that asks.
+import { tinykeys } from "../vendor/tinykeys.js";
+
+const typing = (event) => event.target.closest("input, select, textarea, [contenteditable]") || document.querySelector("dialog[open]");
+const free = (act) => (event) => {
+  if (typing(event)) return;
+  event.preventDefault();
+  act(event);
+};
+
+const keysDialog = document.getElementById("keys-dialog");
+const findDialog = document.getElementById("find-dialog");
+const words = document.getElementById("find-words");
+const options = [...document.querySelectorAll("#find-list [role=option]")];
+
+function find() {
+  words.value = "";
+  narrow();
+  findDialog.showModal();
+  words.focus();
+}
+
+function narrow() {
+  const asked = words.value.toLowerCase().split(/\s+/).filter(Boolean);
+  for (const option of options) option.hidden = !asked.every((word) => option.textContent.toLowerCase().includes(word));
+  choose(options.find((option) => !option.hidden));
+}
+
+function choose(option) {
+  for (const one of options) one.setAttribute("aria-selected", String(one === option));
+  option?.scrollIntoView({ block: "nearest" });
+}
+
+function step(by) {
+  const seen = options.filter((option) => !option.hidden);
+  const at = seen.findIndex((option) => option.getAttribute("aria-selected") === "true");
+  choose(seen[Math.min(Math.max(at + by, 0), seen.length - 1)]);
+}
+
+function open(option) {
+  if (option) location.href = option.dataset.address;
+}
+
+words.addEventListener("input", narrow);
+words.addEventListener("keydown", (event) => {
+  if (event.key === "ArrowDown" || event.key === "ArrowUp") step(event.key === "ArrowDown" ? 1 : -1);
+  else if (event.key === "Enter") open(options.find((option) => option.getAttribute("aria-selected") === "true"));
+  else return;
+  event.preventDefault();
+});
+findDialog.addEventListener("click", (event) => {
+  if (event.target === findDialog) findDialog.close();
+  open(event.target.closest("[role=option]"));
+});
+
+/** The row at hand moves by one; the first is the first of the first table. */
+function row(by) {
+  const rows = [...document.querySelectorAll("tbody[data-kind] tr")];
+  const at = rows.findIndex((one) => one.classList.contains("at-hand"));
+  const next = rows[at < 0 ? 0 : Math.min(Math.max(at + by, 0), rows.length - 1)];
+  rows[at]?.classList.remove("at-hand");
+  next?.classList.add("at-hand");
+  next?.scrollIntoView({ block: "nearest" });
+}
+
+const pages = Object.fromEntries(
+  [...document.querySelectorAll(".rail a[data-key]")]
+    .filter((link) => link.dataset.key)
+    .map((link) => [`g ${link.dataset.key}`, free(() => (location.href = link.href))]),
+);
+
+document.getElementById("keys").addEventListener("click", () => keysDialog.showModal());
+tinykeys(window, {
+  ...pages,
+  "Shift+?": free(() => keysDialog.showModal()),
+  "$mod+k": (event) => {
+    event.preventDefault();
+    if (!findDialog.open) find();
+  },
+  "Shift+H": free(() => document.getElementById("halt")?.click()),
+  "[": free(() => document.getElementById("before")?.click()),
+  "]": free(() => document.getElementById("after")?.click()),
+  j: free(() => row(1)),
+  k: free(() => row(-1)),
+  Enter: (event) => {
+    const link = document.querySelector("tr.at-hand a");
+    if (link && !typing(event) && !event.target.closest("a, button")) link.click();
+  },
+  "/": free(() => document.querySelector(".filters :is(select, input:not([type=hidden]))")?.focus()),
+});
+for (const field of document.querySelectorAll(".filters select, .filters input[type=date]")) {
+  field.addEventListener("change", () => field.form.requestSubmit());
+}

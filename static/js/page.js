@@ -1,0 +1,3 @@
+// What every page does: it lives, it halts, it has keys.
+import "./live.js";
+import "./keys.js";

@@ -1,0 +1,42 @@
+"""Backtests in the cockpit: progress, findings first, and runs beside each other."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from alphapanda.tasks import backtests
+from strategies.models import BacktestRun
+from tests.cockpit.test_pages import ROWS, browser
+from tests.research.test_stored import asked, there
+
+pytestmark = pytest.mark.django_db
+
+
+def test_runs_their_findings_and_the_comparison() -> None:
+    viewer = browser("viewer")
+    assert "Run your first backtest" in viewer.get("/backtests/").content.decode()
+    asked("one")
+    asked("other", cash=Decimal(500_000))
+    queued = list(viewer.get("/backtests/", headers=ROWS).json()["rows"]["runs"].values())
+    assert all("queued" in html and "/cancel/" in html for html in queued)
+    backtests()
+    one, other = there("one"), there("other")
+
+    page = viewer.get(f"/backtests/{one.pk}/").content.decode()
+    assert page.index("Reasons to doubt it") < page.index("Figures")
+    assert all(code in page for code in one.findings)
+    together = viewer.get(f"/backtests/compare/?run={one.pk}&run={other.pk}").content.decode()
+    assert "meta.starting_cash" in together
+    assert "The same data." in together
+    alone = viewer.get(f"/backtests/compare/?run={one.pk}")
+    assert alone.status_code == 400
+    assert "2 to 4 backtests" in alone.content.decode()
+
+
+def test_one_under_way_tells_how_far_it_is() -> None:
+    asked("one")
+    BacktestRun.objects.update(state="RUNNING", done=30, total=120)
+    (html,) = browser("viewer").get("/backtests/", headers=ROWS).json()["rows"]["runs"].values()
+    assert 'value="25"' in html

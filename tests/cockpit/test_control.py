@@ -1,0 +1,66 @@
+"""Risk and alerts: what is left of limits, what is halted, what a person must know of."""
+
+from __future__ import annotations
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from alphapanda import projections
+from alphapanda.core.vocabulary import Severity
+from risk.models import LimitSet
+from risk.services.alerts import alert_acknowledge, alert_raise
+from risk.services.halts import halt_release, halt_throw
+from tests.cockpit import world
+from tests.cockpit.test_pages import ROWS, browser
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def operator() -> Client:
+    world.desk(count=1)
+    projections.rebuild()
+    return browser("operator")
+
+
+def rows(client: Client, path: str, kind: str) -> list[str]:
+    return list(client.get(path, headers=ROWS).json()["rows"][kind].values())
+
+
+def test_each_limit_says_what_is_left_of_it(operator: Client) -> None:
+    assert "No limit is set" in operator.get("/risk/").content.decode()
+    LimitSet.objects.create(level="GLOBAL", daily_orders=10, order_quantity=50)
+    found = rows(operator, "/risk/", "limits")
+    page = operator.get("/risk/").content.decode()
+    assert all(html in page for html in found)
+    (orders,) = [html for html in found if "daily_orders" in html]
+    assert "<td>10</td>" in orders.replace(' class="n"', "")
+    assert "0.0 percent used" in orders
+
+
+def test_halts_are_shown_with_the_way_back(operator: Client) -> None:
+    halt = halt_throw(level="GLOBAL", reason="odd prices", actor="bob", now=timezone.now())
+    halt_throw(level="BROKER", broker="zerodha", reason="other side", actor="bob", now=timezone.now())
+    (shown,) = rows(operator, "/risk/", "switches")
+    assert "odd prices" in shown
+    assert f"/api/v1/halts/{halt.pk}/release/" in shown
+    halt_release(halt_id=halt.pk, reason="fine", actor="ann", now=timezone.now())
+    (shown,) = rows(operator, "/risk/", "switches")
+    assert "released" in shown
+    assert "/release/" not in shown
+
+
+def test_alerts_are_open_until_somebody_takes_them(operator: Client) -> None:
+    assert "Nothing to report" in operator.get("/alerts/").content.decode()
+    now = timezone.now()
+    alert_raise(code="odd", subject="INFY", text="it is odd", severity=Severity.CRITICAL, now=now)
+    (shown,) = rows(operator, "/alerts/", "alerts")
+    assert "it is odd" in shown
+    assert "/acknowledge/" in shown
+    number = int(shown.partition("alerts/")[2].partition("/")[0])
+    alert_acknowledge(alert_id=number, reason="seen", actor="ann", now=now)
+    assert rows(operator, "/alerts/", "alerts") == []
+    (shown,) = rows(operator, "/alerts/?state=all", "alerts")
+    assert 'title="seen"' in shown
+    assert operator.get("/alerts/?state=odd").status_code == 400

@@ -1,0 +1,63 @@
+"""The page of strategies: state, last decision, why not, and what may be done."""
+
+from __future__ import annotations
+
+import pytest
+from django.utils import timezone
+
+from accounts.services import act_record
+from alphapanda import projections
+from alphapanda.core.vocabulary import Side
+from strategies.models import Deployment
+from tests.cockpit import world
+from tests.cockpit.test_pages import ROWS, browser
+
+pytestmark = pytest.mark.django_db
+
+
+def rows(client, path: str, kind: str) -> list[str]:
+    return list(client.get(path, headers=ROWS).json()["rows"][kind].values())
+
+
+def test_the_last_decision_says_why_not_and_acts_fit_the_state() -> None:
+    own = world.desk(count=2)
+    world.trade(own.deployments[0], 60, Side.BUY, 400, 15_000_000, denied="position_limit")
+    Deployment.objects.filter(id=own.deployments[1].id).update(
+        status="QUARANTINED", error="boom\nValueError: 7"
+    )
+    projections.rebuild()
+    operator = browser("operator")
+    page = operator.get("/strategies/").content.decode()
+    first, second = rows(operator, "/strategies/", "traders")
+    assert first in page
+    assert second in page
+    assert "position_limit" in first
+    assert "would hold 400" in first
+    assert "/pause/" in first
+    assert "/flatten/" in first
+    assert "/start/" not in first
+    assert "ValueError: 7" in second
+    assert "/release/" in second
+    assert "/pause/" not in second
+
+
+def test_one_deployment_with_parameters_signals_and_who_changed_it() -> None:
+    own = world.desk(count=1)
+    world.trade(own.deployments[0], 60, Side.BUY, 100, 15_000_000)
+    deployment = own.deployments[0]
+    Deployment.objects.filter(id=deployment.id).update(params={"fast": 9})
+    act_record(
+        actor="ann", action="deployment.pause", target=f"deployment:{deployment.name}", reason="lunch",
+        details={}, now=timezone.now(),
+    )  # fmt: skip
+    projections.rebuild()
+    page = browser("viewer").get(f"/strategies/{deployment.id}/").content.decode()
+    for words in ("<code>fast</code>", "<b>9</b>", "lunch", "fast crossed slow", "NSE:INFY"):
+        assert words in page
+
+
+def test_real_money_asks_for_the_name() -> None:
+    own = world.desk("zerodha", count=1)
+    projections.rebuild()
+    (row,) = rows(browser("operator"), "/strategies/?broker=zerodha", "traders")
+    assert f'data-type="{own.deployments[0].name}"' in row

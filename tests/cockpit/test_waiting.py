@@ -1,0 +1,79 @@
+"""Approvals and reconciliation: what waits for a person, and how it is answered."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from django.utils import timezone
+
+from alphapanda import projections
+from execution.models import BrokerDesk, Difference, ExternalOrder
+from risk.services.approvals import approval_answer
+from tests.cockpit import world
+from tests.cockpit.test_pages import ROWS, browser
+from tests.rows import a_deployment, a_signal, an_approval
+
+pytestmark = pytest.mark.django_db
+NOW = datetime(2019, 7, 9, 3, 50, 30, tzinfo=UTC)
+
+
+def rows(client, path: str, kind: str) -> list[str]:
+    return list(client.get(path, headers=ROWS).json()["rows"][kind].values())
+
+
+def test_differences_are_shown_with_a_way_to_settle_them() -> None:
+    world.desk("zerodha", count=1)
+    projections.rebuild()
+    operator = browser("operator")
+    assert "No difference is open" in operator.get("/reconciliation/").content.decode()
+    now = timezone.now()
+    BrokerDesk.objects.create(broker="zerodha", house="x", stopped="Kite does not know the token any more")
+    common = {"first_seen_at": now, "seen_at": now, "rounds": 2}
+    held = Difference.objects.create(kind="POSITION", key="NSE:INFY MIS", ours="10", theirs="0", **common)
+    odd = Difference.objects.create(kind="ORDER", key="1234", ours="OPEN", theirs="COMPLETE", **common)
+    Difference.objects.create(
+        kind="CHARGES",
+        key="55",
+        ours="1",
+        theirs="2",
+        settled_at=now,
+        settled_by="ann",
+        note="stamp",
+        **common,
+    )
+    ExternalOrder.objects.create(
+        broker_order_id="99", instrument="NSE:TCS", snapshot={"status": "OPEN"}, seen_at=now
+    )
+    found = {html.partition('id="differences-')[2].partition('"')[0]: html for html in rows(
+        operator, "/reconciliation/", "differences"
+    )}  # fmt: skip
+    assert "/accept/" in found[str(held.pk)]
+    assert "/accept/" not in found[str(odd.pk)]
+    assert f"/api/v1/live/differences/{odd.pk}/settle/" in found[str(odd.pk)]
+    (settled,) = rows(operator, "/reconciliation/", "settled")
+    assert "stamp" in settled
+    (other,) = rows(operator, "/reconciliation/", "externals")
+    assert "NSE:TCS" in other
+    page = operator.get("/reconciliation/").content.decode()
+    assert "Nothing is sent: Kite does not know the token any more" in page
+    assert "LIVE" in page
+
+
+def test_an_empty_list_of_approvals_says_how_they_come() -> None:
+    assert "approval_mode" in browser("viewer").get("/approvals/").content.decode()
+
+
+def test_entries_wait_with_what_they_would_do(exchange_hours: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("alphapanda.dashboard.waiting.timezone.now", lambda: NOW)
+    approval = an_approval(a_signal(a_deployment(), 1))
+    projections.rebuild()
+    operator = browser("operator")
+    (waits,) = rows(operator, "/approvals/", "waits")
+    assert f'"signals": ["{approval.pk}"]'.replace('"', "&quot;") in waits
+    assert "stale_price" in waits
+    assert waits in operator.get("/approvals/").content.decode()
+    approval_answer(signal_id=approval.pk, is_approved=False, actor="ann", reason="no", now=timezone.now())
+    assert rows(operator, "/approvals/", "waits") == []
+    (answer,) = rows(operator, "/approvals/", "answers")
+    assert "ann" in answer
