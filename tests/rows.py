@@ -128,7 +128,7 @@ def an_approval(signal: Signal, **facts: Any) -> Approval:
     return Approval.objects.create(signal=signal, **values | facts)
 
 
-def a_decision(signal: Signal) -> Decision:
+def a_decision(signal: Signal, **numbers: Any) -> Decision:
     return Decision.objects.create(
         id=ids.decision_id(signal.pk),
         signal=signal,
@@ -137,7 +137,7 @@ def a_decision(signal: Signal) -> Decision:
         is_approved=True,
         rule="all",
         reason="within limits",
-        numbers={"order_value": "12490.50"},
+        numbers={"order_value": "12490.50", **numbers},
         at_ms=AT_MS,
     )
 

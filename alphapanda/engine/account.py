@@ -29,7 +29,7 @@ from marketdata.domain.ticks import Clock, Tick
 from portfolio.domain.books import FLAT, Entry, Holding, held
 from portfolio.domain.history import ledger_of
 from risk.domain.config import config_version
-from risk.domain.context import Context, Member, Terms, Verdict, phases_of, resting, version_of
+from risk.domain.context import Context, Member, Terms, Verdict, leaving, phases_of, resting, version_of
 from risk.domain.ladder import checked, has_ladder, look_ms, rung_on
 from risk.domain.limits import Limits
 from risk.domain.memory import DayState
@@ -240,6 +240,7 @@ class Account:
             holdings=self.holdings,
             working=working_by_token(self.open.values()),
             orders=resting(self.machine.consequences.orders),
+            leaving=leaving(self.machine.consequences.orders),
             instruments=self._known(signals[0].at_ms),
             phases=phases_of(signals, self.machine.calendars),
             status=seen.status,

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import msgspec
 
-from alphapanda.core.vocabulary import DeploymentStatus, Phase, Product, Side
+from alphapanda.core.vocabulary import DeploymentStatus, OrderStatus, Phase, Product, Side, SignalKind
 from marketdata.domain.calendar import Calendar
 from marketdata.domain.instruments import InstrumentSpec
 from portfolio.domain.books import Holding
@@ -34,6 +34,23 @@ class Resting(msgspec.Struct, frozen=True):
 def resting(orders: Iterable[WorkingOrder]) -> tuple[Resting, ...]:
     """Working orders as far as they may meet another."""
     return tuple(Resting(order.id, order.token, order.side, order.limit_price_e4) for order in orders)
+
+
+class Leaving(msgspec.Struct, frozen=True):
+    """One of our own orders that is being cancelled: units that may still trade until it is gone."""
+
+    token: int
+    side: Side
+    units: int
+
+
+def leaving(orders: Iterable[WorkingOrder]) -> dict[UUID, Leaving]:
+    """Working orders whose cancellation is on its way."""
+    return {
+        order.id: Leaving(order.token, order.side, order.unfilled)
+        for order in orders
+        if order.status is OrderStatus.CANCEL_PENDING
+    }
 
 
 class Member(msgspec.Struct, frozen=True):
@@ -114,6 +131,7 @@ class Context(msgspec.Struct, frozen=True):
     approval_s: int = 0  # entries wait so long for a person; 0: they do not wait
     guards: tuple[tuple[str, str], ...] = ()
     orders: tuple[Resting, ...] = ()
+    leaving: Mapping[UUID, Leaving] = {}  # by order
     by_token: Mapping[int, Limits] = {}
     scopes: tuple[Scope, ...] = ()
     others: Mapping[UUID, Member] = {}
@@ -196,3 +214,13 @@ class Case(msgspec.Struct, frozen=True):
     @property
     def instrument(self) -> InstrumentSpec:
         return self.context.instruments[self.signal.token]
+
+    @property
+    def is_way_out(self) -> bool:
+        """Whether the order can only bring the position nearer to zero once all that is being cancelled is gone."""
+        signal, gone = self.signal, self.context.leaving.values()
+        units = sum(one.units for one in gone if (one.token, one.side) == (signal.token, signal.side))
+        left = self.worst_position - signal.side.sign * units
+        return (
+            signal.kind is SignalKind.ORDER and self.position * left >= 0 and abs(left) < abs(self.position)
+        )

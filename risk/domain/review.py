@@ -14,7 +14,7 @@ from alphapanda.core import ids
 from alphapanda.core.money import value
 from alphapanda.core.vocabulary import DeploymentStatus, Side, SignalKind
 from portfolio.domain.books import FLAT
-from risk.domain.context import Case, Context, Resting, Sum, Terms, Verdict
+from risk.domain.context import Case, Context, Leaving, Resting, Sum, Terms, Verdict
 from risk.domain.figures import (
     NOTHING,
     Exposure,
@@ -75,6 +75,9 @@ ASKED: tuple[tuple[Rule, tuple[str, ...]], ...] = (
 RULES: tuple[Rule, ...] = tuple(rule for rule, _ in ASKED)
 EXIT, WITHIN, CANCEL = "exit", "within_limits", "cancel"
 APPROVING = frozenset({EXIT, WITHIN, CANCEL})
+WAY_OUT = (
+    "is_way_out"  # in the numbers of an order that is an exit once what is being cancelled beside it is gone
+)
 KEPT_MAX = 256
 
 
@@ -219,6 +222,8 @@ def _after(case: Case, rule: str, reason: str, *, is_last: bool) -> Context:
     What is cancelled may still trade."""
     context, signal, day = case.context, case.signal, remembered(case.context, case)
     day = held_by(day, rule, reason)
+    if rule == CANCEL:
+        context = _leaving(context, signal)
     if rule not in (EXIT, WITHIN):
         return context if day is context.day else msgspec.structs.replace(context, day=day)
     known = bound(case.limits, context.scopes)
@@ -232,6 +237,12 @@ def _after(case: Case, rule: str, reason: str, *, is_last: bool) -> Context:
         working={**context.working, signal.token: _more(working, signal)},
         orders=_with(context.orders, signal) if known.is_meeting else context.orders,
     )
+
+
+def _leaving(context: Context, signal: SignalRow) -> Context:
+    assert signal.target is not None, "a cancellation names its order"
+    one = Leaving(signal.token, signal.side, signal.replaces)
+    return msgspec.structs.replace(context, leaving={**context.leaving, signal.target: one})
 
 
 def held_by(day: DayState, rule: str, reason: str) -> DayState:
@@ -331,6 +342,8 @@ def _numbers(case: Case) -> dict[str, Any]:
         "version": context.version,
         "config": context.config,
     }
+    if case.context.leaving and not is_exit(case) and case.is_way_out:
+        numbers[WAY_OUT] = True
     more = _figures(own)
     if more:
         numbers |= more

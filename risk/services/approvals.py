@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -13,16 +13,18 @@ from accounts.services import act_record
 from alphapanda.core.clock import ist_date
 from alphapanda.core.refusals import BadRequest, Conflict, NotThere, Refusal, reason_problem
 from alphapanda.core.vocabulary import Broker, CommandKind, DeploymentStatus
+from portfolio.domain.books import FLAT, Holding
 from risk import loading
 from risk.domain.context import Verdict, phases_of
 from risk.domain.figures import Exposure, own_book
 from risk.domain.memory import DayState
 from risk.domain.review import review
 from risk.domain.wording import text
+from risk.models import Decision
 from risk.services.contexts import checkpointed, context_of
 from risk.services.terms import share_kill_lock
 from strategies import loading as deployments
-from strategies.models import Approval, Command, Deployment, Signal
+from strategies.models import Approval, Command, Deployment
 from strategies.services.approvals import approvals_expire
 from strategies.services.lifecycle import command_give
 
@@ -210,16 +212,24 @@ def _check(deployment: Deployment, *, actor: str) -> None:
         raise ApprovalOver(f"{deployment.name} is halted: {halts[0]}: {halts[0].reason}.")
 
 
-def approval_guard(rows: Sequence[Signal], now: datetime) -> tuple[tuple[str, str], ...]:
-    """Why what was approved may not pass any more, as (rule, why): it was dropped before its deployment took it up, or
-    that took too long by the wall clock."""
-    entry = next((row.approves_id for row in rows if row.approves_id), None)
-    if entry is None:
+def approval_guard(
+    signals: Sequence[SignalRow], holdings: Mapping[int, Holding], now: datetime
+) -> tuple[tuple[str, str], ...]:
+    """Why what was approved may not pass any more, as (rule, why): it was dropped before its deployment took it up,
+    that took too long by the wall clock, or what it was to close is closed: it would open that much more."""
+    signal = next((one for one in signals if one.approves), None)
+    if signal is None:
         return ()
-    approval = Approval.objects.get(pk=entry)
+    approval = Approval.objects.get(pk=signal.approves)
     if approval.state != State.APPROVED:
         return (("approval", _over(approval)),)
-    return (("approval", "it was carried out too late"),) if now >= approval.expires_at else ()
+    if now >= approval.expires_at:
+        return (("approval", "it was carried out too late"),)
+    asked = Decision.objects.get(signal_id=signal.approves).numbers["position"]
+    held = holdings.get(signal.token, FLAT).quantity
+    if asked * signal.side.sign < 0 and held != asked:
+        return (("approval", f"it was to turn a position of {asked} units, and {held} are held now"),)
+    return ()
 
 
 # ---- looking ahead -------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from marketdata.domain.instruments import InstrumentSpec
 from portfolio import selectors as books
 from risk import loading
 from risk.domain.config import config_version
-from risk.domain.context import Context, Terms, resting
+from risk.domain.context import Context, Terms, leaving, resting
 from risk.domain.memory import DayState
 from risk.reference import margin_tables
 from risk.services.gates import guards_now
@@ -44,6 +44,7 @@ def context_of(
         holdings=books.holdings_of(deployment.id),
         working=after.working,
         orders=resting(after.orders),
+        leaving=leaving(after.orders),
         instruments=_instruments(deployment, instruments, terms, others, on),
         phases=phases,
         halts=halts,

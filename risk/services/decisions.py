@@ -67,7 +67,7 @@ def _decide(deployment: Deployment, rows: Sequence[Signal], calendar: MarketHour
         on=today,
         now=now,
     )
-    said = approval_guard(rows, now)
+    said = approval_guard(signals, context.holdings, now)
     context = msgspec.structs.replace(context, guards=(*context.guards, *said)) if said else context
     verdicts, day = review(signals, context)
     memory.data = msgspec.to_builtins(day, str_keys=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import date, time
+from uuid import UUID
 
 import msgspec
 
@@ -26,6 +27,14 @@ FLATTEN_RUNG = 3  # of the loss ladder
 SQUARE_OFF = "intraday square-off"
 
 
+class Cleared(msgspec.Struct, frozen=True):
+    """When to be out of an instrument was last asked for, and of what: units held, and orders that stood against it."""
+
+    at_ms: int
+    position: int
+    orders: tuple[UUID, ...]
+
+
 class Guards(msgspec.Struct):
     """What the guards remember; part of the checkpoint. `brackets` wait for fills, by order id; `protections`
     are at work, by instrument token. Up to `alarmed_ms` all times have been seen to, `alarm_ms` comes next."""
@@ -39,6 +48,7 @@ class Guards(msgspec.Struct):
     brackets: dict[str, Bracket] = msgspec.field(default_factory=dict)
     protections: dict[int, list[Protection]] = msgspec.field(default_factory=dict)
     clearing: dict[int, str] = msgspec.field(default_factory=dict)  # what an operator wants out of, and why
+    cleared: dict[int, Cleared] = msgspec.field(default_factory=dict)  # by token
 
     def awaiting(self, *rows: SignalRow) -> tuple[SignalRow, ...]:
         """Signals as they are, whose brackets wait for the fills of their orders."""
@@ -80,26 +90,35 @@ class Guards(msgspec.Struct):
     def flatten(self, turn: Turn, reason: str) -> None:
         """Be out of everything, as an operator wants; the alarm rings at the next item."""
         self.clearing |= dict.fromkeys(turn.busy_tokens, reason)
+        self.cleared.clear()
         self.go_on_clearing(turn)
         self.alarm_ms = 0
 
     def go_on_clearing(self, turn: Turn) -> None:
         """Wish again for what is not flat yet: an exit beside the cancellation of another one is refused where only
         exits pass, for both might trade."""
+        for token in self.cleared.keys() - set(turn.busy_tokens):
+            del self.cleared[token]
         for token, reason in list(self.clearing.items()):
-            if token in turn.busy_tokens:
-                turn.clear(token, reason, SignalOrigin.OPERATOR)
-            else:
+            if token not in turn.busy_tokens:
                 del self.clearing[token]
+            elif self._may_clear(turn, token) and turn.clear(token, reason, SignalOrigin.OPERATOR):
+                self.cleared[token] = Cleared(turn.at_ms, *turn.standing(token))
 
     def step_down(self, turn: Turn, rung: int) -> None:
         """What the loss ladder asks for: from its second rung on nothing works that would enter, from its third on
         nothing is held."""
-        if rung >= FLATTEN_RUNG:
-            for token in turn.busy_tokens:
-                turn.clear(token, "loss ladder: flatten", SignalOrigin.LADDER)
-        else:
-            turn.cancel_entries("loss ladder: cancel", SignalOrigin.LADDER)
+        for token in turn.busy_tokens:
+            if self._may_clear(turn, token) and _step(turn, token, rung):
+                self.cleared[token] = Cleared(turn.at_ms, *turn.standing(token))
+
+    def _may_clear(self, turn: Turn, token: int) -> bool:
+        """Whether it has not been asked for a moment ago: a refusal is heard of at once, and what it refused would be
+        asked for without end. What has come of it since, or stands besides, is another matter."""
+        last = self.cleared.get(token)
+        if last is None or turn.at_ms >= last.at_ms + AGAIN_AFTER_MS:
+            return True
+        return (last.position, last.orders) != turn.standing(token)
 
     def expire(self, turn: Turn, expiries: Mapping[int, int], positions: Mapping[int, int]) -> None:
         """Have positions settled whose contracts have ended."""
@@ -149,6 +168,7 @@ class Guards(msgspec.Struct):
         ahead += [ms for at in times if (ms := ist_ms(ist_date(now_ms), at)) > now_ms]
         ahead += [ms for ms in expiries if ms > now_ms]
         ahead += [now_ms + AGAIN_AFTER_MS] if self.clearing else []
+        ahead += [one.at_ms + AGAIN_AFTER_MS for one in self.cleared.values()]
         ahead += [ms for found in self.protections.values() for one in found for ms in one.times_ms()]
         ahead += [now_ms + AGAIN_AFTER_MS] if self.overdue else []
         if lead_ms is not None:
@@ -168,6 +188,13 @@ class Guards(msgspec.Struct):
     def forget_orders(self) -> None:
         """A new day without working orders: no bracket waits for a fill any more."""
         self.brackets.clear()
+
+
+def _step(turn: Turn, token: int, rung: int) -> bool:
+    """What a rung of the loss ladder asks for in one instrument; False: nothing is left to wish for."""
+    if rung >= FLATTEN_RUNG:
+        return turn.clear(token, "loss ladder: flatten", SignalOrigin.LADDER)
+    return turn.cancel_entries(token, "loss ladder: cancel", SignalOrigin.LADDER)
 
 
 def _is_over(calendar: Calendar, at_ms: int, lead_ms: int) -> bool:

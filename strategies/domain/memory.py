@@ -58,7 +58,7 @@ def under(state: State, tokens: Mapping[str, int]) -> State:
     now = {token: moved for token, moved in now.items() if moved not in taken or state.names[token] in tokens}
     guards = state.guards
     state.gates, state.marks = _moved(state.gates, now), _moved(state.marks, now)
-    guards.clearing = _moved(guards.clearing, now)
+    guards.clearing, guards.cleared = _moved(guards.clearing, now), _moved(guards.cleared, now)
     guards.overdue = sorted(now[token] for token in guards.overdue if token in now)
     guards.protections = _moved(guards.protections, now)
     for token, protections in guards.protections.items():

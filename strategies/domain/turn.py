@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from uuid import UUID
 
 from alphapanda.core.clock import ist_date
 from alphapanda.core.vocabulary import OrderStatus, OrderType, Phase, Side, SignalOrigin
 from marketdata.domain.calendar import Calendar
 from marketdata.domain.instruments import InstrumentSpec
 from strategies.domain.base import View
-from strategies.domain.consequences import Consequences, Working
+from strategies.domain.consequences import Consequences, Working, WorkingOrder
 from strategies.domain.intents import Cancel, Intent, Modify, Wish, change
 from strategies.domain.signals import Mark
 from strategies.domain.slicing import parts
@@ -87,13 +88,24 @@ class Turn:
     def clear(self, token: int, reason: str, origin: SignalOrigin) -> bool:
         """Wish to be out of an instrument: its orders are cancelled, but for market orders that close the position,
         and what those leave of it is closed; False: nothing is left to wish for."""
-        position = self._consequences.positions.get(token, 0)
         count = len(self.wishes)
+        for order in self._resting(token):
+            if order.status is not OrderStatus.CANCEL_PENDING:
+                self.want(Cancel(order, reason), origin)
+        held = abs(self._consequences.positions.get(token, 0))
+        return self.exit(token, held, reason, origin) or len(self.wishes) > count
+
+    def standing(self, token: int) -> tuple[int, tuple[UUID, ...]]:
+        """What stands between here and being out of an instrument: units held, and orders that `clear` would cancel."""
+        return self._consequences.positions.get(token, 0), tuple(order.id for order in self._resting(token))
+
+    def _resting(self, token: int) -> Iterator[WorkingOrder]:
+        """Orders of an instrument but for market orders that close the position."""
+        position = self._consequences.positions.get(token, 0)
         for order in self._consequences.orders:
             is_exit = order.order_type is OrderType.MARKET and order.side.sign * position < 0
-            if order.token == token and not is_exit and order.status is not OrderStatus.CANCEL_PENDING:
-                self.want(Cancel(order, reason), origin)
-        return self.exit(token, abs(position), reason, origin) or len(self.wishes) > count
+            if order.token == token and not is_exit:
+                yield order
 
     def cancel_orders(self, reason: str, origin: SignalOrigin) -> None:
         """Wish for the end of every order at work."""
@@ -101,13 +113,15 @@ class Turn:
             if order.status is not OrderStatus.CANCEL_PENDING:
                 self.want(Cancel(order, reason), origin)
 
-    def cancel_entries(self, reason: str, origin: SignalOrigin) -> None:
-        """Wish for the end of every order at work that opens or adds to a position, or that by itself would turn it."""
+    def cancel_entries(self, token: int, reason: str, origin: SignalOrigin) -> bool:
+        """Wish for the end of every order of an instrument that opens or adds to a position, or that by itself would
+        turn it; False: there is none."""
+        position, count = self._consequences.positions.get(token, 0), len(self.wishes)
         for order in self._consequences.orders:
-            position = self._consequences.positions.get(order.token, 0)
             is_exit = order.side.sign * position < 0 and order.unfilled <= abs(position)
-            if not is_exit and order.status is not OrderStatus.CANCEL_PENDING:
+            if order.token == token and not is_exit and order.status is not OrderStatus.CANCEL_PENDING:
                 self.want(Cancel(order, reason), origin)
+        return len(self.wishes) > count
 
     @property
     def held_tokens(self) -> list[int]:

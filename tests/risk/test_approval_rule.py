@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from uuid import UUID
 
+import msgspec
 import pytest
 
-from alphapanda.core.vocabulary import Side, SignalKind
+from alphapanda.core.vocabulary import OrderStatus, Side, SignalKind, SignalOrigin
+from risk.domain.context import leaving
 from risk.domain.limits import Limits
-from risk.domain.review import review
+from risk.domain.review import WAY_OUT, review
 from strategies.domain.consequences import Working
 from tests.builders import a_holding, a_signal
 from tests.risk.test_rules import a_context, rule_on, verdict_on
+from tests.strategies.test_acts import a_working_order
 
 WAITED = UUID(int=5)
 
@@ -72,3 +75,47 @@ def test_what_waits_is_no_order_and_counts_for_nothing() -> None:
 
     assert [verdict.rule for verdict in verdicts] == ["approval", "approval"]
     assert (day.orders, day.sent, day.recent_ms) == (0, (), ())
+
+
+STOP = {"kind": SignalKind.CANCEL, "target": UUID(int=1), "replaces": 100}
+
+
+def test_an_exit_beside_the_cancellation_of_its_stop_waits_for_nobody() -> None:
+    """While it waits the stop would be gone, and approved later it would open what it was to close."""
+    context = a_context(approval_s=90, holdings={7: a_holding(100)}, working={7: Working(sell=100)})
+    cancel, leave, more = (
+        a_signal(Side.SELL, 100, **STOP),
+        a_signal(Side.SELL, 100, ordinal=1),
+        a_signal(Side.SELL, 1, ordinal=2),
+    )
+
+    verdicts, _ = review([cancel, leave, more], context)
+
+    assert [verdict.rule for verdict in verdicts] == ["cancel", "within_limits", "approval"]
+    assert [verdict.numbers.get(WAY_OUT) for verdict in verdicts] == [None, True, None]
+    twice, _ = review([cancel, cancel, leave, more], context)
+    assert [verdict.rule for verdict in twice][2:] == ["within_limits", "approval"]
+    alone, _ = review([leave], context)
+    assert [verdict.rule for verdict in alone] == ["approval"], "both may trade"
+
+
+def test_a_cancellation_on_its_way_counts_as_one_of_the_step() -> None:
+    going = a_working_order(1, Side.SELL, unfilled=100, status=OrderStatus.CANCEL_PENDING)
+    known = {"holdings": {7: a_holding(100)}, "working": {7: Working(sell=100)}, "approval_s": 90}
+
+    assert rule_on(a_signal(Side.SELL, 100), a_context(leaving=leaving([going]), **known)) == "within_limits"
+    works = msgspec.structs.replace(going, status=OrderStatus.OPEN)
+    assert rule_on(a_signal(Side.SELL, 100), a_context(leaving=leaving([works]), **known)) == "approval"
+
+
+def test_what_the_platform_wants_waits_for_nobody() -> None:
+    context = a_context(approval_s=90, holdings={7: a_holding(100)}, working={7: Working(sell=100)})
+
+    for origin in set(SignalOrigin) - {SignalOrigin.STRATEGY}:
+        assert rule_on(a_signal(Side.SELL, 100, origin=origin), context) == "within_limits"
+
+
+def test_the_entry_half_of_a_flip_waits() -> None:
+    context = a_context(approval_s=90, holdings={7: a_holding(10)})
+    verdicts, _ = review([a_signal(Side.SELL, 10), a_signal(Side.SELL, 10, ordinal=1)], context)
+    assert [verdict.rule for verdict in verdicts] == ["exit", "approval"]

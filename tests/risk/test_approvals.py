@@ -6,6 +6,7 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 from django.core.management import CommandError, call_command
 from django.urls import reverse
@@ -14,6 +15,7 @@ from accounts import live
 from accounts.models import AuditEntry, User
 from alphapanda import health_checks
 from alphapanda.core import ids
+from alphapanda.core.vocabulary import Side
 from alphapanda.health.registry import Level
 from alphapanda.tasks import watch
 from risk.models import Decision
@@ -27,12 +29,14 @@ from risk.services.approvals import (
     approvals_answer,
 )
 from risk.services.halts import halt_throw
+from strategies.loading import signal_row
 from strategies.models import Approval, Command, Deployment, Signal
 from strategies.services.approvals import approvals_drop, approvals_expire
 from strategies.services.lifecycle import deployment_pause, deployment_stop
 from strategies.services.quarantine import quarantine
+from tests.builders import a_holding
 from tests.people import a_person, client_of
-from tests.rows import AT_MS, SOME, a_deployment, a_signal, an_approval
+from tests.rows import AT_MS, SOME, a_decision, a_deployment, a_signal, an_approval
 
 pytestmark = pytest.mark.django_db
 NOW = datetime(2019, 7, 9, 3, 50, 30, tzinfo=UTC)
@@ -356,3 +360,21 @@ def test_health_tells_how_many_wait() -> None:
     waiting()
     found = health_checks.approvals()
     assert (found.level, found.value) == (Level.WARN, 1)
+
+
+@pytest.mark.parametrize(
+    ("side", "held", "is_refused"), [("SELL", 0, True), ("SELL", 100, False), ("BUY", 0, False)]
+)
+def test_what_was_to_turn_a_position_does_not_pass_once_that_is_another(
+    side: str, held: int, is_refused: bool
+) -> None:
+    """Closed meanwhile by a square-off: the same order would open all of it."""
+    approval = waiting()
+    a_decision(approval.signal, position=100)
+    approval_answer(signal_id=approval.pk, is_approved=True, **BY)
+    row = msgspec.structs.replace(signal_row(approval.signal), side=Side(side), approves=approval.pk)
+
+    said = service.approval_guard([row], {row.token: a_holding(held)}, NOW)
+
+    told = "it was to turn a position of 100 units, and 0 are held now"
+    assert said == ((("approval", told),) if is_refused else ())

@@ -251,6 +251,6 @@ def test_the_end_of_entries_leaves_exits_at_work(
 ) -> None:
     turn = a_turn(a_working_order(1, side, unfilled=unfilled), position=position)
 
-    turn.cancel_entries("loss ladder: cancel", SignalOrigin.LADDER)
+    turn.cancel_entries(7, "loss ladder: cancel", SignalOrigin.LADDER)
 
     assert bool(turn.wishes) == is_cancelled
