@@ -88,6 +88,7 @@ SHAPE: dict[str, Any] = {
             "execution": {
                 "latency_ms": "int",
                 "slippage_ticks": "int",
+                "approval_s": "int",
                 "liquidity": "str",
                 "may_queue": "bool",
                 "square_off": "bool",

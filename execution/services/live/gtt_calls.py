@@ -72,8 +72,8 @@ def claim(spent: Spent, now: datetime) -> Claimed | None:
         desk = BrokerDesk.objects.select_for_update().get(broker=Broker.ZERODHA)
         claimed = None if desk.stopped else _first(desk, spent, now)
         _drop_old(now)
-        failpoints.hit("execution.call.before_claim")
-    failpoints.hit("execution.call.after_claim")
+        failpoints.hit("execution.gtt.before_claim")
+    failpoints.hit("execution.gtt.after_claim")
     return claimed
 
 
@@ -154,7 +154,7 @@ def nothing_came(row: GttCall, reason: str, now: datetime) -> None:
 
 def send(call: Claimed, http: KiteHttp) -> Outcome:
     """The one request of a claimed call."""
-    failpoints.hit("execution.call.before_send")
+    failpoints.hit("execution.gtt.before_send")
     try:
         answer = http.write(call.method, call.path, call.form)
     except NotLoggedIn as error:
@@ -162,7 +162,7 @@ def send(call: Claimed, http: KiteHttp) -> Outcome:
     except Failed as error:
         return of_failure(error.stage, str(error))
     finally:
-        failpoints.hit("execution.call.after_send")
+        failpoints.hit("execution.gtt.after_send")
     return of_answer(answer.status, answer.body, id_name="trigger_id")
 
 
@@ -175,8 +175,8 @@ def record(call_id: UUID, outcome: Outcome, now: datetime) -> Said:
         row.answered_at_ms, row.http_status = to_ms(now), outcome.http_status or None
         row.reason = outcome.reason[:200]
         _write_down(row, outcome, now)
-        failpoints.hit("execution.call.before_record")
-    failpoints.hit("execution.call.after_record")
+        failpoints.hit("execution.gtt.before_record")
+    failpoints.hit("execution.gtt.after_record")
     if outcome.resend is Resend.SAME_TAG:
         return Said.TOO_MANY
     return Said.FINE if outcome.http_status else Said.NOTHING
