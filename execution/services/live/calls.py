@@ -27,7 +27,7 @@ from execution.domain.orders import Terms
 from execution.domain.settings import LiveSettings
 from execution.gtt_models import GttCall
 from execution.models import BrokerCall, BrokerDesk
-from execution.services.live import containing, evidence, states
+from execution.services.live import containing, evidence, states, ways_out
 from marketdata import selectors as market
 from marketdata.domain.instruments import InstrumentSpec
 from risk.loading import halts_active
@@ -207,6 +207,9 @@ def _prepared(row: BrokerCall, now: datetime) -> Claimed | None:
     if reason := _why_not(row, now):
         drop(row, reason, now)
         return None
+    if row.kind == SignalKind.ORDER and row.lane == Lane.EXIT and (found := ways_out.hindrance(row)):
+        _hinder(row, found, now)
+        return None
     try:
         claimed = _said(row, live, market.spec(order.instrument), now)
     except (wire.CannotBeSaid, tags.BadAttempt) as error:
@@ -229,6 +232,25 @@ def _why_not(row: BrokerCall, now: datetime) -> str:
     if deployment.status != DeploymentStatus.RUNNING:
         return f"its deployment is {deployment.status}"
     return _uncleared(deployment, now)
+
+
+def _hinder(row: BrokerCall, found: ways_out.Hindrance, now: datetime) -> None:
+    """An exit beside a cancellation waits for that, or never leaves: then people hear of it."""
+    if found.passes:
+        row.not_before_ms = to_ms(now) + ways_out.AGAIN_MS
+        row.save()
+        return
+    order = row.order.order
+    alert_raise(
+        code="exit_dropped",
+        subject=str(row.order_id),
+        text=f"{order.side} {order.quantity} {order.instrument} of {order.deployment.name}, to be out beside a "
+        f"cancellation, would open a position: {found.reason}",
+        severity=Severity.CRITICAL,
+        deployment_id=order.deployment_id,
+        now=now,
+    )
+    drop(row, found.reason, now)
 
 
 def _is_over(row: BrokerCall, now: datetime) -> bool:

@@ -26,7 +26,7 @@ from execution.services.fills import fills_write
 from execution.services.live import states
 from marketdata import selectors as market
 from marketdata.domain.calendar import MarketHours
-from risk.domain.review import EXIT
+from risk.domain.review import EXIT, WAY_OUT
 from risk.reference import margin_tables
 from strategies import loading as deployments
 from strategies.domain.signals import SignalRow
@@ -61,7 +61,8 @@ def _place(deployment: Deployment, row: Signal, signal: SignalRow, venue: Venue)
     order, event = live.intended(signal, venue)
     stored = _stored(deployment, row, order, [event])
     at_broker = BrokerOrder.objects.create(order=stored, state=states.written(_known(order)))
-    lane = Lane.EXIT if row.decision.rule == EXIT else Lane.ENTRY
+    is_exit = row.decision.rule == EXIT or row.decision.numbers.get(WAY_OUT)
+    lane = Lane.EXIT if is_exit else Lane.ENTRY
     _call(at_broker, SignalKind.ORDER, order.decision_id, lane, order.placed_at_ms)
     return events.placed(order, Broker.ZERODHA)
 

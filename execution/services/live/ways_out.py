@@ -1,0 +1,50 @@
+"""Exits decided beside the cancellation of what would have closed the same units: they leave after it."""
+
+from __future__ import annotations
+
+import msgspec
+
+from alphapanda.core.vocabulary import OrderStatus, Side
+from execution.models import BrokerCall, Order
+from portfolio.models import Position, Posting
+from risk.domain.review import EXIT
+
+AGAIN_MS = 500  # until what is being cancelled is looked at again
+OVER = [status for status in OrderStatus if status.is_final]
+
+
+class Hindrance(msgspec.Struct, frozen=True):
+    """Why an exit does not leave; where it `passes`, for now."""
+
+    reason: str
+    passes: bool
+
+
+def hindrance(row: BrokerCall) -> Hindrance | None:
+    """What keeps an exit that was none yet when it was decided: while what is being cancelled may still trade, both
+    would; and where that has traded, or works on, the exit would open a position. None: it is an exit by now.
+
+    Told by what is booked: an order is over no earlier than its trades are in the books."""
+    if row.decision is None or row.decision.rule == EXIT:
+        return None
+    order = row.order.order
+    working = Order.objects.filter(
+        deployment_id=order.deployment_id, instrument_id=order.instrument_id, side=order.side
+    )
+    others = list(working.exclude(pk=order.pk).exclude(status__in=OVER))
+    closing = sum(one.quantity - one.filled_quantity for one in others)
+    held = _held(order)
+    if order.quantity <= max(0, -held * Side(order.side).sign) - closing:
+        return None
+    told = f"{held} units are held, and {closing} are being closed"
+    return Hindrance(told, any(one.status == OrderStatus.CANCEL_PENDING for one in others))
+
+
+def _held(order: Order) -> int:
+    """Units that the deployment holds of an order's instrument, with the trades that wait to be booked."""
+    rows = Position.objects.filter(book_id=order.deployment_id, instrument_id=order.instrument_id)
+    units = sum(rows.values_list("quantity", flat=True))
+    for posting in Posting.objects.filter(book_id=order.deployment_id, state=Posting.State.NEW):
+        if posting.fill["instrument"] == str(order.instrument):
+            units += Side(posting.fill["side"]).sign * posting.fill["quantity"]
+    return units

@@ -1,0 +1,80 @@
+"""An exit that is decided beside the cancellation of a resting one leaves after it, or not at all."""
+
+from __future__ import annotations
+
+import pytest
+
+from alphapanda.core import ids
+from execution.domain.kite.budgets import Spent
+from execution.models import BrokerCall, BrokerDesk, Order
+from execution.services.live import calls
+from portfolio.models import Position
+from risk.models import Alert
+from strategies.models import Deployment
+from tests.kite.test_live_way_out import DEAR, _status, at_work, call_of, held, pass_ms, states_of
+
+pytestmark = pytest.mark.django_db
+
+
+def leave_beside(world, resting: Order) -> Order:
+    """A strategy cancels its resting exit and leaves at the market, in one step."""
+    world.is_shard_rung = True
+    world.pipeline()
+    units = {"side": "SELL", "quantity": 10, "replaces": 10}
+    row = world._signal(kind="CANCEL", target=resting.id, order_type="LIMIT", **units)
+    row.id, row.ordinal = ids.signal_id(row.deployment_id, row.step, 1), 1
+    row.kind, row.target, row.replaces, row.order_type = "ORDER", None, 0, "MARKET"
+    row.save(force_insert=True)
+    world._ring_signals([str(world.deployment.id)])
+    world.pipeline()
+    order = Order.objects.get(decision__signal=row)
+    assert (order.decision.rule, call_of(order).lane) == ("within_limits", "EXIT")
+    return order
+
+
+def test_an_exit_beside_the_cancellation_of_its_stop_leaves_after_that_is_gone(world):
+    held(world)
+    stop = at_work(world, **DEAR, quantity=10)
+    order = leave_beside(world, stop)
+    Deployment.objects.update(status="PAUSED")
+
+    world.work(until=lambda: _status(order) == "COMPLETE", ends_ms=20_000)
+
+    assert (_status(stop), _status(order)) == ("CANCELLED", "COMPLETE")
+    cancelled = BrokerCall.objects.filter(order_id=stop.id, kind="CANCEL").earliest("sent_at_ms")
+    assert call_of(order).sent_at_ms > cancelled.answered_at_ms
+
+
+def test_an_exit_beside_a_cancellation_waits_for_the_login_with_it(world):
+    held(world)
+    stop = at_work(world, **DEAR, quantity=10)
+    BrokerDesk.objects.update(stopped="a test")
+    order = leave_beside(world, stop)
+    pass_ms(world, 2_000)
+    assert states_of("CANCEL") == ["READY"]
+    assert call_of(order).state == "READY"
+    BrokerDesk.objects.update(stopped="")
+
+    world.work(until=lambda: _status(order) == "COMPLETE", ends_ms=20_000)
+
+    assert (_status(stop), _status(order)) == ("CANCELLED", "COMPLETE")
+
+
+@pytest.mark.parametrize("what", ["traded", "works on"])
+def test_an_exit_beside_a_cancellation_that_came_to_nothing_opens_nothing(world, what: str):
+    held(world)
+    stop = at_work(world, **DEAR, quantity=10)
+    BrokerDesk.objects.update(stopped="a test")
+    order = leave_beside(world, stop)
+    if what == "traded":
+        Order.objects.filter(pk=stop.pk).update(status="COMPLETE", filled_quantity=10)
+        Position.objects.update(quantity=0)
+    else:
+        Order.objects.filter(pk=stop.pk).update(status="OPEN")
+    BrokerCall.objects.filter(kind="CANCEL").update(state="REFUSED")
+    BrokerDesk.objects.update(stopped="")
+
+    calls.claim(Spent(), world.now())
+
+    assert call_of(order).state == "DROPPED"
+    assert "units are held" in Alert.objects.get(code="exit_dropped").text
