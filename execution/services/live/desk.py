@@ -344,7 +344,7 @@ class Desk:
             BrokerDesk.objects.filter(broker=Broker.ZERODHA).update(reconciled_at=None)
         with contained("book", "triggers", now):
             gtt_looking.take(book, now)
-        if book.asked.is_whole and (book.holdings is None or book.orders is None):
+        if book.asked.is_whole and (book.holdings is None or book.whole_orders is None):
             self._whole_ms = 0  # read again what could not be read
         if book.has_gtts and book.gtts is None:
             self._gtts_looked_ms = 0  # the next look tries again

@@ -40,9 +40,9 @@ def keep(rows: Iterable[OrderSnapshot], at: datetime) -> None:
     )
 
 
-def keep_book(rows: Iterable[OrderSnapshot], at: datetime, now: datetime) -> None:
-    """The same of a whole book, each order by itself where they cannot be kept together: what worked and is not in it
-    is over, for a day's orders end with it."""
+def keep_book(rows: Iterable[OrderSnapshot], at: datetime, now: datetime, *, is_whole: bool) -> None:
+    """The same of a book, each order by itself where they cannot be kept together: what worked and is not in a whole
+    one is over, for a day's orders end with it."""
     shown = list(rows)
     try:
         with transaction.atomic():
@@ -52,6 +52,8 @@ def keep_book(rows: Iterable[OrderSnapshot], at: datetime, now: datetime) -> Non
             raise
         for row in shown:
             savepoint("external", row.order_id, now, partial(keep, [row], at))
+    if not is_whole:
+        return
     over = ExternalOrder.objects.filter(is_open=True).exclude(
         broker_order_id__in=[row.order_id for row in shown]
     )

@@ -28,18 +28,18 @@ from risk.services.alerts import alert_raise
 from strategies.models import Deployment
 from strategies.services.lifecycle import IllegalTransition, deployment_pause
 
-READ = {"orders": Source.ORDERS, "trades": Source.TRADES, "charges": Source.CHARGES}
+READ = {"whole_orders": Source.ORDERS, "whole_trades": Source.TRADES, "charges": Source.CHARGES}
 
 
 def compare(book: Book, now: datetime, remembered: Remembered | None = None) -> list[Difference]:
     """Compare, and keep what differs; the open differences. Entries go after the first whole comparison that leaves
     nothing to be looked at again."""
-    if book.orders is None or book.trades is None:
+    if book.whole_orders is None or book.whole_trades is None:
         return []  # a failed read is no information
     with transaction.atomic():
         desk = BrokerDesk.objects.select_for_update().get(broker=Broker.ZERODHA)
         ours = _ours(desk, book, now, remembered or Remembered())
-        found = reconciling.compare(ours, Theirs(book.orders, book.trades))
+        found = reconciling.compare(ours, Theirs(book.whole_orders, book.whole_trades))
         found = [one for one in found if one.kind is not Kind.ORDER_MISSING or _is_due(ours, one, to_ms(now))]
         held = account.compare(desk, ours, book, now)
         found += [*held.differences, *billing.compare(book)]
