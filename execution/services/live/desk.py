@@ -106,6 +106,7 @@ class Desk:
         self._looked_ms = 0
         self._whole_ms = 0  # when a look last read holdings and funds too
         self._remembered = Remembered()
+        self._unread = billing.Unread()
         self._gtts_looked_ms = 0
         self._tidied_ms = 0
         self._is_begun = False
@@ -344,6 +345,8 @@ class Desk:
             BrokerDesk.objects.filter(broker=Broker.ZERODHA).update(reconciled_at=None)
         with contained("book", "triggers", now):
             gtt_looking.take(book, now)
+        with contained("book", "charges", now):
+            self._unread.count(book, now)
         if book.asked.is_whole and (book.holdings is None or book.whole_orders is None):
             self._whole_ms = 0  # read again what could not be read
         if book.has_gtts and book.gtts is None:
