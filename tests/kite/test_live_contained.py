@@ -212,6 +212,17 @@ def test_a_change_of_an_order_whose_row_is_none_costs_itself_only(world):
     assert not any(one.startswith("process") for one in parked())
 
 
+def test_what_an_order_whose_row_is_none_has_traded_is_not_of_others(world):
+    order = world.want(quantity=1)
+    world.work(until=lambda: Order.objects.filter(status="COMPLETE").exists(), ends_ms=20_000)
+    BrokerOrder.objects.filter(pk=order.id).update(state=BAD)
+    world.desk, world.pool = world._begun()
+    on(world, 65_000)
+
+    assert BrokerDesk.objects.get().outside["fills"] == {}
+    assert list(Difference.objects.values_list("kind", flat=True)) == ["ORDER_UNCLAIMED"]
+
+
 def test_a_dead_token_stops_all_writes_though_its_session_cannot_be_ended(world, monkeypatch):
     held = world.want(**FAR)
     world.work(until=lambda: call_of(held).state == "DONE", ends_ms=10_000)

@@ -9,6 +9,7 @@ from datetime import datetime
 from functools import partial
 from uuid import UUID
 
+import msgspec
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
 
@@ -41,7 +42,7 @@ def compare(book: Book, now: datetime, remembered: Remembered | None = None) -> 
         ours = _ours(desk, book, now, remembered or Remembered())
         found = reconciling.compare(ours, Theirs(book.whole_orders, book.whole_trades))
         found = [one for one in found if one.kind is not Kind.ORDER_MISSING or _is_due(ours, one, to_ms(now))]
-        held = account.compare(desk, ours, book, now)
+        held = account.compare(desk, ours, _without_unreadable(book, ours), now)
         found += [*held.differences, *billing.compare(book)]
         rows = _kept(found, book, _read(book, is_account_read=held.is_whole), now)
         if held.is_whole and (desk.reconciled_at or all(row.rounds >= HALT_AFTER for row in rows)):
@@ -69,6 +70,17 @@ def _ours(desk: BrokerDesk, book: Book, now: datetime, remembered: Remembered) -
     known = remembered.of(BrokerOrder.objects.filter(Q(is_open=True) | Exists(sent) | Q(pk__in=shown)), now)
     remembered.forget_but(known.keys())
     return Ours(desk.house, tuple(live for live in known.values() if _may_be_there(live)))
+
+
+def _without_unreadable(book: Book, ours: Ours) -> Book:
+    """A look without orders of ours whose rows here cannot be read: nobody else made them, and what is known of their
+    trades is booked."""
+    known = {name for order in ours.orders for name in (*order.parts, *order.tags)}
+    others = [row for row in book.orders or () if known.isdisjoint((row.order_id, *row.tags))]
+    names = {name for row in others for name in (row.order_id, *row.tags)}
+    mine = set(BrokerName.objects.filter(name__in=names).values_list("name", flat=True)) if names else set()
+    kept = (row for row in book.orders or () if mine.isdisjoint((row.order_id, *row.tags)))
+    return msgspec.structs.replace(book, orders=tuple(kept)) if mine else book
 
 
 def _may_be_there(order: LiveOrder) -> bool:
