@@ -239,6 +239,9 @@ def test_a_dead_token_stops_all_writes_though_its_session_cannot_be_ended(world,
     assert len(asked) <= 1
     assert BrokerDesk.objects.get().stopped == answers.TOKEN_DEAD
     assert "login session" in parked()
+    world.desk._refused(None)  # as of a call that left without any
+    on(world, 12_000)
+    assert (len(asked) <= 1, world.desk._access) == (True, None)
     world.access = world.logged_in()
     assert world.work(until=lambda: Order.objects.get(id=held.id).status == "CANCELLED", ends_ms=20_000)
 
@@ -288,6 +291,15 @@ def test_an_order_of_others_that_cannot_be_kept_costs_itself_only(world, monkeyp
 
     assert list(ExternalOrder.objects.values_list("pk", flat=True)) == ["good"]
     assert parked() == ["external bad"]
+
+
+def test_an_order_of_others_whose_row_is_none_is_written_anew(world):
+    external.keep([a_row("theirs")], world.now())
+    kept = ExternalOrder.objects.get().snapshot
+    ExternalOrder.objects.update(snapshot=BAD)
+    external.keep([a_row("theirs")], world.now())
+
+    assert ExternalOrder.objects.get().snapshot == kept
 
 
 def test_a_report_that_cannot_be_booked_keeps_no_other_deployment_waiting(world, monkeypatch):

@@ -275,7 +275,7 @@ class Desk:
         if access != self._access:
             return
         now = self._clock()
-        self._dead, self._access = access, None
+        self._dead, self._access = access or self._dead, None
         answers.stop(answers.TOKEN_DEAD, now)
         if access is not None:
             with contained("login", "session", now):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from contextlib import suppress
 from datetime import datetime
 from decimal import Decimal
 from functools import partial
@@ -66,8 +67,12 @@ def has_changed_since(at: datetime) -> bool:
 
 
 def _known(ids: Collection[str]) -> dict[str, OrderSnapshot]:
-    rows = ExternalOrder.objects.filter(broker_order_id__in=list(ids)).values_list("pk", "snapshot")
-    return {pk: msgspec.convert(snapshot, OrderSnapshot, strict=False) for pk, snapshot in rows}
+    """What was shown last; a row that cannot be read any more is written anew."""
+    found = {}
+    for pk, snapshot in ExternalOrder.objects.filter(pk__in=list(ids)).values_list("pk", "snapshot"):
+        with suppress(msgspec.ValidationError):
+            found[pk] = msgspec.convert(snapshot, OrderSnapshot, strict=False)
+    return found
 
 
 def _place(row: OrderSnapshot) -> tuple[bool, int, int, str]:
