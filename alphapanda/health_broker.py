@@ -71,11 +71,11 @@ def _unknown(now: DeskNow) -> Status:
 
 
 def _faults(now: DeskNow) -> Status:
-    """Rows, updates and answers that failed and were left alone."""
+    """Rows, updates and answers that failed and were left alone; of what all need, nobody trades or sees meanwhile."""
     if not now.faults:
         return ok("none", value=0)
     words = f"left alone, until its alert is acknowledged: {now.faults[0]}"
-    return warn(words, value=len(now.faults))
+    return (fail if now.is_failing else warn)(words, value=len(now.faults))
 
 
 def _differences(now: DeskNow) -> Status:

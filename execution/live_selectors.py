@@ -20,7 +20,7 @@ from execution.domain.kite.gtt import STANDING, GttStatus
 from execution.gtt_models import Gtt
 from execution.models import BrokerCall, BrokerDesk, BrokerOrder, Difference, ExternalOrder
 from execution.services.live.calls import spent_today
-from execution.services.live.containing import CODE
+from execution.services.live.containing import CODE, OF_ALL
 from portfolio.selectors import cash_claimed
 from risk.models import Alert
 
@@ -52,6 +52,11 @@ class DeskNow:
     books: Decimal  # rupees that our books at the broker may spend at most
     left: tuple[budgets.Left, ...]
     faults: tuple[str, ...] = ()  # what failed and was left alone, that nobody has acknowledged
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether what all need was among it: a part of the process, the login, the book."""
+        return any(one.startswith(tuple(f"{unit} " for unit in OF_ALL)) for one in self.faults)
 
 
 def desk_now(now: datetime) -> DeskNow:

@@ -129,6 +129,8 @@ def test_rows_of_before_the_exchange_have_the_time_of_the_order() -> None:
         ({"order_id": 7}, "Expected `str`"),
         ({"transaction_type": "HOLD"}, "Invalid enum value 'HOLD'"),
         ({"price": -1}, "-1 is no price in rupees"),
+        ({"order_type": "LIMIT", "price": None}, "LIMIT without a price"),
+        ({"order_type": "SL-M", "trigger_price": None}, "SL-M without a trigger price"),
         ({"order_timestamp": "yesterday"}, "'yesterday' is not a time"),
     ],
 )
@@ -145,6 +147,20 @@ def test_a_row_without_what_we_need_is_none() -> None:
     del less["filled_quantity"]
     with pytest.raises(NotKites, match="filled_quantity"):
         order_of(json.dumps(less).encode(), {})
+
+
+def test_what_an_order_can_do_without_may_be_nothing() -> None:
+    bare = {
+        "price": None,
+        "trigger_price": None,
+        "disclosed_quantity": None,
+        "variety": None,
+        "validity": None,
+    }
+    one = row(order_type="MARKET", tags=[None], tag=None, **bare)
+
+    assert (one.limit_price_e4, one.trigger_price_e4, one.disclosed_quantity) == (None, None, 0)
+    assert (one.variety, one.validity, one.tags) == ("regular", "", ())
 
 
 @pytest.mark.parametrize(

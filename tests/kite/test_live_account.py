@@ -247,6 +247,29 @@ def test_charges_of_a_day_are_compared_once_it_is_over(started: Started, monkeyp
     assert billing.due(live.now()) == ()
 
 
+def test_charges_that_kite_does_not_tell_keep_no_later_day_waiting(
+    started: Started, monkeypatch: Any, django_assert_max_num_queries: Any
+) -> None:
+    live = started()
+    live.want(quantity=10)
+    live.work()
+    with django_assert_max_num_queries(3):  # however many trades: nothing is over yet
+        assert billing.due(live.now()) == ()
+    monkeypatch.setattr(billing, "_is_over", lambda _last, _now: True)
+    monkeypatch.setattr(billing, "UNREAD_MAX", 3)
+    monkeypatch.setattr(looking, "_read_charges", lambda *_: None)
+    looks(live, 2)
+    assert not Alert.objects.filter(code="charges_unread").exists()
+    looks(live, 2)
+
+    day = live.now().date()
+    assert (Alert.objects.get(code="charges_unread").subject, BrokerDesk.objects.get().charged_on) == (
+        str(day),
+        day,
+    )
+    assert billing.due(live.now()) == ()
+
+
 def test_an_order_that_costs_something_else_at_kite_halts_and_stays(
     started: Started, monkeypatch: Any
 ) -> None:

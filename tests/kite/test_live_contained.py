@@ -6,6 +6,7 @@ import json
 import random
 from io import StringIO
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.core.management import call_command
@@ -15,15 +16,17 @@ from accounts.vault import Unreadable
 from alphapanda import health_broker
 from alphapanda.health.registry import Level
 from alphapanda.kite_simulator.listing import load_listing
+from alphapanda.kite_simulator.sessions import checksum
 from alphapanda.proof.kite_parts import PRICE_E4, simulator
 from alphapanda.proof.kite_served import serving
 from alphapanda.proof.kite_world import World, set_up
-from execution.models import BrokerCall, BrokerDesk, BrokerOrder, BrokerPush, ExternalOrder, Order
+from execution.models import BrokerCall, BrokerDesk, BrokerOrder, BrokerPush, Difference, ExternalOrder, Order
 from execution.services.live import (
     answers,
     booking,
     calls,
     containing,
+    desk,
     evidence,
     external,
     looking,
@@ -31,6 +34,7 @@ from execution.services.live import (
     reconciling,
 )
 from execution.services.live.containing import CODE
+from execution.services.live.http import KiteHttp
 from risk.models import Alert
 from risk.services import halts
 from strategies.models import Deployment
@@ -192,6 +196,69 @@ def test_an_order_whose_row_is_none_costs_itself_only(world):
     assert any(call.reason.startswith("ValidationError") for call in cancels)
 
 
+def test_a_change_of_an_order_whose_row_is_none_costs_itself_only(world):
+    """Counting changes reads no order: not at a start, and not before each call."""
+    bad, good = world.want(**FAR), world.want(**FAR)
+    world.work(until=lambda: call_of(good).state == "DONE", ends_ms=10_000)
+    BrokerOrder.objects.filter(pk=bad.id).update(state=BAD)
+    for attempt, state in enumerate(("DONE", "READY")):
+        row = call_of(bad)
+        row.id, row.kind, row.lane, row.tag, row.attempt = uuid4(), "MODIFY", "EXIT", None, 9 + attempt
+        row.state, row.terms = state, {}
+        row.save(force_insert=True)
+    world.desk, world.pool = world._begun()
+    evidence.cancel_wanted(BrokerOrder.objects.get(pk=good.id), now=world.now())
+    assert world.work(until=lambda: Order.objects.get(id=good.id).status == "CANCELLED", ends_ms=9_000)
+    assert not any(one.startswith("process") for one in parked())
+
+
+def test_what_an_order_whose_row_is_none_has_traded_is_not_of_others(world):
+    order = world.want(quantity=1)
+    world.work(until=lambda: Order.objects.filter(status="COMPLETE").exists(), ends_ms=20_000)
+    BrokerOrder.objects.filter(pk=order.id).update(state=BAD)
+    world.desk, world.pool = world._begun()
+    on(world, 65_000)
+
+    assert BrokerDesk.objects.get().outside["fills"] == {}
+    assert list(Difference.objects.values_list("kind", flat=True)) == ["ORDER_UNCLAIMED"]
+
+
+def test_a_dead_token_stops_all_writes_though_its_session_cannot_be_ended(world, monkeypatch):
+    held = world.want(**FAR)
+    world.work(until=lambda: call_of(held).state == "DONE", ends_ms=10_000)
+    monkeypatch.setattr(desk, "session_died", bad_only(desk.session_died, lambda *_: True))
+    asked = []
+    write = KiteHttp.write
+    monkeypatch.setattr(KiteHttp, "write", lambda *told: asked.append(1) or write(*told))
+    sessions, account = world.broker.sessions, world.broker.account
+    request = sessions.login()  # elsewhere: what this process holds is dead, and nobody has told it
+    sessions.exchange(account.api_key, request, checksum(account.api_key, request, account.api_secret))
+    evidence.cancel_wanted(BrokerOrder.objects.get(pk=held.id), now=world.now())
+    on(world, 25_000)
+
+    assert len(asked) <= 1
+    assert BrokerDesk.objects.get().stopped == answers.TOKEN_DEAD
+    assert "login session" in parked()
+    world.desk._refused(None)  # as of a call that left without any
+    on(world, 12_000)
+    assert (len(asked) <= 1, world.desk._access) == (True, None)
+    world.access = world.logged_in()
+    assert world.work(until=lambda: Order.objects.get(id=held.id).status == "CANCELLED", ends_ms=20_000)
+
+
+def test_a_book_that_cannot_be_merged_is_not_compared(world, monkeypatch):
+    order = world.want(quantity=1)
+    with monkeypatch.context() as patch:
+        patch.setattr(looking, "take_book", bad_only(looking.take_book, lambda *_: True))
+        patch.setattr(looking, "take_pushed", lambda *_: None)
+        on(world, 35_000)
+        assert (parked(), world.reconciled_at()) == (["book merging"], None)
+    assert not Difference.objects.exists()
+    on(world, 35_000)
+    assert Order.objects.get(id=order.id).status == "COMPLETE"
+    assert world.reconciled_at() is not None
+
+
 def test_a_call_lost_in_a_crash_whose_order_is_none_is_unknown_and_shown(world):
     bad = world.want(**FAR)
     BrokerCall.objects.filter(order_id=bad.id).update(state="SENDING", sent_at_ms=1)
@@ -224,6 +291,15 @@ def test_an_order_of_others_that_cannot_be_kept_costs_itself_only(world, monkeyp
 
     assert list(ExternalOrder.objects.values_list("pk", flat=True)) == ["good"]
     assert parked() == ["external bad"]
+
+
+def test_an_order_of_others_whose_row_is_none_is_written_anew(world):
+    external.keep([a_row("theirs")], world.now())
+    kept = ExternalOrder.objects.get().snapshot
+    ExternalOrder.objects.update(snapshot=BAD)
+    external.keep([a_row("theirs")], world.now())
+
+    assert ExternalOrder.objects.get().snapshot == kept
 
 
 def test_a_report_that_cannot_be_booked_keeps_no_other_deployment_waiting(world, monkeypatch):
@@ -284,9 +360,10 @@ def test_what_nobody_has_foreseen_costs_its_part_of_a_round(world, monkeypatch):
             patch.setattr(world.desk, part, bad_only(getattr(world.desk, part), lambda: True))
             on(world, 2_000)
             assert [one.split()[0] for one in parked()] == ["process"], part
-            assert Alert.objects.get(code=CODE).times == 1
+            assert Alert.objects.get(code=CODE).severity == "CRITICAL"
+            assert Alert.objects.get(code=CODE).times <= 2_000 // containing.PART_REST_MS
         Alert.objects.filter(code=CODE).delete()
-        on(world, containing.REST_MS)
+        on(world, containing.PART_REST_MS)
         assert lives(world)
 
 
@@ -296,6 +373,8 @@ def test_what_is_parked_is_a_warning_of_health(world, settings):
     containing.park("push", 7, DataError("too long"), world.now())
     shown = health_broker.live_desk()["faults"]
     assert (shown.level, "push 7: DataError: too long" in shown.words) == (Level.WARN, True)
+    containing.park("process", "send", DataError("too long"), world.now())
+    assert health_broker.live_desk()["faults"].level is Level.FAIL
 
 
 def test_after_a_gap_of_the_stream_the_book_is_read_at_once(world):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
+from typing import Any
 
+import msgspec
 import pytest
 from django.db import OperationalError
 
@@ -12,8 +15,10 @@ from alphapanda.proof.kite_kills import intents
 from alphapanda.proof.kite_parts import PRICE_E4
 from execution.domain.kite.budgets import Lane, Spent
 from execution.domain.kite.lookup import PATIENCE_MS
-from execution.models import BrokerCall, BrokerDesk, Difference, Order
-from execution.services.live import answers, calls, looking
+from execution.domain.kite.rows import order_of
+from execution.models import BrokerCall, BrokerDesk, Difference, ExternalOrder, Order
+from execution.services.live import answers, calls, dayend, external, looking, reconciling
+from risk.models import Alert
 from risk.services import halts
 from strategies.models import Deployment
 
@@ -142,3 +147,73 @@ def test_what_has_ended_is_not_merged_again_at_each_look(world, monkeypatch):
 
     assert (len(book.orders), len(book.trades)) == (1, 1)
     assert asked == []
+
+
+def unreadable(monkeypatch, path: str, is_bad: Any) -> None:
+    """Rows of a list that say nothing to us."""
+    read = looking.read_list
+
+    def faulty(http: Any, asked: str, *told: Any, **named: Any) -> Any:
+        found = read(http, asked, *told, **named)
+        if asked != path or found is None:
+            return found
+        kept = {name: tuple(one for one in getattr(found, name) if not is_bad(one)) for name in KEPT}
+        return msgspec.structs.replace(found, **kept, faults=("order 7: no order",))
+
+    monkeypatch.setattr(looking, "read_list", faulty)
+
+
+KEPT = ("orders", "trades")
+
+
+@pytest.mark.parametrize("path", ["/orders", "/trades"])
+def test_a_row_that_cannot_be_read_hides_no_other(world, monkeypatch, path):
+    """It is anybody's, and stays in the list until tomorrow: fills and ends of ours are found beside it."""
+    unreadable(monkeypatch, path, lambda _: False)
+    world.is_pushed = False
+    order = world.want(quantity=1)
+    world.work(until=lambda: Order.objects.filter(status="COMPLETE").exists(), ends_ms=40_000)
+
+    assert Order.objects.get(id=order.id).filled_quantity == 1
+    alert = Alert.objects.get(code="broker_row_unreadable")
+    assert (alert.severity, alert.times) == ("CRITICAL", 1)
+    assert "1 rows of the broker's" in alert.text
+
+
+def test_what_is_unknown_is_found_beside_a_row_that_cannot_be_read(world, monkeypatch):
+    unreadable(monkeypatch, "/orders", lambda _: False)
+    world.want(**FAR)
+    calls.claim(Spent(), world.now())
+    call = BrokerCall.objects.get()
+    form = {"order_type": "LIMIT", "price": "1450", "exchange": "NSE", "tradingsymbol": "INFY"}
+    form |= {"transaction_type": "BUY", "quantity": "1", "product": "MIS", "validity": "DAY", "tag": call.tag}
+    world.desk._door(lambda: world.access).write("POST", "/orders/regular", form)
+    world.work(until=lambda: states_of() == ["DONE"], ends_ms=20_000)
+
+    assert states_of() == ["DONE"]
+
+
+def test_what_a_list_with_a_row_that_cannot_be_read_does_not_show_may_be_there(world, monkeypatch):
+    """The row may be what is looked for."""
+    order = world.want(**FAR)
+    world.work(until=lambda: states_of() == ["DONE"], ends_ms=5_000)
+    BrokerCall.objects.update(state="UNKNOWN", lookup={"sent_ms": 0, "unknown_ms": 0})
+    unreadable(monkeypatch, "/orders", lambda _: True)
+    external.keep([looking_row("theirs")], world.now())
+    Order.objects.update(expires_at_ms=1)
+    book = looking.look(world.desk._door(lambda: world.access), world.now(), lambda: None)
+
+    assert (book.orders, book.whole_orders) == ((), None)
+    looking.take_book(book, world.now())
+    assert dayend.end_days(book, world.now()) == 0
+    assert BrokerCall.objects.get().lookup.get("absent", 0) == 0
+    assert ExternalOrder.objects.get().is_open
+    reconciling.compare(book, world.now())
+    assert not Difference.objects.exists()
+    assert Order.objects.get(id=order.id).status == "OPEN"
+
+
+def looking_row(order_id: str) -> Any:
+    body = {"order_id": order_id, "status": "OPEN", "exchange": "NSE", "tradingsymbol": "INFY", "quantity": 1}
+    body |= {"transaction_type": "BUY", "filled_quantity": 0, "order_type": "MARKET", "product": "MIS"}
+    return order_of(json.dumps(body).encode(), {})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent.futures import Executor, Future
 from threading import Event
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -245,14 +246,14 @@ def test_changes_are_counted_and_the_last_ones_not_sent(world):
     pass_ms(world, 6_000)
     assert Order.objects.get(id=order.id).modifications == 1
 
-    row = BrokerOrder.objects.get(order_id=order.id)
-    (act,) = row.state["acts"].values()
-    row.state["acts"] = {f"00000000-0000-0000-0000-{n:012}": act for n in range(MODIFICATIONS_MAX)}
-    row.save()
+    (made,) = BrokerCall.objects.filter(kind="MODIFY")
+    for number in range(1, MODIFICATIONS_MAX):
+        made.id, made.attempt = uuid4(), 100 + number
+        made.save(force_insert=True)
     _change(world, order, quantity=10)
     pass_ms(world, 2_000)
 
-    assert states_of("MODIFY") == ["DONE", "DROPPED"]
+    assert states_of("MODIFY") == ["DONE"] * MODIFICATIONS_MAX + ["DROPPED"]
 
 
 # ---- who must still be cleared

@@ -1,8 +1,8 @@
 """Kite's order and trade rows, from its lists, websocket frames and postbacks, as typed snapshots.
 
-A row that lacks what we need, or has it in another shape, is a fault and no row. Statuses that nobody documents are not
-the end of an order. Quantities are units: where Kite counts lots (currency, commodities) `units` says how many a lot
-holds, by EXCHANGE:TRADINGSYMBOL; what is not named counts single units."""
+A row that lacks what we need, or has it in another shape, is a fault and no row; the rest may be missing. Statuses that
+nobody documents are not the end of an order. Quantities are units: where Kite counts lots (currency, commodities)
+`units` says how many a lot holds, by EXCHANGE:TRADINGSYMBOL; what is not named counts single units."""
 
 from __future__ import annotations
 
@@ -112,18 +112,18 @@ class _Order(msgspec.Struct):
     filled_quantity: int
     order_type: str
     product: str
-    validity: str
-    price: Decimal
-    trigger_price: Decimal
-    variety: str = "regular"
-    disclosed_quantity: int = 0
+    validity: str | None = None
+    price: Decimal | None = None
+    trigger_price: Decimal | None = None
+    variety: str | None = None
+    disclosed_quantity: int | None = None
     order_timestamp: str | None = None
     exchange_timestamp: str | None = None
     exchange_update_timestamp: str | None = None
     status_message: str | None = None
     status_message_raw: str | None = None
     tag: str | None = None
-    tags: list[str] | None = None
+    tags: list[str | None] | None = None
     parent_order_id: str | None = None
 
 
@@ -201,17 +201,23 @@ def _snapshot(row: _Order, units: Mapping[str, int]) -> OrderSnapshot:
         filled=count("filled_quantity", row.filled_quantity) * lot,
         order_type=row.order_type,
         product=row.product,
-        validity=row.validity,
-        variety=row.variety,
-        limit_price_e4=price_e4_of(row.price) or None,
-        trigger_price_e4=price_e4_of(row.trigger_price) or None,
-        disclosed_quantity=count("disclosed_quantity", row.disclosed_quantity) * lot,
+        validity=row.validity or "",
+        variety=row.variety or "regular",
+        limit_price_e4=_price_e4(row.price, "price", row, ("LIMIT", "SL")),
+        trigger_price_e4=_price_e4(row.trigger_price, "trigger price", row, ("SL", "SL-M")),
+        disclosed_quantity=count("disclosed_quantity", row.disclosed_quantity or 0) * lot,
         at_ms=max(map(ist_text_ms, times)),
         placed_at_ms=ist_text_ms(row.order_timestamp),
         reason=row.status_message or row.status_message_raw or "",
         tags=tuple(dict.fromkeys(filter(None, [row.tag, *(row.tags or ())]))),
         parent_id=row.parent_order_id or "",
     )
+
+
+def _price_e4(rupees: Decimal | None, what: str, row: _Order, needed_by: tuple[str, ...]) -> int | None:
+    if rupees is None and row.order_type in needed_by:
+        raise ValueError(f"{row.order_type} without a {what}")
+    return None if rupees is None else price_e4_of(rupees) or None
 
 
 def _trade(row: _Trade, units: Mapping[str, int]) -> TradeRow:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
-from alphapanda.core.clock import ist_date, ist_midnight_ms, to_datetime, to_ms
+from django.db.models import F, Max, QuerySet
+
+from alphapanda.core.clock import DAY_MS, IST_OFFSET_MS, ist_date, ist_midnight_ms, to_datetime, to_ms
 from alphapanda.core.money import ZERO, value
-from alphapanda.core.vocabulary import Broker, Side
+from alphapanda.core.vocabulary import Broker, Severity, Side
 from execution.domain.kite import bills
 from execution.domain.kite.bills import Bill, Charges
 from execution.domain.kite.reconciling import Difference, Kind
@@ -19,8 +21,11 @@ from execution.services.live.looking import Book
 from marketdata import selectors as market
 from marketdata.domain.calendar import NoSession
 from marketdata.domain.markets import UnknownMarket
+from marketdata.models import Instrument
+from risk.services.alerts import alert_raise
 
 AFTER_CLOSE = timedelta(minutes=10)
+UNREAD_MAX = 60  # looks at charges that Kite does not tell, half an hour, before their day is left alone
 DAYS_BACK = timedelta(days=7)  # a process that did not run for longer leaves older days alone
 
 
@@ -31,8 +36,8 @@ def due(now: datetime) -> tuple[Bill, ...]:
     first = today - DAYS_BACK
     if desk.charged_on is not None:
         first = max(first, desk.charged_on + timedelta(days=1))
-    for day, fills in sorted(_fills_by_day(first).items()):
-        return _bills(fills) if day < today or _is_over(fills, now) else ()
+    for day, last in sorted(_last_trades(first).items()):
+        return _bills(day) if day < today or _is_over(last, now) else ()
     return ()
 
 
@@ -57,30 +62,66 @@ def done(desk: BrokerDesk, book: Book) -> None:
         desk.charged_on = asked.day
 
 
-def _fills_by_day(first: date) -> dict[date, list[Fill]]:
-    """Trades at the broker from a day on. What the books settled by themselves is no trade."""
-    began = to_datetime(ist_midnight_ms(first))
-    rows = Fill.objects.filter(broker=Broker.ZERODHA, trade_key__isnull=False, created_at__gte=began)
-    found: dict[date, list[Fill]] = defaultdict(list)
-    for fill in rows.filter(at_ms__gte=to_ms(began)).select_related("order__instrument").order_by("at_ms"):
-        found[ist_date(fill.at_ms)].append(fill)
+class Unread:
+    """How often in a row Kite told no charges while it told the rest."""
+
+    def __init__(self) -> None:
+        self._times = 0
+
+    def count(self, book: Book, now: datetime) -> None:
+        if book.orders is None or not book.asked.bills:
+            return
+        self._times = self._times + 1 if book.charges is None else 0
+        if self._times >= UNREAD_MAX:
+            self._times = 0
+            _give_up(book, now)
+
+
+def _give_up(book: Book, now: datetime) -> None:
+    """Leave the charges of a day alone that Kite does not tell, so that those of later days are compared."""
+    day = next(iter(book.asked.bills)).day
+    BrokerDesk.objects.filter(broker=Broker.ZERODHA).update(charged_on=day)
+    alert_raise(
+        code="charges_unread",
+        subject=str(day),
+        text=f"Kite did not tell the charges of {len(book.asked.bills)} orders of {day}: compare the contract note",
+        severity=Severity.WARNING,
+        now=now,
+    )
+
+
+def _trades() -> QuerySet[Fill]:
+    """Trades at the broker. What the books settled by themselves is no trade."""
+    return Fill.objects.filter(broker=Broker.ZERODHA, trade_key__isnull=False)
+
+
+def _last_trades(first: date) -> dict[date, dict[int, int]]:
+    """When each instrument was traded last at the broker, by days from one on. It is asked for all day long, so the
+    trades themselves are not read."""
+    began_ms = ist_midnight_ms(first)
+    rows = _trades().filter(created_at__gte=to_datetime(began_ms), at_ms__gte=began_ms)
+    rows = rows.annotate(day=(F("at_ms") + IST_OFFSET_MS) / DAY_MS)
+    found: dict[date, dict[int, int]] = defaultdict(dict)
+    for _, instrument_id, at_ms in rows.values_list("day", "order__instrument").annotate(at=Max("at_ms")):
+        found[ist_date(at_ms)][instrument_id] = at_ms
     return found
 
 
-def _is_over(fills: Iterable[Fill], now: datetime) -> bool:
+def _is_over(last: Mapping[int, int], now: datetime) -> bool:
     """Whether trading of the day is over in every market in which it was traded; where its hours are not known, it is
     on the next day."""
-    hours = market.calendars()
+    hours, traded = market.calendars(), Instrument.objects.in_bulk(list(last))
     try:
-        ends = {hours.of(market.spec(fill.order.instrument)).closes_ms(fill.at_ms) for fill in fills}
+        ends = {hours.of(market.spec(traded[one])).closes_ms(at_ms) for one, at_ms in last.items()}
     except (UnknownMarket, NoSession):
         return False
     return now >= to_datetime(max(ends)) + AFTER_CLOSE
 
 
-def _bills(fills: Iterable[Fill]) -> tuple[Bill, ...]:
-    by_order: dict[str, list[Fill]] = defaultdict(list)
-    for fill in fills:
+def _bills(day: date) -> tuple[Bill, ...]:
+    began_ms, by_order = ist_midnight_ms(day), defaultdict[str, list[Fill]](list)
+    fills = _trades().filter(at_ms__gte=began_ms, at_ms__lt=began_ms + DAY_MS)
+    for fill in fills.select_related("order__instrument").order_by("at_ms"):
         by_order[(fill.trade_key or "").rpartition(":")[2]].append(fill)
     return tuple(_bill(order_id, some) for order_id, some in sorted(by_order.items()))
 

@@ -5,6 +5,8 @@ that died between A and B is UNKNOWN at the next start: it is looked up by tag, 
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from functools import partial
 from uuid import UUID
@@ -43,6 +45,7 @@ KINDS = {
 }
 URGENCY = Case(*(When(lane=lane, then=Value(place)) for place, lane in enumerate(Lane)))
 METHODS = {SignalKind.ORDER: "POST", SignalKind.MODIFY: "PUT", SignalKind.CANCEL: "DELETE"}
+LEFT = (State.SENDING, State.UNKNOWN, State.DONE)
 CLAIMED_MAX = 64  # calls that wait are looked at so many at a time, the most urgent first
 DROPPED_MAX = 20
 ENTRY_PATIENCE_MS = 120_000  # what an entry was decided on is too old after that
@@ -115,7 +118,9 @@ def claim(spent: Spent, now: datetime) -> Round:
         _drop_old(desk, now)
         rows = _waiting(desk, now)
         halted = _drop_halted(rows, now)
-        found = budgets.next_to_send([_budgeted(row) for row in rows.values()], spent, to_ms(now))
+        changed = _changed(rows.values())
+        waiting = [_budgeted(row, changed[row.order_id]) for row in rows.values()]
+        found = budgets.next_to_send(waiting, spent, to_ms(now))
         for call in found.exhausted:
             _drop_alone(rows[call.id], acts.TOO_OFTEN, now)
         if found.call is None:
@@ -188,7 +193,17 @@ def _waiting(desk: BrokerDesk, now: datetime) -> dict[str, BrokerCall]:
     return {str(row.id): row for row in rows[:CLAIMED_MAX]}
 
 
-def _budgeted(row: BrokerCall) -> budgets.Call:
+def _changed(rows: Iterable[BrokerCall]) -> Counter[UUID]:
+    """How many changes of their orders Kite may have counted: all that left and that it has not refused. By the calls,
+    for the row of an order may be no order."""
+    orders = {row.order_id for row in rows if row.kind == SignalKind.MODIFY}
+    if not orders:
+        return Counter()
+    left = BrokerCall.objects.filter(order__in=orders, kind=SignalKind.MODIFY, state__in=LEFT)
+    return Counter(left.values_list("order_id", flat=True))
+
+
+def _budgeted(row: BrokerCall, modifications: int = 0) -> budgets.Call:
     order = row.order.order
     legs = max(order.iceberg_legs, 1) if order.variety == Variety.ICEBERG else 1
     return budgets.Call(
@@ -196,7 +211,7 @@ def _budgeted(row: BrokerCall) -> budgets.Call:
         kind=KINDS[SignalKind(row.kind)],
         lane=Lane(row.lane),
         queued_ms=row.queued_at_ms,
-        modifications=states.known(row.order).modifications if row.kind == SignalKind.MODIFY else 0,
+        modifications=modifications,
         orders=legs,
     )
 

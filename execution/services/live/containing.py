@@ -22,7 +22,12 @@ from strategies.models import Report
 CODE = "broker_fault"  # of the alerts
 OF_CALLS = ("call", "request", "answer", "search")  # units by what their subject is the id of
 OF_ORDERS, OF_REPORTS = ("order", "cancellation"), ("report",)
+PART = "process"  # of a round of the broker's process
+OF_ALL = (PART, "login", "book")  # nobody trades, or nobody sees, while such a thing fails
 REST_MS = 10_000  # before what has failed is tried again
+PART_REST_MS = (
+    500  # before a part of a round is: exits and kill switches wait for it, rows rest by themselves
+)
 KEPT_MAX = 10_000
 _resting: dict[tuple[str, str], int] = {}  # unit and subject, and until when it is left alone
 log = logs.channel("trading")
@@ -53,7 +58,7 @@ def is_everybodys(error: Exception) -> bool:
 
 def park(unit: str, subject: object, error: Exception, now: datetime) -> str:
     """Leave something alone for a while, and tell a person why; the words. Where it is about a deployment's order, the
-    alert is critical and about that deployment alone."""
+    alert is about that deployment alone; it is critical, and so is one about what all need."""
     deployment_id = _concerned(unit, subject)
     words = logs.without_secrets(f"{type(error).__name__}: {error}").replace("\0", "")[:200]
     name = f"{unit} {subject}"[:120]
@@ -61,12 +66,12 @@ def park(unit: str, subject: object, error: Exception, now: datetime) -> str:
         log.error("execution.broker.contained", unit=unit, subject=str(subject), exc_info=error)
     if len(_resting) >= KEPT_MAX:
         forget()
-    _resting[unit, str(subject)] = to_ms(now) + REST_MS
+    _resting[unit, str(subject)] = to_ms(now) + (PART_REST_MS if unit == PART else REST_MS)
     alert_raise(
         code=CODE,
         subject=name,
         text=words,
-        severity=Severity.WARNING if deployment_id is None else Severity.CRITICAL,
+        severity=Severity.CRITICAL if deployment_id or unit in OF_ALL else Severity.WARNING,
         deployment_id=deployment_id,
         now=now,
     )

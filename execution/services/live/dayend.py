@@ -18,9 +18,9 @@ from risk.services.alerts import alert_raise
 
 def end_days(book: Book, now: datetime) -> int:
     """End what expired before the broker's day began and is not in its whole book; how many orders."""
-    if book.orders is None:
+    if book.whole_orders is None:
         return 0
-    shown = {name for row in book.orders for name in (row.order_id, *row.tags)}
+    shown = {name for row in book.whole_orders for name in (row.order_id, *row.tags)}
     rows = BrokerOrder.objects.filter(is_open=True, order__expires_at_ms__lt=began_ms(to_ms(now)))
     known = states.readable(rows, now)
     gone = [

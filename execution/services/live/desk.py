@@ -96,6 +96,7 @@ class Desk:
         self._door = partial(http, root)
         self._find_access = access
         self._access: Access | None = None
+        self._dead: Access | None = None  # what Kite has refused
         self._clock = clock
         self._pool = pool or ThreadPoolExecutor(SENDERS, thread_name_prefix="broker")
         self._readers = pool or ThreadPoolExecutor(1, thread_name_prefix="broker-book")
@@ -105,6 +106,7 @@ class Desk:
         self._looked_ms = 0
         self._whole_ms = 0  # when a look last read holdings and funds too
         self._remembered = Remembered()
+        self._unread = billing.Unread()
         self._gtts_looked_ms = 0
         self._tidied_ms = 0
         self._is_begun = False
@@ -137,8 +139,8 @@ class Desk:
     def _alone(self, name: str, act: Callable[[], bool]) -> bool:
         """One part of a round: what nobody has foreseen in it keeps the other parts from nothing."""
         now = self._clock()
-        if not containing.rests("process", name, now):
-            with contained("process", name, now):
+        if not containing.rests(containing.PART, name, now):
+            with contained(containing.PART, name, now):
                 return act()
         return False
 
@@ -156,8 +158,11 @@ class Desk:
         done = [future for future in self._flying if future.done()]
         for future in done:
             flying = self._flying[future]
+            outcome = self._outcome(future, flying.call)
+            if outcome.verdict is Verdict.TOKEN_DEAD:
+                self._refused(flying.access)
             with contained("answer", flying.call.id, self._clock()):
-                self._hear(flying, self._outcome(future, flying.call))
+                self._hear(flying, outcome)
             del self._flying[future]  # not before it is written down: the database may be away
         if self._looking is not None and self._looking[0].done():
             (reading, access), self._looking = self._looking, None
@@ -179,8 +184,6 @@ class Desk:
 
     def _hear(self, flying: Flying, outcome: Outcome) -> None:
         said = (gtt_calls if flying.is_gtt else answers).record(UUID(flying.call.id), outcome, self._clock())
-        if outcome.verdict is Verdict.TOKEN_DEAD:
-            self._refused(flying.access)
         if said is Said.TOO_MANY:
             self._spent = budgets.told_too_many(self._spent, to_ms(self._clock()))
         elif said is Said.FINE:
@@ -256,6 +259,9 @@ class Desk:
             self._use(self._find_access())
 
     def _use(self, found: Access | None) -> None:
+        if found is not None and found == self._dead:  # its session could not be ended when Kite refused it
+            session_died(found, answers.TOKEN_DEAD, now=self._clock())
+            found = None
         if found is not None and found != self._access:
             stopped = BrokerDesk.objects.filter(broker=Broker.ZERODHA, stopped=answers.TOKEN_DEAD)
             if stopped.update(stopped=""):
@@ -269,10 +275,11 @@ class Desk:
         if access != self._access:
             return
         now = self._clock()
-        if self._access is not None:
-            session_died(self._access, answers.TOKEN_DEAD, now=now)
-        self._access = None
+        self._dead, self._access = access or self._dead, None
         answers.stop(answers.TOKEN_DEAD, now)
+        if access is not None:
+            with contained("login", "session", now):
+                session_died(access, answers.TOKEN_DEAD, now=now)
 
     # ---- the book
 
@@ -327,17 +334,20 @@ class Desk:
 
     def _compare(self, book: looking.Book) -> None:
         now = self._clock()
-        with contained("book", "merging", now):
+        with contained("book", "merging", now) as merging:
             looking.take_book(book, now, self._remembered)
-        with contained("book", "ending days", now):
-            dayend.end_days(book, now)
-        with contained("book", "comparing", now) as held:
-            reconciling.compare(book, now, self._remembered)
-        if held.fault:  # entries wait until it can be compared again
+        if not merging.fault:  # what was not merged would look like an end, and like a difference
+            with contained("book", "ending days", now):
+                dayend.end_days(book, now)
+            with contained("book", "comparing", now) as merging:
+                reconciling.compare(book, now, self._remembered)
+        if merging.fault:  # entries wait until it can be compared again
             BrokerDesk.objects.filter(broker=Broker.ZERODHA).update(reconciled_at=None)
         with contained("book", "triggers", now):
             gtt_looking.take(book, now)
-        if book.asked.is_whole and (book.holdings is None or book.orders is None):
+        with contained("book", "charges", now):
+            self._unread.count(book, now)
+        if book.asked.is_whole and (book.holdings is None or book.whole_orders is None):
             self._whole_ms = 0  # read again what could not be read
         if book.has_gtts and book.gtts is None:
             self._gtts_looked_ms = 0  # the next look tries again

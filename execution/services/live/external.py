@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from contextlib import suppress
 from datetime import datetime
 from decimal import Decimal
 from functools import partial
@@ -40,9 +41,9 @@ def keep(rows: Iterable[OrderSnapshot], at: datetime) -> None:
     )
 
 
-def keep_book(rows: Iterable[OrderSnapshot], at: datetime, now: datetime) -> None:
-    """The same of a whole book, each order by itself where they cannot be kept together: what worked and is not in it
-    is over, for a day's orders end with it."""
+def keep_book(rows: Iterable[OrderSnapshot], at: datetime, now: datetime, *, is_whole: bool) -> None:
+    """The same of a book, each order by itself where they cannot be kept together: what worked and is not in a whole
+    one is over, for a day's orders end with it."""
     shown = list(rows)
     try:
         with transaction.atomic():
@@ -52,6 +53,8 @@ def keep_book(rows: Iterable[OrderSnapshot], at: datetime, now: datetime) -> Non
             raise
         for row in shown:
             savepoint("external", row.order_id, now, partial(keep, [row], at))
+    if not is_whole:
+        return
     over = ExternalOrder.objects.filter(is_open=True).exclude(
         broker_order_id__in=[row.order_id for row in shown]
     )
@@ -64,8 +67,12 @@ def has_changed_since(at: datetime) -> bool:
 
 
 def _known(ids: Collection[str]) -> dict[str, OrderSnapshot]:
-    rows = ExternalOrder.objects.filter(broker_order_id__in=list(ids)).values_list("pk", "snapshot")
-    return {pk: msgspec.convert(snapshot, OrderSnapshot, strict=False) for pk, snapshot in rows}
+    """What was shown last; a row that cannot be read any more is written anew."""
+    found = {}
+    for pk, snapshot in ExternalOrder.objects.filter(pk__in=list(ids)).values_list("pk", "snapshot"):
+        with suppress(msgspec.ValidationError):
+            found[pk] = msgspec.convert(snapshot, OrderSnapshot, strict=False)
+    return found
 
 
 def _place(row: OrderSnapshot) -> tuple[bool, int, int, str]:

@@ -15,7 +15,7 @@ from django.db import close_old_connections
 from django.db.models import QuerySet
 
 from alphapanda import logs
-from alphapanda.core.clock import to_datetime, to_ms
+from alphapanda.core.clock import ist_date, to_datetime, to_ms
 from alphapanda.core.vocabulary import Severity, SignalKind
 from alphapanda.prepared import Prepared
 from execution.domain.kite import lookup
@@ -63,11 +63,14 @@ NOTHING_MORE = Wanted()
 
 
 class Book(msgspec.Struct, frozen=True):
-    """What one look showed; None where the read failed or was not whole, which is no information."""
+    """What one look showed; None where the read failed, which is no information. Orders and trades are the rows that
+    could be read: with faults in a list, what is not in it may still be at the broker."""
 
     began_ms: int
     orders: tuple[OrderSnapshot, ...] | None = None
     trades: tuple[TradeRow, ...] | None = None
+    order_faults: tuple[str, ...] = ()  # rows that could not be read
+    trade_faults: tuple[str, ...] = ()
     positions: dict[Where, Amount] | None = None  # net, by instrument and product
     holdings: dict[str, Amount] | None = None  # of the morning
     funds: dict[str, Funds] | None = None
@@ -79,6 +82,15 @@ class Book(msgspec.Struct, frozen=True):
     moved: frozenset[str] = (
         frozenset()
     )  # orders that traded while it was read: its lists say different things of them
+
+    @property
+    def whole_orders(self) -> tuple[OrderSnapshot, ...] | None:
+        """All orders of the broker's day; None where that is not known."""
+        return None if self.order_faults else self.orders
+
+    @property
+    def whole_trades(self) -> tuple[TradeRow, ...] | None:
+        return None if self.trade_faults else self.trades
 
 
 class Units(Mapping[str, int]):
@@ -127,9 +139,11 @@ def look(http: KiteHttp, now: datetime, pause: Callable[[], None], wanted: Wante
     moved = _moved(orders, again)
     return Book(
         to_ms(now),
-        orders.orders if orders is not None and orders.is_whole else None,
-        trades.trades if trades is not None and trades.is_whole else None,
-        held if moved == frozenset() else None,
+        None if orders is None else orders.orders,
+        None if trades is None else trades.trades,
+        order_faults=() if orders is None else orders.faults,
+        trade_faults=() if trades is None else trades.faults,
+        positions=held if moved == frozenset() else None,
         holdings=holdings,
         funds=funds,
         charges=charges,
@@ -183,15 +197,30 @@ def read_list(
 
 def take_book(book: Book, now: datetime, remembered: Remembered | None = None) -> None:
     """Merge all that a look showed and that is not known. Trades first: an end that tells of trades waits for them
-    anyway."""
+    anyway. A row that cannot be read costs itself, and what only a whole list can tell."""
+    _tell_unread(book, now)
     owners = _owners(book)
     for order_id, told in _news(book, owners, remembered or Remembered(), now).items():
         with contained("order", order_id, now):
             evidence.take(order_id, told, now=now)
-    _search(book.orders, book.began_ms, now)
+    _search(book, now)
     if book.orders is not None:
         others = (row for row in book.orders if not {row.order_id, *row.tags} & owners.keys())
-        external.keep_book(others, to_datetime(book.began_ms), now)
+        external.keep_book(others, to_datetime(book.began_ms), now, is_whole=not book.order_faults)
+
+
+def _tell_unread(book: Book, now: datetime) -> None:
+    """Rows that could not be read may be trades of ours: a person hears of it, again where it goes on for a day."""
+    for name, faults in (("orders", book.order_faults), ("trades", book.trade_faults)):
+        if faults:
+            alert_raise(
+                code="broker_row_unreadable",
+                subject=f"{name} of {ist_date(book.began_ms)}",
+                text=f"{len(faults)} rows of the broker's {name} say nothing to us, such as: {faults[0]}",
+                severity=Severity.CRITICAL,
+                once=True,
+                now=now,
+            )
 
 
 def _news(
@@ -233,10 +262,10 @@ def _owners(book: Book) -> dict[str, UUID]:
 # ---- outcomes that are not known -----------------------------------------------------------------------------
 
 
-def _search(rows: Sequence[OrderSnapshot] | None, began_ms: int, now: datetime) -> None:
-    """Let the search for each unknown outcome see a whole book, or that the read failed (None)."""
+def _search(book: Book, now: datetime) -> None:
+    """Let the search for each unknown outcome see a book, or that the read failed."""
     for call_id in _searched(now).values_list("id", flat=True):
-        savepoint("search", call_id, now, partial(_search_one, call_id, rows, began_ms, now))
+        savepoint("search", call_id, now, partial(_search_one, call_id, book, now))
 
 
 def _searched(now: datetime) -> QuerySet[BrokerCall]:
@@ -244,16 +273,18 @@ def _searched(now: datetime) -> QuerySet[BrokerCall]:
     return BrokerCall.objects.filter(state=State.UNKNOWN).exclude(id__in=resting("search", now))
 
 
-def _search_one(call_id: UUID, rows: Sequence[OrderSnapshot] | None, began_ms: int, now: datetime) -> None:
+def _search_one(call_id: UUID, book: Book, now: datetime) -> None:
     call = BrokerCall.objects.select_for_update(of=("self",)).select_related("order").get(id=call_id)
     if call.state == State.UNKNOWN:
-        _advance(call, rows, began_ms, now)
+        _advance(call, book, now)
 
 
-def _advance(call: BrokerCall, rows: Sequence[OrderSnapshot] | None, began_ms: int, now: datetime) -> None:
+def _advance(call: BrokerCall, book: Book, now: datetime) -> None:
     search = msgspec.convert(call.lookup, Lookup)
-    finding = None if rows is None else _finding(call, states.known(call.order), rows)
-    search, answer = lookup.advance(search, lookup.Read(began_ms, finding))
+    finding = None if book.orders is None else _finding(call, states.known(call.order), book.orders)
+    if book.whole_orders is None and finding is Finding.ABSENT and call.kind == SignalKind.ORDER:
+        finding = None  # it may be what could not be read
+    search, answer = lookup.advance(search, lookup.Read(book.began_ms, finding))
     call.lookup = msgspec.to_builtins(search)
     if answer.wish is not Wish.READ:
         call.answered_at_ms = to_ms(now)

@@ -9,6 +9,7 @@ from datetime import datetime
 from functools import partial
 from uuid import UUID
 
+import msgspec
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
 
@@ -28,20 +29,20 @@ from risk.services.alerts import alert_raise
 from strategies.models import Deployment
 from strategies.services.lifecycle import IllegalTransition, deployment_pause
 
-READ = {"orders": Source.ORDERS, "trades": Source.TRADES, "charges": Source.CHARGES}
+READ = {"whole_orders": Source.ORDERS, "whole_trades": Source.TRADES, "charges": Source.CHARGES}
 
 
 def compare(book: Book, now: datetime, remembered: Remembered | None = None) -> list[Difference]:
     """Compare, and keep what differs; the open differences. Entries go after the first whole comparison that leaves
     nothing to be looked at again."""
-    if book.orders is None or book.trades is None:
+    if book.whole_orders is None or book.whole_trades is None:
         return []  # a failed read is no information
     with transaction.atomic():
         desk = BrokerDesk.objects.select_for_update().get(broker=Broker.ZERODHA)
         ours = _ours(desk, book, now, remembered or Remembered())
-        found = reconciling.compare(ours, Theirs(book.orders, book.trades))
+        found = reconciling.compare(ours, Theirs(book.whole_orders, book.whole_trades))
         found = [one for one in found if one.kind is not Kind.ORDER_MISSING or _is_due(ours, one, to_ms(now))]
-        held = account.compare(desk, ours, book, now)
+        held = account.compare(desk, ours, _without_unreadable(book, ours), now)
         found += [*held.differences, *billing.compare(book)]
         rows = _kept(found, book, _read(book, is_account_read=held.is_whole), now)
         if held.is_whole and (desk.reconciled_at or all(row.rounds >= HALT_AFTER for row in rows)):
@@ -69,6 +70,17 @@ def _ours(desk: BrokerDesk, book: Book, now: datetime, remembered: Remembered) -
     known = remembered.of(BrokerOrder.objects.filter(Q(is_open=True) | Exists(sent) | Q(pk__in=shown)), now)
     remembered.forget_but(known.keys())
     return Ours(desk.house, tuple(live for live in known.values() if _may_be_there(live)))
+
+
+def _without_unreadable(book: Book, ours: Ours) -> Book:
+    """A look without orders of ours whose rows here cannot be read: nobody else made them, and what is known of their
+    trades is booked."""
+    known = {name for order in ours.orders for name in (*order.parts, *order.tags)}
+    others = [row for row in book.orders or () if known.isdisjoint((row.order_id, *row.tags))]
+    names = {name for row in others for name in (row.order_id, *row.tags)}
+    mine = set(BrokerName.objects.filter(name__in=names).values_list("name", flat=True)) if names else set()
+    kept = (row for row in book.orders or () if mine.isdisjoint((row.order_id, *row.tags)))
+    return msgspec.structs.replace(book, orders=tuple(kept)) if mine else book
 
 
 def _may_be_there(order: LiveOrder) -> bool:
