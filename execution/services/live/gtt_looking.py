@@ -66,8 +66,9 @@ def look(
         found = looking.read_list(http, "/gtt/triggers", lambda body: triggers_of(body, units))
     except NotLoggedIn:
         return msgspec.structs.replace(book, is_refused=True)
-    rows = found.rows if found is not None and not found.faults else None
-    return msgspec.structs.replace(book, has_gtts=True, gtts=rows)
+    faults = () if found is None else found.faults
+    rows = found.rows if found is not None and not faults else None
+    return msgspec.structs.replace(book, has_gtts=True, gtts=rows, gtt_faults=faults)
 
 
 def take(book: looking.Book, now: datetime) -> None:

@@ -79,6 +79,7 @@ class Book(msgspec.Struct, frozen=True):
     is_refused: bool = False  # Kite does not know the token any more
     has_gtts: bool = False  # the list of triggers was asked for
     gtts: tuple[TriggerRow, ...] | None = None
+    gtt_faults: tuple[str, ...] = ()
     moved: frozenset[str] = (
         frozenset()
     )  # orders that traded while it was read: its lists say different things of them
@@ -211,7 +212,8 @@ def take_book(book: Book, now: datetime, remembered: Remembered | None = None) -
 
 def _tell_unread(book: Book, now: datetime) -> None:
     """Rows that could not be read may be trades of ours: a person hears of it, again where it goes on for a day."""
-    for name, faults in (("orders", book.order_faults), ("trades", book.trade_faults)):
+    unread = {"orders": book.order_faults, "trades": book.trade_faults, "GTTs": book.gtt_faults}
+    for name, faults in unread.items():
         if faults:
             alert_raise(
                 code="broker_row_unreadable",
