@@ -93,10 +93,12 @@ def test_what_speaks_against_one_is_named(quantity, stop, target, word):
 def test_no_more_is_closed_than_is_held_and_not_covered():
     selling = terms(stop=1400)
 
-    assert gtt.excess(selling, 10, 0) == ""
-    assert "5 of them covered" in gtt.excess(selling, 14, 5)
-    assert gtt.excess(selling, 15, 5) == ""
-    assert "0 units are held" in gtt.excess(selling, -10, 0)
+    assert gtt.excess(selling, 10, 0, 0) == ""
+    assert "5 of them covered" in gtt.excess(selling, 14, 5, 0)
+    assert gtt.excess(selling, 15, 5, 0) == ""
+    assert "1 by orders at work" in gtt.excess(selling, 15, 5, 1)
+    assert gtt.excess(selling, 16, 5, 1) == ""
+    assert "0 units are held" in gtt.excess(selling, -10, 0, 0)
 
 
 def test_its_form_is_what_the_official_client_sends():

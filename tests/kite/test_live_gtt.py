@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import pytest
 
 from accounts.models import AuditEntry
 from alphapanda.core.clock import to_ms
+from alphapanda.core.vocabulary import Side
 from alphapanda.kite_simulator.faults import Fault, Kind
 from alphapanda.kite_simulator.ledger import Demat
 from alphapanda.kite_simulator.limits import Rates
@@ -35,6 +38,7 @@ from risk.models import Alert
 from risk.services import halts
 from tests.kite.live import Live
 from tests.kite.server import INFY, a_simulator, quoted, serving
+from tests.kite_builders import snapshot
 
 pytestmark = pytest.mark.django_db(transaction=True)
 RATES = Rates(other=1_000)  # the simulator counts by the machine's clock
@@ -318,7 +322,54 @@ def test_what_is_closed_meanwhile_is_not_placed_any_more_and_what_stands_is_told
     ask.refresh_from_db()
     assert (ask.status, ask.calls.get().state, len(at_broker(live))) == ("NOT_PLACED", "DROPPED", 1)
     assert "0 units are held" in ask.reason
-    assert "`manage.py gtt delete" in Alert.objects.get(code="gtt_exceeds").text
+    told = Alert.objects.get(code="gtt_exceeds")
+    assert "`manage.py gtt delete" in told.text
+    assert told.severity == "CRITICAL"
+
+
+def test_what_closes_nothing_any_more_is_told_at_the_next_look_and_each_day(live, monkeypatch):
+    row = placed(live, quantity=4, stop=Decimal(1300))
+    monkeypatch.setattr(account, "outside_of", lambda _desk: Outside())
+    go(live, 40)
+    told = Alert.objects.get(code="gtt_exceeds")
+    assert ("or it opens a position" in told.text, told.severity) == (True, "CRITICAL")
+    Alert.objects.update(acknowledged_at=live.now(), acknowledged_by="alice")
+
+    gtt_looking._exceeds(row, "0 units are held", live.now(), is_entry=True)
+    assert Alert.objects.count() == 1
+    gtt_looking._exceeds(row, "0 units are held", live.now() + timedelta(days=1), is_entry=True)
+    assert Alert.objects.filter(code="gtt_exceeds").count() == 2
+
+
+def test_a_flatten_says_that_what_stands_opens_positions(live):
+    placed(live, quantity=4)
+    by = {"level": "GLOBAL", "reason": "drill", "actor": "alice", "now": live.now()}
+    halts.halt_throw(step="CANCEL", **by)
+    gtt_looking.tell_standing(live.now())
+    halts.halt_throw(step="FLATTEN", **by)
+    gtt_looking.tell_standing(live.now())
+
+    found = Alert.objects.filter(code="gtts_stand").order_by("id")
+    assert [alert.severity for alert in found] == ["WARNING", "CRITICAL"]
+    assert "each opens a position once what it covers is closed" in found[1].text
+
+
+def test_what_orders_at_work_may_close_is_not_covered_once_more(live):
+    """A resting order of others, and one of ours: each may sell, and the trigger too."""
+    selling = {"instrument": "NSE:INFY", "side": Side.SELL, "product": "CNC"}
+    row = ExternalOrder(
+        broker_order_id="1",
+        instrument="NSE:INFY",
+        snapshot=msgspec.to_builtins(snapshot(**selling, quantity=7, filled=1)),
+        seen_at=live.now(),
+    )
+    row.save()
+    with pytest.raises(GttRefused, match="6 by orders at work: 5 are too many"):
+        gtt_place(instrument="NSE:INFY", wanted=wanted(quantity=5), asked=asked(live))
+    live.want(side="SELL", quantity=3, product="CNC", order_type="LIMIT", limit_price_e4=16_000_000)
+    with pytest.raises(GttRefused, match="9 by orders at work: 2 are too many"):
+        gtt_place(instrument="NSE:INFY", wanted=wanted(quantity=2), asked=asked(live))
+    gtt_place(instrument="NSE:INFY", wanted=wanted(quantity=1), asked=asked(live))
 
 
 def test_what_cannot_leave_is_dropped_after_five_minutes(live):

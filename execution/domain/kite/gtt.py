@@ -181,14 +181,15 @@ def _leg_problem(leg: Leg, side: Side, instrument: InstrumentSpec) -> str:
     return ""
 
 
-def excess(terms: GttTerms, held: int, covered: int) -> str:
-    """Why a trigger would do more than close what is held, of which others cover a part; empty: it does not."""
+def excess(terms: GttTerms, held: int, covered: int, closing: int) -> str:
+    """Why a trigger would do more than close what is held, of which others cover a part, and orders at work may close
+    one; empty: it does not."""
     open_units = max(-terms.side.sign * held, 0)
-    if terms.quantity <= open_units - covered:
+    if terms.quantity <= open_units - covered - closing:
         return ""
     return (
         f"{terms.instrument} {terms.product}: {open_units} units are held that a {terms.side.value} closes, "
-        f"{covered} of them covered by other GTTs: {terms.quantity} are too many"
+        f"{covered} of them covered by other GTTs, {closing} by orders at work: {terms.quantity} are too many"
     )
 
 

@@ -20,14 +20,14 @@ from alphapanda.core import ids
 from alphapanda.core.clock import ist_date, to_ms
 from alphapanda.core.money import PriceNotExact, to_e4
 from alphapanda.core.refusals import BadRequest, Conflict, NotThere, reason_problem
-from alphapanda.core.vocabulary import Broker
+from alphapanda.core.vocabulary import Broker, OrderStatus
 from execution.domain.kite import gtt
 from execution.domain.kite.account import place_of
 from execution.domain.kite.gtt import GttStatus, GttTerms, Price
 from execution.domain.kite.rows import Where
 from execution.domain.kite.wire import CannotBeSaid
 from execution.gtt_models import WAITING, Gtt, GttCall
-from execution.models import BrokerDesk
+from execution.models import BrokerDesk, ExternalOrder, Order
 from execution.services.live import account
 from marketdata import selectors as market
 from marketdata.domain.instruments import InstrumentSpec
@@ -244,8 +244,24 @@ def holdings(desk: BrokerDesk) -> Counter[Where]:
 
 def excess(terms: GttTerms, desk: BrokerDesk, row: Gtt | None) -> str:
     """Why a trigger, instead of what `row` was, would close more than is held; empty: it does not."""
-    held = holdings(desk)[Where(terms.instrument, terms.product)]
-    return gtt.excess(terms, held, covered(terms, without=None if row is None else row.pk))
+    where = Where(terms.instrument, terms.product)
+    covers = covered(terms, without=None if row is None else row.pk)
+    return gtt.excess(terms, holdings(desk)[where], covers, closing()[where, terms.side])
+
+
+def closing() -> Counter[tuple[Where, str]]:
+    """Units that orders at work may still trade, by where and side: ours, and those made elsewhere or by triggers that
+    have fired."""
+    units: Counter[tuple[Where, str]] = Counter()
+    over = [status for status in OrderStatus if status.is_final]
+    ours = Order.objects.filter(broker=Broker.ZERODHA).exclude(status__in=over).select_related("instrument")
+    for row in ours:
+        units[Where(str(row.instrument), row.product), row.side] += row.quantity - row.filled_quantity
+    for other in ExternalOrder.objects.filter(is_open=True).values("instrument", "snapshot"):
+        told = other["snapshot"]  # what nobody can read any more closes nothing here
+        where = Where(other["instrument"], told.get("product", ""))
+        units[where, told.get("side", "")] += told.get("quantity", 0) - told.get("filled", 0)
+    return units
 
 
 def covered(terms: GttTerms, *, without: UUID | None = None) -> int:

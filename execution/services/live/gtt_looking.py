@@ -11,7 +11,7 @@ import msgspec
 from django.db import transaction
 
 from alphapanda.core import ids
-from alphapanda.core.clock import to_ms
+from alphapanda.core.clock import ist_date, to_ms
 from alphapanda.core.vocabulary import Broker, HaltStep, Severity
 from alphapanda.prepared import Prepared
 from execution.domain.kite import gtt, lookup
@@ -22,7 +22,7 @@ from execution.gtt_models import CallState, Gtt, GttCall
 from execution.models import BrokerDesk, ExternalOrder
 from execution.services.live import gtt_calls, looking
 from execution.services.live.containing import contained, resting, rests, savepoint
-from execution.services.live.gtt import columns, holdings, terms_of, units_at_most, wanted_of
+from execution.services.live.gtt import closing, columns, holdings, terms_of, units_at_most, wanted_of
 from execution.services.live.http import KiteHttp, NotLoggedIn
 from risk.models import KillSwitch
 from risk.services.alerts import alert_raise
@@ -82,7 +82,9 @@ def take(book: looking.Book, now: datetime) -> None:
             return
         _take_rows(book.gtts, book.began_ms, now)
         _link()
-        _watch_excess(desk, now)
+        _watch_excess(
+            desk, now, is_whole=bool(desk.reconciled_at) and None not in (book.orders, book.positions)
+        )
         BrokerDesk.objects.filter(pk=desk.pk).update(gtts_read_at=now)
 
 
@@ -216,50 +218,59 @@ def _link() -> None:
         ExternalOrder.objects.filter(pk=order.pk).update(gtt=made[order.pk])
 
 
-def _watch_excess(desk: BrokerDesk, now: datetime) -> None:
-    """Say so where ours would sell more than is held: positions that were closed leave their triggers behind."""
-    held = holdings(desk)
+def _watch_excess(desk: BrokerDesk, now: datetime, *, is_whole: bool) -> None:
+    """Say so where ours would sell more than is held: positions that were closed leave their triggers behind. At a
+    `is_whole` look at the account what closes nothing at all is told at once."""
+    held, at_work = holdings(desk), closing()
     standing = Gtt.objects.filter(status__in=gtt.STANDING).order_by("created_at_ms", "pk")
     taken: Counter[tuple[Where, str]] = Counter()
     for row in standing.prefetch_related("calls"):
         terms = terms_of(row)
         where = Where(terms.instrument, terms.product)
-        problem = gtt.excess(terms, held[where], taken[where, row.side])
+        problem = gtt.excess(terms, held[where], taken[where, row.side], at_work[where, row.side])
         taken[where, row.side] += units_at_most(row)
         if row.is_ours:
-            _exceeds(row, problem, now)
+            is_entry = is_whole and terms.side.sign * held[where] >= 0
+            _exceeds(row, problem, now, is_entry=is_entry)
 
 
-def _exceeds(row: Gtt, problem: str, now: datetime) -> None:
+def _exceeds(row: Gtt, problem: str, now: datetime, *, is_entry: bool) -> None:
+    """What may close too much is told after a while, for positions and triggers are read one after the other; what is
+    no exit any more at once, and anew each day that it stands."""
     since = (row.exceeds_since or now) if problem else None
     if since != row.exceeds_since:
         Gtt.objects.filter(pk=row.pk).update(exceeds_since=since)
-    if since is not None and now - since >= EXCEEDS_AFTER:
-        alert_raise(
-            code="gtt_exceeds",
-            subject=f"{row.instrument} {row.trigger_id}",
-            text=f"{problem}: `manage.py gtt delete {row.pk}`, or it may open a position",
-            severity=Severity.WARNING,
-            once=True,
-            now=now,
-        )
+    if since is None or not (is_entry or now - since >= EXCEEDS_AFTER):
+        return
+    ending = f", on {ist_date(to_ms(now))}" if is_entry else ""
+    alert_raise(
+        code="gtt_exceeds",
+        subject=f"{row.instrument} {row.trigger_id}{ending}",
+        text=f"{problem}: `manage.py gtt delete {row.pk}`, or it {'opens' if is_entry else 'may open'} a position",
+        severity=Severity.CRITICAL if is_entry else Severity.WARNING,
+        once=True,
+        now=now,
+    )
 
 
 def tell_standing(now: datetime) -> None:
-    """A halt that cancels leaves triggers where they are, for they are exits: people hear which, once for each halt."""
+    """A halt that cancels leaves triggers where they are, for they are exits: people hear which, once for each step of
+    each halt. Those that one leaves that flattens are none once it is done."""
     for halt in KillSwitch.objects.filter(released_at=None, step__in=(HaltStep.CANCEL, HaltStep.FLATTEN)):
         if halt.broker not in ("", Broker.ZERODHA):
             continue
         standing = list(Gtt.objects.filter(status=GttStatus.ACTIVE).order_by("instrument", "pk"))
         if not standing:
             continue
+        is_flat = halt.step == HaltStep.FLATTEN
         named = [f"{row.side} {row.quantity} {row.instrument}" for row in standing[:SHOWN_MAX]]
+        exceeds = "each opens a position once what it covers is closed: delete them; " if is_flat else ""
         alert_raise(
             code="gtts_stand",
-            subject=f"halt {halt.pk}",
+            subject=f"halt {halt.pk} {halt.step}",
             text=f"{len(standing)} GTTs stand at the broker, and no halt deletes them: {', '.join(named)}; "
-            "`manage.py gtt` lists them",
-            severity=Severity.WARNING,
+            f"{exceeds}`manage.py gtt` lists them",
+            severity=Severity.CRITICAL if is_flat else Severity.WARNING,
             once=True,
             now=now,
         )
