@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date, time
+from functools import partial
 
 import msgspec
 
@@ -26,6 +27,13 @@ FLATTEN_RUNG = 3  # of the loss ladder
 SQUARE_OFF = "intraday square-off"
 
 
+class Asked(msgspec.Struct, frozen=True):
+    """When something was asked of an instrument's orders, and what was held and worked then."""
+
+    at_ms: int
+    standing: tuple[int, int, int]
+
+
 class Guards(msgspec.Struct):
     """What the guards remember; part of the checkpoint. `brackets` wait for fills, by order id; `protections`
     are at work, by instrument token. Up to `alarmed_ms` all times have been seen to, `alarm_ms` comes next."""
@@ -39,6 +47,7 @@ class Guards(msgspec.Struct):
     brackets: dict[str, Bracket] = msgspec.field(default_factory=dict)
     protections: dict[int, list[Protection]] = msgspec.field(default_factory=dict)
     clearing: dict[int, str] = msgspec.field(default_factory=dict)  # what an operator wants out of, and why
+    asked: dict[int, Asked] = msgspec.field(default_factory=dict)  # what was asked last to be out of a token
 
     def awaiting(self, *rows: SignalRow) -> tuple[SignalRow, ...]:
         """Signals as they are, whose brackets wait for the fills of their orders."""
@@ -88,18 +97,28 @@ class Guards(msgspec.Struct):
         exits pass, for both might trade."""
         for token, reason in list(self.clearing.items()):
             if token in turn.busy_tokens:
-                turn.clear(token, reason, SignalOrigin.OPERATOR)
+                self._ask(turn, token, partial(turn.clear, token, reason, SignalOrigin.OPERATOR))
             else:
                 del self.clearing[token]
 
     def step_down(self, turn: Turn, rung: int) -> None:
         """What the loss ladder asks for: from its second rung on nothing works that would enter, from its third on
         nothing is held."""
-        if rung >= FLATTEN_RUNG:
-            for token in turn.busy_tokens:
-                turn.clear(token, "loss ladder: flatten", SignalOrigin.LADDER)
-        else:
-            turn.cancel_entries("loss ladder: cancel", SignalOrigin.LADDER)
+        self.asked = {token: asked for token, asked in self.asked.items() if token in turn.busy_tokens}
+        for token in turn.busy_tokens if rung else ():
+            if rung >= FLATTEN_RUNG:
+                wish = partial(turn.clear, token, "loss ladder: flatten", SignalOrigin.LADDER)
+            else:
+                wish = partial(turn.cancel_entries, token, "loss ladder: cancel", SignalOrigin.LADDER)
+            self._ask(turn, token, wish)
+
+    def _ask(self, turn: Turn, token: int, wish: Callable[[], bool]) -> None:
+        """Wish for something of an instrument; for the same again where something has come of it, else after a while:
+        what a broker refuses for good would be asked for at each of its refusals, without end."""
+        asked, standing = self.asked.get(token), turn.standing(token)
+        is_new = asked is None or asked.standing != standing or turn.at_ms >= asked.at_ms + AGAIN_AFTER_MS
+        if is_new and wish():
+            self.asked[token] = Asked(turn.at_ms, standing)
 
     def expire(self, turn: Turn, expiries: Mapping[int, int], positions: Mapping[int, int]) -> None:
         """Have positions settled whose contracts have ended."""
@@ -149,6 +168,7 @@ class Guards(msgspec.Struct):
         ahead += [ms for at in times if (ms := ist_ms(ist_date(now_ms), at)) > now_ms]
         ahead += [ms for ms in expiries if ms > now_ms]
         ahead += [now_ms + AGAIN_AFTER_MS] if self.clearing else []
+        ahead += [asked.at_ms + AGAIN_AFTER_MS for asked in self.asked.values()]
         ahead += [ms for found in self.protections.values() for one in found for ms in one.times_ms()]
         ahead += [now_ms + AGAIN_AFTER_MS] if self.overdue else []
         if lead_ms is not None:

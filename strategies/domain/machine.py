@@ -329,8 +329,7 @@ class Machine:
         state = self.state
         state.guards.settle(self.consequences)
         state.guards.go_on_clearing(turn)
-        if self.consequences.rung:
-            state.guards.step_down(turn, self.consequences.rung)
+        state.guards.step_down(turn, self.consequences.rung)
         for fill in self.consequences.fills:
             view = turn.view(self.instruments[fill.token].key)
             turn.hear(self.strategy.on_fill(state.strategy, fill, view))
@@ -341,6 +340,7 @@ class Machine:
         for token in list(guards.protections):
             guards.protect(turn, token, 0)
         guards.go_on_clearing(turn)
+        guards.step_down(turn, self.consequences.rung)
         guards.expire(turn, self._expiries, self.consequences.positions)
         if (lead_ms := self.spec.square_off_lead_ms) is not None:
             guards.square_off(turn, self.calendars, lead_ms, is_owed=self.spec.is_square_off_owed)

@@ -101,13 +101,20 @@ class Turn:
             if order.status is not OrderStatus.CANCEL_PENDING:
                 self.want(Cancel(order, reason), origin)
 
-    def cancel_entries(self, reason: str, origin: SignalOrigin) -> None:
-        """Wish for the end of every order at work that opens or adds to a position, or that by itself would turn it."""
+    def cancel_entries(self, token: int, reason: str, origin: SignalOrigin) -> bool:
+        """Wish for the end of every order at work in an instrument that opens or adds to a position, or that by itself
+        would turn it; False: there is none."""
+        position, count = self._consequences.positions.get(token, 0), len(self.wishes)
         for order in self._consequences.orders:
-            position = self._consequences.positions.get(order.token, 0)
             is_exit = order.side.sign * position < 0 and order.unfilled <= abs(position)
-            if not is_exit and order.status is not OrderStatus.CANCEL_PENDING:
+            if order.token == token and not is_exit and order.status is not OrderStatus.CANCEL_PENDING:
                 self.want(Cancel(order, reason), origin)
+        return len(self.wishes) > count
+
+    def standing(self, token: int) -> tuple[int, int, int]:
+        """Units held, bought and sold by what works: it changes with whatever comes of a wish."""
+        working = self._consequences.working.get(token, NOTHING)
+        return self._consequences.positions.get(token, 0), working.buy, working.sell
 
     @property
     def held_tokens(self) -> list[int]:
