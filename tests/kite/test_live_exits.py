@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from execution.domain.kite.outcomes import Stage
 from execution.models import BrokerCall
-from execution.services.live.http import Answer, KiteHttp
+from execution.services.live import answers
+from execution.services.live.http import Answer, Failed, KiteHttp
 from portfolio.models import Position
 from risk.services import halts
 from tests.kite.live import Live
@@ -49,3 +51,20 @@ def test_an_exit_that_is_refused_is_asked_for_again_once_a_minute(live: Live, mo
     tick(live, 662)
     live.work(rounds=60)
     assert exits.count() == 2
+
+
+def test_an_exit_that_cannot_leave_waits_for_the_network(live: Live, monkeypatch: Any) -> None:
+    held(live)
+
+    def away(*_given: Any, **_named: Any) -> Answer:
+        raise Failed(Stage.NOT_SENT, "connection refused")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(KiteHttp, "write", away)
+        live.want(side="SELL", quantity=10)
+        live.work(rounds=5 * answers.ATTEMPTS_MAX, advance_ms=2_000)
+
+    live.work(rounds=60)
+    assert Position.objects.get().quantity == 0
+    (call,) = BrokerCall.objects.filter(lane="EXIT")
+    assert (call.state, call.attempt) == ("DONE", 1)

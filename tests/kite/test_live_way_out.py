@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import Executor, Future
+from datetime import timedelta
 from threading import Event
 from typing import Any
 
@@ -16,8 +17,8 @@ from alphapanda.proof.kite_parts import PRICE_E4
 from execution.domain.kite.budgets import MODIFICATIONS_MAX, Spent
 from execution.domain.kite.reducer import Traded
 from execution.domain.kite.rows import TradeRow
-from execution.models import BrokerCall, BrokerDesk, BrokerOrder, Fill, Order
-from execution.services.live import answers, calls, desk, evidence
+from execution.models import BrokerCall, BrokerDesk, BrokerOrder, Fill, Order, OrderEvent
+from execution.services.live import answers, calls, desk, evidence, looking
 from execution.services.live.http import Answer, KiteHttp
 from risk.models import Alert
 from risk.services import halts
@@ -154,6 +155,42 @@ def test_an_entry_waits_two_minutes_at_most(world):
     assert (call.state, "waited" in call.reason) == ("DROPPED", True)
 
 
+def test_an_entry_waits_where_the_books_were_compared_long_ago(world):
+    BrokerDesk.objects.update(reconciled_at=world.now() - calls.COMPARED_MAX - timedelta(seconds=1))
+    order = world.want(**FAR)
+
+    assert calls.claim(Spent(), world.now()).call is None
+    BrokerDesk.objects.update(reconciled_at=world.now())
+    assert calls.claim(Spent(), world.now()).said is not None
+    assert call_of(order).state == "SENDING"
+
+
+def test_an_entry_waits_after_a_login_for_a_look_that_began_after_it(world):
+    at_work(world, **FAR)
+    door = world.desk._door(lambda: world.access)
+    before = looking.look(door, world.now(), lambda: None, looking.Wanted(is_whole=True))
+    world.advance(10)
+    world.access = world.logged_in()
+
+    world.desk._take_access()
+    world.desk._compare(before)
+
+    assert world.reconciled_at() is None
+    world.work(until=lambda: world.reconciled_at() is not None, ends_ms=10_000)
+    assert world.reconciled_at() is not None
+
+
+def test_an_entry_that_was_decided_on_old_ticks_is_dropped(world):
+    came_ms = world.broker.clock.now_ms() - calls.ENTRY_PATIENCE_MS - 1
+    old, new = world.want(**FAR, received_at_ms=came_ms), world.want(**FAR, received_at_ms=came_ms + 1)
+
+    calls.claim(Spent(), world.now())
+    calls.claim(Spent(), world.now())
+
+    assert (call_of(old).state, "came in" in call_of(old).reason) == ("DROPPED", True)
+    assert call_of(new).state == "SENDING"
+
+
 def test_a_change_that_may_add_waits_no_longer_than_any_entry(world):
     order = at_work(world, **FAR)
     _change(world, order, quantity=20)
@@ -236,6 +273,17 @@ def test_a_change_of_unknown_outcome_is_not_done_where_the_one_before_shows(worl
     pass_ms(world, 20_000)
 
     assert states_of("MODIFY") == ["DONE", "UNKNOWN"]
+
+
+def test_a_change_while_another_is_on_its_way_is_refused_in_words(world):
+    order = at_work(world, **FAR)
+    _change(world, order, quantity=10, limit_price_e4=PRICE_E4 - 600_000)
+    _change(world, order, quantity=10, limit_price_e4=PRICE_E4 - 700_000)
+
+    last = OrderEvent.objects.filter(order_id=order.id).order_by("number").last()
+
+    assert last.reason == "Order cannot be modified as it is being processed. Try later."
+    assert states_of("MODIFY") == ["READY"]
 
 
 def test_changes_are_counted_and_the_last_ones_not_sent(world):

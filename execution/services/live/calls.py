@@ -14,7 +14,7 @@ from django.db.models import Case, Value, When
 
 from accounts.live import why_no_entry
 from alphapanda import failpoints
-from alphapanda.core.clock import DAY_MS, IST_OFFSET_MS, to_ms
+from alphapanda.core.clock import DAY_MS, IST_OFFSET_MS, ist_text, to_ms
 from alphapanda.core.vocabulary import Broker, DeploymentStatus, Severity, SignalKind, Variety
 from alphapanda.prepared import Prepared
 from execution.domain import acts
@@ -45,6 +45,7 @@ METHODS = {SignalKind.ORDER: "POST", SignalKind.MODIFY: "PUT", SignalKind.CANCEL
 CLAIMED_MAX = 64  # calls that wait are looked at so many at a time, the most urgent first
 DROPPED_MAX = 20
 ENTRY_PATIENCE_MS = 120_000  # what an entry was decided on is too old after that
+COMPARED_MAX = timedelta(seconds=120)  # since the books were compared; an entry waits for the next time then
 WAIT_MS = 5_000  # for an order that is on its way, or looked for; news of it end the wait
 
 
@@ -104,7 +105,7 @@ def claim(spent: Spent, now: datetime) -> Round:
         share_kill_lock()
         desk = BrokerDesk.objects.get(broker=Broker.ZERODHA)
         _drop_old(desk, now)
-        rows = _waiting(desk, to_ms(now))
+        rows = _waiting(desk, now)
         halted = _drop_halted(rows, now)
         found = budgets.next_to_send([_budgeted(row) for row in rows.values()], spent, to_ms(now))
         for call in found.exhausted:
@@ -142,15 +143,15 @@ def _drop_old(desk: BrokerDesk, now: datetime) -> None:
         drop(row, reason, now)
 
 
-def _waiting(desk: BrokerDesk, now_ms: int) -> dict[str, BrokerCall]:
-    """Calls that may go by all but the budgets. Entries wait for the first comparison with the broker's book after each
-    start; exits and cancellations do not."""
+def _waiting(desk: BrokerDesk, now: datetime) -> dict[str, BrokerCall]:
+    """Calls that may go by all but the budgets. Entries wait for a comparison with the broker's book in the last minutes
+    and after each start, login and gap; exits and cancellations do not."""
     if desk.stopped:
         return {}
-    rows = BrokerCall.objects.filter(state=State.READY, not_before_ms__lte=now_ms)
-    if desk.reconciled_at is None:
+    rows = BrokerCall.objects.filter(state=State.READY, not_before_ms__lte=to_ms(now))
+    if desk.reconciled_at is None or desk.reconciled_at < now - COMPARED_MAX:
         rows = rows.exclude(lane=Lane.ENTRY)
-    rows = rows.select_related("order__order__deployment", "order__order__instrument", "decision")
+    rows = rows.select_related("order__order__deployment", "order__order__instrument", "decision__signal")
     rows = rows.select_for_update(of=("self",), skip_locked=True).order_by(URGENCY, "queued_at_ms", "id")
     return {str(row.id): row for row in rows[:CLAIMED_MAX]}
 
@@ -195,7 +196,17 @@ def _why_not(row: BrokerCall, now: datetime) -> str:
     deployment = row.order.order.deployment
     if deployment.status != DeploymentStatus.RUNNING:
         return f"its deployment is {deployment.status}"
-    return _uncleared(deployment, now)
+    return _from_the_past(row, now) or _uncleared(deployment, now)
+
+
+def _from_the_past(row: BrokerCall, now: datetime) -> str:
+    """Why an entry is too late that was decided on ticks of long ago: whoever reads on after an outage decides within
+    seconds what was to be decided for hours."""
+    assert row.decision is not None, "only decisions enter"
+    came_ms = row.decision.signal.received_at_ms  # 0: no item made it
+    if not came_ms or to_ms(now) - came_ms <= ENTRY_PATIENCE_MS:
+        return ""
+    return f"decided on what came in at {ist_text(came_ms)}"
 
 
 def _is_over(row: BrokerCall, now: datetime) -> bool:

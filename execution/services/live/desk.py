@@ -101,6 +101,7 @@ class Desk:
         self._looking: tuple[Future[looking.Book], Access] | None = None
         self._spent = Spent()
         self._looked_ms = 0
+        self._missed_ms = 0  # what a look showed that began before is no comparison for entries
         self._whole_ms = 0  # when a look last read holdings and funds too
         self._remembered = Remembered()
         self._gtts_looked_ms = 0
@@ -217,9 +218,9 @@ class Desk:
         found = self._find_access()
         if found is not None and found != self._access:
             stopped = BrokerDesk.objects.filter(broker=Broker.ZERODHA, stopped=answers.TOKEN_DEAD)
-            if stopped.update(stopped=""):
+            if stopped.update(stopped="", reconciled_at=None):
                 log.info("execution.broker.logged_in_again")
-            self.look_soon()
+            self.missed()
         self._access = found
 
     def _refused(self, access: Access | None) -> None:
@@ -236,8 +237,18 @@ class Desk:
     # ---- the book
 
     def look_soon(self) -> None:
-        """Read all of the book at the next chance: the stream of updates had a gap."""
+        """Read all of the book at the next chance."""
         self._looked_ms = self._whole_ms = 0
+
+    def missed(self) -> None:
+        """Nobody told us what happened for a while (a new login, a gap in the stream of updates): no entry leaves
+        before a look that begins now has been compared."""
+        self._missed_ms = to_ms(self._clock())
+        self._wait_for_look()
+        self.look_soon()
+
+    def _wait_for_look(self) -> None:
+        BrokerDesk.objects.filter(broker=Broker.ZERODHA).update(reconciled_at=None)
 
     def _look_if_due(self) -> bool:
         now = self._clock()
@@ -286,6 +297,8 @@ class Desk:
         looking.take_book(book, now, self._remembered)
         dayend.end_days(book, now)
         reconciling.compare(book, now, self._remembered)
+        if book.began_ms < self._missed_ms:
+            self._wait_for_look()
         gtt_looking.take(book, now)
         if book.asked.is_whole and (book.holdings is None or book.orders is None):
             self._whole_ms = 0  # read again what could not be read

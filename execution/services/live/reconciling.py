@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import transaction
@@ -26,6 +26,9 @@ from risk.services.alerts import alert_raise
 from strategies.models import Deployment
 from strategies.services.lifecycle import IllegalTransition, deployment_pause
 
+ROUND = timedelta(
+    seconds=4
+)  # between two rounds of a difference at least: looks at what moves come each second, and Kite's lists lag
 READ = {"orders": Source.ORDERS, "trades": Source.TRADES, "charges": Source.CHARGES}
 
 
@@ -92,7 +95,7 @@ def _kept(
     }
     for name, row in rows.items():
         if name in wanted:
-            row.rounds, row.seen_at = row.rounds + 1, now
+            row.rounds, row.seen_at = row.rounds + (now >= row.first_seen_at + row.rounds * ROUND), now
             row.ours, row.theirs = wanted[name].ours[:200], wanted[name].theirs[:200]
             row.save(update_fields=["rounds", "seen_at", "ours", "theirs"])
         elif _was_looked_for(row, book, read):
