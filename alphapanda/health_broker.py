@@ -23,7 +23,7 @@ UNKNOWN_FAIL_S = 150.0  # an outcome is looked for during two minutes
 
 @check("live", Group.STAGE)
 def live_desk() -> Status | Mapping[str, Status]:
-    """One line each: process, book, unknown outcomes, differences, funds."""
+    """One line each: process, book, unknown outcomes, differences, faults, funds."""
     if not settings.ZERODHA_ENABLED:
         return ok("orders to Zerodha are off")
     now = desk_now(timezone.now())
@@ -34,6 +34,7 @@ def live_desk() -> Status | Mapping[str, Status]:
         "book": _book(now),
         "unknown": _unknown(now),
         "differences": _differences(now),
+        "faults": _faults(now),
         "funds": _funds(now),
     }
 
@@ -67,6 +68,14 @@ def _unknown(now: DeskNow) -> Status:
     age = (to_ms(timezone.now()) - now.unknown_since_ms) / 1000
     words = f"{count} calls of which nobody knows yet what came of them"
     return (fail if age >= UNKNOWN_FAIL_S else warn)(words, age_s=age, value=count)
+
+
+def _faults(now: DeskNow) -> Status:
+    """Rows, updates and answers that failed and were left alone."""
+    if not now.faults:
+        return ok("none", value=0)
+    words = f"left alone, until its alert is acknowledged: {now.faults[0]}"
+    return warn(words, value=len(now.faults))
 
 
 def _differences(now: DeskNow) -> Status:

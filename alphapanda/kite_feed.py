@@ -20,15 +20,19 @@ from django.utils import timezone
 from accounts.broker import session_died
 from accounts.selectors import NoAccount, NoToken, access_token, the_account
 from accounts.vault import Unreadable
-from alphapanda import logs
+from alphapanda import health_checks, logs
 from alphapanda.core.envelope import FeedGap
+from alphapanda.core.vocabulary import Severity
 from alphapanda.kite.client import Access
-from execution.services.live.pushes import STREAM, keep
+from alphapanda.push.readmodel import ReadModelUnavailable
+from execution.services.live.pushes import STREAM, keep, missed
 from marketdata import selectors
 from marketdata.domain.kite_frames import DIVISORS, Mode, Scales, Segment
+from marketdata.domain.markets import UnknownMarket
 from marketdata.services.feed import RowPublisher, Wall
 from marketdata.services.feed_gaps import gap_tell
 from marketdata.services.kite_feed import KiteFeed
+from risk.services.alerts import alert_raise
 
 STOP_LOOK_S = 0.1
 HANDSHAKE_REFUSED = "Kite's websocket refused the token"
@@ -69,7 +73,7 @@ class Desk:
         return self._wanted
 
     async def tell(self, gap: FeedGap) -> None:
-        await self._asked(lambda: gap_tell(gap, now=timezone.now()))
+        await self._asked(lambda: _tell(gap))
 
     async def died(self, access: Access) -> None:
         await self._asked(lambda: session_died(access, HANDSHAKE_REFUSED, now=timezone.now()))
@@ -92,6 +96,31 @@ class Desk:
             return question()
 
         return await asyncio.get_running_loop().run_in_executor(self._pool, answer)
+
+
+def _tell(gap: FeedGap) -> None:
+    """A gap as an event; as an alert where it begins while ticks are expected; and, where it is over, to whoever reads
+    the broker's book."""
+    now = timezone.now()
+    gap_tell(gap, now=now)
+    if gap.until_ms and settings.ZERODHA_ENABLED:
+        missed()
+    if gap.until_ms == 0 and _is_expected():
+        alert_raise(
+            code="feed_gap",
+            subject=f"{gap.source}:{gap.connection}",
+            text=f"nothing is heard of {gap.instruments} instruments: {gap.reason}",
+            severity=Severity.WARNING,
+            now=now,
+        )
+
+
+def _is_expected() -> bool:
+    """Whether ticks are expected now; where that cannot be told, they are."""
+    try:
+        return not health_checks.is_quiet()
+    except (ReadModelUnavailable, UnknownMarket):
+        return True
 
 
 def _keep(body: bytes) -> None:

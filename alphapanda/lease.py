@@ -20,6 +20,7 @@ from alphapanda import health_checks, logs
 from alphapanda.core.vocabulary import HaltLevel, HaltStep, Severity, Waiting
 from alphapanda.eventlog.models import LogCursor
 from alphapanda.eventlog.topics import MARKET_TICKS
+from alphapanda.push.readmodel import ReadModelUnavailable
 from marketdata.domain.markets import UnknownMarket
 from marketdata.stream import CONSUMER
 from risk.models import KillSwitch
@@ -75,9 +76,14 @@ def start() -> None:
 def _watch(since: datetime) -> None:
     while True:
         time.sleep(LOOK_EVERY_S)
-        try:
-            check(since=since, now=timezone.now())
-        except (DatabaseError, RedisError, UnknownMarket) as error:  # it is looked again in a moment
-            log.warning("lease.unknown", error=str(error))
-        finally:
-            close_old_connections()
+        look(since)
+
+
+def look(since: datetime) -> None:
+    """Look once; what keeps us from it is no reason to look no more."""
+    try:
+        check(since=since, now=timezone.now())
+    except (DatabaseError, RedisError, ReadModelUnavailable, UnknownMarket) as error:
+        log.warning("lease.unknown", error=str(error))
+    finally:
+        close_old_connections()

@@ -20,7 +20,9 @@ from execution.domain.kite.gtt import STANDING, GttStatus
 from execution.gtt_models import Gtt
 from execution.models import BrokerCall, BrokerDesk, BrokerOrder, Difference, ExternalOrder
 from execution.services.live.calls import spent_today
+from execution.services.live.containing import CODE
 from portfolio.selectors import cash_claimed
+from risk.models import Alert
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from django.db.models import QuerySet
 
 WAITING = (BrokerCall.State.READY, BrokerCall.State.SENDING, BrokerCall.State.UNKNOWN)
+FAULTS_MAX = 50
 
 
 class DifferenceNotFound(NotThere):
@@ -48,6 +51,7 @@ class DeskNow:
     funds: Decimal | None  # rupees that Kite says the account has at most; None: not told yet
     books: Decimal  # rupees that our books at the broker may spend at most
     left: tuple[budgets.Left, ...]
+    faults: tuple[str, ...] = ()  # what failed and was left alone, that nobody has acknowledged
 
 
 def desk_now(now: datetime) -> DeskNow:
@@ -66,7 +70,13 @@ def desk_now(now: datetime) -> DeskNow:
         funds=None if desk is None else funds_of(desk),
         books=cash_claimed(Broker.ZERODHA),
         left=budgets.left(spent_today(to_ms(now)), to_ms(now)),
+        faults=tuple(f"{row.subject}: {row.text}" for row in faults_open()),
     )
+
+
+def faults_open() -> QuerySet[Alert]:
+    """What the broker's process could not do and has left alone, each with its reason, the newest first."""
+    return Alert.objects.filter(code=CODE, acknowledged_at=None).order_by("-raised_at")[:FAULTS_MAX]
 
 
 def funds_of(desk: BrokerDesk) -> Decimal | None:

@@ -351,7 +351,10 @@ class BrokerPush(models.Model):
     """An order update as a broker pushed it, until its process has merged it."""
 
     body = models.TextField()
-    source = models.CharField(max_length=10, help_text="stream or postback")
+    source = models.CharField(max_length=10, help_text="stream, postback, or gap: some were missed")
+    fault = models.CharField(
+        max_length=200, blank=True, help_text="why it cannot be merged: it is left alone"
+    )
     received_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

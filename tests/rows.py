@@ -292,17 +292,9 @@ def _at_broker(order: Order) -> list[Any]:
 def _triggers() -> list[Any]:
     leg = {"trigger_e4": 14_000_000, "limit_e4": 13_860_000, "quantity": 10}
     terms = {"kind": "single", "instrument": "NSE:INFY", "side": "SELL", "product": "CNC", "legs": [leg]}
+    said = {name: terms[name] for name in ("kind", "instrument", "side", "product")}
     row = Gtt.objects.create(
-        id=SOME,
-        trigger_id=7,
-        is_ours=True,
-        instrument="NSE:INFY",
-        side="SELL",
-        product="CNC",
-        kind="single",
-        quantity=10,
-        terms=terms,
-        status="ACTIVE",
+        id=SOME, trigger_id=7, is_ours=True, **said, quantity=10, terms=terms, status="ACTIVE"
     )
     call = GttCall.objects.create(
         id=SOME, key="k", gtt=row, kind="PLACE", terms=terms, actor="alice", why="a test", queued_at_ms=AT_MS

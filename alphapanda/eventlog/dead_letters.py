@@ -10,6 +10,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import QuerySet
 
+from alphapanda import logs
 from alphapanda.core import ids as identity
 from alphapanda.core.clock import to_ms
 from alphapanda.core.envelope import EventType, OperatorActed, seal
@@ -37,7 +38,7 @@ class DeadLetterRefused(Conflict):
 def one_line(error: BaseException | str) -> str:
     """An error as one printable line of at most 500 characters without secrets."""
     flat = "".join(c if c.isprintable() else " " for c in str(error))
-    hidden = _CREDENTIAL.sub("***", " ".join(flat.split()))
+    hidden = _CREDENTIAL.sub("***", logs.without_shapes(" ".join(flat.split())))
     return _SECRET.sub(r"\1\2***", hidden)[:ERROR_CHARS_MAX]
 
 

@@ -63,6 +63,7 @@ class Client:
             api_key, access_token or None, root=settings.KITE_API_URL, timeout=patience_s
         )
         self._kite.reqsession.max_redirects = 0
+        self._kite.reqsession.trust_env = False  # a .netrc would sign in another's name
         self._kite.reqsession.hooks["response"].append(_exact)
 
     def use(self, access_token: str) -> None:

@@ -21,6 +21,7 @@ from alphapanda.kite_simulator.script import Step, do
 from alphapanda.proof.kite_parts import PRICE_E4, TICK_E4, simulator
 from alphapanda.proof.kite_served import serving
 from alphapanda.proof.kite_world import World
+from execution.live_selectors import desk_now
 from execution.models import BrokerCall, BrokerDesk, BrokerOrder, Difference, ExternalOrder, Fill, Order
 from execution.services.live.desk import BUSY_MS
 from portfolio.models import Book, Position
@@ -298,6 +299,7 @@ class Comparison:
         yield from self._money()
         yield from self._told()
         yield from self._outside()
+        yield from (f"left alone: {fault}" for fault in desk_now(self.world.now()).faults)
 
     def _sent_once(self) -> Iterator[str]:
         for tag, times in self.world.posts().items():

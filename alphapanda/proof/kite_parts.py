@@ -8,6 +8,7 @@ from concurrent.futures import Executor, Future
 from datetime import date, time
 from typing import Any
 
+from alphapanda import logs
 from alphapanda.core.clock import ist_ms
 from alphapanda.eventlog.records import Record
 from alphapanda.kite.client import Access
@@ -17,6 +18,8 @@ from alphapanda.kite_simulator.simulator import Simulator, SimulatorSettings
 from alphapanda.kite_simulator.walk import Batch
 from execution.services.live.http import Answer, KiteHttp
 from marketdata.domain.ticks import HAS_DEPTH, Tick
+
+log = logs.channel("application")
 
 DAY = date(2019, 7, 9)  # a Tuesday
 STARTS_MS = ist_ms(DAY, time(10))
@@ -105,20 +108,27 @@ class LatePool(Executor):
 
     def __init__(self, now_ms: Callable[[], int], late_ms: Callable[[], int]) -> None:
         self._now_ms, self.late_ms = now_ms, late_ms
-        self._waiting: list[tuple[int, Future[Any], Any]] = []
+        self._waiting: list[tuple[int, Future[Any], Future[Any]]] = []
 
     def submit(self, act: Callable[..., Any], /, *given: Any, **named: Any) -> Future[Any]:
-        future: Future[Any] = Future()
-        found = act(*given, **named)
-        self._waiting.append((self._now_ms() + self.late_ms(), future, found))
+        future, done = Future[Any](), Future[Any]()
+        try:
+            done.set_result(act(*given, **named))
+        except Exception as error:
+            log.exception("proof.call.failed")
+            done.set_exception(error)
+        self._waiting.append((self._now_ms() + self.late_ms(), future, done))
         return future
 
     def deliver(self) -> None:
         """Hand over what is due."""
         due = [one for one in self._waiting if one[0] <= self._now_ms()]
         self._waiting = [one for one in self._waiting if one not in due]
-        for _, future, found in sorted(due, key=lambda one: one[0]):
-            future.set_result(found)
+        for _, future, done in sorted(due, key=lambda one: one[0]):
+            if (error := done.exception()) is not None:
+                future.set_exception(error)
+            else:
+                future.set_result(done.result())
 
     def next_ms(self) -> int | None:
         return min((at_ms for at_ms, _, _ in self._waiting), default=None)

@@ -172,10 +172,10 @@ class World:
             limit=TimeLimit(Path(settings.RUN_DIR, "hangs"), 0, seconds=settings.STRATEGY_SECONDS),
         )
 
-    def _take_all(self, now: datetime) -> bool:
+    def _take_all(self, now: datetime, *, look_soon: Callable[[], None]) -> bool:
         """Pushes come from here alone: where none was kept, there is none to be read."""
         if self.is_kept:
-            self.is_kept = take_all(now)
+            self.is_kept = take_all(now, look_soon=look_soon)
             return True
         return False
 

@@ -90,7 +90,8 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('body', models.TextField()),
-                ('source', models.CharField(help_text='stream or postback', max_length=10)),
+                ('source', models.CharField(help_text='stream, postback, or gap: some were missed', max_length=10)),
+                ('fault', models.CharField(blank=True, help_text='why it cannot be merged: it is left alone', max_length=200)),
                 ('received_at', models.DateTimeField(auto_now_add=True)),
             ],
             options={

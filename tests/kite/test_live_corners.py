@@ -102,7 +102,7 @@ def test_a_book_that_cannot_be_read_is_not_asked_for_twice_a_second(world):
 
     looking.take_book(looking.Book(now_ms), world.now())
 
-    assert looking.searches_due_ms() > now_ms
+    assert looking.searches_due_ms(world.now()) > now_ms
 
 
 def test_an_order_that_was_taken_and_comes_to_light_late_halts_nobody(world):

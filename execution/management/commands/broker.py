@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
+
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connection
@@ -17,6 +21,7 @@ from execution.services.live.desk import Desk
 OWNER_LOCK = 7_002  # advisory, of a session: one process owns the account
 WAIT_S = 0.02
 ASK_S = 1.0
+Done = TypeVar("Done")
 log = logs.channel("trading")
 
 
@@ -31,9 +36,10 @@ class Command(BaseCommand):
             if stop.wait(ASK_S):
                 return
         desk = Desk(settings.KITE_API_URL, _access, timezone.now)
-        desk.begin()
+        retries.in_place(lambda: _as_owner(desk.begin), stop=stop, before_retry=_drop_dead_connection)
         while not stop.is_set():
-            if not retries.in_place(desk.round, stop=stop, before_retry=_reopen):
+            round_ = partial(_as_owner, desk.round)
+            if not retries.in_place(round_, stop=stop, before_retry=_drop_dead_connection):
                 stop.wait(WAIT_S)
         desk.end()
 
@@ -51,8 +57,14 @@ def _owns() -> bool:
         return bool(cursor.fetchone()[0])
 
 
-def _reopen() -> None:
-    """The lock went with the connection: who gets it first goes on."""
-    connection.close()
-    if not _owns():
+def _drop_dead_connection() -> None:
+    """A fault of the database may have ended the connection, and the lock with it; one of Redis leaves both alone."""
+    if connection.connection is not None and not connection.is_usable():
+        connection.close()
+
+
+def _as_owner(act: Callable[[], Done]) -> Done:
+    """Do a piece of work as the owner. The lock goes with the connection: who gets it first goes on."""
+    if connection.connection is None and not _owns():
         raise SystemExit("another process owns the account now")
+    return act()

@@ -26,6 +26,8 @@ class Command(ListCommand):
             return
         for name, value in _lines(now).items():
             self.stdout.write(f"{name:<18}{value}")
+        for fault in now.faults:
+            self.stdout.write(f"left alone        {fault}")
         self.show([_row(one) for one in desk_as_json(now)["left"]], as_json=False)
 
 

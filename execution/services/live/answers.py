@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import datetime
 from enum import StrEnum
+from functools import partial
 from threading import Event
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -22,7 +24,7 @@ from execution.domain.kite.orders import ActStage, Sending
 from execution.domain.kite.outcomes import Outcome, Resend, Verdict, of_answer, of_failure
 from execution.domain.kite.reducer import ActNews, Placing, answered
 from execution.models import BrokerCall, BrokerDesk
-from execution.services.live import evidence, states
+from execution.services.live import containing, evidence, states
 from execution.services.live.calls import METHODS, Claimed, tell_refused
 from execution.services.live.http import Failed, KiteHttp, NotLoggedIn
 from risk.services.alerts import alert_raise
@@ -30,6 +32,7 @@ from risk.services.alerts import alert_raise
 State = BrokerCall.State
 PAUSE_MS = 1_000  # before a call that Kite did not take for now, or that could not leave
 ATTEMPTS_MAX = 5  # connections that could not be opened, before an entry is given up
+NOBODY = "nobody waited for its answer"
 TOKEN_DEAD = "Kite does not know our access token any more: somebody has to log in"  # noqa: S105 - no token
 
 
@@ -79,14 +82,26 @@ def recover(now: datetime, *, flying: Collection[UUID] = ()) -> int:
     lost = [call_id for (call_id,) in _sending() if call_id not in flying]
     if not lost:
         return 0
-    with transaction.atomic():
-        rows = list(BrokerCall.objects.select_for_update().filter(state=State.SENDING, id__in=lost))
-        for row in rows:
-            _unknown(row, Outcome(Verdict.UNKNOWN, "nobody waited for its answer"), now)
-    return len(rows)
+    for row in BrokerCall.objects.filter(id__in=lost):
+        if containing.savepoint("call", row.id, now, partial(_lose, row.id, now)):
+            left = BrokerCall.objects.filter(id=row.id, state=State.SENDING)
+            left.update(**_lost(row, now))  # looked for all the same
+    return len(lost)
 
 
 _sending = Prepared(lambda: BrokerCall.objects.filter(state=State.SENDING).values_list("id"))
+
+
+def _lose(call_id: UUID, now: datetime) -> None:
+    row = BrokerCall.objects.select_for_update().get(id=call_id)
+    if row.state == State.SENDING:
+        _unknown(row, Outcome(Verdict.UNKNOWN, NOBODY), now)
+
+
+def _lost(row: BrokerCall, now: datetime) -> dict[str, Any]:
+    """What a call becomes of which nobody knows what came of it."""
+    search = Lookup(row.sent_at_ms or to_ms(now), to_ms(now))
+    return {"state": State.UNKNOWN, "reason": NOBODY, "lookup": msgspec.to_builtins(search)}
 
 
 def _accepted(row: BrokerCall, outcome: Outcome, now: datetime) -> None:
@@ -127,8 +142,8 @@ def _refused(row: BrokerCall, outcome: Outcome, now: datetime) -> None:
 
 
 def _back(row: BrokerCall, now: datetime) -> None:
-    """Kite did not take it for now, or it could not leave: the same call waits for its next turn. What was on its way is
-    not any more."""
+    """Kite did not take it for now, or it could not leave: the same call waits for its next turn. What was on its way
+    is not any more."""
     row.state, row.sent_at_ms, row.not_before_ms = State.READY, None, to_ms(now) + PAUSE_MS
     row.save()
 
@@ -152,12 +167,11 @@ def _again(row: BrokerCall, now: datetime) -> None:
 
 
 def _unknown(row: BrokerCall, outcome: Outcome, now: datetime) -> None:
-    now_ms = to_ms(now)
-    row.state, row.reason = State.UNKNOWN, outcome.reason[:200]
-    row.lookup = msgspec.to_builtins(Lookup(row.sent_at_ms or now_ms, now_ms))
+    for name, value in (_lost(row, now) | {"reason": outcome.reason[:200]}).items():
+        setattr(row, name, value)
     row.save()
     if row.kind == SignalKind.ORDER:
-        news = answered(outcome, attempt=row.attempt, at_ms=now_ms)
+        news = answered(outcome, attempt=row.attempt, at_ms=to_ms(now))
         evidence.take(row.order_id, [news], now=now)
 
 

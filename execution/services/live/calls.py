@@ -6,11 +6,12 @@ that died between A and B is UNKNOWN at the next start: it is looked up by tag, 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from functools import partial
 from uuid import UUID
 
 import msgspec
 from django.db import transaction
-from django.db.models import Case, Value, When
+from django.db.models import Case, QuerySet, Value, When
 
 from accounts.live import why_no_entry
 from alphapanda import failpoints
@@ -26,7 +27,7 @@ from execution.domain.orders import Terms
 from execution.domain.settings import LiveSettings
 from execution.gtt_models import GttCall
 from execution.models import BrokerCall, BrokerDesk
-from execution.services.live import evidence, states
+from execution.services.live import containing, evidence, states
 from marketdata import selectors as market
 from marketdata.domain.instruments import InstrumentSpec
 from risk.loading import halts_active
@@ -86,6 +87,8 @@ def gtt_budgeted(row: GttCall) -> budgets.Call:
 
 def is_waiting(now: datetime) -> bool:
     """Whether a call waits for its turn."""
+    if containing.resting("call", now):
+        return _ready(now).exists()
     return bool(_turns(to_ms(now)))
 
 
@@ -96,6 +99,12 @@ _turns = Prepared(
     ],
     ANY_MS,
 )
+
+
+def _ready(now: datetime) -> QuerySet[BrokerCall]:
+    """Calls whose time has come, and that have not failed a moment ago."""
+    rows = BrokerCall.objects.filter(state=State.READY, not_before_ms__lte=to_ms(now))
+    return rows.exclude(id__in=containing.resting("call", now))
 
 
 def claim(spent: Spent, now: datetime) -> Round:
@@ -109,10 +118,10 @@ def claim(spent: Spent, now: datetime) -> Round:
         halted = _drop_halted(rows, now)
         found = budgets.next_to_send([_budgeted(row) for row in rows.values()], spent, to_ms(now))
         for call in found.exhausted:
-            drop(rows[call.id], acts.TOO_OFTEN, now)
+            _drop_alone(rows[call.id], acts.TOO_OFTEN, now)
         if found.call is None:
             return Round(halted=halted)
-        said = _prepared(rows[found.call.id], now)
+        said = _prepared_alone(rows[found.call.id], now)
         failpoints.hit("execution.call.before_claim")
     failpoints.hit("execution.call.after_claim")
     return Round(found.call, said, halted)
@@ -126,10 +135,34 @@ def _drop_halted(rows: dict[str, BrokerCall], now: datetime) -> int:
     halts = {one: found for one, row in covered.items() if (found := halts_active(row))}
     halted = [row for row in entries if row.order.order.deployment_id in halts]
     for row in halted[:DROPPED_MAX]:
-        drop(row, f"halted: {halts[row.order.order.deployment_id][0].reason}", now)
+        _drop_alone(row, f"halted: {halts[row.order.order.deployment_id][0].reason}", now)
     for row in halted:
         del rows[str(row.id)]
     return len(halted[:DROPPED_MAX])
+
+
+def _drop_alone(row: BrokerCall, reason: str, now: datetime) -> None:
+    """A call that is never sent, though nobody may be able to hear so."""
+    if containing.savepoint("call", row.id, now, partial(drop, row, reason, now)):
+        _never(row, reason, now)
+
+
+def _never(row: BrokerCall, reason: str, now: datetime) -> None:
+    BrokerCall.objects.filter(id=row.id).update(
+        state=State.DROPPED, reason=reason[:200], answered_at_ms=to_ms(now)
+    )
+
+
+def _prepared_alone(row: BrokerCall, now: datetime) -> Claimed | None:
+    """The call as it leaves; None where it will not. One that cannot be prepared is left alone with the reason and
+    tried again, an entry is dropped."""
+    with containing.contained("call", row.id, now) as held, transaction.atomic():
+        return _prepared(row, now)
+    BrokerCall.objects.filter(id=row.id).update(reason=held.fault)
+    if row.lane == Lane.ENTRY:
+        row.refresh_from_db()
+        _drop_alone(row, held.fault, now)
+    return None
 
 
 def _drop_old(desk: BrokerDesk, now: datetime) -> None:
@@ -140,15 +173,15 @@ def _drop_old(desk: BrokerDesk, now: datetime) -> None:
         entries = entries.filter(decision__created_at__lt=too_old)
     reason = desk.stopped or f"waited for more than {ENTRY_PATIENCE_MS // 1000} s"
     for row in entries.select_for_update(of=("self",), skip_locked=True)[:DROPPED_MAX]:
-        drop(row, reason, now)
+        _drop_alone(row, reason, now)
 
 
 def _waiting(desk: BrokerDesk, now: datetime) -> dict[str, BrokerCall]:
-    """Calls that may go by all but the budgets. Entries wait for a comparison with the broker's book in the last minutes
-    and after each start, login and gap; exits and cancellations do not."""
+    """Calls that may go by all but the budgets. Entries wait for a comparison with the broker's book in the last
+    minutes and after each start, login and gap; exits and cancellations do not."""
     if desk.stopped:
         return {}
-    rows = BrokerCall.objects.filter(state=State.READY, not_before_ms__lte=to_ms(now))
+    rows = _ready(now)
     if desk.reconciled_at is None or desk.reconciled_at < now - COMPARED_MAX:
         rows = rows.exclude(lane=Lane.ENTRY)
     rows = rows.select_related("order__order__deployment", "order__order__instrument", "decision__signal")

@@ -11,6 +11,7 @@ from execution.domain.kite.account import began_ms
 from execution.domain.kite.reducer import Gone
 from execution.models import BrokerOrder
 from execution.services.live import evidence, states
+from execution.services.live.containing import contained
 from execution.services.live.looking import Book
 from risk.services.alerts import alert_raise
 
@@ -21,13 +22,15 @@ def end_days(book: Book, now: datetime) -> int:
         return 0
     shown = {name for row in book.orders for name in (row.order_id, *row.tags)}
     rows = BrokerOrder.objects.filter(is_open=True, order__expires_at_ms__lt=began_ms(to_ms(now)))
+    known = states.readable(rows, now)
     gone = [
         row
         for row in rows
-        if (live := states.known(row)).parts and shown.isdisjoint({*live.parts, *live.tags})
+        if (live := known.get(row.pk)) and live.parts and shown.isdisjoint({*live.parts, *live.tags})
     ]
     for row in gone:
-        _end(row, now)
+        with contained("order", row.pk, now):
+            _end(row, now)
     return len(gone)
 
 

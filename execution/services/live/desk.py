@@ -29,6 +29,7 @@ from execution.services.live import (
     answers,
     billing,
     calls,
+    containing,
     dayend,
     evidence,
     external,
@@ -40,6 +41,7 @@ from execution.services.live import (
     reconciling,
 )
 from execution.services.live.answers import Said
+from execution.services.live.containing import contained
 from execution.services.live.http import KiteHttp, NotLoggedIn
 from execution.services.live.looking import Wanted
 from execution.services.live.states import Remembered
@@ -112,6 +114,7 @@ class Desk:
         """Take up the account: what was under way when a process died is unknown, and no entry leaves before the book
         has been compared."""
         now = self._clock()
+        containing.forget()
         BrokerDesk.objects.get_or_create(broker=Broker.ZERODHA, defaults={"house": token_hex(8)})
         BrokerDesk.objects.filter(broker=Broker.ZERODHA).update(
             reconciled_at=None, gtts_read_at=None, seen_at=now
@@ -125,12 +128,23 @@ class Desk:
     def round(self) -> bool:
         """One round; whether anything was done. What takes time, the broker's answers, is waited for elsewhere."""
         assert self._is_begun, "begin first"
-        did = self._gather()
-        did |= pushes.take_all(self._clock())
-        did |= self._send()
-        did |= self._send_gtts()
-        did |= self._look_if_due()
-        return self._tidy() or did
+        did = self._alone("gather", self._gather)
+        did |= self._alone("pushes", self._take_pushes)
+        did |= self._alone("send", self._send)
+        did |= self._alone("send triggers", self._send_gtts)
+        did |= self._alone("look", self._look_if_due)
+        return self._alone("tidy", self._tidy) or did
+
+    def _alone(self, name: str, act: Callable[[], bool]) -> bool:
+        """One part of a round: what nobody has foreseen in it keeps the other parts from nothing."""
+        now = self._clock()
+        if not containing.rests("process", name, now):
+            with contained("process", name, now):
+                return act()
+        return False
+
+    def _take_pushes(self) -> bool:
+        return pushes.take_all(self._clock(), look_soon=self.missed)
 
     def end(self) -> None:
         """Wait for what is under way, and write it down."""
@@ -142,24 +156,45 @@ class Desk:
         """Write down the answers that have come."""
         done = [future for future in self._flying if future.done()]
         for future in done:
-            flying, outcome = self._flying[future], future.result()
-            said = (gtt_calls if flying.is_gtt else answers).record(
-                UUID(flying.call.id), outcome, self._clock()
-            )
+            flying = self._flying[future]
+            with contained("answer", flying.call.id, self._clock()):
+                self._hear(flying, self._outcome(future, flying.call))
             del self._flying[future]  # not before it is written down: the database may be away
-            if outcome.verdict is Verdict.TOKEN_DEAD:
-                self._refused(flying.access)
-            if said is Said.TOO_MANY:
-                self._spent = budgets.told_too_many(self._spent, to_ms(self._clock()))
-            elif said is Said.FINE:
-                self._spent = budgets.told_fine(self._spent)
         if self._looking is not None and self._looking[0].done():
-            (future, access), self._looking = self._looking, None
-            if (book := future.result()).is_refused:
-                self._refused(access)
-            self._compare(book)
+            (reading, access), self._looking = self._looking, None
+            if (book := self._seen(reading)) is not None:
+                if book.is_refused:
+                    self._refused(access)
+                self._compare(book)
             return True
         return bool(done)
+
+    def _outcome(self, future: Future[Outcome], call: budgets.Call) -> Outcome:
+        """What came of a request; of one that failed in a way of its own nothing is known."""
+        try:
+            return future.result()
+        except Exception as error:
+            log.exception("execution.broker.request_failed", call=call.id)
+            words = containing.park("request", call.id, error, self._clock())
+            return Outcome(Verdict.UNKNOWN, words)
+
+    def _hear(self, flying: Flying, outcome: Outcome) -> None:
+        said = (gtt_calls if flying.is_gtt else answers).record(UUID(flying.call.id), outcome, self._clock())
+        if outcome.verdict is Verdict.TOKEN_DEAD:
+            self._refused(flying.access)
+        if said is Said.TOO_MANY:
+            self._spent = budgets.told_too_many(self._spent, to_ms(self._clock()))
+        elif said is Said.FINE:
+            self._spent = budgets.told_fine(self._spent)
+
+    def _seen(self, reading: Future[looking.Book]) -> looking.Book | None:
+        """What a look has shown; one that failed is no information."""
+        try:
+            return reading.result()
+        except Exception as error:
+            log.exception("execution.broker.look_failed")
+            containing.park("book", "reading", error, self._clock())
+            return None
 
     def _send(self) -> bool:
         did = False
@@ -215,7 +250,13 @@ class Desk:
 
     def _take_access(self) -> None:
         """Take up a new login, which mends what an old token stopped."""
-        found = self._find_access()
+        now = self._clock()
+        if containing.rests("login", "token", now):
+            return
+        with contained("login", "token", now):
+            self._use(self._find_access())
+
+    def _use(self, found: Access | None) -> None:
         if found is not None and found != self._access:
             stopped = BrokerDesk.objects.filter(broker=Broker.ZERODHA, stopped=answers.TOKEN_DEAD)
             if stopped.update(stopped="", reconciled_at=None):
@@ -252,7 +293,7 @@ class Desk:
 
     def _look_if_due(self) -> bool:
         now = self._clock()
-        if self._access is None or self._looking is not None:
+        if self._access is None or self._looking is not None or containing.rests("book", "reading", now):
             return False
         if to_ms(now) < self._looked_ms + LOOK_MIN_MS or to_ms(now) < self.due_ms():
             return False
@@ -269,7 +310,9 @@ class Desk:
         if to_ms(now) < self._whole_ms + IDLE_MS:
             return looking.NOTHING_MORE
         self._whole_ms = to_ms(now)
-        return Wanted(is_whole=True, bills=billing.due(now))
+        with contained("book", "charges", now):
+            return Wanted(is_whole=True, bills=billing.due(now))
+        return Wanted(is_whole=True)
 
     def _is_writing(self, now: datetime) -> bool:
         """Whether writes leave now: Kite counts cancellations and changes together with reads, ten a second."""
@@ -284,9 +327,10 @@ class Desk:
         due_ms = self._looked_ms + (BUSY_MS if is_busy else IDLE_MS)
         if is_busy and wants_trades:
             due_ms = min(due_ms, self._looked_ms + TRADES_MS)  # more has traded than is booked
+        now = self._clock()
         if external.has_changed_since(to_datetime(self._looked_ms)):
             due_ms = self._looked_ms + LOOK_MIN_MS
-        searches = looking.searches_due_ms(), gtt_looking.searches_due_ms()
+        searches = looking.searches_due_ms(now), gtt_looking.searches_due_ms(now)
         search_ms = min((at_ms for at_ms in searches if at_ms is not None), default=None)
         if search_ms is not None:
             due_ms = min(due_ms, max(search_ms, self._looked_ms + LOOK_MIN_MS))
@@ -294,12 +338,16 @@ class Desk:
 
     def _compare(self, book: looking.Book) -> None:
         now = self._clock()
-        looking.take_book(book, now, self._remembered)
-        dayend.end_days(book, now)
-        reconciling.compare(book, now, self._remembered)
-        if book.began_ms < self._missed_ms:
+        with contained("book", "merging", now):
+            looking.take_book(book, now, self._remembered)
+        with contained("book", "ending days", now):
+            dayend.end_days(book, now)
+        with contained("book", "comparing", now) as held:
+            reconciling.compare(book, now, self._remembered)
+        if held.fault or book.began_ms < self._missed_ms:  # entries wait until it can be compared again
             self._wait_for_look()
-        gtt_looking.take(book, now)
+        with contained("book", "triggers", now):
+            gtt_looking.take(book, now)
         if book.asked.is_whole and (book.holdings is None or book.orders is None):
             self._whole_ms = 0  # read again what could not be read
         if book.has_gtts and book.gtts is None:
@@ -314,10 +362,27 @@ class Desk:
         self._tidied_ms = to_ms(now)
         BrokerDesk.objects.filter(broker=Broker.ZERODHA).update(seen_at=now)
         self._take_access()
+        for name, act in (
+            ("recover", self._recover),
+            ("reports", self._book_what_is_left),
+            ("sweep", self._sweep),
+            ("triggers", self._tell_triggers),
+        ):
+            self._alone(name, act)
+        return False
+
+    def _recover(self) -> bool:
         flying = [UUID(one.call.id) for one in self._flying.values()]
-        answers.recover(now, flying=flying)
-        gtt_calls.recover(now, flying=flying)
-        evidence.book_what_is_left(now)
-        killing.sweep(now)
-        gtt_looking.tell_standing(now)
+        lost = answers.recover(self._clock(), flying=flying)
+        return lost + gtt_calls.recover(self._clock(), flying=flying) > 0
+
+    def _book_what_is_left(self) -> bool:
+        evidence.book_what_is_left(self._clock())
+        return False
+
+    def _sweep(self) -> bool:
+        return killing.sweep(self._clock()) > 0
+
+    def _tell_triggers(self) -> bool:
+        gtt_looking.tell_standing(self._clock())
         return False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from uuid import UUID
 
 import msgspec
@@ -21,7 +22,7 @@ from execution.domain.kite.orders import LiveOrder, Want
 from execution.domain.kite.reducer import Evidence, Result
 from execution.domain.live import Reported
 from execution.models import BrokerCall, BrokerName, BrokerOrder
-from execution.services.live import booking, states
+from execution.services.live import booking, containing, states
 from marketdata import selectors as market
 from risk.services.alerts import alert_raise
 from strategies import loading as deployments
@@ -110,11 +111,8 @@ def book_what_is_left(now: datetime) -> None:
     for report_id, deployment_id, booked_at, status, shard in _left(now - LATE):
         if status in ACTIVE:
             shards.add(shard)
-        elif booked_at is None:
-            with transaction.atomic():
-                deployment = deployments.locked(deployment_id)
-                if deployment.status not in ACTIVE:
-                    book_left(deployment, Report.objects.get(id=report_id))
+        elif booked_at is None and not containing.rests("report", report_id, now):
+            containing.savepoint("report", report_id, now, partial(_book_alone, report_id, deployment_id))
     for shard in sorted(shards):
         doorbell.ring_shard(shard, partition_ends={})
 
@@ -128,6 +126,12 @@ _left = Prepared(
     ),
     ANY_TIME,
 )
+
+
+def _book_alone(report_id: UUID, deployment_id: UUID) -> None:
+    deployment = deployments.locked(deployment_id)
+    if deployment.status not in ACTIVE:
+        book_left(deployment, Report.objects.get(id=report_id))
 
 
 def told_to_go(now: datetime) -> QuerySet[BrokerCall, UUID]:

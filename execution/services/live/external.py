@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 
 import msgspec
+from django.db import transaction
 
 from execution.domain.kite import reconciling
 from execution.domain.kite.rows import OrderSnapshot
 from execution.models import ExternalOrder
+from execution.services.live.containing import is_everybodys, savepoint
 
 
 def keep(rows: Iterable[OrderSnapshot], at: datetime) -> None:
@@ -37,10 +40,18 @@ def keep(rows: Iterable[OrderSnapshot], at: datetime) -> None:
     )
 
 
-def keep_book(rows: Iterable[OrderSnapshot], at: datetime) -> None:
-    """The same of a whole book: what worked and is not in it is over, for a day's orders end with it."""
+def keep_book(rows: Iterable[OrderSnapshot], at: datetime, now: datetime) -> None:
+    """The same of a whole book, each order by itself where they cannot be kept together: what worked and is not in it
+    is over, for a day's orders end with it."""
     shown = list(rows)
-    keep(shown, at)
+    try:
+        with transaction.atomic():
+            keep(shown, at)
+    except Exception as error:
+        if is_everybodys(error):
+            raise
+        for row in shown:
+            savepoint("external", row.order_id, now, partial(keep, [row], at))
     over = ExternalOrder.objects.filter(is_open=True).exclude(
         broker_order_id__in=[row.order_id for row in shown]
     )

@@ -25,6 +25,7 @@ from execution.gtt_models import WAITING, CallState, Gtt, GttCall
 from execution.models import BrokerDesk
 from execution.services.live.answers import PAUSE_MS, Said
 from execution.services.live.calls import ANY_MS, gtt_budgeted
+from execution.services.live.containing import contained, resting
 from execution.services.live.gtt import columns, excess, wanted_of
 from execution.services.live.http import Failed, KiteHttp, NotLoggedIn
 from marketdata.selectors import specs_by_key
@@ -85,11 +86,12 @@ def _first(desk: BrokerDesk, spent: Spent, now: datetime) -> Claimed | None:
     )
     if desk.reconciled_at is None or desk.gtts_read_at is None:
         rows = rows.filter(kind=Kind.DELETE)  # what is held, and what covers it, is not known yet
-    for row in rows[:CLAIMED_MAX]:
+    for row in rows.exclude(id__in=resting("trigger", now))[:CLAIMED_MAX]:
         if budgets.free_ms(gtt_budgeted(row), spent, to_ms(now)) > to_ms(now):
             return None
-        if (claimed := _prepared(row, desk, now)) is not None:
-            return claimed
+        with contained("trigger", row.id, now), transaction.atomic():
+            if (claimed := _prepared(row, desk, now)) is not None:
+                return claimed
     return None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 
 import msgspec
 from django.db import transaction
@@ -20,6 +21,7 @@ from execution.domain.kite.rows import Where
 from execution.gtt_models import CallState, Gtt, GttCall
 from execution.models import BrokerDesk, ExternalOrder
 from execution.services.live import gtt_calls, looking
+from execution.services.live.containing import contained, resting, rests, savepoint
 from execution.services.live.gtt import columns, holdings, terms_of, units_at_most, wanted_of
 from execution.services.live.http import KiteHttp, NotLoggedIn
 from risk.models import KillSwitch
@@ -33,17 +35,22 @@ Kind = GttCall.Kind
 
 def is_due(looked_ms: int, now: datetime) -> bool:
     """Whether the list is to be read, that was last read at a time."""
-    search_ms = searches_due_ms()
+    search_ms = searches_due_ms(now)
     due_ms = looked_ms + EVERY_MS
     return to_ms(now) >= (due_ms if search_ms is None else min(due_ms, search_ms))
 
 
-def searches_due_ms() -> int | None:
+def searches_due_ms(now: datetime) -> int | None:
     """When the next search for an unknown outcome wants to read; None: nothing is unknown."""
-    return min((lookup.next_read_ms(msgspec.convert(row, Lookup)) for (row,) in _searches()), default=None)
+    due = []
+    for call_id, row in _searches():
+        if not rests("trigger", call_id, now):
+            with contained("trigger", call_id, now):
+                due.append(lookup.next_read_ms(msgspec.convert(row, Lookup)))
+    return min(due, default=None)
 
 
-_searches = Prepared(lambda: GttCall.objects.filter(state=CallState.UNKNOWN).values_list("lookup"))
+_searches = Prepared(lambda: GttCall.objects.filter(state=CallState.UNKNOWN).values_list("id", "lookup"))
 
 
 def look(
@@ -85,17 +92,21 @@ def _search(rows: Sequence[TriggerRow] | None, began_ms: int, now: datetime) -> 
     calls = (
         GttCall.objects.select_for_update(of=("self",)).select_related("gtt").order_by("queued_at_ms", "id")
     )
-    for call in calls.filter(state=CallState.UNKNOWN):
-        placed, finding = _found(call, rows) if rows is not None else (None, None)
-        search, answer = lookup.advance(msgspec.convert(call.lookup, Lookup), lookup.Read(began_ms, finding))
-        call.lookup = msgspec.to_builtins(search)
-        if answer.wish is Wish.DONE:
-            gtt_calls.done(call, now, trigger_id=placed)
-        elif answer.wish is Wish.READ:
-            call.save()
-        else:
-            call.state = CallState.REFUSED
-            gtt_calls.nothing_came(call, _WORDS[answer.wish], now)
+    for call in calls.filter(state=CallState.UNKNOWN).exclude(id__in=resting("trigger", now)):
+        savepoint("trigger", call.id, now, partial(_advance, call, rows, began_ms, now))
+
+
+def _advance(call: GttCall, rows: Sequence[TriggerRow] | None, began_ms: int, now: datetime) -> None:
+    placed, finding = _found(call, rows) if rows is not None else (None, None)
+    search, answer = lookup.advance(msgspec.convert(call.lookup, Lookup), lookup.Read(began_ms, finding))
+    call.lookup = msgspec.to_builtins(search)
+    if answer.wish is Wish.DONE:
+        gtt_calls.done(call, now, trigger_id=placed)
+    elif answer.wish is Wish.READ:
+        call.save()
+    else:
+        call.state = CallState.REFUSED
+        gtt_calls.nothing_came(call, _WORDS[answer.wish], now)
 
 
 _WORDS = {

@@ -71,16 +71,18 @@ class KiteHttp:
             "Authorization": f"token {signed.api_key}:{signed.access_token}",
         }
         try:
-            answer = requests.request(
-                method,
-                self._root + path,
-                params=params,
-                data=data,
-                json=json,
-                headers=headers,
-                timeout=(CONNECT_S, READ_S),
-                allow_redirects=False,
-            )
+            with requests.Session() as session:
+                session.trust_env = False  # a .netrc would sign in another's name
+                answer = session.request(
+                    method,
+                    self._root + path,
+                    params=params,
+                    data=data,
+                    json=json,
+                    headers=headers,
+                    timeout=(CONNECT_S, READ_S),
+                    allow_redirects=False,
+                )
         except requests.RequestException as error:
             raise Failed(_stage(error), f"{method} {path}: {type(error).__name__}") from None
         return Answer(answer.status_code, answer.content)

@@ -4,6 +4,7 @@ the database and the broker, and nothing else."""
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from functools import partial
 
 from django.db import transaction
 from django.db.models import Max, QuerySet
@@ -11,8 +12,10 @@ from django.db.models import Max, QuerySet
 from alphapanda.core.vocabulary import Broker, HaltLevel, HaltStep, Severity, SignalKind
 from alphapanda.prepared import Prepared
 from execution.domain.kite import killing
+from execution.domain.kite.orders import LiveOrder
 from execution.models import BrokerCall, BrokerOrder
 from execution.services.live import evidence, states
+from execution.services.live.containing import savepoint
 from risk.domain.review import EXIT
 from risk.models import KillSwitch
 from risk.services.alerts import alert_raise
@@ -30,24 +33,26 @@ def sweep(now: datetime) -> int:
         found += len(rows)
         for name in evidence.told_to_go(now):
             rows.pop(str(name), None)
-        for name in _unseen_since(rows):
+        known = {str(name): live for name, live in states.readable(rows.values(), now).items()}
+        for name in _unseen_since(rows, known):
             del rows[name]
-        for place, row in enumerate(_largest_first(rows)):
-            _cancel(row, halt, now + timedelta(milliseconds=place))  # calls leave in this order
+        for place, row in enumerate(_largest_first(rows, known)):
+            at = now + timedelta(milliseconds=place)  # calls leave in this order
+            savepoint("cancellation", row.order_id, now, partial(_cancel, row, halt, at))
     return found
 
 
 _halts = Prepared(lambda: KillSwitch.objects.filter(released_at=None, step__in=CANCELLING))
 
 
-def _unseen_since(rows: dict[str, BrokerOrder]) -> list[str]:
+def _unseen_since(rows: dict[str, BrokerOrder], known: dict[str, LiveOrder]) -> list[str]:
     """Of these, orders that nobody has seen at the broker since their cancellation was answered: most are gone."""
     cancels = BrokerCall.objects.filter(kind=SignalKind.CANCEL, order__in=rows.values())
     said = cancels.values_list("order_id").annotate(last_ms=Max("answered_at_ms"))
     return [
         str(order_id)
         for order_id, last_ms in said
-        if last_ms and killing.seen_ms(states.known(rows[str(order_id)])) <= last_ms
+        if last_ms and str(order_id) in known and killing.seen_ms(known[str(order_id)]) <= last_ms
     ]
 
 
@@ -63,8 +68,10 @@ def covered(halt: KillSwitch) -> QuerySet[BrokerOrder]:
     return rows
 
 
-def _largest_first(rows: dict[str, BrokerOrder]) -> list[BrokerOrder]:
-    return sorted(rows.values(), key=lambda row: killing.rank(states.known(row)))
+def _largest_first(rows: dict[str, BrokerOrder], known: dict[str, LiveOrder]) -> list[BrokerOrder]:
+    """By what they may still come to; one whose row cannot be read may be the largest."""
+    ranked = sorted(known.keys() & rows.keys(), key=lambda name: killing.rank(known[name]))
+    return [*(row for name, row in rows.items() if name not in known), *(rows[name] for name in ranked)]
 
 
 def _cancel(row: BrokerOrder, halt: KillSwitch, now: datetime) -> None:

@@ -11,7 +11,8 @@ from typing import NamedTuple, TypeVar
 from uuid import UUID
 
 import msgspec
-from django.db import transaction
+from django.db import close_old_connections
+from django.db.models import QuerySet
 
 from alphapanda import logs
 from alphapanda.core.clock import to_datetime, to_ms
@@ -38,6 +39,7 @@ from execution.domain.kite.wire import units_a_lot
 from execution.models import BrokerCall, BrokerName, BrokerOrder
 from execution.services.live import answers, evidence, external, states
 from execution.services.live.calls import tell_refused
+from execution.services.live.containing import contained, resting, rests, savepoint
 from execution.services.live.http import Failed, KiteHttp, NotLoggedIn
 from execution.services.live.states import Remembered
 from marketdata.selectors import specs_by_key
@@ -89,6 +91,7 @@ class Units(Mapping[str, int]):
         if key.partition(":")[0] not in LOTS:
             return 1
         if key not in self._known:
+            close_old_connections()  # a look is read in a thread that nobody else looks after
             spec = specs_by_key([key]).get(key)
             self._known[key] = units_a_lot(spec) if spec else 1
         return self._known[key]
@@ -182,26 +185,30 @@ def take_book(book: Book, now: datetime, remembered: Remembered | None = None) -
     """Merge all that a look showed and that is not known. Trades first: an end that tells of trades waits for them
     anyway."""
     owners = _owners(book)
-    for order_id, told in _news(book, owners, remembered or Remembered()).items():
-        evidence.take(order_id, told, now=now)
+    for order_id, told in _news(book, owners, remembered or Remembered(), now).items():
+        with contained("order", order_id, now):
+            evidence.take(order_id, told, now=now)
     _search(book.orders, book.began_ms, now)
     if book.orders is not None:
         others = (row for row in book.orders if not {row.order_id, *row.tags} & owners.keys())
-        external.keep_book(others, to_datetime(book.began_ms))
+        external.keep_book(others, to_datetime(book.began_ms), now)
 
 
-def _news(book: Book, owners: Mapping[str, UUID], remembered: Remembered) -> dict[UUID, list[Evidence]]:
+def _news(
+    book: Book, owners: Mapping[str, UUID], remembered: Remembered, now: datetime
+) -> dict[UUID, list[Evidence]]:
     """What a look showed of each order; of those that ended before, which are most in the afternoon, nothing again."""
-    known = remembered.of(BrokerOrder.objects.filter(pk__in=owners.values()))
+    known = remembered.of(BrokerOrder.objects.filter(pk__in=owners.values()), now)
     news: dict[UUID, list[Evidence]] = defaultdict(list)
     for trade in book.trades or ():
         told = Traded(trade, book.began_ms)
-        if (owner := owners.get(trade.order_id)) is not None and not is_known(known[owner], told):
+        owner = owners.get(trade.order_id)
+        if owner in known and not is_known(known[owner], told):
             news[owner].append(told)
     for row in book.orders or ():
         seen = Seen(row, book.began_ms)
         owner = next((owners[name] for name in (row.order_id, *row.tags) if name in owners), None)
-        if owner is not None and not is_known(known[owner], seen):
+        if owner in known and not is_known(known[owner], seen):
             news[owner].append(seen)
     return news
 
@@ -228,11 +235,19 @@ def _owners(book: Book) -> dict[str, UUID]:
 
 def _search(rows: Sequence[OrderSnapshot] | None, began_ms: int, now: datetime) -> None:
     """Let the search for each unknown outcome see a whole book, or that the read failed (None)."""
-    for call_id in BrokerCall.objects.filter(state=State.UNKNOWN).values_list("id", flat=True):
-        with transaction.atomic():
-            call = BrokerCall.objects.select_for_update(of=("self",)).select_related("order").get(id=call_id)
-            if call.state == State.UNKNOWN:
-                _advance(call, rows, began_ms, now)
+    for call_id in _searched(now).values_list("id", flat=True):
+        savepoint("search", call_id, now, partial(_search_one, call_id, rows, began_ms, now))
+
+
+def _searched(now: datetime) -> QuerySet[BrokerCall]:
+    """Calls of which nobody knows yet what came of them, but those whose search failed a moment ago."""
+    return BrokerCall.objects.filter(state=State.UNKNOWN).exclude(id__in=resting("search", now))
+
+
+def _search_one(call_id: UUID, rows: Sequence[OrderSnapshot] | None, began_ms: int, now: datetime) -> None:
+    call = BrokerCall.objects.select_for_update(of=("self",)).select_related("order").get(id=call_id)
+    if call.state == State.UNKNOWN:
+        _advance(call, rows, began_ms, now)
 
 
 def _advance(call: BrokerCall, rows: Sequence[OrderSnapshot] | None, began_ms: int, now: datetime) -> None:
@@ -307,9 +322,14 @@ _FOUND: dict[Wish, Callable[[BrokerCall, datetime], None]] = {
 }
 
 
-def searches_due_ms() -> int | None:
+def searches_due_ms(now: datetime) -> int | None:
     """When the next search for an unknown outcome wants to read; None: nothing is unknown."""
-    return min((lookup.next_read_ms(msgspec.convert(row, Lookup)) for (row,) in _searches()), default=None)
+    due = []
+    for call_id, row in _searches():
+        if not rests("search", call_id, now):
+            with contained("search", call_id, now):
+                due.append(lookup.next_read_ms(msgspec.convert(row, Lookup)))
+    return min(due, default=None)
 
 
-_searches = Prepared(lambda: BrokerCall.objects.filter(state=State.UNKNOWN).values_list("lookup"))
+_searches = Prepared(lambda: BrokerCall.objects.filter(state=State.UNKNOWN).values_list("id", "lookup"))

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import suppress
 from datetime import datetime, timedelta
+from functools import partial
 from uuid import UUID
 
 from django.db import transaction
@@ -20,6 +21,7 @@ from execution.domain.kite.orders import LiveOrder
 from execution.domain.kite.reconciling import HALT_AFTER, Kind, Ours, Source, Theirs
 from execution.models import BrokerCall, BrokerDesk, BrokerName, BrokerOrder, Difference
 from execution.services.live import account, billing
+from execution.services.live.containing import savepoint
 from execution.services.live.looking import Book
 from execution.services.live.states import Remembered
 from risk.services.alerts import alert_raise
@@ -39,7 +41,7 @@ def compare(book: Book, now: datetime, remembered: Remembered | None = None) -> 
         return []  # a failed read is no information
     with transaction.atomic():
         desk = BrokerDesk.objects.select_for_update().get(broker=Broker.ZERODHA)
-        ours = _ours(desk, book, to_ms(now), remembered or Remembered())
+        ours = _ours(desk, book, now, remembered or Remembered())
         found = reconciling.compare(ours, Theirs(book.orders, book.trades))
         found = [one for one in found if one.kind is not Kind.ORDER_MISSING or _is_due(ours, one, to_ms(now))]
         held = account.compare(desk, ours, book, now)
@@ -62,12 +64,12 @@ def _read(book: Book, *, is_account_read: bool) -> frozenset[Source]:
     return frozenset(found | {Source.POSITIONS, Source.HOLDINGS} if is_account_read else found)
 
 
-def _ours(desk: BrokerDesk, book: Book, now_ms: int, remembered: Remembered) -> Ours:
+def _ours(desk: BrokerDesk, book: Book, now: datetime, remembered: Remembered) -> Ours:
     """Our orders of the broker's day: those that work, that were sent in it or that the book shows."""
-    sent = BrokerCall.objects.filter(order=OuterRef("pk"), sent_at_ms__gte=began_ms(now_ms))
+    sent = BrokerCall.objects.filter(order=OuterRef("pk"), sent_at_ms__gte=began_ms(to_ms(now)))
     names = [name for row in book.orders or () for name in (row.order_id, *row.tags)]
     shown = BrokerName.objects.filter(name__in=names).values("order")
-    known = remembered.of(BrokerOrder.objects.filter(Q(is_open=True) | Exists(sent) | Q(pk__in=shown)))
+    known = remembered.of(BrokerOrder.objects.filter(Q(is_open=True) | Exists(sent) | Q(pk__in=shown)), now)
     remembered.forget_but(known.keys())
     return Ours(desk.house, tuple(live for live in known.values() if _may_be_there(live)))
 
@@ -154,11 +156,19 @@ def _stop_entries(row: Difference, now: datetime) -> None:
         deployment_id=row.deployment_id,
         now=now,
     )
+    failed = False
     for deployment in concerned:
-        with suppress(IllegalTransition):  # it has stopped meanwhile
-            pause(deployment.id, f"differs from the broker: {row.kind} {row.key}", now)
+        act = partial(_pause_running, deployment.id, f"differs from the broker: {row.kind} {row.key}", now)
+        failed |= bool(savepoint("pause", deployment.id, now, act))
+    if failed:
+        return  # the next look tries again
     row.halted_at = now
     row.save(update_fields=["halted_at"])
+
+
+def _pause_running(deployment_id: UUID, reason: str, now: datetime) -> None:
+    with suppress(IllegalTransition):  # it has stopped meanwhile
+        pause(deployment_id, reason, now)
 
 
 def pause(deployment_id: UUID, reason: str, now: datetime) -> None:

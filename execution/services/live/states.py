@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -13,6 +14,7 @@ from execution import loading
 from execution.domain.kite.orders import LiveOrder
 from execution.domain.orders import PaperOrder
 from execution.models import BrokerOrder, Order
+from execution.services.live.containing import contained
 
 CHANGING = (
     "status", "reason", "quantity", "filled_quantity", "fills_count", "turnover", "leg_turnover", "limit_price_e4",
@@ -31,19 +33,30 @@ def known(row: BrokerOrder) -> LiveOrder:
     return msgspec.convert(row.state, LiveOrder, strict=False)
 
 
+def readable(rows: Iterable[BrokerOrder], now: datetime) -> dict[UUID, LiveOrder]:
+    """What is known of orders; of one whose row is no order, nothing, and a person is told."""
+    found = {}
+    for row in rows:
+        with contained("order", row.pk, now):
+            found[row.pk] = known(row)
+    return found
+
+
 class Remembered:
     """Orders as they were known last, so that a look at the book of a busy day reads those anew that have changed."""
 
     def __init__(self) -> None:
         self._known: dict[UUID, tuple[int, LiveOrder]] = {}
 
-    def of(self, rows: QuerySet[BrokerOrder]) -> dict[UUID, LiveOrder]:
-        """What is known of orders, by their ids."""
+    def of(self, rows: QuerySet[BrokerOrder], now: datetime) -> dict[UUID, LiveOrder]:
+        """What is known of orders, by their ids; of one whose row is no order, nothing."""
         revisions = dict(rows.values_list("pk", "revision"))
         changed = [pk for pk, revision in revisions.items() if self._revision(pk) != revision]
-        for row in BrokerOrder.objects.filter(pk__in=changed):
-            self._known[row.pk] = row.revision, known(row)
-        return {pk: self._known[pk][1] for pk in revisions}
+        found = readable(BrokerOrder.objects.filter(pk__in=changed), now)
+        for pk in changed:
+            self._known.pop(pk, None)
+        self._known |= {pk: (revisions[pk], live) for pk, live in found.items()}
+        return {pk: self._known[pk][1] for pk in revisions if pk in self._known}
 
     def forget_but(self, ids: Collection[UUID]) -> None:
         """Keep these alone: the book of another day has others."""
