@@ -226,7 +226,8 @@ def _begun_anew(deployment: Deployment) -> bytes:
 
 
 def _locked(deployment_id: UUID) -> Deployment:
-    query = Deployment.objects.select_related("strategy_version__strategy").select_for_update(of=("self",))
+    rows = Deployment.objects.select_related("strategy_version__strategy")
+    query = rows.select_for_update(of=("self",), no_key=True)
     try:
         return query.get(pk=deployment_id)
     except Deployment.DoesNotExist as error:

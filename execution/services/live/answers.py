@@ -83,7 +83,8 @@ def recover(now: datetime, *, flying: Collection[UUID] = ()) -> int:
     if not lost:
         return 0
     for row in BrokerCall.objects.filter(id__in=lost):
-        if containing.savepoint("call", row.id, now, partial(_lose, row.id, now)):
+        fault = containing.savepoint("call", row.id, now, partial(_lose, row.id, now))
+        if fault and fault != containing.BUSY:
             left = BrokerCall.objects.filter(id=row.id, state=State.SENDING)
             left.update(**_lost(row, now))  # looked for all the same
     return len(lost)

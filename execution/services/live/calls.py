@@ -143,7 +143,8 @@ def _drop_halted(rows: dict[str, BrokerCall], now: datetime) -> int:
 
 def _drop_alone(row: BrokerCall, reason: str, now: datetime) -> None:
     """A call that is never sent, though nobody may be able to hear so."""
-    if containing.savepoint("call", row.id, now, partial(drop, row, reason, now)):
+    fault = containing.savepoint("call", row.id, now, partial(drop, row, reason, now))
+    if fault and fault != containing.BUSY:
         _never(row, reason, now)
 
 
@@ -159,7 +160,7 @@ def _prepared_alone(row: BrokerCall, now: datetime) -> Claimed | None:
     with containing.contained("call", row.id, now) as held, transaction.atomic():
         return _prepared(row, now)
     BrokerCall.objects.filter(id=row.id).update(reason=held.fault)
-    if row.lane == Lane.ENTRY:
+    if row.lane == Lane.ENTRY and held.fault != containing.BUSY:
         row.refresh_from_db()
         _drop_alone(row, held.fault, now)
     return None

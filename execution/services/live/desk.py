@@ -6,7 +6,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from secrets import token_hex
 from threading import Event
@@ -56,6 +56,7 @@ LOOK_MIN_MS = 500
 TRADES_MS = 1_000
 READ_GAP_S = 0.5  # two reads and eight writes a second
 TIDY_MS = 500
+STOOD_STILL = timedelta(seconds=2)  # between a claim and its request: a kill switch waits no longer for it
 WAITING = (BrokerCall.State.READY, BrokerCall.State.SENDING, BrokerCall.State.UNKNOWN)
 log = logs.channel("trading")
 
@@ -154,12 +155,14 @@ class Desk:
 
     def _gather(self) -> bool:
         """Write down the answers that have come."""
-        done = [future for future in self._flying if future.done()]
+        did, done = False, [future for future in self._flying if future.done()]
         for future in done:
             flying = self._flying[future]
-            with contained("answer", flying.call.id, self._clock()):
+            with contained("answer", flying.call.id, self._clock()) as held:
                 self._hear(flying, self._outcome(future, flying.call))
-            del self._flying[future]  # not before it is written down: the database may be away
+            if held.fault != containing.BUSY:
+                del self._flying[future]  # not before it is written down: the database may be away
+                did = True
         if self._looking is not None and self._looking[0].done():
             (reading, access), self._looking = self._looking, None
             if (book := self._seen(reading)) is not None:
@@ -167,7 +170,7 @@ class Desk:
                     self._refused(access)
                 self._compare(book)
             return True
-        return bool(done)
+        return did
 
     def _outcome(self, future: Future[Outcome], call: budgets.Call) -> Outcome:
         """What came of a request; of one that failed in a way of its own nothing is known."""
@@ -198,7 +201,7 @@ class Desk:
 
     def _send(self) -> bool:
         did = False
-        while len(self._flying) < SENDERS:
+        while self._is_sender_free():
             now = self._clock()
             if budgets.is_shut(self._spent, to_ms(now)) or not calls.is_waiting(now):
                 return did
@@ -206,16 +209,20 @@ class Desk:
                 found = calls.claim(self._spent, now)
                 if found.call is not None and found.said is not None:
                     self._spent = budgets.sent(self._spent, found.call, to_ms(now))
-                    self._let_go(found.call, found.said)
+                    self._let_go(found.call, found.said, now)
             did |= found.call is not None or found.halted > 0
             if found.call is None:
                 return did
         return did
 
+    def _is_sender_free(self) -> bool:
+        """Whether a call may leave; an answer that waits to be written down takes no sender."""
+        return sum(not future.done() for future in self._flying) < SENDERS
+
     def _send_gtts(self) -> bool:
         """What operators want of triggers, after all orders: a kill switch has no say in it."""
         did = False
-        while len(self._flying) < SENDERS and gtt_calls.is_waiting(now := self._clock()):
+        while self._is_sender_free() and gtt_calls.is_waiting(now := self._clock()):
             claimed = gtt_calls.claim(self._spent, now)
             if claimed is None:
                 return did
@@ -225,12 +232,14 @@ class Desk:
             did = True
         return did
 
-    def _let_go(self, call: budgets.Call, said: calls.Claimed) -> None:
+    def _let_go(self, call: budgets.Call, said: calls.Claimed, claimed_at: datetime) -> None:
         """Send a call, and wait until its request begins: no kill switch commits between. What no thread has begun in
-        time is taken back, and counts as not sent."""
-        begun = Event()
-        future = self._pool.submit(answers.send, said, self._signed(), begun)
-        if not begun.wait(BEGIN_S) and future.cancel():
+        time is taken back, and counts as not sent; so does what a process that stood still had claimed before."""
+        begun, is_late = Event(), self._clock() - claimed_at > STOOD_STILL
+        future = self._pool.submit(answers.send, said, self._signed(), begun) if not is_late else Future()
+        if is_late:
+            future.set_result(of_failure(Stage.NOT_SENT, "this process stood still before it was sent"))
+        elif not begun.wait(BEGIN_S) and future.cancel():
             future = Future()
             future.set_result(of_failure(Stage.NOT_SENT, "no thread was free to send it"))
         self._flying[future] = Flying(call, self._access)
@@ -338,13 +347,14 @@ class Desk:
 
     def _compare(self, book: looking.Book) -> None:
         now = self._clock()
-        with contained("book", "merging", now):
+        with contained("book", "merging", now) as merging:
             looking.take_book(book, now, self._remembered)
-        with contained("book", "ending days", now):
-            dayend.end_days(book, now)
-        with contained("book", "comparing", now) as held:
-            reconciling.compare(book, now, self._remembered)
-        if held.fault or book.began_ms < self._missed_ms:  # entries wait until it can be compared again
+        if not merging.fault:  # what was not merged would look like an end, and like a difference
+            with contained("book", "ending days", now):
+                dayend.end_days(book, now)
+            with contained("book", "comparing", now) as merging:
+                reconciling.compare(book, now, self._remembered)
+        if merging.fault or book.began_ms < self._missed_ms:  # entries wait until it can be compared again
             self._wait_for_look()
         with contained("book", "triggers", now):
             gtt_looking.take(book, now)

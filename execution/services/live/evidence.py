@@ -35,9 +35,9 @@ AGAIN_MS = 5_000  # before an order that did not go is told so again
 
 def take(order_id: UUID, news: Sequence[Evidence], *, now: datetime) -> Result:
     """Merge news of an order of ours; what is new of it is a report to its deployment, booked here where nobody
-    listens. Any number of times, in any order. Locks the deployment's row, then the order's."""
+    listens. Any number of times, in any order. Locks the deployment's row, then the order's. Raises DeploymentBusy."""
     with transaction.atomic():
-        row = _locked(order_id)
+        row = _locked(order_id, now)
         before = states.known(row)
         result = reducer.take_all(before, list(news))
         if result.order != before:
@@ -47,9 +47,16 @@ def take(order_id: UUID, news: Sequence[Evidence], *, now: datetime) -> Result:
     return result
 
 
-def _locked(order_id: UUID) -> BrokerOrder:
+def _locked(order_id: UUID, now: datetime) -> BrokerOrder:
+    """The order's row. A worker that stands still keeps one deployment waiting, and nobody twice within a moment."""
     deployment_id = BrokerOrder.objects.values_list("order__deployment", flat=True).get(order_id=order_id)
-    deployments.locked(deployment_id)
+    if containing.rests("deployment", deployment_id, now):
+        raise deployments.DeploymentBusy(f"the row of deployment {deployment_id} was locked a moment ago")
+    try:
+        deployments.locked_soon(deployment_id)
+    except deployments.DeploymentBusy:
+        containing.leave_alone("deployment", deployment_id, now)
+        raise
     rows = BrokerOrder.objects.select_for_update(of=("self",)).select_related("order__deployment")
     return rows.get(order_id=order_id)
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from functools import partial
 
-from django.db import transaction
 from django.db.models import Max, QuerySet
 
 from alphapanda.core.vocabulary import Broker, HaltLevel, HaltStep, Severity, SignalKind
@@ -19,7 +18,6 @@ from execution.services.live.containing import savepoint
 from risk.domain.review import EXIT
 from risk.models import KillSwitch
 from risk.services.alerts import alert_raise
-from strategies import loading as deployments
 
 CANCELLING = (HaltStep.CANCEL, HaltStep.FLATTEN)
 
@@ -75,9 +73,7 @@ def _largest_first(rows: dict[str, BrokerOrder], known: dict[str, LiveOrder]) ->
 
 
 def _cancel(row: BrokerOrder, halt: KillSwitch, now: datetime) -> None:
-    with transaction.atomic():
-        deployments.locked(row.order.deployment_id)
-        times = evidence.cancel_wanted(row, now=now, reason=f"kill switch: {halt.reason}"[:200])
+    times = evidence.cancel_wanted(row, now=now, reason=f"kill switch: {halt.reason}"[:200])
     if times >= killing.STUBBORN_AFTER:
         alert_raise(
             code="order_will_not_die",
