@@ -114,6 +114,7 @@ class Context(msgspec.Struct, frozen=True):
     approval_s: int = 0  # entries wait so long for a person; 0: they do not wait
     guards: tuple[tuple[str, str], ...] = ()
     orders: tuple[Resting, ...] = ()
+    ending: tuple[SignalRow, ...] = ()  # cancellations of the step so far
     by_token: Mapping[int, Limits] = {}
     scopes: tuple[Scope, ...] = ()
     others: Mapping[UUID, Member] = {}

@@ -219,6 +219,8 @@ def _after(case: Case, rule: str, reason: str, *, is_last: bool) -> Context:
     What is cancelled may still trade."""
     context, signal, day = case.context, case.signal, remembered(case.context, case)
     day = held_by(day, rule, reason)
+    if rule == CANCEL:
+        return msgspec.structs.replace(context, day=day, ending=(*context.ending, signal))
     if rule not in (EXIT, WITHIN):
         return context if day is context.day else msgspec.structs.replace(context, day=day)
     known = bound(case.limits, context.scopes)

@@ -13,6 +13,7 @@ from execution.models import BrokerCall
 from execution.services.live import answers
 from execution.services.live.http import Answer, Failed, KiteHttp
 from portfolio.models import Position
+from risk.models import Alert
 from risk.services import halts
 from tests.kite.live import Live
 from tests.kite.server import a_simulator, quoted, serving
@@ -47,6 +48,8 @@ def test_an_exit_that_is_refused_is_asked_for_again_once_a_minute(live: Live, mo
     live.work(rounds=60)
     exits = BrokerCall.objects.filter(lane="EXIT")
     assert exits.count() == 1
+    alert = Alert.objects.get(code="exit_refused")
+    assert (alert.text, alert.times) == ("the position is held on: IP not allowed", 1)
 
     tick(live, 662)
     live.work(rounds=60)

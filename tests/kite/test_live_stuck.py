@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from threading import Event, Thread
+from threading import Event, Thread, Timer
 from typing import Any
 
 import pytest
 from django.db import DatabaseError, connection, transaction
 
+from alphapanda.core.vocabulary import CommandKind
 from execution.domain.kite.budgets import Spent
 from execution.models import BrokerCall, BrokerDesk, Order
 from execution.services.live import calls, containing
@@ -18,7 +19,8 @@ from risk.models import Alert, KillSwitch
 from risk.services import halts
 from risk.services.terms import share_kill_lock
 from strategies import loading as deployments
-from strategies.models import Deployment
+from strategies.models import Command, Deployment
+from strategies.services.lifecycle import command_give
 from tests.kite.live import Live
 from tests.kite.server import a_simulator, quoted, serving
 
@@ -33,7 +35,7 @@ def live(monkeypatch: Any) -> Iterator[Live]:
 
 
 @contextmanager
-def standing_still(take: Callable[[], object]) -> Iterator[None]:
+def standing_still(take: Callable[[], object]) -> Iterator[Event]:
     """Another connection holds what it takes, and asks nothing more until this is over."""
     taken, let_go = Event(), Event()
 
@@ -52,7 +54,7 @@ def standing_still(take: Callable[[], object]) -> Iterator[None]:
     thread.start()
     assert taken.wait(30)
     try:
-        yield
+        yield let_go
     finally:
         let_go.set()
         thread.join()
@@ -120,3 +122,13 @@ def test_a_kill_switch_commits_while_a_decision_stands_still(live: Live) -> None
         took_s = time.monotonic() - began_s
 
     assert (KillSwitch.objects.filter(released_at=None).count(), took_s < 8) == (1, True)
+
+
+def test_a_kill_switch_is_not_lost_where_somebody_gives_a_command_at_the_same_moment(live: Live) -> None:
+    given = {"deployment": live.deployment, "kind": CommandKind.FLATTEN, "reason": "out", "actor": "bob"}
+    with standing_still(lambda: command_give(**given)) as let_go:
+        Timer(0.5, let_go.set).start()
+        throw(live)
+
+    assert sorted(Command.objects.values_list("kind", flat=True)) == ["CANCEL", "FLATTEN"]
+    assert KillSwitch.objects.filter(released_at=None).exists()

@@ -180,6 +180,20 @@ def test_an_entry_waits_after_a_login_for_a_look_that_began_after_it(world):
     assert world.reconciled_at() is not None
 
 
+def test_no_entry_leaves_after_a_pause_that_commits_while_it_is_claimed(world, monkeypatch):
+    order = world.want(**FAR)
+    look = calls._drop_halted
+
+    def paused_meanwhile(*given: Any) -> int:
+        Deployment.objects.update(status="PAUSED")
+        return look(*given)
+
+    monkeypatch.setattr(calls, "_drop_halted", paused_meanwhile)
+    assert calls.claim(Spent(), world.now()).said is None
+
+    assert (call_of(order).state, call_of(order).reason) == ("DROPPED", "its deployment is PAUSED")
+
+
 def test_an_entry_that_was_decided_on_old_ticks_is_dropped(world):
     came_ms = world.broker.clock.now_ms() - calls.ENTRY_PATIENCE_MS - 1
     old, new = world.want(**FAR, received_at_ms=came_ms), world.want(**FAR, received_at_ms=came_ms + 1)

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from alphapanda.core.vocabulary import Side, SignalKind
+from alphapanda.core.vocabulary import Side, SignalKind, SignalOrigin
 from risk.domain.limits import Limits
 from risk.domain.review import review
 from strategies.domain.consequences import Working
@@ -72,3 +72,23 @@ def test_what_waits_is_no_order_and_counts_for_nothing() -> None:
 
     assert [verdict.rule for verdict in verdicts] == ["approval", "approval"]
     assert (day.orders, day.sent, day.recent_ms) == (0, (), ())
+
+
+def test_a_way_out_beside_the_cancellation_of_another_does_not_wait() -> None:
+    context = a_context(approval_s=90, holdings={7: a_holding(100)}, working={7: Working(sell=100)})
+    cancel = a_signal(Side.SELL, 100, kind=SignalKind.CANCEL, target=UUID(int=1), replaces=100)
+
+    verdicts, _ = review([cancel, a_signal(Side.SELL, 100, ordinal=1)], context)
+    assert [one.rule for one in verdicts] == ["cancel", "within_limits"]
+
+    verdicts, _ = review([cancel, a_signal(Side.SELL, 101, ordinal=1)], context)
+    assert [one.rule for one in verdicts] == ["cancel", "approval"]
+    twice = [cancel, *(a_signal(Side.SELL, 100, ordinal=number) for number in (1, 2))]
+    verdicts, _ = review(twice, context)
+    assert [one.rule for one in verdicts] == ["cancel", "within_limits", "approval"]
+
+
+def test_what_the_platform_itself_wants_waits_for_nobody() -> None:
+    context = a_context(approval_s=90, working={7: Working(sell=100)})
+
+    assert rule_on(a_signal(Side.SELL, 10, origin=SignalOrigin.SQUARE_OFF), context) == "within_limits"

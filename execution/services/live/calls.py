@@ -33,6 +33,7 @@ from marketdata.domain.instruments import InstrumentSpec
 from risk.loading import halts_active
 from risk.services.alerts import alert_raise
 from risk.services.terms import share_kill_lock
+from strategies import loading as deployments
 from strategies.models import Deployment
 
 State = BrokerCall.State
@@ -227,7 +228,7 @@ def _why_not(row: BrokerCall, now: datetime) -> str:
         return "its session is over"
     if row.lane != Lane.ENTRY:
         return ""
-    deployment = row.order.order.deployment
+    deployment = deployments.locked_soon(row.order.order.deployment_id)  # no pause commits before it leaves
     if deployment.status != DeploymentStatus.RUNNING:
         return f"its deployment is {deployment.status}"
     return _from_the_past(row, now) or _uncleared(deployment, now)

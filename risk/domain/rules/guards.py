@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from alphapanda.core.clock import ist_text
-from alphapanda.core.vocabulary import DeploymentStatus, SignalKind
+from alphapanda.core.vocabulary import DeploymentStatus, SignalKind, SignalOrigin
 from risk.domain.context import Case
 
 
@@ -54,13 +54,24 @@ def deployment_status(case: Case) -> str | None:
     return None if status is DeploymentStatus.RUNNING else f"the deployment is {status.value.lower()}"
 
 
+def _only_reduces(case: Case) -> bool:
+    """Whether an order only brings the position nearer to zero once what its step cancels is over: by the figures it is
+    no exit, for that may still trade, and it must not wait for a person all the same."""
+    signal = case.signal
+    ending = sum(
+        one.replaces for one in case.context.ending if (one.token, one.side) == (signal.token, signal.side)
+    )
+    left = case.worst_position - signal.side.sign * ending
+    return case.position * left >= 0 and abs(left) < abs(case.position)
+
+
 def approval(case: Case) -> str | None:
-    """Where a person lets entries pass, each that no rule objects to waits for that; it comes again as another signal,
-    and what has been said meanwhile counts."""
+    """Where a person lets entries pass, each of a strategy's that no rule objects to waits for that; it comes again as
+    another signal, and what has been said meanwhile counts."""
     signal, wait_s = case.signal, case.context.approval_s
     if signal.approves is not None:
         return _guard(case, "approval")
-    if not wait_s:
+    if not wait_s or signal.origin is not SignalOrigin.STRATEGY or _only_reduces(case):
         return None
     if signal.kind is SignalKind.MODIFY:
         return "a change that may enter cannot wait for a person: cancel the order, and enter anew"
