@@ -19,7 +19,7 @@ from accounts.broker import session_died
 from alphapanda import logs
 from alphapanda.core.clock import to_datetime, to_ms
 from alphapanda.core.vocabulary import Broker
-from alphapanda.kite.client import Access
+from alphapanda.kite.client import FORBIDDEN, Access
 from alphapanda.prepared import Prepared
 from execution.domain.kite import budgets
 from execution.domain.kite.budgets import Spent
@@ -185,6 +185,8 @@ class Desk:
         said = (gtt_calls if flying.is_gtt else answers).record(UUID(flying.call.id), outcome, self._clock())
         if outcome.verdict is Verdict.TOKEN_DEAD:
             self._refused(flying.access)
+        if outcome.verdict is Verdict.REFUSED and outcome.http_status == FORBIDDEN:
+            reconciling.forbidden(outcome.reason, self._clock())
         if said is Said.TOO_MANY:
             self._spent = budgets.told_too_many(self._spent, to_ms(self._clock()))
         elif said is Said.FINE:
@@ -269,6 +271,7 @@ class Desk:
         if found is not None and found != self._access:
             stopped = BrokerDesk.objects.filter(broker=Broker.ZERODHA, stopped=answers.TOKEN_DEAD)
             if stopped.update(stopped="", reconciled_at=None):
+                calls.let_exits_wait(self._clock())
                 log.info("execution.broker.logged_in_again")
             self.missed()
         self._access = found
@@ -294,11 +297,8 @@ class Desk:
         """Nobody told us what happened for a while (a new login, a gap in the stream of updates): no entry leaves
         before a look that begins now has been compared."""
         self._missed_ms = to_ms(self._clock())
-        self._wait_for_look()
+        reconciling.let_entries_wait()
         self.look_soon()
-
-    def _wait_for_look(self) -> None:
-        BrokerDesk.objects.filter(broker=Broker.ZERODHA).update(reconciled_at=None)
 
     def _look_if_due(self) -> bool:
         now = self._clock()
@@ -355,7 +355,7 @@ class Desk:
             with contained("book", "comparing", now) as merging:
                 reconciling.compare(book, now, self._remembered)
         if merging.fault or book.began_ms < self._missed_ms:  # entries wait until it can be compared again
-            self._wait_for_look()
+            reconciling.let_entries_wait()
         with contained("book", "triggers", now):
             gtt_looking.take(book, now)
         if book.asked.is_whole and (book.holdings is None or book.orders is None):
