@@ -6,7 +6,9 @@ from collections.abc import Iterable
 from uuid import UUID
 
 import msgspec
+from django.db import OperationalError, connection, transaction
 from django.db.models import Exists, OuterRef, QuerySet
+from psycopg.errors import LockNotAvailable
 
 from alphapanda.core.vocabulary import (
     Broker,
@@ -76,8 +78,16 @@ def watched_by(deployment: Deployment) -> tuple[InstrumentSpec, ...]:
     return tuple(map(selectors.spec, rows))
 
 
+BUSY_WAIT = "200ms"  # longer than a step of a deployment takes
+
+
+class DeploymentBusy(Exception):
+    """Somebody has locked a deployment's row for longer than its work takes."""
+
+
 def locked(deployment_id: UUID) -> Deployment:
-    """The deployment's row, locked, without its checkpoint: one writer at a time."""
+    """The deployment's row, locked, without its checkpoint: one writer at a time. Who only writes a row that names it,
+    such as an alert or a command, does not wait."""
     found = _locked(deployment_id)
     if not found:
         raise Deployment.DoesNotExist(f"no deployment {deployment_id}")
@@ -85,7 +95,34 @@ def locked(deployment_id: UUID) -> Deployment:
 
 
 _locked = Prepared(
-    lambda one: Deployment.objects.select_for_update().defer("checkpoint", "error").filter(id=one), ANYBODY
+    lambda one: Deployment.objects.select_for_update(no_key=True).defer("checkpoint", "error").filter(id=one),
+    ANYBODY,
+)
+
+
+def locked_soon(deployment_id: UUID) -> Deployment:
+    """The same for whoever must not stand still with its worker. Raises DeploymentBusy."""
+    if found := _locked_now(deployment_id):
+        return found[0]
+    try:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SELECT set_config('lock_timeout', %s, true)", [BUSY_WAIT])
+            row = locked(deployment_id)
+            cursor.execute("SET LOCAL lock_timeout TO DEFAULT")
+            return row
+    except OperationalError as error:
+        if not isinstance(error.__cause__, LockNotAvailable):
+            raise
+        raise DeploymentBusy(f"the row of deployment {deployment_id} is locked") from None
+
+
+_locked_now = Prepared(
+    lambda one: (
+        Deployment.objects.select_for_update(no_key=True, skip_locked=True)
+        .defer("checkpoint", "error")
+        .filter(id=one)
+    ),
+    ANYBODY,
 )
 
 

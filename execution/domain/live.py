@@ -67,13 +67,16 @@ def acted(signal: SignalRow, order: PaperOrder) -> tuple[PaperOrder, OrderEventR
     none."""
     decision_id, status = ids.decision_id(signal.id), order.status
     reason, is_cancel = signal.reason, signal.kind is SignalKind.CANCEL
-    if status.is_final or (is_cancel and status is OrderStatus.CANCEL_PENDING):
+    if status.is_final or status is OrderStatus.CANCEL_PENDING or (not is_cancel and status in _CHANGING):
         reason = acts.IS_PROCESSED.format(verb="cancelled" if is_cancel else "modified")
     elif is_cancel:
         status = OrderStatus.CANCEL_PENDING
     else:
         status = OrderStatus.MODIFY_VALIDATION_PENDING
     return _moved(order, status, signal.at_ms, reason=reason, decision_id=decision_id)
+
+
+_CHANGING = (OrderStatus.MODIFY_VALIDATION_PENDING, OrderStatus.MODIFY_PENDING)
 
 
 def terms_of(order: PaperOrder) -> Terms:

@@ -8,7 +8,9 @@ from contextlib import contextmanager
 from uuid import UUID
 
 import msgspec
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
+from django.db.backends.utils import CursorWrapper
+from psycopg.errors import LockNotAvailable
 
 from risk import loading
 from risk.domain.context import Terms, terms_of
@@ -17,6 +19,10 @@ from risk.domain.ladder import has_ladder
 from risk.models import LimitsInForce, LimitVersion
 from strategies.services.sharding import groups_assign, ladders_assign
 
+KILL_WAIT, KILL_IDLE_S = (
+    "3s",
+    2.0,
+)  # for the lock, before whoever holds it and asks nothing loses its connection
 KILL_LOCK = 7_001  # advisory: shared by decisions, exclusive to whoever changes what they look at
 
 
@@ -38,9 +44,32 @@ def kill_lock_shared() -> Iterator[None]:
 
 
 def take_kill_lock() -> None:
-    """Wait for the decisions that are being made; none commits afterwards with the view of before."""
+    """Wait for the decisions that are being made; none commits afterwards with the view of before. A process that
+    stands still in the middle of one (stopped, swapped out) loses its connection, and what it was about to write."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [KILL_LOCK])
+        if not _is_taken_soon(cursor):
+            cursor.execute(_END_IDLE, [KILL_LOCK, KILL_IDLE_S])
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [KILL_LOCK])
+
+
+def _is_taken_soon(cursor: CursorWrapper) -> bool:
+    try:
+        with transaction.atomic():
+            cursor.execute("SELECT set_config('lock_timeout', %s, true)", [KILL_WAIT])
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [KILL_LOCK])
+            cursor.execute("SET LOCAL lock_timeout TO DEFAULT")
+            return True
+    except OperationalError as error:
+        if not isinstance(error.__cause__, LockNotAvailable):
+            raise
+        return False
+
+
+_END_IDLE = """
+SELECT pg_terminate_backend(pid) FROM pg_locks JOIN pg_stat_activity USING (pid)
+WHERE locktype = 'advisory' AND classid = 0 AND objid = %s AND granted AND pid <> pg_backend_pid()
+AND state LIKE 'idle%%' AND state_change < clock_timestamp() - make_interval(secs => %s)
+"""
 
 
 @transaction.atomic

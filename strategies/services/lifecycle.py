@@ -128,13 +128,14 @@ def command_give(
     """Have a deployment carry out something at its next step; None where the same waits already. In the
     transaction of the act that it belongs to."""
     given = {"deployment": deployment, "kind": kind} | more
-    if Command.objects.filter(**given, step=None).exists():
-        return None
-    number = Command.objects.filter(deployment=deployment).count()
-    command_id = ids.derived("command", deployment.pk, number)
-    return Command.objects.create(
-        id=command_id, reason=f"{kind.value.lower()}: {reason}"[:200], actor=actor, **given
-    )
+    told = given | {"reason": f"{kind.value.lower()}: {reason}"[:200], "actor": actor}
+    while not Command.objects.filter(**given, step=None).exists():
+        number = Command.objects.filter(deployment=deployment).count()
+        command_id = ids.derived("command", deployment.pk, number)
+        command, is_ours = Command.objects.get_or_create(id=command_id, defaults=told)
+        if is_ours:  # else somebody gave another one at the same moment: ours is the next
+            return command
+    return None
 
 
 ACTS = {
@@ -226,7 +227,8 @@ def _begun_anew(deployment: Deployment) -> bytes:
 
 
 def _locked(deployment_id: UUID) -> Deployment:
-    query = Deployment.objects.select_related("strategy_version__strategy").select_for_update(of=("self",))
+    rows = Deployment.objects.select_related("strategy_version__strategy")
+    query = rows.select_for_update(of=("self",), no_key=True)
     try:
         return query.get(pk=deployment_id)
     except Deployment.DoesNotExist as error:

@@ -109,6 +109,15 @@ def test_an_order_that_ended_here_and_works_there() -> None:
     ]
 
 
+def test_a_status_that_lies_is_no_difference_where_all_has_traded() -> None:
+    done = live(None, placing(), seen(S.COMPLETE, 10), traded(1, 4), traded(2, 6))
+    trades = (trade(1, 4), trade(2, 6))
+
+    assert differences(ours(done), theirs(snapshot(S.OPEN, 10), trades=trades)) == []
+    more = differences(ours(done), theirs(snapshot(S.OPEN, 10, quantity=12), trades=trades))
+    assert (Kind.ORDER_ENDED, BROKER_ID, "COMPLETE", "OPEN") in more
+
+
 def test_one_order_of_ours_that_is_two_there() -> None:
     second = snapshot(S.OPEN, 0, order_id=OTHER_ID)
 

@@ -155,6 +155,19 @@ def test_others_who_sell_what_our_books_hold_stop_entries_until_a_person_says_so
     assert open_differences() == []
 
 
+def test_looks_that_follow_at_once_are_one_round(started: Started) -> None:
+    live = started()
+    live.want(quantity=10)
+    live.work()
+    order_of_others(live, quantity=10)
+
+    looks(live)
+    looks(live, 2, advance_ms=1_000)
+    assert (open_differences() != [], Deployment.objects.get().status) == (True, "RUNNING")
+    looks(live, advance_ms=3_000)
+    assert Deployment.objects.get().status == "PAUSED"
+
+
 def test_units_that_nothing_explains_can_be_taken_as_not_ours(started: Started, monkeypatch: Any) -> None:
     live = started()
     looks(live)

@@ -1,8 +1,9 @@
-"""The way out of calls: what waits too long, what a kill switch takes and leaves, and who must still be cleared."""
+"""The way out of calls: what a kill switch takes and leaves, what changes come to, and who must still be cleared."""
 
 from __future__ import annotations
 
 from concurrent.futures import Executor, Future
+from datetime import timedelta
 from threading import Event
 from typing import Any
 from uuid import uuid4
@@ -17,8 +18,8 @@ from alphapanda.proof.kite_parts import PRICE_E4
 from execution.domain.kite.budgets import MODIFICATIONS_MAX, Spent
 from execution.domain.kite.reducer import Traded
 from execution.domain.kite.rows import TradeRow
-from execution.models import BrokerCall, BrokerDesk, BrokerOrder, Fill, Order
-from execution.services.live import answers, calls, desk, evidence
+from execution.models import BrokerCall, BrokerDesk, BrokerOrder, Fill, Order, OrderEvent
+from execution.services.live import calls, desk, evidence, killing
 from execution.services.live.http import Answer, KiteHttp
 from risk.models import Alert
 from risk.services import halts
@@ -115,69 +116,18 @@ def test_a_cancellation_of_unknown_outcome_is_asked_for_again_soon(world):
     assert _status(order) == "CANCELLED"
 
 
-# ---- calls that wait too long
-
-
-def test_an_entry_that_meets_a_dead_token_is_dropped_at_once(world):
-    BrokerDesk.objects.update(stopped=answers.TOKEN_DEAD)
-    order = world.want(**FAR)
-
-    calls.claim(Spent(), world.now())
-
-    call = call_of(order)
-    assert (call.state, call.reason) == ("DROPPED", answers.TOKEN_DEAD)
-
-
-def test_an_exit_that_meets_a_dead_token_waits_for_the_login(world):
-    held(world)
-    BrokerDesk.objects.update(stopped=answers.TOKEN_DEAD)
-    order = world.want(**DEAR, quantity=10)
-
-    calls.claim(Spent(), world.now())
-
-    assert call_of(order).state == "READY"
-    BrokerDesk.objects.update(stopped="")
-    world.advance(calls.ENTRY_PATIENCE_MS + 5_000)
-    assert calls.claim(Spent(), world.now()).said.form["quantity"] == "10"
-
-
-def test_an_entry_waits_two_minutes_at_most(world):
-    BrokerDesk.objects.update(reconciled_at=None)
-    order = world.want(**FAR)
-    world.advance(calls.ENTRY_PATIENCE_MS)
-    calls.claim(Spent(), world.now())
-    assert call_of(order).state == "READY"
-    world.advance(1)
-
-    calls.claim(Spent(), world.now())
-
-    call = call_of(order)
-    assert (call.state, "waited" in call.reason) == ("DROPPED", True)
-
-
-def test_a_change_that_may_add_waits_no_longer_than_any_entry(world):
+def test_a_cancellation_of_an_order_that_nobody_sees_any_more_is_asked_for_again_later(world):
     order = at_work(world, **FAR)
-    _change(world, order, quantity=20)
-    world.advance(calls.ENTRY_PATIENCE_MS + 1)
+    throw(world)
+    at = world.now()
+    evidence.cancel_wanted(BrokerOrder.objects.get(), now=at)
+    said_ms = world.broker.clock.now_ms()
+    BrokerCall.objects.filter(kind="CANCEL").update(state="DONE", sent_at_ms=said_ms, answered_at_ms=said_ms)
 
-    calls.claim(Spent(), world.now())
-
-    assert call_of(order, "MODIFY").state == "DROPPED"
-    assert _status(order) != "CANCELLED"
-
-
-def test_an_exit_does_not_leave_after_its_session(world):
-    held(world)
-    BrokerDesk.objects.update(stopped=answers.TOKEN_DEAD)
-    order = world.want(**DEAR, quantity=10)
-    BrokerDesk.objects.update(stopped="")
-    world.advance(order.expires_at_ms - world.broker.clock.now_ms() + 1)
-
-    calls.claim(Spent(), world.now())
-
-    call = call_of(order)
-    assert (call.state, "session" in call.reason) == ("DROPPED", True)
-    assert len(world.posts()) == 1
+    killing.sweep(at + timedelta(milliseconds=killing.UNSEEN_MS - 1))
+    assert states_of("CANCEL") == ["DONE"]
+    killing.sweep(at + timedelta(milliseconds=killing.UNSEEN_MS))
+    assert (states_of("CANCEL"), _status(order)) == (["DONE", "READY"], "OPEN")
 
 
 # ---- changes
@@ -202,6 +152,17 @@ def _traded(world, order: Order, quantity: int) -> None:
         at_ms=world.broker.clock.now_ms(),
     )
     evidence.take(order.id, [Traded(trade, world.broker.clock.now_ms())], now=world.now())
+
+
+def test_a_change_that_may_add_waits_no_longer_than_any_entry(world):
+    order = at_work(world, **FAR)
+    _change(world, order, quantity=20)
+    world.advance(calls.ENTRY_PATIENCE_MS + 1)
+
+    calls.claim(Spent(), world.now())
+
+    assert call_of(order, "MODIFY").state == "DROPPED"
+    assert _status(order) != "CANCELLED"
 
 
 def test_a_change_does_not_ask_again_for_what_traded_while_it_waited(world):
@@ -237,6 +198,17 @@ def test_a_change_of_unknown_outcome_is_not_done_where_the_one_before_shows(worl
     pass_ms(world, 20_000)
 
     assert states_of("MODIFY") == ["DONE", "UNKNOWN"]
+
+
+def test_a_change_while_another_is_on_its_way_is_refused_in_words(world):
+    order = at_work(world, **FAR)
+    _change(world, order, quantity=10, limit_price_e4=PRICE_E4 - 600_000)
+    _change(world, order, quantity=10, limit_price_e4=PRICE_E4 - 700_000)
+
+    last = OrderEvent.objects.filter(order_id=order.id).order_by("number").last()
+
+    assert last.reason == "Order cannot be modified as it is being processed. Try later."
+    assert states_of("MODIFY") == ["READY"]
 
 
 def test_changes_are_counted_and_the_last_ones_not_sent(world):

@@ -147,7 +147,10 @@ def _order(order: LiveOrder, part: Part, row: OrderSnapshot) -> Iterator[Differe
     if part.traded != row.filled:
         yield Difference(Kind.ORDER_FILLED, row.order_id, str(part.traded), str(row.filled))
     ended = part.ended is not None or order.status.is_final
-    if ended != row.is_final:
+    is_all = (
+        ended and part.traded == row.filled == row.quantity
+    )  # a status may lie for hours: nothing is left of it
+    if ended != row.is_final and not is_all:
         ours = (part.ended or order.status).value if ended else OrderStatus.OPEN.value
         yield Difference(Kind.ORDER_ENDED, row.order_id, ours, row.status_text)
     if not row.is_final and part.told is not None:

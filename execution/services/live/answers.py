@@ -31,7 +31,7 @@ from risk.services.alerts import alert_raise
 
 State = BrokerCall.State
 PAUSE_MS = 1_000  # before a call that Kite did not take for now, or that could not leave
-ATTEMPTS_MAX = 5  # connections that could not be opened, before an order is given up
+ATTEMPTS_MAX = 5  # connections that could not be opened, before an entry is given up
 NOBODY = "nobody waited for its answer"
 TOKEN_DEAD = "Kite does not know our access token any more: somebody has to log in"  # noqa: S105 - no token
 
@@ -83,7 +83,8 @@ def recover(now: datetime, *, flying: Collection[UUID] = ()) -> int:
     if not lost:
         return 0
     for row in BrokerCall.objects.filter(id__in=lost):
-        if containing.savepoint("call", row.id, now, partial(_lose, row.id, now)):
+        fault = containing.savepoint("call", row.id, now, partial(_lose, row.id, now))
+        if fault and fault != containing.BUSY:
             left = BrokerCall.objects.filter(id=row.id, state=State.SENDING)
             left.update(**_lost(row, now))  # looked for all the same
     return len(lost)
@@ -128,7 +129,8 @@ def _act(row: BrokerCall, stage: ActStage, now: datetime) -> ActNews:
 
 
 def _refused(row: BrokerCall, outcome: Outcome, now: datetime) -> None:
-    if outcome.resend is Resend.SAME_TAG:
+    never_left = outcome.resend is Resend.NEW_TAG and row.lane != Lane.ENTRY
+    if outcome.resend is Resend.SAME_TAG or never_left:
         _back(row, now)
     elif outcome.resend is Resend.NEW_TAG and row.attempt < ATTEMPTS_MAX:
         row.state = State.REFUSED
@@ -141,7 +143,8 @@ def _refused(row: BrokerCall, outcome: Outcome, now: datetime) -> None:
 
 
 def _back(row: BrokerCall, now: datetime) -> None:
-    """Kite did not take it for now: the same call waits for its next turn. What was on its way is not any more."""
+    """Kite did not take it for now, or it could not leave: the same call waits for its next turn. What was on its way
+    is not any more."""
     row.state, row.sent_at_ms, row.not_before_ms = State.READY, None, to_ms(now) + PAUSE_MS
     row.save()
 

@@ -17,7 +17,7 @@ from django.db.models import Case, QuerySet, Value, When
 
 from accounts.live import why_no_entry
 from alphapanda import failpoints
-from alphapanda.core.clock import DAY_MS, IST_OFFSET_MS, to_ms
+from alphapanda.core.clock import DAY_MS, IST_OFFSET_MS, ist_text, to_ms
 from alphapanda.core.vocabulary import Broker, DeploymentStatus, Severity, SignalKind, Variety
 from alphapanda.prepared import Prepared
 from execution.domain import acts
@@ -35,6 +35,7 @@ from marketdata.domain.instruments import InstrumentSpec
 from risk.loading import halts_active
 from risk.services.alerts import alert_raise
 from risk.services.terms import share_kill_lock
+from strategies import loading as deployments
 from strategies.models import Deployment
 
 State = BrokerCall.State
@@ -49,6 +50,8 @@ LEFT = (State.SENDING, State.UNKNOWN, State.DONE)
 CLAIMED_MAX = 64  # calls that wait are looked at so many at a time, the most urgent first
 DROPPED_MAX = 20
 ENTRY_PATIENCE_MS = 120_000  # what an entry was decided on is too old after that
+COMPARED_MAX = timedelta(seconds=120)  # since the books were compared; an entry waits for the next time then
+LOOK_MS = 5_000  # in which the book is read after a login
 WAIT_MS = 5_000  # for an order that is on its way, or looked for; news of it end the wait
 
 
@@ -131,6 +134,13 @@ def claim(spent: Spent, now: datetime) -> Round:
     return Round(found.call, said, halted)
 
 
+def let_exits_wait(now: datetime) -> None:
+    """Exits that waited for a login leave after the look that follows it: a person may have closed by hand what they
+    close."""
+    waiting = BrokerCall.objects.filter(state=State.READY, kind=SignalKind.ORDER, lane=Lane.EXIT)
+    waiting.update(not_before_ms=to_ms(now) + LOOK_MS)
+
+
 def _drop_halted(rows: dict[str, BrokerCall], now: datetime) -> int:
     """Take entries that a kill switch covers out of what waits. They are dropped a few at a time, for cancellations
     are not to wait for that."""
@@ -147,7 +157,8 @@ def _drop_halted(rows: dict[str, BrokerCall], now: datetime) -> int:
 
 def _drop_alone(row: BrokerCall, reason: str, now: datetime) -> None:
     """A call that is never sent, though nobody may be able to hear so."""
-    if containing.savepoint("call", row.id, now, partial(drop, row, reason, now)):
+    fault = containing.savepoint("call", row.id, now, partial(drop, row, reason, now))
+    if fault and fault != containing.BUSY:
         _never(row, reason, now)
 
 
@@ -163,7 +174,7 @@ def _prepared_alone(row: BrokerCall, now: datetime) -> Claimed | None:
     with containing.contained("call", row.id, now) as held, transaction.atomic():
         return _prepared(row, now)
     BrokerCall.objects.filter(id=row.id).update(reason=held.fault)
-    if row.lane == Lane.ENTRY:
+    if row.lane == Lane.ENTRY and held.fault != containing.BUSY:
         row.refresh_from_db()
         _drop_alone(row, held.fault, now)
     return None
@@ -181,14 +192,14 @@ def _drop_old(desk: BrokerDesk, now: datetime) -> None:
 
 
 def _waiting(desk: BrokerDesk, now: datetime) -> dict[str, BrokerCall]:
-    """Calls that may go by all but the budgets. Entries wait for the first comparison with the broker's book after each
-    start; exits and cancellations do not."""
+    """Calls that may go by all but the budgets. Entries wait for a comparison with the broker's book in the last
+    minutes and after each start, login and gap; exits and cancellations do not."""
     if desk.stopped:
         return {}
     rows = _ready(now)
-    if desk.reconciled_at is None:
+    if desk.reconciled_at is None or desk.reconciled_at < now - COMPARED_MAX:
         rows = rows.exclude(lane=Lane.ENTRY)
-    rows = rows.select_related("order__order__deployment", "order__order__instrument", "decision")
+    rows = rows.select_related("order__order__deployment", "order__order__instrument", "decision__signal")
     rows = rows.select_for_update(of=("self",), skip_locked=True).order_by(URGENCY, "queued_at_ms", "id")
     return {str(row.id): row for row in rows[:CLAIMED_MAX]}
 
@@ -243,10 +254,20 @@ def _why_not(row: BrokerCall, now: datetime) -> str:
         return "its session is over"
     if row.lane != Lane.ENTRY:
         return ""
-    deployment = row.order.order.deployment
+    deployment = deployments.locked_soon(row.order.order.deployment_id)  # no pause commits before it leaves
     if deployment.status != DeploymentStatus.RUNNING:
         return f"its deployment is {deployment.status}"
-    return _uncleared(deployment, now)
+    return _from_the_past(row, now) or _uncleared(deployment, now)
+
+
+def _from_the_past(row: BrokerCall, now: datetime) -> str:
+    """Why an entry is too late that was decided on ticks of long ago: whoever reads on after an outage decides within
+    seconds what was to be decided for hours."""
+    assert row.decision is not None, "only decisions enter"
+    came_ms = row.decision.signal.received_at_ms  # 0: no item made it
+    if not came_ms or to_ms(now) - came_ms <= ENTRY_PATIENCE_MS:
+        return ""
+    return f"decided on what came in at {ist_text(came_ms)}"
 
 
 def _hinder(row: BrokerCall, found: ways_out.Hindrance, now: datetime) -> None:

@@ -17,6 +17,7 @@ from alphapanda.eventlog.retries import Fault, classify
 from execution.models import BrokerCall, Order
 from risk.models import Alert
 from risk.services.alerts import alert_raise
+from strategies.loading import DeploymentBusy
 from strategies.models import Report
 
 CODE = "broker_fault"  # of the alerts
@@ -24,6 +25,10 @@ OF_CALLS = ("call", "request", "answer", "search")  # units by what their subjec
 OF_ORDERS, OF_REPORTS = ("order", "cancellation"), ("report",)
 PART = "process"  # of a round of the broker's process
 OF_ALL = (PART, "login", "book")  # nobody trades, or nobody sees, while such a thing fails
+BUSY, BUSY_MS = (
+    "its deployment is busy",
+    1_000,
+)  # the fault of what its worker holds, and how long it is left alone
 REST_MS = 10_000  # before what has failed is tried again
 PART_REST_MS = (
     500  # before a part of a round is: exits and kill switches wait for it, rows rest by themselves
@@ -41,10 +46,14 @@ class Held:
 
 @contextmanager
 def contained(unit: str, subject: object, now: datetime) -> Iterator[Held]:
-    """Let what is done in here cost no more than itself. Raises TRANSIENT faults, which are nobody's own."""
+    """Let what is done in here cost no more than itself; what a deployment's worker holds is no alert. Raises TRANSIENT
+    faults, which are nobody's own."""
     held = Held()
     try:
         yield held
+    except DeploymentBusy:
+        held.fault = BUSY
+        leave_alone(unit, subject, now)
     except Exception as error:
         if is_everybodys(error):
             raise
@@ -91,6 +100,11 @@ def _concerned(unit: str, subject: object) -> UUID | None:
     if unit in OF_REPORTS:
         return Report.objects.values_list("deployment_id", flat=True).filter(id=subject).first()
     return None
+
+
+def leave_alone(unit: str, subject: object, now: datetime) -> None:
+    """For a moment: its turn comes again."""
+    _resting[unit, str(subject)] = to_ms(now) + BUSY_MS
 
 
 def rests(unit: str, subject: object, now: datetime) -> bool:

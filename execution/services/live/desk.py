@@ -6,7 +6,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from secrets import token_hex
 from threading import Event
@@ -19,7 +19,7 @@ from accounts.broker import session_died
 from alphapanda import logs
 from alphapanda.core.clock import to_datetime, to_ms
 from alphapanda.core.vocabulary import Broker
-from alphapanda.kite.client import Access
+from alphapanda.kite.client import FORBIDDEN, Access
 from alphapanda.prepared import Prepared
 from execution.domain.kite import budgets
 from execution.domain.kite.budgets import Spent
@@ -56,6 +56,7 @@ LOOK_MIN_MS = 500
 TRADES_MS = 1_000
 READ_GAP_S = 0.5  # two reads and eight writes a second
 TIDY_MS = 500
+STOOD_STILL = timedelta(seconds=2)  # between a claim and its request: a kill switch waits no longer for it
 WAITING = (BrokerCall.State.READY, BrokerCall.State.SENDING, BrokerCall.State.UNKNOWN)
 log = logs.channel("trading")
 
@@ -104,6 +105,7 @@ class Desk:
         self._looking: tuple[Future[looking.Book], Access] | None = None
         self._spent = Spent()
         self._looked_ms = 0
+        self._missed_ms = 0  # what a look showed that began before is no comparison for entries
         self._whole_ms = 0  # when a look last read holdings and funds too
         self._remembered = Remembered()
         self._unread = billing.Unread()
@@ -145,7 +147,7 @@ class Desk:
         return False
 
     def _take_pushes(self) -> bool:
-        return pushes.take_all(self._clock(), look_soon=self.look_soon)
+        return pushes.take_all(self._clock(), look_soon=self.missed)
 
     def end(self) -> None:
         """Wait for what is under way, and write it down."""
@@ -155,15 +157,17 @@ class Desk:
 
     def _gather(self) -> bool:
         """Write down the answers that have come."""
-        done = [future for future in self._flying if future.done()]
+        did, done = False, [future for future in self._flying if future.done()]
         for future in done:
             flying = self._flying[future]
             outcome = self._outcome(future, flying.call)
             if outcome.verdict is Verdict.TOKEN_DEAD:
                 self._refused(flying.access)
-            with contained("answer", flying.call.id, self._clock()):
+            with contained("answer", flying.call.id, self._clock()) as held:
                 self._hear(flying, outcome)
-            del self._flying[future]  # not before it is written down: the database may be away
+            if held.fault != containing.BUSY:
+                del self._flying[future]  # not before it is written down: the database may be away
+                did = True
         if self._looking is not None and self._looking[0].done():
             (reading, access), self._looking = self._looking, None
             if (book := self._seen(reading)) is not None:
@@ -171,7 +175,7 @@ class Desk:
                     self._refused(access)
                 self._compare(book)
             return True
-        return bool(done)
+        return did
 
     def _outcome(self, future: Future[Outcome], call: budgets.Call) -> Outcome:
         """What came of a request; of one that failed in a way of its own nothing is known."""
@@ -184,6 +188,8 @@ class Desk:
 
     def _hear(self, flying: Flying, outcome: Outcome) -> None:
         said = (gtt_calls if flying.is_gtt else answers).record(UUID(flying.call.id), outcome, self._clock())
+        if outcome.verdict is Verdict.REFUSED and outcome.http_status == FORBIDDEN:
+            reconciling.forbidden(outcome.reason, self._clock())
         if said is Said.TOO_MANY:
             self._spent = budgets.told_too_many(self._spent, to_ms(self._clock()))
         elif said is Said.FINE:
@@ -200,7 +206,7 @@ class Desk:
 
     def _send(self) -> bool:
         did = False
-        while len(self._flying) < SENDERS:
+        while self._is_sender_free():
             now = self._clock()
             if budgets.is_shut(self._spent, to_ms(now)) or not calls.is_waiting(now):
                 return did
@@ -208,16 +214,20 @@ class Desk:
                 found = calls.claim(self._spent, now)
                 if found.call is not None and found.said is not None:
                     self._spent = budgets.sent(self._spent, found.call, to_ms(now))
-                    self._let_go(found.call, found.said)
+                    self._let_go(found.call, found.said, now)
             did |= found.call is not None or found.halted > 0
             if found.call is None:
                 return did
         return did
 
+    def _is_sender_free(self) -> bool:
+        """Whether a call may leave; an answer that waits to be written down takes no sender."""
+        return sum(not future.done() for future in self._flying) < SENDERS
+
     def _send_gtts(self) -> bool:
         """What operators want of triggers, after all orders: a kill switch has no say in it."""
         did = False
-        while len(self._flying) < SENDERS and gtt_calls.is_waiting(now := self._clock()):
+        while self._is_sender_free() and gtt_calls.is_waiting(now := self._clock()):
             claimed = gtt_calls.claim(self._spent, now)
             if claimed is None:
                 return did
@@ -227,12 +237,14 @@ class Desk:
             did = True
         return did
 
-    def _let_go(self, call: budgets.Call, said: calls.Claimed) -> None:
+    def _let_go(self, call: budgets.Call, said: calls.Claimed, claimed_at: datetime) -> None:
         """Send a call, and wait until its request begins: no kill switch commits between. What no thread has begun in
-        time is taken back, and counts as not sent."""
-        begun = Event()
-        future = self._pool.submit(answers.send, said, self._signed(), begun)
-        if not begun.wait(BEGIN_S) and future.cancel():
+        time is taken back, and counts as not sent; so does what a process that stood still had claimed before."""
+        begun, is_late = Event(), self._clock() - claimed_at > STOOD_STILL
+        future = self._pool.submit(answers.send, said, self._signed(), begun) if not is_late else Future()
+        if is_late:
+            future.set_result(of_failure(Stage.NOT_SENT, "this process stood still before it was sent"))
+        elif not begun.wait(BEGIN_S) and future.cancel():
             future = Future()
             future.set_result(of_failure(Stage.NOT_SENT, "no thread was free to send it"))
         self._flying[future] = Flying(call, self._access)
@@ -264,9 +276,10 @@ class Desk:
             found = None
         if found is not None and found != self._access:
             stopped = BrokerDesk.objects.filter(broker=Broker.ZERODHA, stopped=answers.TOKEN_DEAD)
-            if stopped.update(stopped=""):
+            if stopped.update(stopped="", reconciled_at=None):
+                calls.let_exits_wait(self._clock())
                 log.info("execution.broker.logged_in_again")
-            self.look_soon()
+            self.missed()
         self._access = found
 
     def _refused(self, access: Access | None) -> None:
@@ -284,8 +297,15 @@ class Desk:
     # ---- the book
 
     def look_soon(self) -> None:
-        """Read all of the book at the next chance: the stream of updates had a gap."""
+        """Read all of the book at the next chance."""
         self._looked_ms = self._whole_ms = 0
+
+    def missed(self) -> None:
+        """Nobody told us what happened for a while (a new login, a gap in the stream of updates): no entry leaves
+        before a look that begins now has been compared."""
+        self._missed_ms = to_ms(self._clock())
+        reconciling.let_entries_wait()
+        self.look_soon()
 
     def _look_if_due(self) -> bool:
         now = self._clock()
@@ -341,8 +361,8 @@ class Desk:
                 dayend.end_days(book, now)
             with contained("book", "comparing", now) as merging:
                 reconciling.compare(book, now, self._remembered)
-        if merging.fault:  # entries wait until it can be compared again
-            BrokerDesk.objects.filter(broker=Broker.ZERODHA).update(reconciled_at=None)
+        if merging.fault or book.began_ms < self._missed_ms:  # entries wait until it can be compared again
+            reconciling.let_entries_wait()
         with contained("book", "triggers", now):
             gtt_looking.take(book, now)
         with contained("book", "charges", now):

@@ -13,7 +13,7 @@ from django.db.models import Max, Q, QuerySet
 
 from alphapanda.core import ids
 from alphapanda.core.clock import to_ms
-from alphapanda.core.vocabulary import Severity, SignalKind
+from alphapanda.core.vocabulary import OrderStatus, Severity, SignalKind
 from alphapanda.eventlog import doorbell
 from alphapanda.prepared import Prepared
 from execution.domain.kite import reducer
@@ -24,6 +24,7 @@ from execution.domain.live import Reported
 from execution.models import BrokerCall, BrokerName, BrokerOrder
 from execution.services.live import booking, containing, states
 from marketdata import selectors as market
+from risk.domain.review import EXIT
 from risk.services.alerts import alert_raise
 from strategies import loading as deployments
 from strategies.models import Deployment, Report
@@ -35,9 +36,9 @@ AGAIN_MS = 5_000  # before an order that did not go is told so again
 
 def take(order_id: UUID, news: Sequence[Evidence], *, now: datetime) -> Result:
     """Merge news of an order of ours; what is new of it is a report to its deployment, booked here where nobody
-    listens. Any number of times, in any order. Locks the deployment's row, then the order's."""
+    listens. Any number of times, in any order. Locks the deployment's row, then the order's. Raises DeploymentBusy."""
     with transaction.atomic():
-        row = _locked(order_id)
+        row = _locked(order_id, now)
         before = states.known(row)
         result = reducer.take_all(before, list(news))
         if result.order != before:
@@ -47,9 +48,16 @@ def take(order_id: UUID, news: Sequence[Evidence], *, now: datetime) -> Result:
     return result
 
 
-def _locked(order_id: UUID) -> BrokerOrder:
+def _locked(order_id: UUID, now: datetime) -> BrokerOrder:
+    """The order's row. A worker that stands still keeps one deployment waiting, and nobody twice within a moment."""
     deployment_id = BrokerOrder.objects.values_list("order__deployment", flat=True).get(order_id=order_id)
-    deployments.locked(deployment_id)
+    if containing.rests("deployment", deployment_id, now):
+        raise deployments.DeploymentBusy(f"the row of deployment {deployment_id} was locked a moment ago")
+    try:
+        deployments.locked_soon(deployment_id)
+    except deployments.DeploymentBusy:
+        containing.leave_alone("deployment", deployment_id, now)
+        raise
     rows = BrokerOrder.objects.select_for_update(of=("self",)).select_related("order__deployment")
     return rows.get(order_id=order_id)
 
@@ -66,6 +74,8 @@ def _keep(row: BrokerOrder, before: LiveOrder, result: Result, now: datetime) ->
     BrokerName.objects.bulk_create(
         [BrokerName(name=name, order=row) for name in (*after.parts, *after.tags)], ignore_conflicts=True
     )
+    if after.status is OrderStatus.REJECTED and before.status is not OrderStatus.REJECTED:
+        _tell_no_exit(row, after, now)
     if Want.CANCEL in result.wants:
         cancel_wanted(row, now=now)
     for alarm in sorted(result.alarms):
@@ -79,6 +89,23 @@ def _keep(row: BrokerOrder, before: LiveOrder, result: Result, now: datetime) ->
         )
     if result.changes or result.fills:
         _report(row.order.deployment, result, to_ms(now))
+
+
+def _tell_no_exit(row: BrokerOrder, order: LiveOrder, now: datetime) -> None:
+    """A position that was to be closed is held on: a person hears of it, where nobody has called the exit off."""
+    if (
+        row.order.decision.rule != EXIT
+        or BrokerCall.objects.filter(order=row, kind=SignalKind.CANCEL).exists()
+    ):
+        return
+    alert_raise(
+        code="exit_refused",
+        subject=f"{order.side} {order.instrument} of {row.order.deployment.name}",
+        text=f"the position is held on: {order.reason}",
+        severity=Severity.CRITICAL,
+        deployment_id=row.order.deployment_id,
+        now=now,
+    )
 
 
 def _report(deployment: Deployment, result: Result, received_ms: int) -> None:

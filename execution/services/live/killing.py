@@ -6,9 +6,9 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from functools import partial
 
-from django.db import transaction
 from django.db.models import Max, QuerySet
 
+from alphapanda.core.clock import to_ms
 from alphapanda.core.vocabulary import Broker, HaltLevel, HaltStep, Severity, SignalKind
 from alphapanda.prepared import Prepared
 from execution.domain.kite import killing
@@ -19,8 +19,8 @@ from execution.services.live.containing import savepoint
 from risk.domain.review import EXIT
 from risk.models import KillSwitch
 from risk.services.alerts import alert_raise
-from strategies import loading as deployments
 
+UNSEEN_MS = 30_000
 CANCELLING = (HaltStep.CANCEL, HaltStep.FLATTEN)
 
 
@@ -34,7 +34,7 @@ def sweep(now: datetime) -> int:
         for name in evidence.told_to_go(now):
             rows.pop(str(name), None)
         known = {str(name): live for name, live in states.readable(rows.values(), now).items()}
-        for name in _unseen_since(rows, known):
+        for name in _unseen_since(rows, known, now):
             del rows[name]
         for place, row in enumerate(_largest_first(rows, known)):
             at = now + timedelta(milliseconds=place)  # calls leave in this order
@@ -45,14 +45,18 @@ def sweep(now: datetime) -> int:
 _halts = Prepared(lambda: KillSwitch.objects.filter(released_at=None, step__in=CANCELLING))
 
 
-def _unseen_since(rows: dict[str, BrokerOrder], known: dict[str, LiveOrder]) -> list[str]:
-    """Of these, orders that nobody has seen at the broker since their cancellation was answered: most are gone."""
+def _unseen_since(rows: dict[str, BrokerOrder], known: dict[str, LiveOrder], now: datetime) -> list[str]:
+    """Of these, orders that nobody has seen at the broker since their cancellation was answered a moment ago: most are
+    gone. Later they are asked for all the same, for a status may lie."""
     cancels = BrokerCall.objects.filter(kind=SignalKind.CANCEL, order__in=rows.values())
     said = cancels.values_list("order_id").annotate(last_ms=Max("answered_at_ms"))
     return [
         str(order_id)
         for order_id, last_ms in said
-        if last_ms and str(order_id) in known and killing.seen_ms(known[str(order_id)]) <= last_ms
+        if last_ms
+        and last_ms > to_ms(now) - UNSEEN_MS
+        and str(order_id) in known
+        and killing.seen_ms(known[str(order_id)]) <= last_ms
     ]
 
 
@@ -75,9 +79,7 @@ def _largest_first(rows: dict[str, BrokerOrder], known: dict[str, LiveOrder]) ->
 
 
 def _cancel(row: BrokerOrder, halt: KillSwitch, now: datetime) -> None:
-    with transaction.atomic():
-        deployments.locked(row.order.deployment_id)
-        times = evidence.cancel_wanted(row, now=now, reason=f"kill switch: {halt.reason}"[:200])
+    times = evidence.cancel_wanted(row, now=now, reason=f"kill switch: {halt.reason}"[:200])
     if times >= killing.STUBBORN_AFTER:
         alert_raise(
             code="order_will_not_die",

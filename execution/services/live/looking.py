@@ -39,11 +39,12 @@ from execution.domain.kite.wire import units_a_lot
 from execution.models import BrokerCall, BrokerName, BrokerOrder
 from execution.services.live import answers, evidence, external, states
 from execution.services.live.calls import tell_refused
-from execution.services.live.containing import contained, resting, rests, savepoint
+from execution.services.live.containing import BUSY, contained, resting, rests, savepoint
 from execution.services.live.http import Failed, KiteHttp, NotLoggedIn
 from execution.services.live.states import Remembered
 from marketdata.selectors import specs_by_key
 from risk.services.alerts import alert_raise
+from strategies.loading import DeploymentBusy
 
 State = BrokerCall.State
 Shown = TypeVar("Shown")
@@ -198,16 +199,20 @@ def read_list(
 
 def take_book(book: Book, now: datetime, remembered: Remembered | None = None) -> None:
     """Merge all that a look showed and that is not known. Trades first: an end that tells of trades waits for them
-    anyway. A row that cannot be read costs itself, and what only a whole list can tell."""
+    anyway. A row that cannot be read costs itself, and what only a whole list can tell. Raises DeploymentBusy after
+    all the others where an order could not be merged for that."""
     _tell_unread(book, now)
-    owners = _owners(book)
+    owners, is_busy = _owners(book), False
     for order_id, told in _news(book, owners, remembered or Remembered(), now).items():
-        with contained("order", order_id, now):
+        with contained("order", order_id, now) as held:
             evidence.take(order_id, told, now=now)
+            is_busy |= held.fault == BUSY
     _search(book, now)
     if book.orders is not None:
         others = (row for row in book.orders if not {row.order_id, *row.tags} & owners.keys())
         external.keep_book(others, to_datetime(book.began_ms), now, is_whole=not book.order_faults)
+    if is_busy:
+        raise DeploymentBusy("news of an order waits for its deployment")
 
 
 def _tell_unread(book: Book, now: datetime) -> None:

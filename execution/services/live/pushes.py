@@ -38,7 +38,10 @@ def take_all(now: datetime, *, look_soon: Callable[[], None]) -> bool:
     for row in rows:
         if row.source == GAP:
             look_soon()
-        if fault := containing.savepoint("push", row.pk, now, partial(_take, row, now)):
+        fault = containing.savepoint("push", row.pk, now, partial(_take, row, now))
+        if fault == containing.BUSY:
+            row.delete()  # nothing is wrong with it, and the next look at the book tells the same
+        elif fault:
             BrokerPush.objects.filter(pk=row.pk).update(fault=fault)
     return bool(rows)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from uuid import UUID
 
@@ -26,9 +26,13 @@ from execution.services.live.containing import savepoint
 from execution.services.live.looking import Book
 from execution.services.live.states import Remembered
 from risk.services.alerts import alert_raise
+from strategies import loading as deployments
 from strategies.models import Deployment
 from strategies.services.lifecycle import IllegalTransition, deployment_pause
 
+ROUND = timedelta(
+    seconds=4
+)  # between two rounds of a difference at least: looks at what moves come each second, and Kite's lists lag
 READ = {"whole_orders": Source.ORDERS, "whole_trades": Source.TRADES, "charges": Source.CHARGES}
 
 
@@ -54,6 +58,11 @@ def compare(book: Book, now: datetime, remembered: Remembered | None = None) -> 
         if row.rounds >= HALT_AFTER and row.halted_at is None:
             _stop_entries(row, now)
     return rows
+
+
+def let_entries_wait() -> None:
+    """Until the books have been compared again."""
+    BrokerDesk.objects.filter(broker=Broker.ZERODHA).update(reconciled_at=None)
 
 
 def _read(book: Book, *, is_account_read: bool) -> frozenset[Source]:
@@ -106,7 +115,7 @@ def _kept(
     }
     for name, row in rows.items():
         if name in wanted:
-            row.rounds, row.seen_at = row.rounds + 1, now
+            row.rounds, row.seen_at = row.rounds + (now >= row.first_seen_at + row.rounds * ROUND), now
             row.ours, row.theirs = wanted[name].ours[:200], wanted[name].theirs[:200]
             row.save(update_fields=["rounds", "seen_at", "ours", "theirs"])
         elif _was_looked_for(row, book, read):
@@ -154,9 +163,6 @@ def _deployment_of(key: str) -> UUID | None:
 def _stop_entries(row: Difference, now: datetime) -> None:
     """Pause whom a difference concerns, once; one about the account concerns all who trade there. Whoever dies before
     this is written down does it after the next look."""
-    concerned = Deployment.objects.filter(broker=Broker.ZERODHA, status=DeploymentStatus.RUNNING)
-    if row.deployment_id is not None:
-        concerned = concerned.filter(id=row.deployment_id)
     alert_raise(
         code="broker_differs",
         subject=f"{row.kind} {row.key}",
@@ -165,17 +171,35 @@ def _stop_entries(row: Difference, now: datetime) -> None:
         deployment_id=row.deployment_id,
         now=now,
     )
-    failed = False
-    for deployment in concerned:
-        act = partial(_pause_running, deployment.id, f"differs from the broker: {row.kind} {row.key}", now)
-        failed |= bool(savepoint("pause", deployment.id, now, act))
-    if failed:
-        return  # the next look tries again
-    row.halted_at = now
-    row.save(update_fields=["halted_at"])
+    if _pause_all(f"differs from the broker: {row.kind} {row.key}", now, alone=row.deployment_id):
+        row.halted_at = now  # else the next look tries again
+        row.save(update_fields=["halted_at"])
+
+
+def forbidden(reason: str, now: datetime) -> None:
+    """Kite lets us place nothing (it does not know our address, the app has no permission): each further entry would
+    be refused too, and count. Exits are tried all the same."""
+    alert_raise(
+        code="broker_forbids",
+        subject=Broker.ZERODHA,
+        text=f"no live deployment enters any more: {reason}",
+        severity=Severity.CRITICAL,
+        now=now,
+    )
+    _pause_all(f"the broker forbids it: {reason}", now)
+
+
+def _pause_all(reason: str, now: datetime, *, alone: UUID | None = None) -> bool:
+    """Pause all that trade live, or one alone; whether all of them are."""
+    concerned = Deployment.objects.filter(broker=Broker.ZERODHA, status=DeploymentStatus.RUNNING)
+    if alone is not None:
+        concerned = concerned.filter(id=alone)
+    acts = {one.id: partial(_pause_running, one.id, reason, now) for one in concerned}
+    return not [one for one, act in acts.items() if savepoint("pause", one, now, act)]
 
 
 def _pause_running(deployment_id: UUID, reason: str, now: datetime) -> None:
+    deployments.locked_soon(deployment_id)
     with suppress(IllegalTransition):  # it has stopped meanwhile
         pause(deployment_id, reason, now)
 
