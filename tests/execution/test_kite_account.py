@@ -54,10 +54,8 @@ def test_a_delivery_position_is_held_overnight_and_sold_without_a_difference() -
         held(ONE, ours={CNC: 10}, positions={CNC: 10}),
         held(ONE + 1, ours={CNC: 10}, delivered={"NSE:OURS": 10}),
         held(ONE + 4, ours={CNC: 10}, delivered={"NSE:OURS": 10}),
-        held(
-            ONE + 4, ours={CNC: 5}, positions={CNC: -5}, delivered={"NSE:OURS": 5}
-        ),  # the morning's are known
-        held(ONE + 4, ours={CNC: 8}, positions={CNC: -2}, delivered=None),
+        held(ONE + 4, ours={CNC: 5}, positions={CNC: -5}, delivered={"NSE:OURS": 10}),
+        held(ONE + 4, ours={CNC: 8}, positions={CNC: -2}, delivered=None),  # the morning's are known
         held(ONE + 5, ours={CNC: 8}, delivered={"NSE:OURS": 8}),
     ]
     for day in days:
@@ -152,3 +150,23 @@ def test_the_brokers_day_begins_at_six() -> None:
     assert (day_of(morning - 1), day_of(morning)) == (DAY.toordinal() - 1, DAY.toordinal())
     assert began_ms(morning) == morning
     assert began_ms(morning - 1) == morning - 86_400_000
+
+
+def test_shares_that_kite_shows_late_in_the_morning_differ_until_it_does() -> None:
+    """At six the day's positions may be gone before what they bought is among the holdings."""
+    state = known(ours={CNC: 10}, positions={CNC: 10})
+    state, gaps = looked(state, held(ONE + 1, ours={CNC: 10}))
+    assert gaps == [Gap(CNC, 10, 0)]
+
+    for day in (ONE + 1, ONE + 2):
+        state, gaps = looked(state, held(day, ours={CNC: 10}, delivered={"NSE:OURS": 10}))
+        assert gaps == []
+
+
+def test_a_contract_of_others_that_has_ended_is_forgotten() -> None:
+    state = known(positions={NRML: 75})
+
+    state, gaps = looked(state, held(ONE, positions={NRML: 75}, ended={"NSE:OURS"}))
+    assert (gaps, state.before) == ([], {})
+
+    assert looked(state, held(ONE + 1, ended={"NSE:OURS"}))[1] == []

@@ -24,7 +24,7 @@ BEGINS_MS = 6 * 3_600_000  # after midnight: when a token dies, and Kite's lists
 class Outside(msgspec.Struct, frozen=True):
     """What the account holds that is not ours, by place as text. `before` at the start of the day, `fills` what orders
     made elsewhere have added since, `units` all that is not in our books, `accepted` by how many units a person knows
-    that others have taken from us, `delivered` the morning's shares by instrument once they were read that day;
+    that others have taken from us, `delivered` the morning's shares by instrument as they were read last that day;
     `knows_shares` whether they ever were."""
 
     day: int = 0  # none: the account was never looked at
@@ -78,6 +78,11 @@ def place_of(text: str) -> Where:
     return Where(*text.rsplit(" ", 1))
 
 
+def places_of(known: Outside) -> set[Where]:
+    """Where something was outside."""
+    return {place_of(name) for name in (*known.before, *known.fills)}
+
+
 def looked(known: Outside, held: Held) -> tuple[Outside, list[Gap]]:
     """What is outside after a look, and what differs. In an instrument that is not ours to watch nothing differs: what
     is there is taken as it is."""
@@ -86,9 +91,11 @@ def looked(known: Outside, held: Held) -> tuple[Outside, list[Gap]]:
         for is_delivery in (True, False)
     }
     known = on_day(known, held.day)
-    if known.delivered is None and held.delivered is not None:
+    if held.delivered is not None:  # Kite may show the shares of the day before for a while
         known = msgspec.structs.replace(known, delivered=dict(held.delivered), knows_shares=True)
-    before = _places(known.before)
+    before = {
+        where: left for where, left in _places(known.before).items() if where.instrument not in held.ended
+    }
     units: dict[Where, int] = {}
     gaps: list[Gap] = []
     for where, total in _totals(known, held).items():

@@ -46,7 +46,7 @@ def compare(desk: BrokerDesk, ours: Ours, book: Book, now: datetime) -> Compared
     more, others = traded_units(ours, book.orders)
     held = positions()
     held.update(more)
-    shares = book.holdings
+    before, shares = outside_of(desk), book.holdings
     look = Held(
         day=account.day_of(to_ms(now)),
         ours=held,
@@ -54,9 +54,9 @@ def compare(desk: BrokerDesk, ours: Ours, book: Book, now: datetime) -> Compared
         positions={where: amount.units for where, amount in book.positions.items()},
         delivered=None if shares is None else {key: amount.units for key, amount in shares.items()},
         watched=_watched(held, ours),
-        ended=_ended({*held, *others, *book.positions}, now),
+        ended=_ended({*held, *others, *book.positions, *account.places_of(before)}, now),
     )
-    known, gaps = account.looked(outside_of(desk), look)
+    known, gaps = account.looked(before, look)
     desk.outside = msgspec.to_builtins(known)
     outside.tell(known, book, now)
     return Compared([of_gap(gap) for gap in gaps], is_whole=known.delivered is not None)
