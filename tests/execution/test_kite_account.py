@@ -8,7 +8,17 @@ from typing import Any
 import pytest
 
 from alphapanda.core.clock import ist_ms
-from execution.domain.kite.account import Gap, Held, Outside, accepted, began_ms, day_of, looked, on_day
+from execution.domain.kite.account import (
+    Gap,
+    Held,
+    Outside,
+    began_ms,
+    day_of,
+    explained,
+    looked,
+    on_day,
+    taken,
+)
 from execution.domain.kite.rows import Where
 from tests.builders import DAY, at
 
@@ -26,6 +36,10 @@ def held(day: int = ONE, **more: Any) -> Held:
 def known(**looks: Any) -> Outside:
     """After a first look at an empty account."""
     return looked(Outside(), held(**looks))[0]
+
+
+def accepted(state: Outside, gap: Gap, look: Held) -> Outside:
+    return taken(explained(state, gap), gap.where, look.ours.get(gap.where, 0))[0]
 
 
 def test_all_that_an_account_held_before_us_is_outside() -> None:
@@ -92,7 +106,8 @@ def test_units_that_nothing_explains_differ_where_we_trade(where: Where, differs
     again, gaps = looked(state, held(ONE + 1, positions={where: 75}))  # a night does not make it right
     assert bool(gaps) is differs
     if differs:
-        assert looked(accepted(again, gaps[0]), held(ONE + 1, positions={where: 75}))[1] == []
+        look = held(ONE + 1, positions={where: 75})
+        assert looked(accepted(again, gaps[0], look), look)[1] == []
 
 
 @pytest.mark.parametrize(
@@ -117,13 +132,14 @@ def test_others_who_close_what_is_ours_are_a_difference_until_a_person_says_so(
     left = ours - taken if ours > 0 else ours + taken
     assert gaps == ([Gap(MIS, ours, left, is_taken=True)] if taken else [])
     for gap in gaps:
-        state = accepted(state, gap)
+        state = accepted(state, gap, look)
     assert looked(state, look)[1] == []
 
 
 def test_what_others_took_beyond_what_a_person_knows_differs_anew() -> None:
-    state, gaps = looked(known(), held(ours={NRML: 10}, fills={NRML: -4}, positions={NRML: 6}))
-    state = accepted(state, gaps[0])
+    look = held(ours={NRML: 10}, fills={NRML: -4}, positions={NRML: 6})
+    state, gaps = looked(known(), look)
+    state = accepted(state, gaps[0], look)
 
     _, gaps = looked(state, held(ONE + 1, ours={NRML: 10}, fills={NRML: -1}, positions={NRML: 5}))
 
@@ -140,7 +156,7 @@ def test_a_second_look_of_a_day_counts_its_fills_once() -> None:
 def test_what_was_accepted_intraday_is_forgotten_with_the_position() -> None:
     state = Outside(day=ONE, fills={"NSE:OURS MIS": -5}, accepted={"NSE:OURS MIS": 5})
 
-    assert on_day(state, ONE + 1) == Outside(day=ONE + 1)
+    assert on_day(state, held(ONE + 1)) == Outside(day=ONE + 1)
 
 
 def test_the_brokers_day_begins_at_six() -> None:
@@ -170,3 +186,41 @@ def test_a_contract_of_others_that_has_ended_is_forgotten() -> None:
     assert (gaps, state.before) == ([], {})
 
     assert looked(state, held(ONE + 1, ended={"NSE:OURS"}))[1] == []
+
+
+def test_an_intraday_position_that_only_our_books_hold_was_closed_by_others() -> None:
+    """Each morning the same, and never units that nothing explains; what we trade before the first look is ours."""
+    look = held(ours={MIS: 10}, positions={MIS: 10})
+    state = looked(known(), look)[0]
+
+    for day in (ONE + 1, ONE + 2):
+        state, gaps = looked(state, held(day, ours={MIS: 15}, traded={MIS: 5}, positions={MIS: 5}))
+        assert gaps == [Gap(MIS, 15, 5, is_taken=True)]
+    state, gaps = looked(accepted(state, gaps[0], held(ours={MIS: 15})), held(ONE + 3, ours={MIS: 15}))
+    assert gaps == [Gap(MIS, 15, 0, is_taken=True)]
+
+
+@pytest.mark.parametrize("day", [ONE, ONE + 1])
+@pytest.mark.parametrize("where", [MIS, NRML, CNC])
+def test_what_has_left_the_books_is_outside_no_more(where: Where, day: int) -> None:
+    """On the day itself, and where it leaves them after the night."""
+    look = held(ours={where: 10}, fills={where: -10})
+    state, gaps = looked(known(), look)
+    state = accepted(state, gaps[0], look)
+    fills = {where: -10} if day == ONE else {}
+
+    after, gaps = looked(state, held(day, fills=fills, booked={where: -10}))
+
+    assert (gaps, after.units, after.accepted) == ([], {}, {})
+    assert looked(after, held(ONE + 2, booked={where: -10}))[1] == []
+
+
+def test_units_that_nothing_explains_and_that_our_books_hold_leave_them_with_one_act() -> None:
+    look = held(ours={NRML: 10}, positions={NRML: 4})
+    state, (gap,) = looked(known(ours={NRML: 10}, positions={NRML: 10}), look)
+    assert gap == Gap(NRML, 10, 4)
+
+    state, units = taken(explained(state, gap), NRML, 10)
+
+    assert (units, looked(state, look)[1]) == (-6, [])
+    assert looked(state, held(ours={NRML: 4}, positions={NRML: 4}, booked={NRML: -6}))[1] == []

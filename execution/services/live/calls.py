@@ -27,7 +27,7 @@ from execution.domain.orders import Terms
 from execution.domain.settings import LiveSettings
 from execution.gtt_models import GttCall
 from execution.models import BrokerCall, BrokerDesk
-from execution.services.live import containing, evidence, states
+from execution.services.live import containing, evidence, states, taking
 from marketdata import selectors as market
 from marketdata.domain.instruments import InstrumentSpec
 from risk.loading import halts_active
@@ -206,6 +206,9 @@ def _prepared(row: BrokerCall, now: datetime) -> Claimed | None:
     live, order = states.known(row.order), row.order.order
     if reason := _why_not(row, now):
         drop(row, reason, now)
+        return None
+    if row.lane == Lane.EXIT and row.kind == SignalKind.ORDER and taking.holds_up(row, now):
+        BrokerCall.objects.filter(id=row.id).update(not_before_ms=to_ms(now) + taking.WAIT_MS)
         return None
     try:
         claimed = _said(row, live, market.spec(order.instrument), now)
