@@ -165,6 +165,9 @@ class Fill(models.Model):
         ]
         triggers = kept.append_only()
         indexes = [
+            models.Index(
+                fields=["instrument"], condition=Q(source=FillSource.ELSEWHERE), name="fill_elsewhere"
+            ),
             models.Index(fields=["deployment", "step"], name="fill_deployment"),
             models.Index(fields=["-created_at"], name="fill_recent"),
         ]
@@ -328,6 +331,9 @@ class Difference(models.Model):
     seen_at = models.DateTimeField()
     halted_at = models.DateTimeField(
         null=True, blank=True, help_text="when those whom it concerns were paused, and it was told"
+    )
+    lots = models.JSONField(
+        default=list, help_text="of what others took: units and average price of each of their orders"
     )
     settled_at = models.DateTimeField(null=True, blank=True, help_text="when it was gone, or settled by hand")
     settled_by = models.CharField(max_length=150, blank=True)

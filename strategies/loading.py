@@ -29,7 +29,7 @@ from marketdata.models import Instrument
 from strategies.domain.base import Bracket, DeploymentSpec, Strategy, UnknownStrategy
 from strategies.domain.codes import Code, hashed, loaded
 from strategies.domain.consequences import Consequences
-from strategies.domain.signals import CommandRow, Mark, ReportRow, SignalRow
+from strategies.domain.signals import CommandRow, Mark, ReportRow, SignalRow, Taken
 from strategies.models import Command, Deployment, Report, Signal, StrategyVersion
 
 ANY_SHARD = -1  # stands for a shard in SQL that is written once
@@ -185,7 +185,8 @@ def commands_new(deployment_id: UUID) -> list[CommandRow]:
 def command_row(row: Command) -> CommandRow:
     """A stored command as the machine knows it."""
     entry = signal_row(row.entry) if row.entry else None
-    return CommandRow(row.id, CommandKind(row.kind), row.reason, entry, row.expires_at_ms)
+    taken = msgspec.convert(row.taken, Taken | None)
+    return CommandRow(row.id, CommandKind(row.kind), row.reason, entry, row.expires_at_ms, taken)
 
 
 def reports_new(deployment_id: UUID) -> list[ReportRow]:

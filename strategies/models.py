@@ -274,6 +274,9 @@ class Command(models.Model):
         help_text="of an approval: what is raised again",
     )
     expires_at_ms = models.BigIntegerField(default=0, help_text="of an approval: event time up to which")
+    taken = models.JSONField(
+        null=True, blank=True, help_text="what leaves the books: strategies.domain.signals.Taken"
+    )
     step = models.BigIntegerField(
         null=True, blank=True, help_text="at which it was taken up; none yet: waits"
     )

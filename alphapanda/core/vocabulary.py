@@ -65,6 +65,7 @@ class SignalOrigin(StrEnum):
     SQUARE_OFF = "SQUARE_OFF"
     EXPIRY = "EXPIRY"  # the exchange's settlement of a contract
     LADDER = "LADDER"
+    TAKEN = "TAKEN"  # others have closed it at the broker
     OPERATOR = "OPERATOR"
 
 
@@ -74,6 +75,7 @@ class CommandKind(StrEnum):
     CANCEL = "CANCEL"
     FLATTEN = "FLATTEN"
     APPROVE = "APPROVE"  # an entry that waited for a person
+    TAKEN = "TAKEN"  # what others have closed at the broker leaves the books
 
 
 class OrderStatus(StrEnum):
@@ -121,6 +123,7 @@ class FillSource(StrEnum):
     UNLIMITED = "UNLIMITED"  # assumed: more than the size on record
     SETTLEMENT = "SETTLEMENT"  # the exchange's settlement at expiry
     BROKER = "BROKER"  # no simulation: the broker's own record of a trade
+    ELSEWHERE = "ELSEWHERE"  # the same, of an order that others made: it closed what a book holds
 
     @property
     def is_assumed(self) -> bool:

@@ -11,7 +11,7 @@ from uuid import UUID
 import msgspec
 
 from alphapanda.core.money import ZERO, value
-from alphapanda.core.vocabulary import SignalKind, SignalOrigin
+from alphapanda.core.vocabulary import SignalKind
 from alphapanda.engine.account import Account
 from execution.domain import live
 from execution.domain.live import Reported
@@ -58,7 +58,7 @@ class LiveAccount(Account):
     def _carried_out(self, approved: Sequence[SignalRow], venue: Venue) -> Outcome:
         outcome = Outcome(self.memory, history=History())
         for signal in approved:
-            if signal.origin is SignalOrigin.EXPIRY:
+            if signal.kind is SignalKind.ORDER and signal.origin in live.SETTLED:
                 heard = live.settled(signal, venue)
                 outcome.orders[heard.order.id] = heard.order
                 outcome.history.extend(heard.rows)

@@ -12,13 +12,16 @@ import msgspec
 
 from alphapanda.core import ids
 from alphapanda.core.money import ZERO
-from alphapanda.core.vocabulary import FillSource, OrderStatus, SignalKind
+from alphapanda.core.vocabulary import FillSource, OrderStatus, SignalKind, SignalOrigin
 from execution.domain import acts, placing
 from execution.domain.expiry import settlement_price
 from execution.domain.kite.reducer import Change, NewFill
 from execution.domain.orders import Execution, OrderEventRow, PaperOrder, Terms
 from execution.domain.venue import Venue
 from strategies.domain.signals import SignalRow
+
+# What is in the books at once, for no order to the broker is made for it.
+SETTLED = frozenset({SignalOrigin.EXPIRY, SignalOrigin.TAKEN})
 
 
 class Reported(msgspec.Struct, frozen=True):
@@ -44,9 +47,10 @@ def intended(signal: SignalRow, venue: Venue) -> tuple[PaperOrder, OrderEventRow
 
 
 def settled(signal: SignalRow, venue: Venue) -> Heard:
-    """The order of a contract that has ended, complete at once: the exchange settles it, and no broker is asked."""
+    """The order of a contract that has ended, or of what others have closed, complete at once: the exchange settles it
+    or has traded it, and no broker is asked."""
     order, first = intended(signal, venue)
-    price_e4, basis = settlement_price(venue.instruments[order.token], signal, venue)
+    price_e4, reason, source = _settlement(order, signal, venue)
     execution = Execution(
         order=order,
         number=1,
@@ -54,12 +58,18 @@ def settled(signal: SignalRow, venue: Venue) -> Heard:
         price_e4=price_e4,
         at_ms=signal.at_ms,
         received_at_ms=signal.received_at_ms,
-        source=FillSource.SETTLEMENT,
+        source=source,
     )
-    reason = f"settled at expiry, {basis}"
     order = msgspec.structs.replace(_filled(order, execution), reason=reason)
     order, last = _moved(order, OrderStatus.COMPLETE, signal.at_ms, reason=reason)
     return Heard(order, (first, last), (execution,))
+
+
+def _settlement(order: PaperOrder, signal: SignalRow, venue: Venue) -> tuple[int, str, FillSource]:
+    if signal.origin is SignalOrigin.TAKEN:
+        return signal.marks[order.token].price_e4, signal.reason, FillSource.ELSEWHERE
+    price_e4, basis = settlement_price(venue.instruments[order.token], signal, venue)
+    return price_e4, f"settled at expiry, {basis}", FillSource.SETTLEMENT
 
 
 def acted(signal: SignalRow, order: PaperOrder) -> tuple[PaperOrder, OrderEventRow]:

@@ -55,7 +55,7 @@ class Migration(migrations.Migration):
                 ('product', models.CharField(choices=[('CNC', 'CNC'), ('MIS', 'MIS'), ('NRML', 'NRML')], max_length=4)),
                 ('status', models.CharField(choices=[('PUT ORDER REQ RECEIVED', 'PUT ORDER REQ RECEIVED'), ('AMO REQ RECEIVED', 'AMO REQ RECEIVED'), ('VALIDATION PENDING', 'VALIDATION PENDING'), ('OPEN PENDING', 'OPEN PENDING'), ('TRIGGER PENDING', 'TRIGGER PENDING'), ('OPEN', 'OPEN'), ('MODIFY VALIDATION PENDING', 'MODIFY VALIDATION PENDING'), ('MODIFY PENDING', 'MODIFY PENDING'), ('MODIFIED', 'MODIFIED'), ('CANCEL PENDING', 'CANCEL PENDING'), ('COMPLETE', 'COMPLETE'), ('CANCELLED', 'CANCELLED'), ('REJECTED', 'REJECTED'), ('EXPIRED', 'EXPIRED')], default=alphapanda.core.vocabulary.OrderStatus['OPEN'], max_length=25)),
                 ('reason', models.CharField(blank=True, max_length=200)),
-                ('origin', models.CharField(choices=[('STRATEGY', 'STRATEGY'), ('BRACKET', 'BRACKET'), ('SQUARE_OFF', 'SQUARE_OFF'), ('EXPIRY', 'EXPIRY'), ('LADDER', 'LADDER'), ('OPERATOR', 'OPERATOR')], default=alphapanda.core.vocabulary.SignalOrigin['STRATEGY'], max_length=10)),
+                ('origin', models.CharField(choices=[('STRATEGY', 'STRATEGY'), ('BRACKET', 'BRACKET'), ('SQUARE_OFF', 'SQUARE_OFF'), ('EXPIRY', 'EXPIRY'), ('LADDER', 'LADDER'), ('TAKEN', 'TAKEN'), ('OPERATOR', 'OPERATOR')], default=alphapanda.core.vocabulary.SignalOrigin['STRATEGY'], max_length=10)),
                 ('variety', models.CharField(choices=[('regular', 'regular'), ('amo', 'amo'), ('iceberg', 'iceberg')], default=alphapanda.core.vocabulary.Variety['REGULAR'], max_length=8)),
                 ('trigger_price_e4', models.BigIntegerField(blank=True, null=True)),
                 ('triggered_at_ms', models.BigIntegerField(default=0, help_text='0: not yet, or no stop')),
@@ -193,6 +193,7 @@ class Migration(migrations.Migration):
                 ('first_seen_at', models.DateTimeField()),
                 ('seen_at', models.DateTimeField()),
                 ('halted_at', models.DateTimeField(blank=True, help_text='when those whom it concerns were paused, and it was told', null=True)),
+                ('lots', models.JSONField(default=list, help_text='of what others took: units and average price of each of their orders')),
                 ('settled_at', models.DateTimeField(blank=True, help_text='when it was gone, or settled by hand', null=True)),
                 ('settled_by', models.CharField(blank=True, max_length=150)),
                 ('note', models.CharField(blank=True, max_length=300)),
@@ -212,7 +213,7 @@ class Migration(migrations.Migration):
                 ('charges', models.JSONField(help_text='rupees as text, by line')),
                 ('at_ms', models.BigIntegerField()),
                 ('received_at_ms', models.BigIntegerField(default=0, help_text='when the item came in, for latency only')),
-                ('source', models.CharField(choices=[('DEPTH', 'DEPTH'), ('QUEUE', 'QUEUE'), ('LAST_PRICE', 'LAST_PRICE'), ('UNLIMITED', 'UNLIMITED'), ('SETTLEMENT', 'SETTLEMENT'), ('BROKER', 'BROKER')], default=alphapanda.core.vocabulary.FillSource['DEPTH'], help_text='on what it stands', max_length=10)),
+                ('source', models.CharField(choices=[('DEPTH', 'DEPTH'), ('QUEUE', 'QUEUE'), ('LAST_PRICE', 'LAST_PRICE'), ('UNLIMITED', 'UNLIMITED'), ('SETTLEMENT', 'SETTLEMENT'), ('BROKER', 'BROKER'), ('ELSEWHERE', 'ELSEWHERE')], default=alphapanda.core.vocabulary.FillSource['DEPTH'], help_text='on what it stands', max_length=10)),
                 ('trade_key', models.CharField(blank=True, help_text='EXCHANGE:TRADE:ORDER of the broker', max_length=100, null=True)),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
                 ('deployment', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='fills', to='strategies.deployment')),
@@ -341,6 +342,10 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='difference',
             constraint=models.UniqueConstraint(condition=models.Q(('settled_at', None)), fields=('kind', 'key'), name='difference_open_once'),
+        ),
+        migrations.AddIndex(
+            model_name='fill',
+            index=models.Index(condition=models.Q(('source', alphapanda.core.vocabulary.FillSource['ELSEWHERE'])), fields=['instrument'], name='fill_elsewhere'),
         ),
         migrations.AddIndex(
             model_name='fill',

@@ -10,10 +10,11 @@ from django.db import transaction
 from accounts.services import act_record
 from alphapanda.core.refusals import BadRequest, reason_problem
 from alphapanda.core.vocabulary import Broker
-from execution.domain.kite.account import Outside, accepted
+from execution.domain.kite.account import explained, taken
 from execution.domain.kite.reconciling import Kind, gap_of
 from execution.live_selectors import DifferenceNotFound
 from execution.models import BrokerDesk, Difference
+from execution.services.live import account, taking
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -37,27 +38,32 @@ def difference_settle(
     next look at the broker's book finds it anew. Asked twice, it is done once. Raises DifferenceNotFound, NoteMissing.
     """
     row = _open(difference_id, reason)
-    return _settled(row, "difference.settle", actor=actor, reason=reason, now=now, ip=ip)
+    return _settled(row, "difference.settle", {}, actor=actor, reason=reason, now=now, ip=ip)
 
 
 @transaction.atomic
 def difference_accept(
     *, difference_id: int, actor: str, reason: str, now: datetime, ip: str | None = None
 ) -> Difference:
-    """Settle a difference of positions for good: the units that nothing explained are not ours, or others have taken
-    what our books hold and that is known. Asked twice, it is done once. Raises DifferenceNotFound, NoteMissing,
-    NotOfPositions."""
+    """Settle a difference of positions for good: the units that nothing explained are not ours, and what others have
+    taken leaves the books of those who hold it. Asked twice, it is done once. Raises DifferenceNotFound, NoteMissing,
+    NotOfPositions, taking.NoPrice."""
     desk = BrokerDesk.objects.select_for_update().filter(broker=Broker.ZERODHA).first()
     row = _open(difference_id, reason)
     if row.kind not in (Kind.POSITION, Kind.TAKEN):
         raise NotOfPositions(
             f"A difference of {row.kind} can only be settled: what is accepted is of positions."
         )
+    told = {}
     if row.settled_at is None and desk is not None:
         gap = gap_of(Kind(row.kind), row.key, row.ours, row.theirs)
-        desk.outside = msgspec.to_builtins(accepted(msgspec.convert(desk.outside, Outside), gap))
+        known = explained(account.outside_of(desk), gap)
+        known, units = taken(known, gap.where, account.books().held[gap.where])
+        desk.outside = msgspec.to_builtins(known)
         desk.save(update_fields=["outside"])
-    return _settled(row, "difference.accept", actor=actor, reason=reason, now=now, ip=ip)
+        if units:
+            told = taking.take_out(row, gap.where, units, actor=actor, reason=reason, now=now)
+    return _settled(row, "difference.accept", told, actor=actor, reason=reason, now=now, ip=ip)
 
 
 def _open(difference_id: int, reason: str) -> Difference:
@@ -71,7 +77,14 @@ def _open(difference_id: int, reason: str) -> Difference:
 
 
 def _settled(
-    row: Difference, action: str, *, actor: str, reason: str, now: datetime, ip: str | None
+    row: Difference,
+    action: str,
+    told: dict[str, int],
+    *,
+    actor: str,
+    reason: str,
+    now: datetime,
+    ip: str | None,
 ) -> Difference:
     if row.settled_at is not None:
         return row
@@ -82,7 +95,7 @@ def _settled(
         action=action,
         target=f"difference:{row}",
         reason=reason,
-        details={"ours": row.ours, "theirs": row.theirs, "rounds": row.rounds},
+        details={"ours": row.ours, "theirs": row.theirs, "rounds": row.rounds, "taken": told},
         now=now,
         ip=ip,
     )

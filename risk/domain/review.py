@@ -12,7 +12,7 @@ import msgspec
 
 from alphapanda.core import ids
 from alphapanda.core.money import value
-from alphapanda.core.vocabulary import DeploymentStatus, Side, SignalKind
+from alphapanda.core.vocabulary import DeploymentStatus, Side, SignalKind, SignalOrigin
 from portfolio.domain.books import FLAT
 from risk.domain.context import Case, Context, Leaving, Resting, Sum, Terms, Verdict
 from risk.domain.figures import (
@@ -128,6 +128,8 @@ def judge(case: Case) -> tuple[str, str]:
     objects."""
     if case.signal.kind is SignalKind.CANCEL:
         return CANCEL, "a cancellation is always allowed"
+    if case.signal.origin is SignalOrigin.TAKEN:
+        return EXIT, "others have closed it at the broker"
     if is_exit(case):
         return EXIT, "reduces the position"
     for rule in bound(case.limits, case.context.scopes).rules:

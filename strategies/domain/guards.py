@@ -15,7 +15,7 @@ from marketdata.domain.calendar import Calendar
 from strategies.domain.consequences import Consequences
 from strategies.domain.intents import Bracket
 from strategies.domain.protection import AGAIN_AFTER_MS, Protection, armed, covering
-from strategies.domain.signals import SignalRow
+from strategies.domain.signals import Moment, SignalRow, Taken, priced
 from strategies.domain.turn import Turn
 
 # A timer whose time has passed this long ago without an item of the log (a gap, a late start) does not fire:
@@ -72,10 +72,12 @@ class Guards(msgspec.Struct):
                 )
                 self.protections.setdefault(fill.token, []).append(protection)
         for token in {fill.token for fill in consequences.fills} & self.protections.keys():
-            kept = covering(self.protections[token], consequences.positions.get(token, 0))
+            self._cover(token, consequences.positions.get(token, 0))
+
+    def _cover(self, token: int, position: int) -> None:
+        kept = covering(self.protections.pop(token, []), position)
+        if kept:
             self.protections[token] = kept
-            if not kept:
-                del self.protections[token]
 
     def protect(self, turn: Turn, token: int, price_e4: int) -> None:
         """Wish for the exits of one instrument that are due at a price (0: none at hand) and the turn's time."""
@@ -104,6 +106,15 @@ class Guards(msgspec.Struct):
                 del self.clearing[token]
             elif self._may_clear(turn, token) and turn.clear(token, reason, SignalOrigin.OPERATOR):
                 self.cleared[token] = Cleared(turn.at_ms, *turn.standing(token))
+
+    def let_go(self, turn: Turn, taken: Taken, moment: Moment, reason: str) -> Moment:
+        """Let what others have closed leave the books: brackets cover what is left. The moment at their price."""
+        found = turn.let_go(taken.instrument, taken.units, reason)
+        if found is None:
+            return moment
+        token, left = found
+        self._cover(token, left)
+        return priced(moment, token, taken.price_e4)
 
     def step_down(self, turn: Turn, rung: int) -> None:
         """What the loss ladder asks for: from its second rung on nothing works that would enter, from its third on

@@ -204,6 +204,8 @@ class Machine:
             return Raised(self.state.guards.awaiting(row)) if row else None
         if command.kind is CommandKind.CANCEL:
             turn.cancel_orders(command.reason, SignalOrigin.OPERATOR)
+        elif command.taken is not None:
+            moment = self.state.guards.let_go(turn, command.taken, moment, command.reason)
         else:
             self.state.guards.flatten(turn, command.reason)
         return self._raised(turn, moment) if turn.wishes else None

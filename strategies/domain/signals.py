@@ -102,15 +102,26 @@ class DueItem(msgspec.Struct, frozen=True):
     marks: dict[int, Mark] = {}
 
 
+class Taken(msgspec.Struct, frozen=True):
+    """Units of an instrument that an order of others has traded at a broker, negative where it sold them, at its
+    average price. `difference` tells one from another."""
+
+    instrument: str
+    units: int
+    price_e4: int
+    difference: str
+
+
 class CommandRow(msgspec.Struct, frozen=True):
     """What an operator or the platform makes a deployment do, at a step of its own. Of an approval: the entry that
-    waited, and the event time up to which it may be raised again."""
+    waited, and the event time up to which it may be raised again; `taken` is what leaves the books."""
 
     id: UUID
     kind: CommandKind
     reason: str
     entry: SignalRow | None = None
     expires_at_ms: int = 0
+    taken: Taken | None = None
 
 
 class ReportRow(msgspec.Struct, frozen=True):
@@ -131,6 +142,13 @@ class Moment(msgspec.Struct, frozen=True):
     product: Product
     correlation_id: UUID | None
     marks: dict[int, Mark]
+
+
+def priced(moment: Moment, token: int, price_e4: int) -> Moment:
+    """The moment with another last price of an instrument."""
+    mark = moment.marks.get(token, Mark(price_e4, moment.at_ms))
+    marks = {**moment.marks, token: msgspec.structs.replace(mark, price_e4=price_e4)}
+    return msgspec.structs.replace(moment, marks=marks)
 
 
 def signal(

@@ -16,6 +16,7 @@ from strategies.domain.signals import Mark
 from strategies.domain.slicing import parts
 
 NOTHING = Working()
+CANCEL_PENDING = OrderStatus.CANCEL_PENDING
 NO_WISHES: tuple[Wish, ...] = ()  # there is one empty tuple: what most callbacks return
 
 
@@ -148,6 +149,21 @@ class Turn:
         for done in range(0, quantity, most):
             self.want(Intent(self._instruments[token].key, side, min(most, quantity - done), reason), origin)
         return True
+
+    def let_go(self, instrument: str, units: int, reason: str) -> tuple[int, int] | None:
+        """Wish that up to so many units which others have traded (negative: sold) leave the books, and that no order at
+        work closes them again; the instrument's token and what is held after that, None where nothing of it was."""
+        for token, one in self._instruments.items():
+            held = self._consequences.positions.get(token, 0)
+            if one.key != instrument or held * units >= 0:
+                continue
+            side, left = (Side.SELL if held > 0 else Side.BUY), max(0, abs(held) - abs(units))
+            for order in self._consequences.orders:
+                if order.token == token and order.side is side and order.status is not CANCEL_PENDING:
+                    self.want(Cancel(order, reason), SignalOrigin.TAKEN)
+            self.want(Intent(instrument, side, abs(held) - left, reason), SignalOrigin.TAKEN)
+            return token, left if held > 0 else -left
+        return None
 
     def _is_taken(self, token: int) -> bool:
         return self._calendars[token].phase_at(self.at_ms) in self._taking

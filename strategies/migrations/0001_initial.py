@@ -119,7 +119,7 @@ class Migration(migrations.Migration):
                 ('validity', models.CharField(choices=[('DAY', 'DAY'), ('IOC', 'IOC'), ('TTL', 'TTL')], max_length=4)),
                 ('product', models.CharField(choices=[('CNC', 'CNC'), ('MIS', 'MIS'), ('NRML', 'NRML')], max_length=4)),
                 ('reason', models.CharField(max_length=200)),
-                ('origin', models.CharField(choices=[('STRATEGY', 'STRATEGY'), ('BRACKET', 'BRACKET'), ('SQUARE_OFF', 'SQUARE_OFF'), ('EXPIRY', 'EXPIRY'), ('LADDER', 'LADDER'), ('OPERATOR', 'OPERATOR')], default=alphapanda.core.vocabulary.SignalOrigin['STRATEGY'], max_length=10)),
+                ('origin', models.CharField(choices=[('STRATEGY', 'STRATEGY'), ('BRACKET', 'BRACKET'), ('SQUARE_OFF', 'SQUARE_OFF'), ('EXPIRY', 'EXPIRY'), ('LADDER', 'LADDER'), ('TAKEN', 'TAKEN'), ('OPERATOR', 'OPERATOR')], default=alphapanda.core.vocabulary.SignalOrigin['STRATEGY'], max_length=10)),
                 ('bracket', models.JSONField(blank=True, help_text='exits that the platform watches', null=True)),
                 ('kind', models.CharField(choices=[('ORDER', 'ORDER'), ('CANCEL', 'CANCEL'), ('MODIFY', 'MODIFY')], default=alphapanda.core.vocabulary.SignalKind['ORDER'], max_length=6)),
                 ('target', models.UUIDField(blank=True, help_text='the order that is cancelled or modified', null=True)),
@@ -145,10 +145,11 @@ class Migration(migrations.Migration):
             name='Command',
             fields=[
                 ('id', models.UUIDField(primary_key=True, serialize=False)),
-                ('kind', models.CharField(choices=[('CANCEL', 'CANCEL'), ('FLATTEN', 'FLATTEN'), ('APPROVE', 'APPROVE')], max_length=10)),
+                ('kind', models.CharField(choices=[('CANCEL', 'CANCEL'), ('FLATTEN', 'FLATTEN'), ('APPROVE', 'APPROVE'), ('TAKEN', 'TAKEN')], max_length=10)),
                 ('reason', models.CharField(max_length=200)),
                 ('actor', models.CharField(max_length=150)),
                 ('expires_at_ms', models.BigIntegerField(default=0, help_text='of an approval: event time up to which')),
+                ('taken', models.JSONField(blank=True, help_text='what leaves the books: strategies.domain.signals.Taken', null=True)),
                 ('step', models.BigIntegerField(blank=True, help_text='at which it was taken up; none yet: waits', null=True)),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
                 ('taken_at', models.DateTimeField(blank=True, null=True)),
@@ -258,7 +259,7 @@ class Migration(migrations.Migration):
         ),
         pgtrigger.migrations.AddTrigger(
             model_name='command',
-            trigger=pgtrigger.compiler.Trigger(name='fixed', sql=pgtrigger.compiler.UpsertTriggerSql(condition='WHEN (OLD."id" IS DISTINCT FROM (NEW."id") OR OLD."deployment_id" IS DISTINCT FROM (NEW."deployment_id") OR OLD."kind" IS DISTINCT FROM (NEW."kind") OR OLD."reason" IS DISTINCT FROM (NEW."reason") OR OLD."actor" IS DISTINCT FROM (NEW."actor") OR OLD."entry_id" IS DISTINCT FROM (NEW."entry_id") OR OLD."expires_at_ms" IS DISTINCT FROM (NEW."expires_at_ms") OR OLD."created_at" IS DISTINCT FROM (NEW."created_at"))', func="RAISE EXCEPTION 'pgtrigger: Cannot update rows from % table', TG_TABLE_NAME;", hash='2632b8f217137a68afae11049851a4dc489a45bb', operation='UPDATE', pgid='pgtrigger_fixed_d1155', table='strategies_command', when='BEFORE')),
+            trigger=pgtrigger.compiler.Trigger(name='fixed', sql=pgtrigger.compiler.UpsertTriggerSql(condition='WHEN (OLD."id" IS DISTINCT FROM (NEW."id") OR OLD."deployment_id" IS DISTINCT FROM (NEW."deployment_id") OR OLD."kind" IS DISTINCT FROM (NEW."kind") OR OLD."reason" IS DISTINCT FROM (NEW."reason") OR OLD."actor" IS DISTINCT FROM (NEW."actor") OR OLD."entry_id" IS DISTINCT FROM (NEW."entry_id") OR OLD."expires_at_ms" IS DISTINCT FROM (NEW."expires_at_ms") OR OLD."taken" IS DISTINCT FROM (NEW."taken") OR OLD."created_at" IS DISTINCT FROM (NEW."created_at"))', func="RAISE EXCEPTION 'pgtrigger: Cannot update rows from % table', TG_TABLE_NAME;", hash='507972d90ef08f196041e48b87b19e4425cb68df', operation='UPDATE', pgid='pgtrigger_fixed_d1155', table='strategies_command', when='BEFORE')),
         ),
         pgtrigger.migrations.AddTrigger(
             model_name='command',

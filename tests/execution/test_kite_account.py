@@ -8,7 +8,17 @@ from typing import Any
 import pytest
 
 from alphapanda.core.clock import ist_ms
-from execution.domain.kite.account import Gap, Held, Outside, accepted, began_ms, day_of, looked, on_day
+from execution.domain.kite.account import (
+    Gap,
+    Held,
+    Outside,
+    began_ms,
+    day_of,
+    explained,
+    looked,
+    on_day,
+    taken,
+)
 from execution.domain.kite.rows import Where
 from tests.builders import DAY, at
 
@@ -26,6 +36,10 @@ def held(day: int = ONE, **more: Any) -> Held:
 def known(**looks: Any) -> Outside:
     """After a first look at an empty account."""
     return looked(Outside(), held(**looks))[0]
+
+
+def accepted(state: Outside, gap: Gap, look: Held) -> Outside:
+    return taken(explained(state, gap), gap.where, look.ours.get(gap.where, 0))[0]
 
 
 def test_all_that_an_account_held_before_us_is_outside() -> None:
@@ -54,10 +68,8 @@ def test_a_delivery_position_is_held_overnight_and_sold_without_a_difference() -
         held(ONE, ours={CNC: 10}, positions={CNC: 10}),
         held(ONE + 1, ours={CNC: 10}, delivered={"NSE:OURS": 10}),
         held(ONE + 4, ours={CNC: 10}, delivered={"NSE:OURS": 10}),
-        held(
-            ONE + 4, ours={CNC: 5}, positions={CNC: -5}, delivered={"NSE:OURS": 5}
-        ),  # the morning's are known
-        held(ONE + 4, ours={CNC: 8}, positions={CNC: -2}, delivered=None),
+        held(ONE + 4, ours={CNC: 5}, positions={CNC: -5}, delivered={"NSE:OURS": 10}),
+        held(ONE + 4, ours={CNC: 8}, positions={CNC: -2}, delivered=None),  # the morning's are known
         held(ONE + 5, ours={CNC: 8}, delivered={"NSE:OURS": 8}),
     ]
     for day in days:
@@ -94,7 +106,8 @@ def test_units_that_nothing_explains_differ_where_we_trade(where: Where, differs
     again, gaps = looked(state, held(ONE + 1, positions={where: 75}))  # a night does not make it right
     assert bool(gaps) is differs
     if differs:
-        assert looked(accepted(again, gaps[0]), held(ONE + 1, positions={where: 75}))[1] == []
+        look = held(ONE + 1, positions={where: 75})
+        assert looked(accepted(again, gaps[0], look), look)[1] == []
 
 
 @pytest.mark.parametrize(
@@ -119,13 +132,14 @@ def test_others_who_close_what_is_ours_are_a_difference_until_a_person_says_so(
     left = ours - taken if ours > 0 else ours + taken
     assert gaps == ([Gap(MIS, ours, left, is_taken=True)] if taken else [])
     for gap in gaps:
-        state = accepted(state, gap)
+        state = accepted(state, gap, look)
     assert looked(state, look)[1] == []
 
 
 def test_what_others_took_beyond_what_a_person_knows_differs_anew() -> None:
-    state, gaps = looked(known(), held(ours={NRML: 10}, fills={NRML: -4}, positions={NRML: 6}))
-    state = accepted(state, gaps[0])
+    look = held(ours={NRML: 10}, fills={NRML: -4}, positions={NRML: 6})
+    state, gaps = looked(known(), look)
+    state = accepted(state, gaps[0], look)
 
     _, gaps = looked(state, held(ONE + 1, ours={NRML: 10}, fills={NRML: -1}, positions={NRML: 5}))
 
@@ -142,7 +156,7 @@ def test_a_second_look_of_a_day_counts_its_fills_once() -> None:
 def test_what_was_accepted_intraday_is_forgotten_with_the_position() -> None:
     state = Outside(day=ONE, fills={"NSE:OURS MIS": -5}, accepted={"NSE:OURS MIS": 5})
 
-    assert on_day(state, ONE + 1) == Outside(day=ONE + 1)
+    assert on_day(state, held(ONE + 1)) == Outside(day=ONE + 1)
 
 
 def test_the_brokers_day_begins_at_six() -> None:
@@ -152,3 +166,61 @@ def test_the_brokers_day_begins_at_six() -> None:
     assert (day_of(morning - 1), day_of(morning)) == (DAY.toordinal() - 1, DAY.toordinal())
     assert began_ms(morning) == morning
     assert began_ms(morning - 1) == morning - 86_400_000
+
+
+def test_shares_that_kite_shows_late_in_the_morning_differ_until_it_does() -> None:
+    """At six the day's positions may be gone before what they bought is among the holdings."""
+    state = known(ours={CNC: 10}, positions={CNC: 10})
+    state, gaps = looked(state, held(ONE + 1, ours={CNC: 10}))
+    assert gaps == [Gap(CNC, 10, 0)]
+
+    for day in (ONE + 1, ONE + 2):
+        state, gaps = looked(state, held(day, ours={CNC: 10}, delivered={"NSE:OURS": 10}))
+        assert gaps == []
+
+
+def test_a_contract_of_others_that_has_ended_is_forgotten() -> None:
+    state = known(positions={NRML: 75})
+
+    state, gaps = looked(state, held(ONE, positions={NRML: 75}, ended={"NSE:OURS"}))
+    assert (gaps, state.before) == ([], {})
+
+    assert looked(state, held(ONE + 1, ended={"NSE:OURS"}))[1] == []
+
+
+def test_an_intraday_position_that_only_our_books_hold_was_closed_by_others() -> None:
+    """Each morning the same, and never units that nothing explains; what we trade before the first look is ours."""
+    look = held(ours={MIS: 10}, positions={MIS: 10})
+    state = looked(known(), look)[0]
+
+    for day in (ONE + 1, ONE + 2):
+        state, gaps = looked(state, held(day, ours={MIS: 15}, traded={MIS: 5}, positions={MIS: 5}))
+        assert gaps == [Gap(MIS, 15, 5, is_taken=True)]
+    state, gaps = looked(accepted(state, gaps[0], held(ours={MIS: 15})), held(ONE + 3, ours={MIS: 15}))
+    assert gaps == [Gap(MIS, 15, 0, is_taken=True)]
+
+
+@pytest.mark.parametrize("day", [ONE, ONE + 1])
+@pytest.mark.parametrize("where", [MIS, NRML, CNC])
+def test_what_has_left_the_books_is_outside_no_more(where: Where, day: int) -> None:
+    """On the day itself, and where it leaves them after the night."""
+    look = held(ours={where: 10}, fills={where: -10})
+    state, gaps = looked(known(), look)
+    state = accepted(state, gaps[0], look)
+    fills = {where: -10} if day == ONE else {}
+
+    after, gaps = looked(state, held(day, fills=fills, booked={where: -10}))
+
+    assert (gaps, after.units, after.accepted) == ([], {}, {})
+    assert looked(after, held(ONE + 2, booked={where: -10}))[1] == []
+
+
+def test_units_that_nothing_explains_and_that_our_books_hold_leave_them_with_one_act() -> None:
+    look = held(ours={NRML: 10}, positions={NRML: 4})
+    state, (gap,) = looked(known(ours={NRML: 10}, positions={NRML: 10}), look)
+    assert gap == Gap(NRML, 10, 4)
+
+    state, units = taken(explained(state, gap), NRML, 10)
+
+    assert (units, looked(state, look)[1]) == (-6, [])
+    assert looked(state, held(ours={NRML: 4}, positions={NRML: 4}, booked={NRML: -6}))[1] == []

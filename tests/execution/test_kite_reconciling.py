@@ -141,7 +141,7 @@ def test_orders_made_elsewhere_are_no_difference_and_worth_what_they_may_come_to
 def test_what_a_book_says_was_traded_by_us_beyond_what_is_known_and_by_others() -> None:
     sold = msgspec.structs.replace(STRANGER, filled=3, side=Side.SELL)
 
-    more, others = traded_units(ours(), (snapshot(S.OPEN, 7), sold))
+    _, more, others = traded_units(ours(), (snapshot(S.OPEN, 7), sold))
 
     assert (more, others) == (Counter({HERE: 3}), Counter({HERE: -3}))
 

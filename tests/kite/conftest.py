@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import pytest
 from kiteconnect import KiteConnect
 
-from tests.kite.server import Served, a_simulator, quoted, serving
+from alphapanda.kite_simulator.ledger import Demat
+from alphapanda.kite_simulator.limits import Rates
+from tests.kite.server import INFY, Served, a_simulator, quoted, serving
 
 if TYPE_CHECKING:
     from alphapanda.proof.kite_world import World
+    from tests.kite.looks import Started
 
 
 @pytest.fixture
@@ -48,3 +52,19 @@ def world(db: None) -> Iterator[World]:
     with standing(simulator(load_listing(), chance)) as served, World(served, chance) as world:
         world.work(until=lambda: world.reconciled_at() is not None, ends_ms=60_000)
         yield world
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> Iterator[Started]:
+    """A live deployment at a simulator, of chosen product."""
+    from execution.services.live import billing  # models: when the settings are there
+    from marketdata.reference import load_calendars
+    from tests.kite.live import Live
+
+    ticks = [quoted(1500, second) for second in range(600)]
+    ticks += [quoted(1500, second + day * 24 * 3_600) for day in (1, 2) for second in range(600)]
+    demat = {INFY: Demat(7, Decimal(1_400), 7)}
+    monkeypatch.setattr(billing.market, "calendars", load_calendars)
+    with serving(a_simulator(ticks, demat=demat)) as served:
+        served.simulator.limits.rates = Rates(other=1_000)  # a test looks as often as it likes
+        yield lambda **more: Live(served, monkeypatch, **more)

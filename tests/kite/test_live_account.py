@@ -2,94 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Any
 
 import msgspec
 import pytest
 
-from accounts.models import BrokerSession
 from alphapanda.core.vocabulary import Broker, OrderStatus, Product
-from alphapanda.kite_simulator.ledger import Demat
-from alphapanda.kite_simulator.limits import Rates
-from alphapanda.kite_simulator.script import Step, do
-from execution.domain.kite.account import BEGINS_MS, began_ms
+from execution.domain.kite.account import BEGINS_MS
 from execution.domain.kite.bills import Charges
 from execution.domain.kite.rows import OrderSnapshot
 from execution.models import BrokerCall, BrokerDesk, BrokerOrder, Difference, ExternalOrder, Fill
 from execution.services.differences import NotOfPositions, difference_accept
 from execution.services.live import billing, external, looking, reconciling, states
-from marketdata.reference import load_calendars
 from portfolio.models import Position
 from risk import loading
 from risk.models import Alert
 from strategies.models import Deployment
-from tests.kite.live import Live
-from tests.kite.server import INFY, a_simulator, quoted, serving
+from tests.kite.looks import Started, looks, open_differences, order_of_others, until_morning
+from tests.kite.server import INFY
 
 pytestmark = pytest.mark.django_db(transaction=True)
-DAY_MS, HOUR_MS = 86_400_000, 3_600_000
-OTHERS = {
-    "variety": "regular",
-    "exchange": "NSE",
-    "tradingsymbol": "INFY",
-    "product": "MIS",
-    "validity": "DAY",
-}
-Started = Callable[..., Live]
-
-
-@pytest.fixture
-def started(monkeypatch: Any) -> Iterator[Started]:
-    """A live deployment at a simulator, of chosen product."""
-    ticks = [quoted(1500, second) for second in range(600)]
-    ticks += [quoted(1500, second + day * 24 * 3_600) for day in (1, 2) for second in range(600)]
-    demat = {INFY: Demat(7, Decimal(1_400), 7)}
-    monkeypatch.setattr(billing.market, "calendars", load_calendars)
-    with serving(a_simulator(ticks, demat=demat)) as served:
-        served.simulator.limits.rates = Rates(other=1_000)  # a test looks as often as it likes
-        yield lambda **more: Live(served, monkeypatch, **more)
-
-
-def looks(live: Live, count: int = 1, *, advance_ms: int = 31_000) -> None:
-    """So many looks at the book, one after the other."""
-    for _ in range(count):
-        live.served.advance(advance_ms)
-        live.desk.look_soon()
-        before = live.desk._looked_ms
-        for _ in range(200):
-            live.desk.round()
-            live.hand.run()
-            if live.desk._looked_ms > before and live.desk._looking is None:
-                break
-        else:
-            raise AssertionError("the book was not looked at")
-
-
-def order_of_others(live: Live, **more: Any) -> None:
-    fields = {
-        **OTHERS,
-        "transaction_type": "SELL",
-        "quantity": 10,
-        "order_type": "MARKET",
-        "market_protection": -1,
-    }
-    wanted = {name: str(value) for name, value in (fields | more).items() if value is not None}
-    live.served.call(lambda: do(live.served.simulator, Step(place=wanted)))
-    live.served.advance(2_000)
-
-
-def open_differences() -> list[tuple[str, str, str, str]]:
-    return list(Difference.objects.filter(settled_at=None).values_list("kind", "key", "ours", "theirs"))
-
-
-def until_morning(live: Live) -> None:
-    """To half past nine of the next day, with a new login."""
-    now_ms = live.served.simulator.clock.now_ms()
-    live.served.advance(began_ms(now_ms) + DAY_MS - now_ms + 4 * HOUR_MS)
-    BrokerSession.objects.filter(ended_at=None).update(ended_at=live.now(), ended_by="alice")
-    live.access = live.logged_in()
+HOUR_MS = 3_600_000
 
 
 def test_delivery_is_held_over_nights_and_sold_and_nothing_differs(started: Started) -> None:

@@ -8,7 +8,7 @@ position."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 import msgspec
@@ -24,23 +24,25 @@ BEGINS_MS = 6 * 3_600_000  # after midnight: when a token dies, and Kite's lists
 class Outside(msgspec.Struct, frozen=True):
     """What the account holds that is not ours, by place as text. `before` at the start of the day, `fills` what orders
     made elsewhere have added since, `units` all that is not in our books, `accepted` by how many units a person knows
-    that others have taken from us, `delivered` the morning's shares by instrument once they were read that day;
-    `knows_shares` whether they ever were."""
+    that others have taken from us, `booked` what of that has left our books, ever, `delivered` the morning's shares by
+    instrument as they were read last that day; `knows_shares` whether they ever were."""
 
     day: int = 0  # none: the account was never looked at
     before: Mapping[str, int] = {}
     fills: Mapping[str, int] = {}
     units: Mapping[str, int] = {}
     accepted: Mapping[str, int] = {}
+    booked: Mapping[str, int] = {}
     delivered: Mapping[str, int] | None = None
     knows_shares: bool = False
 
 
 class Held(NamedTuple):
     """One look. `ours` are our books with trades that wait to be booked, and with what our orders traded that is not
-    known here yet; `fills` what orders made elsewhere have traded today; `positions` are the broker's, net;
-    `delivered` its holdings, None where they were not read; `watched` the instruments that are ours to watch; `ended`
-    contracts that the exchange settles, which Kite shows until its next day."""
+    known here yet; `traded` what they have traded today, `fills` what orders made elsewhere have; `positions` are the
+    broker's, net; `delivered` its holdings, None where they were not read; `watched` the instruments that are ours to
+    watch; `ended` contracts that the exchange settles, which Kite shows until its next day; `booked` all that others
+    have traded and that has left our books, ever."""
 
     day: int
     ours: Units
@@ -49,6 +51,8 @@ class Held(NamedTuple):
     delivered: Mapping[str, int] | None
     watched: Collection[str]
     ended: Collection[str] = ()
+    traded: Units = {}
+    booked: Units = {}
 
 
 class Gap(NamedTuple):
@@ -78,6 +82,11 @@ def place_of(text: str) -> Where:
     return Where(*text.rsplit(" ", 1))
 
 
+def places_of(known: Outside) -> set[Where]:
+    """Where something was outside."""
+    return {place_of(name) for name in (*known.before, *known.fills)}
+
+
 def looked(known: Outside, held: Held) -> tuple[Outside, list[Gap]]:
     """What is outside after a look, and what differs. In an instrument that is not ours to watch nothing differs: what
     is there is taken as it is."""
@@ -85,12 +94,15 @@ def looked(known: Outside, held: Held) -> tuple[Outside, list[Gap]]:
         is_delivery: not known.knows_shares if is_delivery else known.day == 0
         for is_delivery in (True, False)
     }
-    known = on_day(known, held.day)
-    if known.delivered is None and held.delivered is not None:
+    known = on_day(_taken_over(known, held.booked), held)
+    if held.delivered is not None:  # Kite may show the shares of the day before for a while
         known = msgspec.structs.replace(known, delivered=dict(held.delivered), knows_shares=True)
-    before = _places(known.before)
+    before = {
+        where: left for where, left in _places(known.before).items() if where.instrument not in held.ended
+    }
     units: dict[Where, int] = {}
     gaps: list[Gap] = []
+    given = _places(known.accepted)
     for where, total in _totals(known, held).items():
         ours, fills = held.ours.get(where, 0), held.fills.get(where, 0)
         expected = ours + before.get(where, 0) + fills
@@ -100,42 +112,70 @@ def looked(known: Outside, held: Held) -> tuple[Outside, list[Gap]]:
             before[where] = before.get(where, 0) + total - expected
         elif total != expected:
             gaps.append(Gap(where, expected, total))
-        gaps += _taken(where, ours, before.get(where, 0) + fills, known.accepted)
+        missing = _missing(ours, ours + before.get(where, 0) + fills)
+        if missing > given.get(where, 0):
+            gaps.append(Gap(where, ours, ours - missing if ours > 0 else ours + missing, is_taken=True))
+        given[where] = min(
+            missing, given.get(where, 0)
+        )  # what is back, or has left the books, is known no more
         units[where] = total - ours
     for where in _places(known.units).keys() - units.keys():
         if _is_unread(where, known):
             units[where] = known.units[text_of(where)]
     after = msgspec.structs.replace(
-        known, before=_texts(before), fills=_texts(held.fills), units=_texts(units)
+        known,
+        before=_texts(before),
+        fills=_texts(held.fills),
+        units=_texts(units),
+        accepted=_texts(given),
     )
     return after, sorted(gaps, key=lambda gap: (text_of(gap.where), gap.is_taken))
 
 
-def on_day(known: Outside, day: int) -> Outside:
-    """The same on the morning of another day: what was left is carried, but for intraday positions."""
-    if known.day == day:
+def _taken_over(known: Outside, booked: Units) -> Outside:
+    """The same where trades of others have become trades of our books: they are outside no more."""
+    new = _sum(booked, {place_of(name): -units for name, units in known.booked.items()})
+    before = _sum(_places(known.before), {where: -units for where, units in new.items() if known.day})
+    return msgspec.structs.replace(known, before=_texts(before), booked=_texts(booked))
+
+
+def on_day(known: Outside, held: Held) -> Outside:
+    """The same at the first look of another day: what was left is carried. Of intraday positions the account carries
+    none, so those that our books still hold others have closed."""
+    if known.day == held.day:
         return known
     left = _sum(_places(known.before), _places(known.fills))
     carried = {where: units for where, units in left.items() if where.product != Product.MIS}
-    accepted = {name: count for name, count in known.accepted.items() if place_of(name) in carried}
+    if known.day:
+        kept = _sum(held.ours, {where: -units for where, units in held.traded.items()})
+        carried |= {where: -units for where, units in kept.items() if where.product == Product.MIS}
+    accepted = {name: count for name, count in known.accepted.items() if carried.get(place_of(name))}
     return Outside(
-        day=day,
+        day=held.day,
         before=_texts(carried),
         units=known.units,
         accepted=accepted,
+        booked=known.booked,
         knows_shares=known.knows_shares,
     )
 
 
-def accepted(known: Outside, gap: Gap) -> Outside:
-    """The same after a person has said that a gap is right: units that nothing explained are not ours, or what others
-    took from us is known."""
-    name = text_of(gap.where)
+def explained(known: Outside, gap: Gap) -> Outside:
+    """The same after a person has said that a gap is right: units that nothing explained are not ours."""
     if gap.is_taken:
-        taken = {**known.accepted, name: abs(gap.ours - gap.theirs)}
-        return msgspec.structs.replace(known, accepted=taken)
+        return known
+    name = text_of(gap.where)
     before = {**known.before, name: known.before.get(name, 0) + gap.theirs - gap.ours}
     return msgspec.structs.replace(known, before=before)
+
+
+def taken(known: Outside, where: Where, ours: int) -> tuple[Outside, int]:
+    """The same where it is known that others have closed what our books hold of a place, and how many units, negative
+    where they have sold them."""
+    name = text_of(where)
+    missing = _missing(ours, ours + known.before.get(name, 0) + known.fills.get(name, 0))
+    after = msgspec.structs.replace(known, accepted={**known.accepted, name: missing})
+    return after, -missing if ours > 0 else missing
 
 
 def _is_taken_as_it_is(where: Where, total: int, held: Held, *, is_first: bool) -> bool:
@@ -149,14 +189,6 @@ def _missing(ours: int, total: int) -> int:
     """Of the units of our books, those that the account does not hold."""
     sign = 1 if ours >= 0 else -1
     return max(0, abs(ours) - max(0, sign * total)) if ours else 0
-
-
-def _taken(where: Where, ours: int, outside: int, known: Mapping[str, int]) -> Iterator[Gap]:
-    """Others have sold what we hold, or bought what we are short of: our exit would open a position."""
-    missing = _missing(ours, ours + outside)
-    if missing > known.get(text_of(where), 0):
-        sign = 1 if ours > 0 else -1
-        yield Gap(where, ours, ours - sign * missing, is_taken=True)
 
 
 def _totals(known: Outside, held: Held) -> dict[Where, int]:

@@ -202,16 +202,22 @@ def _traded(trade: TradeRow | None) -> str:
     return NOTHING if trade is None else f"{trade.side} {trade.quantity} at {trade.price_e4}"
 
 
-def traded_units(ours: Ours, rows: Iterable[OrderSnapshot]) -> tuple[Counter[Where], Counter[Where]]:
-    """What a book says was traded by place: by our orders beyond what is known of them here, which is a difference of
-    the order, and by orders made elsewhere."""
+def traded_units(
+    ours: Ours, rows: Iterable[OrderSnapshot]
+) -> tuple[Counter[Where], Counter[Where], Counter[Where]]:
+    """What a book says was traded by place: by our orders, by them beyond what is known of them here, which is a
+    difference of the order, and by orders made elsewhere."""
     rows = tuple(rows)
     _, shown = _claimed(ours, rows)
     known = {broker_id: part.traded for order in ours.orders for broker_id, part in order.parts.items()}
+    own: Counter[Where] = Counter()
     more: Counter[Where] = Counter()
     others: Counter[Where] = Counter()
     for row in rows:
-        units = row.filled - (known.get(row.order_id, 0) if row.order_id in shown else 0)
-        where = Where(row.instrument, row.product)
-        (more if row.order_id in shown else others)[where] += row.side.sign * units
-    return more, others
+        where, units = Where(row.instrument, row.product), row.side.sign * row.filled
+        if row.order_id in shown:
+            own[where] += units
+            more[where] += row.side.sign * (row.filled - known.get(row.order_id, 0))
+        else:
+            others[where] += units
+    return own, more, others

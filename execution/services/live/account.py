@@ -6,19 +6,21 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from datetime import date, datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
+from django.db.models import BigIntegerField, Case, CharField, F, JSONField, QuerySet, Value, When
+from django.db.models.functions import Concat
 
 from alphapanda.core.clock import ist_date, to_ms
-from alphapanda.core.vocabulary import Broker, Side
+from alphapanda.core.vocabulary import Broker, FillSource, Side
 from execution.domain.kite import account
 from execution.domain.kite.account import Held, Outside
 from execution.domain.kite.reconciling import Difference, Ours, of_gap, traded_units
 from execution.domain.kite.rows import OrderSnapshot, Where
 from execution.domain.live import Reported
-from execution.models import BrokerDesk, BrokerOrder
-from execution.services.live import outside, states
+from execution.models import BrokerDesk, Fill, Order
+from execution.services.live import outside
 from execution.services.live.looking import Book
 from marketdata.domain.instruments import InstrumentSpec
 from marketdata.domain.markets import UnknownMarket
@@ -43,10 +45,10 @@ def compare(desk: BrokerDesk, ours: Ours, book: Book, now: datetime) -> Compared
         desk.funds, desk.funds_at = msgspec.to_builtins(book.funds), now
     if book.positions is None or book.orders is None or _is_of_before(book.orders, to_ms(now)):
         return Compared([], is_whole=False)
-    more, others = traded_units(ours, book.orders)
-    held = positions()
+    own, more, others = traded_units(ours, book.orders)
+    held, taken = books()
     held.update(more)
-    shares = book.holdings
+    before, shares = outside_of(desk), book.holdings
     look = Held(
         day=account.day_of(to_ms(now)),
         ours=held,
@@ -54,9 +56,11 @@ def compare(desk: BrokerDesk, ours: Ours, book: Book, now: datetime) -> Compared
         positions={where: amount.units for where, amount in book.positions.items()},
         delivered=None if shares is None else {key: amount.units for key, amount in shares.items()},
         watched=_watched(held, ours),
-        ended=_ended({*held, *others, *book.positions}, now),
+        ended=_ended({*held, *others, *book.positions, *account.places_of(before)}, now),
+        traded=own,
+        booked=taken,
     )
-    known, gaps = account.looked(outside_of(desk), look)
+    known, gaps = account.looked(before, look)
     desk.outside = msgspec.to_builtins(known)
     outside.tell(known, book, now)
     return Compared([of_gap(gap) for gap in gaps], is_whole=known.delivered is not None)
@@ -106,21 +110,59 @@ def _watched(held: Iterable[Where], ours: Ours) -> set[str]:
     }
 
 
-def positions() -> Counter[Where]:
-    """Units by instrument and product, of all our books at the broker, with the trades that wait to be booked."""
-    rows = (
-        Position.objects.filter(book__broker=Broker.ZERODHA).exclude(quantity=0).select_related("instrument")
-    )
+class Books(NamedTuple):
+    """Units by instrument and product: `held` in all our books at the broker, with the trades that wait to be booked;
+    `taken` all that others have traded and that has left the books, ever."""
+
+    held: Counter[Where]
+    taken: Counter[Where]
+
+
+def books() -> Books:
+    """What our books hold. It is one statement, for units move from one of its tables to the next while it runs."""
     products = {row.id: product_of(row) for row in Deployment.objects.filter(broker=Broker.ZERODHA)}
-    held: Counter[Where] = Counter()
-    for row in rows:
-        held[Where(str(row.instrument), products[row.book_id])] += row.quantity
-    for posting in Posting.objects.filter(book__broker=Broker.ZERODHA, state=Posting.State.NEW):
-        where = Where(posting.fill["instrument"], products[posting.book_id])
-        held[where] += Side(posting.fill["side"]).sign * posting.fill["quantity"]
-    for report in Report.objects.filter(booked_at=None):
-        told = msgspec.convert(report.data, Reported, strict=False)
-        live = states.known(BrokerOrder.objects.get(order_id=told.order_id))
-        for fill in told.fills:
-            held[Where(live.instrument, live.product)] += live.side.sign * fill.quantity
-    return held
+    found = Books(Counter(), Counter())
+    reports = []
+    for part, deployment_id, key, units, data in _parts():
+        if part == REPORT:
+            reports.append(msgspec.convert(data, Reported, strict=False))
+        elif part == POSTING:
+            where = Where(data["instrument"], products[deployment_id])
+            found.held[where] += Side(data["side"]).sign * data["quantity"]
+        else:
+            (found.taken if part == TAKEN else found.held)[Where(key, products[deployment_id])] += units
+    orders = Order.objects.select_related("instrument").in_bulk([told.order_id for told in reports])
+    for told in reports:
+        order = orders[told.order_id]
+        where = Where(str(order.instrument), order.product)
+        found.held[where] += Side(order.side).sign * sum(fill.quantity for fill in told.fills)
+    return found
+
+
+POSITION, POSTING, REPORT, TAKEN = range(4)
+KEY = Concat("instrument__exchange", Value(":"), "instrument__tradingsymbol")
+
+
+def _parts() -> QuerySet[Any, Any]:
+    """Rows of (which, deployment, instrument, units, JSON)."""
+    no_key, no_units = Value("", output_field=CharField()), Value(0, output_field=BigIntegerField())
+    nothing = Value(None, output_field=JSONField())
+    live = {"book__broker": Broker.ZERODHA}
+    sold = When(side=Side.SELL, then=-F("quantity"))
+    signed = Case(sold, default=F("quantity"), output_field=BigIntegerField())
+    held = Position.objects.filter(**live).exclude(quantity=0)
+    waiting = Posting.objects.filter(**live, state=Posting.State.NEW)
+    reports = Report.objects.filter(booked_at=None)
+    taken = Fill.objects.filter(broker=Broker.ZERODHA, source=FillSource.ELSEWHERE)
+    return held.values_list(Value(POSITION), "book_id", KEY, "quantity", nothing).union(
+        waiting.values_list(Value(POSTING), "book_id", no_key, no_units, "fill"),
+        reports.values_list(Value(REPORT), "deployment_id", no_key, no_units, "data"),
+        taken.values_list(
+            Value(TAKEN),
+            "deployment_id",
+            KEY,
+            signed,
+            nothing,
+        ),
+        all=True,
+    )

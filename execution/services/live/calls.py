@@ -29,7 +29,7 @@ from execution.domain.orders import Terms
 from execution.domain.settings import LiveSettings
 from execution.gtt_models import GttCall
 from execution.models import BrokerCall, BrokerDesk
-from execution.services.live import containing, evidence, states, ways_out
+from execution.services.live import containing, evidence, states, taking, ways_out
 from marketdata import selectors as market
 from marketdata.domain.instruments import InstrumentSpec
 from risk.loading import halts_active
@@ -233,8 +233,7 @@ def _prepared(row: BrokerCall, now: datetime) -> Claimed | None:
     if reason := _why_not(row, now):
         drop(row, reason, now)
         return None
-    if row.kind == SignalKind.ORDER and row.lane == Lane.EXIT and (found := ways_out.hindrance(row)):
-        _hinder(row, found, now)
+    if row.kind == SignalKind.ORDER and row.lane == Lane.EXIT and _is_hindered(row, now):
         return None
     try:
         claimed = _said(row, live, market.spec(order.instrument), now)
@@ -268,6 +267,17 @@ def _from_the_past(row: BrokerCall, now: datetime) -> str:
     if not came_ms or to_ms(now) - came_ms <= ENTRY_PATIENCE_MS:
         return ""
     return f"decided on what came in at {ist_text(came_ms)}"
+
+
+def _is_hindered(row: BrokerCall, now: datetime) -> bool:
+    """Whether an exit would open a position if it left now; it waits then, or is dropped."""
+    if found := ways_out.hindrance(row):
+        _hinder(row, found, now)
+        return True
+    if taking.holds_up(row, now):
+        BrokerCall.objects.filter(id=row.id).update(not_before_ms=to_ms(now) + taking.WAIT_MS)
+        return True
+    return False
 
 
 def _hinder(row: BrokerCall, found: ways_out.Hindrance, now: datetime) -> None:

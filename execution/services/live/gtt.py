@@ -236,7 +236,7 @@ def _call(row: Gtt, kind: str, asked: Asked, terms: GttTerms | None, last_e4: in
 
 def holdings(desk: BrokerDesk) -> Counter[Where]:
     """Units that the account holds, by instrument and product: of our books, and what is there beside them."""
-    held = Counter(account.positions())
+    held = Counter(account.books().held)
     for name, units in account.outside_of(desk).units.items():
         held[place_of(name)] += units
     return held

@@ -10,7 +10,7 @@ import msgspec
 from alphapanda.core import ids
 from alphapanda.core.clock import ist_date
 from alphapanda.core.envelope import Envelope
-from alphapanda.core.vocabulary import Broker, SignalKind, SignalOrigin
+from alphapanda.core.vocabulary import Broker, SignalKind
 from alphapanda.eventlog import outbox
 from execution import loading, reference
 from execution.domain import acts, live
@@ -39,7 +39,7 @@ def carry_out(deployment: Deployment, signals: Sequence[Signal], calendar: Marke
     told: list[Envelope] = []
     for row in signals:
         signal = deployments.signal_row(row)
-        if signal.origin is SignalOrigin.EXPIRY:
+        if signal.kind is SignalKind.ORDER and signal.origin in live.SETTLED:
             _settle(deployment, row, signal, venue)
         elif signal.kind is SignalKind.ORDER:
             told += _place(deployment, row, signal, venue)
@@ -81,7 +81,8 @@ def _stored(
 
 
 def _settle(deployment: Deployment, row: Signal, signal: SignalRow, venue: Venue) -> None:
-    """What a contract that has ended comes to: in the books at once, for nothing of it is an order to the broker."""
+    """What a contract that has ended comes to, or what others have closed: in the books at once, for none of it is an
+    order to the broker."""
     heard = live.settled(signal, venue)
     stored = _stored(deployment, row, heard.order, heard.rows)
     fills = charged(

@@ -16,12 +16,13 @@ from django.db.models import Exists, OuterRef, Q
 from alphapanda.core.clock import to_ms
 from alphapanda.core.vocabulary import Broker, DeploymentStatus, Severity
 from execution.domain.kite import reconciling
-from execution.domain.kite.account import began_ms
+from execution.domain.kite.account import began_ms, place_of
 from execution.domain.kite.lookup import PATIENCE_MS
 from execution.domain.kite.orders import LiveOrder
 from execution.domain.kite.reconciling import HALT_AFTER, Kind, Ours, Source, Theirs
 from execution.models import BrokerCall, BrokerDesk, BrokerName, BrokerOrder, Difference
-from execution.services.live import account, billing
+from execution.services.differences import difference_accept
+from execution.services.live import account, billing, taking
 from execution.services.live.containing import savepoint
 from execution.services.live.looking import Book
 from execution.services.live.states import Remembered
@@ -55,7 +56,10 @@ def compare(book: Book, now: datetime, remembered: Remembered | None = None) -> 
             billing.done(desk, book)
         desk.save(update_fields=["reconciled_at", "outside", "funds", "funds_at", "charged_on"])
     for row in rows:
-        if row.rounds >= HALT_AFTER and row.halted_at is None:
+        if row.kind == Kind.TAKEN and taking.is_of_our_gtts(row, book, now):
+            facts = {"actor": "reconciliation", "reason": "a GTT of ours has closed it", "now": now}
+            difference_accept(difference_id=row.pk, **facts)
+        elif row.rounds >= HALT_AFTER and row.halted_at is None:
             _stop_entries(row, now)
     return rows
 
@@ -123,6 +127,9 @@ def _kept(
             row.save(update_fields=["settled_at", "settled_by"])
     new = [_row(one, now) for name, one in wanted.items() if name not in rows]
     Difference.objects.bulk_create(new)
+    for row in (*rows.values(), *new):
+        if row.kind == Kind.TAKEN and (lots := taking.lots_of(place_of(row.key), book)):
+            Difference.objects.filter(pk=row.pk).update(lots=lots)
     return [row for row in (*rows.values(), *new) if row.settled_at is None]
 
 

@@ -1,0 +1,211 @@
+"""What others do to what our books hold, and what a person says of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from accounts.models import AuditEntry
+from alphapanda.core.vocabulary import Side
+from execution.domain.kite.gtt import GttKind, GttTerms, Leg
+from execution.domain.kite.rows import Where
+from execution.gtt_models import Gtt
+from execution.models import BrokerCall, BrokerDesk, Difference, ExternalOrder, Fill, Order
+from execution.services.differences import difference_accept
+from execution.services.live import account
+from execution.services.live.gtt import columns
+from portfolio.models import Position
+from risk.models import Alert
+from strategies.models import Deployment
+from tests.builders import an_instrument
+from tests.kite.live import Live
+from tests.kite.looks import Started, looks, open_differences, order_of_others, until_morning
+from tests.kite.server import quoted
+from tests.pipeline.hand import packed
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def hold(live: Live) -> None:
+    """Ten units, and an item of the log behind the deployment: it knows the time."""
+    live.want(quantity=10)
+    live.work()
+    tick(live)
+
+
+def tick(live: Live) -> None:
+    live.hand.shards = [live.hand.shard(0)]  # signals here are not its machine's: it looks at its books anew
+    live.hand.readers[0].values += packed([quoted(1500, 601)], source=8, batch=1)
+    live.hand.run()
+
+
+def accept(live: Live, **more: Any) -> Difference:
+    row = Difference.objects.get(settled_at=None)
+    facts = {"actor": "alice", "reason": "sold in the app", "now": live.now()}
+    row = difference_accept(difference_id=row.pk, **(facts | more))
+    live.hand.run()
+    return row
+
+
+def held() -> int:
+    return sum(Position.objects.values_list("quantity", flat=True))
+
+
+def test_what_others_sold_leaves_the_books_when_a_person_accepts_it(started: Started) -> None:
+    live = started()
+    hold(live)
+    order_of_others(live, quantity=4)
+    looks(live, 2)
+    assert open_differences() == [("TAKEN", "NSE:INFY MIS", "10", "6")]
+    calls = BrokerCall.objects.count()
+
+    accept(live)
+
+    fill = Fill.objects.get(source="ELSEWHERE")
+    assert (fill.side, fill.quantity, fill.price_e4, fill.order.origin) == ("SELL", 4, 14_999_000, "TAKEN")
+    assert (held(), BrokerCall.objects.count()) == (6, calls)
+    looks(live, 3)
+    assert open_differences() == []
+    assert BrokerDesk.objects.get().outside["accepted"] == {}
+    order_of_others(live, quantity=6)
+    looks(live)
+    assert open_differences() == [("TAKEN", "NSE:INFY MIS", "6", "0")], "what comes after is news"
+    accept(live)
+    looks(live, 2)
+    assert (held(), open_differences()) == (0, [])
+    until_morning(live)
+    looks(live, 2)
+    assert open_differences() == []
+
+
+def test_what_our_books_hold_is_read_in_one_statement(started: Started) -> None:
+    """Units move from reports to postings to positions while it runs."""
+    live = started()
+    live.want(quantity=10)
+    live.work()
+
+    with CaptureQueriesContext(connection) as asked:
+        assert account.books().held == {Where("NSE:INFY", "MIS"): 10}
+
+    moving = ("portfolio_position", "portfolio_posting", "strategies_report", "execution_fill")
+    assert [sum(table in one["sql"] for table in moving) for one in asked][1:] == [4]
+
+
+def test_an_exit_from_what_others_have_closed_does_not_leave(started: Started) -> None:
+    live = started()
+    live.want(quantity=10)
+    live.work()
+    order_of_others(live, quantity=10)
+    looks(live)
+    order = live.want(side="SELL", quantity=10)
+    live.work(rounds=20)
+    assert BrokerCall.objects.get(order=order.id).state == "READY"
+    assert Alert.objects.get(code="exit_held_up").severity == "CRITICAL"
+
+    tick(live)
+    accept(live)
+    live.work(rounds=40)
+
+    order.refresh_from_db()
+    assert (held(), order.reason, order.filled_quantity) == (0, "cancelled before it was sent", 0)
+    looks(live, 2)
+    assert open_differences() == []
+
+
+def test_an_exit_from_what_is_still_there_leaves(started: Started) -> None:
+    live = started()
+    hold(live)
+    order_of_others(live, quantity=4)
+    looks(live)
+
+    order = live.want(side="SELL", quantity=6)
+    live.work()
+
+    order.refresh_from_db()
+    assert order.status == "COMPLETE"
+
+
+def test_an_intraday_position_that_the_broker_closed_is_one_difference_for_nights(started: Started) -> None:
+    live = started()
+    hold(live)
+    order_of_others(live, quantity=10)
+    looks(live)
+    for _ in range(2):
+        until_morning(live)
+        looks(live, 2)
+        assert open_differences() == [("TAKEN", "NSE:INFY MIS", "10", "0")]
+    assert Difference.objects.count() == 1
+
+    row = accept(live)
+    looks(live, 2)
+
+    assert (held(), open_differences()) == (0, [])
+    assert Fill.objects.get(source="ELSEWHERE").price_e4 == 14_999_000, "as it was told on the first day"
+    entry = AuditEntry.objects.get(action="difference.accept")
+    assert entry.details["taken"] == {live.deployment.name: 10}
+    assert row.settled_by == "alice"
+    until_morning(live)
+    looks(live, 2)
+    assert open_differences() == []
+
+
+def test_what_a_gtt_of_ours_has_closed_leaves_the_books_without_a_person(started: Started) -> None:
+    live = started()
+    hold(live)
+    order_of_others(live, quantity=10)
+    looks(live)
+    terms = GttTerms(GttKind.SINGLE, "NSE:INFY", Side.SELL, "MIS", (Leg(14_990_000, 14_980_000, 10),))
+    made = Gtt.objects.create(
+        id=live.deployment.id, trigger_id=1, is_ours=True, status="TRIGGERED", **columns(terms)
+    )
+    ExternalOrder.objects.update(gtt=made)
+
+    looks(live)
+    live.hand.run()
+    looks(live, 2)
+
+    assert (held(), open_differences(), Deployment.objects.get().status) == (0, [], "RUNNING")
+    order_of_others(live, quantity=5, transaction_type="BUY")
+    looks(live)
+    assert Difference.objects.filter(settled_at=None).count() == 0, "what the account holds is theirs"
+
+
+def test_a_stopped_deployment_books_it_when_it_goes_on_and_is_told_once(started: Started) -> None:
+    live = started()
+    hold(live)
+    Deployment.objects.update(status="STOPPED")
+    order_of_others(live, quantity=10)
+    looks(live, 2)
+    accept(live)
+    looks(live, 2)
+    assert (held(), open_differences()) == (10, [])
+    until_morning(live)
+    looks(live, 2)
+    assert (held(), open_differences()) == (10, [])
+
+    Deployment.objects.update(status="RUNNING")
+    live.hand.run()
+    looks(live, 2)
+
+    assert (held(), open_differences(), Order.objects.filter(origin="TAKEN").count()) == (0, [], 1)
+
+
+def test_a_contract_of_a_person_that_has_ended_is_no_difference(started: Started, monkeypatch: Any) -> None:
+    """Kite shows it no more on the day after; our own list says that it has ended."""
+    live = started()
+    looks(live)
+    contract = an_instrument(7, symbol="INFY26NOVFUT")
+    spec = msgspec.structs.replace(contract, key="NFO:INFY26NOVFUT", exchange="NFO", expiry=live.now().date())
+    monkeypatch.setattr(account, "specs_by_key", lambda keys: dict.fromkeys(keys, spec))
+    place = f"{spec.key} NRML"
+    desk = BrokerDesk.objects.get()
+    BrokerDesk.objects.update(outside=desk.outside | {"before": {place: 75}})
+    monkeypatch.setattr(account, "_watched", lambda *_given: {spec.key})
+    until_morning(live)
+    looks(live, 2)
+
+    assert (open_differences(), BrokerDesk.objects.get().outside["before"]) == ([], {"NSE:INFY CNC": 7})
