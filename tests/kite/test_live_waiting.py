@@ -79,8 +79,8 @@ def test_an_entry_waits_where_the_books_were_compared_long_ago(world):
 def test_an_entry_waits_after_a_login_for_a_look_that_began_after_it(world):
     at_work(world, **FAR)
     door = world.desk._door(lambda: world.access)
-    before = looking.look(door, world.now(), lambda: None, looking.Wanted(is_whole=True))
-    world.advance(10)
+    before = looking.look(door, world.now(), lambda: world.advance(500), looking.Wanted(is_whole=True))
+    assert before.positions is not None
     world.access = world.logged_in()
 
     world.desk._take_access()

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import date, datetime
 from typing import Any, NamedTuple
 
@@ -125,7 +126,10 @@ def books() -> Books:
     reports = []
     for part, deployment_id, key, units, data in _parts():
         if part == REPORT:
-            reports.append(msgspec.convert(data, Reported, strict=False))
+            with suppress(
+                msgspec.ValidationError
+            ):  # what is no report brings no trade; who books it tells a person
+                reports.append(msgspec.convert(data, Reported, strict=False))
         elif part == POSTING:
             where = Where(data["instrument"], products[deployment_id])
             found.held[where] += Side(data["side"]).sign * data["quantity"]

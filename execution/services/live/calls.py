@@ -25,11 +25,9 @@ from execution.domain.kite import budgets, tags, wire
 from execution.domain.kite.budgets import Lane, Spent
 from execution.domain.kite.orders import ActStage, LiveOrder, Sending
 from execution.domain.kite.reducer import ActNews, Placing
-from execution.domain.orders import Terms
-from execution.domain.settings import LiveSettings
 from execution.gtt_models import GttCall
 from execution.models import BrokerCall, BrokerDesk
-from execution.services.live import containing, evidence, states, taking, ways_out
+from execution.services.live import containing, evidence, states, taking, ways_out, words
 from marketdata import selectors as market
 from marketdata.domain.instruments import InstrumentSpec
 from risk.loading import halts_active
@@ -329,7 +327,7 @@ def _tell_sent(row: BrokerCall, now: datetime) -> None:
         news = Placing(Sending.SUBMITTING, to_ms(now), row.attempt, tag=row.tag or "")
         evidence.take(row.order_id, [news], now=now)
     elif row.decision_id is not None:
-        terms = _wanted(row) if row.kind == SignalKind.MODIFY else None
+        terms = words.wanted(row) if row.kind == SignalKind.MODIFY else None
         evidence.take(row.order_id, [ActNews(row.decision_id, ActStage.SENT, to_ms(now), terms)], now=now)
 
 
@@ -355,44 +353,14 @@ def _said(row: BrokerCall, live: LiveOrder, spec: InstrumentSpec, now: datetime)
     if kind is SignalKind.ORDER:
         house = BrokerDesk.objects.get(broker=row.order.order.broker).house
         row.tag = tags.tag_of(house, live.id, row.attempt)
-        return Claimed(row.id, kind, f"/orders/{live.variety}", _placing(live, spec, row))
+        return Claimed(row.id, kind, f"/orders/{live.variety}", words.placing(live, spec, row))
     works = [name for name, part in live.parts.items() if part.ended is None]
     if not works:
         return _not_yet(row, live, now)
     row.broker_order_id = works[-1]  # of an iceberg order the leg at work
     path = f"/orders/{live.variety}/{row.broker_order_id}"
-    form = {} if kind is SignalKind.CANCEL else _changing(live, spec, row)
+    form = {} if kind is SignalKind.CANCEL else words.changing(live, spec, row)
     return Claimed(row.id, kind, path, form)
-
-
-def _placing(live: LiveOrder, spec: InstrumentSpec, row: BrokerCall) -> dict[str, str]:
-    settings = LiveSettings.of(row.order.order.deployment.execution)
-    return wire.place(
-        wire.Placement(
-            instrument=spec,
-            side=live.side,
-            product=live.product,
-            variety=live.variety,
-            terms=live.terms,
-            tag=row.tag or "",
-            iceberg_legs=row.order.order.iceberg_legs,
-            protection=settings.market_protection,
-            algo_id=settings.algo_id,
-        )
-    )
-
-
-def _changing(live: LiveOrder, spec: InstrumentSpec, row: BrokerCall) -> dict[str, str]:
-    terms, traded = _wanted(row), live.worst_filled
-    if terms.quantity <= traded:
-        raise wire.CannotBeSaid(f"{traded} units had traded when the change was to leave")
-    settings = LiveSettings.of(row.order.order.deployment.execution)
-    return wire.modify(live.now, terms, spec, protection=settings.market_protection)
-
-
-def _wanted(row: BrokerCall) -> Terms:
-    """What a change makes of its order, as it was decided: what has traded since is part of it."""
-    return msgspec.convert(row.terms, Terms)
 
 
 def _not_yet(row: BrokerCall, live: LiveOrder, now: datetime) -> None:

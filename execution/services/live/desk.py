@@ -138,12 +138,12 @@ class Desk:
         did |= self._alone("look", self._look_if_due)
         return self._alone("tidy", self._tidy) or did
 
-    def _alone(self, name: str, act: Callable[[], bool]) -> bool:
+    def _alone(self, name: str, act: Callable[[], object]) -> bool:
         """One part of a round: what nobody has foreseen in it keeps the other parts from nothing."""
         now = self._clock()
         if not containing.rests(containing.PART, name, now):
             with contained(containing.PART, name, now):
-                return act()
+                return bool(act())
         return False
 
     def _take_pushes(self) -> bool:
@@ -381,27 +381,17 @@ class Desk:
         self._tidied_ms = to_ms(now)
         BrokerDesk.objects.filter(broker=Broker.ZERODHA).update(seen_at=now)
         self._take_access()
-        for name, act in (
-            ("recover", self._recover),
-            ("reports", self._book_what_is_left),
-            ("sweep", self._sweep),
-            ("triggers", self._tell_triggers),
-        ):
-            self._alone(name, act)
+        chores: dict[str, Callable[[datetime], object]] = {
+            "recover": self._recover,
+            "reports": evidence.book_what_is_left,
+            "sweep": killing.sweep,
+            "triggers": gtt_looking.tell_standing,
+        }
+        for name, chore in chores.items():
+            self._alone(name, partial(chore, now))
         return False
 
-    def _recover(self) -> bool:
+    def _recover(self, now: datetime) -> None:
         flying = [UUID(one.call.id) for one in self._flying.values()]
-        lost = answers.recover(self._clock(), flying=flying)
-        return lost + gtt_calls.recover(self._clock(), flying=flying) > 0
-
-    def _book_what_is_left(self) -> bool:
-        evidence.book_what_is_left(self._clock())
-        return False
-
-    def _sweep(self) -> bool:
-        return killing.sweep(self._clock()) > 0
-
-    def _tell_triggers(self) -> bool:
-        gtt_looking.tell_standing(self._clock())
-        return False
+        answers.recover(now, flying=flying)
+        gtt_calls.recover(now, flying=flying)

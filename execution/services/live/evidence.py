@@ -24,7 +24,6 @@ from execution.domain.live import Reported
 from execution.models import BrokerCall, BrokerName, BrokerOrder
 from execution.services.live import booking, containing, states
 from marketdata import selectors as market
-from risk.domain.review import EXIT
 from risk.services.alerts import alert_raise
 from strategies import loading as deployments
 from strategies.models import Deployment, Report
@@ -93,9 +92,10 @@ def _keep(row: BrokerOrder, before: LiveOrder, result: Result, now: datetime) ->
 
 def _tell_no_exit(row: BrokerOrder, order: LiveOrder, now: datetime) -> None:
     """A position that was to be closed is held on: a person hears of it, where nobody has called the exit off."""
+    calls = BrokerCall.objects.filter(order=row)
     if (
-        row.order.decision.rule != EXIT
-        or BrokerCall.objects.filter(order=row, kind=SignalKind.CANCEL).exists()
+        not calls.filter(kind=SignalKind.ORDER, lane=Lane.EXIT).exists()
+        or calls.filter(kind=SignalKind.CANCEL).exists()
     ):
         return
     alert_raise(

@@ -82,9 +82,8 @@ def take(book: looking.Book, now: datetime) -> None:
             return
         _take_rows(book.gtts, book.began_ms, now)
         _link()
-        _watch_excess(
-            desk, now, is_whole=bool(desk.reconciled_at) and None not in (book.orders, book.positions)
-        )
+        is_whole = bool(desk.reconciled_at) and None not in (book.whole_orders, book.positions)
+        _watch_excess(desk, now, is_whole=is_whole)
         BrokerDesk.objects.filter(pk=desk.pk).update(gtts_read_at=now)
 
 

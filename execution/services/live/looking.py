@@ -206,7 +206,7 @@ def take_book(book: Book, now: datetime, remembered: Remembered | None = None) -
     for order_id, told in _news(book, owners, remembered or Remembered(), now).items():
         with contained("order", order_id, now) as held:
             evidence.take(order_id, told, now=now)
-            is_busy |= held.fault == BUSY
+        is_busy |= held.fault == BUSY
     _search(book, now)
     if book.orders is not None:
         others = (row for row in book.orders if not {row.order_id, *row.tags} & owners.keys())
