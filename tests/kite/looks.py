@@ -10,6 +10,8 @@ from alphapanda.kite_simulator.script import Step, do
 from execution.domain.kite.account import began_ms
 from execution.models import Difference
 from tests.kite.live import Live
+from tests.kite.server import quoted
+from tests.pipeline.hand import packed
 
 DAY_MS, HOUR_MS = 86_400_000, 3_600_000
 OTHERS = {
@@ -60,3 +62,10 @@ def until_morning(live: Live) -> None:
     live.served.advance(began_ms(now_ms) + DAY_MS - now_ms + 4 * HOUR_MS)
     BrokerSession.objects.filter(ended_at=None).update(ended_at=live.now(), ended_by="alice")
     live.access = live.logged_in()
+
+
+def tick(live: Live) -> None:
+    """An item of the log, from which the deployment knows the time."""
+    live.hand.shards = [live.hand.shard(0)]  # signals here are not its machine's: it looks at its books anew
+    live.hand.readers[0].values += packed([quoted(1500, 601)], source=8, batch=1)
+    live.hand.run()

@@ -19,7 +19,7 @@ from portfolio.models import Position
 from risk import loading
 from risk.models import Alert
 from strategies.models import Deployment
-from tests.kite.looks import Started, looks, open_differences, order_of_others, until_morning
+from tests.kite.looks import Started, looks, open_differences, order_of_others, tick, until_morning
 from tests.kite.server import INFY
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -75,6 +75,7 @@ def test_others_who_sell_what_our_books_hold_stop_entries_until_a_person_says_so
     live = started()
     live.want(quantity=10)
     live.work()
+    tick(live)
     order_of_others(live, quantity=10)
 
     looks(live, 2)

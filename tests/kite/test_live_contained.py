@@ -29,6 +29,7 @@ from execution.services.live import (
     desk,
     evidence,
     external,
+    killing,
     looking,
     pushes,
     reconciling,
@@ -355,9 +356,10 @@ def test_a_deployment_that_cannot_be_paused_keeps_no_other_from_it(world, monkey
 
 
 def test_what_nobody_has_foreseen_costs_its_part_of_a_round(world, monkeypatch):
-    for part in ("_gather", "_take_pushes", "_send", "_look_if_due", "_recover", "_sweep"):
+    parts = ("_gather", "_take_pushes", "_send", "_look_if_due", "_recover")
+    for owner, part in (*((world.desk, name) for name in parts), (killing, "sweep")):
         with monkeypatch.context() as patch:
-            patch.setattr(world.desk, part, bad_only(getattr(world.desk, part), lambda: True))
+            patch.setattr(owner, part, bad_only(getattr(owner, part), lambda *_told: True))
             on(world, 2_000)
             assert [one.split()[0] for one in parked()] == ["process"], part
             assert Alert.objects.get(code=CODE).severity == "CRITICAL"

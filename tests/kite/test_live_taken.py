@@ -23,9 +23,7 @@ from risk.models import Alert
 from strategies.models import Deployment
 from tests.builders import an_instrument
 from tests.kite.live import Live
-from tests.kite.looks import Started, looks, open_differences, order_of_others, until_morning
-from tests.kite.server import quoted
-from tests.pipeline.hand import packed
+from tests.kite.looks import Started, looks, open_differences, order_of_others, tick, until_morning
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -35,12 +33,6 @@ def hold(live: Live) -> None:
     live.want(quantity=10)
     live.work()
     tick(live)
-
-
-def tick(live: Live) -> None:
-    live.hand.shards = [live.hand.shard(0)]  # signals here are not its machine's: it looks at its books anew
-    live.hand.readers[0].values += packed([quoted(1500, 601)], source=8, batch=1)
-    live.hand.run()
 
 
 def accept(live: Live, **more: Any) -> Difference:
