@@ -63,12 +63,13 @@ def live(monkeypatch, authorised):
 
 
 def go(live: Live, seconds: int = 3) -> None:
-    """Let the broker's process work for so long, each answer heard at once."""
+    """Let the broker's process work for so long, each answer and each look heard at once."""
     step_ms = 500 if seconds < 10 else 2_000
     for _ in range(seconds * 1_000 // step_ms):
         live.served.advance(step_ms)
         live.desk.round()
-        for future in list(live.desk._flying):
+        reading = [live.desk._looking[0]] if live.desk._looking else []
+        for future in [*live.desk._flying, *reading]:
             future.exception(10)
     live.desk.round()
 
