@@ -20,7 +20,7 @@ TITLES = {
 
 @page_view
 def page(request: HttpRequest) -> HttpResponse:
-    """Every check with its words; 503 when one fails."""
+    """Every check with its words; as JSON 503 when one fails."""
     results = registry.run()
     worst = registry.worst(results)
     code = 503 if worst is Level.FAIL else 200
@@ -33,9 +33,7 @@ def page(request: HttpRequest) -> HttpResponse:
         answer.status_code = code
         return answer
     context = {"worst": worst, "verdict": html["verdict"]["all"], "rows": list(html["checks"].values())}
-    return frame.shown(
-        request, "health", "dashboard/health.html", context, live=live, hints=list(rows), status=code
-    )
+    return frame.shown(request, "health", "dashboard/health.html", context, live=live, hints=list(rows))
 
 
 def _rows(results: list[Result]) -> dict[str, screen.Row]:

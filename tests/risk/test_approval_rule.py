@@ -111,7 +111,7 @@ def test_a_cancellation_on_its_way_counts_as_one_of_the_step() -> None:
 def test_what_the_platform_wants_waits_for_nobody() -> None:
     context = a_context(approval_s=90, holdings={7: a_holding(100)}, working={7: Working(sell=100)})
 
-    for origin in set(SignalOrigin) - {SignalOrigin.STRATEGY}:
+    for origin in set(SignalOrigin) - {SignalOrigin.STRATEGY, SignalOrigin.TAKEN}:
         assert rule_on(a_signal(Side.SELL, 100, origin=origin), context) == "within_limits"
 
 
