@@ -17,9 +17,9 @@ import aiohttp
 import msgspec
 import numpy as np
 import psutil
+import requests
 from django.conf import settings
 from django.contrib.auth.models import Group
-from django.test import Client
 
 from accounts.models import User
 from alphapanda.dashboard.views import KINDS
@@ -56,7 +56,7 @@ class Crowd:
         self._stack, self._root = stack, f"127.0.0.1:{port}"
         self._readers, self._mute = readers, mute
         self._path = f"/ws/live/?broker=paper&kinds={'+'.join(KINDS)}"
-        cookie = f"{settings.SESSION_COOKIE_NAME}={_session()}"
+        cookie = f"{settings.SESSION_COOKIE_NAME}={_session(self._root)}"
         self._headers = {"Cookie": cookie, "Origin": f"http://{self._root}"}
         self._is_over = threading.Event()
         self._connected = self._lost = self._messages = 0
@@ -160,13 +160,17 @@ class Crowd:
         return ("\r\n".join(lines) + "\r\n\r\n").encode()
 
 
-def _session() -> str:
-    """The cookie of a viewer who is logged in."""
-    user = User.objects.create_user("crowd", password=secrets.token_urlsafe(16))
+def _session(root: str) -> str:
+    """The cookie of a viewer who has logged in at the stack."""
+    password = secrets.token_urlsafe(16)
+    user = User.objects.create_user("crowd", password=password)
     user.groups.add(Group.objects.get_or_create(name=Role.VIEWER)[0])
-    client = Client()
-    client.force_login(user)
-    return str(client.session.session_key)
+    with requests.Session() as browser:
+        browser.get(f"http://{root}/login/", timeout=CONNECT_S)
+        token = browser.cookies[settings.CSRF_COOKIE_NAME]
+        form = {"username": "crowd", "password": password, "csrfmiddlewaretoken": token}
+        browser.post(f"http://{root}/login/", form, timeout=CONNECT_S)
+        return str(browser.cookies[settings.SESSION_COOKIE_NAME])
 
 
 def _cpu_s(process: psutil.Process) -> float:
