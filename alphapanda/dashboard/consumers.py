@@ -30,7 +30,7 @@ log, slow = logs.channel("application"), logs.channel("performance")
 NOT_LOGGED_IN, NO_ROLE, TOO_SLOW, TOO_LARGE = 4401, 4403, 4408, 1009
 RECHECK_S = 60.0  # for how long a disabled user or a lowered role may still watch
 BEAT_S = 1.0  # a quiet market must not look like a dead socket
-JOIN_S = 2.0  # the group is a key of Redis: whoever flushes it puts every socket out
+JOIN_S = 4.0  # the group is a key of Redis: whoever flushes it puts every socket out
 BEHIND_MAX = 10  # flushes that a client has not acknowledged
 INBOUND_MAX = 256  # characters; a ping needs 30
 
