@@ -30,6 +30,7 @@ RAIL: dict[str, tuple[Page, ...]] = {
         Page("strategies", "Strategies", "t"),
         Page("performance", "Performance", "e"),
         Page("backtests", "Backtests", "x"),
+        Page("journal", "Journal", "j"),
     ),
     "Control": (
         Page("risk", "Risk", "k"),

@@ -60,6 +60,7 @@ MACHINE_WRITTEN = {
         "Order",
         "PaperMemory",
     ),
+    *("TradeNote", "TradePicture"),
     *("Book", "Position", "Posting", "OutboxEvent", "InboxMark", "LogCursor", "DeadLetter"),
     *("MasterLoad", "MasterChange", "Bar"),
     *("BrokerSession", "BrokerLogin"),
