@@ -1,4 +1,4 @@
-"""Rows of the journal."""
+"""Rows of the journal, and keys of the API."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+from accounts.models import ApiKey, User
 from portfolio.models import Book, TradeNote, TradePicture
 
 NOTED_AT = datetime(2026, 11, 27, 5, tzinfo=UTC)
@@ -20,3 +21,9 @@ def noted(book: Book) -> list[Any]:
     picture.data, picture.added_by, picture.added_at = b"x", "alice", NOTED_AT
     picture.save(force_insert=True)
     return [note, picture]
+
+
+def an_api_key(at: datetime) -> ApiKey:
+    """Of the first person there is."""
+    owner = User.objects.order_by("pk").first() or User.objects.create_user("keyholder")
+    return ApiKey.objects.create(owner=owner, name="drill", digest="d", begins="apk_x", created_at=at)
