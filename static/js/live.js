@@ -33,10 +33,15 @@ function heard(message) {
   state.clockAhead = message.now_ms - state.heardAt;
 }
 
+/** Whether a person has stopped the rows of a kind to read them. */
+function isPaused(kind) {
+  return Boolean(document.querySelector(`tbody[data-kind="${kind}"][data-paused]`));
+}
+
 /** One that is older than what a push brought meanwhile waits for the next; twice older means a new count. */
 function applySnapshot(message) {
   const isOld = message.sequence < state.sequence && ++state.older < 2;
-  const kinds = Object.keys(message.rows).filter((kind) => !isOld || stored.has(kind));
+  const kinds = Object.keys(message.rows).filter((kind) => (!isOld || stored.has(kind)) && !isPaused(kind));
   rows.replace(Object.fromEntries(kinds.map((kind) => [kind, message.rows[kind]])), kinds);
   if (isOld) return;
   state.sequence = message.sequence;
