@@ -21,7 +21,7 @@ def marks_before(keys: Iterable[str], at_ms: int) -> dict[str, Mark]:
     A bar's price stands at the end of its minute: when in the minute it was paid is not stored.
     """
     names = list(keys)
-    found = _of_bars(names, at_ms)
+    found = marks_of_bars(names, at_ms)
     for key, mark in _live(names).items():
         if found.get(key, (0, -1))[1] < mark[1] < at_ms:
             found[key] = mark
@@ -37,7 +37,8 @@ def marks_forget(tokens: Iterable[int]) -> None:
         log.warning("push.readmodel.unavailable", error=str(error))
 
 
-def _of_bars(keys: list[str], at_ms: int) -> dict[str, Mark]:
+def marks_of_bars(keys: Iterable[str], at_ms: int) -> dict[str, Mark]:
+    """The close of the last stored bar of a minute that had ended by a time, by EXCHANGE:TRADINGSYMBOL."""
     names = {pk: key for key, pk in primary_keys(keys).items()}
     bars = Bar.objects.filter(instrument_id__in=names, minutes=1, starts_ms__lte=at_ms - MINUTE_MS)
     last = bars.order_by("instrument_id", "-starts_ms").distinct("instrument_id")
