@@ -21,7 +21,8 @@ from alphapanda.push import totals
 from alphapanda.push.readmodel import OWN_CLOCKS, kept
 from execution.models import Fill, Order
 from execution.past import orders_known, orders_then
-from marketdata.marks import marks_of_bars
+from marketdata.marks import MINUTE_MS, marks_of_bars
+from marketdata.models import Bar
 from marketdata.selectors import feed_told
 from portfolio.audit import one_snapshot
 from portfolio.models import Book, Portfolio, Snapshot
@@ -126,8 +127,10 @@ def heard_then(moment: datetime) -> int:
         .first()
         for model, column in columns.items()
     ]
+    bars = Bar.objects.filter(minutes=1, stored_at__lte=moment).order_by("-stored_at")
+    closed = [starts_ms + MINUTE_MS for starts_ms in bars.values_list("starts_ms", flat=True)[:1]]
     read = Deployment.objects.filter(checkpointed_at__lte=moment).aggregate(at=Max("at_ms"))["at"]
-    return max([read or 0, *(fact[0] for fact in facts if fact)])
+    return max([read or 0, *closed, *(fact[0] for fact in facts if fact)])
 
 
 def _market(moment: datetime, tables: Rows) -> tuple[Row, Marks, int]:
@@ -148,7 +151,8 @@ def _marks(moment: datetime, clock_ms: int, tables: Rows) -> Marks:
         item["instrument"]: item["token"] for row in tables["deployments"] for item in row["instruments"]
     }
     tokens |= {row["instrument"]: row["token"] for row in tables["positions"] if row["quantity"]}
-    marks = {tokens[name]: mark for name, mark in marks_of_bars(tokens, clock_ms).items()}
+    bars = Bar.objects.filter(stored_at__lte=moment)
+    marks = {tokens[name]: mark for name, mark in marks_of_bars(tokens, clock_ms, stored=bars).items()}
     for told in _newest(Signal, "signals", moment).values_list("marks", flat=True):
         for token, mark in msgspec.convert(told, dict[int, Mark], strict=False).items():
             if token in tokens.values() and mark.at_ms > marks.get(token, (0, 0))[1]:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from django.db.models import F, QuerySet
+from django.db.models import QuerySet
 
 from alphapanda import past, projection_rows
 from alphapanda.core.clock import to_datetime
 from alphapanda.dashboard import moment, screen
 from execution.models import BrokerCall, Fill, Order
 from execution.past import calls_then, orders_known, orders_then
-from marketdata.domain.bars import MINUTE_MS
 from marketdata.models import Bar
 from risk.models import KillSwitch
 from risk.past import step_then
@@ -61,11 +60,7 @@ def fills() -> QuerySet[Fill]:
 
 
 def bars() -> QuerySet[Bar]:
-    """Bars that are there; then, those that had ended."""
-    then = _then()
-    if then is None:
-        return Bar.objects.all()
-    return Bar.objects.filter(starts_ms__lte=past.clock_then(then) - F("minutes") * MINUTE_MS)
+    return moment.known(Bar.objects.all(), "stored_at")
 
 
 def deployment_rows(found: QuerySet[Deployment]) -> list[screen.Row]:
