@@ -6,11 +6,11 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 
 from alphapanda.core.clock import to_ms
-from alphapanda.dashboard import frame
+from alphapanda.dashboard import frame, moment, seen
 from alphapanda.dashboard.access import page_view
 from alphapanda.web.formats import pretty
 from execution.models import BrokerCall, Order
@@ -51,19 +51,21 @@ class Hop(NamedTuple):
 @page_view
 def of_order(request: HttpRequest, order_id: UUID) -> HttpResponse:
     """An order with all that led to it and all that came of it."""
-    order = get_object_or_404(Order.objects.select_related("decision__signal"), id=order_id)
+    order = seen.order(id=order_id)
+    if order is None:
+        raise Http404(f"There is no order {order_id}.")
     return _shown(request, "orders", order.decision.signal_id, order)
 
 
 @page_view
 def of_signal(request: HttpRequest, signal_id: UUID) -> HttpResponse:
     """A signal with its verdict and, where it was approved, what came of it."""
-    order = Order.objects.filter(decision__signal_id=signal_id).first()
+    order = seen.order(decision__signal_id=signal_id)
     return _shown(request, "signals", signal_id, order)
 
 
 def _shown(request: HttpRequest, page: str, signal_id: UUID, order: Order | None) -> HttpResponse:
-    related = Signal.objects.select_related("instrument", "deployment__strategy_version__strategy")
+    related = seen.signals().select_related("instrument", "deployment__strategy_version__strategy")
     signal = get_object_or_404(related, id=signal_id)
     live = frame.Reading(signal.broker)
     chain = _chain(signal, order)
@@ -80,18 +82,18 @@ def _shown(request: HttpRequest, page: str, signal_id: UUID, order: Order | None
 
 
 def _chain(signal: Signal, order: Order | None) -> dict[str, Any]:
-    decision = Decision.objects.filter(signal=signal).first()
-    fills = list(order.fills.order_by("number")) if order else []
-    entries = LedgerEntry.objects.filter(fill_id__in=[fill.id for fill in fills]).order_by("at_ms", "number")
-    calls = BrokerCall.objects.filter(order__order=order).order_by("queued_at_ms", "attempt") if order else []
+    decision = moment.known(Decision.objects.filter(signal=signal)).first()
+    fills = list(moment.known(order.fills.order_by("number"))) if order else []
+    entries = moment.known(LedgerEntry.objects.filter(fill_id__in=[fill.id for fill in fills]))
+    entries = entries.order_by("at_ms", "number")
     return {
         "signal": signal,
         "mark": signal_row(signal).marks.get(signal.instrument.instrument_token),
         "decision": decision,
         "checks": _checks(decision) if decision else [],
         "order": order,
-        "history": list(order.events.order_by("number")) if order else [],
-        "calls": list(calls),
+        "history": list(moment.known(order.events.order_by("number"))) if order else [],
+        "calls": seen.calls(order) if order else [],
         "fills": fills,
         "charges": [(fill, sorted(fill.charges.items())) for fill in fills],
         "entries": list(entries),
@@ -112,7 +114,7 @@ def _checks(decision: Decision) -> list[dict[str, Any]]:
 
 def _neighbours(order: Order) -> dict[str, UUID | None]:
     """The orders of the same deployment just before and after."""
-    own = Order.objects.filter(deployment=order.deployment_id)
+    own = seen.orders().filter(deployment=order.deployment_id)
     before = own.filter(created_at__lt=order.created_at).order_by("-created_at").values_list("id", flat=True)
     after = own.filter(created_at__gt=order.created_at).order_by("created_at").values_list("id", flat=True)
     return {"before": before.first(), "after": after.first()}

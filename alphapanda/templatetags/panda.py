@@ -20,6 +20,7 @@ for function in (
     formats.ist_past,
     formats.ist_stamp,
     formats.ist_exact,
+    formats.ist_field,
     formats.rupees_exact,
     formats.pretty,
     formats.age,

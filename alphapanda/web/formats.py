@@ -119,6 +119,11 @@ def ist_stamp(at_ms: int | None) -> str:
     return f"{to_datetime(at_ms).astimezone(IST):%Y-%m-%d %H:%M:%S}" if at_ms else UNKNOWN
 
 
+def ist_field(at_ms: int) -> str:
+    """2019-07-09T10:12:31, in India: the value of a form's field."""
+    return ist_text(at_ms)[:19]
+
+
 def ist_exact(at_ms: int) -> str:
     """2019-07-09 09:15:00.000 IST; nothing for 0, which means never."""
     return f"{ist_stamp(at_ms)}.{at_ms % 1000:03d} IST" if at_ms else ""

@@ -2,6 +2,7 @@
 // changed that the page says it depends on.
 import { Rows } from "./rows.js";
 import { watchActs } from "./acts.js";
+import { age } from "./age.js";
 
 const POLL_MS = 5_000;
 const LATE_MS = 3_000;
@@ -109,15 +110,6 @@ function connect() {
     state.retries += 1;
     setTimeout(connect, wait / 2 + (Math.random() * wait) / 2);
   });
-}
-
-function age(ms) {
-  const s = Math.max(ms, 0) / 1000;
-  if (s < 10) return `${s.toFixed(1)} s`;
-  if (s < 60) return `${Math.floor(s)} s`;
-  if (s < 3600) return `${Math.floor(s / 60)} min`;
-  if (s < 86400) return `${Math.floor(s / 3600)} h`;
-  return `${Math.floor(s / 86400)} d`;
 }
 
 function clockText(ms) {
