@@ -13,6 +13,7 @@ from alphapanda import projection_rows
 from alphapanda.core.vocabulary import Broker, DeploymentStatus
 from alphapanda.dashboard import frame, screen
 from alphapanda.dashboard.access import broker_of, page_view
+from alphapanda.dashboard.gallery import gallery, parameters_of
 from risk.models import Decision
 from strategies.models import Deployment, Signal
 
@@ -39,7 +40,7 @@ def page(request: HttpRequest) -> HttpResponse:
     html = screen.rendered({"traders": _traders(broker, live)})
     if frame.wants_json(request):
         return frame.snapshot(live, html, is_stored=True)
-    context = {"rows": list(html["traders"].values())}
+    context = {"rows": list(html["traders"].values()), "gallery": gallery()}
     return frame.shown(
         request, "strategies", "dashboard/strategies.html", context, live=live, hints=["traders", "signals"]
     )
@@ -137,16 +138,14 @@ def _by_id(found: list[screen.Row], live: frame.Reading) -> dict[str, screen.Row
 
 def _params(found: Deployment) -> list[dict[str, Any]]:
     """Each parameter with its meaning, default and value."""
-    schema = found.strategy_version.schema
-    named = schema.get("$ref", "").rpartition("/")[2]
-    known = schema.get("$defs", {}).get(named, schema).get("properties", {})
+    known = {one["name"]: one for one in parameters_of(found.strategy_version.schema)}
     names = dict.fromkeys([*known, *found.params])
     return [
         {
             "name": name,
             "value": found.params.get(name, known.get(name, {}).get("default")),
             "default": known.get(name, {}).get("default"),
-            "meaning": known.get(name, {}).get("description", ""),
+            "meaning": known.get(name, {}).get("meaning", ""),
             "is_changed": name in found.params and found.params[name] != known.get(name, {}).get("default"),
         }
         for name in names
