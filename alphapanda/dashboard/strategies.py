@@ -14,7 +14,8 @@ from alphapanda.core.vocabulary import Broker, DeploymentStatus
 from alphapanda.dashboard import frame, screen
 from alphapanda.dashboard.access import broker_of, page_view
 from alphapanda.dashboard.gallery import gallery, parameters_of
-from risk.models import Decision
+from alphapanda.dashboard.standing import standings
+from risk.models import Alert, Decision
 from strategies.models import Deployment, Signal
 
 SHOWN = 30
@@ -50,7 +51,13 @@ def _traders(broker: str, live: frame.Reading) -> dict[str, screen.Row]:
     rows = projection_rows.deployments(Deployment.objects.filter(broker=broker).order_by("name"))
     last = _last_decisions([UUID(row["id"]) for row in rows])
     known = live.rows.get("deployments", {})
-    return {row["id"]: _trader(row, last.get(UUID(row["id"])), known.get(row["id"], {})) for row in rows}
+    strip = live.rows.get("strip", {}).get(broker, {})
+    why = standings(rows, strip, {str(name) for name in last})
+    return {
+        row["id"]: _trader(row, last.get(UUID(row["id"])), known.get(row["id"], {}))
+        | {"standing": why[row["id"]]}
+        for row in rows
+    }
 
 
 def _last_decisions(deployments: list[UUID]) -> dict[UUID, Decision]:
@@ -114,6 +121,8 @@ def detail(request: HttpRequest, deployment_id: UUID) -> HttpResponse:
             :SHOWN
         ],
         "shadows": found.shadows.order_by("name"),
+        "commands": found.commands.order_by("-created_at", "-id")[:SHOWN],
+        "alerts": Alert.objects.filter(deployment=found).order_by("-raised_at", "-id")[:SHOWN],
     }
     return frame.shown(
         request,
