@@ -9,6 +9,7 @@ from alphapanda.dashboard import (
     control,
     gallery,
     health,
+    holding,
     performance,
     strategies,
     trading,
@@ -20,7 +21,7 @@ from alphapanda.dashboard import (
 
 urlpatterns = [
     path("", views.overview, name="overview"),
-    path("positions/", trading.positions, name="positions"),
+    path("positions/", holding.positions, name="positions"),
     path("orders/", trading.orders, name="orders"),
     path("orders/<uuid:order_id>/", why.of_order, name="order"),
     path("signals/<uuid:signal_id>/", why.of_signal, name="signal"),
