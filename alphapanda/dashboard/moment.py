@@ -30,6 +30,8 @@ FOLLOWS = {
     "approvals", "reconciliation", "risk",
 }  # fmt: skip
 PARTLY = {
+    "overview": "Health and limits of then are not kept: none are shown.",
+    "positions": "Stops of then are not kept.",
     "risk": "Halts are those of then. Limits and their use are not kept: none are shown.",
     "chart": "Prices move on bars: the newest is the last that had ended.",
     "approvals": "What an approval would have done is not kept.",
