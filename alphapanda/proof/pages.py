@@ -8,8 +8,10 @@ from typing import Any
 from django.db.models import QuerySet
 from django.urls import reverse
 
+from alphapanda import journal
+from alphapanda.core.vocabulary import Broker
 from alphapanda.dashboard.rail import ELSEWHERE, FIRST, RAIL
-from execution.models import Order
+from execution.models import Fill, Order
 from strategies.models import BacktestRun, Deployment, Signal
 
 ON_A_PHONE = ("overview", "positions", "risk")
@@ -38,12 +40,23 @@ def _comparison() -> str:
     return f"{reverse('backtests-compare')}?{chosen}" if len(runs) > 1 else ""
 
 
+def _trade() -> str:
+    form = journal.Narrowed({})
+    form.full_clean()
+    found = journal.entries(Broker.PAPER, form.cleaned_data)
+    return reverse("trade", args=[found[0].trip.trip_id]) if found else ""
+
+
 DETAILS: dict[str, Callable[[], str]] = {
     "order": lambda: _address("order", _order()),
+    "fill": lambda: _address("fill", Fill.objects.order_by("created_at").first()),
     "order-timeline": lambda: _address("order", _order(), "?view=timeline"),
     "order-raw": lambda: _address("order", _order(), "?view=raw"),
     "signal": lambda: _address("signal", _denied()),
     "strategy": lambda: _address("strategy", Deployment.objects.order_by("name").first()),
+    "parameters": lambda: _address("parameters", Deployment.objects.order_by("name").first()),
+    "deploy": lambda: reverse("deploy", args=["ema_cross"]),
+    "trade": _trade,
     "backtest": lambda: _address("backtest", _runs().first()),
     "backtests-compare": _comparison,
 }
