@@ -26,8 +26,9 @@ def _order() -> Order | None:
     return Order.objects.filter(fills_count__gt=0).order_by("created_at").first()
 
 
-def _denied() -> Signal | None:
-    return Signal.objects.filter(decision__is_approved=False).order_by("created_at").first()
+def _signal() -> Signal | None:
+    """One that was denied, where there is one: an order's page shows what becomes of the others."""
+    return Signal.objects.order_by("decision__is_approved", "created_at").first()
 
 
 def _runs() -> QuerySet[BacktestRun]:
@@ -52,7 +53,7 @@ DETAILS: dict[str, Callable[[], str]] = {
     "fill": lambda: _address("fill", Fill.objects.order_by("created_at").first()),
     "order-timeline": lambda: _address("order", _order(), "?view=timeline"),
     "order-raw": lambda: _address("order", _order(), "?view=raw"),
-    "signal": lambda: _address("signal", _denied()),
+    "signal": lambda: _address("signal", _signal()),
     "strategy": lambda: _address("strategy", Deployment.objects.order_by("name").first()),
     "parameters": lambda: _address("parameters", Deployment.objects.order_by("name").first()),
     "deploy": lambda: reverse("deploy", args=["ema_cross"]),

@@ -95,6 +95,7 @@ def run(folder: Path, tell: Tell) -> Result:
                 result.shots.append(_shot(person, folder, name, path, theme))
                 result.faults += person.faults
                 person.close()
+            result.faults += _too_slow(name, result.shots)
     return result
 
 
@@ -120,8 +121,14 @@ def _faults(person: Person, weight: Weight) -> Iterator[str]:
         yield "it scrolls sideways"
     if weight.bytes > BYTES_MAX:
         yield f"{weight.bytes:,} bytes for the first look, more than {BYTES_MAX:,}"
-    if weight.content_ms > CONTENT_MS_MAX:
-        yield f"{weight.content_ms:,} ms to its content, more than {CONTENT_MS_MAX:,}"
+
+
+def _too_slow(name: str, shots: list[Shot]) -> list[str]:
+    """The quickest look at a page counts: meanwhile a session is played."""
+    took = min(shot.weight.content_ms for shot in shots if shot.page == name)
+    return (
+        [f"{name}: {took:,} ms to its content, more than {CONTENT_MS_MAX:,}"] if took > CONTENT_MS_MAX else []
+    )
 
 
 def _ask_for_backtests() -> None:
