@@ -49,6 +49,7 @@ urlpatterns = [
     path("approvals/", waiting.approvals, name="approvals"),
     path("reconciliation/", waiting.reconciliation, name="reconciliation"),
     path("fills/", trading.fills, name="fills"),
+    path("fills/<uuid:fill_id>/", why.of_fill, name="fill"),
     path("signals/", trading.signals, name="signals"),
     path("data/", data.page, name="data"),
     path("logs/", logs.page, name="logs"),

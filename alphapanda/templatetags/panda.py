@@ -15,6 +15,7 @@ for function in (
     formats.price,
     formats.number,
     formats.average,
+    formats.exact,
     formats.direction,
     formats.ist_time,
     formats.ist_past,

@@ -86,6 +86,11 @@ def number(value: Amount) -> str:
     return UNKNOWN if known is None else format_decimal(known.to_integral_value(), locale=LOCALE)
 
 
+def exact(value: float | None) -> str:
+    """A figure of a statistic in full: the shortest decimal text that is this very number."""
+    return UNKNOWN if value is None else f"{Decimal(repr(value)):f}"
+
+
 def counted(count: int, noun: str) -> str:
     """So many of something: 1 trade, 2 trades."""
     return f"{number(count)} {noun}" if count == 1 else f"{number(count)} {noun}s"
