@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from types import SimpleNamespace
+from typing import Any
 from uuid import UUID, uuid5
 
 from django.utils import timezone
@@ -86,7 +87,14 @@ def _deployment(portfolio: Portfolio, instrument: Instrument, number: int) -> De
 
 
 def trade(
-    deployment: Deployment, step: int, side: Side, quantity: int, price_e4: int, *, denied: str = ""
+    deployment: Deployment,
+    step: int,
+    side: Side,
+    quantity: int,
+    price_e4: int,
+    *,
+    denied: str = "",
+    basis: dict[str, Any] | None = None,
 ) -> Events:
     """One signal and all that follows from it, booked."""
     at_ms = START + step * 1000
@@ -96,7 +104,7 @@ def trade(
         step=step, ordinal=0, instrument=instrument, side=side, quantity=quantity, order_type="MARKET",
         validity="DAY",
         product="MIS", reason="fast crossed slow", at_ms=at_ms, marks={}, correlation_id=deployment.id,
-        state="DECIDED",
+        state="DECIDED", basis=basis or {},
     )  # fmt: skip
     decision = Decision.objects.create(
         id=ids.decision_id(signal.id), signal=signal, deployment=deployment, broker=deployment.broker,
