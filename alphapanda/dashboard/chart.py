@@ -11,12 +11,12 @@ from django.shortcuts import redirect
 from django.urls import reverse
 
 from alphapanda.core.money import to_rupees
-from alphapanda.dashboard import chart_indicators, chart_marks, frame, screen
+from alphapanda.dashboard import chart_indicators, chart_marks, frame, screen, seen
 from alphapanda.dashboard.access import broker_of, page_view
 from alphapanda.dashboard.chart_marks import traders
 from marketdata.domain.bars import DAY_MINUTES
 from marketdata.domain.series import INTERVALS
-from marketdata.models import Bar, Instrument
+from marketdata.models import Instrument
 from strategies.models import BacktestRun, Deployment
 
 BARS = 20_000
@@ -102,7 +102,7 @@ def page(request: HttpRequest, name: str) -> HttpResponse:
         "run": given.get("backtest"),
         "minutes": minutes,
         "wrong": [f"{field}: {words}" for field, found in form.errors.items() for words in found],
-        "has_bars": Bar.objects.filter(instrument=instrument, minutes=minutes).exists(),
+        "has_bars": seen.bars().filter(instrument=instrument, minutes=minutes).exists(),
     }
     status = 200 if is_good else BAD_REQUEST
     return frame.shown(
@@ -144,14 +144,19 @@ def indicators(request: HttpRequest, name: str) -> JsonResponse:
     since_ms = form.cleaned_data["since_ms"] or 0
     followed = [form.cleaned_data[which] for which in ("deployment", "against")]
     found = []
-    for one in followed:
-        if one is not None and one.instruments.contains(instrument):
+    for one in filter(None, map(_as_it_stood, followed)):
+        if one.instruments.contains(instrument):
             told = chart_indicators.indicators_of(one, instrument)
             lines = [asdict(line) for line in told["lines"]]
             for line in lines:
                 line["points"] = [point for point in line["points"] if point[0] >= since_ms]
             found.append(told | {"lines": lines, "deployment": str(one.pk)})
     return JsonResponse({"deployments": found})
+
+
+def _as_it_stood(one: Deployment | None) -> Deployment | None:
+    """A deployment at the moment that is looked at; None: there was none."""
+    return None if one is None else seen.deployment(one)
 
 
 def _asked(request: HttpRequest) -> Asked:
@@ -178,7 +183,7 @@ def _behind(at_ms: int, minutes: int) -> int:
 def _bars(
     instrument: Instrument, minutes: int, since_ms: int, until_ms: int | None, count: int
 ) -> list[list[Any]]:
-    found = Bar.objects.filter(instrument=instrument, minutes=minutes, starts_ms__gte=since_ms)
+    found = seen.bars().filter(instrument=instrument, minutes=minutes, starts_ms__gte=since_ms)
     if until_ms is not None:
         found = found.filter(starts_ms__lt=until_ms)
     columns = ("starts_ms", "open_e4", "high_e4", "low_e4", "close_e4", "volume")

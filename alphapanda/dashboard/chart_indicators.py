@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 from django.conf import settings
 
+from alphapanda.dashboard import seen
 from marketdata import selectors
 from marketdata.domain.bars import Bar
 from marketdata.models import Instrument
@@ -20,12 +21,11 @@ from strategies.domain.basis import Basis, Indicator
 from strategies.domain.codes import Code
 from strategies.domain.retelling import Told
 from strategies.loading import strategy_class_of
-from strategies.models import Deployment, Signal
+from strategies.models import Deployment
 from strategies.retelling import Answer, Task, told_again
 
 BARS = 20_000
 SIGNALS = 2_000
-END_OF_TIME_MS = 2**53
 KEPT_MAX = 16
 CLOSE = 1e-6  # a relative difference that no line shows
 
@@ -67,7 +67,7 @@ def _bars(deployment: Deployment, strategy: Strategy) -> list[Bar]:
     found: list[Bar] = []
     for instrument in deployment.instruments.all():
         for minutes in strategy.bar_minutes():
-            found += selectors.bars_before(instrument, minutes, END_OF_TIME_MS, BARS)
+            found += selectors.bars_newest(seen.bars(), instrument, minutes, BARS)
     return sorted(found, key=lambda bar: (bar.ends_ms, bar.minutes, bar.token))
 
 
@@ -87,7 +87,7 @@ def _answer(deployment: Deployment, instrument: Instrument, bars: list[Bar]) -> 
 
 def _stored(deployment: Deployment, instrument: Instrument) -> list[tuple[int, dict[str, Indicator]]]:
     """What was stored with its signals, oldest first."""
-    found = Signal.objects.filter(deployment=deployment, instrument=instrument).order_by("-at_ms", "-step")
+    found = seen.signals().filter(deployment=deployment, instrument=instrument).order_by("-at_ms", "-step")
     rows = found.values_list("at_ms", "basis")[:SIGNALS]
     return [(at_ms, msgspec.convert(basis, Basis).indicators) for at_ms, basis in reversed(rows)]
 

@@ -13,7 +13,8 @@ from django.urls import reverse
 
 from alphapanda.core.clock import to_ms
 from alphapanda.core.money import to_rupees
-from alphapanda.core.vocabulary import FINAL_STATUSES, SignalKind
+from alphapanda.core.vocabulary import SignalKind
+from alphapanda.dashboard import moment, seen
 from alphapanda.research import selectors
 from alphapanda.web.formats import number, price
 from execution.models import Fill, Order
@@ -38,8 +39,8 @@ def markers(instrument: Instrument, deployments: Sequence[Deployment], since_ms:
         "instrument": instrument, "deployment__in": deployments, "at_ms__gte": since_ms,
     }  # fmt: skip
     names = {one.pk: one.name for one in deployments}
-    fills = Fill.objects.filter(**chosen).order_by("-at_ms")[:MARKERS]
-    signals = Signal.objects.filter(**chosen, kind=SignalKind.ORDER).select_related("decision")
+    fills = seen.fills().filter(**chosen).order_by("-at_ms")[:MARKERS]
+    signals = seen.signals().filter(**chosen, kind=SignalKind.ORDER).select_related("decision")
     found = [_filled(fill, names) for fill in fills]
     found += [_wanted(signal, names) for signal in signals.order_by("-at_ms")[:MARKERS]]
     return sorted(found, key=lambda marker: marker["at_ms"])
@@ -57,8 +58,9 @@ def _filled(fill: Fill, names: dict[Any, str]) -> Marker:
 
 
 def _wanted(signal: Signal, names: dict[Any, str]) -> Marker:
-    decision = getattr(signal, "decision", None)
-    is_denied = decision is not None and not decision.is_approved
+    decision, then_ms = getattr(signal, "decision", None), moment.current()
+    is_known = decision is not None and (then_ms is None or to_ms(decision.created_at) <= then_ms)
+    is_denied = is_known and not decision.is_approved
     outcome = f"denied by {decision.rule}" if is_denied else signal.reason or "no reason given"
     return {
         "at_ms": signal.at_ms,
@@ -75,9 +77,10 @@ def _wanted(signal: Signal, names: dict[Any, str]) -> Marker:
 
 def lines(instrument: Instrument, deployments: Sequence[Deployment]) -> list[Marker]:
     """A price for each limit and trigger of an order at work, each stop and target of a bracket."""
-    orders = Order.objects.filter(instrument=instrument, deployment__in=deployments)
-    open_orders = orders.exclude(status__in=[status.value for status in FINAL_STATUSES])
-    found = [line for order in open_orders.order_by("created_at") for line in _of_order(order)]
+    at_work = seen.orders_at_work(instrument=instrument, deployment__in=deployments)
+    found = [line for order in at_work for line in _of_order(order)]
+    if moment.current() is not None:  # brackets of then are not kept
+        return found
     return found + [line for one in deployments for line in _of_brackets(one, instrument)]
 
 

@@ -7,17 +7,18 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
-from django.http import HttpRequest, HttpResponse
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 
-from alphapanda.dashboard import frame
+from alphapanda.dashboard import frame, moment, seen
 from alphapanda.dashboard.access import page_view
 from alphapanda.dashboard.hops import hops
 from alphapanda.dashboard.tracing import Held, traced
 from alphapanda.dashboard.verdicts import rules_of
 from alphapanda.version import build
 from alphapanda.web.formats import pretty
-from execution.models import BrokerCall, Fill, Order
+from execution.models import BrokerCall, Fill, Order, OrderEvent
 from marketdata.domain.ticks import Clock, Item, Tick, tick_from_json
 from portfolio.models import LedgerEntry, Posting
 from risk.domain.config import config_version
@@ -60,33 +61,32 @@ class Traded(NamedTuple):
 @page_view
 def of_order(request: HttpRequest, order_id: UUID) -> HttpResponse:
     """An order with all that led to it and all that came of it."""
-    order = get_object_or_404(_orders(), id=order_id)
+    order = seen.order(id=order_id)
+    if order is None:
+        raise Http404(f"There is no order {order_id}.")
     return _shown(request, "orders", order.decision.signal_id, order)
 
 
 @page_view
 def of_fill(request: HttpRequest, fill_id: UUID) -> HttpResponse:
     """The order of a fill, with the fill marked."""
-    fill = get_object_or_404(Fill, id=fill_id)
-    order = _orders().get(id=fill.order_id)
+    fill = get_object_or_404(seen.fills(), id=fill_id)
+    order = seen.order(id=fill.order_id)
+    assert order is not None, "what is filled has been placed"
     return _shown(request, "fills", order.decision.signal_id, order, marked=fill)
 
 
 @page_view
 def of_signal(request: HttpRequest, signal_id: UUID) -> HttpResponse:
     """A signal with its verdict and, where it was approved, what came of it."""
-    order = Order.objects.filter(decision__signal_id=signal_id).first()
+    order = seen.order(decision__signal_id=signal_id)
     return _shown(request, "signals", signal_id, order)
-
-
-def _orders() -> Any:
-    return Order.objects.select_related("decision__signal")
 
 
 def _shown(
     request: HttpRequest, page: str, signal_id: UUID, order: Order | None, *, marked: Fill | None = None
 ) -> HttpResponse:
-    related = Signal.objects.select_related("instrument", "deployment__strategy_version__strategy")
+    related = seen.signals().select_related("instrument", "deployment__strategy_version__strategy")
     signal = get_object_or_404(related, id=signal_id)
     live = frame.Reading(signal.broker)
     if frame.wants_json(request):
@@ -109,28 +109,32 @@ def _shown(
 
 
 def _chain(signal: Signal, order: Order | None) -> dict[str, Any]:
-    decision = Decision.objects.filter(signal=signal).first()
-    fills = list(order.fills.order_by("number")) if order else []
+    decision = moment.known(Decision.objects.filter(signal=signal)).first()
+    fills = list(moment.known(order.fills.order_by("number"))) if order else []
     basis, row = msgspec.convert(signal.basis, Basis), signal_row(signal)
     dues = _dues(signal, fills)
-    seen = _seen(signal, basis, dues)
+    items = _items(signal, basis, dues)
     return {
         "signal": signal,
         "basis": basis,
         "mark": row.marks.get(row.token),
-        "seen": seen[signal.step],
+        "seen": items[signal.step],
         "decision": decision,
         "rules": rules_of(decision, row) if decision else [],
         "versions": _versions(signal, basis, decision),
         "order": order,
-        "history": list(order.events.select_related("decision").order_by("number")) if order else [],
+        "history": _history(order) if order else [],
         "calls": _calls(order) if order else [],
         "at_broker": _at_broker(order) if order else None,
         "fills": fills,
-        "traded": _traded(fills, seen),
-        "postings": {one.fill_id: one for one in Posting.objects.filter(fill_id__in=[f.id for f in fills])},
+        "traded": _traded(fills, items),
+        "postings": {one.fill_id: one for one in _postings(fills)},
         "neighbours": _neighbours(order) if order else {},
     }
+
+
+def _history(order: Order) -> list[OrderEvent]:
+    return list(moment.known(order.events.select_related("decision").order_by("number")))
 
 
 def _dues(signal: Signal, fills: list[Fill]) -> dict[int, Due]:
@@ -140,7 +144,7 @@ def _dues(signal: Signal, fills: list[Fill]) -> dict[int, Due]:
     return {due.step: due for due in found}
 
 
-def _seen(signal: Signal, basis: Basis, dues: dict[int, Due]) -> dict[int, Seen]:
+def _items(signal: Signal, basis: Basis, dues: dict[int, Due]) -> dict[int, Seen]:
     """The items by step: as stored, and as the log holds them."""
     places = {step: msgspec.convert(due.place, Place) for step, due in dues.items() if due.place}
     if basis.place is not None:
@@ -156,9 +160,13 @@ def _one(due: Due | None, held: Held | None) -> Seen:
     return Seen(stored or found, held, differs=bool(stored and found) and stored != found)
 
 
-def _traded(fills: list[Fill], seen: dict[int, Seen]) -> list[Traded]:
+def _postings(fills: list[Fill]) -> QuerySet[Posting]:
+    return moment.known(Posting.objects.filter(fill_id__in=[fill.id for fill in fills]))
+
+
+def _traded(fills: list[Fill], items: dict[int, Seen]) -> list[Traded]:
     entries: dict[UUID, list[LedgerEntry]] = {fill.id: [] for fill in fills}
-    for entry in LedgerEntry.objects.filter(fill_id__in=entries).order_by("at_ms", "number"):
+    for entry in moment.known(LedgerEntry.objects.filter(fill_id__in=entries).order_by("at_ms", "number")):
         entries[entry.fill_id].append(entry)
     found = []
     for fill in fills:
@@ -166,21 +174,21 @@ def _traded(fills: list[Fill], seen: dict[int, Seen]) -> list[Traded]:
         left = sum((entry.amount for entry in entries[fill.id]), Decimal(0))
         charged = sum((amount for _, amount in lines), Decimal(0))
         found.append(
-            Traded(fill, seen.get(fill.step, Seen(None, None)), lines, charged, entries[fill.id], left)
+            Traded(fill, items.get(fill.step, Seen(None, None)), lines, charged, entries[fill.id], left)
         )
     return found
 
 
 def _calls(order: Order) -> list[BrokerCall]:
-    calls = list(BrokerCall.objects.filter(order__order=order).order_by("queued_at_ms", "attempt"))
+    calls = seen.calls(order)
     for call in calls:
         call.form = redacted(call.form)
     return calls
 
 
 def _at_broker(order: Order) -> dict[str, Any] | None:
-    """What is known of the order at the broker, by all news of it."""
-    row = getattr(order, "at_broker", None)
+    """What is known of the order at the broker, by all news of it; what was known then is not kept."""
+    row = getattr(order, "at_broker", None) if moment.current() is None else None
     return redacted(row.state) if row else None
 
 
@@ -212,7 +220,7 @@ def _versions(signal: Signal, basis: Basis, decision: Decision | None) -> dict[s
 
 def _neighbours(order: Order) -> dict[str, UUID | None]:
     """The orders of the same deployment just before and after."""
-    own = Order.objects.filter(deployment=order.deployment_id)
+    own = seen.orders().filter(deployment=order.deployment_id)
     before = own.filter(created_at__lt=order.created_at).order_by("-created_at").values_list("id", flat=True)
     after = own.filter(created_at__gt=order.created_at).order_by("created_at").values_list("id", flat=True)
     return {"before": before.first(), "after": after.first()}
@@ -244,13 +252,13 @@ def _raw(chain: dict[str, Any]) -> list[tuple[str, Any]]:
     ]
 
 
-def _item(seen: Seen) -> dict[str, Any]:
-    told: dict[str, Any] = {"item": seen.item._asdict() if seen.item else None}
-    if isinstance(seen.item, Clock):
+def _item(one: Seen) -> dict[str, Any]:
+    told: dict[str, Any] = {"item": one.item._asdict() if one.item else None}
+    if isinstance(one.item, Clock):
         told["kind"] = "clock"
-    if seen.held:
-        told |= {"place": msgspec.to_builtins(seen.held.place), "bytes": seen.held.raw.hex()}
-        told |= {"words": seen.held.words} if seen.held.words else {}
+    if one.held:
+        told |= {"place": msgspec.to_builtins(one.held.place), "bytes": one.held.raw.hex()}
+        told |= {"words": one.held.words} if one.held.words else {}
     return told
 
 

@@ -11,6 +11,7 @@ for function in (
     formats.rupees,
     formats.rupees_signed,
     formats.rupees_compact,
+    formats.rupees_short,
     formats.price,
     formats.number,
     formats.average,
@@ -20,11 +21,18 @@ for function in (
     formats.ist_past,
     formats.ist_stamp,
     formats.ist_exact,
+    formats.ist_field,
     formats.rupees_exact,
     formats.pretty,
     formats.age,
 ):
     register.filter(function.__name__, function)
+
+
+@register.filter
+def span(ms: int | None) -> str:
+    """How long something took, in words."""
+    return formats.age(None if ms is None else ms / 1000)
 
 
 @register.filter

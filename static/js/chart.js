@@ -21,6 +21,7 @@ const DAY_MINUTES = "1440";
 const part = (id) => document.getElementById(id);
 const [box, legend, minutes, typed, noBars, doubt] = ["chart", "legend", "minutes", "typed", "no-bars", "doubt"].map(part);
 const style = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+const moment = new URLSearchParams(location.search).get("at") ?? ""; // the past that the page stands in
 const followed = [box.dataset.deployment, box.dataset.against].filter(Boolean);
 const letter = (deployment) => (followed.length < 2 ? "" : (["A", "B"][followed.indexOf(deployment)] ?? ""));
 const state = { bars: new Map(), times: [], at: undefined, isWhole: false, isDrawn: false, making: undefined, toldFor: 0, toldAt: 0, next: 0 };
@@ -72,7 +73,7 @@ function paint() {
 // ---- what the server tells
 
 function asked(more) {
-  const given = { minutes: minutes.value, broker: box.dataset.broker, deployment: box.dataset.deployment, against: box.dataset.against, backtest: box.dataset.backtest, ...more };
+  const given = { minutes: minutes.value, broker: box.dataset.broker, deployment: box.dataset.deployment, against: box.dataset.against, backtest: box.dataset.backtest, at: moment, ...more };
   return new URLSearchParams(Object.entries(given).filter(([, value]) => value !== "" && value !== undefined));
 }
 
