@@ -32,6 +32,7 @@ urlpatterns = [
     path("chart/", chart.first, name="chart-first"),
     path("chart/<str:name>/", chart.page, name="chart"),
     path("chart/<str:name>/bars", chart.data, name="chart-data"),
+    path("chart/<str:name>/indicators", chart.indicators, name="chart-indicators"),
     path("risk/", control.risk, name="risk"),
     path("alerts/", control.alerts, name="alerts"),
     path("strategies/", strategies.page, name="strategies"),
