@@ -82,7 +82,7 @@ def shown(
     around = {
         "page": page,
         "travel": travel,
-        "kept": moment.kept(request),
+        "travel_kept": moment.kept(request),
         "broker": broker,
         "suffix": suffix,
         "rail": rail(request.user, suffix),
