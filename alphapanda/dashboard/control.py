@@ -32,7 +32,7 @@ def risk(request: HttpRequest) -> HttpResponse:
     live = frame.Reading(broker)
     now = headroom_now(now=timezone.now()) if moment.current() is None else []  # none is kept
     found = [(one, rows) for one, rows in now if one.broker == broker]
-    rows = {"limits": _limits(found), "switches": _switches(broker)}
+    rows = {"limits": limits_of(found), "switches": _switches(broker)}
     html = screen.rendered(rows)
     if frame.wants_json(request):
         return frame.snapshot(live, html, is_stored=True)
@@ -40,7 +40,8 @@ def risk(request: HttpRequest) -> HttpResponse:
     return frame.shown(request, "risk", "dashboard/risk.html", context, live=live, hints=list(rows))
 
 
-def _limits(found: Iterable[tuple[Deployment, list[Headroom]]]) -> dict[str, screen.Row]:
+def limits_of(found: Iterable[tuple[Deployment, list[Headroom]]]) -> dict[str, screen.Row]:
+    """Rows of limits, the tightest first."""
     rows = [_limit(deployment, one) for deployment, ones in found for one in ones]
     rows.sort(key=lambda row: (-(row["percent"] or 0), row["deployment"], row["limit"]))
     return {row["id"]: row | {"order": f"{place:05}"} for place, row in enumerate(rows)}

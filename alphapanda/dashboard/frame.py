@@ -78,7 +78,7 @@ def shown(
     broker = broker or broker_of(request.GET.get("broker", ""))
     suffix = "" if broker == Broker.PAPER else f"?broker={broker}"
     frame = screen.rendered({kind: live.rows.get(kind, {}) for kind in screen.FRAME})
-    travel = moment.travel(request, page)
+    travel = moment.travel(request)
     around = {
         "page": page,
         "travel": travel,

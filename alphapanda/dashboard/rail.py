@@ -30,6 +30,7 @@ RAIL: dict[str, tuple[Page, ...]] = {
         Page("strategies", "Strategies", "t"),
         Page("performance", "Performance", "e"),
         Page("backtests", "Backtests", "x"),
+        Page("journal", "Journal", "j"),
     ),
     "Control": (
         Page("risk", "Risk", "k"),
@@ -38,7 +39,10 @@ RAIL: dict[str, tuple[Page, ...]] = {
     ),
     "System": (
         Page("health", "Health", "h"),
+        Page("data", "Data", "d"),
         Page("broker", "Broker", "b"),
+        Page("logs", "Logs", "u"),
+        Page("keys", "API keys", "y"),
         Page("api", "API", "i"),
         Page("admin", "Admin", "a", is_staff_only=True),
     ),

@@ -13,7 +13,9 @@ from accounts.models import AuditEntry
 from alphapanda.core.vocabulary import Broker, DeploymentStatus
 from alphapanda.dashboard import frame, moment, screen, seen
 from alphapanda.dashboard.access import broker_of, page_view
-from risk.models import Decision
+from alphapanda.dashboard.gallery import gallery, parameters_of
+from alphapanda.dashboard.standing import standings
+from risk.models import Alert, Decision
 from strategies.models import Deployment, Signal
 
 SHOWN = 30
@@ -39,7 +41,10 @@ def page(request: HttpRequest) -> HttpResponse:
     html = screen.rendered({"traders": _traders(broker, live)})
     if frame.wants_json(request):
         return frame.snapshot(live, html, is_stored=True)
-    context = {"rows": list(html["traders"].values())}
+    context = {
+        "rows": list(html["traders"].values()),
+        "gallery": gallery() if moment.current() is None else [],
+    }
     return frame.shown(
         request, "strategies", "dashboard/strategies.html", context, live=live, hints=["traders", "signals"]
     )
@@ -49,7 +54,14 @@ def _traders(broker: str, live: frame.Reading) -> dict[str, screen.Row]:
     rows = seen.deployment_rows(Deployment.objects.filter(broker=broker).order_by("name"))
     last = _last_decisions([UUID(row["id"]) for row in rows])
     known = live.rows.get("deployments", {})
-    return {row["id"]: _trader(row, last.get(UUID(row["id"])), known.get(row["id"], {})) for row in rows}
+    strip = live.rows.get("strip", {}).get(broker, {})
+    is_now = moment.current() is None
+    why = standings(rows, strip, {str(name) for name in last}) if is_now else {}
+    return {
+        row["id"]: _trader(row, last.get(UUID(row["id"])), known.get(row["id"], {}))
+        | {"standing": why.get(row["id"], "")}
+        for row in rows
+    }
 
 
 def _last_decisions(deployments: list[UUID]) -> dict[UUID, Decision]:
@@ -112,6 +124,10 @@ def detail(request: HttpRequest, deployment_id: UUID) -> HttpResponse:
         "rows": list(html["signals"].values()),
         "history": _acts(found),
         "shadows": moment.known(found.shadows.order_by("name")),
+        "commands": moment.known(found.commands.order_by("-created_at", "-id"))[:SHOWN],
+        "alerts": moment.known(
+            Alert.objects.filter(deployment=found).order_by("-raised_at", "-id"), "raised_at"
+        )[:SHOWN],
     }
     return frame.shown(
         request,
@@ -141,16 +157,14 @@ def _by_id(found: list[screen.Row], live: frame.Reading) -> dict[str, screen.Row
 
 def _params(found: Deployment) -> list[dict[str, Any]]:
     """Each parameter with its meaning, default and value."""
-    schema = found.strategy_version.schema
-    named = schema.get("$ref", "").rpartition("/")[2]
-    known = schema.get("$defs", {}).get(named, schema).get("properties", {})
+    known = {one["name"]: one for one in parameters_of(found.strategy_version.schema)}
     names = dict.fromkeys([*known, *found.params])
     return [
         {
             "name": name,
             "value": found.params.get(name, known.get(name, {}).get("default")),
             "default": known.get(name, {}).get("default"),
-            "meaning": known.get(name, {}).get("description", ""),
+            "meaning": known.get(name, {}).get("meaning", ""),
             "is_changed": name in found.params and found.params[name] != known.get(name, {}).get("default"),
         }
         for name in names

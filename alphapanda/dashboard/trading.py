@@ -1,9 +1,8 @@
-"""The lists of a trading day: orders, fills, signals; and open positions."""
+"""The lists of a trading day: orders, fills, signals."""
 
 from __future__ import annotations
 
 from datetime import date
-from typing import Any
 
 from django import forms
 from django.db.models import QuerySet
@@ -12,8 +11,8 @@ from django.http import HttpRequest, HttpResponse
 from alphapanda import projection_rows
 from alphapanda.core.clock import DAY_MS, ist_midnight_ms
 from alphapanda.core.vocabulary import FINAL_STATUSES, OrderStatus, Side
-from alphapanda.dashboard import frame, lists, screen, seen
-from alphapanda.dashboard.access import broker_of, page_view
+from alphapanda.dashboard import lists, seen
+from alphapanda.dashboard.access import page_view
 from alphapanda.dashboard.lists import Listing, Narrowed
 from strategies.models import Deployment
 
@@ -102,21 +101,3 @@ def fills(request: HttpRequest) -> HttpResponse:
 def signals(request: HttpRequest) -> HttpResponse:
     """What strategies wanted, and the rule that decided."""
     return lists.shown(request, SIGNALS)
-
-
-@page_view
-def positions(request: HttpRequest) -> HttpResponse:
-    """What is held, at its last price, with the sums of it."""
-    live = frame.Reading(broker_of(request.GET.get("broker", "")))
-    kinds = ("positions", "held")
-    html = screen.rendered(screen.showing(live.rows, kinds))
-    if frame.wants_json(request):
-        return frame.snapshot(live, html)
-    context: dict[str, Any] = {
-        "rows": list(html.get("positions", {}).values()),
-        "held": next(iter(html.get("held", {}).values()), ""),
-    }
-    status = 503 if live.error else 200
-    return frame.shown(
-        request, "positions", "dashboard/positions.html", context, live=live, kinds=kinds, status=status
-    )

@@ -11,9 +11,11 @@ for function in (
     formats.rupees,
     formats.rupees_signed,
     formats.rupees_compact,
+    formats.rupees_short,
     formats.price,
     formats.number,
     formats.average,
+    formats.exact,
     formats.direction,
     formats.ist_time,
     formats.ist_past,
@@ -25,6 +27,12 @@ for function in (
     formats.age,
 ):
     register.filter(function.__name__, function)
+
+
+@register.filter
+def span(ms: int | None) -> str:
+    """How long something took, in words."""
+    return formats.age(None if ms is None else ms / 1000)
 
 
 @register.filter
