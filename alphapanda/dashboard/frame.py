@@ -78,11 +78,11 @@ def shown(
     broker = broker or broker_of(request.GET.get("broker", ""))
     suffix = "" if broker == Broker.PAPER else f"?broker={broker}"
     frame = screen.rendered({kind: live.rows.get(kind, {}) for kind in screen.FRAME})
-    travel = moment.travel(request, page)
+    travel = moment.travel(request)
     around = {
         "page": page,
         "travel": travel,
-        "kept": moment.kept(request),
+        "travel_kept": moment.kept(request),
         "broker": broker,
         "suffix": suffix,
         "rail": rail(request.user, suffix),
