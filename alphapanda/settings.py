@@ -102,7 +102,8 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "alphapanda.web.static.StaticMiddleware",
+    "django.middleware.gzip.GZipMiddleware",  # within the one before, which compresses its own once
     "alphapanda.web.csp.PolicyMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import date, datetime
 from uuid import UUID
 
 import msgspec
+from django.conf import settings
 from django.db.models import Max, Q, QuerySet
 
 from alphapanda.core.money import to_e4
@@ -277,3 +279,13 @@ def instruments_known() -> QuerySet[Instrument]:
 
 def tick_faults_counted() -> QuerySet[TickFaultCount]:
     return TickFaultCount.objects.order_by("-count", "pk")
+
+
+def feed_told() -> dict[str, str | float]:
+    """What the settings say of where ticks come from: a recorded feed has a pace of its own, and Kite by the clock of
+    its ticks is a simulator."""
+    if settings.FEED == "kite" and settings.FEED_CLOCK == "ticks":
+        return {"source": "simulator"}
+    pace = settings.FEED_SPEED
+    is_paced = settings.FEED == "recorded" and math.isfinite(pace)
+    return {"source": settings.FEED} | ({"speed": pace} if is_paced else {})

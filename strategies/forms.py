@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django import forms
 from django.core.exceptions import ValidationError
@@ -27,17 +27,32 @@ if TYPE_CHECKING:
 CONFIGURABLE = ("params", "execution")
 
 
+class Look(NamedTuple):
+    """The inputs that a form is made of, and the template that holds them."""
+
+    template: str
+    text: type[forms.Widget]
+    select: type[forms.Widget]
+    box: type[forms.Widget]
+
+
+ADMIN = Look(
+    "strategies/parameters.html", UnfoldAdminTextInputWidget, UnfoldAdminSelectWidget, UnfoldBooleanWidget
+)
+
+
 class ParametersWidget(forms.Widget):
     """An input for each parameter, named FIELD__PARAMETER; one named FIELD takes all of them as JSON instead."""
 
-    def __init__(self, parameters: tuple[Parameter, ...]) -> None:
+    def __init__(self, parameters: tuple[Parameter, ...], look: Look = ADMIN) -> None:
         super().__init__()
         self.parameters = parameters
+        self.look = look
 
     def render(self, name: str, value: Any, attrs: Any = None, renderer: Any = None) -> SafeString:
         given = _object(value)
-        rows = [(one, _input(one, f"{name}__{one.name}", given)) for one in self.parameters]
-        return render_to_string("strategies/parameters.html", {"name": name, "rows": rows})
+        rows = [(one, _input(one, f"{name}__{one.name}", given, self.look)) for one in self.parameters]
+        return render_to_string(self.look.template, {"name": name, "rows": rows})
 
     def value_from_datadict(self, data: Any, _files: Any, name: str) -> Any:
         if name in data:
@@ -63,21 +78,20 @@ def _object(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _input(one: Parameter, name: str, given: dict[str, Any]) -> str:
+def _input(one: Parameter, name: str, given: dict[str, Any], look: Look) -> str:
     value = given.get(one.name, one.default)
-    if one.kind == "bool":
-        return str(UnfoldBooleanWidget().render(name, value, {"id": f"id_{name}"}))
-    if one.kind == "choice":
-        choices = [(choice, choice) for choice in one.choices]
-        return str(UnfoldAdminSelectWidget(choices=choices).render(name, value, {"id": f"id_{name}"}))
     attrs: dict[str, Any] = {"id": f"id_{name}"}
+    if one.kind == "bool":
+        return str(look.box(attrs=attrs).render(name, value))
+    if one.kind == "choice":
+        return str(look.select(attrs=attrs, choices=[(one, one) for one in one.choices]).render(name, value))
     if one.kind in ("int", "float"):
         attrs |= {"type": "number", "step": "1" if one.kind == "int" else "any"}
         attrs |= {bound: at for bound, at in (("min", one.low), ("max", one.high)) if at is not None}
     if one.pattern:
         attrs["pattern"] = one.pattern.removeprefix("^").removesuffix("$")
     text = json.dumps(value) if one.kind == "json" and not isinstance(value, str) else value
-    return str(UnfoldAdminTextInputWidget().render(name, text, attrs))
+    return str(look.text(attrs=attrs).render(name, text))
 
 
 class ParametersField(forms.Field):
@@ -85,8 +99,8 @@ class ParametersField(forms.Field):
 
     widget: ParametersWidget
 
-    def __init__(self, parameters: tuple[Parameter, ...]) -> None:
-        super().__init__(required=False, widget=ParametersWidget(parameters), label="Parameters")
+    def __init__(self, parameters: tuple[Parameter, ...], look: Look = ADMIN) -> None:
+        super().__init__(required=False, widget=ParametersWidget(parameters, look), label="Parameters")
         self.parameters = {one.name: one for one in parameters}
 
     def to_python(self, value: Any) -> dict[str, Any]:

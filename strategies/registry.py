@@ -4,7 +4,9 @@ is imported until it is asked for, and what was imported stays beside what comes
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from importlib.machinery import PathFinder
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -95,12 +97,23 @@ def source_hash(name: str) -> str:
 def _places() -> Iterator[_Place]:
     for path in sorted(_python_files(library.__path__)):
         yield _Place(path, path.name, SHIPPED, f"{library.__name__}.{path.stem}")
-    for point in sorted(entry_points(group=GROUP), key=lambda point: point.value):
+    for point in _points(_installed()):
         path = _path_of(point)
         yield _Place(path, f"{point.module}", f"package {_package(point)}", point.module)
     folder = Path(settings.STRATEGIES)
     for path in sorted(_python_files([str(folder)])):
         yield _Place(path, f"{folder.name}/{path.name}", f"folder {folder.name}")
+
+
+def _installed() -> tuple[tuple[str, int], ...]:
+    """The folders that packages are installed in, each with its time: it changes when one comes or goes."""
+    return tuple((folder, Path(folder).stat().st_mtime_ns) for folder in sys.path if Path(folder).is_dir())
+
+
+@lru_cache(maxsize=1)
+def _points(_installed: tuple[tuple[str, int], ...]) -> list[EntryPoint]:
+    """Entry points of strategies; looking for them opens a file of every installed package (10 ms)."""
+    return sorted(entry_points(group=GROUP), key=lambda point: point.value)
 
 
 def _python_files(folders: Iterable[str]) -> Iterator[Path]:

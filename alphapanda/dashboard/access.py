@@ -13,6 +13,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from alphapanda.core.vocabulary import Broker
+from alphapanda.dashboard.moment import travelling
 from alphapanda.web.roles import Role, roles_of
 
 View = Callable[..., HttpResponse]
@@ -41,8 +42,8 @@ def viewer_required(view: View) -> View:
 
 
 def page_view(view: View) -> View:
-    """A page to look at, for people with a role: of the moment, so that nobody keeps it."""
-    return never_cache(require_safe(viewer_required(view)))
+    """A page to look at, for people with a role: of now, so that nobody keeps it, or of the moment asked for."""
+    return never_cache(require_safe(viewer_required(travelling(view))))
 
 
 def broker_of(asked: str) -> str:

@@ -10,12 +10,12 @@ from django.shortcuts import redirect
 from django.urls import reverse
 
 from alphapanda.core.money import to_rupees
-from alphapanda.dashboard import frame, screen
+from alphapanda.dashboard import frame, screen, seen
 from alphapanda.dashboard.access import broker_of, page_view
 from alphapanda.web.formats import price
 from execution.models import Fill
 from marketdata.domain.series import INTERVALS
-from marketdata.models import Bar, Instrument
+from marketdata.models import Instrument
 from strategies.models import Deployment, Signal
 
 BARS = 20_000
@@ -100,7 +100,7 @@ def _others(broker: str) -> list[str]:
 
 
 def _bars(instrument: Instrument, minutes: int, since_ms: int) -> list[list[Any]]:
-    found = Bar.objects.filter(instrument=instrument, minutes=minutes, starts_ms__gte=since_ms)
+    found = seen.bars().filter(instrument=instrument, minutes=minutes, starts_ms__gte=since_ms)
     columns = ("starts_ms", "open_e4", "high_e4", "low_e4", "close_e4", "volume")
     newest = found.order_by("-starts_ms").values_list(*columns)[:BARS]
     return [
@@ -116,10 +116,9 @@ def _markers(
     chosen: dict[str, Any] = {"instrument": instrument, "broker": broker, "at_ms__gte": since_ms}
     if deployment:
         chosen["deployment"] = deployment
-    fills = Fill.objects.filter(**chosen).select_related("deployment").order_by("-at_ms")[:MARKERS]
-    denied = Signal.objects.filter(**chosen, decision__is_approved=False).select_related(
-        "decision", "deployment"
-    )
+    fills = seen.fills().filter(**chosen).select_related("deployment").order_by("-at_ms")[:MARKERS]
+    refused = seen.signals().filter(**chosen, decision__is_approved=False, **seen.decided())
+    denied = refused.select_related("decision", "deployment")
     found = [_filled(fill) for fill in fills]
     found += [_denied(signal) for signal in denied.order_by("-at_ms")[:MARKERS]]
     return sorted(found, key=lambda marker: marker["at_ms"])

@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
 from alphapanda.core.clock import to_ms
-from alphapanda.dashboard import frame, screen
+from alphapanda.dashboard import frame, moment, screen, seen
 from alphapanda.dashboard.access import broker_of, page_view
 from risk import selectors
 from risk.domain.headroom import Headroom
@@ -30,8 +30,9 @@ def risk(request: HttpRequest) -> HttpResponse:
     """Of each limit: used, left, the smallest order that it would refuse; the tightest first. And every halt."""
     broker = broker_of(request.GET.get("broker", ""))
     live = frame.Reading(broker)
-    found = [(one, rows) for one, rows in headroom_now(now=timezone.now()) if one.broker == broker]
-    rows = {"limits": _limits(found), "switches": _switches(broker)}
+    now = headroom_now(now=timezone.now()) if moment.current() is None else []  # none is kept
+    found = [(one, rows) for one, rows in now if one.broker == broker]
+    rows = {"limits": limits_of(found), "switches": _switches(broker)}
     html = screen.rendered(rows)
     if frame.wants_json(request):
         return frame.snapshot(live, html, is_stored=True)
@@ -39,7 +40,8 @@ def risk(request: HttpRequest) -> HttpResponse:
     return frame.shown(request, "risk", "dashboard/risk.html", context, live=live, hints=list(rows))
 
 
-def _limits(found: Iterable[tuple[Deployment, list[Headroom]]]) -> dict[str, screen.Row]:
+def limits_of(found: Iterable[tuple[Deployment, list[Headroom]]]) -> dict[str, screen.Row]:
+    """Rows of limits, the tightest first."""
     rows = [_limit(deployment, one) for deployment, ones in found for one in ones]
     rows.sort(key=lambda row: (-(row["percent"] or 0), row["deployment"], row["limit"]))
     return {row["id"]: row | {"order": f"{place:05}"} for place, row in enumerate(rows)}
@@ -79,9 +81,10 @@ def _written(value: Any) -> str | None:
 
 def _switches(broker: str) -> dict[str, screen.Row]:
     """Halts of this namespace, those in force first, then the newest."""
-    thrown = selectors.halts_thrown().filter(broker__in=["", broker]).order_by("-thrown_at")[:HALTS]
+    known = moment.known(selectors.halts_thrown(), "thrown_at").filter(broker__in=["", broker])
+    thrown = known.order_by("-thrown_at")[:HALTS]
     own = [one for one in thrown if one.deployment is None or one.deployment.broker == broker]
-    own.sort(key=lambda one: one.released_at is not None)
+    own.sort(key=lambda one: moment.ended_at(one.released_at) is not None)
     return {str(one.pk): _switch(one) | {"order": f"{place:05}"} for place, one in enumerate(own)}
 
 
@@ -89,12 +92,12 @@ def _switch(one: KillSwitch) -> screen.Row:
     return {
         "id": str(one.pk),
         "target": one.broker or (one.deployment.name if one.deployment else "everything"),
-        "step": one.step,
+        "step": seen.halt_step(one),
         "reason": one.reason,
         "by": one.thrown_by,
         "at_ms": to_ms(one.thrown_at),
         "released_by": one.released_by,
-        "released_ms": to_ms(one.released_at) if one.released_at else None,
+        "released_ms": moment.ended_at(one.released_at),
     }
 
 
@@ -104,7 +107,7 @@ class AlertForm(forms.Form):
     state = forms.ChoiceField(required=False, choices=[("", "open"), ("all", "all")])
 
     def narrow(self, found: QuerySet) -> QuerySet:
-        return found if self.cleaned_data.get("state") == "all" else found.filter(acknowledged_at=None)
+        return found if self.cleaned_data.get("state") == "all" else moment.unended(found, "acknowledged_at")
 
 
 @page_view
@@ -113,7 +116,8 @@ def alerts(request: HttpRequest) -> HttpResponse:
     live = frame.Reading(broker_of(request.GET.get("broker", "")))
     form = AlertForm(request.GET)
     status = 200 if form.is_valid() else 400
-    found = form.narrow(selectors.alerts_raised()).order_by("-raised_at", "-id")[:ALERTS]
+    known = moment.known(selectors.alerts_raised(), "raised_at")
+    found = form.narrow(known).order_by("-raised_at", "-id")[:ALERTS]
     html = screen.rendered({"alerts": {str(one.pk): _alert(one) for one in found}})
     if frame.wants_json(request):
         return frame.snapshot(live, html, is_stored=True)
@@ -132,9 +136,9 @@ def _alert(one: Alert) -> screen.Row:
         "subject": one.subject,
         "text": one.text,
         "deployment": one.deployment.name if one.deployment else "",
-        "times": one.times,
+        "times": one.times if moment.current() is None else None,  # how often by then is not kept
         "at_ms": to_ms(one.raised_at),
         "by": one.acknowledged_by,
         "note": one.note,
-        "acknowledged_ms": to_ms(one.acknowledged_at) if one.acknowledged_at else None,
+        "acknowledged_ms": moment.ended_at(one.acknowledged_at),
     }

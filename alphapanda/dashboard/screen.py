@@ -41,7 +41,7 @@ def rows(overview: Mapping[str, Any]) -> Rows:
     """Every row of the overview of both broker namespaces."""
     brokers = sorted({*overview["totals"], Broker.PAPER.value})
     screen: Rows = {kind: _by_id(overview[kind]) for kind in TABLES}
-    screen["positions"] = {i: row for i, row in screen["positions"].items() if row["quantity"]}
+    screen["positions"] = {i: _open(row) for i, row in screen["positions"].items() if row["quantity"]}
     for kind in ("signals", "orders", "fills", "deployments"):
         screen[kind] = {i: dated(row, overview["day"]) for i, row in screen[kind].items()}
     screen["strip"] = {broker: _strip(overview, broker) for broker in brokers}
@@ -119,17 +119,26 @@ def _tiles(overview: Mapping[str, Any], broker: str) -> Row:
     }
 
 
+def _open(row: Row) -> Row:
+    """With what it has made of what it cost, in percent."""
+    cost = abs(Decimal(row["cost"]))
+    known = row["unrealised"] is not None and cost
+    return row | {"percent": f"{Decimal(row['unrealised']) / cost * 100:+.2f}" if known else None}
+
+
 def _held(overview: Mapping[str, Any], broker: str) -> Row:
     """The sums below the open positions; what has no mark is not in them, and is counted."""
     totals = overview["totals"].get(broker, {})
     own = [row for row in overview["positions"] if row["broker"] == broker and row["quantity"]]
     known = [Decimal(row["unrealised"]) for row in own if row["unrealised"] is not None]
     worth = [abs(Decimal(row["value"])) for row in own]
+    costs = sum((abs(Decimal(row["cost"])) for row in own if row["unrealised"] is not None), ZERO)
     return {
         "broker": broker,
         "count": len(own),
         "unrealised": str(sum(known, ZERO)) if len(known) == len(own) or known else None,
         "unmarked": totals.get("unmarked", 0),
+        "percent": f"{sum(known, ZERO) / costs * 100:+.2f}" if costs else None,
         "gross": str(sum(worth, ZERO)),
         "realised": str(sum((Decimal(row["realised"]) for row in own), ZERO)),
     }

@@ -1,9 +1,8 @@
-"""The lists of a trading day: orders, fills, signals; and open positions."""
+"""The lists of a trading day: orders, fills, signals."""
 
 from __future__ import annotations
 
 from datetime import date
-from typing import Any
 
 from django import forms
 from django.db.models import QuerySet
@@ -12,11 +11,10 @@ from django.http import HttpRequest, HttpResponse
 from alphapanda import projection_rows
 from alphapanda.core.clock import DAY_MS, ist_midnight_ms
 from alphapanda.core.vocabulary import FINAL_STATUSES, OrderStatus, Side
-from alphapanda.dashboard import frame, lists, screen
-from alphapanda.dashboard.access import broker_of, page_view
+from alphapanda.dashboard import lists, seen
+from alphapanda.dashboard.access import page_view
 from alphapanda.dashboard.lists import Listing, Narrowed
-from execution.models import Fill, Order
-from strategies.models import Deployment, Signal
+from strategies.models import Deployment
 
 ANY = ("", "any")
 REFUSED = [OrderStatus.REJECTED.value, OrderStatus.CANCELLED.value]
@@ -58,14 +56,14 @@ class OrderForm(OfDay):
     field_order = ("state",)
 
     def narrow(self, found: QuerySet) -> QuerySet:
-        found = super().narrow(found)
+        found, status = super().narrow(found), seen.order_status()
         match self.cleaned_data["state"]:
             case "open":
-                return found.exclude(status__in=[status.value for status in FINAL_STATUSES])
+                return found.exclude(**{f"{status}__in": [one.value for one in FINAL_STATUSES]})
             case "executed":
-                return found.filter(status=OrderStatus.COMPLETE)
+                return found.filter(**{status: OrderStatus.COMPLETE})
             case "rejected":
-                return found.filter(status__in=REFUSED)
+                return found.filter(**{f"{status}__in": REFUSED})
         return found
 
 
@@ -78,12 +76,13 @@ class SignalForm(OfDay):
     def narrow(self, found: QuerySet) -> QuerySet:
         found = super().narrow(found)
         verdict = self.cleaned_data["verdict"]
-        return found.filter(decision__is_approved=verdict == "approved") if verdict else found
+        is_approved = verdict == "approved"
+        return found.filter(decision__is_approved=is_approved, **seen.decided()) if verdict else found
 
 
-ORDERS = Listing("orders", "Orders", "orders", OrderForm, Order.objects.all, projection_rows.orders)
-FILLS = Listing("fills", "Fills", "fills", OfDay, Fill.objects.all, projection_rows.fills)
-SIGNALS = Listing("signals", "Signals", "signals", SignalForm, Signal.objects.all, projection_rows.signals)
+ORDERS = Listing("orders", "Orders", "orders", OrderForm, seen.orders, seen.order_rows)
+FILLS = Listing("fills", "Fills", "fills", OfDay, seen.fills, projection_rows.fills)
+SIGNALS = Listing("signals", "Signals", "signals", SignalForm, seen.signals, seen.signal_rows)
 
 
 @page_view
@@ -102,21 +101,3 @@ def fills(request: HttpRequest) -> HttpResponse:
 def signals(request: HttpRequest) -> HttpResponse:
     """What strategies wanted, and the rule that decided."""
     return lists.shown(request, SIGNALS)
-
-
-@page_view
-def positions(request: HttpRequest) -> HttpResponse:
-    """What is held, at its last price, with the sums of it."""
-    live = frame.Reading(broker_of(request.GET.get("broker", "")))
-    kinds = ("positions", "held")
-    html = screen.rendered(screen.showing(live.rows, kinds))
-    if frame.wants_json(request):
-        return frame.snapshot(live, html)
-    context: dict[str, Any] = {
-        "rows": list(html.get("positions", {}).values()),
-        "held": next(iter(html.get("held", {}).values()), ""),
-    }
-    status = 503 if live.error else 200
-    return frame.shown(
-        request, "positions", "dashboard/positions.html", context, live=live, kinds=kinds, status=status
-    )

@@ -86,6 +86,11 @@ def number(value: Amount) -> str:
     return UNKNOWN if known is None else format_decimal(known.to_integral_value(), locale=LOCALE)
 
 
+def exact(value: float | None) -> str:
+    """A figure of a statistic in full: the shortest decimal text that is this very number."""
+    return UNKNOWN if value is None else f"{Decimal(repr(value)):f}"
+
+
 def counted(count: int, noun: str) -> str:
     """So many of something: 1 trade, 2 trades."""
     return f"{number(count)} {noun}" if count == 1 else f"{number(count)} {noun}s"
@@ -117,6 +122,11 @@ def ist_past(at_ms: int) -> str:
 def ist_stamp(at_ms: int | None) -> str:
     """2019-07-09 10:12:31, in India."""
     return f"{to_datetime(at_ms).astimezone(IST):%Y-%m-%d %H:%M:%S}" if at_ms else UNKNOWN
+
+
+def ist_field(at_ms: int) -> str:
+    """2019-07-09T10:12:31, in India: the value of a form's field."""
+    return ist_text(at_ms)[:19]
 
 
 def ist_exact(at_ms: int) -> str:

@@ -2,7 +2,7 @@
 import { tinykeys } from "../vendor/tinykeys.js";
 
 const typing = (event) => event.target.closest("input, select, textarea, [contenteditable]") || document.querySelector("dialog[open]");
-const free = (act) => (event) => {
+export const free = (act) => (event) => {
   if (typing(event)) return;
   event.preventDefault();
   act(event);
@@ -86,6 +86,7 @@ tinykeys(window, {
     const link = document.querySelector("tr.at-hand a");
     if (link && !typing(event) && !event.target.closest("a, button")) link.click();
   },
+  x: free(() => document.querySelector("tr.at-hand [data-key-x]")?.click()),
   "/": free(() => document.querySelector(".filters :is(select, input:not([type=hidden]))")?.focus()),
 });
 for (const field of document.querySelectorAll(".filters select, .filters input[type=date]")) {

@@ -1,4 +1,6 @@
-// Rows come as HTML by kind and id; the element's own id is `kind-id`. All changes of a frame are drawn together.
+// Rows come as HTML by kind and id; the element's own id is `kind-id`. Changes are drawn together, many of them in a few
+// frames, so that no frame is late.
+const FRAME_MS = 8; // of sixteen: the layout follows
 const FRESH_KINDS = new Set(["signals", "orders", "fills"]);
 
 export class Rows {
@@ -37,14 +39,17 @@ export class Rows {
   }
 
   #draw() {
-    this.#drawing = false;
+    const until = performance.now() + FRAME_MS;
     for (const [id, { kind, html }] of this.#waiting) {
       const old = this.#page.getElementById(id);
       if (html === null) old?.remove();
       else this.#place(kind, old, html);
+      this.#waiting.delete(id);
+      if (performance.now() > until) break;
     }
-    this.#waiting.clear();
-    this.#afterwards();
+    this.#drawing = this.#waiting.size > 0;
+    if (this.#drawing) requestAnimationFrame(() => this.#draw());
+    else this.#afterwards();
   }
 
   #place(kind, old, html) {

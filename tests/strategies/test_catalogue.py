@@ -9,7 +9,6 @@ import sys
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -225,12 +224,11 @@ def test_a_package_brings_strategies_by_its_entry_point(
     (package / "__init__.py").write_text("raise RuntimeError('nobody imports me to look at me')\n")
     (package / "trend.py").write_text(CODE.replace('"mine"', '"alices"'))
     monkeypatch.syspath_prepend(tmp_path)
-    point = SimpleNamespace(
-        module="desk_of_alice.trend",
-        value="desk_of_alice.trend",
-        dist=SimpleNamespace(name="desk-of-alice", version="0.3"),
-    )
-    monkeypatch.setattr(registry, "entry_points", lambda group: [point])
+    registry.names()  # has looked before it comes
+    facts = tmp_path / "desk_of_alice-0.3.dist-info"
+    facts.mkdir()
+    (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: desk-of-alice\nVersion: 0.3\n")
+    (facts / "entry_points.txt").write_text("[alphapanda.strategies]\ntrend = desk_of_alice.trend\n")
 
     catalogue_refresh()
 

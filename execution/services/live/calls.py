@@ -50,7 +50,7 @@ DROPPED_MAX = 20
 ENTRY_PATIENCE_MS = 120_000  # what an entry was decided on is too old after that
 COMPARED_MAX = timedelta(seconds=120)  # since the books were compared; an entry waits for the next time then
 LOOK_MS = 5_000  # in which the book is read after a login
-WAIT_MS = 5_000  # for an order that is on its way, or looked for; news of it end the wait
+WAIT_MS = 30_000  # for an order that is on its way, or looked for; news of it end the wait at once
 
 
 class Claimed(msgspec.Struct, frozen=True):

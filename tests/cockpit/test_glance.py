@@ -1,0 +1,139 @@
+"""The overview in one line and the steps that a new installation lacks; positions by net, day and strategy."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import msgspec
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from alphapanda import projections
+from alphapanda.core.vocabulary import Phase, Side
+from alphapanda.dashboard import glance as glancing
+from alphapanda.push import readmodel
+from alphapanda.web.formats import rupees_signed
+from marketdata.services.calendar import calendars_load_shipped
+from risk.models import LimitSet
+from risk.services.halts import halt_throw
+from strategies.domain.guards import Guards
+from strategies.domain.memory import State
+from strategies.domain.protection import Protection
+from strategies.models import Deployment
+from tests.cockpit import world
+from tests.cockpit.test_pages import ROWS, browser
+
+pytestmark = pytest.mark.django_db
+INFY = world.NAMES["INFY"][0]
+
+
+@pytest.fixture
+def viewer() -> Client:
+    return browser("viewer")
+
+
+def rows(client: Client, path: str, kind: str) -> list[str]:
+    return list(client.get(path, headers=ROWS).json()["rows"][kind].values())
+
+
+def test_one_line_tells_of_market_strategies_risk_and_health(viewer: Client) -> None:
+    own = world.desk(count=3)
+    Deployment.objects.filter(id=own.deployments[0].id).update(status="PAUSED")
+    LimitSet.objects.create(level="DEPLOYMENT", deployment=own.deployments[1], daily_orders=1)
+    world.trade(own.deployments[1], 60, Side.BUY, 100, 15_000_000)
+    halt_throw(level="BROKER", broker="paper", reason="odd", actor="bob", now=timezone.now())
+    halt_throw(level="BROKER", broker="zerodha", reason="other", actor="bob", now=timezone.now())
+    projections.rebuild()
+    page = viewer.get("/").content.decode()
+    (line,) = rows(viewer, "/", "glance")
+    assert line.partition("<dt>Health</dt>")[0] in page
+    assert "2 running" in line
+    assert "1 paused" in line
+    assert "1 halt in force" in line
+    assert "daily_orders" in line
+    assert '<span class="pill s-fail">fail</span>' in line  # nothing feeds this world
+
+
+@pytest.mark.parametrize(
+    ("phase", "at", "words"),
+    [
+        (Phase.CONTINUOUS, "14:00", "closes 15:30, in 1 h 30 min"),
+        (Phase.CLOSED, "08:15", "opens 09:15, in 1 h 00 min"),
+    ],
+)
+def test_a_recorded_session_counts_down_by_its_own_clock(phase: Phase, at: str, words: str) -> None:
+    calendars_load_shipped()
+    hours, minutes = map(int, at.split(":"))
+    at_ms = world.START + ((hours - 9) * 60 + minutes - 15) * 60_000
+    strip = {"session": "recorded", "at_ms": at_ms, "phase": phase, "phase_words": "x"}
+    assert glancing._market(strip)["next"] == words
+
+
+def test_a_new_installation_shows_the_steps_still_missing(viewer: Client) -> None:
+    projections.rebuild()
+    page = viewer.get("/").content.decode()
+    assert "Before it trades" in page
+    assert "Broker login" not in page  # paper on a recorded session needs none
+    assert 'href="/strategies/#gallery">Choose a strategy and deploy it' in page
+    own = world.desk(count=1)
+    missing = [step.name for step in glancing.steps_missing("paper") if not step.is_done]
+    assert missing == ["Strategies", "Its first fill"] or missing == ["Its first fill"]
+    world.trade(own.deployments[0], 60, Side.BUY, 100, 15_000_000)
+    assert glancing.steps_missing("paper") == []
+    assert "Broker login" in [step.name for step in glancing.steps_missing("zerodha")]
+
+
+def test_positions_tell_profit_in_percent_and_offer_an_exit() -> None:
+    own = world.desk(count=1)
+    world.trade(own.deployments[0], 60, Side.BUY, 100, 15_000_000)
+    projections.rebuild()
+    readmodel.marks_write({INFY: (15_300_000, world.START)})
+    operator = browser("operator")
+    (row,) = rows(operator, "/positions/", "positions")
+    assert "+2.00 %" in row
+    assert f'data-act="/api/v1/deployments/{own.deployments[0].id}/flatten/"' in row
+    assert 'data-type=""' in row
+    page = operator.get("/positions/").content.decode()
+    assert row in page
+    (sums,) = rows(operator, "/positions/", "held")
+    assert "+2.00 %" in sums
+    live = world.desk("zerodha", count=1)
+    world.trade(live.deployments[0], 60, Side.BUY, 100, 15_000_000)
+    projections.rebuild()
+    (row,) = rows(operator, "/positions/?broker=zerodha", "positions")
+    assert 'data-type="INFY"' in row
+
+
+def test_the_day_is_what_it_traded_and_strategies_are_summed(viewer: Client) -> None:
+    own = world.desk(count=2)
+    world.trade(own.deployments[0], 60, Side.BUY, 100, 15_000_000)
+    world.trade(own.deployments[0], 90, Side.SELL, 100, 15_100_000)
+    world.trade(own.deployments[1], 60, Side.BUY, 50, 28_000_000)
+    projections.rebuild()
+    readmodel.marks_write({world.NAMES["RELIANCE"][0]: (28_100_000, world.START)})
+    done, left = rows(viewer, "/positions/?view=day", "traded")
+    assert rupees_signed(Decimal(1_000)) in done
+    assert rupees_signed(Decimal(500)) in left
+    (group,) = rows(viewer, "/positions/?view=strategy", "groups")
+    assert "mean_reversion" in group
+    assert rupees_signed(Decimal(500)) in group
+    assert group in viewer.get("/positions/?view=strategy").content.decode()
+    odd = viewer.get("/positions/?view=odd")
+    assert odd.status_code == 400
+    assert "choose net, day or strategy" in odd.content.decode()
+
+
+def test_the_distance_of_a_stop_from_the_last_price(viewer: Client) -> None:
+    own = world.desk(count=1)
+    world.trade(own.deployments[0], 60, Side.BUY, 100, 15_000_000)
+    stop = Protection(token=INFY, side=Side.BUY, quantity=100, stop_e4=14_850_000, target_e4=15_600_000)
+    state = State(guards=Guards(protections={INFY: [stop]}))
+    Deployment.objects.update(checkpoint=msgspec.msgpack.encode(state))
+    projections.rebuild()
+    assert "No stop or target" in viewer.get("/positions/?broker=zerodha").content.decode()
+    readmodel.marks_write({INFY: (15_000_000, world.START)})
+    below, above = rows(viewer, "/positions/", "stops")
+    assert "-1.00 %" in below
+    assert rupees_signed(Decimal(-15)) in below
+    assert "+4.00 %" in above
