@@ -9,6 +9,7 @@ import django.utils.timezone
 import pgtrigger.compiler
 import pgtrigger.migrations
 import uuid
+from django.conf import settings
 from django.db import migrations, models
 
 
@@ -167,5 +168,14 @@ class Migration(migrations.Migration):
         pgtrigger.migrations.AddTrigger(
             model_name='liveact',
             trigger=pgtrigger.compiler.Trigger(name='untruncated', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot truncate % table', TG_TABLE_NAME;", hash='23369d5582ed64e82b75f23a31da3f5f1119e5da', level='STATEMENT', operation='TRUNCATE', pgid='pgtrigger_untruncated_ce7d0', table='accounts_liveact', when='BEFORE')),
+        ),
+        migrations.CreateModel(
+            name='Look',
+            fields=[
+                ('user', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, primary_key=True, serialize=False, to=settings.AUTH_USER_MODEL)),
+                ('theme', models.CharField(choices=[('dark', 'dark'), ('light', 'light'), ('auto', 'as the system says')], default='dark', max_length=8)),
+                ('palette', models.CharField(choices=[('usual', 'green and red'), ('blue-orange', 'blue and orange, for the colour-blind')], default='usual', max_length=12)),
+                ('density', models.CharField(choices=[('usual', '28 pixels a row'), ('compact', '24 pixels a row')], default='usual', max_length=8)),
+            ],
         ),
     ]

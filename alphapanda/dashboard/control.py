@@ -14,6 +14,8 @@ from django.utils import timezone
 from alphapanda.core.clock import to_ms
 from alphapanda.dashboard import frame, screen
 from alphapanda.dashboard.access import broker_of, page_view
+from alphapanda.dashboard.halting import progress, scopes
+from alphapanda.dashboard.pace import with_pace
 from risk import selectors
 from risk.domain.headroom import Headroom
 from risk.models import Alert, KillSwitch
@@ -30,13 +32,20 @@ def risk(request: HttpRequest) -> HttpResponse:
     """Of each limit: used, left, the smallest order that it would refuse; the tightest first. And every halt."""
     broker = broker_of(request.GET.get("broker", ""))
     live = frame.Reading(broker)
-    found = [(one, rows) for one, rows in headroom_now(now=timezone.now()) if one.broker == broker]
-    rows = {"limits": limits_of(found), "switches": _switches(broker)}
+    now = timezone.now()
+    found = [(one, rows) for one, rows in headroom_now(now=now) if one.broker == broker]
+    rows = {
+        "limits": with_pace(limits_of(found), key=broker, now=now),
+        "switches": _switches(broker),
+        "scopes": scopes(broker),
+    }
     html = screen.rendered(rows)
     if frame.wants_json(request):
         return frame.snapshot(live, html, is_stored=True)
     context = {kind: list(html[kind].values()) for kind in rows}
-    return frame.shown(request, "risk", "dashboard/risk.html", context, live=live, hints=list(rows))
+    return frame.shown(
+        request, "risk", "dashboard/risk.html", context, live=live, hints=[*rows, "orders", "fills"]
+    )
 
 
 def limits_of(found: Iterable[tuple[Deployment, list[Headroom]]]) -> dict[str, screen.Row]:
@@ -91,6 +100,7 @@ def _switch(one: KillSwitch) -> screen.Row:
         "id": str(one.pk),
         "target": one.broker or (one.deployment.name if one.deployment else "everything"),
         "step": one.step,
+        "progress": "" if one.released_at else progress(one),
         "reason": one.reason,
         "by": one.thrown_by,
         "at_ms": to_ms(one.thrown_at),

@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.utils import timezone
 
+from accounts.models import Look
 from alphapanda import projections
 from alphapanda.core.clock import to_ms
 from alphapanda.core.vocabulary import Broker
@@ -38,6 +39,11 @@ class Reading:
             return
         self.rows = screen.of_broker(screen.rows(overview), broker)
         self.sequence, self.day = overview["sequence"], overview["day"]
+
+
+def look_of(user: Any) -> Look:
+    """How a person wants pages to look."""
+    return Look.objects.filter(user=user).first() or Look(user=user)
 
 
 def wants_json(request: HttpRequest) -> bool:
@@ -75,6 +81,7 @@ def shown(
     frame = screen.rendered({kind: live.rows.get(kind, {}) for kind in screen.FRAME})
     around = {
         "page": page,
+        "look": look_of(request.user),
         "broker": broker,
         "suffix": suffix,
         "rail": rail(request.user, suffix),

@@ -39,6 +39,7 @@ RAIL: dict[str, tuple[Page, ...]] = {
     "System": (
         Page("health", "Health", "h"),
         Page("broker", "Broker", "b"),
+        Page("look", "Look", "y"),
         Page("api", "API", "i"),
         Page("admin", "Admin", "a", is_staff_only=True),
     ),

@@ -10,6 +10,7 @@ from alphapanda.dashboard import (
     gallery,
     health,
     holding,
+    look,
     performance,
     strategies,
     trading,
@@ -48,4 +49,5 @@ urlpatterns = [
     path("broker/callback/", broker.callback, name="broker-callback"),
     path("broker/logout/", broker.logout, name="broker-logout"),
     path("health/", health.page, name="health"),
+    path("look/", look.page, name="look"),
 ]

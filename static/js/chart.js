@@ -134,7 +134,7 @@ document.addEventListener("keydown", (event) => {
 });
 chart.subscribeCrosshairMove((point) => say(state.bars.get(point.time) ?? state.bars.get(state.times?.at(-1))));
 for (const field of document.querySelectorAll(".chart-page select")) field.addEventListener("change", () => field.form.requestSubmit());
-new MutationObserver(paint).observe(document.documentElement, { attributes: true, attributeFilter: ["data-theme"] });
+new MutationObserver(paint).observe(document.documentElement, { attributes: true, attributeFilter: ["data-theme", "data-palette"] });
 new MutationObserver(lastPrice).observe(document.querySelector(".chart-mark tbody"), { childList: true });
 
 paint();
