@@ -84,6 +84,8 @@ def _percent(one: Headroom) -> float | None:
 def _written(value: Any) -> str | None:
     if isinstance(value, tuple):
         return ", ".join(map(str, value))
+    if isinstance(value, Decimal):
+        return f"{value:.2f}"
     return None if value is None else str(value)
 
 
