@@ -39,6 +39,7 @@ def traded() -> SimpleNamespace:
     own = world.desk()
     world.morning(own, rounds=3)
     world.trade(own.deployments[1], 5_000, world.Side.BUY, 400, 28_712_500, denied="position_quantity")
+    world.posted()
     _bars(own)
     _for_a_person(own)
     asked("Ten lakh")
