@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from datetime import date, datetime
 from decimal import Decimal
+from typing import Any
 
 import msgspec
 
@@ -35,9 +36,20 @@ def tell(known: Account, book: Book, now: datetime) -> None:
     ]
     rows = msgspec.to_builtins(_rows(_positions(known), orders, book, ist_date(to_ms(now))))
     kept = AccountOutside.objects.filter(broker=Broker.ZERODHA).first()
-    if kept is None or kept.rows != rows:
+    before = [] if kept is None else kept.rows
+    rows = [next((one for one in before if _is_much_the_same(one, row)), row) for row in rows]
+    if kept is None or before != rows:
         facts = {"rows": rows, "told_at": now}
         AccountOutside.objects.update_or_create(broker=Broker.ZERODHA, defaults=facts)
+
+
+def _is_much_the_same(before: dict[str, Any], row: dict[str, Any]) -> bool:
+    """Whether nothing has moved but the price, by a twentieth at most: every change is a row of each deployment."""
+    is_near = abs(before["price_e4"] - row["price_e4"]) * 20 <= before["price_e4"]
+    moving = {"price_e4": 0, "margin": None}
+    return (
+        is_near and before | moving == row | moving and (before["margin"] is None) is (row["margin"] is None)
+    )
 
 
 def _positions(known: Account) -> dict[Where, int]:
