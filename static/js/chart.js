@@ -313,7 +313,7 @@ function enter() {
 
 function why(time) {
   const [one] = marks.at(time);
-  if (one) location.href = one.address;
+  if (one) location.href = moment ? `${one.address}?at=${moment}` : one.address;
 }
 
 const keys = { f: fit, Escape: leave, Enter: enter, ",": () => step(-1), ".": () => step(1), d: () => typing(DAY_MINUTES) };
