@@ -30,20 +30,21 @@ def may_act(user: Any) -> bool:
 
 
 def viewer_required(view: View) -> View:
-    """Login first; then 403 with words for who has no role."""
+    """Login first; then 403 with words for who has no role. The page may be asked for at a moment."""
+    travelled = travelling(view)
 
     @wraps(view)
     def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         if not may_look(request.user):
             raise PermissionDenied("Your account has no role yet.")
-        return view(request, *args, **kwargs)
+        return travelled(request, *args, **kwargs)
 
     return login_required(guarded)
 
 
 def page_view(view: View) -> View:
     """A page to look at, for people with a role: of now, so that nobody keeps it, or of the moment asked for."""
-    return never_cache(require_safe(viewer_required(travelling(view))))
+    return never_cache(require_safe(viewer_required(view)))
 
 
 def broker_of(asked: str) -> str:

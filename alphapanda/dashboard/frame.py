@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.utils import timezone
 
+from accounts.models import Look
 from alphapanda import past, projections
 from alphapanda.core.clock import to_ms
 from alphapanda.core.vocabulary import Broker
@@ -45,6 +46,11 @@ def _overview() -> dict[str, Any]:
     return readmodel.overview()
 
 
+def look_of(user: Any) -> Look:
+    """How a person wants pages to look."""
+    return Look.objects.filter(user=user).first() or Look(user=user)
+
+
 def wants_json(request: HttpRequest) -> bool:
     """Whether a page is asked for its rows alone."""
     return request.get_preferred_type([HTML, JSON]) == JSON
@@ -78,11 +84,12 @@ def shown(
     broker = broker or broker_of(request.GET.get("broker", ""))
     suffix = "" if broker == Broker.PAPER else f"?broker={broker}"
     frame = screen.rendered({kind: live.rows.get(kind, {}) for kind in screen.FRAME})
-    travel = moment.travel(request, page)
+    travel = moment.travel(request)
     around = {
         "page": page,
         "travel": travel,
-        "kept": moment.kept(request),
+        "travel_kept": moment.kept(request),
+        "look": look_of(request.user),
         "broker": broker,
         "suffix": suffix,
         "rail": rail(request.user, suffix),

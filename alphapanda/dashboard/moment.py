@@ -22,20 +22,24 @@ from alphapanda.core.clock import IST, to_datetime, to_ms
 
 View = Callable[..., HttpResponse]
 BAD_REQUEST = 400
+SAFE = ("GET", "HEAD")
 STEP = timedelta(minutes=1)
 FIRST_YEAR = 1990  # before it nobody can have known anything of these markets' screens
 WANTED = "2026-11-28T10:15:30, a time in India that is over, to the second or the millisecond"
+# Pages by the name of their address that are of then, with what of them is not; all others are of now, and say so.
 FOLLOWS = {
-    "overview", "positions", "orders", "fills", "signals", "chart", "strategies", "performance", "alerts",
-    "approvals", "reconciliation", "risk",
-}  # fmt: skip
-PARTLY = {
-    "overview": "Health and limits of then are not kept: none are shown.",
-    "positions": "Stops of then are not kept.",
-    "risk": "Halts are those of then. Limits and their use are not kept: none are shown.",
+    "overview": "Health, steps that were missing and the use of limits are not kept.",
+    "positions": "How far stops were is not kept.",
+    **dict.fromkeys(("orders", "signals", "fills", "performance", "alerts", "chart-first"), ""),
+    "order": "",
+    "signal": "",
+    "fill": "",
     "chart": "Prices move on bars: the newest is the last that had ended.",
+    "strategies": "Why one did not trade, and what could be deployed, are not kept.",
+    "strategy": "Why it did not trade is not kept.",
     "approvals": "What an approval would have done is not kept.",
-    "reconciliation": "Orders of others are those of now that were there then.",
+    "reconciliation": "The account's desk is of now, and of orders of others those that are there now.",
+    "risk": "Halts are those of then. Limits and their use are not kept: none are shown.",
 }
 OF_NOW = "This page has no past: it shows what is known now."
 
@@ -132,6 +136,8 @@ def travelling(view: View) -> View:
         text = request.GET.get("at", "")
         if not text:
             return view(request, *args, **kwargs)
+        if request.method not in SAFE:
+            return _refused(request, "Nothing can be done at a moment that is over. Go to now.")
         try:
             at_ms = parsed(text, timezone.now())
         except BadMoment as error:
@@ -149,21 +155,22 @@ def _refused(request: HttpRequest, words: str) -> HttpResponse:
     return render(request, "dashboard/no_moment.html", {"words": words}, status=BAD_REQUEST)
 
 
-def travel(request: HttpRequest, page: str) -> Travel | None:
+def travel(request: HttpRequest) -> Travel | None:
     """What the frame of a page says of the moment; None: the page is of now."""
     at_ms = current()
     if at_ms is None:
         return None
     step = STEP // timedelta(milliseconds=1)
     after = at_ms + step
+    name = request.resolver_match.url_name if request.resolver_match else ""
     return Travel(
         at_ms=at_ms,
         text=written(at_ms),
         before=_at(request, at_ms - step),
         after=_at(request, after) if after <= to_ms(timezone.now()) else "",
         now=_at(request, None),
-        words=PARTLY.get(page, "") if page in FOLLOWS else OF_NOW,
-        follows=page in FOLLOWS,
+        words=FOLLOWS.get(name or "", OF_NOW),
+        follows=name in FOLLOWS,
     )
 
 

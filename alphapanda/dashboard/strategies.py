@@ -41,7 +41,10 @@ def page(request: HttpRequest) -> HttpResponse:
     html = screen.rendered({"traders": _traders(broker, live)})
     if frame.wants_json(request):
         return frame.snapshot(live, html, is_stored=True)
-    context = {"rows": list(html["traders"].values()), "gallery": gallery()}
+    context = {
+        "rows": list(html["traders"].values()),
+        "gallery": gallery() if moment.current() is None else [],
+    }
     return frame.shown(
         request, "strategies", "dashboard/strategies.html", context, live=live, hints=["traders", "signals"]
     )
@@ -52,10 +55,11 @@ def _traders(broker: str, live: frame.Reading) -> dict[str, screen.Row]:
     last = _last_decisions([UUID(row["id"]) for row in rows])
     known = live.rows.get("deployments", {})
     strip = live.rows.get("strip", {}).get(broker, {})
-    why = standings(rows, strip, {str(name) for name in last})
+    is_now = moment.current() is None
+    why = standings(rows, strip, {str(name) for name in last}) if is_now else {}
     return {
         row["id"]: _trader(row, last.get(UUID(row["id"])), known.get(row["id"], {}))
-        | {"standing": why[row["id"]]}
+        | {"standing": why.get(row["id"], "")}
         for row in rows
     }
 

@@ -14,6 +14,7 @@ from alphapanda.dashboard import (
     journal,
     keys,
     logs,
+    look,
     performance,
     strategies,
     trading,
@@ -60,4 +61,5 @@ urlpatterns = [
     path("broker/callback/", broker.callback, name="broker-callback"),
     path("broker/logout/", broker.logout, name="broker-logout"),
     path("health/", health.page, name="health"),
+    path("look/", look.page, name="look"),
 ]

@@ -346,7 +346,7 @@ chart.subscribeClick((point) => point.time !== undefined && why(point.time));
 chart.timeScale().subscribeVisibleLogicalRangeChange((range) => {
   if (state.isDrawn && range && range.from < 50) readOlder();
 });
-new MutationObserver(paint).observe(document.documentElement, { attributes: true, attributeFilter: ["data-theme"] });
+new MutationObserver(paint).observe(document.documentElement, { attributes: true, attributeFilter: ["data-theme", "data-palette"] });
 new MutationObserver(soon).observe(document.querySelector(".chart-mark tbody"), { childList: true });
 
 paint();

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 import time
 from typing import Any
@@ -12,6 +13,7 @@ from django.test import Client, override_settings
 from django.urls import reverse
 from django.utils import timezone
 
+from accounts.models import ApiKey
 from accounts.services import act_record
 from alphapanda.core.clock import to_ms
 from alphapanda.core.vocabulary import HaltStep, Severity, Side
@@ -96,6 +98,7 @@ def test_every_page_is_marked_and_says_whether_it_is_of_then(name: str) -> None:
     assert answer.status_code == 200
     assert '<b class="badge">PAST</b>' in page
     assert (moment.OF_NOW in page) is (name not in moment.FOLLOWS)
+    assert moment.FOLLOWS.get(name, moment.OF_NOW) in html.unescape(page)
     assert "js/past.js" in page
     alive = ("data-socket", "js/page.js", 'id="halt"', "may-act")
     assert [words for words in alive if words in page] == []
@@ -109,6 +112,20 @@ def test_who_acts_finds_nothing_to_act_with() -> None:
     assert 'id="act-dialog"' not in page
     assert 'id="halt-dialog"' not in page
     assert 'class="page is-past"' in page
+
+
+def test_a_form_that_is_sent_from_the_past_does_nothing() -> None:
+    world.desk(count=1)
+    operator = browser("operator")
+    page = operator.get("/keys/", {"at": now_passed()}).content.decode()
+    assert moment.OF_NOW in page
+    made = {"name": "script", "scope": "READ", "days": ""}
+    answer = operator.post(f"/keys/?at={now_passed()}", made)
+    assert answer.status_code == 400
+    assert "Nothing can be done at a moment that is over" in answer.content.decode()
+    assert not ApiKey.objects.exists()
+    operator.post("/keys/", made)
+    assert ApiKey.objects.count() == 1
 
 
 def test_every_link_and_every_form_keeps_the_moment() -> None:
