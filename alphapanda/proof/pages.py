@@ -10,6 +10,7 @@ from django.urls import reverse
 
 from alphapanda.dashboard.rail import ELSEWHERE, FIRST, RAIL
 from execution.models import Order
+from portfolio.models import Posting
 from strategies.models import BacktestRun, Deployment, Signal
 
 ON_A_PHONE = ("overview", "positions", "risk")
@@ -38,6 +39,12 @@ def _comparison() -> str:
     return f"{reverse('backtests-compare')}?{chosen}" if len(runs) > 1 else ""
 
 
+def _trade() -> str:
+    """The first fill that was booked opened a trade."""
+    found = Posting.objects.filter(state=Posting.State.BOOKED).order_by("sequence").first()
+    return reverse("trade", args=[found.fill_id]) if found else ""
+
+
 DETAILS: dict[str, Callable[[], str]] = {
     "order": lambda: _address("order", _order()),
     "order-timeline": lambda: _address("order", _order(), "?view=timeline"),
@@ -46,6 +53,8 @@ DETAILS: dict[str, Callable[[], str]] = {
     "strategy": lambda: _address("strategy", Deployment.objects.order_by("name").first()),
     "backtest": lambda: _address("backtest", _runs().first()),
     "backtests-compare": _comparison,
+    "trade": _trade,
+    "logs-tail": lambda: reverse("logs") + "?show=log",
 }
 OURS = tuple(page.name for pages in RAIL.values() for page in pages if page.name not in ELSEWHERE)
 PAGES = (*OURS, *DETAILS)
