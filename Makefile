@@ -1,4 +1,4 @@
-.PHONY: run test test-kafka kite-conformance kite-faults kite-session lint parity chaos bench bench-peers poison fresh env
+.PHONY: run test test-kafka kite-conformance kite-faults kite-session lint parity chaos bench bench-peers poison screens fresh env
 
 python := .venv/bin/python
 
@@ -29,7 +29,7 @@ lint: env
 	$(python) -m ruff format --check .
 	$(python) -m mypy
 
-parity chaos bench poison: env
+parity chaos bench poison screens: env
 	@exec $(python) manage.py $@
 
 bench-peers: env  # our engine and others at the same task; installs them beside ours, below .run/peers

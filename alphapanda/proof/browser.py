@@ -148,8 +148,9 @@ class Person:
             self.page.wait_for_selector('#link:not([data-state="off"])', timeout=LIVE_MS)
         return int(answer.status)
 
-    def wear(self, theme: str) -> None:
-        self.page.evaluate("theme => { document.documentElement.dataset.theme = theme }", theme)
+    def wear(self, theme: str, palette: str = "usual") -> None:
+        worn = {"theme": theme, "palette": palette}
+        self.page.evaluate("worn => { Object.assign(document.documentElement.dataset, worn) }", worn)
 
     def weigh(self) -> Weight:
         """Of the page that was opened last, where nothing of it was in the cache."""

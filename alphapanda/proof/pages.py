@@ -8,9 +8,10 @@ from typing import Any
 from django.db.models import QuerySet
 from django.urls import reverse
 
+from alphapanda import journal
+from alphapanda.core.vocabulary import Broker
 from alphapanda.dashboard.rail import ELSEWHERE, FIRST, RAIL
-from execution.models import Order
-from portfolio.models import Posting
+from execution.models import Fill, Order
 from strategies.models import BacktestRun, Deployment, Signal
 
 ON_A_PHONE = ("overview", "positions", "risk")
@@ -25,8 +26,9 @@ def _order() -> Order | None:
     return Order.objects.filter(fills_count__gt=0).order_by("created_at").first()
 
 
-def _denied() -> Signal | None:
-    return Signal.objects.filter(decision__is_approved=False).order_by("created_at").first()
+def _signal() -> Signal | None:
+    """One that was denied, where there is one: an order's page shows what becomes of the others."""
+    return Signal.objects.order_by("decision__is_approved", "created_at").first()
 
 
 def _runs() -> QuerySet[BacktestRun]:
@@ -40,20 +42,24 @@ def _comparison() -> str:
 
 
 def _trade() -> str:
-    """The first fill that was booked opened a trade."""
-    found = Posting.objects.filter(state=Posting.State.BOOKED).order_by("sequence").first()
-    return reverse("trade", args=[found.fill_id]) if found else ""
+    form = journal.Narrowed({})
+    form.full_clean()
+    found = journal.entries(Broker.PAPER, form.cleaned_data)
+    return reverse("trade", args=[found[0].trip.trip_id]) if found else ""
 
 
 DETAILS: dict[str, Callable[[], str]] = {
     "order": lambda: _address("order", _order()),
+    "fill": lambda: _address("fill", Fill.objects.order_by("created_at").first()),
     "order-timeline": lambda: _address("order", _order(), "?view=timeline"),
     "order-raw": lambda: _address("order", _order(), "?view=raw"),
-    "signal": lambda: _address("signal", _denied()),
+    "signal": lambda: _address("signal", _signal()),
     "strategy": lambda: _address("strategy", Deployment.objects.order_by("name").first()),
+    "parameters": lambda: _address("parameters", Deployment.objects.order_by("name").first()),
+    "deploy": lambda: reverse("deploy", args=["ema_cross"]),
+    "trade": _trade,
     "backtest": lambda: _address("backtest", _runs().first()),
     "backtests-compare": _comparison,
-    "trade": _trade,
     "logs-tail": lambda: reverse("logs") + "?show=log",
 }
 OURS = tuple(page.name for pages in RAIL.values() for page in pages if page.name not in ELSEWHERE)

@@ -1,5 +1,6 @@
-// What is left of each token, by the server's clock; read anew from the server when one is over.
-const loaded = performance.now();
+// What is left of each token, by the server's clock. The page looks again every minute, and when a token is over.
+const LOOK_MS = 60_000;
+let loaded = performance.now();
 
 function words(left) {
   const seconds = Math.max(0, Math.floor(left / 1000));
@@ -16,7 +17,22 @@ function tick() {
   }
 }
 
-if (document.querySelector("[data-until-ms]")) {
-  tick();
-  setInterval(tick, 1000);
+/** What stands there is put anew in its place, unless a person is at it. */
+async function look() {
+  const main = document.getElementById("main");
+  if (document.hidden || main.contains(document.activeElement)) return;
+  try {
+    const answer = await fetch(location.href, { signal: AbortSignal.timeout(LOOK_MS / 2) });
+    const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("main");
+    if (!fresh) return;
+    main.replaceWith(fresh);
+    loaded = performance.now();
+    tick();
+  } catch {
+    // no network: the age on the dot says so
+  }
 }
+
+tick();
+setInterval(tick, 1000);
+setInterval(look, LOOK_MS);

@@ -126,6 +126,14 @@ def test_keys_lead_from_a_page_to_an_order_and_to_the_one_before(people: Callabl
     assert person.faults == []
 
 
+@pytest.mark.parametrize("theme", THEMES)
+def test_the_palette_without_red_and_green_can_be_read(theme: str, operator: Person) -> None:
+    for path in ("/", "/risk/"):
+        operator.open(path)
+        operator.wear(theme, palette="blue-orange")
+        assert axe.findings(operator.page, theme=theme, rule="color-contrast") == []
+
+
 @pytest.mark.parametrize("dialog", ["keys", "find", "halt", "act"])
 @pytest.mark.parametrize("theme", THEMES)
 def test_dialogs_are_for_everybody(dialog: str, theme: str, operator: Person) -> None:
