@@ -14,7 +14,7 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 
 from accounts.broker import credentials_changed
 from accounts.forms import BrokerAccountForm
-from accounts.models import AuditEntry, BrokerAccount, BrokerLogin, BrokerSession, LiveAct, User
+from accounts.models import ApiKey, AuditEntry, BrokerAccount, BrokerLogin, BrokerSession, LiveAct, User
 from accounts.selectors import with_sessions
 from alphapanda.web.admin import Desk, ReadOnlyDesk
 
@@ -151,3 +151,24 @@ class LiveActAdmin(ReadOnlyDesk):
     search_fields = ("actor", "version")
     date_hierarchy = "at"
     ordering = ("-at", "-id")
+
+
+@admin.register(ApiKey)
+class ApiKeyAdmin(ReadOnlyDesk):
+    """Made and ended by their owners on the page API keys."""
+
+    list_display = (
+        "name",
+        "owner",
+        "scope",
+        "begins",
+        "created_at",
+        "expires_at",
+        "last_used_at",
+        "revoked_at",
+    )
+    list_filter = ("scope", "owner")
+    list_select_related = ("owner",)
+    search_fields = ("name", "owner__username")
+    ordering = ("-created_at",)
+    exclude = ("digest",)

@@ -1,4 +1,4 @@
-"""Tokens for scripts, and what broker accounts there are."""
+"""Tokens and keys for scripts, and what broker accounts there are."""
 
 from __future__ import annotations
 
@@ -11,14 +11,17 @@ from drf_spectacular.utils import extend_schema
 from rest_framework import serializers, status
 from rest_framework.response import Response
 
-from accounts import tokens
+from accounts import keys, tokens
 from accounts.domain.sessions import SessionState
+from accounts.models import ApiKey
 from accounts.selectors import AccountNow, accounts_now
-from alphapanda.web.roles import ANYBODY, ROLE_TO_READ
+from alphapanda.web.roles import ANYBODY, ROLE_TO_READ, RequiredRole, Role
 from alphapanda.web.throttles import Token
-from alphapanda.web.views import ApiView
+from alphapanda.web.views import ApiView, Form, Reason
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from rest_framework.request import Request
 
 
@@ -102,7 +105,98 @@ class BrokerAccounts(ApiView):
         return Response(BrokerAccountRow(found, many=True).data)
 
 
+class KeyRow(serializers.ModelSerializer):
+    """A key without itself."""
+
+    state = serializers.SerializerMethodField()
+
+    class Meta:
+        model = ApiKey
+        fields = (
+            "id",
+            "name",
+            "scope",
+            "begins",
+            "state",
+            "created_at",
+            "expires_at",
+            "last_used_at",
+            "revoked_at",
+            "revoked_by",
+        )
+
+    def get_state(self, key: ApiKey) -> str:
+        return keys.state_of(key, timezone.now())
+
+
+class NewKey(KeyRow):
+    """With the key itself, which is shown this once."""
+
+    key = serializers.CharField()
+
+    class Meta(KeyRow.Meta):
+        fields = (*KeyRow.Meta.fields, "key")
+
+
+class KeyForm(Form):
+    """`days`: until it ends; none: it does not end."""
+
+    name = serializers.CharField(max_length=keys.NAME_MAX)
+    scope = serializers.ChoiceField(choices=ApiKey.Scope.choices, default=ApiKey.Scope.READ)
+    days = serializers.IntegerField(min_value=1, max_value=keys.DAYS_MAX, allow_null=True, default=keys.DAYS)
+
+
+class OwnKeys(ApiView):
+    required_role = RequiredRole(write=Role.VIEWER)
+
+    @extend_schema(responses=KeyRow(many=True), tags=["keys"])
+    def get(self, request: Request) -> Response:
+        """Your keys, the newest first; none of them itself."""
+        return Response(KeyRow(keys.keys_of(request.user), many=True).data)
+
+    @extend_schema(request=KeyForm, responses={201: NewKey}, tags=["keys"])
+    def post(self, request: Request) -> Response:
+        """Make a key of yours. The answer holds it, this once. With a key no other can be made."""
+        form = KeyForm(data=request.data)
+        form.is_valid(raise_exception=True)
+        _by_person(request)
+        made, key = keys.key_create(
+            owner=request.user,
+            now=timezone.now(),
+            ip=request.META.get("REMOTE_ADDR"),
+            **form.validated_data,
+        )
+        return Response({**KeyRow(made).data, "key": key}, status=status.HTTP_201_CREATED)
+
+
+class KeyRevoke(ApiView):
+    required_role = RequiredRole(write=Role.VIEWER)
+
+    @extend_schema(request=Reason, responses=KeyRow, tags=["keys"])
+    def post(self, request: Request, pk: UUID) -> Response:
+        """End a key of yours at once, for good."""
+        form = Reason(data=request.data)
+        form.is_valid(raise_exception=True)
+        _by_person(request)
+        key = keys.key_revoke(
+            key_id=pk,
+            owner=request.user,
+            now=timezone.now(),
+            ip=request.META.get("REMOTE_ADDR"),
+            **form.validated_data,
+        )
+        return Response(KeyRow(key).data)
+
+
+def _by_person(request: Request) -> None:
+    """Raises KeyRefusedHere for who comes with a key: one that was stolen must not outlive its end."""
+    if isinstance(request.auth, ApiKey):
+        raise keys.KeyRefusedHere("Keys are made and ended by people: log in, or use a token.")
+
+
 urlpatterns = [
+    path("keys/", OwnKeys.as_view()),
+    path("keys/<uuid:pk>/revoke/", KeyRevoke.as_view()),
     path("broker-accounts/", BrokerAccounts.as_view()),
     path("token/", TokenIssue.as_view()),
     path("token/refresh/", TokenRefresh.as_view()),

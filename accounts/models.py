@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from uuid import uuid4
 
+import pgtrigger
 from django.contrib.auth.models import AbstractUser
 from django.core.validators import RegexValidator
 from django.db import models
@@ -173,3 +174,43 @@ class LiveAct(models.Model):
 
     def __str__(self) -> str:
         return f"{self.actor} {self.kind} {self.at:%Y-%m-%d %H:%M}"
+
+
+class ApiKey(models.Model):
+    """A key with which a script acts as its owner, with the roles that the owner has then. Only the key's digest is
+    stored. A key that is revoked stays on record."""
+
+    class Scope(models.TextChoices):
+        READ = "READ", "read only"
+        ACT = "ACT", "read and act"
+
+    id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
+    owner = models.ForeignKey(User, on_delete=models.PROTECT, related_name="api_keys")
+    name = models.CharField(max_length=60)
+    scope = models.CharField(max_length=4, choices=Scope.choices, default=Scope.READ)
+    digest = models.CharField(max_length=64, unique=True, help_text="SHA-256 of the key")
+    begins = models.CharField(max_length=12, help_text="of the key, to tell it from others")
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField(null=True, blank=True)
+    last_used_at = models.DateTimeField(null=True, blank=True, help_text="to the minute")
+    revoked_at = models.DateTimeField(null=True, blank=True)
+    revoked_by = models.CharField(max_length=150, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["owner", "name"], condition=models.Q(revoked_at=None), name="api_key_name_once"
+            )
+        ]
+        triggers = [
+            pgtrigger.ReadOnly(name="fixed", exclude=["last_used_at", "revoked_at", "revoked_by"]),
+            *kept.kept(),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.owner} {self.name}"
+
+    @property
+    def may_act(self) -> bool:
+        """Whether the key itself lets its bearer do more than read; the owner's roles count besides."""
+        return self.scope == self.Scope.ACT

@@ -73,6 +73,7 @@ urlpatterns = [
     path("", include("execution.live_api")),
     path("", include("execution.gtt_api")),
     path("", include("portfolio.api")),
+    path("", include("alphapanda.journal_api")),
     path("", include("marketdata.api")),
     path("", include("alphapanda.research.api")),
     path("", include("alphapanda.eventlog.api")),

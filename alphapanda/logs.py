@@ -37,8 +37,9 @@ ADDRESS = re.compile(r"(://[^\s:/@]*:)[^\s/@]+(?=@)")
 KITE_TOKEN = re.compile(
     r"(?<![A-Za-z0-9])(?=[A-Za-z]*[0-9])(?=[a-z0-9]*[A-Z])(?=[A-Z0-9]*[a-z])[A-Za-z0-9]{32}(?![A-Za-z0-9])"
 )
+API_KEY = re.compile(r"\bapk_[\w-]{20,}")  # ours: accounts.keys
 SHAPED = re.compile(
-    r"[\s=:]|eyJ|\A[A-Za-z0-9]{32}\Z"
+    r"[\s=:]|eyJ|apk_|\A[A-Za-z0-9]{32}\Z"
 )  # in whatever one of the shapes above can be: most values of a line are plain ids
 SHORTEST_SECRET = 6  # a shorter value would redact ordinary words
 
@@ -65,7 +66,7 @@ def without_secrets(text: str) -> str:
 
 def without_shapes(text: str) -> str:
     """A text without what shows by its shape alone to be a secret: keys, and tokens that nothing names."""
-    for shape in (PRIVATE_KEY, JWT, KITE_TOKEN):
+    for shape in (PRIVATE_KEY, JWT, KITE_TOKEN, API_KEY):
         text = shape.sub(REDACTED, text)
     return text
 
@@ -105,11 +106,20 @@ class Redaction:
         return without_secrets(self.known.sub(REDACTED, text) if self.known else text)
 
 
+_in_force: list[Redaction] = []  # the one of `configure`
+
+
+def redacted(value: Any) -> Any:
+    """What was written without these rules, or before a secret was known, as a line of the log would show it now."""
+    return (_in_force[0] if _in_force else Redaction(())).clean(value)
+
+
 def configure(*, style: str, level: str, error_file: Path, secrets: Iterable[str]) -> None:
     """Send structlog and stdlib logging through the same processors; errors also go to `error_file`."""
     shared = _shared_processors()
     # a traceback becomes text before redaction, so that a secret inside it goes too
-    last = [structlog.processors.format_exc_info, Redaction(secrets)]
+    _in_force[:] = [Redaction(secrets)]
+    last = [structlog.processors.format_exc_info, *_in_force]
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),

@@ -47,10 +47,11 @@ def deployments(found: QuerySet[Deployment]) -> list[Row]:
     """Deployments as they stand in their rows; the checkpoint itself is not read."""
     chosen = found.defer("checkpoint", "consequences", "params", "execution")
     related = chosen.select_related("strategy_version__strategy").prefetch_related("instruments")
-    return [_deployment(deployment) for deployment in related]
+    return [deployment(one) for one in related]
 
 
-def _deployment(found: Deployment) -> Row:
+def deployment(found: Deployment) -> Row:
+    """A deployment; how far it has read may be unknown."""
     instruments = sorted((str(i), i.instrument_token) for i in found.instruments.all())
     return {
         "id": str(found.id),
@@ -94,10 +95,11 @@ def book(found: Book, newest: Snapshot | None, net_before: Callable[[UUID, int],
 
 def positions(found: QuerySet[Position]) -> list[Row]:
     """Positions, flat ones too, by deployment and instrument: its token may change."""
-    return [_position(position) for position in found.select_related("book", "instrument")]
+    return [position(one) for one in found.select_related("book", "instrument")]
 
 
-def _position(found: Position) -> Row:
+def position(found: Position) -> Row:
+    """A position at its cost: it has its mark when it is read."""
     token = found.instrument.instrument_token
     return {
         "id": f"{found.book_id}:{found.instrument_id}",
@@ -117,11 +119,12 @@ def _position(found: Position) -> Row:
 
 def signals(found: QuerySet[Signal]) -> list[Row]:
     """Signals with the verdict of risk where it has been given."""
-    return [_signal(signal) for signal in found.select_related("deployment", "instrument", "decision")]
+    related = found.select_related("deployment", "instrument", "decision")
+    return [signal(one, getattr(one, "decision", None)) for one in related]
 
 
-def _signal(found: Signal) -> Row:
-    decision = getattr(found, "decision", None)
+def signal(found: Signal, decision: Decision | None) -> Row:
+    """A signal with its verdict, if there is one."""
     return _traded(found) | {
         "step": found.step,
         "order_type": found.order_type,
@@ -155,10 +158,11 @@ def decisions(found: QuerySet[Decision]) -> list[Row]:
 
 def orders(found: QuerySet[Order]) -> list[Row]:
     """Orders as they stand."""
-    return [_order(order) for order in found.select_related("deployment", "instrument")]
+    return [order(one) for one in found.select_related("deployment", "instrument")]
 
 
-def _order(found: Order) -> Row:
+def order(found: Order) -> Row:
+    """An order as it stands."""
     filled = found.filled_quantity
     return _traded(found) | {
         "order_type": found.order_type,

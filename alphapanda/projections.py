@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from alphapanda import logs
@@ -96,13 +97,13 @@ def refresh() -> None:
     has_own_clock = stats.get("source") in readmodel.OWN_CLOCKS
     at_ms = int(stats.get("last_at_ms") or 0) if has_own_clock else now_ms
     readmodel.session_write(
-        phase=_phase(at_ms),
+        phase=phase_at(at_ms),
         halts=[rows.halt(switch) for switch in switches],
-        orders_today=_orders_of_day(at_ms or now_ms),
+        orders_today=orders_of_day(Order.objects.all(), at_ms or now_ms),
     )
 
 
-def _phase(at_ms: int) -> Phase | None:
+def phase_at(at_ms: int) -> Phase | None:
     """The phase of the market; None before the first tick and where no hours are known."""
     try:
         return calendar(EXCHANGE).phase_at(at_ms) if at_ms else None
@@ -110,12 +111,11 @@ def _phase(at_ms: int) -> Phase | None:
         return None
 
 
-def _orders_of_day(at_ms: int) -> dict[str, int]:
-    """Orders by broker that were placed on the trading date of a time."""
+def orders_of_day(orders: QuerySet[Order], at_ms: int) -> dict[str, int]:
+    """Those of the orders that were placed on the trading date of a time, counted by broker."""
     start = ist_midnight_ms(ist_date(at_ms))
-    placed = Order.objects.filter(placed_at_ms__gte=start).values_list("broker", flat=True)
     counts: dict[str, int] = {}
-    for broker in placed:
+    for broker in orders.filter(placed_at_ms__gte=start).values_list("broker", flat=True):
         counts[broker] = counts.get(broker, 0) + 1
     return counts
 

@@ -102,7 +102,8 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "alphapanda.web.static.StaticMiddleware",
+    "django.middleware.gzip.GZipMiddleware",  # within the one before, which compresses its own once
     "alphapanda.web.csp.PolicyMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -280,6 +281,7 @@ AXES_VERBOSE = False
 
 REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
+        "accounts.key_access.KeyAuthentication",  # first: it takes the bearers that are keys, and leaves the others
         "accounts.tokens.BearerAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
@@ -320,6 +322,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "COMPONENT_SPLIT_REQUEST": True,
     "ENUM_NAME_OVERRIDES": {
         "BrokerEnum": "strategies.models.TRADING_BROKERS",
+        "KeyScopeEnum": "accounts.models.ApiKey.Scope",
         "HaltLevelEnum": "alphapanda.core.vocabulary.HaltLevel",
         "LimitLevelEnum": "alphapanda.core.vocabulary.LimitLevel",
         "BacktestKindEnum": "strategies.models.BacktestRun.Kind",

@@ -32,3 +32,8 @@ def engine_sha256() -> str:
     for path in files:
         digest.update(f"{path.relative_to(env.ROOT)}\n".encode() + path.read_bytes())
     return digest.hexdigest()
+
+
+def build() -> str:
+    """Both in one: 1.2.0+3f2a6b1c9d04."""
+    return f"{product_version()}+{engine_sha256()[:12]}"

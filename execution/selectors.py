@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from django.db.models import F
+from django.db.models import BigIntegerField, F, Func, TextField, Value
+from django.db.models.functions import Cast
 
 from execution.models import Fill, Order, OrderEvent
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from django.db.models import QuerySet
 
 HEAVY = ("deployment__checkpoint", "deployment__consequences")
@@ -29,3 +32,12 @@ def order_events_recorded() -> QuerySet[OrderEvent]:
 
 def fills_recorded() -> QuerySet[Fill]:
     return Fill.objects.select_related("deployment", "instrument").defer(*HEAVY)
+
+
+def marks_of_orders(deployment_id: UUID) -> dict[UUID, int]:
+    """The last price of its instrument that the signal of each order saw, in 1/10,000 rupee; none where it saw none."""
+    token = Cast("instrument__instrument_token", TextField())
+    seen = Func(F("decision__signal__marks"), token, Value("price_e4"), function="jsonb_extract_path_text")
+    found = Order.objects.filter(deployment=deployment_id)
+    rows = found.annotate(seen_e4=Cast(seen, BigIntegerField())).values_list("id", "seen_e4")
+    return {order_id: price_e4 for order_id, price_e4 in rows if price_e4}

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from django.db.models import QuerySet
+
 from alphapanda import logs
 from alphapanda.push import readmodel
 from marketdata.models import Bar
@@ -21,7 +23,7 @@ def marks_before(keys: Iterable[str], at_ms: int) -> dict[str, Mark]:
     A bar's price stands at the end of its minute: when in the minute it was paid is not stored.
     """
     names = list(keys)
-    found = _of_bars(names, at_ms)
+    found = marks_of_bars(names, at_ms)
     for key, mark in _live(names).items():
         if found.get(key, (0, -1))[1] < mark[1] < at_ms:
             found[key] = mark
@@ -37,9 +39,12 @@ def marks_forget(tokens: Iterable[int]) -> None:
         log.warning("push.readmodel.unavailable", error=str(error))
 
 
-def _of_bars(keys: list[str], at_ms: int) -> dict[str, Mark]:
+def marks_of_bars(keys: Iterable[str], at_ms: int, *, stored: QuerySet[Bar] | None = None) -> dict[str, Mark]:
+    """The close of the last bar of a minute that had ended by a time, by EXCHANGE:TRADINGSYMBOL, out of all bars or
+    these."""
     names = {pk: key for key, pk in primary_keys(keys).items()}
-    bars = Bar.objects.filter(instrument_id__in=names, minutes=1, starts_ms__lte=at_ms - MINUTE_MS)
+    known = Bar.objects.all() if stored is None else stored
+    bars = known.filter(instrument_id__in=names, minutes=1, starts_ms__lte=at_ms - MINUTE_MS)
     last = bars.order_by("instrument_id", "-starts_ms").distinct("instrument_id")
     rows = last.values_list("instrument_id", "close_e4", "starts_ms")
     return {names[pk]: (price_e4, starts_ms + MINUTE_MS - 1) for pk, price_e4, starts_ms in rows}

@@ -197,11 +197,13 @@ class Bar(models.Model):
     close_e4 = models.BigIntegerField()
     volume = models.BigIntegerField()
     ticks = models.IntegerField()
+    stored_at = models.DateTimeField(auto_now_add=True, help_text="from when on it was known here")
 
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["instrument", "minutes", "starts_ms"], name="bar_once")
         ]
+        indexes = [models.Index(fields=["-stored_at"], name="bar_stored")]
 
     def __str__(self) -> str:
         return f"{self.instrument} {self.minutes} min {ist_text(self.starts_ms)}"

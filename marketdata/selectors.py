@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import date, datetime
 from uuid import UUID
 
 import msgspec
+from django.conf import settings
 from django.db.models import Max, Q, QuerySet
 
 from alphapanda.core.money import to_e4
@@ -250,9 +252,13 @@ def bars_of(instrument: Instrument, minutes: int, from_ms: int, to_ms: int) -> l
 
 def bars_before(instrument: Instrument, minutes: int, until_ms: int, count: int) -> list[bars.Bar]:
     """The last stored bars of an instrument that had ended by a time, oldest first."""
-    rows = Bar.objects.filter(
-        instrument=instrument, minutes=minutes, starts_ms__lte=until_ms - minutes * bars.MINUTE_MS
-    )
+    ended = Bar.objects.filter(starts_ms__lte=until_ms - minutes * bars.MINUTE_MS)
+    return bars_newest(ended, instrument, minutes, count)
+
+
+def bars_newest(among: QuerySet[Bar], instrument: Instrument, minutes: int, count: int) -> list[bars.Bar]:
+    """The last of some stored bars that are of an instrument and a length, oldest first."""
+    rows = among.filter(instrument=instrument, minutes=minutes)
     return _as_bars(instrument, rows.order_by("-starts_ms")[:count])[::-1]
 
 
@@ -277,3 +283,13 @@ def instruments_known() -> QuerySet[Instrument]:
 
 def tick_faults_counted() -> QuerySet[TickFaultCount]:
     return TickFaultCount.objects.order_by("-count", "pk")
+
+
+def feed_told() -> dict[str, str | float]:
+    """What the settings say of where ticks come from: a recorded feed has a pace of its own, and Kite by the clock of
+    its ticks is a simulator."""
+    if settings.FEED == "kite" and settings.FEED_CLOCK == "ticks":
+        return {"source": "simulator"}
+    pace = settings.FEED_SPEED
+    is_paced = settings.FEED == "recorded" and math.isfinite(pace)
+    return {"source": settings.FEED} | ({"speed": pace} if is_paced else {})

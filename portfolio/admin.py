@@ -19,6 +19,8 @@ from portfolio.models import (
     Position,
     Posting,
     Snapshot,
+    TradeNote,
+    TradePicture,
 )
 
 if TYPE_CHECKING:
@@ -178,3 +180,26 @@ class PostingAdmin(ReadOnlyDesk):
     list_select_related = ("book",)
     search_fields = ("=fill_id", "book__name")
     ordering = ("-sequence",)
+
+
+@admin.register(TradeNote)
+class TradeNoteAdmin(ReadOnlyDesk):
+    """Written on the page Journal."""
+
+    list_display = ("changed_at", "book", "tags", "text", "changed_by")
+    list_filter = ("book",)
+    list_select_related = ("book",)
+    search_fields = ("=trade_id", "book__name", "text")
+    ordering = ("-changed_at",)
+
+
+@admin.register(TradePicture)
+class TradePictureAdmin(ReadOnlyDesk):
+    """Shown on the page Journal."""
+
+    list_display = ("added_at", "book", "name", "kind", "width", "height", "size", "added_by", "removed_at")
+    list_filter = ("book",)
+    list_select_related = ("book",)
+    search_fields = ("=trade_id", "book__name", "name")
+    ordering = ("-added_at",)
+    deferred = exclude = ("data",)

@@ -52,7 +52,7 @@ class Booking:
         return cls(
             book=book_row,
             instruments={name: row.instrument for name, row in rows.items()}
-            | _instruments(names - rows.keys()),
+            | instruments_named(names - rows.keys()),
             holdings=holdings,
             total=total_of(holdings.values()),
         )
@@ -163,7 +163,8 @@ def total_of(holdings: Iterable[Holding]) -> Holding:
     )
 
 
-def _instruments(names: set[str]) -> dict[str, Instrument]:
+def instruments_named(names: set[str]) -> dict[str, Instrument]:
+    """Instruments by EXCHANGE:TRADINGSYMBOL. Raises UnknownInstrument."""
     if not names:
         return {}
     found = {str(instrument): instrument for instrument in Instrument.objects.filter(_named(names))}

@@ -1,4 +1,4 @@
-"""Portfolios, the book of each deployment, positions, the ledger, and snapshots."""
+"""Portfolios, the book of each deployment, positions, the ledger, snapshots, and what people note on trades."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from alphapanda.core.clock import ist_text
 from alphapanda.core.vocabulary import Broker
 from marketdata.models import Instrument
 from portfolio.domain.corporate import Action, ActionKind
+from portfolio.domain.pictures import PictureKind
 
 TRADING_BROKERS = [(b.value, b.value) for b in (Broker.PAPER, Broker.ZERODHA)]
 
@@ -212,3 +213,45 @@ class Snapshot(models.Model):
 
     def __str__(self) -> str:
         return f"{self.book} at {ist_text(self.at_ms)}"
+
+
+class TradeNote(models.Model):
+    """What a person says of a trade, which is named by the fill that opened it. The audit trail keeps what it said
+    before."""
+
+    trade_id = models.UUIDField(primary_key=True, help_text="the fill that opened the trade")
+    book = models.ForeignKey(Book, on_delete=models.PROTECT, related_name="notes")
+    text = models.TextField(blank=True)
+    tags = models.JSONField(default=list)
+    revision = models.IntegerField(default=0, help_text="how often it was written")
+    changed_by = models.CharField(max_length=150)
+    changed_at = models.DateTimeField()
+
+    class Meta:
+        triggers = kept.kept()
+
+    def __str__(self) -> str:
+        return f"{self.book} {', '.join(self.tags) or self.text[:40]}"
+
+
+class TradePicture(models.Model):
+    """A picture on a trade, known by its content. One that was removed keeps its row and loses its bytes."""
+
+    id = models.UUIDField(primary_key=True)
+    trade_id = models.UUIDField(db_index=True, help_text="the fill that opened the trade")
+    book = models.ForeignKey(Book, on_delete=models.PROTECT, related_name="pictures")
+    name = models.CharField(max_length=120, blank=True, help_text="of the file, as it was uploaded")
+    kind = models.CharField(max_length=4, choices=[(kind.value, kind.name) for kind in PictureKind])
+    width = models.IntegerField()
+    height = models.IntegerField()
+    size = models.IntegerField(help_text="bytes")
+    data = models.BinaryField()
+    added_by = models.CharField(max_length=150)
+    added_at = models.DateTimeField()
+    removed_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        triggers = kept.kept()
+
+    def __str__(self) -> str:
+        return f"{self.name or self.kind} {self.width} x {self.height}"

@@ -205,6 +205,7 @@ class Signal(models.Model):
         related_name="approved_as",
         help_text="the signal that waited for a person, and is raised again as this one",
     )
+    basis = models.JSONField(default=dict, help_text="what it stands on: strategies.domain.basis.Basis")
     state = models.CharField(max_length=8, choices=State, default=State.NEW)
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -242,6 +243,7 @@ class Due(models.Model):
     )
     clock_ms = models.BigIntegerField(default=0, help_text="the last clock item before it")
     marks = models.JSONField(default=dict, help_text="last prices before it, where losses are looked at")
+    place = models.JSONField(null=True, blank=True, help_text="in the log: strategies.domain.basis.Place")
     correlation_id = models.UUIDField()
     state = models.CharField(max_length=4, choices=State, default=State.NEW)
     created_at = models.DateTimeField(auto_now_add=True)

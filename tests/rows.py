@@ -66,6 +66,7 @@ from risk.models import (
 )
 from strategies.models import Approval, BacktestRun, Command, Deployment, Due, Report, Signal
 from strategies.services.catalogue import catalogue_refresh, version_installed
+from tests.rows_journal import an_api_key, noted
 
 AT_MS = 1_562_644_200_000  # 2019-07-09 09:20:00 IST
 SOME = UUID(int=7)
@@ -263,7 +264,7 @@ def _accounts() -> list[Any]:
     login = BrokerLogin(account=account, state_digest="s", browser_digest="b", actor="alice", started_at=at)
     login.save()
     act = LiveAct.objects.create(kind="UNLOCK", actor="alice", at=at)
-    return [account, session, login, act]
+    return [account, session, login, act, an_api_key(at)]
 
 
 def _at_broker(order: Order) -> list[Any]:
@@ -325,6 +326,7 @@ def _books(deployment: Deployment) -> list[Any]:
         ),
         Posting.objects.create(fill_id=SOME, book=book, fill={}, event_id=SOME, correlation_id=SOME),
         *_actions(book),
+        *noted(book),
     ]
 
 

@@ -24,7 +24,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "alphapanda.prepared",
     ),
     ("alphapanda.env",),
-    ("alphapanda.web",),
+    ("alphapanda.version", "alphapanda.web"),
     ("alphapanda.eventlog",),
     ("alphapanda.health", "alphapanda.push"),
     ("alphapanda.kite",),

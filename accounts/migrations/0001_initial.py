@@ -170,6 +170,37 @@ class Migration(migrations.Migration):
             trigger=pgtrigger.compiler.Trigger(name='untruncated', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot truncate % table', TG_TABLE_NAME;", hash='23369d5582ed64e82b75f23a31da3f5f1119e5da', level='STATEMENT', operation='TRUNCATE', pgid='pgtrigger_untruncated_ce7d0', table='accounts_liveact', when='BEFORE')),
         ),
         migrations.CreateModel(
+            name='ApiKey',
+            fields=[
+                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ('name', models.CharField(max_length=60)),
+                ('scope', models.CharField(choices=[('READ', 'read only'), ('ACT', 'read and act')], default='READ', max_length=4)),
+                ('digest', models.CharField(help_text='SHA-256 of the key', max_length=64, unique=True)),
+                ('begins', models.CharField(help_text='of the key, to tell it from others', max_length=12)),
+                ('created_at', models.DateTimeField()),
+                ('expires_at', models.DateTimeField(blank=True, null=True)),
+                ('last_used_at', models.DateTimeField(blank=True, help_text='to the minute', null=True)),
+                ('revoked_at', models.DateTimeField(blank=True, null=True)),
+                ('revoked_by', models.CharField(blank=True, max_length=150)),
+                ('owner', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='api_keys', to=settings.AUTH_USER_MODEL)),
+            ],
+            options={
+                'constraints': [models.UniqueConstraint(condition=models.Q(('revoked_at', None)), fields=('owner', 'name'), name='api_key_name_once')],
+            },
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='apikey',
+            trigger=pgtrigger.compiler.Trigger(name='fixed', sql=pgtrigger.compiler.UpsertTriggerSql(condition='WHEN (OLD."id" IS DISTINCT FROM (NEW."id") OR OLD."owner_id" IS DISTINCT FROM (NEW."owner_id") OR OLD."name" IS DISTINCT FROM (NEW."name") OR OLD."scope" IS DISTINCT FROM (NEW."scope") OR OLD."digest" IS DISTINCT FROM (NEW."digest") OR OLD."begins" IS DISTINCT FROM (NEW."begins") OR OLD."created_at" IS DISTINCT FROM (NEW."created_at") OR OLD."expires_at" IS DISTINCT FROM (NEW."expires_at"))', func="RAISE EXCEPTION 'pgtrigger: Cannot update rows from % table', TG_TABLE_NAME;", hash='db533d4e73eef415a3280748faa6087c66d14a6c', operation='UPDATE', pgid='pgtrigger_fixed_16eb3', table='accounts_apikey', when='BEFORE')),
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='apikey',
+            trigger=pgtrigger.compiler.Trigger(name='kept', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot delete rows from % table', TG_TABLE_NAME;", hash='86bc37d73a2b88a3d3fe201caca242460aff53ba', operation='DELETE', pgid='pgtrigger_kept_bc511', table='accounts_apikey', when='BEFORE')),
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='apikey',
+            trigger=pgtrigger.compiler.Trigger(name='untruncated', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot truncate % table', TG_TABLE_NAME;", hash='1b014003a2584639a03f5a53e0830949b861e8d9', level='STATEMENT', operation='TRUNCATE', pgid='pgtrigger_untruncated_1d1c5', table='accounts_apikey', when='BEFORE')),
+        ),
+        migrations.CreateModel(
             name='Look',
             fields=[
                 ('user', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, primary_key=True, serialize=False, to=settings.AUTH_USER_MODEL)),

@@ -13,6 +13,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from alphapanda.core.vocabulary import Broker
+from alphapanda.dashboard.moment import travelling
 from alphapanda.web.roles import Role, roles_of
 
 View = Callable[..., HttpResponse]
@@ -29,19 +30,20 @@ def may_act(user: Any) -> bool:
 
 
 def viewer_required(view: View) -> View:
-    """Login first; then 403 with words for who has no role."""
+    """Login first; then 403 with words for who has no role. The page may be asked for at a moment."""
+    travelled = travelling(view)
 
     @wraps(view)
     def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         if not may_look(request.user):
             raise PermissionDenied("Your account has no role yet.")
-        return view(request, *args, **kwargs)
+        return travelled(request, *args, **kwargs)
 
     return login_required(guarded)
 
 
 def page_view(view: View) -> View:
-    """A page to look at, for people with a role: of the moment, so that nobody keeps it."""
+    """A page to look at, for people with a role: of now, so that nobody keeps it, or of the moment asked for."""
     return never_cache(require_safe(viewer_required(view)))
 
 

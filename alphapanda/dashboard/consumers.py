@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from contextlib import suppress
 from importlib import import_module
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import parse_qs
 
+import msgspec
 import redis
 from channels.auth import get_user
 from channels.db import database_sync_to_async
@@ -28,9 +30,37 @@ log, slow = logs.channel("application"), logs.channel("performance")
 NOT_LOGGED_IN, NO_ROLE, TOO_SLOW, TOO_LARGE = 4401, 4403, 4408, 1009
 RECHECK_S = 60.0  # for how long a disabled user or a lowered role may still watch
 BEAT_S = 1.0  # a quiet market must not look like a dead socket
-JOIN_S = 2.0  # the group is a key of Redis: whoever flushes it puts every socket out
+JOIN_S = 4.0  # the group is a key of Redis: whoever flushes it puts every socket out
 BEHIND_MAX = 10  # flushes that a client has not acknowledged
 INBOUND_MAX = 256  # characters; a ping needs 30
+
+
+class View(NamedTuple):
+    """What of the screen a socket shows."""
+
+    broker: str
+    kinds: tuple[str, ...]
+    hints: frozenset[str]
+
+    def of(self, rows: screen.Rows) -> tuple[msgspec.Raw, list[str]]:
+        """The HTML of rows by kind and id, as JSON; and the hints that they give."""
+        own = screen.of_broker(rows, self.broker)
+        html = screen.rendered(screen.showing(own, self.kinds))
+        return msgspec.Raw(json.dumps(html).encode()), sorted(kind for kind in self.hints if own.get(kind))
+
+    def of_pushes(self, messages: list[dict[str, Any]]) -> tuple[msgspec.Raw, list[str]]:
+        """The same of pushes that came one after the other. The channel layer hands one message to all sockets of a
+        process: what sockets with the same view show of it is worked out once."""
+        if len(messages) == 1:
+            known = messages[0].setdefault("views", {})
+            if self not in known:
+                known[self] = self.of(messages[0]["rows"])
+            return known[self]
+        last: screen.Rows = {}
+        for message in messages:
+            for kind, rows in message["rows"].items():
+                last.setdefault(kind, {}).update(rows)
+        return self.of(last)
 
 
 class LiveConsumer(AsyncJsonWebsocketConsumer):
@@ -41,15 +71,14 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):
 
     async def connect(self) -> None:
         await self.accept()
-        self._pending: screen.Rows = {}
+        self._waiting: list[dict[str, Any]] = []
+        self._changed = asyncio.Event()
         self._previous = self._sequence = -1
         self._flush = self._acknowledged = 0
         self._tasks: list[asyncio.Task[None]] = []
         asked = parse_qs(self.scope["query_string"].decode())
-        self._broker = broker_of(asked.get("broker", [""])[0])
-        self._kinds = asked.get("kinds", [""])[0].split()
-        self._hints = set(asked.get("hints", [""])[0].split())
-        self._hinted: set[str] = set()
+        kinds, hints = (asked.get(name, [""])[0].split() for name in ("kinds", "hints"))
+        self._view = View(broker_of(asked.get("broker", [""])[0]), tuple(kinds), frozenset(hints))
         refusal = await self._refusal()
         if refusal:
             await self.close(refusal)
@@ -105,10 +134,10 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):
         except ReadModelUnavailable as error:
             await self._send({"type": "unavailable", "words": str(error)})
             return
-        self._pending, self._previous = {}, overview["sequence"]
-        self._sequence = overview["sequence"]
-        own = screen.showing(screen.of_broker(screen.rows(overview), self._broker), self._kinds)
-        await self._send({"type": "snapshot", "sequence": self._sequence, "rows": screen.rendered(own)})
+        self._waiting = []
+        self._previous = self._sequence = overview["sequence"]
+        rows, _ = self._view.of(screen.rows(overview))
+        await self._send({"type": "snapshot", "sequence": self._sequence, "rows": rows})
 
     async def live_delta(self, message: dict[str, Any]) -> None:
         """A push: keep the last value of each row. `previous` tells the client whether it missed one."""
@@ -118,43 +147,37 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):
         if sequence != self._sequence + 1:
             self._previous = sequence - 1
         self._sequence = sequence
-        own = screen.of_broker(message["rows"], self._broker)
-        self._hinted |= {kind for kind in self._hints if own.get(kind)}
-        for kind, rows in screen.showing(own, self._kinds).items():
-            self._pending.setdefault(kind, {}).update(rows)
+        self._waiting.append(message)
+        self._changed.set()
 
     async def _flush_for_ever(self) -> None:
-        quiet_s = 0.0
+        """What changed leaves at once where nothing has left for a period, else when it is over."""
         while True:
-            await asyncio.sleep(PERIOD_S)
-            quiet_s += PERIOD_S
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._changed.wait(), BEAT_S)
+            self._changed.clear()
             if self._flush - self._acknowledged >= BEHIND_MAX:
                 slow.warning("push.client.too_slow", behind=self._flush - self._acknowledged)
                 await self.close(TOO_SLOW)
                 return
-            if self._sequence != self._previous:
-                await self._delta()
-                quiet_s = 0.0
-            elif quiet_s >= BEAT_S:
-                await self._send({"type": "beat", "sequence": self._sequence})
-                quiet_s = 0.0
+            await self._delta()
+            await asyncio.sleep(PERIOD_S)
 
     async def _delta(self) -> None:
-        rows, previous, hinted = self._pending, self._previous, sorted(self._hinted)
-        self._pending, self._previous, self._hinted = {}, self._sequence, set()
-        await self._send(
-            {
-                "type": "delta",
-                "previous": previous,
-                "sequence": self._sequence,
-                "rows": screen.rendered(rows),
-                "hints": hinted,
-            }
-        )
+        """The last value of each row that has changed; a beat where none has."""
+        if self._sequence == self._previous:
+            await self._send({"type": "beat", "sequence": self._sequence})
+            return
+        waiting, previous = self._waiting, self._previous
+        self._waiting, self._previous = [], self._sequence
+        rows, hinted = self._view.of_pushes(waiting)
+        told = {"previous": previous, "sequence": self._sequence, "rows": rows, "hints": hinted}
+        await self._send({"type": "delta"} | told)
 
     async def _send(self, message: dict[str, Any]) -> None:
         self._flush += 1
-        await self.send_json(message | {"flush": self._flush, "now_ms": to_ms(timezone.now())})
+        whole = message | {"flush": self._flush, "now_ms": to_ms(timezone.now())}
+        await self.send(text_data=msgspec.json.encode(whole).decode())
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         """Only a ping counts; nothing that comes in over a socket ever acts."""

@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
 from alphapanda.core.clock import to_ms
-from alphapanda.dashboard import frame, screen
+from alphapanda.dashboard import frame, moment, screen, seen
 from alphapanda.dashboard.access import broker_of, page_view
 from alphapanda.dashboard.halting import progress, scopes
 from alphapanda.dashboard.pace import with_pace
@@ -33,11 +33,12 @@ def risk(request: HttpRequest) -> HttpResponse:
     broker = broker_of(request.GET.get("broker", ""))
     live = frame.Reading(broker)
     now = timezone.now()
-    found = [(one, rows) for one, rows in headroom_now(now=now) if one.broker == broker]
+    known = headroom_now(now=now) if moment.current() is None else []  # none is kept
+    found = [(one, rows) for one, rows in known if one.broker == broker]
     rows = {
         "limits": with_pace(limits_of(found), key=broker, now=now),
         "switches": _switches(broker),
-        "scopes": scopes(broker),
+        "scopes": scopes(broker) if moment.current() is None else {},
     }
     html = screen.rendered(rows)
     if frame.wants_json(request):
@@ -91,9 +92,10 @@ def _written(value: Any) -> str | None:
 
 def _switches(broker: str) -> dict[str, screen.Row]:
     """Halts of this namespace, those in force first, then the newest."""
-    thrown = selectors.halts_thrown().filter(broker__in=["", broker]).order_by("-thrown_at")[:HALTS]
+    known = moment.known(selectors.halts_thrown(), "thrown_at").filter(broker__in=["", broker])
+    thrown = known.order_by("-thrown_at")[:HALTS]
     own = [one for one in thrown if one.deployment is None or one.deployment.broker == broker]
-    own.sort(key=lambda one: one.released_at is not None)
+    own.sort(key=lambda one: moment.ended_at(one.released_at) is not None)
     return {str(one.pk): _switch(one) | {"order": f"{place:05}"} for place, one in enumerate(own)}
 
 
@@ -101,13 +103,13 @@ def _switch(one: KillSwitch) -> screen.Row:
     return {
         "id": str(one.pk),
         "target": one.broker or (one.deployment.name if one.deployment else "everything"),
-        "step": one.step,
-        "progress": "" if one.released_at else progress(one),
+        "step": seen.halt_step(one),
+        "progress": "" if one.released_at or moment.current() is not None else progress(one),
         "reason": one.reason,
         "by": one.thrown_by,
         "at_ms": to_ms(one.thrown_at),
         "released_by": one.released_by,
-        "released_ms": to_ms(one.released_at) if one.released_at else None,
+        "released_ms": moment.ended_at(one.released_at),
     }
 
 
@@ -117,7 +119,7 @@ class AlertForm(forms.Form):
     state = forms.ChoiceField(required=False, choices=[("", "open"), ("all", "all")])
 
     def narrow(self, found: QuerySet) -> QuerySet:
-        return found if self.cleaned_data.get("state") == "all" else found.filter(acknowledged_at=None)
+        return found if self.cleaned_data.get("state") == "all" else moment.unended(found, "acknowledged_at")
 
 
 @page_view
@@ -126,7 +128,8 @@ def alerts(request: HttpRequest) -> HttpResponse:
     live = frame.Reading(broker_of(request.GET.get("broker", "")))
     form = AlertForm(request.GET)
     status = 200 if form.is_valid() else 400
-    found = form.narrow(selectors.alerts_raised()).order_by("-raised_at", "-id")[:ALERTS]
+    known = moment.known(selectors.alerts_raised(), "raised_at")
+    found = form.narrow(known).order_by("-raised_at", "-id")[:ALERTS]
     html = screen.rendered({"alerts": {str(one.pk): _alert(one) for one in found}})
     if frame.wants_json(request):
         return frame.snapshot(live, html, is_stored=True)
@@ -145,9 +148,9 @@ def _alert(one: Alert) -> screen.Row:
         "subject": one.subject,
         "text": one.text,
         "deployment": one.deployment.name if one.deployment else "",
-        "times": one.times,
+        "times": one.times if moment.current() is None else None,  # how often by then is not kept
         "at_ms": to_ms(one.raised_at),
         "by": one.acknowledged_by,
         "note": one.note,
-        "acknowledged_ms": to_ms(one.acknowledged_at) if one.acknowledged_at else None,
+        "acknowledged_ms": moment.ended_at(one.acknowledged_at),
     }

@@ -11,10 +11,10 @@ from django.shortcuts import render
 from django.utils import timezone
 
 from accounts.models import Look
-from alphapanda import projections
+from alphapanda import past, projections
 from alphapanda.core.clock import to_ms
 from alphapanda.core.vocabulary import Broker
-from alphapanda.dashboard import screen
+from alphapanda.dashboard import moment, screen
 from alphapanda.dashboard.access import broker_of, may_act
 from alphapanda.dashboard.rail import rail
 from alphapanda.push import readmodel
@@ -25,20 +25,25 @@ Html = dict[str, dict[str, str | None]]
 
 
 class Reading:
-    """The read model of one moment as one broker namespace sees it: `rows` by kind and id. Where it cannot be read,
-    `error` says why, and there are no rows."""
+    """The read model as one broker namespace sees it: `rows` by kind and id; made of facts where an earlier moment is
+    looked at. Where it cannot be read, `error` says why, and there are no rows."""
 
     def __init__(self, broker: str) -> None:
         self.rows: screen.Rows = {}
         self.sequence, self.day, self.error = 0, None, ""
+        at_ms = moment.current()
         try:
-            projections.ensure_built()
-            overview = readmodel.overview()
+            overview = _overview() if at_ms is None else past.overview(at_ms)
         except ReadModelUnavailable as error:
             self.error = str(error)
             return
         self.rows = screen.of_broker(screen.rows(overview), broker)
         self.sequence, self.day = overview["sequence"], overview["day"]
+
+
+def _overview() -> dict[str, Any]:
+    projections.ensure_built()
+    return readmodel.overview()
 
 
 def look_of(user: Any) -> Look:
@@ -79,13 +84,16 @@ def shown(
     broker = broker or broker_of(request.GET.get("broker", ""))
     suffix = "" if broker == Broker.PAPER else f"?broker={broker}"
     frame = screen.rendered({kind: live.rows.get(kind, {}) for kind in screen.FRAME})
+    travel = moment.travel(request)
     around = {
         "page": page,
+        "travel": travel,
+        "travel_kept": moment.kept(request),
         "look": look_of(request.user),
         "broker": broker,
         "suffix": suffix,
         "rail": rail(request.user, suffix),
-        "may_act": may_act(request.user),
+        "may_act": travel is None and may_act(request.user),
         "has_live": Broker.ZERODHA in settings.BROKERS,
         "sequence": live.sequence,
         "unavailable": live.error,

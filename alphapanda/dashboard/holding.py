@@ -15,7 +15,7 @@ from django.http import HttpRequest, HttpResponse
 from alphapanda.core.clock import DAY_MS, ist_midnight_ms
 from alphapanda.core.money import ZERO, to_rupees
 from alphapanda.core.vocabulary import FINAL_STATUSES, Side
-from alphapanda.dashboard import frame, screen
+from alphapanda.dashboard import frame, moment, screen, seen
 from alphapanda.dashboard.access import broker_of, page_view
 from execution.models import Fill, Order
 from strategies.domain.memory import State
@@ -89,7 +89,7 @@ def traded(broker: str, live: frame.Reading) -> dict[str, screen.Row]:
     if live.day is None:
         return {}
     start = ist_midnight_ms(date.fromisoformat(live.day))
-    fills = Fill.objects.filter(broker=broker, at_ms__gte=start, at_ms__lt=start + DAY_MS)
+    fills = seen.fills().filter(broker=broker, at_ms__gte=start, at_ms__lt=start + DAY_MS)
     found: dict[tuple[UUID, int], list[Fill]] = defaultdict(list)
     for fill in fills.select_related("deployment", "instrument").defer("deployment__checkpoint"):
         found[fill.deployment_id, fill.instrument_id].append(fill)
@@ -126,7 +126,9 @@ def _day_row(fills: list[Fill], mark_e4: int | None) -> screen.Row:
 
 def stops(held: list[screen.Row]) -> dict[str, screen.Row]:
     """Of each open position the exits that the platform watches and the stop orders at work, with their distance from
-    the last price. Of the checkpoint, which is written every few seconds."""
+    the last price. Of the checkpoint, which is written every few seconds; what they were then is not kept."""
+    if moment.current() is not None:
+        return {}
     ids = {UUID(row["deployment_id"]) for row in held}
     states = {str(one.pk): _state(one) for one in Deployment.objects.filter(id__in=ids).only("checkpoint")}
     working = Order.objects.filter(deployment__in=ids, trigger_price_e4__isnull=False)

@@ -67,8 +67,8 @@ def shown(request: HttpRequest, listing: Listing) -> HttpResponse:
         "listing": listing,
         "form": form,
         "rows": list(html[listing.kind].values()),
-        "older": _with(request, older=older) if older else "",
-        "newest": _with(request, older="") if form.data.get("older") else "",
+        "older": with_query(request, older=older) if older else "",
+        "newest": with_query(request, older="") if form.data.get("older") else "",
     }
     status = 200 if is_good else BAD_REQUEST
     return frame.shown(
@@ -90,7 +90,7 @@ def _page(listing: Listing, form: Narrowed, broker: str) -> tuple[list[screen.Ro
     return ordered, f"{at.isoformat()}/{name}" if at else ""
 
 
-def _with(request: HttpRequest, **more: str) -> str:
+def with_query(request: HttpRequest, **more: str) -> str:
     """This page's query with other values."""
     query = request.GET.copy()
     for name, value in more.items():

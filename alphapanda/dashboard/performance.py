@@ -15,7 +15,7 @@ from django.utils.safestring import mark_safe
 
 from alphapanda.core.clock import DAY_MS, IST_OFFSET_MS, ist_midnight_ms
 from alphapanda.core.money import ZERO
-from alphapanda.dashboard import frame
+from alphapanda.dashboard import frame, moment
 from alphapanda.dashboard.access import broker_of, page_view
 from alphapanda.research import charts
 from alphapanda.research.tear_sheet import RUPEES
@@ -83,6 +83,7 @@ def page(request: HttpRequest) -> HttpResponse:
 def _entries(broker: str, given: dict[str, Any]) -> list[dict[str, Any]]:
     """Sums of the accounts that profit is made of, by IST day, book and instrument."""
     found = LedgerEntry.objects.filter(book__broker=broker, account__regex=f"^({REALISED}|{CHARGES})")
+    found = moment.known(found)
     if given["first"]:
         found = found.filter(at_ms__gte=ist_midnight_ms(given["first"]))
     if given["last"]:

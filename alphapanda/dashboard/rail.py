@@ -30,6 +30,7 @@ RAIL: dict[str, tuple[Page, ...]] = {
         Page("strategies", "Strategies", "t"),
         Page("performance", "Performance", "e"),
         Page("backtests", "Backtests", "x"),
+        Page("journal", "Journal", "j"),
     ),
     "Control": (
         Page("risk", "Risk", "k"),
@@ -38,8 +39,11 @@ RAIL: dict[str, tuple[Page, ...]] = {
     ),
     "System": (
         Page("health", "Health", "h"),
+        Page("data", "Data", "d"),
         Page("broker", "Broker", "b"),
-        Page("look", "Look", "y"),
+        Page("logs", "Logs", "u"),
+        Page("keys", "API keys", "y"),
+        Page("look", "Look", "m"),
         Page("api", "API", "i"),
         Page("admin", "Admin", "a", is_staff_only=True),
     ),

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from django.http import HttpRequest, HttpResponse
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 
 from accounts.models import AuditEntry
-from alphapanda import projection_rows
 from alphapanda.core.vocabulary import Broker, DeploymentStatus
-from alphapanda.dashboard import frame, screen
+from alphapanda.dashboard import frame, moment, screen, seen
 from alphapanda.dashboard.access import broker_of, page_view
 from alphapanda.dashboard.gallery import gallery, parameters_of
 from alphapanda.dashboard.standing import standings
@@ -41,29 +41,32 @@ def page(request: HttpRequest) -> HttpResponse:
     html = screen.rendered({"traders": _traders(broker, live)})
     if frame.wants_json(request):
         return frame.snapshot(live, html, is_stored=True)
-    context = {"rows": list(html["traders"].values()), "gallery": gallery()}
+    context = {
+        "rows": list(html["traders"].values()),
+        "gallery": gallery() if moment.current() is None else [],
+    }
     return frame.shown(
         request, "strategies", "dashboard/strategies.html", context, live=live, hints=["traders", "signals"]
     )
 
 
 def _traders(broker: str, live: frame.Reading) -> dict[str, screen.Row]:
-    rows = projection_rows.deployments(Deployment.objects.filter(broker=broker).order_by("name"))
+    rows = seen.deployment_rows(Deployment.objects.filter(broker=broker).order_by("name"))
     last = _last_decisions([UUID(row["id"]) for row in rows])
     known = live.rows.get("deployments", {})
     strip = live.rows.get("strip", {}).get(broker, {})
-    why = standings(rows, strip, {str(name) for name in last})
+    is_now = moment.current() is None
+    why = standings(rows, strip, {str(name) for name in last}) if is_now else {}
     return {
         row["id"]: _trader(row, last.get(UUID(row["id"])), known.get(row["id"], {}))
-        | {"standing": why[row["id"]]}
+        | {"standing": why.get(row["id"], "")}
         for row in rows
     }
 
 
 def _last_decisions(deployments: list[UUID]) -> dict[UUID, Decision]:
-    newest = Decision.objects.filter(deployment__in=deployments).order_by(
-        "deployment_id", "-created_at", "-id"
-    )
+    known = moment.known(Decision.objects.filter(deployment__in=deployments))
+    newest = known.order_by("deployment_id", "-created_at", "-id")
     return {one.deployment_id: one for one in newest.distinct("deployment_id").select_related("signal")}
 
 
@@ -103,11 +106,13 @@ def acts_of(deployment_id: str, name: str, broker: str, status: DeploymentStatus
 def detail(request: HttpRequest, deployment_id: UUID) -> HttpResponse:
     """One deployment: what it is, what it was told, what it did, and who changed it."""
     related = Deployment.objects.select_related("strategy_version__strategy", "shadow_of")
-    found = get_object_or_404(related, id=deployment_id)
+    found = seen.deployment(get_object_or_404(related, id=deployment_id))
+    if found is None:
+        raise Http404("It had not been made at that moment.")
     live = frame.Reading(found.broker)
     rows = {
         "traders": {i: row for i, row in _traders(found.broker, live).items() if i == str(deployment_id)},
-        "signals": _by_id(projection_rows.signals(_newest(Signal, found)), live),
+        "signals": _by_id(seen.signal_rows(_newest(seen.signals(), found)), live),
     }
     html = screen.rendered(rows)
     if frame.wants_json(request):
@@ -117,12 +122,12 @@ def detail(request: HttpRequest, deployment_id: UUID) -> HttpResponse:
         "params": _params(found),
         "trader": next(iter(html["traders"].values()), ""),
         "rows": list(html["signals"].values()),
-        "history": AuditEntry.objects.filter(target=f"deployment:{found.name}").order_by("-at", "-id")[
-            :SHOWN
-        ],
-        "shadows": found.shadows.order_by("name"),
-        "commands": found.commands.order_by("-created_at", "-id")[:SHOWN],
-        "alerts": Alert.objects.filter(deployment=found).order_by("-raised_at", "-id")[:SHOWN],
+        "history": _acts(found),
+        "shadows": moment.known(found.shadows.order_by("name")),
+        "commands": moment.known(found.commands.order_by("-created_at", "-id"))[:SHOWN],
+        "alerts": moment.known(
+            Alert.objects.filter(deployment=found).order_by("-raised_at", "-id"), "raised_at"
+        )[:SHOWN],
     }
     return frame.shown(
         request,
@@ -135,9 +140,14 @@ def detail(request: HttpRequest, deployment_id: UUID) -> HttpResponse:
     )
 
 
-def _newest(model: Any, deployment: Deployment) -> Any:
-    newest = model.objects.filter(deployment=deployment).order_by("-created_at", "-id")
-    return model.objects.filter(id__in=list(newest.values_list("id", flat=True)[:SHOWN]))
+def _acts(deployment: Deployment) -> QuerySet[AuditEntry]:
+    acts = moment.known(AuditEntry.objects.filter(target=f"deployment:{deployment.name}"), "at")
+    return acts.order_by("-at", "-id")[:SHOWN]
+
+
+def _newest(known: QuerySet[Signal], deployment: Deployment) -> QuerySet[Signal]:
+    newest = known.filter(deployment=deployment).order_by("-created_at", "-id")
+    return known.filter(id__in=list(newest.values_list("id", flat=True)[:SHOWN]))
 
 
 def _by_id(found: list[screen.Row], live: frame.Reading) -> dict[str, screen.Row]:

@@ -11,11 +11,10 @@ from django.http import HttpRequest, HttpResponse
 from alphapanda import projection_rows
 from alphapanda.core.clock import DAY_MS, ist_midnight_ms
 from alphapanda.core.vocabulary import FINAL_STATUSES, OrderStatus, Side
-from alphapanda.dashboard import lists
+from alphapanda.dashboard import lists, seen
 from alphapanda.dashboard.access import page_view
 from alphapanda.dashboard.lists import Listing, Narrowed
-from execution.models import Fill, Order
-from strategies.models import Deployment, Signal
+from strategies.models import Deployment
 
 ANY = ("", "any")
 REFUSED = [OrderStatus.REJECTED.value, OrderStatus.CANCELLED.value]
@@ -57,14 +56,14 @@ class OrderForm(OfDay):
     field_order = ("state",)
 
     def narrow(self, found: QuerySet) -> QuerySet:
-        found = super().narrow(found)
+        found, status = super().narrow(found), seen.order_status()
         match self.cleaned_data["state"]:
             case "open":
-                return found.exclude(status__in=[status.value for status in FINAL_STATUSES])
+                return found.exclude(**{f"{status}__in": [one.value for one in FINAL_STATUSES]})
             case "executed":
-                return found.filter(status=OrderStatus.COMPLETE)
+                return found.filter(**{status: OrderStatus.COMPLETE})
             case "rejected":
-                return found.filter(status__in=REFUSED)
+                return found.filter(**{f"{status}__in": REFUSED})
         return found
 
 
@@ -77,12 +76,13 @@ class SignalForm(OfDay):
     def narrow(self, found: QuerySet) -> QuerySet:
         found = super().narrow(found)
         verdict = self.cleaned_data["verdict"]
-        return found.filter(decision__is_approved=verdict == "approved") if verdict else found
+        is_approved = verdict == "approved"
+        return found.filter(decision__is_approved=is_approved, **seen.decided()) if verdict else found
 
 
-ORDERS = Listing("orders", "Orders", "orders", OrderForm, Order.objects.all, projection_rows.orders)
-FILLS = Listing("fills", "Fills", "fills", OfDay, Fill.objects.all, projection_rows.fills)
-SIGNALS = Listing("signals", "Signals", "signals", SignalForm, Signal.objects.all, projection_rows.signals)
+ORDERS = Listing("orders", "Orders", "orders", OrderForm, seen.orders, seen.order_rows)
+FILLS = Listing("fills", "Fills", "fills", OfDay, seen.fills, projection_rows.fills)
+SIGNALS = Listing("signals", "Signals", "signals", SignalForm, seen.signals, seen.signal_rows)
 
 
 @page_view

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from alphapanda.core.clock import to_ms
 from alphapanda.core.vocabulary import Broker
-from alphapanda.dashboard import frame, screen
+from alphapanda.dashboard import frame, moment, screen
 from alphapanda.dashboard.access import broker_of, page_view
 from execution import live_selectors
 from execution.domain.kite.reconciling import Kind
@@ -30,9 +30,9 @@ def approvals(request: HttpRequest) -> HttpResponse:
     """Entries that wait, with what they would do; and the newest that were answered. Exits never are here."""
     broker = broker_of(request.GET.get("broker", ""))
     live, now = frame.Reading(broker), timezone.now()
-    asked = selectors.approvals_asked().filter(deployment__broker=broker)
-    waiting = asked.filter(state=Approval.State.WAITING)[:SHOWN]
-    answered = asked.exclude(state=Approval.State.WAITING)[:ANSWERED]
+    asked = moment.known(selectors.approvals_asked().filter(deployment__broker=broker), "asked_at")
+    waiting = moment.unended(asked, "answered_at")[:SHOWN]
+    answered = moment.ended(asked, "answered_at")[:ANSWERED]
     rows = {
         "waits": {str(one.pk): _waits(one, now) for one in waiting},
         "answers": {str(one.pk): _asked(one) for one in answered},
@@ -65,6 +65,8 @@ def _asked(one: Approval) -> screen.Row:
 
 
 def _waits(one: Approval, now: datetime) -> screen.Row:
+    if moment.current() is not None:
+        return _asked(one)  # what it would have done is not kept
     outlook = approval_outlook(one, calendar=market.calendars(), now=now)
     numbers = outlook["numbers"]
     return _asked(one) | {
@@ -82,11 +84,11 @@ def _waits(one: Approval, now: datetime) -> screen.Row:
 def reconciliation(request: HttpRequest) -> HttpResponse:
     """The broker's view and ours beside each other, differences only, each with its age and a way to settle it."""
     live, now = frame.Reading(Broker.ZERODHA), timezone.now()
-    found = live_selectors.differences_found()
-    others = live_selectors.external_orders().filter(is_open=True)[:SHOWN]
+    found = moment.known(live_selectors.differences_found(), "first_seen_at")
+    others = moment.known(live_selectors.external_orders().filter(is_open=True), "first_seen_at")[:SHOWN]
     rows = {
-        "differences": {str(one.pk): _difference(one) for one in found.filter(settled_at=None)[:SHOWN]},
-        "settled": {str(one.pk): _difference(one) for one in found.exclude(settled_at=None)[:ANSWERED]},
+        "differences": {str(one.pk): _difference(one) for one in moment.unended(found, "settled_at")[:SHOWN]},
+        "settled": {str(one.pk): _difference(one) for one in moment.ended(found, "settled_at")[:ANSWERED]},
         "externals": {one.pk: _external(one) for one in others},
     }
     html = screen.rendered(rows)
@@ -119,7 +121,7 @@ def _difference(one: Difference) -> screen.Row:
         "seen_ms": to_ms(one.seen_at),
         "halted": one.halted_at is not None,
         "can_accept": one.kind in ACCEPTABLE,
-        "settled_ms": to_ms(one.settled_at) if one.settled_at else None,
+        "settled_ms": moment.ended_at(one.settled_at),
         "by": one.settled_by,
         "note": one.note,
     }

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -100,14 +100,18 @@ def definitions() -> list[Definition]:
     ]
 
 
-def measure(stack: Stack, *, rate: int, seconds: float) -> Measured:
-    """Feed synthetic ticks at a rate for so long, wait until all is consumed, and read the figures."""
+def measure(
+    stack: Stack, *, rate: int, seconds: float, around: AbstractContextManager[None] | None = None
+) -> Measured:
+    """Feed synthetic ticks at a rate for so long, wait until all is consumed, and read the figures. `around` is entered
+    while it is measured."""
     feed = _feed(stack, rate)
     try:
         stack.wait(lambda: _done() > 0, timeout_s=30, what="first tick")
         time.sleep(WARM_UP_S)  # workers have loaded their deployments, statements are planned
         since, started, before = _now(), time.monotonic(), _cpu(stack)
-        time.sleep(seconds)
+        with around or nullcontext():
+            time.sleep(seconds)
         took, used = time.monotonic() - started, _cpu(stack)
     finally:
         feed.terminate()

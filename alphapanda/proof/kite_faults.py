@@ -23,7 +23,7 @@ from alphapanda.proof.kite_served import serving
 from alphapanda.proof.kite_world import World
 from execution.live_selectors import desk_now
 from execution.models import BrokerCall, BrokerDesk, BrokerOrder, Difference, ExternalOrder, Fill, Order
-from execution.services.live.desk import BUSY_MS
+from execution.services.live.desk import BUSY_MS, IDLE_MS
 from portfolio.models import Book, Position
 from risk.models import Alert
 from risk.services import halts
@@ -40,6 +40,9 @@ UPDATE_KINDS = (Kind.MISSING, Kind.DUPLICATE, Kind.REORDERED, Kind.PARTIAL_AFTER
 CALL_KINDS = (*AFTER_ACCEPT, Kind.GARBAGE, Kind.LATE, Kind.STUCK, *REFUSALS)
 WRITES = ("place", "modify", "cancel")
 ENDS_MS = 900_000  # a scenario that has not come to rest by then never will
+DEEP_EVERY = (
+    5  # seconds between those in which large orders are filled; in the others they are in small parts
+)
 WHOLE_LOOKS = 2  # of the book, after all is quiet
 NEVER = ("order_doubled", "order_overfilled", "order_contradicted")
 
@@ -101,7 +104,7 @@ def scenario(seed: int, number: int) -> Scenario:
         faults,
         deaths,
         is_pushed=chance.random() < 0.8,
-        looks_ms=BUSY_MS if chance.random() < 0.15 else 4 * BUSY_MS,
+        looks_ms=BUSY_MS if chance.random() < 0.15 else IDLE_MS,
     )
 
 
@@ -163,7 +166,7 @@ def run(seed: int, number: int) -> Run:
     """One scenario, from a fresh broker to rest; the database is afterwards as it was before."""
     told = scenario(seed, number)
     chance = random.Random(f"kite world {seed} {number}")
-    broker = simulator(load_listing(), chance, seed=chance.randrange(1 << 31))
+    broker = simulator(load_listing(), chance, deep_every=DEEP_EVERY, seed=chance.randrange(1 << 31))
     with serving(broker) as served, transaction.atomic():
         try:
             with World(served, chance, is_pushed=told.is_pushed, looks_ms=told.looks_ms) as world:

@@ -26,6 +26,7 @@ STARTS_MS = ist_ms(DAY, time(10))
 INFY = 408065
 PRICE_E4 = 15_000_000
 TICK_E4 = 500
+DEEP = 20
 SECOND_MS = 1_000
 
 
@@ -39,13 +40,17 @@ class HandClock(SimClock):
         return self.now_ms()
 
 
-def ticks(chance: random.Random, *, seconds: int, size: int, levels: int) -> Iterator[Batch]:
-    """A price that walks up or down each second, with so many units on offer at each of so many prices beside it."""
+def ticks(
+    chance: random.Random, *, seconds: int, size: int, levels: int, deep_every: int = 0
+) -> Iterator[Batch]:
+    """A price that walks up or down each second, with so many units on offer at each of so many prices beside it, and
+    `DEEP` times as many every so many seconds (0: never)."""
     price_e4 = PRICE_E4
     for second in range(seconds):
         price_e4 += TICK_E4 * levels * chance.randint(-2, 2)  # what was taken is not on offer again
         at_ms = STARTS_MS + second * SECOND_MS
-        yield at_ms, [tick(price_e4, at_ms, size=size, levels=levels)]
+        is_deep = deep_every and second % deep_every == deep_every - 1
+        yield at_ms, [tick(price_e4, at_ms, size=size * DEEP if is_deep else size, levels=levels)]
 
 
 def tick(price_e4: int, at_ms: int, *, size: int, levels: int = 1) -> Tick:
@@ -75,13 +80,14 @@ def simulator(
     seconds: int = 900,
     size: int = 20,
     levels: int = 1,
+    deep_every: int = 0,
     **chosen: Any,
 ) -> Simulator:
     """A broker whose market trades one share."""
     return Simulator(
         listing=listing,
         tokens=[INFY],
-        batches=ticks(chance, seconds=seconds, size=size, levels=levels),
+        batches=ticks(chance, seconds=seconds, size=size, levels=levels, deep_every=deep_every),
         clock=HandClock(),
         settings=SimulatorSettings(**chosen),
     )

@@ -358,6 +358,8 @@ class World:
     def work(self, *, until: Callable[[], bool] | None = None, until_ms: int = 0, ends_ms: int = 0) -> bool:
         """Go on to a time, or until something holds; False where it does not after so long."""
         ends_ms = until_ms or self.broker.clock.now_ms() + ends_ms
+        if until is not None and until():
+            return True
         while self.broker.clock.now_ms() < ends_ms:
             self._go_on(self._due_ms(ends_ms))
             self.round()

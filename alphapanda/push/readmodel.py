@@ -26,7 +26,7 @@ RECENT = ("signals", "decisions", "orders", "fills", "snapshots")
 RECENT_KEPT = 200
 SNAPSHOTS_KEPT = 500  # the curve of a day wants more points than a list wants lines
 LOCK_HELD_S, LOCK_WAIT_S = 30, 5
-WATCHED_S = 10  # a screen says every 2 s that it is there
+WATCHED_S = 10  # a screen says every 4 s that it is there
 NEWEST_FIRST = """
 local ids = redis.call('zrevrange', KEYS[1], 0, -1)
 if #ids == 0 then return {} end

@@ -11,19 +11,28 @@ for function in (
     formats.rupees,
     formats.rupees_signed,
     formats.rupees_compact,
+    formats.rupees_short,
     formats.price,
     formats.number,
     formats.average,
+    formats.exact,
     formats.direction,
     formats.ist_time,
     formats.ist_past,
     formats.ist_stamp,
     formats.ist_exact,
+    formats.ist_field,
     formats.rupees_exact,
     formats.pretty,
     formats.age,
 ):
     register.filter(function.__name__, function)
+
+
+@register.filter
+def span(ms: int | None) -> str:
+    """How long something took, in words."""
+    return formats.age(None if ms is None else ms / 1000)
 
 
 @register.filter

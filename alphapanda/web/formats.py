@@ -14,6 +14,7 @@ from alphapanda.core.money import to_rupees
 
 LOCALE = "en_IN"
 UNKNOWN = "–"  # noqa: RUF001 (an unknown number is a dash, never 0)
+LAKH = Decimal(1_00_000)
 COMPACT_FROM = Decimal(1_00_00_000)  # a crore: below it the full figure fits into a tile
 MINUTE_S, HOUR_S, DAY_S = 60, 3_600, 86_400
 
@@ -58,6 +59,19 @@ def rupees_compact(amount: Amount) -> str:
     return format_compact_currency(value, "INR", locale=LOCALE, fraction_digits=2)
 
 
+def rupees_short(amount: Amount) -> str:
+    """A profit or loss for a narrow cell, without its currency: +1,250, -35, +3.40L, -1.23Cr."""
+    value = _decimal(amount)
+    if value is None:
+        return UNKNOWN
+    for unit, name in ((COMPACT_FROM, "Cr"), (LAKH, "L")):
+        if abs(value) >= unit:
+            return f"{value / unit:+.2f}{name}"
+    whole = value.to_integral_value()
+    text = format_decimal(whole, locale=LOCALE) if whole else "0"
+    return f"+{text}" if whole > 0 else text
+
+
 def price(price_e4: int | None) -> str:
     """A price with two places, with four where it needs them."""
     if price_e4 is None:
@@ -70,6 +84,11 @@ def number(value: Amount) -> str:
     """A whole number in Indian grouping."""
     known = _decimal(value)
     return UNKNOWN if known is None else format_decimal(known.to_integral_value(), locale=LOCALE)
+
+
+def exact(value: float | None) -> str:
+    """A figure of a statistic in full: the shortest decimal text that is this very number."""
+    return UNKNOWN if value is None else f"{Decimal(repr(value)):f}"
 
 
 def counted(count: int, noun: str) -> str:
@@ -103,6 +122,11 @@ def ist_past(at_ms: int) -> str:
 def ist_stamp(at_ms: int | None) -> str:
     """2019-07-09 10:12:31, in India."""
     return f"{to_datetime(at_ms).astimezone(IST):%Y-%m-%d %H:%M:%S}" if at_ms else UNKNOWN
+
+
+def ist_field(at_ms: int) -> str:
+    """2019-07-09T10:12:31, in India: the value of a form's field."""
+    return ist_text(at_ms)[:19]
 
 
 def ist_exact(at_ms: int) -> str:

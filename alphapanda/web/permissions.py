@@ -20,5 +20,8 @@ class HasRequiredRole(BasePermission):
         required = getattr(view, "required_role", None)
         if not isinstance(required, RequiredRole):
             return False
-        role = required.read if request.method in SAFE_METHODS else required.write
+        is_reading = request.method in SAFE_METHODS
+        if not is_reading and not getattr(request.auth, "may_act", True):  # a key that only reads
+            return False
+        role = required.read if is_reading else required.write
         return role is None or role in roles_of(request.user)

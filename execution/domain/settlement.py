@@ -179,4 +179,5 @@ def working_order(order: PaperOrder) -> WorkingOrder:
         disclosed_quantity=order.disclosed_quantity,
         status=order.status,
         tag=order.tag,
+        placed_at_ms=order.placed_at_ms,
     )

@@ -174,6 +174,15 @@ class Batch:
         depth = self._depth_offset(index) if row[11] & HAS_DEPTH else 0
         return self._decoded(row, depth)
 
+    def raw(self, index: int) -> bytes:
+        """Item `index` as it stands in the message: its record, and its depth where it has one."""
+        starts = _BODY + index * _RECORD.size
+        record = self._raw[starts : starts + _RECORD.size]
+        if not int(self._records["flags"][index]) & HAS_DEPTH:
+            return record
+        depth = self._depth_offset(index)
+        return record + self._raw[depth : depth + _DEPTH.size]
+
     def items(self) -> Iterator[Item]:
         """All items in order."""
         depth = _BODY + self.count * _RECORD.size

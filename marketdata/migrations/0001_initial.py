@@ -192,9 +192,11 @@ class Migration(migrations.Migration):
                 ('close_e4', models.BigIntegerField()),
                 ('volume', models.BigIntegerField()),
                 ('ticks', models.IntegerField()),
+                ('stored_at', models.DateTimeField(auto_now_add=True, help_text='from when on it was known here')),
                 ('instrument', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='bars', to='marketdata.instrument')),
             ],
             options={
+                'indexes': [models.Index(fields=['-stored_at'], name='bar_stored')],
                 'constraints': [models.UniqueConstraint(fields=('instrument', 'minutes', 'starts_ms'), name='bar_once')],
             },
         ),

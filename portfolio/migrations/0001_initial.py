@@ -191,4 +191,49 @@ class Migration(migrations.Migration):
             model_name='snapshot',
             trigger=pgtrigger.compiler.Trigger(name='untruncated', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot truncate % table', TG_TABLE_NAME;", hash='e91f7e0a5013219b345cc9e171a0b67ade4de529', level='STATEMENT', operation='TRUNCATE', pgid='pgtrigger_untruncated_c4206', table='portfolio_snapshot', when='BEFORE')),
         ),
+        migrations.CreateModel(
+            name='TradeNote',
+            fields=[
+                ('trade_id', models.UUIDField(help_text='the fill that opened the trade', primary_key=True, serialize=False)),
+                ('text', models.TextField(blank=True)),
+                ('tags', models.JSONField(default=list)),
+                ('revision', models.IntegerField(default=0, help_text='how often it was written')),
+                ('changed_by', models.CharField(max_length=150)),
+                ('changed_at', models.DateTimeField()),
+                ('book', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='notes', to='portfolio.book')),
+            ],
+        ),
+        migrations.CreateModel(
+            name='TradePicture',
+            fields=[
+                ('id', models.UUIDField(primary_key=True, serialize=False)),
+                ('trade_id', models.UUIDField(db_index=True, help_text='the fill that opened the trade')),
+                ('name', models.CharField(blank=True, help_text='of the file, as it was uploaded', max_length=120)),
+                ('kind', models.CharField(choices=[('png', 'PNG'), ('jpeg', 'JPEG'), ('webp', 'WEBP')], max_length=4)),
+                ('width', models.IntegerField()),
+                ('height', models.IntegerField()),
+                ('size', models.IntegerField(help_text='bytes')),
+                ('data', models.BinaryField()),
+                ('added_by', models.CharField(max_length=150)),
+                ('added_at', models.DateTimeField()),
+                ('removed_at', models.DateTimeField(blank=True, null=True)),
+                ('book', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='pictures', to='portfolio.book')),
+            ],
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='tradenote',
+            trigger=pgtrigger.compiler.Trigger(name='kept', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot delete rows from % table', TG_TABLE_NAME;", hash='4e4aae1088ea39402cb0f6c46ad4fcd18b6ac9b1', operation='DELETE', pgid='pgtrigger_kept_51b57', table='portfolio_tradenote', when='BEFORE')),
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='tradenote',
+            trigger=pgtrigger.compiler.Trigger(name='untruncated', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot truncate % table', TG_TABLE_NAME;", hash='3ea0fed5d107acb76c70344e23c4b5ba5db0dcce', level='STATEMENT', operation='TRUNCATE', pgid='pgtrigger_untruncated_c026e', table='portfolio_tradenote', when='BEFORE')),
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='tradepicture',
+            trigger=pgtrigger.compiler.Trigger(name='kept', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot delete rows from % table', TG_TABLE_NAME;", hash='4c4131a65b1c14853c4a22ea7e89b0432c80263b', operation='DELETE', pgid='pgtrigger_kept_26926', table='portfolio_tradepicture', when='BEFORE')),
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='tradepicture',
+            trigger=pgtrigger.compiler.Trigger(name='untruncated', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot truncate % table', TG_TABLE_NAME;", hash='90e40d17ae310b9e3b5f9ffd5d93719705da4133', level='STATEMENT', operation='TRUNCATE', pgid='pgtrigger_untruncated_c89c9', table='portfolio_tradepicture', when='BEFORE')),
+        ),
     ]

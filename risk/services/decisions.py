@@ -92,6 +92,7 @@ def _is_asked(rule: str, row: Signal) -> bool:
 
 def _hold(deployment: Deployment, why: str) -> None:
     """Pause a deployment that enters again and again; only a person starts it again."""
+    moved = {"from": deployment.status, "to": DeploymentStatus.PAUSED.value}
     deployment.status = DeploymentStatus.PAUSED
     deployment.save(update_fields=["status"])
     approvals_drop([deployment.pk], why=why, actor="risk", now=timezone.now())
@@ -100,7 +101,7 @@ def _hold(deployment: Deployment, why: str) -> None:
         action="deployment.pause",
         target=f"deployment:{deployment.name}",
         reason=why,
-        details={"rule": "repeated_entries", "step": deployment.step},
+        details=moved | {"rule": "repeated_entries", "step": deployment.step},
         now=timezone.now(),
     )
     alert_raise(

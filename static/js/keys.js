@@ -2,7 +2,7 @@
 import { tinykeys } from "../vendor/tinykeys.js";
 
 const typing = (event) => event.target.closest("input, select, textarea, [contenteditable]") || document.querySelector("dialog[open]");
-const free = (act) => (event) => {
+export const free = (act) => (event) => {
   if (typing(event)) return;
   event.preventDefault();
   act(event);

@@ -2,11 +2,13 @@
 // changed that the page says it depends on.
 import { Rows } from "./rows.js";
 import { watchActs } from "./acts.js";
+import { age } from "./age.js";
 
 const POLL_MS = 5_000;
 const LATE_MS = 3_000;
 const STALE_MS = 10_000;
 const HINTED_MS = 400; // so many changes at once are one reading
+const ACKNOWLEDGE_EACH = 4; // of what the server counts: it cuts off who is ten behind
 const RETRY_MS = { first: 500, most: 15_000 };
 const CLOSED = { notLoggedIn: 4401, noRole: 4403 };
 
@@ -32,10 +34,15 @@ function heard(message) {
   state.clockAhead = message.now_ms - state.heardAt;
 }
 
+/** Whether a person has stopped the rows of a kind to read them. */
+function isPaused(kind) {
+  return Boolean(document.querySelector(`tbody[data-kind="${kind}"][data-paused]`));
+}
+
 /** One that is older than what a push brought meanwhile waits for the next; twice older means a new count. */
 function applySnapshot(message) {
   const isOld = message.sequence < state.sequence && ++state.older < 2;
-  const kinds = Object.keys(message.rows).filter((kind) => !isOld || stored.has(kind));
+  const kinds = Object.keys(message.rows).filter((kind) => (!isOld || stored.has(kind)) && !isPaused(kind));
   rows.replace(Object.fromEntries(kinds.map((kind) => [kind, message.rows[kind]])), kinds);
   if (isOld) return;
   state.sequence = message.sequence;
@@ -44,7 +51,7 @@ function applySnapshot(message) {
 
 function onMessage(socket, message) {
   heard(message);
-  socket.send(JSON.stringify({ type: "ping", flush: message.flush }));
+  if (message.flush % ACKNOWLEDGE_EACH === 0 || message.type !== "delta") socket.send(JSON.stringify({ type: "ping", flush: message.flush }));
   if (message.type === "snapshot") {
     state.sequence = message.sequence;
     rows.replace(message.rows, pushed);
@@ -103,15 +110,6 @@ function connect() {
     state.retries += 1;
     setTimeout(connect, wait / 2 + (Math.random() * wait) / 2);
   });
-}
-
-function age(ms) {
-  const s = Math.max(ms, 0) / 1000;
-  if (s < 10) return `${s.toFixed(1)} s`;
-  if (s < 60) return `${Math.floor(s)} s`;
-  if (s < 3600) return `${Math.floor(s / 60)} min`;
-  if (s < 86400) return `${Math.floor(s / 3600)} h`;
-  return `${Math.floor(s / 86400)} d`;
 }
 
 function clockText(ms) {

@@ -1,4 +1,5 @@
-// What every page does: it lives, it halts, it has keys.
+// What every page of now does: it lives, it halts, it has keys.
 import "./live.js";
 import "./keys.js";
+import "./travel.js";
 import "./theme.js";

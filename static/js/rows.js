@@ -1,4 +1,6 @@
-// Rows come as HTML by kind and id; the element's own id is `kind-id`. All changes of a frame are drawn together.
+// Rows come as HTML by kind and id; the element's own id is `kind-id`. Changes are drawn together, many of them in a few
+// frames, so that no frame is late.
+const FRAME_MS = 8; // of sixteen: the layout follows
 const FRESH_KINDS = new Set(["signals", "orders", "fills"]);
 
 export class Rows {
@@ -37,14 +39,17 @@ export class Rows {
   }
 
   #draw() {
-    this.#drawing = false;
+    const until = performance.now() + FRAME_MS;
     for (const [id, { kind, html }] of this.#waiting) {
       const old = this.#page.getElementById(id);
       if (html === null) old?.remove();
       else this.#place(kind, old, html);
+      this.#waiting.delete(id);
+      if (performance.now() > until) break;
     }
-    this.#waiting.clear();
-    this.#afterwards();
+    this.#drawing = this.#waiting.size > 0;
+    if (this.#drawing) requestAnimationFrame(() => this.#draw());
+    else this.#afterwards();
   }
 
   #place(kind, old, html) {
@@ -52,6 +57,7 @@ export class Rows {
     holder.innerHTML = html;
     const fresh = holder.content.firstElementChild;
     if (old) {
+      this.#keep(old, fresh);
       if (old.outerHTML === fresh.outerHTML) return;
       this.#tint(old, fresh);
       old.replaceWith(fresh);
@@ -63,6 +69,13 @@ export class Rows {
     const isBefore = body.dataset.sort === "newest" ? (a, b) => Number(a) > Number(b) : (a, b) => a < b;
     const next = [...body.rows].find((row) => isBefore(fresh.dataset.order, row.dataset.order));
     body.insertBefore(fresh, next ?? null);
+  }
+
+  /** What a person did to a row stays: which one is at hand, and what of it is unfolded. */
+  #keep(old, fresh) {
+    if (old.classList.contains("at-hand")) fresh.classList.add("at-hand");
+    const before = old.querySelectorAll("details");
+    fresh.querySelectorAll("details").forEach((one, place) => one.toggleAttribute("open", Boolean(before[place]?.open)));
   }
 
   #tint(old, fresh) {

@@ -13,6 +13,7 @@ from alphapanda.core.vocabulary import Broker, Phase, Product, Side
 from marketdata.domain.bars import Bar
 from marketdata.domain.instruments import InstrumentSpec
 from marketdata.domain.ticks import Tick
+from strategies.domain.basis import Indicator, apart
 from strategies.domain.consequences import SettledFill, WorkingOrder
 from strategies.domain.intents import Bracket, Cancel, Intent, Modify, Wish
 from strategies.domain.signals import Mark
@@ -22,6 +23,7 @@ __all__ = [
     "Bracket",
     "Cancel",
     "DeploymentSpec",
+    "Indicator",
     "Intent",
     "Modify",
     "Strategy",
@@ -29,6 +31,7 @@ __all__ = [
     "View",
     "Wish",
     "WorkingOrder",
+    "apart",
     "build",
 ]
 
@@ -209,6 +212,11 @@ class Strategy:
 
     def on_bar(self, state: Any, bar: Bar, view: View) -> Iterable[Wish]:
         return ()
+
+    def indicators(self, state: Any, instrument: str) -> Mapping[str, Indicator | float | None]:
+        """What it reckons with for an instrument, by name, for people: rupees, or `apart(number)` for what is no price;
+        None: not known yet. It is asked for at signals and for charts, never to decide, and changes nothing."""
+        return {}
 
 
 class UnknownStrategy(LookupError):

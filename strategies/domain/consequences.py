@@ -39,6 +39,7 @@ class WorkingOrder(msgspec.Struct, frozen=True):
     disclosed_quantity: int
     status: OrderStatus
     tag: str
+    placed_at_ms: int = 0
 
     @property
     def limit_price(self) -> Decimal | None:

@@ -13,7 +13,7 @@ from alphapanda.core.clock import DAY_MS, IST_OFFSET_MS, ist_date, ist_ms
 from alphapanda.core.vocabulary import SignalOrigin
 from marketdata.domain.calendar import Calendar
 from strategies.domain.consequences import Consequences
-from strategies.domain.intents import Bracket
+from strategies.domain.intents import Bracket, Cancel
 from strategies.domain.protection import AGAIN_AFTER_MS, Protection, armed, covering
 from strategies.domain.signals import Moment, SignalRow, Taken, priced
 from strategies.domain.turn import Turn
@@ -25,6 +25,8 @@ Calendars = Mapping[int, Calendar]  # by instrument token
 
 FLATTEN_RUNG = 3  # of the loss ladder
 SQUARE_OFF = "intraday square-off"
+LEFT_BEHIND = "the market has left it behind"
+LEFT_AFTER_MS = 10_000  # what a market order has not traded by then waits for the market to come back
 
 
 class Cleared(msgspec.Struct, frozen=True):
@@ -33,6 +35,14 @@ class Cleared(msgspec.Struct, frozen=True):
     at_ms: int
     position: int
     orders: tuple[UUID, ...]
+
+
+class Renewal(msgspec.Struct):
+    """A market exit that the market has left behind, being cancelled: units of it that are to be asked for anew."""
+
+    token: int
+    units: int
+    asked_ms: int
 
 
 class Guards(msgspec.Struct):
@@ -48,6 +58,7 @@ class Guards(msgspec.Struct):
     brackets: dict[str, Bracket] = msgspec.field(default_factory=dict)
     protections: dict[int, list[Protection]] = msgspec.field(default_factory=dict)
     clearing: dict[int, str] = msgspec.field(default_factory=dict)  # what an operator wants out of, and why
+    renewals: dict[str, Renewal] = msgspec.field(default_factory=dict)  # by order id
     cleared: dict[int, Cleared] = msgspec.field(default_factory=dict)  # by token
 
     def awaiting(self, *rows: SignalRow) -> tuple[SignalRow, ...]:
@@ -60,6 +71,8 @@ class Guards(msgspec.Struct):
     def settle(self, consequences: Consequences) -> None:
         """Take up the fills of a step: arm their brackets, let go of what is closed."""
         for fill in consequences.fills:
+            if (renewal := self.renewals.get(str(fill.order_id))) is not None:
+                renewal.units -= fill.quantity
             bracket = self.brackets.get(str(fill.order_id))
             if bracket is not None:
                 protection = armed(
@@ -88,6 +101,23 @@ class Guards(msgspec.Struct):
             is_due = bool(reason) and protection.may_ask(turn.at_ms)
             if is_due and turn.exit(token, protection.quantity, reason, SignalOrigin.BRACKET):
                 protection.asked_ms = turn.at_ms
+
+    def renew(self, turn: Turn) -> list[int]:
+        """Wish for the end of market exits whose protecting price the market has left behind, and once they are gone
+        for what they left, at a price of then: all who want out would wait behind them. When to look again."""
+        for key, renewal in list(self.renewals.items()):
+            if not turn.works(key):
+                del self.renewals[key]
+                turn.exit(renewal.token, renewal.units, LEFT_BEHIND, SignalOrigin.BRACKET)
+        looks = []
+        for order in turn.protected_exits():
+            due_ms, last = order.placed_at_ms + LEFT_AFTER_MS, self.renewals.get(str(order.id))
+            is_due = turn.at_ms >= due_ms and turn.is_left_behind(order)
+            if is_due and (last is None or turn.at_ms >= last.asked_ms + AGAIN_AFTER_MS):
+                self.renewals[str(order.id)] = Renewal(order.token, order.unfilled, turn.at_ms)
+                turn.want(Cancel(order, LEFT_BEHIND), SignalOrigin.BRACKET)
+            looks.append(due_ms if due_ms > turn.at_ms else turn.at_ms + LEFT_AFTER_MS)
+        return looks
 
     def flatten(self, turn: Turn, reason: str) -> None:
         """Be out of everything, as an operator wants; the alarm rings at the next item."""
@@ -199,6 +229,7 @@ class Guards(msgspec.Struct):
     def forget_orders(self) -> None:
         """A new day without working orders: no bracket waits for a fill any more."""
         self.brackets.clear()
+        self.renewals.clear()
 
 
 def _step(turn: Turn, token: int, rung: int) -> bool:

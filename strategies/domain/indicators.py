@@ -129,6 +129,11 @@ class Rsi(msgspec.Struct):
         weight = min(self.count, self.length)
         self.gain += (max(change, 0.0) - self.gain) / weight
         self.loss += (max(-change, 0.0) - self.loss) / weight
+        return self.value
+
+    @property
+    def value(self) -> float | None:
+        """The strength now."""
         both = self.gain + self.loss
         return 100 * self.gain / both if self.count >= self.length and both > 0 else None
 

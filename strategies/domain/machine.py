@@ -353,7 +353,7 @@ class Machine:
             self._times,
             self.calendars,
             lead_ms=lead_ms,
-            expiries=self._expiries.values(),
+            expiries=[*self._expiries.values(), *guards.renew(turn)],
         )
 
     def _count(self, bar: Bar) -> None:

@@ -59,6 +59,8 @@ def under(state: State, tokens: Mapping[str, int]) -> State:
     guards = state.guards
     state.gates, state.marks = _moved(state.gates, now), _moved(state.marks, now)
     guards.clearing, guards.cleared = _moved(guards.clearing, now), _moved(guards.cleared, now)
+    for renewal in guards.renewals.values():
+        renewal.token = now.get(renewal.token, renewal.token)
     guards.overdue = sorted(now[token] for token in guards.overdue if token in now)
     guards.protections = _moved(guards.protections, now)
     for token, protections in guards.protections.items():

@@ -124,6 +124,27 @@ class Turn:
                 self.want(Cancel(order, reason), origin)
         return len(self.wishes) > count
 
+    def protected_exits(self) -> list[WorkingOrder]:
+        """Market orders at work that close a position, and that go no further than the price that protects them."""
+        return [
+            order
+            for order in self._consequences.orders
+            if order.order_type is OrderType.MARKET
+            and order.limit_price_e4 is not None
+            and order.side.sign * self._consequences.positions.get(order.token, 0) < 0
+        ]
+
+    def is_left_behind(self, order: WorkingOrder) -> bool:
+        """Whether the last price lies beyond an order's limit: it trades no more unless the market comes back."""
+        mark = self._marks.get(order.token)
+        if mark is None or order.limit_price_e4 is None or order.status is OrderStatus.CANCEL_PENDING:
+            return False
+        return (mark.price_e4 - order.limit_price_e4) * order.side.sign > 0
+
+    def works(self, order_id: str) -> bool:
+        """Whether an order is at work."""
+        return any(str(order.id) == order_id for order in self._consequences.orders)
+
     @property
     def held_tokens(self) -> list[int]:
         """Instruments with a position."""

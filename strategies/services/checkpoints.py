@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -15,6 +16,7 @@ from alphapanda.core.envelope import Envelope, EventType, SignalRaised, seal
 from alphapanda.core.vocabulary import Broker, Waiting
 from alphapanda.eventlog import outbox
 from marketdata.domain.ticks import tick_to_json
+from strategies.domain.basis import Basis
 from strategies.domain.signals import DueItem, Raised, SignalRow
 from strategies.models import Command, Deployment, Due, Report, Signal
 from strategies.services.runner import ACTIVE, Runner
@@ -96,7 +98,7 @@ def _write_stops(runners: Iterable[Runner]) -> None:
         stop = runner.stopped.stop
         if isinstance(stop, Raised):
             broker = runner.machine.spec.broker
-            signals += [_signal(row, broker, runner.instrument_ids[row.token]) for row in stop.signals]
+            signals += [_signal(row, broker, runner) for row in stop.signals]
             events += [_event(row, broker) for row in stop.signals]
         else:
             dues.append(_due(runner, stop))
@@ -106,14 +108,22 @@ def _write_stops(runners: Iterable[Runner]) -> None:
         outbox.publish(events)
 
 
-def _signal(row: SignalRow, broker: Broker, instrument_id: int) -> Signal:
+def _basis(runner: Runner, instrument: str) -> dict[str, Any]:
+    assert runner.stopped is not None
+    indicators, fault = runner.stopped.said.get(instrument, ({}, ""))
+    basis = Basis(runner.stands_at(), runner.code, runner.build, indicators, fault)
+    found: dict[str, Any] = msgspec.to_builtins(basis)
+    return found
+
+
+def _signal(row: SignalRow, broker: Broker, runner: Runner) -> Signal:
     return Signal(
         id=row.id,
         deployment_id=row.deployment_id,
         broker=broker,
         step=row.step,
         ordinal=row.ordinal,
-        instrument_id=instrument_id,
+        instrument_id=runner.instrument_ids[row.token],
         side=row.side,
         quantity=row.quantity,
         order_type=row.order_type,
@@ -137,6 +147,7 @@ def _signal(row: SignalRow, broker: Broker, instrument_id: int) -> Signal:
         approves_id=row.approves,
         marks=msgspec.to_builtins(row.marks, str_keys=True),
         correlation_id=row.correlation_id,
+        basis=_basis(runner, row.instrument),
     )
 
 
@@ -196,5 +207,6 @@ def _due(runner: Runner, stop: DueItem) -> Due:
         report_id=report.id if report else None,
         clock_ms=stop.clock_ms,
         marks=msgspec.to_builtins(stop.marks, str_keys=True),
+        place=msgspec.to_builtins(runner.stands_at()),
         correlation_id=ids.derived("item", source, seq) if source else ids.derived("item", due_id),
     )

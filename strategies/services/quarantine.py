@@ -8,6 +8,7 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
+from accounts.services import audit
 from alphapanda import logs
 from alphapanda.core import ids
 from alphapanda.core.envelope import DeploymentQuarantined, EventType, seal
@@ -28,9 +29,17 @@ def quarantine(*, deployment_id: UUID, error: str, revision: int | None = None) 
         if row.status not in ACTIVE or revision not in (None, row.revision):
             return False
         log.error("strategies.deployment.quarantined", deployment=str(row.id), error=error[-300:])
+        details = {"from": row.status, "to": DeploymentStatus.QUARANTINED.value, "step": row.step}
         row.status = DeploymentStatus.QUARANTINED
         row.error = error
         row.save(update_fields=["status", "error"])
+        audit(
+            actor="strategies",
+            action="deployment.quarantine",
+            target=f"deployment:{row.name}",
+            reason=error.strip().rpartition("\n")[2][:300],
+            details=details | {"revision": row.revision},
+        )
         approvals_drop([row.id], why="its deployment is quarantined", actor="strategies", now=timezone.now())
         subject = f"{row.id}:{row.step}:{row.revision}"
         event_id = ids.event_id(EventType.DEPLOYMENT_QUARANTINED, subject)

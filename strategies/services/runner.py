@@ -6,9 +6,12 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from alphapanda.core.vocabulary import Broker, DeploymentStatus, Waiting
+from alphapanda.version import build
 from marketdata.domain.calendar import MarketHours
 from marketdata.domain.ticks import Batch, Clock, Tick
 from strategies import loading
+from strategies.domain.basis import Indicator, noted
+from strategies.domain.basis import Place as LogPlace
 from strategies.domain.machine import Machine, assembled
 from strategies.domain.signals import CommandRow, DueItem, Raised, ReportRow
 from strategies.models import Deployment
@@ -31,6 +34,8 @@ class Stopped:
     seq: int
     place: Place
     report: ReportRow | None = None
+    # what the strategy's indicators said, by instrument, or what went wrong
+    said: dict[str, tuple[dict[str, Indicator], str]] = field(default_factory=dict)
 
 
 @dataclass
@@ -48,6 +53,8 @@ class Runner:
     incarnation: UUID | None
     waiting: Waiting
     instrument_ids: dict[int, int]
+    code: str = ""  # SHA-256 of the strategy's text
+    build: str = ""  # the product's
     group: str = ""  # with whom it is decided in the order of the log
     stored_seq: int = -1
     stored_offset: int = 0
@@ -113,6 +120,21 @@ class Runner:
         if raised is not None:
             self.stopped = Stopped(raised, None, 0, 0, self.place)
 
+    def look(self) -> None:
+        """Note what the strategy's indicators say where it has raised signals; what goes wrong there stops nobody."""
+        if self.stopped is not None and isinstance(self.stopped.stop, Raised):
+            strategy, state = self.machine.strategy, self.machine.state.strategy
+            names = {row.instrument for row in self.stopped.stop.signals}
+            self.stopped.said = {name: noted(strategy, state, name) for name in sorted(names)}
+
+    def stands_at(self) -> LogPlace | None:
+        """Where in the log it stopped; None for a command or a report, and for what was sent again."""
+        if self.stopped is None or not self.stopped.source or self.incarnation is None:
+            return None
+        offset, index, _ = self.stopped.place
+        source, seq = self.stopped.source, self.stopped.seq
+        return LogPlace(self.incarnation, self.partition, offset, index, source, seq)
+
     def jump(self, offset: int) -> None:
         """Go on at another message of the log: those between are lost."""
         self.offset, self.index = offset, 0
@@ -171,6 +193,8 @@ def load(row: Deployment, *, calendar: MarketHours, incarnation: UUID, first_off
         incarnation=incarnation,
         waiting=Waiting(row.waiting),
         instrument_ids={token: instrument.id for token, instrument in instruments.items()},
+        code=row.strategy_version.source_hash,
+        build=build(),
         group=row.group,
         stored_seq=row.seq,
         stored_offset=row.offset if is_same_log else first_offset,

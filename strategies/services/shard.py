@@ -261,6 +261,7 @@ class Shard:
         try:
             with self.limit.over(runner.id, lambda: runner.machine.state.step):
                 self._take(runner)
+                runner.look()
         except StrategyFailed as error:
             self._failed(runner, error)
         except StrategyHung as error:

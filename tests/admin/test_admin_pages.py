@@ -60,6 +60,7 @@ MACHINE_WRITTEN = {
         "Order",
         "PaperMemory",
     ),
+    *("TradeNote", "TradePicture", "ApiKey"),
     *("Book", "Position", "Posting", "OutboxEvent", "InboxMark", "LogCursor", "DeadLetter"),
     *("MasterLoad", "MasterChange", "Bar"),
     *("BrokerSession", "BrokerLogin"),

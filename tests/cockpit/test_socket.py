@@ -143,18 +143,24 @@ async def test_a_role_gets_a_snapshot_then_what_changed(role: str) -> None:
     await communicator.disconnect()
 
 
-async def test_a_gap_shows_in_the_numbers_and_changes_are_conflated() -> None:
+async def test_a_gap_shows_in_the_numbers_and_changes_are_conflated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(consumers, "PERIOD_S", 1.5)  # both that come second are there before it is over
     await sync_to_async(projections.rebuild)()
     communicator = dial(await session_of("a", "viewer"))
     await communicator.connect()
     first = (await answer(communicator))["sequence"]
-    for number in (first + 1, first + 3, first + 4):
-        row = {"broker": "paper", "active": [], "number": number}
+    for number, reason in ((first + 1, "at once"), (first + 3, "older"), (first + 4, "newer")):
+        halt = {"id": "1", "broker": "paper", "scope": "BROKER", "reason": reason, "thrown_at": ""}
+        row = {"broker": "paper", "active": [halt]}
         message = {"type": "live.delta", "sequence": number, "rows": {"halts": {"paper": row}}}
         await get_channel_layer().group_send(GROUP, message)
+        if number == first + 1:
+            then = await answer(communicator)
+            assert (then["previous"], then["sequence"]) == (first, first + 1)
     then = await answer(communicator)
     assert (then["previous"], then["sequence"]) == (first + 2, first + 4)
-    assert list(then["rows"]["halts"]) == ["paper"]
+    assert "newer" in then["rows"]["halts"]["paper"]
+    assert "older" not in then["rows"]["halts"]["paper"]
     await communicator.disconnect()
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from decimal import Decimal
 from types import SimpleNamespace
+from typing import Any
 from uuid import UUID, uuid5
 
+import msgspec
 from django.utils import timezone
 
 from alphapanda.core import ids
@@ -35,7 +37,8 @@ from alphapanda.core.vocabulary import (
 )
 from execution.models import Fill, Order
 from marketdata.models import Instrument
-from portfolio.models import Book, Portfolio, Position, Snapshot
+from portfolio.domain.books import BookedFill
+from portfolio.models import Book, Portfolio, Position, Posting, Snapshot
 from risk.models import Decision
 from strategies.models import Deployment, Signal, Strategy, StrategyVersion
 
@@ -86,17 +89,26 @@ def _deployment(portfolio: Portfolio, instrument: Instrument, number: int) -> De
 
 
 def trade(
-    deployment: Deployment, step: int, side: Side, quantity: int, price_e4: int, *, denied: str = ""
+    deployment: Deployment,
+    step: int,
+    side: Side,
+    quantity: int,
+    price_e4: int,
+    *,
+    denied: str = "",
+    seen_e4: int = 0,
+    basis: dict[str, Any] | None = None,
 ) -> Events:
-    """One signal and all that follows from it, booked."""
+    """One signal and all that follows from it, booked. `seen_e4`: the last price that the signal saw, if any."""
     at_ms = START + step * 1000
     instrument = deployment.instruments.get()
+    marks = {instrument.instrument_token: {"price_e4": seen_e4, "at_ms": at_ms}} if seen_e4 else {}
     signal = Signal.objects.create(
         id=ids.signal_id(deployment.id, step, 0), deployment=deployment, broker=deployment.broker,
         step=step, ordinal=0, instrument=instrument, side=side, quantity=quantity, order_type="MARKET",
         validity="DAY",
-        product="MIS", reason="fast crossed slow", at_ms=at_ms, marks={}, correlation_id=deployment.id,
-        state="DECIDED",
+        product="MIS", reason="fast crossed slow", at_ms=at_ms, marks=marks, correlation_id=deployment.id,
+        state="DECIDED", basis=basis or {},
     )  # fmt: skip
     decision = Decision.objects.create(
         id=ids.decision_id(signal.id), signal=signal, deployment=deployment, broker=deployment.broker,
@@ -154,6 +166,21 @@ def _booked(fill: Fill, charged: Decimal) -> Events:
         realised=str(position.realised), charges=str(position.charges), cash=str(book.cash), at_ms=fill.at_ms,
     )  # fmt: skip
     return [_event(EventType.PNL_SNAPSHOT, snapshot.id, payload, book.broker)]
+
+
+def posted() -> None:
+    """The postings of all fills, as booked: what the books are rebuilt from."""
+    for fill in Fill.objects.select_related("instrument").order_by("at_ms", "id"):
+        booked = BookedFill(
+            fill_id=fill.id, order_id=fill.order_id, deployment_id=fill.deployment_id,
+            instrument=str(fill.instrument), token=fill.instrument.instrument_token, side=Side(fill.side),
+            quantity=fill.quantity, price_e4=fill.price_e4, at_ms=fill.at_ms,
+            charges={line: Decimal(amount) for line, amount in fill.charges.items()},
+        )  # fmt: skip
+        Posting.objects.create(
+            fill_id=fill.id, book_id=fill.deployment_id, fill=msgspec.to_builtins(booked),
+            event_id=fill.id, correlation_id=fill.id, state=Posting.State.BOOKED,
+        )  # fmt: skip
 
 
 def _event(kind: EventType, subject: UUID, payload: Payload, broker: str) -> tuple[Envelope, Payload]:

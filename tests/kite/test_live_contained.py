@@ -174,7 +174,7 @@ def test_a_request_or_a_look_that_fails_in_its_own_way_ends_nothing(world, monke
         on(world)
         assert call_of(order).state == "UNKNOWN"
         assert parked() == ["book reading", f"request {call_of(order).id}"]
-    on(world)
+    on(world, 15_000)
 
     assert call_of(order).state == "DONE"
     assert set(world.posts().values()) == {1}

@@ -83,7 +83,7 @@ def records(items: list[Item], batch: int) -> list[Record]:
 
 
 def kept() -> list[tuple[object, ...]]:
-    columns = [field.attname for field in Bar._meta.fields if field.name != "id"]
+    columns = [field.attname for field in Bar._meta.fields if field.name not in ("id", "stored_at")]
     return sorted(Bar.objects.values_list(*columns))
 
 

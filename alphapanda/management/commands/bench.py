@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import tempfile
 from argparse import ArgumentParser
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 from django.conf import settings
@@ -16,8 +18,10 @@ from rich.table import Table
 
 from alphapanda import deploying
 from alphapanda.proof import bench, sessions
+from alphapanda.proof.kite_process import free_port
 from alphapanda.proof.private import private_stack
-from alphapanda.stack import StackFailed
+from alphapanda.proof.watchers import Crowd, Watched
+from alphapanda.stack import Stack, StackFailed
 from alphapanda.web.console import screen
 
 if TYPE_CHECKING:
@@ -28,6 +32,8 @@ FLOOR_PER_S = 9_000
 FLOOR_P99_MS = 250.0
 FRAMES_JUDGED = (1, 200)  # frames at once, packets of each
 FRAMES_PER_S, FRAMES_RATIO = 300_000, 4.0
+WATCHED_PER_S, WATCHED_S = 5_000, 60.0
+AGE_P99_MS, GREW_MB, SLOWER = 500.0, 50.0, 1.1
 BOOKED = "tick received to fill booked"
 
 
@@ -45,14 +51,43 @@ class Command(BaseCommand):
         parser.add_argument(
             "--frames", action="store_true", help="only how fast frames of Kite's websocket are read"
         )
+        parser.add_argument(
+            "--watchers",
+            type=int,
+            default=0,
+            metavar="N",
+            help=f"so many people look, a tenth of whom do not read: {WATCHED_PER_S:,} ticks/s with and without them",
+        )
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
     def handle(self, *_args: Any, **options: Any) -> None:
         console = screen(stderr=options["json"])
         if options["frames"]:
             self._frames(console, as_json=options["json"])
+        elif options["watchers"]:
+            self._watched(console, options["watchers"], as_json=options["json"])
         else:
             self._stack(console, options)
+
+    def _watched(self, console: Console, people: int, *, as_json: bool) -> None:
+        try:
+            with console.status(f"{people} people look"):
+                found, alone = _crowd_measured(people), _measure(WATCHED_PER_S, WATCHED_S, 1, with_web=True)
+        except StackFailed as error:
+            raise CommandError(str(error)) from error
+        slower = found.run.hops[BOOKED].p50_ms / alone.hops[BOOKED].p50_ms
+        if as_json:
+            told = {"watched": found.seen, "run": found.run, "alone": alone, "slower": slower}
+            self.stdout.write(json.dumps(msgspec.to_builtins(told)))
+        else:
+            _show_watched(console, found, alone, slower)
+        if (
+            found.seen.age_p99_ms > AGE_P99_MS
+            or found.seen.lost
+            or found.seen.grew_mb > GREW_MB
+            or slower > SLOWER
+        ):
+            raise SystemExit(1)
 
     def _stack(self, console: Console, options: dict[str, Any]) -> None:
         found = []
@@ -92,7 +127,15 @@ def _rates(text: str) -> list[tuple[int, float]]:
         raise CommandError(f"--rates {text!r}: write TICKS_PER_S:SECONDS, e.g. 9000:60,20000:15") from None
 
 
-def _measure(rate: int, seconds: float, shards: int) -> bench.Measured:
+class Crowded(NamedTuple):
+    """A run that people looked at, and what they saw."""
+
+    run: bench.Measured
+    seen: Watched
+
+
+@contextmanager
+def _stack_of(shards: int, *, without: tuple[str, ...], **more: str) -> Iterator[Stack]:
     with tempfile.TemporaryDirectory(prefix="alphapanda-") as folder:
         definitions = Path(folder) / "deployments.json"
         definitions.write_text(deploying.to_json(bench.definitions()))
@@ -102,8 +145,25 @@ def _measure(rate: int, seconds: float, shards: int) -> bench.Measured:
             "ALPHAPANDA_SHARDS": str(shards),
             "ALPHAPANDA_DATA": str(settings.DATA),
         }
-        with private_stack(environment, without=("web", "beat", "feed")) as stack:
-            return bench.measure(stack, rate=rate, seconds=seconds)
+        with private_stack(environment | more, without=without) as stack:
+            yield stack
+
+
+def _measure(rate: int, seconds: float, shards: int, *, with_web: bool = False) -> bench.Measured:
+    without, more = ("web", "beat", "feed"), {}
+    if with_web:
+        without, more = without[1:], {"ALPHAPANDA_PORT": str(free_port())}
+    with _stack_of(shards, without=without, **more) as stack:
+        return bench.measure(stack, rate=rate, seconds=seconds)
+
+
+def _crowd_measured(people: int) -> Crowded:
+    port = free_port()
+    with _stack_of(1, without=("beat", "feed"), ALPHAPANDA_PORT=str(port)) as stack:
+        crowd = Crowd(stack, port, readers=people - people // 10, mute=people // 10)
+        crowd.start()
+        run = bench.measure(stack, rate=WATCHED_PER_S, seconds=WATCHED_S, around=crowd.measured())
+        return Crowded(run, crowd.stop())
 
 
 def _meets_floor(run: bench.Measured) -> bool:
@@ -142,3 +202,18 @@ def _show_frames(console: Console, found: list[Speed]) -> None:
         numbers = (speed.frames, speed.packets, speed.ours_per_s, speed.packed_per_s, speed.official_per_s)
         table.add_row(*(f"{number:,}" for number in numbers), f"{speed.ratio:.1f}")
     console.print(table)
+
+
+def _show_watched(console: Console, found: Crowded, alone: bench.Measured, slower: float) -> None:
+    seen = found.seen
+    console.print(
+        f"{seen.readers} readers and {seen.mute} that do not read: {seen.messages:,} messages; age of what readers see "
+        f"p50 {seen.age_p50_ms:.0f} ms, p99 {seen.age_p99_ms:.0f} ms; {seen.lost} of them cut off; the web process "
+        f"grew {seen.grew_mb:.0f} MB and used {seen.cpu_percent:.0f} % of a core"
+    )
+    for title, run in (("with them", found.run), ("with none", alone)):
+        booked = run.hops[BOOKED]
+        console.print(
+            f"{BOOKED}, {title}: {booked.count:,}, p50 {booked.p50_ms:.1f}, p99 {booked.p99_ms:.1f} ms"
+        )
+    console.print(f"{slower:.2f} times as long at the median")

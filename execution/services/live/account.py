@@ -15,6 +15,7 @@ from django.db.models.functions import Concat
 
 from alphapanda.core.clock import ist_date, to_ms
 from alphapanda.core.vocabulary import Broker, FillSource, Side
+from alphapanda.prepared import Prepared
 from execution.domain.kite import account
 from execution.domain.kite.account import Held, Outside
 from execution.domain.kite.reconciling import Difference, Ours, of_gap, traded_units
@@ -102,13 +103,20 @@ def _is_over(spec: InstrumentSpec, expiry: date, now_ms: int) -> bool:
 
 def _watched(held: Iterable[Where], ours: Ours) -> set[str]:
     """Instruments that our deployments trade, that our books hold, or that orders of the day are in."""
-    through = Deployment.instruments.through.objects.filter(deployment__broker=Broker.ZERODHA)
-    traded = through.values_list("instrument__exchange", "instrument__tradingsymbol").distinct()
     return {
-        *(f"{exchange}:{symbol}" for exchange, symbol in traded),
+        *(f"{exchange}:{symbol}" for exchange, symbol in _traded()),
         *(where.instrument for where in held),
         *(order.instrument for order in ours.orders),
     }
+
+
+_traded = Prepared(
+    lambda: (
+        Deployment.instruments.through.objects.filter(deployment__broker=Broker.ZERODHA)
+        .values_list("instrument__exchange", "instrument__tradingsymbol")
+        .distinct()
+    )
+)
 
 
 class Books(NamedTuple):
@@ -121,10 +129,10 @@ class Books(NamedTuple):
 
 def books() -> Books:
     """What our books hold. It is one statement, for units move from one of its tables to the next while it runs."""
-    products = {row.id: product_of(row) for row in Deployment.objects.filter(broker=Broker.ZERODHA)}
+    products = {row.id: product_of(row) for row in _deployments()}
     found = Books(Counter(), Counter())
     reports = []
-    for part, deployment_id, key, units, data in _parts():
+    for part, deployment_id, key, units, data in _parts_now():
         if part == REPORT:
             with suppress(
                 msgspec.ValidationError
@@ -135,7 +143,7 @@ def books() -> Books:
             found.held[where] += Side(data["side"]).sign * data["quantity"]
         else:
             (found.taken if part == TAKEN else found.held)[Where(key, products[deployment_id])] += units
-    orders = Order.objects.select_related("instrument").in_bulk([told.order_id for told in reports])
+    orders = Order.objects.select_related("instrument").in_bulk({told.order_id for told in reports})
     for told in reports:
         order = orders[told.order_id]
         where = Where(str(order.instrument), order.product)
@@ -143,6 +151,7 @@ def books() -> Books:
     return found
 
 
+_deployments = Prepared(lambda: Deployment.objects.filter(broker=Broker.ZERODHA).only("id", "execution"))
 POSITION, POSTING, REPORT, TAKEN = range(4)
 KEY = Concat("instrument__exchange", Value(":"), "instrument__tradingsymbol")
 
@@ -170,3 +179,6 @@ def _parts() -> QuerySet[Any, Any]:
         ),
         all=True,
     )
+
+
+_parts_now = Prepared(_parts)

@@ -12,11 +12,14 @@ from django.db.models import F, Max, QuerySet
 from alphapanda.core.clock import DAY_MS, IST_OFFSET_MS, ist_date, ist_midnight_ms, to_datetime, to_ms
 from alphapanda.core.money import ZERO, value
 from alphapanda.core.vocabulary import Broker, Severity, Side
+from alphapanda.prepared import Prepared
 from execution.domain.kite import bills
 from execution.domain.kite.bills import Bill, Charges
 from execution.domain.kite.reconciling import Difference, Kind
 from execution.domain.kite.wire import units_a_lot
 from execution.models import BrokerDesk, Fill
+from execution.services.live.calls import ANY_MS
+from execution.services.live.evidence import ANY_TIME
 from execution.services.live.looking import Book
 from marketdata import selectors as market
 from marketdata.domain.calendar import NoSession
@@ -32,13 +35,19 @@ DAYS_BACK = timedelta(days=7)  # a process that did not run for longer leaves ol
 def due(now: datetime) -> tuple[Bill, ...]:
     """The orders of the earliest day that is over and whose charges were not compared; none where there is none."""
     today = ist_date(to_ms(now))
-    desk = BrokerDesk.objects.get(broker=Broker.ZERODHA)
     first = today - DAYS_BACK
-    if desk.charged_on is not None:
-        first = max(first, desk.charged_on + timedelta(days=1))
+    for (charged_on,) in _charged():
+        first = max(first, charged_on + timedelta(days=1))
     for day, last in sorted(_last_trades(first).items()):
         return _bills(day) if day < today or _is_over(last, now) else ()
     return ()
+
+
+_charged = Prepared(
+    lambda: BrokerDesk.objects.filter(broker=Broker.ZERODHA, charged_on__isnull=False).values_list(
+        "charged_on"
+    )
+)
 
 
 def compare(book: Book) -> list[Difference]:
@@ -99,12 +108,23 @@ def _last_trades(first: date) -> dict[date, dict[int, int]]:
     """When each instrument was traded last at the broker, by days from one on. It is asked for all day long, so the
     trades themselves are not read."""
     began_ms = ist_midnight_ms(first)
-    rows = _trades().filter(created_at__gte=to_datetime(began_ms), at_ms__gte=began_ms)
-    rows = rows.annotate(day=(F("at_ms") + IST_OFFSET_MS) / DAY_MS)
     found: dict[date, dict[int, int]] = defaultdict(dict)
-    for _, instrument_id, at_ms in rows.values_list("day", "order__instrument").annotate(at=Max("at_ms")):
+    for _, instrument_id, at_ms in _last_since(to_datetime(began_ms), began_ms):
         found[ist_date(at_ms)][instrument_id] = at_ms
     return found
+
+
+_last_since = Prepared(
+    lambda began_at, began_ms: (
+        _trades()
+        .filter(created_at__gte=began_at, at_ms__gte=began_ms)
+        .annotate(day=(F("at_ms") + IST_OFFSET_MS) / DAY_MS)
+        .values_list("day", "order__instrument")
+        .annotate(at=Max("at_ms"))
+    ),
+    ANY_TIME,
+    ANY_MS,
+)
 
 
 def _is_over(last: Mapping[int, int], now: datetime) -> bool:

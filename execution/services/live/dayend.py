@@ -7,10 +7,12 @@ from datetime import datetime
 
 from alphapanda.core.clock import to_ms
 from alphapanda.core.vocabulary import Severity
+from alphapanda.prepared import Prepared
 from execution.domain.kite.account import began_ms
 from execution.domain.kite.reducer import Gone
 from execution.models import BrokerOrder
 from execution.services.live import evidence, states
+from execution.services.live.calls import ANY_MS
 from execution.services.live.containing import contained
 from execution.services.live.looking import Book
 from risk.services.alerts import alert_raise
@@ -21,7 +23,7 @@ def end_days(book: Book, now: datetime) -> int:
     if book.whole_orders is None:
         return 0
     shown = {name for row in book.whole_orders for name in (row.order_id, *row.tags)}
-    rows = BrokerOrder.objects.filter(is_open=True, order__expires_at_ms__lt=began_ms(to_ms(now)))
+    rows = _expired(began_ms(to_ms(now)))
     known = states.readable(rows, now)
     gone = [
         row
@@ -32,6 +34,11 @@ def end_days(book: Book, now: datetime) -> int:
         with contained("order", row.pk, now):
             _end(row, now)
     return len(gone)
+
+
+_expired = Prepared(
+    lambda before_ms: BrokerOrder.objects.filter(is_open=True, order__expires_at_ms__lt=before_ms), ANY_MS
+)
 
 
 def _end(row: BrokerOrder, now: datetime) -> None:

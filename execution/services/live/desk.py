@@ -13,18 +13,15 @@ from threading import Event
 from typing import NamedTuple
 from uuid import UUID
 
-from django.db.models import Exists
-
 from accounts.broker import session_died
 from alphapanda import logs
 from alphapanda.core.clock import to_datetime, to_ms
 from alphapanda.core.vocabulary import Broker
 from alphapanda.kite.client import FORBIDDEN, Access
-from alphapanda.prepared import Prepared
 from execution.domain.kite import budgets
 from execution.domain.kite.budgets import Spent
 from execution.domain.kite.outcomes import Outcome, Stage, Verdict, of_failure
-from execution.models import BrokerCall, BrokerDesk, BrokerOrder
+from execution.models import BrokerDesk
 from execution.services.live import (
     answers,
     billing,
@@ -32,7 +29,6 @@ from execution.services.live import (
     containing,
     dayend,
     evidence,
-    external,
     gtt_calls,
     gtt_looking,
     killing,
@@ -45,6 +41,7 @@ from execution.services.live.containing import contained
 from execution.services.live.http import KiteHttp, NotLoggedIn
 from execution.services.live.looking import Wanted
 from execution.services.live.states import Remembered
+from execution.services.live.under_way import under_way
 from risk.services.terms import kill_lock_shared
 
 BUSY_MS, IDLE_MS = 5_000, 30_000  # between looks at the book, with something in flight and without
@@ -52,23 +49,12 @@ SENDERS = 8  # calls under way at a time: a slow one holds up no other
 BEGIN_S = (
     1.0  # a thread that does not begin in this time is no reason to hold up a kill switch: the call waits
 )
-LOOK_MIN_MS = 500
+LOOK_MIN_MS = 1_000  # a whole look is seven reads, and two of them in one second more than Kite answers
 TRADES_MS = 1_000
 READ_GAP_S = 0.5  # two reads and eight writes a second
 TIDY_MS = 500
 STOOD_STILL = timedelta(seconds=2)  # between a claim and its request: a kill switch waits no longer for it
-WAITING = (BrokerCall.State.READY, BrokerCall.State.SENDING, BrokerCall.State.UNKNOWN)
 log = logs.channel("trading")
-
-
-# Whether calls wait for something, orders work, and more has traded than is booked: asked in every round.
-_under_way = Prepared(
-    lambda: BrokerDesk.objects.filter(broker=Broker.ZERODHA).values_list(
-        Exists(BrokerCall.objects.filter(state__in=WAITING)),
-        Exists(BrokerOrder.objects.filter(is_open=True)),
-        Exists(BrokerOrder.objects.filter(wants_trades=True)),
-    )
-)
 
 
 class Flying(NamedTuple):
@@ -104,7 +90,8 @@ class Desk:
         self._flying: dict[Future[Outcome], Flying] = {}
         self._looking: tuple[Future[looking.Book], Access] | None = None
         self._spent = Spent()
-        self._looked_ms = 0
+        self._looked_ms = 0  # when a look began that is as new as can be; 0: what it showed is old
+        self._began_ms = 0  # when the last look began
         self._missed_ms = 0  # what a look showed that began before is no comparison for entries
         self._whole_ms = 0  # when a look last read holdings and funds too
         self._remembered = Remembered()
@@ -311,9 +298,9 @@ class Desk:
         now = self._clock()
         if self._access is None or self._looking is not None or containing.rests("book", "reading", now):
             return False
-        if to_ms(now) < self._looked_ms + LOOK_MIN_MS or to_ms(now) < self.due_ms():
+        if to_ms(now) < self._began_ms + LOOK_MIN_MS or to_ms(now) < self.due_ms():
             return False
-        self._looked_ms = to_ms(now)
+        self._looked_ms = self._began_ms = to_ms(now)
         pause = partial(self._sleep, READ_GAP_S if self._is_writing(now) else 0.0)
         look, wanted = looking.look, self._wanted(now)
         if gtt_looking.is_due(self._gtts_looked_ms, now):
@@ -337,20 +324,21 @@ class Desk:
 
     def due_ms(self) -> int:
         if not self._looked_ms:
-            return 0
-        is_waiting, is_open, wants_trades = _under_way()[0]
-        is_busy = is_waiting or is_open or bool(self._flying) or gtt_calls.is_open()
+            return self._began_ms + LOOK_MIN_MS
+        found, now = under_way(to_datetime(self._looked_ms)), self._clock()
+        is_busy = found.is_busy or bool(self._flying)
         due_ms = self._looked_ms + (BUSY_MS if is_busy else IDLE_MS)
-        if is_busy and wants_trades:
+        if is_busy and found.wants_trades:
             due_ms = min(due_ms, self._looked_ms + TRADES_MS)  # more has traded than is booked
-        now = self._clock()
-        if external.has_changed_since(to_datetime(self._looked_ms)):
+        if found.are_others_new:
             due_ms = self._looked_ms + LOOK_MIN_MS
-        searches = looking.searches_due_ms(now), gtt_looking.searches_due_ms(now)
-        search_ms = min((at_ms for at_ms in searches if at_ms is not None), default=None)
-        if search_ms is not None:
+        for search_ms in self._searches_ms(now) if found.is_searched else ():
             due_ms = min(due_ms, max(search_ms, self._looked_ms + LOOK_MIN_MS))
         return due_ms
+
+    def _searches_ms(self, now: datetime) -> list[int]:
+        searches = looking.searches_due_ms(now), gtt_looking.searches_due_ms(now)
+        return [at_ms for at_ms in searches if at_ms is not None]
 
     def _compare(self, book: looking.Book) -> None:
         now = self._clock()

@@ -9,13 +9,13 @@ from uuid import UUID
 
 import msgspec
 from django.db import transaction
-from django.db.models import Max, Q, QuerySet
+from django.db.models import Q, QuerySet
 
 from alphapanda.core import ids
 from alphapanda.core.clock import to_ms
 from alphapanda.core.vocabulary import OrderStatus, Severity, SignalKind
 from alphapanda.eventlog import doorbell
-from alphapanda.prepared import Prepared
+from alphapanda.prepared import ANYBODY, Prepared
 from execution.domain.kite import reducer
 from execution.domain.kite.budgets import Lane
 from execution.domain.kite.orders import LiveOrder, Want
@@ -49,7 +49,7 @@ def take(order_id: UUID, news: Sequence[Evidence], *, now: datetime) -> Result:
 
 def _locked(order_id: UUID, now: datetime) -> BrokerOrder:
     """The order's row. A worker that stands still keeps one deployment waiting, and nobody twice within a moment."""
-    deployment_id = BrokerOrder.objects.values_list("order__deployment", flat=True).get(order_id=order_id)
+    ((deployment_id,),) = _deployment_of(order_id)
     if containing.rests("deployment", deployment_id, now):
         raise deployments.DeploymentBusy(f"the row of deployment {deployment_id} was locked a moment ago")
     try:
@@ -57,8 +57,22 @@ def _locked(order_id: UUID, now: datetime) -> BrokerOrder:
     except deployments.DeploymentBusy:
         containing.leave_alone("deployment", deployment_id, now)
         raise
-    rows = BrokerOrder.objects.select_for_update(of=("self",)).select_related("order__deployment")
-    return rows.get(order_id=order_id)
+    (row,) = _order_locked(order_id)
+    return row
+
+
+_deployment_of = Prepared(
+    lambda one: BrokerOrder.objects.filter(order_id=one).values_list("order__deployment"), ANYBODY
+)
+_order_locked = Prepared(
+    lambda one: (
+        BrokerOrder.objects.select_for_update(of=("self",))
+        .select_related("order__deployment")
+        .defer("order__deployment__checkpoint", "order__deployment__error")
+        .filter(order_id=one)
+    ),
+    ANYBODY,
+)
 
 
 def _keep(row: BrokerOrder, before: LiveOrder, result: Result, now: datetime) -> None:
@@ -70,9 +84,10 @@ def _keep(row: BrokerOrder, before: LiveOrder, result: Result, now: datetime) ->
     row.is_open = not after.status.is_final
     row.wants_trades = Want.FETCH_TRADES in result.wants
     row.save()
-    BrokerName.objects.bulk_create(
-        [BrokerName(name=name, order=row) for name in (*after.parts, *after.tags)], ignore_conflicts=True
-    )
+    if names := {*after.parts, *after.tags} - {*before.parts, *before.tags}:
+        BrokerName.objects.bulk_create(
+            [BrokerName(name=name, order=row) for name in sorted(names)], ignore_conflicts=True
+        )
     if after.status is OrderStatus.REJECTED and before.status is not OrderStatus.REJECTED:
         _tell_no_exit(row, after, now)
     if Want.CANCEL in result.wants:
@@ -111,7 +126,7 @@ def _tell_no_exit(row: BrokerOrder, order: LiveOrder, now: datetime) -> None:
 def _report(deployment: Deployment, result: Result, received_ms: int) -> None:
     """A report, numbered under the deployment's lock. To one that reads nothing it is booked at once: its strategy
     hears of it when it goes on, but money does not wait for that."""
-    number = (Report.objects.filter(deployment=deployment).aggregate(last=Max("number"))["last"] or 0) + 1
+    number = 1 + next((last for (last,) in _last_number(deployment.id)), 0)
     told = Reported(result.order.id, received_ms, result.changes, result.fills)
     report = Report.objects.create(
         id=ids.derived("report", deployment.id, number),
@@ -121,6 +136,12 @@ def _report(deployment: Deployment, result: Result, received_ms: int) -> None:
     )
     if deployment.status not in ACTIVE:
         book_left(deployment, report)
+
+
+_last_number = Prepared(
+    lambda one: Report.objects.filter(deployment_id=one).order_by("-number").values_list("number")[:1],
+    ANYBODY,
+)
 
 
 def book_left(deployment: Deployment, report: Report) -> None:

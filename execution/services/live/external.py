@@ -11,6 +11,7 @@ from functools import partial
 import msgspec
 from django.db import transaction
 
+from alphapanda.prepared import Prepared
 from execution.domain.kite import reconciling
 from execution.domain.kite.rows import OrderSnapshot
 from execution.models import ExternalOrder
@@ -45,6 +46,18 @@ def keep_book(rows: Iterable[OrderSnapshot], at: datetime, now: datetime, *, is_
     """The same of a book, each order by itself where they cannot be kept together: what worked and is not in a whole
     one is over, for a day's orders end with it."""
     shown = list(rows)
+    if shown:
+        _keep_shown(shown, at, now)
+    over = {pk for (pk,) in _open()} - {row.order_id for row in shown} if is_whole else ()
+    if over:
+        ended = ExternalOrder.objects.filter(is_open=True, pk__in=over)
+        ended.update(is_open=False, worst_value=Decimal(0), seen_at=at)
+
+
+_open = Prepared(lambda: ExternalOrder.objects.filter(is_open=True).values_list("broker_order_id"))
+
+
+def _keep_shown(shown: Collection[OrderSnapshot], at: datetime, now: datetime) -> None:
     try:
         with transaction.atomic():
             keep(shown, at)
@@ -53,17 +66,6 @@ def keep_book(rows: Iterable[OrderSnapshot], at: datetime, now: datetime, *, is_
             raise
         for row in shown:
             savepoint("external", row.order_id, now, partial(keep, [row], at))
-    if not is_whole:
-        return
-    over = ExternalOrder.objects.filter(is_open=True).exclude(
-        broker_order_id__in=[row.order_id for row in shown]
-    )
-    over.update(is_open=False, worst_value=Decimal(0), seen_at=at)
-
-
-def has_changed_since(at: datetime) -> bool:
-    """Whether an order of others was told of since a look began: what it has traded is to be looked at."""
-    return ExternalOrder.objects.filter(seen_at__gt=at).exists()
 
 
 def _known(ids: Collection[str]) -> dict[str, OrderSnapshot]:

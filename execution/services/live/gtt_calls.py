@@ -21,7 +21,7 @@ from execution.domain.kite.gtt import GttStatus
 from execution.domain.kite.lookup import Lookup
 from execution.domain.kite.outcomes import Outcome, Resend, Verdict, of_answer, of_failure
 from execution.domain.kite.wire import CannotBeSaid
-from execution.gtt_models import WAITING, CallState, Gtt, GttCall
+from execution.gtt_models import CallState, Gtt, GttCall
 from execution.models import BrokerDesk
 from execution.services.live.answers import PAUSE_MS, Said
 from execution.services.live.calls import ANY_MS, gtt_budgeted
@@ -51,18 +51,12 @@ def is_waiting(now: datetime) -> bool:
     return bool(_turns(to_ms(now)))
 
 
-def is_open() -> bool:
-    """Whether a call waits, or what came of one is not known yet."""
-    return bool(_open())
-
-
 _turns = Prepared(
     lambda now_ms: GttCall.objects.filter(state=CallState.READY, not_before_ms__lte=now_ms).values_list("id")[
         :1
     ],
     ANY_MS,
 )
-_open = Prepared(lambda: GttCall.objects.filter(state__in=WAITING).values_list("id")[:1])
 _sending = Prepared(lambda: GttCall.objects.filter(state=CallState.SENDING).values_list("id"))
 
 

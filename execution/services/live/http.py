@@ -4,7 +4,8 @@ The official client hides status and body of an answer behind its exceptions, an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from typing import NamedTuple
 
 import requests
@@ -35,11 +36,23 @@ class Answer(NamedTuple):
 
 
 class KiteHttp:
-    """Requests to one root. `credentials` is asked before each, so a new login counts at once."""
+    """Requests to one root. `credentials` is asked before each, so a new login counts at once. For one thread."""
 
     def __init__(self, root: str, credentials: Callable[[], Access]) -> None:
         self._root = root.rstrip("/")
         self._credentials = credentials
+        self._kept: requests.Session | None = None
+
+    @contextmanager
+    def kept_open(self) -> Iterator[None]:
+        """Reads in here share a connection. A write has one of its own: of one that was closed meanwhile nobody could
+        say how far the request came."""
+        with _session() as session:
+            self._kept = session
+            try:
+                yield
+            finally:
+                self._kept = None
 
     def write(self, method: str, path: str, form: Mapping[str, str]) -> Answer:
         """POST, PUT or DELETE, once. Raises Failed, NotLoggedIn."""
@@ -70,9 +83,9 @@ class KiteHttp:
             "User-Agent": USER_AGENT,
             "Authorization": f"token {signed.api_key}:{signed.access_token}",
         }
+        kept = self._kept if method == "GET" else None
         try:
-            with requests.Session() as session:
-                session.trust_env = False  # a .netrc would sign in another's name
+            with nullcontext(kept) if kept is not None else _session() as session:
                 answer = session.request(
                     method,
                     self._root + path,
@@ -86,6 +99,12 @@ class KiteHttp:
         except requests.RequestException as error:
             raise Failed(_stage(error), f"{method} {path}: {type(error).__name__}") from None
         return Answer(answer.status_code, answer.content)
+
+
+def _session() -> requests.Session:
+    session = requests.Session()
+    session.trust_env = False  # a .netrc would sign in another's name
+    return session
 
 
 _BEFORE_SENDING = (ConnectTimeoutError, NameResolutionError, NewConnectionError)

@@ -12,7 +12,6 @@ from uuid import UUID
 
 import msgspec
 from django.db import close_old_connections
-from django.db.models import QuerySet
 
 from alphapanda import logs
 from alphapanda.core.clock import ist_date, to_datetime, to_ms
@@ -39,7 +38,7 @@ from execution.domain.kite.wire import units_a_lot
 from execution.models import BrokerCall, BrokerName, BrokerOrder
 from execution.services.live import answers, evidence, external, states
 from execution.services.live.calls import tell_refused
-from execution.services.live.containing import BUSY, contained, resting, rests, savepoint
+from execution.services.live.containing import BUSY, contained, rests, savepoint
 from execution.services.live.http import Failed, KiteHttp, NotLoggedIn
 from execution.services.live.states import Remembered
 from marketdata.selectors import specs_by_key
@@ -120,27 +119,32 @@ class Units(Mapping[str, int]):
 def look(http: KiteHttp, now: datetime, pause: Callable[[], None], wanted: Wanted = NOTHING_MORE) -> Book:
     """Read orders, trades, positions and what is wanted besides; whatever failed is None. `pause` lets other calls go
     between the reads."""
-    units = Units()
     try:
-        orders = read_list(http, "/orders", lambda body: orders_of(body, units))
-        pause()
-        trades = read_list(http, "/trades", lambda body: trades_of(body, units))
-        pause()
-        held = read_list(http, "/portfolio/positions", lambda body: positions_of(body, units))
-        pause()
-        again = read_list(http, "/orders", lambda body: orders_of(body, units))
-        holdings = funds = None
-        if wanted.is_whole:
-            pause()
-            holdings = read_list(http, "/portfolio/holdings", holdings_of)
-            pause()
-            funds = read_list(http, "/user/margins", funds_of)
-        charges = _read_charges(http, wanted.bills, pause) if wanted.bills else None
+        with http.kept_open():
+            return _read(http, to_ms(now), pause, wanted)
     except NotLoggedIn:
         return Book(to_ms(now), is_refused=True)
+
+
+def _read(http: KiteHttp, began_ms: int, pause: Callable[[], None], wanted: Wanted) -> Book:
+    units = Units()
+    orders = read_list(http, "/orders", lambda body: orders_of(body, units))
+    pause()
+    trades = read_list(http, "/trades", lambda body: trades_of(body, units))
+    pause()
+    held = read_list(http, "/portfolio/positions", lambda body: positions_of(body, units))
+    pause()
+    again = read_list(http, "/orders", lambda body: orders_of(body, units))
+    holdings = funds = None
+    if wanted.is_whole:
+        pause()
+        holdings = read_list(http, "/portfolio/holdings", holdings_of)
+        pause()
+        funds = read_list(http, "/user/margins", funds_of)
+    charges = _read_charges(http, wanted.bills, pause) if wanted.bills else None
     moved = _moved(orders, again)
     return Book(
-        to_ms(now),
+        began_ms,
         None if orders is None else orders.orders,
         None if trades is None else trades.trades,
         order_faults=() if orders is None else orders.faults,
@@ -270,14 +274,11 @@ def _owners(book: Book) -> dict[str, UUID]:
 
 
 def _search(book: Book, now: datetime) -> None:
-    """Let the search for each unknown outcome see a book, or that the read failed."""
-    for call_id in _searched(now).values_list("id", flat=True):
-        savepoint("search", call_id, now, partial(_search_one, call_id, book, now))
-
-
-def _searched(now: datetime) -> QuerySet[BrokerCall]:
-    """Calls of which nobody knows yet what came of them, but those whose search failed a moment ago."""
-    return BrokerCall.objects.filter(state=State.UNKNOWN).exclude(id__in=resting("search", now))
+    """Let the search for each unknown outcome see a book, or that the read failed; those that failed a moment ago are
+    left alone."""
+    for call_id, _ in _searches():
+        if not rests("search", call_id, now):
+            savepoint("search", call_id, now, partial(_search_one, call_id, book, now))
 
 
 def _search_one(call_id: UUID, book: Book, now: datetime) -> None:

@@ -13,6 +13,7 @@ import msgspec
 from alphapanda.core.clock import ist_date, to_ms
 from alphapanda.core.money import ZERO
 from alphapanda.core.vocabulary import Broker, Product, Side
+from alphapanda.prepared import Prepared
 from execution.domain.kite.account import Outside as Account
 from execution.domain.kite.account import place_of
 from execution.domain.kite.rows import OrderSnapshot, Where
@@ -29,15 +30,15 @@ from risk.reference import margin_tables
 
 def tell(known: Account, book: Book, now: datetime) -> None:
     """Let risk count what is outside by a look, where it has changed."""
-    orders = [
-        msgspec.convert(snapshot, OrderSnapshot, strict=False)
-        for snapshot in ExternalOrder.objects.filter(is_open=True).values_list("snapshot", flat=True)
-    ]
+    orders = [msgspec.convert(snapshot, OrderSnapshot, strict=False) for (snapshot,) in _working()]
     rows = msgspec.to_builtins(_rows(_positions(known), orders, book, ist_date(to_ms(now))))
-    kept = AccountOutside.objects.filter(broker=Broker.ZERODHA).first()
-    if kept is None or kept.rows != rows:
+    if [kept.rows for kept in _told()] != [rows]:
         facts = {"rows": rows, "told_at": now}
         AccountOutside.objects.update_or_create(broker=Broker.ZERODHA, defaults=facts)
+
+
+_working = Prepared(lambda: ExternalOrder.objects.filter(is_open=True).values_list("snapshot"))
+_told = Prepared(lambda: AccountOutside.objects.filter(broker=Broker.ZERODHA))
 
 
 def _positions(known: Account) -> dict[Where, int]:

@@ -15,6 +15,7 @@ from django.db.models import Exists, OuterRef, Q
 
 from alphapanda.core.clock import to_ms
 from alphapanda.core.vocabulary import Broker, DeploymentStatus, Severity
+from alphapanda.prepared import Prepared
 from execution.domain.kite import reconciling
 from execution.domain.kite.account import began_ms, place_of
 from execution.domain.kite.lookup import PATIENCE_MS
@@ -43,7 +44,7 @@ def compare(book: Book, now: datetime, remembered: Remembered | None = None) -> 
     if book.whole_orders is None or book.whole_trades is None:
         return []  # a failed read is no information
     with transaction.atomic():
-        desk = BrokerDesk.objects.select_for_update().get(broker=Broker.ZERODHA)
+        (desk,) = _desk()
         ours = _ours(desk, book, now, remembered or Remembered())
         found = reconciling.compare(ours, Theirs(book.whole_orders, book.whole_trades))
         found = [one for one in found if one.kind is not Kind.ORDER_MISSING or _is_due(ours, one, to_ms(now))]
@@ -114,9 +115,7 @@ def _kept(
 ) -> list[Difference]:
     """The open differences after a round, each a row that grows older or is settled by being gone."""
     wanted = {(one.kind.value, one.key): one for one in found if not _is_moving(one.key, book)}
-    rows = {
-        (row.kind, row.key): row for row in Difference.objects.select_for_update().filter(settled_at=None)
-    }
+    rows = {(row.kind, row.key): row for row in _open()}
     for name, row in rows.items():
         if name in wanted:
             row.rounds, row.seen_at = row.rounds + (now >= row.first_seen_at + row.rounds * ROUND), now
@@ -131,6 +130,10 @@ def _kept(
         if row.kind == Kind.TAKEN and (lots := taking.lots_of(place_of(row.key), book)):
             Difference.objects.filter(pk=row.pk).update(lots=lots)
     return [row for row in (*rows.values(), *new) if row.settled_at is None]
+
+
+_desk = Prepared(lambda: BrokerDesk.objects.select_for_update().filter(broker=Broker.ZERODHA))
+_open = Prepared(lambda: Difference.objects.select_for_update().filter(settled_at=None))
 
 
 def _is_moving(key: str, book: Book) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from typing import Any
 
@@ -59,7 +58,7 @@ class Command(BaseCommand):
                 clock=timezone.now,
                 monotonic=time.monotonic,
                 lag=reader.lag,
-                feed=_feed(),
+                feed=selectors.feed_told(),
             )
             watermarks = {partition: reader.watermarks(topic, partition) for partition in partitions}
             reader.assign(topic, core.load(watermarks))
@@ -75,13 +74,3 @@ class Command(BaseCommand):
                 stream.handle({"type": "ticks.polled", "records": records})
             else:
                 stream.handle({"type": "time.passed"})
-
-
-def _feed() -> dict[str, str | float]:
-    """What the settings say of where ticks come from: a recorded feed has a pace of its own, and Kite by the clock of
-    its ticks is a simulator."""
-    if settings.FEED == "kite" and settings.FEED_CLOCK == "ticks":
-        return {"source": "simulator"}
-    pace = settings.FEED_SPEED
-    is_paced = settings.FEED == "recorded" and math.isfinite(pace)
-    return {"source": settings.FEED} | ({"speed": pace} if is_paced else {})

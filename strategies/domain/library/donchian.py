@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
+from alphapanda.core.money import PRICE_SCALE
 from marketdata.domain.bars import Bar
 from strategies.domain.base import Intent, Strategy, View
 from strategies.domain.indicators import Extreme
@@ -21,6 +22,10 @@ class Channels(msgspec.Struct):
     low: Extreme
     exit_high: Extreme
     exit_low: Extreme
+    met_e4: tuple[int | None, ...] = ()  # what the last close was compared with: these four
+
+    def meet(self) -> None:
+        self.met_e4 = (self.high.value, self.low.value, self.exit_high.value, self.exit_low.value)
 
     def push(self, bar: Bar) -> None:
         self.high.push(bar.high_e4)
@@ -57,9 +62,17 @@ class Donchian(Strategy):
         channels = state.channels.get(bar.instrument)
         if channels is None:
             channels = state.channels[bar.instrument] = self._fresh()
+        channels.meet()
         wanted, reason = self._wanted(channels, bar.close_e4, view.position() + view.working())
         channels.push(bar)
         return view.target(wanted, reason=reason)
+
+    def indicators(self, state: State, instrument: str) -> Mapping[str, float | None]:
+        """The channels that the last close was compared with, which its own bar is not in."""
+        channels = state.channels.get(instrument)
+        names = ("highest", "lowest", "exit high", "exit low")
+        found = zip(names, channels.met_e4 if channels else (), strict=False)
+        return {name: None if price_e4 is None else price_e4 / PRICE_SCALE for name, price_e4 in found}
 
     def _fresh(self) -> Channels:
         length, exit_length = self.params.length, self.params.exit_length

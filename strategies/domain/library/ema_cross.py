@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Annotated
 
 import msgspec
@@ -60,6 +60,12 @@ class EmaCross(Strategy):
 
     def on_tick(self, state: State, tick: Tick, view: View) -> Iterable[Intent]:
         return self._on_price(state, view.instrument, tick.price_e4 / PRICE_SCALE, view)
+
+    def indicators(self, state: State, instrument: str) -> Mapping[str, float | None]:
+        pair = state.averages.get(instrument)
+        if pair is None:
+            return {}
+        return {f"EMA {self.params.fast}": pair.fast.value, f"EMA {self.params.slow}": pair.slow.value}
 
     def _on_price(self, state: State, instrument: str, price: float, view: View) -> Iterable[Intent]:
         pair = state.averages.get(instrument)

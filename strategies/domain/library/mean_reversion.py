@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
 from marketdata.domain.bars import Bar
-from strategies.domain.base import Intent, Strategy, View
+from strategies.domain.base import Indicator, Intent, Strategy, View, apart
 from strategies.domain.indicators import Window
 from strategies.domain.parameters import BarMinutes, Length, Quantity, Short
 
@@ -51,6 +51,16 @@ class MeanReversion(Strategy):
             return ()
         wanted = self._wanted(score, view.position() + view.working())
         return view.target(wanted, reason=f"z-score {score:.2f}")
+
+    def indicators(self, state: State, instrument: str) -> Mapping[str, Indicator | float | None]:
+        """The mean with the band outside which it enters, and the score."""
+        window = state.windows.get(instrument)
+        deviation = window.deviation() if window else None
+        if window is None or deviation is None:
+            return {}
+        reach = self.params.enter_at * deviation
+        bands = {"mean": window.mean, "upper": window.mean + reach, "lower": window.mean - reach}
+        return {**bands, "z-score": apart(window.z_score())}
 
     def _wanted(self, score: float, now: int) -> int:
         if score <= -self.params.enter_at:

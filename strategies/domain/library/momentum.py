@@ -3,7 +3,7 @@ took, each with the same risk."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import time
 from math import log
 from typing import Annotated
@@ -13,7 +13,7 @@ from msgspec import Meta
 
 from alphapanda.core.clock import ist_day
 from marketdata.domain.bars import Bar
-from strategies.domain.base import Intent, Strategy, View
+from strategies.domain.base import Indicator, Intent, Strategy, View, apart
 from strategies.domain.indicators import Window
 from strategies.domain.parameters import BarMinutes, Length, Short, TimeOfDay
 
@@ -87,6 +87,12 @@ class Momentum(Strategy):
             )
             if not is_near:
                 yield from view.target(quantity, instrument=name, reason=f"rebalanced at {at:%H:%M}")
+
+    def indicators(self, state: State, instrument: str) -> Mapping[str, Indicator]:
+        """The score by which it ranks."""
+        returns = state.returns.get(instrument)
+        risk = returns.deviation() if returns else None
+        return {"score": apart(returns.mean / risk if returns and risk else None)}
 
     def _now(self, view: View, name: str) -> int:
         return view.position(name) + view.working(name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import time
 from typing import Annotated
 
@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from alphapanda.core.clock import ist_day
+from alphapanda.core.money import PRICE_SCALE
 from marketdata.domain.bars import Bar
 from strategies.domain.base import Intent, Strategy, View
 from strategies.domain.parameters import (
@@ -92,6 +93,13 @@ class OpeningRange(Strategy):
         """Leaves whatever is held."""
         for name in sorted(state.ranges):
             yield from view.target(0, instrument=name, reason=f"it is {self.params.leave_at}")
+
+    def indicators(self, state: State, instrument: str) -> Mapping[str, float | None]:
+        """The range of the day as far as it is measured."""
+        today = state.ranges.get(instrument)
+        if today is None or not today.high_e4:
+            return {}
+        return {"range high": today.high_e4 / PRICE_SCALE, "range low": today.low_e4 / PRICE_SCALE}
 
     def _measure(self, today: Range, bar: Bar) -> None:
         today.high_e4 = max(today.high_e4, bar.high_e4)

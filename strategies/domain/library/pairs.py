@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import log
 from typing import Annotated
 
@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from marketdata.domain.bars import Bar
-from strategies.domain.base import Intent, Strategy, View
+from strategies.domain.base import Indicator, Intent, Strategy, View, apart
 from strategies.domain.indicators import Window
 from strategies.domain.parameters import BarMinutes, Length, Quantity
 
@@ -75,6 +75,10 @@ class Pairs(Strategy):
         yield from view.target(
             -side * self.params.second_quantity, instrument=self.params.second, reason=reason
         )
+
+    def indicators(self, state: State, instrument: str) -> Mapping[str, Indicator]:
+        """The score of the spread, the same for both legs."""
+        return {"spread score": apart(state.window.z_score() if state.window else None)}
 
     def _held(self, view: View) -> int:
         """The side of the spread that is held; a single leg counts as what it is a part of."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
 
-from alphapanda.core.money import to_rupees
+from alphapanda.core.money import PRICE_SCALE, to_rupees
 from alphapanda.core.vocabulary import OrderStatus, Validity
 from marketdata.domain.bars import Bar
 from strategies.domain.base import Strategy, View, Wish, WorkingOrder
@@ -28,6 +28,7 @@ class Channel(msgspec.Struct):
     highs_e4: list[int] = msgspec.field(default_factory=list)
     lows_e4: list[int] = msgspec.field(default_factory=list)
     is_leaving: bool = False
+    met_e4: tuple[int, int] | None = None  # high and low that the last bar met; None: of too few bars
 
 
 class RestingBreakout(Strategy):
@@ -62,6 +63,7 @@ class RestingBreakout(Strategy):
         channel = state.channels.setdefault(bar.instrument, Channel())
         high_e4, low_e4 = max(channel.highs_e4, default=0), min(channel.lows_e4, default=0)
         is_full = len(channel.highs_e4) >= self.params.length
+        channel.met_e4 = (high_e4, low_e4) if is_full else None
         self._remember(channel, bar)
         if not is_full:
             return
@@ -71,6 +73,14 @@ class RestingBreakout(Strategy):
         else:
             channel.is_leaving = False
             yield from self._flat(orders, high_e4, low_e4, bar, view)
+
+    def indicators(self, state: Any, instrument: str) -> Mapping[str, float | None]:
+        """The channel that the last bar met, which it is not in itself."""
+        channel = state.channels.get(instrument)
+        if channel is None or channel.met_e4 is None:
+            return {}
+        high_e4, low_e4 = channel.met_e4
+        return {"channel high": high_e4 / PRICE_SCALE, "channel low": low_e4 / PRICE_SCALE}
 
     def _limit(self, trigger: Decimal) -> Decimal:
         return trigger + _share(trigger, self.params.room_bps)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
 from marketdata.domain.bars import Bar
-from strategies.domain.base import Intent, Strategy, View
+from strategies.domain.base import Indicator, Intent, Strategy, View, apart
 from strategies.domain.indicators import Rsi
 from strategies.domain.parameters import BarMinutes, Length, Quantity, Short
 
@@ -51,6 +51,15 @@ class RsiReversion(Strategy):
             return ()
         wanted = self._wanted(strength, view.position() + view.working())
         return view.target(wanted, reason=f"RSI {strength:.1f}")
+
+    def indicators(self, state: State, instrument: str) -> Mapping[str, Indicator]:
+        """The strength with the levels at which it acts."""
+        rsi = state.strengths.get(instrument)
+        levels = ("oversold", "leave_at", "overbought")
+        return {
+            f"RSI {self.params.length}": apart(rsi.value if rsi else None),
+            **{name.replace("_", " "): apart(getattr(self.params, name)) for name in levels},
+        }
 
     def _wanted(self, strength: float, now: int) -> int:
         if strength <= self.params.oversold:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Annotated
 
 import msgspec
@@ -47,3 +47,8 @@ class SuperTrendFollower(Strategy):
             return ()
         wanted = self.params.quantity * side if side > 0 or self.params.short else 0
         return view.target(wanted, reason=f"closed {'above' if side > 0 else 'below'}, stop {trend.line:.2f}")
+
+    def indicators(self, state: State, instrument: str) -> Mapping[str, float | None]:
+        """The band that is the stop, once there is one."""
+        trend = state.trends.get(instrument)
+        return {"stop": trend.line if trend and trend.side else None}

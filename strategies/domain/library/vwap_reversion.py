@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import time
 from typing import Annotated
 
@@ -73,6 +73,19 @@ class VwapReversion(Strategy):
         """Leaves whatever is held."""
         for name in sorted(state.averages):
             yield from view.target(0, instrument=name, reason=f"it is {self.params.leave_at}")
+
+    def indicators(self, state: State, instrument: str) -> Mapping[str, float | None]:
+        """The day's average with the band outside which it enters."""
+        vwap = state.averages.get(instrument)
+        if vwap is None or vwap.value is None:
+            return {}
+        deviation = vwap.deviation()
+        reach = None if deviation is None else self.params.enter_at * deviation
+        return {
+            "VWAP": vwap.value,
+            "upper": None if reach is None else vwap.value + reach,
+            "lower": None if reach is None else vwap.value - reach,
+        }
 
     def _wanted(self, score: float, now: int) -> int:
         if score <= -self.params.enter_at:

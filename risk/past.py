@@ -1,0 +1,28 @@
+"""Kill switches as they stood at a moment of the wall's clock."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.db.models import Q, QuerySet
+
+from accounts.models import AuditEntry
+from risk.models import KillSwitch
+
+STEPS = ("halt.throw", "halt.escalate")
+
+
+def halts_then(moment: datetime) -> QuerySet[KillSwitch]:
+    """Halts that were in force at a moment, in the order in which they were thrown."""
+    in_force = Q(released_at=None) | Q(released_at__gt=moment)
+    thrown = KillSwitch.objects.filter(in_force, thrown_at__lte=moment)
+    return thrown.select_related("deployment").order_by("id")
+
+
+def step_then(switch: KillSwitch, moment: datetime) -> str:
+    """How far a halt went: a later act may have taken it further. Empty where no act says so."""
+    if switch.reached_at <= moment:
+        return switch.step
+    acts = AuditEntry.objects.filter(action__in=STEPS, details__halt=switch.pk, at__lte=moment)
+    newest = acts.order_by("-at", "-id").first()
+    return newest.details["step"] if newest else ""

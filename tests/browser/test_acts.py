@@ -1,0 +1,111 @@
+"""Acts in the browser: one is one, however often Enter is pressed and whatever becomes of the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from alphapanda.proof.browser import Person
+from alphapanda.web.roles import Role
+from risk.models import KillSwitch
+from risk.services.halts import halt_release
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+HALTS = "**/api/v1/halts/"
+
+
+@pytest.fixture(autouse=True)
+def _released() -> Iterator[None]:
+    yield
+    for halt in KillSwitch.objects.filter(released_at=None):
+        halt_release(halt_id=halt.pk, reason="the test is over", actor="tests", now=timezone.now())
+
+
+def asked_to_halt(person: Person, reason: str) -> None:
+    person.open("/")
+    person.page.keyboard.press("Shift+H")
+    person.page.keyboard.type(reason)
+
+
+def halts(reason: str) -> int:
+    return KillSwitch.objects.filter(reason=reason).count()
+
+
+def test_enter_pressed_twice_is_one_act(operator: Person) -> None:
+    held: list[Any] = []
+    operator.page.route(HALTS, held.append)  # the first is under way when the second is asked for
+    asked_to_halt(operator, "twice")
+
+    operator.page.keyboard.press("Enter")
+    operator.page.keyboard.press("Enter")
+    operator.page.wait_for_timeout(100)
+    assert len(held) == 1
+    assert operator.page.locator("#halt-send").is_disabled()
+    held[0].continue_()
+    operator.page.wait_for_selector("#halt-dialog", state="hidden")
+
+    assert halts("twice") == 1
+    assert operator.page.locator("#toast").inner_text().startswith("Halted.")
+    assert operator.faults == []
+
+
+def test_an_answer_that_is_lost_is_asked_for_again_and_is_the_same_act(operator: Person) -> None:
+    lost: list[int] = []
+
+    def lose(route: Any) -> None:
+        answer = route.fetch()
+        if lost:
+            route.fulfill(response=answer)
+        else:
+            lost.append(answer.status)
+            route.abort()
+
+    operator.page.route(HALTS, lose)
+    asked_to_halt(operator, "lost")
+    operator.page.keyboard.press("Enter")
+    operator.page.wait_for_function("() => document.getElementById('halt-error').textContent")
+    said = operator.page.locator("#halt-error").inner_text()
+    operator.page.keyboard.press("Enter")
+    operator.page.wait_for_selector("#halt-dialog", state="hidden")
+
+    assert "Not known whether it was done" in said
+    assert lost == [201]
+    assert halts("lost") == 1
+
+
+def test_an_act_without_a_reason_is_not_sent(operator: Person) -> None:
+    sent: list[str] = []
+    operator.page.on("request", lambda request: sent.append(request.method))
+    asked_to_halt(operator, "")
+    operator.page.keyboard.press("Enter")
+
+    assert "POST" not in sent
+    assert operator.page.locator("#halt-dialog").is_visible()
+
+
+def test_a_halt_is_on_every_page_and_goes_with_its_release(operator: Person) -> None:
+    asked_to_halt(operator, "everywhere")
+    operator.page.keyboard.press("Enter")
+    operator.page.wait_for_selector("#halt-dialog", state="hidden")
+    operator.open("/risk/")
+    row = operator.page.locator("tbody[data-kind=switches] tr", has_text="everywhere")
+    row.locator("[data-act]").click()
+    operator.page.keyboard.type("seen")
+    operator.page.keyboard.press("Enter")
+
+    row.get_by_text("released", exact=True).wait_for()
+    assert KillSwitch.objects.get(reason="everywhere").released_by == "the operator"
+    assert operator.faults == []
+
+
+def test_who_only_looks_has_nothing_to_act_with(people: Callable[..., Person]) -> None:
+    viewer = people(Role.VIEWER)
+    for path in ("/", "/risk/", "/strategies/", "/approvals/"):
+        viewer.open(path)
+        viewer.page.keyboard.press("Shift+H")
+        assert viewer.page.locator("dialog[open], [data-act]:visible").count() == 0
+    assert viewer.faults == []

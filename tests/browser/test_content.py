@@ -1,0 +1,127 @@
+"""What stands on a page is what stands in the database."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from types import SimpleNamespace
+
+import pytest
+from django.db.models import Sum
+
+from alphapanda.proof.browser import Person
+from alphapanda.web import formats
+from execution.models import Fill, Order
+from portfolio.models import Book, Position
+from risk.models import KillSwitch
+from strategies.models import BacktestRun, Deployment, Signal
+from tests.cockpit import world
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def texts(person: Person, kind: str) -> dict[str, list[str]]:
+    """The cells of each row by its id."""
+    found: dict[str, list[str]] = person.page.evaluate(
+        """kind => Object.fromEntries([...document.querySelectorAll(`tbody[data-kind="${kind}"] tr`)].map(
+            (row) => [row.id.slice(kind.length + 1), [...row.cells].map((cell) => cell.innerText.trim())]))""",
+        kind,
+    )
+    return found
+
+
+def test_orders(operator: Person, desk: SimpleNamespace) -> None:
+    operator.open("/orders/")
+    shown = texts(operator, "orders")
+
+    assert set(shown) == {str(pk) for pk in Order.objects.values_list("pk", flat=True)}
+    for order in Order.objects.all():
+        cells = shown[str(order.pk)]
+        assert cells[2] == f"{order.side} {order.quantity}"
+        assert cells[5] == formats.average(order.turnover / order.filled_quantity)
+        assert cells[6] == order.status.lower()
+        assert cells[8] == order.deployment.name
+
+
+def test_fills(operator: Person, desk: SimpleNamespace) -> None:
+    operator.open("/fills/")
+    shown = texts(operator, "fills")
+
+    assert set(shown) == {str(pk) for pk in Fill.objects.values_list("pk", flat=True)}
+    for fill in Fill.objects.all():
+        charged = sum(map(Decimal, fill.charges.values()))
+        assert shown[str(fill.pk)][2:6] == [
+            f"{fill.side} {fill.quantity}",
+            formats.price(fill.price_e4),
+            formats.rupees(Decimal(fill.price_e4) * fill.quantity / 10_000),
+            formats.rupees(charged),
+        ]
+
+
+def test_signals_with_their_verdicts(operator: Person, desk: SimpleNamespace) -> None:
+    operator.open("/signals/")
+    shown = texts(operator, "signals")
+
+    assert set(shown) == {str(pk) for pk in Signal.objects.values_list("pk", flat=True)}
+    denied = [cells for cells in shown.values() if cells[3] == "denied"]
+    assert len(denied) == Signal.objects.filter(decision__is_approved=False).count() > 0
+    assert all("position_quantity would hold 400, limit is 300" in cells[4] for cells in denied)
+
+
+def test_positions_and_their_sums(operator: Person, desk: SimpleNamespace) -> None:
+    operator.open("/positions/")
+    shown = texts(operator, "positions")
+    held = Position.objects.exclude(quantity=0)
+
+    gained = {
+        one.pk: Decimal(world.NAMES[one.instrument.tradingsymbol][1]) * one.quantity / 10_000 - one.cost
+        for one in held
+    }
+    assert {key: (cells[1], cells[5]) for key, cells in shown.items()} == {
+        f"{one.book_id}:{one.instrument_id}": (f"{one.quantity:,}", formats.rupees_signed(gained[one.pk]))
+        for one in held
+    }
+    sums = operator.page.locator("tr.sums").locator("th, td").all_inner_texts()
+    assert (sums[0], sums[5]) == (f"{len(held)} open", formats.rupees_signed(sum(gained.values())))
+
+
+def test_the_money_of_the_overview(operator: Person, desk: SimpleNamespace) -> None:
+    operator.open("/")
+    facts = operator.page.locator(".tile")
+    shown = dict(
+        zip(facts.locator("dt").all_inner_texts(), facts.locator("dd").all_inner_texts(), strict=True)
+    )
+    own = Position.objects.filter(book__broker="paper")
+    totals = own.aggregate(Sum("realised"), Sum("charges"))
+
+    assert formats.rupees_signed(totals["realised__sum"]) in shown.values()
+    assert shown["Charges"] == formats.rupees(totals["charges__sum"])
+    worth = sum(Decimal(world.NAMES[one.instrument.tradingsymbol][1]) * one.quantity / 10_000 for one in own)
+    cash = desk.portfolio.starting_cash + Book.objects.aggregate(Sum("cash"))["cash__sum"]
+    assert shown["Equity"] == formats.rupees_compact(cash + worth)
+    assert operator.page.locator(".badge").inner_text() == "PAPER"
+
+
+def test_deployments_and_halts_and_backtests(operator: Person, desk: SimpleNamespace) -> None:
+    operator.open("/strategies/")
+    shown = texts(operator, "traders")
+    assert {key: cells[0] for key, cells in shown.items()} == {
+        str(one.pk): one.name for one in Deployment.objects.all()
+    }
+    operator.open("/risk/")
+    assert set(texts(operator, "switches")) == {
+        str(pk) for pk in KillSwitch.objects.values_list("pk", flat=True)
+    }
+    operator.open("/backtests/")
+    shown = texts(operator, "runs")
+    for run in BacktestRun.objects.all():
+        assert run.name in shown[str(run.pk)][1]
+        assert shown[str(run.pk)][3] == run.state.lower()
+
+
+@pytest.mark.parametrize("broker", ["paper", "zerodha"])
+def test_paper_and_live_cannot_be_confused(broker: str, operator: Person) -> None:
+    operator.open(f"/orders/?broker={broker}")
+    badge = operator.page.locator(".badge")
+
+    assert badge.inner_text() == {"paper": "PAPER", "zerodha": "LIVE"}[broker]
+    assert len(texts(operator, "orders")) == Order.objects.filter(broker=broker).count()

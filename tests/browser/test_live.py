@@ -1,0 +1,156 @@
+"""What happens shows: by a push at once, without one by the next look."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from django.db import transaction
+from django.utils import timezone
+
+from alphapanda import live, projections
+from alphapanda.core.vocabulary import Side
+from alphapanda.eventlog import outbox
+from alphapanda.eventlog.relay import Relay
+from alphapanda.proof.browser import Person
+from alphapanda.push import readmodel
+from execution.models import Fill, Order
+from portfolio.models import Position
+from tests.cockpit import world
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+POLL_MS = 5_000
+AT_ONCE_S, TRIES = 1.0, 4  # the best of so many looks: machines are shared
+steps = iter(range(20_000, 90_000, 10))
+
+
+@pytest.fixture
+def relay(desk: SimpleNamespace) -> Iterator[Relay]:
+    """What stands behind the pages: the relay, the read model's refresher, the pusher."""
+    relay, stop = Relay(listeners=[projections.project]), threading.Event()
+    relay.publish_batch()
+    with live.screens(stop):
+        yield relay
+    relay.close()
+
+
+def traded(desk: SimpleNamespace, relay: Relay | None = None) -> Fill:
+    """Another trade, told of through the log and the relay; or, without one, only in the read model."""
+    events = world.trade(desk.deployments[2], next(steps), Side.BUY, 100, 16_420_000)
+    if relay is None:
+        projections.project(events)
+    else:
+        with transaction.atomic():
+            outbox.publish([envelope for envelope, _ in events])
+        while relay.publish_batch():
+            pass
+    return Fill.objects.order_by("-created_at").first()
+
+
+def without_looks(person: Person) -> None:
+    """The page hears of changes by pushes alone."""
+
+    def turn_away(route: Any) -> None:
+        if "json" in route.request.headers.get("accept", "") and route.request.method == "GET":
+            route.abort()
+        else:
+            route.continue_()
+
+    person.page.route("**/*", turn_away)
+
+
+def without_pushes(person: Person) -> None:
+    """The socket is open, and what comes from it is lost."""
+    person.page.route_web_socket("**/ws/live/**", lambda socket: socket.on_message(lambda _: None))
+
+
+@pytest.mark.parametrize("kind", ["fills", "orders", "signals"])
+def test_a_trade_is_on_the_overview_within_a_second(
+    kind: str, operator: Person, desk: SimpleNamespace, relay: Relay
+) -> None:
+    without_looks(operator)
+    operator.open("/")
+
+    took = []
+    for _ in range(TRIES):
+        fill = traded(desk, relay)
+        began = time.monotonic()
+        found = {"fills": fill.pk, "orders": fill.order_id, "signals": fill.order.decision.signal_id}
+        operator.page.wait_for_selector(f"#{kind}-{found[kind]}", state="attached")
+        took.append(time.monotonic() - began)
+        if took[-1] <= AT_ONCE_S:
+            break
+
+    assert min(took) <= AT_ONCE_S, took
+
+
+def test_a_price_moves_by_a_push(operator: Person, relay: Relay) -> None:
+    token, price_e4 = world.NAMES["INFY"]
+    without_looks(operator)
+    operator.open("/positions/")
+    at_ms = world.START + 7_200_000
+
+    readmodel.marks_write({token: (price_e4 + 12_500, at_ms)})
+
+    cells = operator.page.locator("tr[id^=positions-]:has-text('INFY') td:nth-child(4)")
+    operator.page.locator("td", has_text="1,531.65").first.wait_for()
+    assert set(cells.all_inner_texts()) == {"1,531.65"}
+    readmodel.marks_write({token: (price_e4, at_ms)})
+
+
+def test_a_list_reads_itself_again_when_it_is_told(
+    operator: Person, desk: SimpleNamespace, relay: Relay
+) -> None:
+    operator.page.clock.install()
+    operator.open("/orders/")
+    operator.page.clock.pause_at(timezone.now().timestamp() + 60)  # no look comes by itself
+
+    order = traded(desk, relay).order
+
+    for _ in range(40):
+        operator.page.clock.run_for(100)  # what a hint sets off waits for others for so long
+        if operator.page.locator(f"#orders-{order.pk}").count():
+            break
+        time.sleep(0.05)
+    assert operator.page.locator(f"#orders-{order.pk}").inner_text()
+
+
+@pytest.mark.parametrize("path", ["/", "/orders/"])
+def test_with_every_push_lost_orders_are_right_after_five_seconds(
+    path: str, operator: Person, desk: SimpleNamespace
+) -> None:
+    without_pushes(operator)
+    operator.page.clock.install()
+    operator.open(path)
+    order = traded(desk).order
+    assert not operator.page.locator(f"#orders-{order.pk}").count()
+
+    operator.page.clock.fast_forward(POLL_MS)
+
+    operator.page.wait_for_selector(f"#orders-{order.pk}", state="attached")
+    assert (
+        operator.page.locator(f"#orders-{order.pk} .pill").inner_text()
+        == Order.objects.get(pk=order.pk).status.lower()
+    )
+
+
+def test_with_every_push_lost_positions_are_right_after_five_seconds(
+    operator: Person, desk: SimpleNamespace
+) -> None:
+    without_pushes(operator)
+    operator.page.clock.install()
+    operator.open("/positions/")
+    traded(desk)
+    held = Position.objects.get(book__deployment_id=desk.deployments[2].pk)
+
+    operator.page.clock.fast_forward(POLL_MS)
+
+    operator.page.wait_for_function(
+        "([id, quantity]) => document.getElementById(id)?.cells[1].textContent === quantity",
+        arg=[f"positions-{held.book_id}:{held.instrument_id}", f"{held.quantity:,}"],
+    )

@@ -1,0 +1,54 @@
+"""Without Redis: pages say what cannot be read, what is out of the database stays, and all comes back by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from alphapanda.proof.browser import Person
+from execution.models import Order
+from tests.browser import axe
+from tests.browser.conftest import Web
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+POLL_MS = 5_000
+
+
+@pytest.fixture(autouse=True)
+def _without_redis(web: Web) -> Iterator[None]:
+    web.cut_redis()
+    yield
+    if not web.redis.is_symlink():
+        web.mend_redis()
+
+
+@pytest.fixture(autouse=True)
+def _answers_that_say_so(operator: Person) -> None:
+    operator.tolerated = {503}
+    operator.page.clock.install()
+
+
+def test_the_overview_says_what_cannot_be_read_and_comes_back(operator: Person, web: Web) -> None:
+    assert operator.open("/") == 503
+    assert operator.page.locator("h1").inner_text() == "Live state cannot be read"
+    assert operator.page.locator(".strip-off").is_visible()
+    assert axe.findings(operator.page) == []
+
+    web.mend_redis()
+    operator.page.clock.fast_forward(POLL_MS)
+
+    operator.page.wait_for_selector("tbody[data-kind=deployments] tr")
+
+
+def test_orders_are_there_all_the_same(operator: Person, web: Web) -> None:
+    assert operator.open("/orders/") == 200
+    assert operator.page.locator(".strip-off").is_visible()
+    assert operator.page.locator("tbody[data-kind=orders] tr").count() == min(Order.objects.count(), 100)
+    assert axe.findings(operator.page) == []
+
+    web.mend_redis()
+    operator.page.clock.fast_forward(POLL_MS)
+
+    operator.page.wait_for_selector(".strip-off", state="detached")
