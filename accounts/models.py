@@ -17,6 +17,31 @@ class User(AbstractUser):
     """A person; roles are the groups `viewer` and `operator`."""
 
 
+class Look(models.Model):
+    """How a person wants pages to look; without a row, as its defaults say."""
+
+    class Theme(models.TextChoices):
+        DARK = "dark", "dark"
+        LIGHT = "light", "light"
+        SYSTEM = "auto", "as the system says"
+
+    class Palette(models.TextChoices):
+        USUAL = "usual", "green and red"
+        BLUE_ORANGE = "blue-orange", "blue and orange, for the colour-blind"
+
+    class Density(models.TextChoices):
+        USUAL = "usual", "28 pixels a row"
+        COMPACT = "compact", "24 pixels a row"
+
+    user = models.OneToOneField(User, on_delete=models.CASCADE, primary_key=True)
+    theme = models.CharField(max_length=8, choices=Theme, default=Theme.DARK)
+    palette = models.CharField(max_length=12, choices=Palette, default=Palette.USUAL)
+    density = models.CharField(max_length=8, choices=Density, default=Density.USUAL)
+
+    def __str__(self) -> str:
+        return f"{self.user}: {self.theme}, {self.palette}, {self.density}"
+
+
 class AuditEntry(models.Model):
     """Who did what to what, written in the transaction of the act. Append-only."""
 

@@ -252,9 +252,13 @@ def bars_of(instrument: Instrument, minutes: int, from_ms: int, to_ms: int) -> l
 
 def bars_before(instrument: Instrument, minutes: int, until_ms: int, count: int) -> list[bars.Bar]:
     """The last stored bars of an instrument that had ended by a time, oldest first."""
-    rows = Bar.objects.filter(
-        instrument=instrument, minutes=minutes, starts_ms__lte=until_ms - minutes * bars.MINUTE_MS
-    )
+    ended = Bar.objects.filter(starts_ms__lte=until_ms - minutes * bars.MINUTE_MS)
+    return bars_newest(ended, instrument, minutes, count)
+
+
+def bars_newest(among: QuerySet[Bar], instrument: Instrument, minutes: int, count: int) -> list[bars.Bar]:
+    """The last of some stored bars that are of an instrument and a length, oldest first."""
+    rows = among.filter(instrument=instrument, minutes=minutes)
     return _as_bars(instrument, rows.order_by("-starts_ms")[:count])[::-1]
 
 

@@ -200,4 +200,13 @@ class Migration(migrations.Migration):
             model_name='apikey',
             trigger=pgtrigger.compiler.Trigger(name='untruncated', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot truncate % table', TG_TABLE_NAME;", hash='1b014003a2584639a03f5a53e0830949b861e8d9', level='STATEMENT', operation='TRUNCATE', pgid='pgtrigger_untruncated_1d1c5', table='accounts_apikey', when='BEFORE')),
         ),
+        migrations.CreateModel(
+            name='Look',
+            fields=[
+                ('user', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, primary_key=True, serialize=False, to=settings.AUTH_USER_MODEL)),
+                ('theme', models.CharField(choices=[('dark', 'dark'), ('light', 'light'), ('auto', 'as the system says')], default='dark', max_length=8)),
+                ('palette', models.CharField(choices=[('usual', 'green and red'), ('blue-orange', 'blue and orange, for the colour-blind')], default='usual', max_length=12)),
+                ('density', models.CharField(choices=[('usual', '28 pixels a row'), ('compact', '24 pixels a row')], default='usual', max_length=8)),
+            ],
+        ),
     ]

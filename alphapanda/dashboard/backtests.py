@@ -66,6 +66,7 @@ def detail(request: HttpRequest, run_id: UUID) -> HttpResponse:
         "trades": result.get("trades", [])[-TRADES:][::-1],
         "sheet": reverse("admin:backtest_sheet", args=[run.pk]) if is_done else "",
         "left": len(result.get("trades", [])) - TRADES,
+        "instruments": sorted({fill["instrument"] for fill in result.get("fills", [])}),
     }
     return frame.shown(request, "backtests", "dashboard/backtest.html", context, live=live, hints=["runs"])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from django import forms
@@ -10,80 +11,156 @@ from django.shortcuts import redirect
 from django.urls import reverse
 
 from alphapanda.core.money import to_rupees
-from alphapanda.dashboard import frame, screen, seen
+from alphapanda.dashboard import chart_indicators, chart_marks, frame, screen, seen
 from alphapanda.dashboard.access import broker_of, page_view
-from alphapanda.web.formats import price
-from execution.models import Fill
+from alphapanda.dashboard.chart_marks import traders
+from marketdata.domain.bars import DAY_MINUTES
 from marketdata.domain.series import INTERVALS
 from marketdata.models import Instrument
-from strategies.models import Deployment, Signal
+from strategies.models import BacktestRun, Deployment
 
 BARS = 20_000
-MARKERS = 2_000
+BEYOND = 200  # bars shown behind the last fill of a backtest
 BAD_REQUEST = 400
+MINUTE_MS = 60_000
 
 
 class Asked(forms.Form):
-    """Which bars, and since when."""
+    """Which bars, from when on and up to when, and whose doings on them."""
 
     minutes = forms.TypedChoiceField(
-        choices=[(minutes, f"{minutes} min" if minutes < 1440 else "day") for minutes in INTERVALS],
+        choices=[(minutes, f"{minutes} min" if minutes < DAY_MINUTES else "day") for minutes in INTERVALS],
         coerce=int,
         required=False,
         empty_value=1,
     )
     deployment = forms.ModelChoiceField(Deployment.objects.all(), required=False)
+    against = forms.ModelChoiceField(Deployment.objects.all(), required=False)
+    backtest = forms.ModelChoiceField(
+        BacktestRun.objects.filter(state=BacktestRun.State.DONE, kind=BacktestRun.Kind.BACKTEST),
+        required=False,
+    )
     since_ms = forms.IntegerField(required=False, min_value=0)
+    until_ms = forms.IntegerField(required=False, min_value=0)
+    count = forms.IntegerField(required=False, min_value=1, max_value=BARS)
+
+    def __init__(self, given: Any, *, broker: str) -> None:
+        """Deployments of one broker namespace only: what is on paper and what is real never mix."""
+        super().__init__(given)
+        self.broker = broker
+        for name in ("deployment", "against"):
+            self.fields[name].queryset = Deployment.objects.filter(broker=broker)  # type: ignore[attr-defined]
+
+    def clean_against(self) -> Deployment | None:
+        """The other of two that are compared."""
+        other, one = self.cleaned_data["against"], self.cleaned_data.get("deployment")
+        if other is not None and one is None:
+            raise forms.ValidationError("Choose a deployment first: another is compared with it.")
+        if other is not None and other == one:
+            raise forms.ValidationError("Choose two deployments: this is the same one twice.")
+        return other
+
+    def chosen(self, instrument: Instrument) -> list[Deployment]:
+        """The one or two that were asked for, else all that trade the instrument."""
+        named = [self.cleaned_data[name] for name in ("deployment", "against")]
+        return [one for one in named if one is not None] or list(traders(self.broker, instrument))
 
 
 @page_view
 def first(request: HttpRequest) -> HttpResponse:
     """The chart of an instrument that is in use, or where charts come from."""
     broker = broker_of(request.GET.get("broker", ""))
-    used = Deployment.objects.filter(broker=broker).order_by("name").prefetch_related("instruments")
-    named = [str(instrument) for deployment in used for instrument in deployment.instruments.all()]
-    if not named:
+    used = _others(broker)
+    if not used:
         return frame.shown(request, "chart", "dashboard/no_chart.html", {}, live=frame.Reading(broker))
-    return redirect(f"{reverse('chart', args=[named[0]])}?{request.GET.urlencode()}".rstrip("?"))
+    return redirect(f"{reverse('chart', args=[used[0]])}?{request.GET.urlencode()}".rstrip("?"))
 
 
 @page_view
 def page(request: HttpRequest, name: str) -> HttpResponse:
     """The page without its bars, which the chart asks for by itself."""
     instrument, broker = _instrument(name), broker_of(request.GET.get("broker", ""))
+    form = Asked(request.GET, broker=broker)
     live = frame.Reading(broker)
     token = str(instrument.instrument_token)
     html = screen.rendered({"marks": {i: row for i, row in live.rows.get("marks", {}).items() if i == token}})
     if frame.wants_json(request):
         return frame.snapshot(live, html)
+    is_good, own = form.is_valid(), list(traders(broker, instrument))
+    given = form.cleaned_data
+    minutes = given.get("minutes") or 1
     context = {
         "instrument": instrument,
         "mark": html["marks"].get(token, ""),
         "token": token,
         "intervals": Asked.base_fields["minutes"].choices,
         "others": _others(broker),
-        "traders": Deployment.objects.filter(broker=broker, instruments=instrument).order_by("name"),
-        "chosen": request.GET.get("deployment", ""),
-        "minutes": request.GET.get("minutes", "1"),
+        "traders": own,
+        "chosen": given.get("deployment")
+        or (own[0] if len(own) == 1 and "deployment" not in request.GET else None),
+        "other": given.get("against"),
+        "run": given.get("backtest"),
+        "minutes": minutes,
+        "wrong": [f"{field}: {words}" for field, found in form.errors.items() for words in found],
+        "has_bars": seen.bars().filter(instrument=instrument, minutes=minutes).exists(),
     }
-    return frame.shown(request, "chart", "dashboard/chart.html", context, live=live, kinds=["marks"])
+    status = 200 if is_good else BAD_REQUEST
+    return frame.shown(
+        request, "chart", "dashboard/chart.html", context, live=live, kinds=["marks"], status=status
+    )
 
 
 @page_view
 def data(request: HttpRequest, name: str) -> JsonResponse:
-    """Bars that start at `since_ms` or later, 20,000 at most, as [start in s, open, high, low, close, volume]; and what
-    deployments of this namespace did meanwhile."""
-    instrument, form = _instrument(name), Asked(request.GET)
+    """The newest bars that start from `since_ms` on and before `until_ms`, `count` (20,000) at most, as [start in s,
+    open, high, low, close, volume]; what deployments did meanwhile, and where their orders wait now."""
+    instrument, form = _instrument(name), _asked(request)
     if not form.is_valid():
         return JsonResponse({"error": form.errors.get_json_data()}, status=BAD_REQUEST)
     given = form.cleaned_data
-    bars = _bars(instrument, given["minutes"], given["since_ms"] or 0)
-    begins_ms = bars[0][0] * 1000 if bars else 0
-    broker = broker_of(request.GET.get("broker", ""))
-    markers = _markers(instrument, broker, given["deployment"], begins_ms) if bars else []
+    run = given["backtest"] if not given["since_ms"] else None
+    ran = chart_marks.of_backtest(run, instrument) if run else []
+    until_ms = given["until_ms"] or (_behind(ran[-1]["at_ms"], given["minutes"]) if ran else None)
+    bars = _bars(instrument, given["minutes"], given["since_ms"] or 0, until_ms, given["count"] or BARS)
+    chosen = form.chosen(instrument)
+    markers = [] if given["backtest"] or not bars else _markers(instrument, chosen, bars, until_ms)
     places = instrument.tick_size.normalize().as_tuple().exponent
-    told = {"bars": bars, "markers": markers, "places": max(2, -int(places)), "minutes": given["minutes"]}
+    told = {
+        "bars": bars,
+        "markers": markers + ran,
+        "lines": [] if given["backtest"] else chart_marks.lines(instrument, chosen),
+        "places": max(2, -int(places)),
+        "minutes": given["minutes"],
+    }
     return JsonResponse(told)
+
+
+@page_view
+def indicators(request: HttpRequest, name: str) -> JsonResponse:
+    """What the strategies of the one or two deployments that are followed say of themselves, from `since_ms` on."""
+    instrument, form = _instrument(name), _asked(request)
+    if not form.is_valid():
+        return JsonResponse({"error": form.errors.get_json_data()}, status=BAD_REQUEST)
+    since_ms = form.cleaned_data["since_ms"] or 0
+    followed = [form.cleaned_data[which] for which in ("deployment", "against")]
+    found = []
+    for one in filter(None, map(_as_it_stood, followed)):
+        if one.instruments.contains(instrument):
+            told = chart_indicators.indicators_of(one, instrument)
+            lines = [asdict(line) for line in told["lines"]]
+            for line in lines:
+                line["points"] = [point for point in line["points"] if point[0] >= since_ms]
+            found.append(told | {"lines": lines, "deployment": str(one.pk)})
+    return JsonResponse({"deployments": found})
+
+
+def _as_it_stood(one: Deployment | None) -> Deployment | None:
+    """A deployment at the moment that is looked at; None: there was none."""
+    return None if one is None else seen.deployment(one)
+
+
+def _asked(request: HttpRequest) -> Asked:
+    return Asked(request.GET, broker=broker_of(request.GET.get("broker", "")))
 
 
 def _instrument(name: str) -> Instrument:
@@ -95,14 +172,22 @@ def _instrument(name: str) -> Instrument:
 
 
 def _others(broker: str) -> list[str]:
-    used = Deployment.objects.filter(broker=broker).prefetch_related("instruments")
-    return sorted({str(instrument) for deployment in used for instrument in deployment.instruments.all()})
+    used = Instrument.objects.filter(deployment__broker=broker).distinct()
+    return sorted(map(str, used))
 
 
-def _bars(instrument: Instrument, minutes: int, since_ms: int) -> list[list[Any]]:
+def _behind(at_ms: int, minutes: int) -> int:
+    return at_ms + BEYOND * minutes * MINUTE_MS
+
+
+def _bars(
+    instrument: Instrument, minutes: int, since_ms: int, until_ms: int | None, count: int
+) -> list[list[Any]]:
     found = seen.bars().filter(instrument=instrument, minutes=minutes, starts_ms__gte=since_ms)
+    if until_ms is not None:
+        found = found.filter(starts_ms__lt=until_ms)
     columns = ("starts_ms", "open_e4", "high_e4", "low_e4", "close_e4", "volume")
-    newest = found.order_by("-starts_ms").values_list(*columns)[:BARS]
+    newest = found.order_by("-starts_ms").values_list(*columns)[:count]
     return [
         [start // 1000, *(float(to_rupees(price_e4)) for price_e4 in prices), volume]
         for start, *prices, volume in reversed(newest)
@@ -110,35 +195,8 @@ def _bars(instrument: Instrument, minutes: int, since_ms: int) -> list[list[Any]
 
 
 def _markers(
-    instrument: Instrument, broker: str, deployment: Deployment | None, since_ms: int
-) -> list[dict[str, Any]]:
-    """Fills, and signals that risk denied: what was approved shows by its fill."""
-    chosen: dict[str, Any] = {"instrument": instrument, "broker": broker, "at_ms__gte": since_ms}
-    if deployment:
-        chosen["deployment"] = deployment
-    fills = seen.fills().filter(**chosen).select_related("deployment").order_by("-at_ms")[:MARKERS]
-    refused = seen.signals().filter(**chosen, decision__is_approved=False, **seen.decided())
-    denied = refused.select_related("decision", "deployment")
-    found = [_filled(fill) for fill in fills]
-    found += [_denied(signal) for signal in denied.order_by("-at_ms")[:MARKERS]]
-    return sorted(found, key=lambda marker: marker["at_ms"])
-
-
-def _filled(fill: Fill) -> dict[str, Any]:
-    return {
-        "at_ms": fill.at_ms,
-        "side": fill.side,
-        "kind": "fill",
-        "words": f"{fill.side} {fill.quantity} at {price(fill.price_e4)}, {fill.deployment.name}",
-        "address": reverse("order", args=[fill.order_id]),
-    }
-
-
-def _denied(signal: Signal) -> dict[str, Any]:
-    return {
-        "at_ms": signal.at_ms,
-        "side": signal.side,
-        "kind": "denied",
-        "words": f"{signal.side} {signal.quantity} denied by {signal.decision.rule}, {signal.deployment.name}",
-        "address": reverse("signal", args=[signal.id]),
-    }
+    instrument: Instrument, chosen: list[Deployment], bars: list[list[Any]], until_ms: int | None
+) -> list[chart_marks.Marker]:
+    """What was done from the first bar on, and before the bars that are shown already."""
+    found = chart_marks.markers(instrument, chosen, bars[0][0] * 1000)
+    return [one for one in found if until_ms is None or one["at_ms"] < until_ms]

@@ -14,6 +14,8 @@ from django.utils import timezone
 from alphapanda.core.clock import to_ms
 from alphapanda.dashboard import frame, moment, screen, seen
 from alphapanda.dashboard.access import broker_of, page_view
+from alphapanda.dashboard.halting import progress, scopes
+from alphapanda.dashboard.pace import with_pace
 from risk import selectors
 from risk.domain.headroom import Headroom
 from risk.models import Alert, KillSwitch
@@ -30,14 +32,21 @@ def risk(request: HttpRequest) -> HttpResponse:
     """Of each limit: used, left, the smallest order that it would refuse; the tightest first. And every halt."""
     broker = broker_of(request.GET.get("broker", ""))
     live = frame.Reading(broker)
-    now = headroom_now(now=timezone.now()) if moment.current() is None else []  # none is kept
-    found = [(one, rows) for one, rows in now if one.broker == broker]
-    rows = {"limits": limits_of(found), "switches": _switches(broker)}
+    now = timezone.now()
+    known = headroom_now(now=now) if moment.current() is None else []  # none is kept
+    found = [(one, rows) for one, rows in known if one.broker == broker]
+    rows = {
+        "limits": with_pace(limits_of(found), key=broker, now=now),
+        "switches": _switches(broker),
+        "scopes": scopes(broker) if moment.current() is None else {},
+    }
     html = screen.rendered(rows)
     if frame.wants_json(request):
         return frame.snapshot(live, html, is_stored=True)
     context = {kind: list(html[kind].values()) for kind in rows}
-    return frame.shown(request, "risk", "dashboard/risk.html", context, live=live, hints=list(rows))
+    return frame.shown(
+        request, "risk", "dashboard/risk.html", context, live=live, hints=[*rows, "orders", "fills"]
+    )
 
 
 def limits_of(found: Iterable[tuple[Deployment, list[Headroom]]]) -> dict[str, screen.Row]:
@@ -76,6 +85,8 @@ def _percent(one: Headroom) -> float | None:
 def _written(value: Any) -> str | None:
     if isinstance(value, tuple):
         return ", ".join(map(str, value))
+    if isinstance(value, Decimal):
+        return f"{value:.2f}"
     return None if value is None else str(value)
 
 
@@ -93,6 +104,7 @@ def _switch(one: KillSwitch) -> screen.Row:
         "id": str(one.pk),
         "target": one.broker or (one.deployment.name if one.deployment else "everything"),
         "step": seen.halt_step(one),
+        "progress": "" if one.released_at or moment.current() is not None else progress(one),
         "reason": one.reason,
         "by": one.thrown_by,
         "at_ms": to_ms(one.thrown_at),

@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.utils import timezone
 
+from accounts.models import Look
 from alphapanda import past, projections
 from alphapanda.core.clock import to_ms
 from alphapanda.core.vocabulary import Broker
@@ -43,6 +44,11 @@ class Reading:
 def _overview() -> dict[str, Any]:
     projections.ensure_built()
     return readmodel.overview()
+
+
+def look_of(user: Any) -> Look:
+    """How a person wants pages to look."""
+    return Look.objects.filter(user=user).first() or Look(user=user)
 
 
 def wants_json(request: HttpRequest) -> bool:
@@ -83,6 +89,7 @@ def shown(
         "page": page,
         "travel": travel,
         "travel_kept": moment.kept(request),
+        "look": look_of(request.user),
         "broker": broker,
         "suffix": suffix,
         "rail": rail(request.user, suffix),

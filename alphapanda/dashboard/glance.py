@@ -14,6 +14,7 @@ from accounts.selectors import accounts_now
 from alphapanda.core.clock import to_ms
 from alphapanda.core.vocabulary import Broker, Phase
 from alphapanda.dashboard import control, frame, screen
+from alphapanda.dashboard.pace import with_pace
 from alphapanda.health import registry
 from alphapanda.health.registry import Level
 from alphapanda.web.formats import age, ist_time
@@ -80,8 +81,9 @@ def _slow(broker: str) -> dict[str, Any]:
 
 
 def _tightest(broker: str) -> screen.Row | None:
-    found = [(one, rows) for one, rows in headroom_now(now=timezone.now()) if one.broker == broker]
-    rows = control.limits_of(found)
+    now = timezone.now()
+    found = [(one, rows) for one, rows in headroom_now(now=now) if one.broker == broker]
+    rows = with_pace(control.limits_of(found), key=broker, now=now)
     known = [row for row in rows.values() if row["percent"] is not None]
     return known[0] if known else None
 

@@ -60,6 +60,7 @@ def page(request: HttpRequest) -> HttpResponse:
     rows = {
         "trips": {row["id"]: row for row in map(_row, found[skip : skip + PAGE])},
         "tripdays": {"all": _days(found, _query(request))},
+        "triptiles": {"all": _tiles(found)},
         "tripsums": {"all": _sums(found)},
     }
     html = screen.rendered(rows)
@@ -69,6 +70,7 @@ def page(request: HttpRequest) -> HttpResponse:
         "form": form,
         "rows": list(html["trips"].values()),
         "days": html["tripdays"]["all"],
+        "tiles": html["triptiles"]["all"],
         "sums": html["tripsums"]["all"],
         "older": with_query(request, skip=str(skip + PAGE)) if len(found) > skip + PAGE else "",
         "newest": with_query(request, skip="") if skip else "",
@@ -119,12 +121,16 @@ def _text(amount: Any) -> str | None:
 # ---- sums ----------------------------------------------------------------------------------------------------
 
 
+def _tiles(found: list[Entry]) -> screen.Row:
+    is_open = [entry.trip.closed_at_ms is None for entry in found]
+    return {"id": "all", "open": sum(is_open), "total": _sum(journal.total(found))}
+
+
 def _sums(found: list[Entry]) -> screen.Row:
     total = journal.total(found)
     lines = sorted(total.lines.items(), key=lambda pair: -pair[1])
     return {
         "id": "all",
-        "open": sum(entry.trip.closed_at_ms is None for entry in found),
         "total": _sum(total),
         "tags": [[tag, _sum(sums)] for tag, sums in journal.by_tag(found).items()],
         "strategies": [[name, _sum(sums)] for name, sums in journal.by_strategy(found).items()],

@@ -43,6 +43,7 @@ RAIL: dict[str, tuple[Page, ...]] = {
         Page("broker", "Broker", "b"),
         Page("logs", "Logs", "u"),
         Page("keys", "API keys", "y"),
+        Page("look", "Look", "m"),
         Page("api", "API", "i"),
         Page("admin", "Admin", "a", is_staff_only=True),
     ),

@@ -9,6 +9,7 @@ from django.db.models import QuerySet
 
 from alphapanda import past, projection_rows
 from alphapanda.core.clock import to_datetime
+from alphapanda.core.vocabulary import FINAL_STATUSES
 from alphapanda.dashboard import moment, screen
 from execution.models import BrokerCall, Fill, Order
 from execution.past import calls_then, orders_known, orders_then
@@ -88,6 +89,13 @@ def order(**wanted: Any) -> Order | None:
     """One order as it stands or stood, where there is or was one."""
     then, found = _then(), orders().filter(**wanted)
     return found.first() if then is None else next(iter(orders_then(found, then)), None)
+
+
+def orders_at_work(**wanted: Any) -> list[Order]:
+    """Orders that have not ended, or had not then, as they stand or stood, oldest first."""
+    final = {f"{order_status()}__in": [status.value for status in FINAL_STATUSES]}
+    then, found = _then(), orders().filter(**wanted).exclude(**final).order_by("created_at")
+    return list(found) if then is None else orders_then(found, then)
 
 
 def calls(found: Order) -> list[BrokerCall]:

@@ -14,6 +14,7 @@ from alphapanda.dashboard import (
     journal,
     keys,
     logs,
+    look,
     performance,
     strategies,
     trading,
@@ -32,6 +33,7 @@ urlpatterns = [
     path("chart/", chart.first, name="chart-first"),
     path("chart/<str:name>/", chart.page, name="chart"),
     path("chart/<str:name>/bars", chart.data, name="chart-data"),
+    path("chart/<str:name>/indicators", chart.indicators, name="chart-indicators"),
     path("risk/", control.risk, name="risk"),
     path("alerts/", control.alerts, name="alerts"),
     path("strategies/", strategies.page, name="strategies"),
@@ -59,4 +61,5 @@ urlpatterns = [
     path("broker/callback/", broker.callback, name="broker-callback"),
     path("broker/logout/", broker.logout, name="broker-logout"),
     path("health/", health.page, name="health"),
+    path("look/", look.page, name="look"),
 ]

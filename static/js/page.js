@@ -2,3 +2,4 @@
 import "./live.js";
 import "./keys.js";
 import "./travel.js";
+import "./theme.js";

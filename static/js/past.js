@@ -1,6 +1,7 @@
 // A page of the past: it has keys and its moment, and nothing on it lives or acts.
 import "./keys.js";
 import "./travel.js";
+import "./theme.js";
 import { age } from "./age.js";
 
 const session = document.querySelector(".strip[data-session]:not([data-session=''])");

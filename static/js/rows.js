@@ -57,6 +57,7 @@ export class Rows {
     holder.innerHTML = html;
     const fresh = holder.content.firstElementChild;
     if (old) {
+      this.#keep(old, fresh);
       if (old.outerHTML === fresh.outerHTML) return;
       this.#tint(old, fresh);
       old.replaceWith(fresh);
@@ -68,6 +69,13 @@ export class Rows {
     const isBefore = body.dataset.sort === "newest" ? (a, b) => Number(a) > Number(b) : (a, b) => a < b;
     const next = [...body.rows].find((row) => isBefore(fresh.dataset.order, row.dataset.order));
     body.insertBefore(fresh, next ?? null);
+  }
+
+  /** What a person did to a row stays: which one is at hand, and what of it is unfolded. */
+  #keep(old, fresh) {
+    if (old.classList.contains("at-hand")) fresh.classList.add("at-hand");
+    const before = old.querySelectorAll("details");
+    fresh.querySelectorAll("details").forEach((one, place) => one.toggleAttribute("open", Boolean(before[place]?.open)));
   }
 
   #tint(old, fresh) {

@@ -67,7 +67,7 @@ def test_an_answer_that_is_lost_is_asked_for_again_and_is_the_same_act(operator:
     operator.page.route(HALTS, lose)
     asked_to_halt(operator, "lost")
     operator.page.keyboard.press("Enter")
-    operator.page.wait_for_function("document.getElementById('halt-error').textContent")
+    operator.page.wait_for_function("() => document.getElementById('halt-error').textContent")
     said = operator.page.locator("#halt-error").inner_text()
     operator.page.keyboard.press("Enter")
     operator.page.wait_for_selector("#halt-dialog", state="hidden")

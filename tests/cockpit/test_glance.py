@@ -12,6 +12,7 @@ from django.utils import timezone
 from alphapanda import projections
 from alphapanda.core.vocabulary import Phase, Side
 from alphapanda.dashboard import glance as glancing
+from alphapanda.health import registry
 from alphapanda.push import readmodel
 from alphapanda.web.formats import rupees_signed
 from marketdata.services.calendar import calendars_load_shipped
@@ -52,7 +53,7 @@ def test_one_line_tells_of_market_strategies_risk_and_health(viewer: Client) -> 
     assert "1 paused" in line
     assert "1 halt in force" in line
     assert "daily_orders" in line
-    assert '<span class="pill s-fail">fail</span>' in line  # nothing feeds this world
+    assert f'<span class="pill s-{registry.worst(registry.run())}">' in line
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from types import SimpleNamespace
+from typing import Any
 from uuid import UUID, uuid5
 
 import msgspec
@@ -96,6 +97,7 @@ def trade(
     *,
     denied: str = "",
     seen_e4: int = 0,
+    basis: dict[str, Any] | None = None,
 ) -> Events:
     """One signal and all that follows from it, booked. `seen_e4`: the last price that the signal saw, if any."""
     at_ms = START + step * 1000
@@ -106,7 +108,7 @@ def trade(
         step=step, ordinal=0, instrument=instrument, side=side, quantity=quantity, order_type="MARKET",
         validity="DAY",
         product="MIS", reason="fast crossed slow", at_ms=at_ms, marks=marks, correlation_id=deployment.id,
-        state="DECIDED",
+        state="DECIDED", basis=basis or {},
     )  # fmt: skip
     decision = Decision.objects.create(
         id=ids.decision_id(signal.id), signal=signal, deployment=deployment, broker=deployment.broker,

@@ -97,17 +97,18 @@ def is_waiting(now: datetime) -> bool:
 
 ANY_MS = -1  # stands for a time in SQL that is written once
 _turns = Prepared(
-    lambda now_ms: BrokerCall.objects.filter(state=State.READY, not_before_ms__lte=now_ms).values_list("id")[
-        :1
-    ],
+    lambda now_ms: _due(now_ms).values_list("id")[:1],
     ANY_MS,
 )
 
 
 def _ready(now: datetime) -> QuerySet[BrokerCall]:
     """Calls whose time has come, and that have not failed a moment ago."""
-    rows = BrokerCall.objects.filter(state=State.READY, not_before_ms__lte=to_ms(now))
-    return rows.exclude(id__in=containing.resting("call", now))
+    return _due(to_ms(now)).exclude(id__in=containing.resting("call", now))
+
+
+def _due(now_ms: int) -> QuerySet[BrokerCall]:
+    return BrokerCall.objects.filter(state=State.READY, not_before_ms__lte=now_ms)
 
 
 def claim(spent: Spent, now: datetime) -> Round:
@@ -194,12 +195,24 @@ def _waiting(desk: BrokerDesk, now: datetime) -> dict[str, BrokerCall]:
     minutes and after each start, login and gap; exits and cancellations do not."""
     if desk.stopped:
         return {}
-    rows = _ready(now)
-    if desk.reconciled_at is None or desk.reconciled_at < now - COMPARED_MAX:
+    has_entries = desk.reconciled_at is not None and desk.reconciled_at >= now - COMPARED_MAX
+    if containing.resting("call", now):
+        rows: Iterable[BrokerCall] = _in_turn(_ready(now), has_entries=has_entries)
+    else:
+        rows = (_all_in_turn if has_entries else _others_in_turn)(to_ms(now))
+    return {str(row.id): row for row in rows}
+
+
+def _in_turn(rows: QuerySet[BrokerCall], *, has_entries: bool) -> QuerySet[BrokerCall]:
+    if not has_entries:
         rows = rows.exclude(lane=Lane.ENTRY)
     rows = rows.select_related("order__order__deployment", "order__order__instrument", "decision__signal")
-    rows = rows.select_for_update(of=("self",), skip_locked=True).order_by(URGENCY, "queued_at_ms", "id")
-    return {str(row.id): row for row in rows[:CLAIMED_MAX]}
+    rows = rows.select_for_update(of=("self",), skip_locked=True)
+    return rows.order_by(URGENCY, "queued_at_ms", "id")[:CLAIMED_MAX]
+
+
+_all_in_turn = Prepared(lambda now_ms: _in_turn(_due(now_ms), has_entries=True), ANY_MS)
+_others_in_turn = Prepared(lambda now_ms: _in_turn(_due(now_ms), has_entries=False), ANY_MS)
 
 
 def _changed(rows: Iterable[BrokerCall]) -> Counter[UUID]:

@@ -1,0 +1,112 @@
+"""Risk: what a halt would touch before it is thrown, how far it has come, and how soon a limit is used up."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from html import unescape
+
+import pytest
+from django.core.cache import cache
+from django.test import Client
+from django.utils import timezone
+
+from alphapanda import projections
+from alphapanda.core.vocabulary import Side
+from alphapanda.dashboard.pace import with_pace
+from execution.models import Order
+from portfolio.models import Position
+from risk.models import KillSwitch, LimitSet
+from risk.services.halts import halt_throw
+from strategies.models import Command, Deployment
+from tests.cockpit import world
+from tests.cockpit.test_pages import ROWS, browser
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def operator() -> Client:
+    own = world.desk(count=3)
+    for deployment in own.deployments[:2]:
+        world.trade(deployment, 60, Side.BUY, 100, 15_000_000)
+    Order.objects.filter(deployment=own.deployments[1]).update(status="OPEN", filled_quantity=40)
+    projections.rebuild()
+    return browser("operator")
+
+
+def rows(client: Client, kind: str) -> list[str]:
+    return [unescape(html) for html in client.get("/risk/", headers=ROWS).json()["rows"][kind].values()]
+
+
+def test_what_would_be_cancelled_and_closed_is_told_before_it_is_thrown(operator: Client) -> None:
+    everything, paper, one, other = rows(operator, "scopes")
+    assert "1 working order (BUY 60 NSE:RELIANCE)" in everything
+    assert "2 open positions" in paper
+    assert "+100 NSE:INFY of ema_cross-infy-paper" in one
+    assert "0 working orders" in one
+    assert "BUY 60 NSE:RELIANCE" in other
+    assert all(html.count("data-act=") == 3 for html in (everything, paper, one, other))
+    assert "scopes-1-" in operator.get("/risk/").content.decode()
+
+
+def test_its_buttons_throw_exactly_that_halt(operator: Client) -> None:
+    html = rows(operator, "scopes")[-1]
+    facts = [json.loads(part.partition('" data-title')[0]) for part in html.split('data-facts="')[1:]]
+    assert [one["step"] for one in facts] == ["PAUSE", "CANCEL", "FLATTEN"]
+    answer = operator.post("/api/v1/halts/", facts[2] | {"reason": "drill"}, content_type="application/json")
+    assert answer.status_code == 201, answer.content
+    halt = KillSwitch.objects.get()
+    assert (halt.level, halt.step, halt.reason) == ("DEPLOYMENT", "FLATTEN", "drill")
+    assert halt.deployment.name == "mean_reversion-reliance-paper"
+
+
+def test_a_halt_tells_how_far_it_is_until_all_is_flat(operator: Client) -> None:
+    halt_throw(level="BROKER", broker="paper", step="FLATTEN", reason="x", actor="bob", now=timezone.now())
+    (shown,) = rows(operator, "switches")
+    assert "1 order at work, 2 positions open, 3 commands not taken up yet" in shown
+    Order.objects.update(status="CANCELLED")
+    Command.objects.update(step=99)
+    Position.objects.filter(book__name__startswith="ema").update(quantity=0)
+    (shown,) = rows(operator, "switches")
+    assert "<b>1 position open</b>" in shown
+    Position.objects.update(quantity=0)
+    (shown,) = rows(operator, "switches")
+    assert "<b>flat</b>" in shown
+    assert "/release/" in shown
+
+
+def test_what_reads_nothing_is_out_of_reach_and_said_to_be(operator: Client) -> None:
+    Deployment.objects.filter(name__startswith="mean").update(status="STOPPED")
+    everything = rows(operator, "scopes")[0]
+    assert "out of reach, for they read nothing: mean_reversion-reliance-paper" in everything
+    halt_throw(level="GLOBAL", step="CANCEL", reason="x", actor="bob", now=timezone.now())
+    (shown,) = rows(operator, "switches")
+    assert "out of reach: mean_reversion-reliance-paper" in shown
+
+
+def test_the_time_to_breach_follows_from_the_rate_of_the_last_minutes() -> None:
+    start = timezone.now()
+
+    def after(minutes: float, used: str, left: str) -> int | None:
+        row = {"a": {"used": used, "left": left}}
+        return with_pace(row, key="test", now=start + timedelta(minutes=minutes))["a"]["breach_s"]
+
+    assert after(0, "10", "90") is None
+    assert after(0.3, "12", "88") is None  # too short to be a rate
+    assert after(2, "30", "70") == 7 * 60
+    assert after(4, "30", "70") == 14 * 60
+    assert after(5, "10", "90") is None  # another day: it begins anew
+    assert after(20, "10", "90") is None
+
+
+def test_the_page_of_risk_tells_it(operator: Client) -> None:
+    LimitSet.objects.create(level="GLOBAL", daily_orders=10)
+    first, *_ = [html for html in rows(operator, "limits") if "daily_orders" in html]
+    assert "Its use does not grow" in first
+    name = first.partition('id="limits-')[2].partition('"')[0]
+    kept = cache.get("pace:paper")
+    kept[name] = [(at - 60_000, used - 1) for at, used in kept[name]]  # a minute ago less was used
+    cache.set("pace:paper", kept)
+    (html,) = [html for html in rows(operator, "limits") if f'id="limits-{name}"' in html]
+    assert "Its use does not grow" not in html
