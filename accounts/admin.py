@@ -14,7 +14,7 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 
 from accounts.broker import credentials_changed
 from accounts.forms import BrokerAccountForm
-from accounts.models import ApiKey, AuditEntry, BrokerAccount, BrokerLogin, BrokerSession, LiveAct, User
+from accounts.models import ApiKey, AuditEntry, BrokerAccount, BrokerLogin, BrokerSession, LiveAct, Look, User
 from accounts.selectors import with_sessions
 from alphapanda.web.admin import Desk, ReadOnlyDesk
 
@@ -140,6 +140,16 @@ class BlacklistedTokenAdmin(ReadOnlyDesk):
     @admin.display
     def owner(self, blacklisted: BlacklistedToken) -> str:
         return str(blacklisted.token.user)
+
+
+@admin.register(Look)
+class LookAdmin(ReadOnlyDesk):
+    """How each person wants pages to look; they choose it on the page Look."""
+
+    list_display = ("user", "theme", "palette", "density")
+    list_select_related = ("user",)
+    search_fields = ("user__username",)
+    ordering = ("user",)
 
 
 @admin.register(LiveAct)

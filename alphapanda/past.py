@@ -119,7 +119,7 @@ def clock_then(moment: datetime) -> int:
 
 def heard_then(moment: datetime) -> int:
     """The event time of the newest fact that was known at a moment; 0: none was."""
-    columns = {Signal: "at_ms", Order: "placed_at_ms", Fill: "at_ms", Snapshot: "at_ms"}
+    columns = {Signal: "at_ms", Order: "placed_at_ms", Fill: "at_ms"}
     facts = [
         model._default_manager.filter(created_at__lte=moment)
         .order_by("-created_at")

@@ -274,6 +274,7 @@ class BrokerCall(models.Model):
     form = models.JSONField(default=dict, help_text="what was said")
     reason = models.CharField(max_length=200, blank=True)
     not_before_ms = models.BigIntegerField(default=0)
+    turned_away = models.IntegerField(default=0, help_text="how often it left and was one too many")
     queued_at_ms = models.BigIntegerField()
     sent_at_ms = models.BigIntegerField(null=True, blank=True)
     answered_at_ms = models.BigIntegerField(null=True, blank=True)
@@ -291,6 +292,9 @@ class BrokerCall(models.Model):
                 name="broker_call_waiting",
             ),
             models.Index(fields=["sent_at_ms"], name="broker_call_sent"),
+            models.Index(
+                fields=["queued_at_ms"], condition=models.Q(turned_away__gt=0), name="broker_call_turned_away"
+            ),
         ]
         triggers = kept.kept()
 

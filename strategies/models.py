@@ -130,6 +130,9 @@ class Deployment(models.Model):
     # the checkpoint: written only by compare-and-set on `revision`
     revision = models.BigIntegerField(default=0)
     incarnation = models.UUIDField(null=True, blank=True)
+    first_offset = models.BigIntegerField(
+        null=True, blank=True, help_text="message read first; none: not all is in this log"
+    )
     offset = models.BigIntegerField(default=0, help_text="message to read next")
     index = models.IntegerField(default=0, help_text="item of that message to read next")
     source = models.BigIntegerField(default=0, help_text="source of the last message; 0: none yet")

@@ -7,8 +7,12 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from django import forms
+from django.http import HttpRequest, HttpResponse, JsonResponse
+
 from alphapanda.core.vocabulary import FINAL_STATUSES, Broker, DeploymentStatus, HaltLevel, HaltStep
 from alphapanda.dashboard import screen
+from alphapanda.dashboard.access import page_view
 from alphapanda.web.formats import counted
 from execution.models import Order
 from portfolio.models import Position
@@ -80,6 +84,39 @@ def touched(deployments: Iterable[Deployment]) -> Touched:
         waiting=Approval.objects.filter(deployment__in=every, state=Approval.State.WAITING).count(),
         unreached=sorted(unreached),
     )
+
+
+@page_view
+def preview(request: HttpRequest) -> HttpResponse:
+    """What a halt of the target that is asked for would cancel and close now, in words, as JSON: for its dialog."""
+    form = TargetForm(request.GET)
+    if not form.is_valid():
+        return JsonResponse({"problem": form.errors.get_json_data()}, status=400)
+    found = touched(form.deployments())
+    return JsonResponse(
+        {"words": found.words, "at_stake": bool(found.working or found.held or found.waiting)}
+    )
+
+
+class TargetForm(forms.Form):
+    """What a halt names."""
+
+    level = forms.ChoiceField(choices=[(one.value, one.value) for one in HaltLevel])
+    broker = forms.ChoiceField(required=False, choices=[(one, one) for one in (Broker.PAPER, Broker.ZERODHA)])
+    deployment = forms.ModelChoiceField(
+        Deployment.objects.only("id", "name", "broker", "status"), required=False
+    )
+
+    def deployments(self) -> list[Deployment]:
+        """All that it covers."""
+        found = Deployment.objects.only("id", "name", "broker", "status")
+        match self.cleaned_data["level"]:
+            case HaltLevel.DEPLOYMENT:
+                one = self.cleaned_data["deployment"]
+                return [one] if one else []
+            case HaltLevel.BROKER:
+                found = found.filter(broker=self.cleaned_data["broker"])
+        return list(found)
 
 
 def scopes(broker: str) -> dict[str, screen.Row]:

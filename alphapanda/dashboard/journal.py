@@ -21,6 +21,7 @@ from alphapanda.core.refusals import Refusal
 from alphapanda.dashboard import frame, screen
 from alphapanda.dashboard.access import broker_of, may_act, page_view, viewer_required
 from alphapanda.dashboard.lists import BAD_REQUEST, PAGE, with_query
+from alphapanda.dashboard.moment import travelling
 from alphapanda.journal import Entry, Sums
 from alphapanda.journal_api import picture_answer
 from portfolio import journal as notes
@@ -195,6 +196,7 @@ def _cell(day: date, sums: Sums | None, most: float) -> dict[str, Any]:
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
 @viewer_required
+@travelling
 def trade(request: HttpRequest, trade_id: UUID) -> HttpResponse:
     """A trade with every fill, and the forms of what a person adds to it."""
     try:

@@ -19,6 +19,7 @@ from alphapanda.core.refusals import REASON_MAX, Refusal
 from alphapanda.dashboard import frame, screen
 from alphapanda.dashboard.access import broker_of, may_act, viewer_required
 from alphapanda.dashboard.lists import BAD_REQUEST
+from alphapanda.dashboard.moment import travelling
 
 LIVES = (("30", "30 days"), ("90", "90 days"), ("365", "a year"), ("", "without end"))
 
@@ -44,6 +45,7 @@ class RevokeForm(forms.Form):
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
 @viewer_required
+@travelling
 def page(request: HttpRequest) -> HttpResponse:
     """A new key is on the answer to its form alone: it is kept nowhere, and reading the page again does not show it."""
     if request.method != "POST":

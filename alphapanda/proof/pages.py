@@ -60,6 +60,7 @@ DETAILS: dict[str, Callable[[], str]] = {
     "trade": _trade,
     "backtest": lambda: _address("backtest", _runs().first()),
     "backtests-compare": _comparison,
+    "logs-tail": lambda: reverse("logs") + "?show=log",
 }
 OURS = tuple(page.name for pages in RAIL.values() for page in pages if page.name not in ELSEWHERE)
 PAGES = (*OURS, *DETAILS)

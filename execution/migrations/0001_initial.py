@@ -162,6 +162,7 @@ class Migration(migrations.Migration):
                 ('form', models.JSONField(default=dict, help_text='what was said')),
                 ('reason', models.CharField(blank=True, max_length=200)),
                 ('not_before_ms', models.BigIntegerField(default=0)),
+                ('turned_away', models.IntegerField(default=0, help_text='how often it left and was one too many')),
                 ('queued_at_ms', models.BigIntegerField()),
                 ('sent_at_ms', models.BigIntegerField(blank=True, null=True)),
                 ('answered_at_ms', models.BigIntegerField(blank=True, null=True)),
@@ -418,6 +419,10 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='brokercall',
             index=models.Index(fields=['sent_at_ms'], name='broker_call_sent'),
+        ),
+        migrations.AddIndex(
+            model_name='brokercall',
+            index=models.Index(condition=models.Q(('turned_away__gt', 0)), fields=['queued_at_ms'], name='broker_call_turned_away'),
         ),
         migrations.AddConstraint(
             model_name='brokercall',

@@ -13,7 +13,11 @@ export function watchActs(afterwards) {
     done: "Halted. Exits and cancels pass.",
     again: "It is the same halt; or run manage.py halt.",
   };
-  document.getElementById("halt").addEventListener("click", () => halt.ask(words, target));
+  document.getElementById("halt").addEventListener("click", () => {
+    halt.ask(words, target);
+    tellTouched(halt.form);
+  });
+  halt.form.elements.target.addEventListener("change", () => tellTouched(halt.form));
 }
 
 /** What a button asks for, and what goes along: its own facts, or those that are chosen on the page. */
@@ -22,6 +26,21 @@ function asked(data) {
   const chosen = [...document.querySelectorAll(`input[name="${data.chosen}"]:checked`)];
   const what = chosen.length ? chosen.map((box) => box.ariaLabel.replace(/^Choose /, "")).join("; ") : "Nothing is chosen: tick what is meant.";
   return [{ ...data, what }, () => ({ [data.chosen]: chosen.map((box) => box.value) })];
+}
+
+/** What a halt of the chosen target would cancel and close now. The halt itself never waits for it. */
+async function tellTouched(form) {
+  const place = document.getElementById("halt-touched");
+  const { level, broker, deployment } = target(form);
+  const asked = new URLSearchParams({ level, broker, deployment: deployment ?? "" });
+  place.textContent = "Now at stake: …";
+  try {
+    const answer = await fetch(`${place.dataset.from}?${asked}`, { signal: AbortSignal.timeout(3_000) });
+    const told = await answer.json();
+    place.textContent = answer.ok ? `Now at stake: ${told.words}.` : "What is at stake cannot be told.";
+  } catch {
+    place.textContent = "What is at stake cannot be told: no answer. A halt can be thrown all the same.";
+  }
 }
 
 /** What the halt dialog has chosen. */

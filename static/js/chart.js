@@ -24,7 +24,7 @@ const style = (name) => getComputedStyle(document.documentElement).getPropertyVa
 const moment = new URLSearchParams(location.search).get("at") ?? ""; // the past that the page stands in
 const followed = [box.dataset.deployment, box.dataset.against].filter(Boolean);
 const letter = (deployment) => (followed.length < 2 ? "" : (["A", "B"][followed.indexOf(deployment)] ?? ""));
-const state = { bars: new Map(), times: [], at: undefined, isWhole: false, isDrawn: false, making: undefined, toldFor: 0, toldAt: 0, next: 0 };
+const state = { bars: new Map(), times: [], at: undefined, isWhole: false, isDrawn: false, making: undefined, toldFor: 0, toldAt: 0, next: 0, byKeys: false };
 const length = () => Number(minutes.value) * 60;
 
 /** The bar that a time falls into: the last that began by then; nothing where that is before all bars. */
@@ -115,6 +115,7 @@ function grow(found) {
     volume.update({ time: bar.time, value: bar.units });
   }
   if (isLonger) days.set(state.times, length() >= DAY_S);
+  point();
 }
 
 async function read() {
@@ -290,14 +291,21 @@ function step(by) {
   const shift = index < range.from + 1 ? index - range.from - 1 : index > range.to - 1 ? index - range.to + 1 : 0;
   if (shift) scale.setVisibleLogicalRange({ from: range.from + shift, to: range.to + shift });
   state.at = times[index];
-  chart.setCrosshairPosition(state.bars.get(state.at).close, state.at, candles);
+  state.byKeys = true;
+  point();
   legend.ariaLive = "polite";
   say();
+}
+
+/** The crosshair where the keys have put it, also when bars have moved beneath it. */
+function point() {
+  if (state.byKeys) chart.setCrosshairPosition(state.bars.get(state.at).close, state.at, candles);
 }
 
 function leave() {
   typing("");
   state.at = undefined;
+  state.byKeys = false;
   legend.ariaLive = "off";
   chart.clearCrosshairPosition();
   say();
@@ -313,7 +321,7 @@ function enter() {
 
 function why(time) {
   const [one] = marks.at(time);
-  if (one) location.href = one.address;
+  if (one) location.href = moment ? `${one.address}?at=${moment}` : one.address;
 }
 
 const keys = { f: fit, Escape: leave, Enter: enter, ",": () => step(-1), ".": () => step(1), d: () => typing(DAY_MINUTES) };
@@ -327,10 +335,11 @@ document.addEventListener("keydown", (event) => {
   if (/^\d$/.test(event.key)) typing(digits === DAY_MINUTES ? event.key : digits + event.key);
   else if (keys[event.key] && !(event.key === "d" && digits)) keys[event.key]();
 });
-chart.subscribeCrosshairMove((point) => {
-  if (!point.sourceEvent && point.time !== undefined) return; // our own step
-  if (point.time === undefined && !point.sourceEvent && state.at !== undefined) return;
-  state.at = point.time;
+chart.subscribeCrosshairMove((event) => {
+  if (!event.sourceEvent && event.time !== undefined) return; // our own step
+  if (event.time === undefined && !event.sourceEvent && state.at !== undefined) return;
+  state.at = event.time;
+  state.byKeys = false;
   say();
 });
 chart.subscribeClick((point) => point.time !== undefined && why(point.time));

@@ -33,6 +33,7 @@ class Migration(migrations.Migration):
                 ('is_laddered', models.BooleanField(default=False, help_text='its losses are looked at once a minute')),
                 ('revision', models.BigIntegerField(default=0)),
                 ('incarnation', models.UUIDField(blank=True, null=True)),
+                ('first_offset', models.BigIntegerField(blank=True, help_text='message read first; none: not all is in this log', null=True)),
                 ('offset', models.BigIntegerField(default=0, help_text='message to read next')),
                 ('index', models.IntegerField(default=0, help_text='item of that message to read next')),
                 ('source', models.BigIntegerField(default=0, help_text='source of the last message; 0: none yet')),

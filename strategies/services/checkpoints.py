@@ -53,6 +53,7 @@ def _swap(runner: Runner, now: datetime) -> bool:
         rows.update(
             revision=runner.revision + 1,
             incarnation=runner.incarnation,
+            first_offset=runner.first_offset,
             offset=runner.offset,
             index=runner.index,
             source=runner.source,

@@ -55,6 +55,7 @@ class Runner:
     instrument_ids: dict[int, int]
     code: str = ""  # SHA-256 of the strategy's text
     build: str = ""  # the product's
+    first_offset: int | None = None  # read first; None: not all that it has read is in this log
     group: str = ""  # with whom it is decided in the order of the log
     stored_seq: int = -1
     stored_offset: int = 0
@@ -106,9 +107,9 @@ class Runner:
         Raises StrategyFailed."""
         while self.reports and self.is_ready:
             report, machine = self.reports[0], self.machine
-            if report.step is None and machine.is_between:
+            if machine.is_between:  # one that was booked while nobody listened has its step
                 self.stopped = Stopped(machine.due_report(), None, 0, 0, self.place, report)
-            elif report.step is not None and report.step == machine.state.step + 1:
+            elif report.step == machine.state.step + 1:
                 self._tell(self.reports.pop(0))
             else:
                 return  # an item is delivered again first
@@ -195,6 +196,7 @@ def load(row: Deployment, *, calendar: MarketHours, incarnation: UUID, first_off
         instrument_ids={token: instrument.id for token, instrument in instruments.items()},
         code=row.strategy_version.source_hash,
         build=build(),
+        first_offset=first_offset if row.incarnation is None else row.first_offset if is_same_log else None,
         group=row.group,
         stored_seq=row.seq,
         stored_offset=row.offset if is_same_log else first_offset,

@@ -14,6 +14,7 @@ from django.utils import timezone
 from accounts.models import User
 from accounts.services import ensure_roles
 from alphapanda import projections
+from alphapanda.core.envelope import FeedGap
 from alphapanda.core.vocabulary import Severity
 from alphapanda.eventlog import bootstrap
 from alphapanda.push import readmodel
@@ -22,10 +23,14 @@ from alphapanda.web.roles import Role
 from execution.models import Difference, ExternalOrder
 from marketdata.models import Bar
 from marketdata.services.calendar import calendars_load_shipped
+from marketdata.services.feed_gaps import gap_tell
+from portfolio.journal import note_write, picture_add
+from portfolio.models import Posting
 from risk.models import LimitSet
 from risk.services.alerts import alert_raise
 from risk.services.halts import halt_release, halt_throw
 from tests.cockpit import world
+from tests.portfolio.test_pictures import drawn
 from tests.research.test_stored import asked
 from tests.rows import a_signal, an_approval
 
@@ -42,6 +47,7 @@ def traded() -> SimpleNamespace:
     world.posted()
     _bars(own)
     _for_a_person(own)
+    _noted()
     asked("Ten lakh")
     asked("Five lakh", cash=Decimal(500_000))
     backtests()
@@ -84,6 +90,15 @@ def _for_a_person(own: SimpleNamespace) -> None:
         snapshot={"status": "OPEN", "side": "BUY", "quantity": 5},
         seen_at=now,
     )
+
+
+def _noted() -> None:
+    """What a person says of the first trade, with a picture, and what the feed did not hear."""
+    now, trade_id = timezone.now(), Posting.objects.order_by("sequence").first().fill_id
+    said = {"text": "Waited for the second cross.", "tags": ["early exit", "patience"], "revision": 0}
+    note_write(trade_id=trade_id, actor="ann", now=now, **said)
+    picture_add(trade_id=trade_id, name="chart.png", data=drawn(size=(900, 500)), actor="ann", now=now)
+    gap_tell(FeedGap("kite", 1, 9, world.START, world.START + 65_000, "the socket closed"), now=now)
 
 
 def logged_in(role: Role) -> dict[str, Any]:

@@ -10,12 +10,13 @@ from uuid import uuid4
 import msgspec
 import pytest
 from django.test import Client
+from django.utils import timezone
 
 from alphapanda import projections
-from alphapanda.core.clock import ist_text
+from alphapanda.core.clock import ist_text, to_ms
 from alphapanda.core.vocabulary import Side
-from alphapanda.dashboard import chart
-from execution.models import Fill, Order
+from alphapanda.dashboard import chart, moment
+from execution.models import Fill, Order, OrderEvent
 from marketdata.models import Bar
 from portfolio.models import Book, Portfolio
 from strategies.domain.basis import Basis, Indicator
@@ -170,6 +171,38 @@ def test_indicators_are_told_again_over_the_stored_bars(viewer: Client) -> None:
     later = followed(viewer, deployment, f"&since_ms={ends[2]}")
     assert {len(line["points"]) for line in later["lines"]} == {1}
     assert viewer.get(f"/chart/{NAME}/indicators").json() == {"deployments": []}
+
+
+def test_a_chart_of_then_has_no_line_and_no_price_of_later(viewer: Client) -> None:
+    deployment = of_code(Deployment.objects.get(), "ema_cross", {"fast": 1, "slow": 2, "bar_minutes": 1})
+    order = Order.objects.get()
+    Order.objects.filter(pk=order.pk).update(status="OPEN", filled_quantity=0, limit_price_e4=14_900_000)
+    OrderEvent.objects.create(
+        id=uuid4(), order=order, number=1, status="OPEN", at_ms=world.START, quantity=100, filled_quantity=0,
+        limit_price_e4=14_900_000,
+    )  # fmt: skip
+    at = {"at": moment.written(to_ms(timezone.now())), "deployment": str(deployment.pk)}
+    Bar.objects.create(
+        instrument=order.instrument, minutes=1, starts_ms=world.START + 180_000, open_e4=1, high_e4=1, low_e4=1,
+        close_e4=1, volume=1, ticks=1,
+    )  # fmt: skip
+    OrderEvent.objects.create(
+        id=uuid4(),
+        order=order,
+        number=2,
+        status="CANCELLED",
+        at_ms=world.START,
+        quantity=100,
+        filled_quantity=0,
+    )
+    Order.objects.filter(pk=order.pk).update(status="CANCELLED")
+    (then,) = viewer.get(f"/chart/{NAME}/indicators", at).json()["deployments"]
+    assert [len(line["points"]) for line in then["lines"]] == [3, 3]
+    assert [len(line["points"]) for line in followed(viewer, deployment)["lines"]] == [4, 4]
+    assert [(one["kind"], one["price"]) for one in viewer.get(f"/chart/{NAME}/bars", at).json()["lines"]] == [
+        ("limit", 1490.0)
+    ]
+    assert viewer.get(f"/chart/{NAME}/bars").json()["lines"] == []
 
 
 def test_lines_that_differ_from_what_a_strategy_saw_say_so(viewer: Client) -> None:

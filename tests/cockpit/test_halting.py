@@ -50,6 +50,21 @@ def test_what_would_be_cancelled_and_closed_is_told_before_it_is_thrown(operator
     assert "scopes-1-" in operator.get("/risk/").content.decode()
 
 
+def test_the_dialog_is_told_what_its_target_has_at_stake(operator: Client) -> None:
+    assert 'data-from="/risk/touched/"' in operator.get("/").content.decode()
+    infy = Deployment.objects.get(name="ema_cross-infy-paper")
+
+    def told(**asked: object) -> str:
+        return operator.get("/risk/touched/", asked).json()["words"]
+
+    assert told(level="GLOBAL").startswith("1 working order (BUY 60 NSE:RELIANCE); 2 open positions")
+    assert told(level="BROKER", broker="zerodha").startswith("0 working orders; 0 open positions")
+    assert "+100 NSE:INFY" in told(level="DEPLOYMENT", deployment=infy.pk)
+    assert "RELIANCE" not in told(level="DEPLOYMENT", deployment=infy.pk)
+    assert operator.get("/risk/touched/", {"level": "ODD"}).status_code == 400
+    assert Client().get("/risk/touched/", {"level": "GLOBAL"}).status_code == 302
+
+
 def test_its_buttons_throw_exactly_that_halt(operator: Client) -> None:
     html = rows(operator, "scopes")[-1]
     facts = [json.loads(part.partition('" data-title')[0]) for part in html.split('data-facts="')[1:]]

@@ -17,11 +17,12 @@ from accounts.models import ApiKey
 from accounts.services import act_record
 from alphapanda.core.clock import to_ms
 from alphapanda.core.vocabulary import HaltStep, Severity, Side
-from alphapanda.dashboard import moment
+from alphapanda.dashboard import lists, moment
 from alphapanda.dashboard.rail import ELSEWHERE, FIRST, RAIL
 from execution.models import BrokerCall, BrokerOrder, Difference, Fill, Order
 from marketdata.models import Bar
 from portfolio.models import LedgerEntry
+from risk.models import Decision
 from risk.services.alerts import alert_acknowledge, alert_raise
 from risk.services.halts import halt_release, halt_throw
 from strategies.models import Approval, Deployment, Signal
@@ -200,6 +201,37 @@ def test_lists_end_where_the_moment_is() -> None:
     assert "position_limit" not in trader
 
 
+def test_a_verdict_is_known_from_when_it_was_given() -> None:
+    own = world.desk(count=1)
+    world.trade(own.deployments[0], 60, Side.BUY, 400, 15_000_000, denied="position_limit")
+    signal, decision = Signal.objects.get(), Decision.objects.get()
+    signal.pk, signal.step = uuid5(signal.pk, "next"), 61
+    signal.save(force_insert=True)
+    at = now_passed()
+    decision.pk, decision.signal = uuid5(decision.pk, "next"), signal
+    decision.save(force_insert=True)
+    viewer = browser("viewer")
+    newest, _ = rows(viewer, "/signals/", at, "signals")
+    assert "deciding" in newest
+    assert len(rows(viewer, "/signals/", at, "signals", verdict="denied")) == 1
+    assert len(rows(viewer, "/signals/", now_passed(), "signals", verdict="denied")) == 2
+
+
+def test_older_rows_are_of_the_same_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lists, "PAGE", 1)
+    own = world.desk(count=1)
+    world.trade(own.deployments[0], 60, Side.BUY, 100, 15_000_000)
+    world.trade(own.deployments[0], 90, Side.BUY, 200, 15_000_000)
+    at, viewer = now_passed(), browser("viewer")
+    world.trade(own.deployments[0], 120, Side.BUY, 300, 15_000_000)
+    answer = viewer.get("/orders/", {"at": at})
+    assert "</span> 200<" in answer.context["rows"][0]
+    (older,) = re.findall(r'href="([^"]*older=[^"]*)"', answer.content.decode())
+    assert len(re.findall(r"[?;]at=", older)) == 1
+    (row,) = viewer.get("/orders/" + html.unescape(older)).context["rows"]
+    assert "</span> 100<" in row
+
+
 def test_halts_alerts_and_differences_are_open_until_they_were_not() -> None:
     world.desk("zerodha", count=1)
     viewer, now = browser("viewer"), timezone.now
@@ -344,8 +376,8 @@ def test_a_chart_of_then_has_the_bars_of_then_and_what_was_done_by_then() -> Non
     later = viewer.get("/chart/NSE:INFY/bars", {"at": now_passed()}).json()
     assert [[bar[4] for bar in one["bars"]] for one in (told, later)] == [[1.0], [1.0, 2.0]]
     assert [[one["kind"] for one in found["markers"]] for found in (told, later)] == [
-        ["fill"],
-        ["fill", "denied"],
+        ["signal", "fill"],
+        ["signal", "fill", "denied"],
     ]
 
 
@@ -369,6 +401,7 @@ def test_the_last_price_is_of_a_bar_that_had_ended_by_the_clock_of_the_ticks(exc
     assert [price(at) for at in (before, first, second, now_passed())] == ["–", "1.00", "2.00", "5.00"]  # noqa: RUF001
     strip = rows(viewer, "/orders/", second, "strip")[0]
     assert "2019-07-09 09:17:00 IST" in strip
+    assert "2019-07-09 09:16:00 IST" in rows(viewer, "/orders/", first, "strip")[0]
     assert "Market open" in strip
     with override_settings(
         FEED="kite"

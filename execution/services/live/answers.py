@@ -130,6 +130,7 @@ def _act(row: BrokerCall, stage: ActStage, now: datetime) -> ActNews:
 
 def _refused(row: BrokerCall, outcome: Outcome, now: datetime) -> None:
     never_left = outcome.resend is Resend.NEW_TAG and row.lane != Lane.ENTRY
+    row.turned_away += outcome.resend is Resend.SAME_TAG  # the broker counts it
     if outcome.resend is Resend.SAME_TAG or never_left:
         _back(row, now)
     elif outcome.resend is Resend.NEW_TAG and row.attempt < ATTEMPTS_MAX:

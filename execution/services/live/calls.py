@@ -76,6 +76,9 @@ def spent_today(now_ms: int) -> Spent:
     midnight_ms = now_ms - (now_ms + IST_OFFSET_MS) % DAY_MS
     rows = BrokerCall.objects.filter(sent_at_ms__gte=midnight_ms).select_related("order__order")
     said = [(row.sent_at_ms or 0, _budgeted(row)) for row in rows]
+    away = BrokerCall.objects.filter(turned_away__gt=0, queued_at_ms__gte=midnight_ms)
+    for row in away.select_related("order__order"):
+        said += [(row.queued_at_ms, _budgeted(row))] * row.turned_away
     gtts = GttCall.objects.filter(
         sent_at_ms__gte=now_ms - budgets.MINUTE_MS
     )  # no order, so none of the day's

@@ -9,11 +9,11 @@ from uuid import UUID
 
 import msgspec
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Max, Q, QuerySet
 
 from alphapanda.core import ids
 from alphapanda.core.clock import to_ms
-from alphapanda.core.vocabulary import OrderStatus, Severity, SignalKind
+from alphapanda.core.vocabulary import OrderStatus, Severity, SignalKind, Waiting
 from alphapanda.eventlog import doorbell
 from alphapanda.prepared import ANYBODY, Prepared
 from execution.domain.kite import reducer
@@ -148,8 +148,20 @@ def book_left(deployment: Deployment, report: Report) -> None:
     """Book a report of a deployment that reads nothing, under its lock."""
     if Report.objects.filter(deployment=deployment, booked_at=None, number__lt=report.number).exists():
         return  # those before it first: what was stopped in between is swept
-    booking.book(report, market.calendars(), step=deployment.step + 1)
+    if report.step is None:
+        report.step = _step_ahead(deployment)
+        report.save(update_fields=["step"])
+    booking.book(report, market.calendars(), step=report.step)
     doorbell.ring("portfolio.book", deployment_ids=[str(deployment.id)])
+
+
+def _step_ahead(deployment: Deployment) -> int:
+    """The step at which a deployment that reads nothing will hear of its next report: they come before all else, but
+    for an item that it has stopped at and the reports that have steps already."""
+    is_at_item = deployment.waiting == Waiting.DUE
+    matched = max(deployments.consequences_of(deployment).matched_step, deployment.step + is_at_item)
+    rows = Report.objects.filter(deployment=deployment, told_at=None)
+    return max(deployment.step, matched, rows.aggregate(last=Max("step"))["last"] or 0) + 1
 
 
 def book_what_is_left(now: datetime) -> None:

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from datetime import date, datetime
 from decimal import Decimal
+from typing import Any
 
 import msgspec
 
@@ -32,13 +33,25 @@ def tell(known: Account, book: Book, now: datetime) -> None:
     """Let risk count what is outside by a look, where it has changed."""
     orders = [msgspec.convert(snapshot, OrderSnapshot, strict=False) for (snapshot,) in _working()]
     rows = msgspec.to_builtins(_rows(_positions(known), orders, book, ist_date(to_ms(now))))
-    if [kept.rows for kept in _told()] != [rows]:
+    kept = [one.rows for one in _told()]
+    before = kept[0] if kept else []
+    rows = [next((one for one in before if _is_much_the_same(one, row)), row) for row in rows]
+    if kept != [rows]:
         facts = {"rows": rows, "told_at": now}
         AccountOutside.objects.update_or_create(broker=Broker.ZERODHA, defaults=facts)
 
 
 _working = Prepared(lambda: ExternalOrder.objects.filter(is_open=True).values_list("snapshot"))
 _told = Prepared(lambda: AccountOutside.objects.filter(broker=Broker.ZERODHA))
+
+
+def _is_much_the_same(before: dict[str, Any], row: dict[str, Any]) -> bool:
+    """Whether nothing has moved but the price, by a twentieth at most: every change is a row of each deployment."""
+    is_near = abs(before["price_e4"] - row["price_e4"]) * 20 <= before["price_e4"]
+    moving = {"price_e4": 0, "margin": None}
+    return (
+        is_near and before | moving == row | moving and (before["margin"] is None) is (row["margin"] is None)
+    )
 
 
 def _positions(known: Account) -> dict[Where, int]:

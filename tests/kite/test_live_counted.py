@@ -1,0 +1,57 @@
+"""What Kite turned away is counted on, and what moves with each tick makes no row."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from alphapanda.core.clock import to_ms
+from execution.domain.kite.outcomes import Outcome, Resend, Verdict
+from execution.models import BrokerCall
+from execution.services.live import account, answers, calls
+from execution.services.live.outside import _is_much_the_same
+from strategies.models import Deployment, Report
+from tests.kite.looks import Started
+
+TOO_MANY = Outcome(Verdict.REFUSED, "Too many requests", Resend.SAME_TAG, http_status=429)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_orders_turned_away_as_too_many_count_in_the_day_after_a_restart(started: Started) -> None:
+    live = started()
+    live.want(quantity=10)
+    call = BrokerCall.objects.get()
+    before = calls.spent_today(to_ms(live.now())).placed
+    for attempt in (1, 2):
+        BrokerCall.objects.update(state="SENDING", sent_at_ms=to_ms(live.now()))
+        answers.record(call.id, TOO_MANY, live.now())
+        assert BrokerCall.objects.get().state == "READY"
+        assert calls.spent_today(to_ms(live.now())).placed == before + attempt
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_report_of_an_order_that_is_missing_hides_no_book(started: Started) -> None:
+    live = started()
+    told = {"order_id": str(live.deployment.id), "received_ms": 1}
+    row = Deployment.objects.get()
+    Report.objects.create(id=row.id, deployment=row, number=1, data=told)
+    assert account.books().held == {}
+
+
+@pytest.mark.parametrize(
+    ("change", "is_same"),
+    [
+        ({"price_e4": 105}, True),
+        ({"price_e4": 106}, False),
+        ({"price_e4": 94}, False),
+        ({"price_e4": 101, "margin": "12"}, True),
+        ({"margin": None}, False),
+        ({"units": 4}, False),
+    ],
+)
+def test_what_is_outside_is_told_anew_where_more_moves_than_the_price(
+    change: dict[str, Any], is_same: bool
+) -> None:
+    row = {"instrument": "NSE:INFY", "product": "MIS", "units": 3, "price_e4": 100, "margin": "11"}
+    assert _is_much_the_same(row, row | change) is is_same
