@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 from django.utils import timezone
 
 from accounts.broker import secret_set
-from accounts.models import BrokerAccount, BrokerLogin, BrokerSession, LiveAct
+from accounts.models import BrokerAccount, BrokerLogin, BrokerSession, LiveAct, Look
 from alphapanda.core import ids
 from alphapanda.eventlog.models import DeadLetter, InboxMark, LogCursor, OutboxEvent
 from execution.gtt_models import Gtt, GttCall
@@ -264,7 +264,8 @@ def _accounts() -> list[Any]:
     login = BrokerLogin(account=account, state_digest="s", browser_digest="b", actor="alice", started_at=at)
     login.save()
     act = LiveAct.objects.create(kind="UNLOCK", actor="alice", at=at)
-    return [account, session, login, act, an_api_key(at)]
+    key = an_api_key(at)
+    return [account, session, login, act, key, Look.objects.create(user=key.owner)]
 
 
 def _at_broker(order: Order) -> list[Any]:

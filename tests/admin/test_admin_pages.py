@@ -60,7 +60,7 @@ MACHINE_WRITTEN = {
         "Order",
         "PaperMemory",
     ),
-    *("TradeNote", "TradePicture", "ApiKey"),
+    *("TradeNote", "TradePicture", "ApiKey", "Look"),
     *("Book", "Position", "Posting", "OutboxEvent", "InboxMark", "LogCursor", "DeadLetter"),
     *("MasterLoad", "MasterChange", "Bar"),
     *("BrokerSession", "BrokerLogin"),
