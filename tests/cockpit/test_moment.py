@@ -376,8 +376,8 @@ def test_a_chart_of_then_has_the_bars_of_then_and_what_was_done_by_then() -> Non
     later = viewer.get("/chart/NSE:INFY/bars", {"at": now_passed()}).json()
     assert [[bar[4] for bar in one["bars"]] for one in (told, later)] == [[1.0], [1.0, 2.0]]
     assert [[one["kind"] for one in found["markers"]] for found in (told, later)] == [
-        ["fill"],
-        ["fill", "denied"],
+        ["signal", "fill"],
+        ["signal", "fill", "denied"],
     ]
 
 
