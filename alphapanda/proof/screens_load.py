@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -70,22 +70,27 @@ def run(tell: Tell) -> Load:
         person.page.wait_for_timeout(SETTLE_MS)
         tell(f"{ROWS} prices move four times a second for {SECONDS:.0f} s")
         person.page.evaluate(WATCHED)
-        before = _busy_s(person)
+        clock = _clock_of(person)
+        before = clock()
         for step in range(1, round(SECONDS / PERIOD_S)):
             due = time.monotonic() + PERIOD_S
             _move(tokens, step)
             person.page.wait_for_timeout(max(0.0, due - time.monotonic()) * 1000)
         told = person.page.evaluate(TOLD)
-        busy = round(100 * (_busy_s(person) - before) / told["seconds"])
+        busy = round(100 * (clock() - before) / told["seconds"])
         return msgspec.convert(told | {"busy_percent": busy}, Load)
 
 
-def _busy_s(person: Person) -> float:
+def _clock_of(person: Person) -> Callable[[], float]:
     """Seconds that the processor has worked for the page's thread, however many others it worked for meanwhile."""
     session = person.context.new_cdp_session(person.page)
     session.send("Performance.enable", {"timeDomain": "threadTicks"})
-    metrics = session.send("Performance.getMetrics")["metrics"]
-    return float(next(one["value"] for one in metrics if one["name"] == "TaskDuration"))
+
+    def read() -> float:
+        metrics = session.send("Performance.getMetrics")["metrics"]
+        return float(next(one["value"] for one in metrics if one["name"] == "TaskDuration"))
+
+    return read
 
 
 @contextmanager
