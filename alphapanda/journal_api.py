@@ -66,6 +66,7 @@ class Journal(ApiView):
         parameters=[*(OpenApiParameter(name) for name in FILTERS), Asked],
         responses=OpenApiTypes.OBJECT,
         tags=["journal"],
+        operation_id="journal_list",
     )
     def get(self, request: Request) -> Response:
         """Trades, the one opened last first, with sums of all that the filters leave, also of those beyond `limit`."""

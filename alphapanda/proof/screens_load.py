@@ -51,6 +51,7 @@ class Load(msgspec.Struct, frozen=True):
     frames_per_s: float
     rows_per_s: int
     seconds: int
+    busy_percent: int  # of one core, by the clock of the thread itself
 
     @property
     def is_good(self) -> bool:
@@ -69,11 +70,22 @@ def run(tell: Tell) -> Load:
         person.page.wait_for_timeout(SETTLE_MS)
         tell(f"{ROWS} prices move four times a second for {SECONDS:.0f} s")
         person.page.evaluate(WATCHED)
+        before = _busy_s(person)
         for step in range(1, round(SECONDS / PERIOD_S)):
             due = time.monotonic() + PERIOD_S
             _move(tokens, step)
             person.page.wait_for_timeout(max(0.0, due - time.monotonic()) * 1000)
-        return msgspec.convert(person.page.evaluate(TOLD), Load)
+        told = person.page.evaluate(TOLD)
+        busy = round(100 * (_busy_s(person) - before) / told["seconds"])
+        return msgspec.convert(told | {"busy_percent": busy}, Load)
+
+
+def _busy_s(person: Person) -> float:
+    """Seconds that the processor has worked for the page's thread, however many others it worked for meanwhile."""
+    session = person.context.new_cdp_session(person.page)
+    session.send("Performance.enable", {"timeDomain": "threadTicks"})
+    metrics = session.send("Performance.getMetrics")["metrics"]
+    return float(next(one["value"] for one in metrics if one["name"] == "TaskDuration"))
 
 
 @contextmanager

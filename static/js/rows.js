@@ -7,6 +7,7 @@ export class Rows {
   #page;
   #waiting = new Map();
   #drawing = false;
+  #drawn = new WeakMap(); // of an element, the HTML that it was made of
   #afterwards;
 
   constructor(page, afterwards) {
@@ -53,9 +54,11 @@ export class Rows {
   }
 
   #place(kind, old, html) {
+    if (old && this.#drawn.get(old) === html) return;
     const holder = this.#page.createElement("template");
     holder.innerHTML = html;
     const fresh = holder.content.firstElementChild;
+    this.#drawn.set(fresh, html);
     if (old) {
       this.#keep(old, fresh);
       if (old.outerHTML === fresh.outerHTML) return;

@@ -32,10 +32,17 @@ def rows(client, path: str, kind: str) -> dict[str, str]:
 # ---- data ----------------------------------------------------------------------------------------------------
 
 
-def bars(instrument, start_ms: int, count: int) -> None:
+def bars(instrument, start_ms: int, count: int, minutes: int = 1) -> None:
     price = dict.fromkeys(("open_e4", "high_e4", "low_e4", "close_e4"), 15_000_000)
     Bar.objects.bulk_create(
-        Bar(instrument=instrument, minutes=1, starts_ms=start_ms + 60_000 * n, volume=1, ticks=1, **price)
+        Bar(
+            instrument=instrument,
+            minutes=minutes,
+            starts_ms=start_ms + 60_000 * n,
+            volume=1,
+            ticks=1,
+            **price,
+        )
         for n in range(count)
     )
 
@@ -45,6 +52,7 @@ def test_bars_of_each_day_are_held_against_the_minutes_of_trading() -> None:
     own = world.desk(count=1)
     bars(own.instruments[0], world.START, 375)
     bars(own.instruments[0], world.START + DAY_MS, 300)
+    bars(own.instruments[0], world.START + DAY_MS, 9, minutes=5)  # counted nowhere
     (infy, *_) = coverage.coverage(days=3)
     assert [(day.day, day.stored, day.expected, day.missing) for day in infy.days] == [
         (date(2019, 7, 8), 0, 375, 375),

@@ -69,5 +69,6 @@ def _tell(console: Console, result: screens.Result, folder: Path) -> None:
 def _tell_load(console: Console, load: screens_load.Load) -> None:
     console.print(
         f"{load.rows_per_s} rows drawn a second for {load.seconds} s: {load.frames_per_s} frames a second, "
-        f"{load.long_tasks} tasks of {screens_load.LONG_MS} ms or more, the longest {load.longest_ms} ms"
+        f"{load.long_tasks} tasks of {screens_load.LONG_MS} ms or more, the longest {load.longest_ms} ms; "
+        f"its thread used {load.busy_percent} % of a core"
     )
