@@ -161,7 +161,7 @@ def test_from_login_to_the_reason_for_the_first_fill(
     person.step()
 
     # 7. why
-    fills = [to for _, to in person.page.links if to == f"/orders/{first.order_id}/"]
+    fills = [to for _, to in person.page.links if to == f"/fills/{first.id}/"]
     person.comes(fills[0])
     reason = first.order.decision.signal.reason
     assert "crossed slow" in reason

@@ -277,7 +277,7 @@ def test_a_search_that_fails_holds_up_no_other_and_asks_no_more_often(world):
     BrokerCall.objects.update(state="UNKNOWN", sent_at_ms=world.broker.clock.now_ms(), lookup=BAD)
     search = {"sent_ms": world.broker.clock.now_ms() - 121_000, "unknown_ms": world.broker.clock.now_ms()}
     BrokerCall.objects.filter(order_id=good.id).update(lookup=search)
-    on(world)
+    on(world, 20_000)
 
     assert (call_of(bad).state, call_of(good).state) == ("UNKNOWN", "REFUSED")
     assert f"search {call_of(bad).id}" in parked()
@@ -381,6 +381,7 @@ def test_what_is_parked_is_a_warning_of_health(world, settings):
 
 def test_after_a_gap_of_the_stream_the_book_is_read_at_once(world):
     world.work(until=lambda: world.desk.due_ms() > world.broker.clock.now_ms() + 20_000, ends_ms=90_000)
+    world.advance(1_000)  # looks begin no nearer to each other
     pushes.missed()
     world.is_kept = True
     world.round()
