@@ -22,11 +22,12 @@ from alphapanda.proof import parity
 from alphapanda.warming import from_table
 from execution.domain.live import Reported
 from execution.reference import charge_cards
-from marketdata.domain.ticks import Batch, MalformedTicks, unpack
+from marketdata.domain.ticks import Batch, Clock, MalformedTicks, Tick, unpack
 from marketdata.reference import load_calendars
 from risk.loading import oversights
 from strategies import loading
 from strategies.domain.base import DeploymentSpec, build
+from strategies.domain.signals import DueItem
 from strategies.models import Command, Deployment, Report
 from strategies.registry import find
 
@@ -140,15 +141,33 @@ def _fold(members: Sequence[Deployment], accounts: Sequence[Account], reader: Re
             for row, account in zip(members, accounts, strict=True):
                 if (row.first_offset or 0, 0) <= (offset, index) < (row.offset, row.index):
                     account.take(item, source=batch.source, seq=seq)
+                elif (offset, index) >= (row.offset, row.index) and _is_ahead(row, account):
+                    _match(account, item, source=batch.source, seq=seq)
     for account in accounts:
         account.obey()  # what came after the last item
     return items
 
 
+def _matched(row: Deployment) -> int:
+    return loading.consequences_of(row).matched_step
+
+
+def _is_ahead(row: Deployment, account: Account) -> bool:
+    """Whether orders were matched against the item that comes next, which the strategy has not seen yet."""
+    return _matched(row) > max(account.machine.state.step, account.machine.consequences.matched_step)
+
+
+def _match(account: Account, item: Tick | Clock, *, source: int, seq: int) -> None:
+    account.obey()
+    stop = account.machine.advance(item, source=source, seq=seq)
+    if isinstance(stop, DueItem):
+        account.settle(stop, item)
+
+
 def _batches(members: Sequence[Deployment], reader: Reader) -> Iterator[tuple[int, Batch]]:
     """The messages that any of them has read."""
     first = min(row.first_offset or 0 for row in members)
-    end = max(row.offset + bool(row.index) for row in members)
+    end = max(row.offset + (row.index > 0 or _matched(row) > row.step) for row in members)
     (partition,) = {row.partition for row in members}
     low, _ = reader.watermarks(MARKET_TICKS, partition)
     if first < low:
