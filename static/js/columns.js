@@ -1,7 +1,7 @@
 // Columns are hidden and shown at once, and kept for the person. Without JavaScript the button keeps them.
 for (const menu of document.querySelectorAll(".choice")) {
   const form = menu.querySelector("form");
-  const table = menu.closest(".panel").querySelector("table");
+  const table = document.querySelector(`table.${menu.dataset.of}`);
   let words = menu.querySelector("small");
 
   form.querySelector("button").hidden = true;
