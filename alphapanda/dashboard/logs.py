@@ -128,10 +128,11 @@ def _entry(one: AuditEntry) -> screen.Row:
 def _lines(_request: HttpRequest, form: LogForm) -> tuple[list[screen.Row], str]:
     if moment.current() is not None:
         return [], ""
-    return [_line(one) for one in log_files.tail(**form.cleaned_data, count=LINES)], ""
+    return [line_row(one) for one in log_files.tail(**form.cleaned_data, count=LINES)], ""
 
 
-def _line(one: Line) -> screen.Row:
+def line_row(one: Line) -> screen.Row:
+    """A line as its row."""
     return {
         "id": f"{one.file}-{one.offset}",
         "order": one.at_ms or 0,
