@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -42,13 +43,28 @@ def names() -> list[str]:
     return sorted(path.stem for path in folder().glob("*.log"))
 
 
-def tail(*, file: str = "", level: str = "", words: str = "", count: int) -> list[Line]:
-    """The newest lines of a file or of all, the newest first: of a least level, and with some words in them.
-    Unreadable files are passed over; a name that is no file gives no line."""
+def tail(
+    *,
+    file: str = "",
+    level: str = "",
+    words: str = "",
+    count: int,
+    is_meant: Callable[[str], bool] = lambda _text: True,
+) -> list[Line]:
+    """The newest lines of a file or of all, the newest first: of a least level, with some words in them, and of whose
+    text `is_meant` says so. Unreadable files are passed over; a name that is no file gives no line."""
     chosen = [name for name in names() if file in ("", name)]
-    found = [line for name in chosen for line in _lines(name) if _fits(line, level, words.lower())]
+    lines = (line for name in chosen for line in _lines(name) if _fits(line, level, words.lower()))
+    found = [line for line in lines if is_meant(f"{line.event} {line.rest}")]
     found.sort(key=lambda line: (line.at_ms or 0, line.offset), reverse=True)
     return found[:count]
+
+
+def naming(name: str, others: Iterable[str], *ids: str) -> Callable[[str], bool]:
+    """Whether a text has one of some ids or a name in it; a name inside a longer one of others is another."""
+    longer = [one for one in others if name in one]
+    known = re.compile("|".join(map(re.escape, sorted({name, *longer}, key=len, reverse=True))))
+    return lambda text: any(one in text for one in ids) or name in known.findall(text)
 
 
 def _fits(line: Line, level: str, words: str) -> bool:

@@ -118,7 +118,8 @@ def _spec(row: Deployment) -> DeploymentSpec:
 
 
 def _commands(row: Deployment) -> dict[int, loading.CommandRow]:
-    found = Command.objects.filter(deployment=row).exclude(step=None).select_related("entry__instrument")
+    found = Command.objects.filter(deployment=row).exclude(step=None)
+    found = found.select_related("entry__instrument", "instrument")
     return {one.step: loading.command_row(one) for one in found if one.step is not None}
 
 

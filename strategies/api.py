@@ -19,7 +19,7 @@ from alphapanda.web.views import AnyObject, ApiView, DetailView, ListView, Reaso
 from strategies import selectors
 from strategies.models import Deployment, Signal, Strategy, StrategyFile, StrategyVersion
 from strategies.services.catalogue import catalogue_refresh
-from strategies.services.lifecycle import ACTS
+from strategies.services.lifecycle import ACTS, deployment_exit
 from strategies.services.upgrades import deployment_upgrade
 
 if TYPE_CHECKING:
@@ -206,6 +206,25 @@ class DeploymentAct(ApiView):
         return Response(DeploymentSerializer(selectors.deployments_detailed().get(pk=pk)).data)
 
 
+class Exit(Reason):
+    """Which instrument is to be flat."""
+
+    instrument = serializers.CharField(max_length=80, help_text="EXCHANGE:SYMBOL, of the deployment")
+
+
+class DeploymentExit(ApiView):
+    """Close what a deployment holds of one instrument; it goes on. Asked twice, it is done once."""
+
+    required_role = RequiredRole()
+
+    @extend_schema(request=Exit, responses=DeploymentSerializer, tags=["deployments"])
+    def post(self, request: Request, pk: UUID) -> Response:
+        form = Exit(data=request.data)
+        form.is_valid(raise_exception=True)
+        deployment_exit(deployment_id=pk, now=timezone.now(), **form.validated_data, **actor_of(request))
+        return Response(DeploymentSerializer(selectors.deployments_detailed().get(pk=pk)).data)
+
+
 class Upgrade(Reason):
     """What to go on with: a version or the start of a hash (without it the installed one), parameters (without
     them as they are), and whether the strategy's memory begins anew."""
@@ -251,6 +270,7 @@ urlpatterns = [
     path("deployments/<uuid:pk>/start/", DeploymentAct.as_view(act="start")),
     path("deployments/<uuid:pk>/pause/", DeploymentAct.as_view(act="pause")),
     path("deployments/<uuid:pk>/flatten/", DeploymentAct.as_view(act="flatten")),
+    path("deployments/<uuid:pk>/exit/", DeploymentExit.as_view()),
     path("deployments/<uuid:pk>/stop/", DeploymentAct.as_view(act="stop")),
     path("deployments/<uuid:pk>/release/", DeploymentAct.as_view(act="release_quarantine")),
     path("deployments/<uuid:pk>/upgrade/", DeploymentUpgrade.as_view()),

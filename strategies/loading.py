@@ -178,7 +178,8 @@ _signals_new = Prepared(
 
 def commands_new(deployment_id: UUID) -> list[CommandRow]:
     """Commands that the deployment has not taken up, oldest first."""
-    rows = Command.objects.filter(deployment_id=deployment_id, step=None).select_related("entry__instrument")
+    rows = Command.objects.filter(deployment_id=deployment_id, step=None)
+    rows = rows.select_related("entry__instrument", "instrument")
     return [command_row(row) for row in rows.order_by("created_at", "id")]
 
 
@@ -186,7 +187,8 @@ def command_row(row: Command) -> CommandRow:
     """A stored command as the machine knows it."""
     entry = signal_row(row.entry) if row.entry else None
     taken = msgspec.convert(row.taken, Taken | None)
-    return CommandRow(row.id, CommandKind(row.kind), row.reason, entry, row.expires_at_ms, taken)
+    name = str(row.instrument) if row.instrument else ""
+    return CommandRow(row.id, CommandKind(row.kind), row.reason, entry, row.expires_at_ms, taken, name)
 
 
 def reports_new(deployment_id: UUID) -> list[ReportRow]:

@@ -74,6 +74,7 @@ class CommandKind(StrEnum):
 
     CANCEL = "CANCEL"
     FLATTEN = "FLATTEN"
+    EXIT = "EXIT"  # one instrument is to be flat
     APPROVE = "APPROVE"  # an entry that waited for a person
     TAKEN = "TAKEN"  # what others have closed at the broker leaves the books
 

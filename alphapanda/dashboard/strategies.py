@@ -10,11 +10,14 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 
 from accounts.models import AuditEntry
+from alphapanda import log_files
 from alphapanda.core.vocabulary import Broker, DeploymentStatus
 from alphapanda.dashboard import frame, moment, screen, seen
 from alphapanda.dashboard.access import broker_of, page_view
 from alphapanda.dashboard.gallery import gallery, parameters_of
+from alphapanda.dashboard.logs import line_row
 from alphapanda.dashboard.standing import standings
+from alphapanda.log_files import Line
 from risk.models import Alert, Decision
 from strategies.models import Deployment, Signal
 
@@ -31,6 +34,7 @@ ACTS = {
     DeploymentStatus.STOPPED: (START,),
     DeploymentStatus.QUARANTINED: (RELEASE,),
 }
+KEYS = {"pause": "p", "start": "r", "release": "r"}  # of the row at hand; each asks before it acts
 
 
 @page_view
@@ -95,6 +99,7 @@ def acts_of(deployment_id: str, name: str, broker: str, status: DeploymentStatus
         {
             "address": f"/api/v1/deployments/{deployment_id}/{act}/",
             "title": title,
+            "key": KEYS.get(act, ""),
             "what": f"{name}: {what}",
             "type": name if broker == Broker.ZERODHA else "",
         }
@@ -114,11 +119,14 @@ def detail(request: HttpRequest, deployment_id: UUID) -> HttpResponse:
         "traders": {i: row for i, row in _traders(found.broker, live).items() if i == str(deployment_id)},
         "signals": _by_id(seen.signal_rows(_newest(seen.signals(), found)), live),
     }
+    if moment.current() is None:  # the files of the log are no facts of a moment
+        rows["loglines"] = {row["id"]: row for row in map(line_row, _lines(found))}
     html = screen.rendered(rows)
     if frame.wants_json(request):
         return frame.snapshot(live, html, is_stored=True)
     context: dict[str, Any] = {
         "deployment": found,
+        "loglines": list(html["loglines"].values()) if "loglines" in html else None,
         "params": _params(found),
         "trader": next(iter(html["traders"].values()), ""),
         "rows": list(html["signals"].values()),
@@ -138,6 +146,13 @@ def detail(request: HttpRequest, deployment_id: UUID) -> HttpResponse:
         hints=list(rows),
         broker=found.broker,
     )
+
+
+def _lines(deployment: Deployment) -> list[Line]:
+    """The newest lines of the log that name it."""
+    others = Deployment.objects.exclude(pk=deployment.pk).values_list("name", flat=True)
+    is_meant = log_files.naming(deployment.name, others, str(deployment.pk))
+    return log_files.tail(count=SHOWN, is_meant=is_meant)
 
 
 def _acts(deployment: Deployment) -> QuerySet[AuditEntry]:

@@ -119,10 +119,13 @@ class Guards(msgspec.Struct):
             looks.append(due_ms if due_ms > turn.at_ms else turn.at_ms + LEFT_AFTER_MS)
         return looks
 
-    def flatten(self, turn: Turn, reason: str) -> None:
-        """Be out of everything, as an operator wants; the alarm rings at the next item."""
-        self.clearing |= dict.fromkeys(turn.busy_tokens, reason)
-        self.cleared.clear()
+    def flatten(self, turn: Turn, reason: str, instrument: str = "") -> None:
+        """Be out of an instrument, or without one of everything, as an operator wants; the alarm rings at the next
+        item."""
+        tokens = turn.busy_with(instrument) if instrument else turn.busy_tokens
+        self.clearing |= dict.fromkeys(tokens, reason)
+        for token in tokens:
+            self.cleared.pop(token, None)
         self.go_on_clearing(turn)
         self.alarm_ms = 0
 

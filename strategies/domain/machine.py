@@ -207,7 +207,7 @@ class Machine:
         elif command.taken is not None:
             moment = self.state.guards.let_go(turn, command.taken, moment, command.reason)
         else:
-            self.state.guards.flatten(turn, command.reason)
+            self.state.guards.flatten(turn, command.reason, command.instrument)
         return self._raised(turn, moment) if turn.wishes else None
 
     def due_report(self) -> DueItem:

@@ -114,7 +114,8 @@ class Taken(msgspec.Struct, frozen=True):
 
 class CommandRow(msgspec.Struct, frozen=True):
     """What an operator or the platform makes a deployment do, at a step of its own. Of an approval: the entry that
-    waited, and the event time up to which it may be raised again; `taken` is what leaves the books."""
+    waited, and the event time up to which it may be raised again; `taken` is what leaves the books; of an exit the
+    name of its instrument."""
 
     id: UUID
     kind: CommandKind
@@ -122,6 +123,7 @@ class CommandRow(msgspec.Struct, frozen=True):
     entry: SignalRow | None = None
     expires_at_ms: int = 0
     taken: Taken | None = None
+    instrument: str = ""
 
 
 class ReportRow(msgspec.Struct, frozen=True):

@@ -156,6 +156,10 @@ class Turn:
         orders = {order.token for order in self._consequences.orders}
         return sorted(orders | self._consequences.positions.keys())
 
+    def busy_with(self, instrument: str) -> list[int]:
+        """Those of them that have a name: one, or none."""
+        return [token for token in self.busy_tokens if self._instruments[token].key == instrument]
+
     def exit(self, token: int, quantity: int, reason: str, origin: SignalOrigin) -> bool:
         """Wish to close up to so many units of a position that no exit at work closes; False: there are none, or no
         order is taken now. More than one order may have goes out in several, for an exit that is refused closes

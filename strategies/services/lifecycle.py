@@ -1,4 +1,4 @@
-"""What an operator does to a deployment: start, pause, flatten, stop, release from quarantine, configure."""
+"""What an operator does to a deployment: start, pause, flatten, exit, stop, release from quarantine, configure."""
 
 from __future__ import annotations
 
@@ -46,6 +46,10 @@ class StrategyNotEnabled(Conflict):
 
 class DeploymentNotStopped(Conflict):
     """What a deployment trades, and how, changes only while it is stopped."""
+
+
+class NotItsInstrument(BadRequest):
+    """A deployment has no such instrument."""
 
 
 class ReasonMissing(BadRequest):
@@ -116,6 +120,40 @@ def deployment_flatten(
             target=_target(deployment),
             reason=reason,
             details={"command": str(command.pk)},
+            now=now,
+            ip=ip,
+        )
+    return deployment
+
+
+@transaction.atomic
+def deployment_exit(
+    *, deployment_id: UUID, instrument: str, actor: str, reason: str, now: datetime, ip: str | None = None
+) -> Deployment:
+    """Close what a deployment holds of one instrument at the market, and cancel what works there; it goes on
+    trading, that instrument too once it is flat. Idempotent; locks the row.
+
+    Its machine raises the exits at its next step, which is stored with the command.
+    Raises DeploymentNotFound, IllegalTransition, ReasonMissing, NotItsInstrument.
+    """
+    deployment = deployment_locked(deployment_id, reason)
+    if deployment.status not in (RUNNING, PAUSED):
+        raise IllegalTransition(f"{deployment.name} is {deployment.status}: exit is not possible.")
+    own = {str(one): one for one in deployment.instruments.all()}
+    if instrument not in own:
+        raise NotItsInstrument(
+            f"{deployment.name} does not trade {instrument!r}; it trades {', '.join(sorted(own)) or 'nothing'}."
+        )
+    command = command_give(
+        deployment=deployment, kind=CommandKind.EXIT, reason=reason, actor=actor, instrument=own[instrument]
+    )
+    if command is not None:
+        act_record(
+            actor=actor,
+            action="deployment.exit",
+            target=_target(deployment),
+            reason=reason,
+            details={"command": str(command.pk), "instrument": instrument},
             now=now,
             ip=ip,
         )

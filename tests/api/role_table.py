@@ -32,6 +32,7 @@ ROUTES: dict[str, Route] = {
     "api/v1/deployments/<uuid:pk>/start/": ACT,
     "api/v1/deployments/<uuid:pk>/pause/": ACT,
     "api/v1/deployments/<uuid:pk>/flatten/": ACT,
+    "api/v1/deployments/<uuid:pk>/exit/": ACT,
     "api/v1/deployments/<uuid:pk>/stop/": ACT,
     "api/v1/deployments/<uuid:pk>/release/": ACT,
     "api/v1/deployments/<uuid:pk>/upgrade/": ACT,

@@ -17,9 +17,11 @@ from strategies.services.lifecycle import (
     DeploymentNotFound,
     DeploymentNotStopped,
     IllegalTransition,
+    NotItsInstrument,
     ReasonMissing,
     StrategyNotEnabled,
     deployment_configure,
+    deployment_exit,
     deployment_flatten,
     deployment_release_quarantine,
     deployment_start,
@@ -82,6 +84,48 @@ def test_flattening_pauses_and_leaves_one_command_however_often_it_is_asked_for(
         "deployment.pause",
         "deployment.flatten",
     ]
+
+
+@pytest.mark.parametrize("status", ["RUNNING", "PAUSED"])
+def test_an_exit_of_one_instrument_leaves_the_state_and_one_command(status: str):
+    deployment = a_deployment(status=status)
+    facts = {"deployment_id": deployment.pk, "instrument": "NSE:INFY"} | BY
+
+    for _ in range(2):
+        assert deployment_exit(**facts).status == status
+
+    command = Command.objects.get()
+    assert (command.kind, str(command.instrument), command.reason) == ("EXIT", "NSE:INFY", "exit: drill")
+    entry = AuditEntry.objects.get()
+    assert (entry.action, entry.details["instrument"]) == ("deployment.exit", "NSE:INFY")
+    with pytest.raises(NotItsInstrument, match="it trades NSE:INFY"):
+        deployment_exit(**facts | {"instrument": "NSE:TCS"})
+    with pytest.raises(ReasonMissing):
+        deployment_exit(**facts | {"reason": " "})
+
+
+@pytest.mark.parametrize("status", ["STOPPED", "QUARANTINED"])
+def test_what_reads_nothing_exits_nothing(status: str):
+    deployment = a_deployment(status=status)
+    with pytest.raises(IllegalTransition, match=f"is {status}: exit is not possible"):
+        deployment_exit(deployment_id=deployment.pk, instrument="NSE:INFY", **BY)
+    assert not Command.objects.exists()
+
+
+def test_an_exit_is_asked_for_over_rest_and_by_command(capsys):
+    deployment = a_deployment(status="RUNNING")
+    alice, address = client_of("alice"), f"/api/v1/deployments/{deployment.pk}/exit/"
+
+    told = alice.post(address, {"instrument": "NSE:INFY", "reason": "news"})
+    strange = alice.post(address, {"instrument": "NSE:TCS", "reason": "news"})
+    unsaid = alice.post(address, {"reason": "news"})
+    call_command("deployments", "exit", "ma-infy", "--instrument", "NSE:INFY", "--reason", "x", "--json")
+
+    assert (told.status_code, told.json()["status"]) == (200, "RUNNING")
+    assert (strange.status_code, strange.json()["error"]["code"]) == (400, "not_its_instrument")
+    assert list(unsaid.json()["error"]["fields"]) == ["instrument"]
+    assert [row["status"] for row in json.loads(capsys.readouterr().out)] == ["RUNNING"]
+    assert Command.objects.get().reason == "exit: news"
 
 
 def test_an_act_tells_who_what_where_in_the_log_and_why():

@@ -17,6 +17,7 @@ from alphapanda.dashboard import lists
 from marketdata import coverage
 from marketdata.models import Bar, MasterChange, MasterLoad
 from marketdata.services.feed_gaps import gap_tell
+from strategies.models import Deployment
 from tests.cockpit import world
 from tests.cockpit.test_pages import ROWS, browser
 from tests.rows import SOME
@@ -201,6 +202,24 @@ def test_a_long_file_is_read_from_its_end(written, monkeypatch) -> None:
     monkeypatch.setattr(log_files, "TAIL_BYTES", 40)
     (line,) = log_files.tail(file="trading.0", count=9)
     assert line.event.endswith("<script>")
+
+
+def test_a_deployment_shows_the_lines_that_name_it(written) -> None:
+    own, other = world.desk(count=2).deployments
+    Deployment.objects.filter(pk=other.pk).update(name=f"{own.name} longer")
+    said = [f"of {own.name}!", f"of {own.name} longer", f"/deployments/{own.pk}/ asked", "of nobody"]
+    lines = [{"event": one, "timestamp": f"2019-07-09T04:00:0{n}Z"} for n, one in enumerate(said)]
+    (written / "logs" / "web.log").write_text("".join(json.dumps(one) + "\n" for one in lines))
+    viewer = browser("viewer")
+
+    found = list(rows(viewer, f"/strategies/{own.pk}/", "loglines").values())
+
+    assert [one.partition("<b>")[2].partition("</b>")[0] for one in found] == [said[2], said[0]]
+    page = viewer.get(f"/strategies/{own.pk}/").content.decode()
+    assert all(one in page for one in found)
+    assert "loglines" in page.partition('data-hints="')[2].partition('"')[0].split()
+    past = viewer.get(f"/strategies/{own.pk}/?at={timezone.localtime():%Y-%m-%dT%H:%M:%S}")
+    assert "Lines of the log" not in past.content.decode()
 
 
 # ---- keys ----------------------------------------------------------------------------------------------------

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import html
+import json
+import re
 from decimal import Decimal
 
 import msgspec
@@ -93,7 +96,9 @@ def test_positions_tell_profit_in_percent_and_offer_an_exit() -> None:
     operator = browser("operator")
     (row,) = rows(operator, "/positions/", "positions")
     assert "+2.00 %" in row
-    assert f'data-act="/api/v1/deployments/{own.deployments[0].id}/flatten/"' in row
+    assert f'data-act="/api/v1/deployments/{own.deployments[0].id}/exit/"' in row
+    (facts,) = re.findall('data-facts="([^"]*)"', row)
+    assert json.loads(html.unescape(facts)) == {"instrument": "NSE:INFY"}
     assert 'data-type=""' in row
     page = operator.get("/positions/").content.decode()
     assert row in page

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from django.test import override_settings
+from django.utils import timezone
 
 from alphapanda.core import ids
 from alphapanda.deploying import Definition
@@ -16,8 +18,10 @@ from marketdata.domain.stretch import stretch_of
 from marketdata.domain.ticks import FIRST_SEQ, Item, Tick
 from marketdata.reference import YESBANK_FILES
 from strategies import loading
+from strategies.domain.signals import CommandRow
 from strategies.models import Command, Deployment
 from strategies.services import held
+from strategies.services.lifecycle import deployment_exit
 from tests.pipeline.hand import Hand, first_days, packed, recording, seeded
 
 FILES = [str(YESBANK_FILES[0])]
@@ -180,6 +184,47 @@ def command_given() -> None:
     )
 
 
+def commands_taken() -> dict[UUID, dict[int, CommandRow]]:
+    """By deployment and step."""
+    commands: dict[UUID, dict[int, CommandRow]] = defaultdict(dict)
+    for row in Command.objects.all():
+        commands[row.deployment_id][row.step] = loading.command_row(row)
+    return commands
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("batch", [97, 11])
+def test_the_exit_of_one_instrument_is_replayed_row_by_row(monkeypatch, batch):
+    recorded = recording(FILES, BASKET[:1])
+    source = recorded.source()
+    items = of_two(list(source.iter_from())[:800], recorded.known[LEGS[0]].token)
+    with override_settings(SHARDS=1):
+        seeded(BASKET[:1])
+    hand = Hand(packed(items, source=source.source, batch=batch))
+    hand.attach(monkeypatch)
+    every = hand.readers[0].values
+    for count in range(1, len(every)):  # until both legs are held
+        hand.readers[0].values = every[:count]
+        hand.run()
+        if len(loading.consequences_of(deployment := Deployment.objects.get()).positions) == 2:
+            break
+    facts = {"actor": "alice", "reason": "drill", "now": timezone.now()}
+    deployment_exit(deployment_id=deployment.pk, instrument=LEGS[0], **facts)
+    hand.readers[0].values = every
+
+    hand.run()
+
+    found = parity.of_database()
+    stream = [stretch_of(items, first_seq=FIRST_SEQ)]
+    runs = recorded.fold(stream, source=source.source, commands=commands_taken())
+    assert parity.compare(parity.of_accounts([run.account for run in runs]), found) == (0, [])
+    signals = found["pairs"]["signals"]
+    by_operator = [row for row in signals if row["origin"] == "OPERATOR"]
+    assert {row["instrument"] for row in by_operator} == {LEGS[0]}
+    assert {row["origin"] for row in signals[signals.index(by_operator[-1]) + 1 :]} == {"STRATEGY"}
+    assert Deployment.objects.get().status == "RUNNING"
+
+
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(("batch", "flattened_at", "days"), [(2000, None, 2), (41, 5, 1), (173, 15, 2)])
 def test_guards_and_commands_do_the_same_in_the_pipeline(monkeypatch, settings, batch, flattened_at, days):
@@ -199,11 +244,8 @@ def test_guards_and_commands_do_the_same_in_the_pipeline(monkeypatch, settings, 
 
     hand.run()
 
-    commands = defaultdict(dict)
-    for row in Command.objects.all():
-        commands[row.deployment_id][row.step] = loading.command_row(row)
     stream = [stretch_of(items, first_seq=FIRST_SEQ)]
-    runs = recorded.fold(stream, source=source.source, commands=commands)
+    runs = recorded.fold(stream, source=source.source, commands=commands_taken())
     assert Command.objects.filter(step=None).count() == 0
     found = parity.of_database()
     origins = {row["origin"] for row in found["guarded"]["signals"]}
