@@ -282,13 +282,7 @@ class Command(models.Model):
     taken = models.JSONField(
         null=True, blank=True, help_text="what leaves the books: strategies.domain.signals.Taken"
     )
-    instrument = models.ForeignKey(
-        Instrument,
-        on_delete=models.PROTECT,
-        null=True,
-        blank=True,
-        help_text="of an exit: what is to be flat",
-    )
+    instrument = models.ForeignKey(Instrument, on_delete=models.PROTECT, null=True, blank=True)  # of an exit
     step = models.BigIntegerField(
         null=True, blank=True, help_text="at which it was taken up; none yet: waits"
     )
