@@ -37,6 +37,7 @@ class Look(models.Model):
     theme = models.CharField(max_length=8, choices=Theme, default=Theme.DARK)
     palette = models.CharField(max_length=12, choices=Palette, default=Palette.USUAL)
     density = models.CharField(max_length=8, choices=Density, default=Density.USUAL)
+    hidden = models.JSONField(default=dict, help_text="columns by the kind of a table's rows")
 
     def __str__(self) -> str:
         return f"{self.user}: {self.theme}, {self.palette}, {self.density}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any
@@ -92,23 +92,24 @@ class Sums:
             self.lines[line] = self.lines.get(line, ZERO) + amount
 
 
-def entries(broker: str, given: dict[str, Any]) -> list[Entry]:
-    """The trades of a broker namespace that a form narrows down, the one opened last first."""
+def entries(broker: str, given: dict[str, Any], until: datetime | None = None) -> list[Entry]:
+    """The trades of a broker namespace that a form narrows down, the one opened last first, as they stood at a moment
+    (None: now)."""
     books = Book.objects.filter(broker=broker)
     if given["deployment"]:
         books = books.filter(pk=given["deployment"].pk)
-    found = [entry for entry in _entries(list(books)) if _is_wanted(entry, given)]
+    found = [entry for entry in _entries(list(books), until) if _is_wanted(entry, given)]
     return sorted(found, key=lambda entry: (entry.trip.opened_at_ms, entry.trip.trip_id), reverse=True)
 
 
-def entry_of(trade_id: UUID) -> tuple[Entry, Book]:
+def entry_of(trade_id: UUID, until: datetime | None = None) -> tuple[Entry, Book]:
     """One trade and its book. Raises UnknownTrade."""
-    book = Book.objects.get(pk=journal.trade_of(trade_id).deployment_id)
-    return next(entry for entry in _entries([book]) if entry.trip.trip_id == trade_id), book
+    book = Book.objects.get(pk=journal.trade_of(trade_id, until).deployment_id)
+    return next(entry for entry in _entries([book], until) if entry.trip.trip_id == trade_id), book
 
 
-def _entries(books: list[Book]) -> Iterable[Entry]:
-    trades, notes = journal.trades_by_book(books), journal.notes_of(books)
+def _entries(books: list[Book], until: datetime | None) -> Iterable[Entry]:
+    trades, notes = journal.trades_by_book(books, until), journal.notes_of(books, until)
     rows = Deployment.objects.filter(pk__in=trades).values_list("pk", "strategy_version__strategy__name")
     strategies, names = dict(rows), {book.pk: book.name for book in books}
     for book_id, traded in trades.items():

@@ -27,7 +27,7 @@ from marketdata.models import TickFaultCount
 CONSUMER = "tick_stream"
 DOORBELLS_IN_FLIGHT_MAX = 4  # a shard; one more would tell it nothing new
 STORE_EVERY_S = 0.5
-PUSH_EVERY_S = 0.25  # as often as screens are pushed
+PUSH_EVERY_S = 0.1  # screens are pushed each 0.25 s, and shall not wait as long again for what they show
 PUSH_ALL_EVERY_S = 2.0  # prices of instruments that nobody uses
 RATE_OVER_S = 2.0  # a slow feed sends a few messages a second: over one push it would read 0, 8, 0
 SWEEP_EVERY_S = 0.5

@@ -11,20 +11,22 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Max, QuerySet
+from django.db.models import Max, Q, QuerySet
 
+from accounts.models import AuditEntry
 from accounts.services import audit
 from alphapanda.core import ids
 from alphapanda.core.refusals import BadRequest, Conflict, NotThere, reason_problem
 from portfolio.domain.pictures import BadPicture, picture_of
 from portfolio.domain.trips import Trip, trips_of
 from portfolio.models import ActionPosting, Book, Posting, TradeNote, TradePicture
-from portfolio.selectors import events_booked
+from portfolio.selectors import Newest, events_booked
 
 TAG = re.compile(r"[a-z0-9][a-z0-9 _-]{0,29}")
 TAG_WORDS = "small letters, digits, spaces, dashes and underscores, 30 characters at most"
 TAGS_MAX, TEXT_MAX, PICTURES_MAX, NAME_MAX = 12, 4_000, 12, 120
 BOOKS_REMEMBERED = 128
+NOTED, TARGET = "journal.note", "trade:"  # as the audit trail names it
 
 
 class UnknownTrade(NotThere):
@@ -53,26 +55,28 @@ class Traded(NamedTuple):
     newest: int
 
 
-def trades_by_book(books: Iterable[Book]) -> dict[UUID, Traded]:
-    """The trades of those of some books that have any."""
+def trades_by_book(books: Iterable[Book], until: datetime | None = None) -> dict[UUID, Traded]:
+    """The trades of those of some books that have any, as far as they had been booked by a moment (None: now)."""
     chosen = [book.pk for book in books]
     booked = Posting.objects.filter(book__in=chosen, state=Posting.State.BOOKED)
     acted = ActionPosting.objects.filter(book__in=chosen)
+    if until is not None:
+        booked, acted = booked.filter(booked_at__lte=until), acted.filter(created_at__lte=until)
     newest = dict(booked.values("book").annotate(at=Max("sequence")).values_list("book", "at"))
     actions = dict(acted.values("book").annotate(at=Max("sequence")).values_list("book", "at"))
-    return {pk: Traded(_trips(pk, at, actions.get(pk, 0)), at) for pk, at in newest.items()}
+    return {pk: Traded(_trips(pk, Newest(at, actions.get(pk, 0))), at) for pk, at in newest.items()}
 
 
 @lru_cache(maxsize=BOOKS_REMEMBERED)
-def _trips(book_id: UUID, _newest_fill: int, _newest_action: int) -> tuple[Trip, ...]:
+def _trips(book_id: UUID, newest: Newest) -> tuple[Trip, ...]:
     """What was booked never changes, so trades are folded again only when more was."""
-    return tuple(trips_of(events_booked(Book(pk=book_id))))
+    return tuple(trips_of(events_booked(Book(pk=book_id), newest)))
 
 
-def trade_of(trade_id: UUID) -> Trip:
-    """A trade by the fill that opened it. Raises UnknownTrade."""
+def trade_of(trade_id: UUID, until: datetime | None = None) -> Trip:
+    """A trade by the fill that opened it. Raises UnknownTrade, also where it was opened after the moment."""
     posting = Posting.objects.filter(fill_id=trade_id).select_related("book").first()
-    found = trades_by_book([posting.book]) if posting else {}
+    found = trades_by_book([posting.book], until) if posting else {}
     for trade in (trade for traded in found.values() for trade in traded.trips):
         if trade.trip_id == trade_id:
             return trade
@@ -82,14 +86,41 @@ def trade_of(trade_id: UUID) -> Trip:
 # ---- what people note ----------------------------------------------------------------------------------------
 
 
-def notes_of(books: Iterable[Book]) -> dict[UUID, TradeNote]:
-    """Notes by their trade."""
-    return {note.trade_id: note for note in TradeNote.objects.filter(book__in=books)}
+def notes_of(books: Iterable[Book], until: datetime | None = None) -> dict[UUID, TradeNote]:
+    """Notes by their trade; those of a moment are what the audit trail had of them then."""
+    found = {note.trade_id: note for note in TradeNote.objects.filter(book__in=books)}
+    return found if until is None else _written_by(found, until)
 
 
-def pictures_of(trade_ids: Iterable[UUID]) -> QuerySet[TradePicture]:
-    """The pictures of trades without their bytes, in the order in which they were added."""
-    found = TradePicture.objects.filter(trade_id__in=trade_ids, removed_at=None)
+def _written_by(notes: dict[UUID, TradeNote], until: datetime) -> dict[UUID, TradeNote]:
+    """The same notes as they stood at a moment, without those that nobody had written yet."""
+    late = [trade_id for trade_id, note in notes.items() if note.changed_at > until]
+    then = {trade_id: note for trade_id, note in notes.items() if note.changed_at <= until}
+    said = AuditEntry.objects.filter(action=NOTED, at__lte=until).order_by("at", "id")
+    for entry in said.filter(_targets(late)) if late else ():
+        trade_id = UUID(entry.target.partition(" ")[0].removeprefix(TARGET))
+        revision = then[trade_id].revision + 1 if trade_id in then else 1
+        facts = {"revision": revision, "changed_by": entry.actor, "changed_at": entry.at}
+        then[trade_id] = TradeNote(
+            trade_id=trade_id, book_id=notes[trade_id].book_id, **entry.details["after"], **facts
+        )
+    return then
+
+
+def _targets(trade_ids: Iterable[UUID]) -> Q:
+    found = Q(pk=None)
+    for trade_id in trade_ids:
+        found |= Q(target__startswith=f"{TARGET}{trade_id} ")
+    return found
+
+
+def pictures_of(trade_ids: Iterable[UUID], until: datetime | None = None) -> QuerySet[TradePicture]:
+    """The pictures of trades without their bytes, in the order in which they were added; at a moment also those that
+    were removed after it, whose bytes are gone."""
+    still = Q(removed_at=None) if until is None else Q(removed_at=None) | Q(removed_at__gt=until)
+    found = TradePicture.objects.filter(still, trade_id__in=trade_ids)
+    if until is not None:
+        found = found.filter(added_at__lte=until)
     return found.defer("data").order_by("added_at", "id")
 
 
@@ -128,7 +159,7 @@ def note_write(
         note.changed_by, note.changed_at = actor, now
         note.save()
         details = {"before": before, "after": {"text": text, "tags": chosen}}
-        _audit("journal.note", trade, actor=actor, ip=ip, details=details)
+        _audit(NOTED, trade, actor=actor, ip=ip, details=details)
     return note
 
 
@@ -203,4 +234,4 @@ def picture_remove(
 
 
 def _audit(action: str, trade: Trip, **facts: Any) -> None:
-    audit(action=action, target=f"trade:{trade.trip_id} {trade.instrument}", **facts)
+    audit(action=action, target=f"{TARGET}{trade.trip_id} {trade.instrument}", **facts)

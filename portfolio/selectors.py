@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -40,10 +41,21 @@ def held_of(deployment_id: UUID) -> tuple[dict[int, Holding], dict[int, str]]:
     }
 
 
-def events_booked(book: Book) -> list[Event]:
-    """Everything that was booked on a book, in the order in which it was: fills and corporate actions."""
+class Newest(NamedTuple):
+    """How far a book was booked: the numbers of its last fill and its last corporate action."""
+
+    fill: int
+    action: int
+
+
+def events_booked(book: Book, newest: Newest | None = None) -> list[Event]:
+    """Everything that was booked on a book up to `newest`, in the order in which it was: fills and corporate
+    actions."""
     fills = book.postings.filter(state=Posting.State.BOOKED).order_by("sequence")
-    actions = book.actions.order_by("sequence").values_list("after_sequence", "sequence", "booked")
+    acts = book.actions.order_by("sequence")
+    if newest is not None:
+        fills, acts = fills.filter(sequence__lte=newest.fill), acts.filter(sequence__lte=newest.action)
+    actions = acts.values_list("after_sequence", "sequence", "booked")
     events: list[tuple[int, int, Event]] = [
         (sequence, 0, msgspec.convert(fill, BookedFill))
         for sequence, fill in fills.values_list("sequence", "fill").iterator()

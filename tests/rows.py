@@ -367,11 +367,10 @@ def _rules() -> list[Any]:
         id=SOME, source="nse.csv", exchanges="NSE", loaded_at=datetime(2026, 11, 20, tzinfo=UTC), changed=1
     )
     prices = {"open_e4": 1, "high_e4": 2, "low_e4": 1, "close_e4": 2}
-    asked = {"asked_by": "alice", "created_at": load.loaded_at}
     return [
         load,
         MasterChange.objects.create(load=load, kind="GONE", instrument="NSE:INFY"),
-        CandleFetch.objects.create(id=SOME, instrument=infy, interval="day", first=day, last=day, **asked),
+        CandleFetch.objects.create(id=SOME, instrument=infy, first=day, last=day, created_at=load.loaded_at),
         InstrumentRule.objects.create(instrument=infy, valid_from=day, tick_size=Decimal("0.05"), lot_size=1),
         FreezeQuantity.objects.create(exchange="NFO", underlying="NIFTY", valid_from=day, quantity=1_800),
         CircuitLimit.objects.create(instrument=infy, date=day, lower=1_100, upper=1_350),

@@ -65,6 +65,7 @@ def _limit(deployment: Deployment, one: Headroom) -> screen.Row:
         "deployment": deployment.name,
         "level": one.level,
         "limit": one.limit_name,
+        "unit": _unit(one),
         "at": _written(one.limit),
         "used": _written(one.used),
         "left": _written(one.left),
@@ -80,6 +81,13 @@ def _percent(one: Headroom) -> float | None:
     if one.used is None or not isinstance(one.limit, int | Decimal) or not one.limit:
         return None
     return round(min(max(float(one.used) / float(one.limit), 0.0), 1.0) * 100, 1)
+
+
+def _unit(one: Headroom) -> str:
+    """What a limit is counted in, as far as its figures are written otherwise for it."""
+    if isinstance(one.limit, Decimal):
+        return "" if one.limit_name.endswith("_percent") else "rupees"
+    return "count" if isinstance(one.limit, int) and not isinstance(one.limit, bool) else ""
 
 
 def _written(value: Any) -> str | None:

@@ -18,10 +18,9 @@ from django.views.decorators.http import require_http_methods
 
 from alphapanda import journal
 from alphapanda.core.refusals import Refusal
-from alphapanda.dashboard import frame, screen
+from alphapanda.dashboard import frame, moment, screen
 from alphapanda.dashboard.access import broker_of, may_act, page_view, viewer_required
 from alphapanda.dashboard.lists import BAD_REQUEST, PAGE, with_query
-from alphapanda.dashboard.moment import travelling
 from alphapanda.journal import Entry, Sums
 from alphapanda.journal_api import picture_answer
 from portfolio import journal as notes
@@ -56,7 +55,7 @@ def page(request: HttpRequest) -> HttpResponse:
     broker = broker_of(request.GET.get("broker", ""))
     live, form = frame.Reading(broker), JournalForm(request.GET)
     is_good = form.is_valid()
-    found = journal.entries(broker, form.cleaned_data) if is_good else []
+    found = journal.entries(broker, form.cleaned_data, moment.until()) if is_good else []
     skip = form.cleaned_data.get("skip") or 0
     rows = {
         "trips": {row["id"]: row for row in map(_row, found[skip : skip + PAGE])},
@@ -196,11 +195,10 @@ def _cell(day: date, sums: Sums | None, most: float) -> dict[str, Any]:
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
 @viewer_required
-@travelling
 def trade(request: HttpRequest, trade_id: UUID) -> HttpResponse:
     """A trade with every fill, and the forms of what a person adds to it."""
     try:
-        entry, book = journal.entry_of(trade_id)
+        entry, book = journal.entry_of(trade_id, moment.until())
     except notes.UnknownTrade as error:
         raise Http404(str(error)) from error
     if request.method != "POST":
@@ -272,7 +270,7 @@ def _trade(
         "entry": entry,
         "legs": [(leg, journal.slipped_of(leg, marks)) for leg in entry.trip.legs],
         "lines": sorted(entry.trip.charges.items(), key=lambda pair: -pair[1]),
-        "pictures": list(notes.pictures_of([entry.trip.trip_id])),
+        "pictures": list(notes.pictures_of([entry.trip.trip_id], moment.until())),
         "form": form,
         "problem": problem,
         "accepted": ACCEPTED,
@@ -285,7 +283,7 @@ def _trade(
 
 def _neighbours(trip: Trip, book: Book) -> dict[str, UUID | None]:
     """The trades of the same deployment opened just before and after."""
-    ids = [one.trip_id for one in notes.trades_by_book([book])[book.pk].trips]
+    ids = [one.trip_id for one in notes.trades_by_book([book], moment.until())[book.pk].trips]
     at = ids.index(trip.trip_id)
     return {"before": ids[at - 1] if at else None, "after": ids[at + 1] if at + 1 < len(ids) else None}
 

@@ -13,7 +13,7 @@ from django.http import HttpRequest, HttpResponse
 from accounts.models import AuditEntry
 from alphapanda import log_files, logs
 from alphapanda.core.clock import DAY_MS, ist_midnight_ms, to_datetime, to_ms
-from alphapanda.dashboard import frame, screen
+from alphapanda.dashboard import frame, moment, screen
 from alphapanda.dashboard.access import broker_of, page_view
 from alphapanda.dashboard.lists import BAD_REQUEST, PAGE, with_query
 from alphapanda.log_files import LEVELS, Line
@@ -100,7 +100,7 @@ def with_show(request: HttpRequest, view: str) -> str:
 
 def _entries(request: HttpRequest, form: AuditForm) -> tuple[list[screen.Row], str]:
     """The rows of a page, and the address of the next one."""
-    found = AuditEntry.objects.order_by("-pk")
+    found = moment.known(AuditEntry.objects.order_by("-pk"), "at")
     if request.GET.get("show") == "config":
         found = found.filter(action__regex=CONFIGURED)
     rows = [_entry(one) for one in form.narrow(found)[: PAGE + 1]]
@@ -126,6 +126,8 @@ def _entry(one: AuditEntry) -> screen.Row:
 
 
 def _lines(_request: HttpRequest, form: LogForm) -> tuple[list[screen.Row], str]:
+    if moment.current() is not None:
+        return [], ""
     return [line_row(one) for one in log_files.tail(**form.cleaned_data, count=LINES)], ""
 
 

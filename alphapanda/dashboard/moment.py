@@ -39,6 +39,9 @@ FOLLOWS = {
     "strategy": "Why it did not trade is not kept.",
     "approvals": "What an approval would have done is not kept.",
     "reconciliation": "The account's desk is of now, and of orders of others those that are there now.",
+    "journal": "",
+    "trade": "Of a picture that was removed since, only its name is left.",
+    "logs": "Who did what then. Lines of the processes are not found by a moment: none are shown.",
     "risk": "Halts are those of then. Limits and their use are not kept: none are shown.",
 }
 OF_NOW = "This page has no past: it shows what is known now."
@@ -65,6 +68,12 @@ class Travel(NamedTuple):
 def current() -> int | None:
     """The moment of the request that is being answered, in epoch ms; None: now."""
     return _current.get()
+
+
+def until() -> datetime | None:
+    """The same as a time."""
+    at_ms = current()
+    return None if at_ms is None else to_datetime(at_ms)
 
 
 def known(found: QuerySet, column: str = "created_at") -> QuerySet:

@@ -34,6 +34,7 @@ ACTS = {
     DeploymentStatus.STOPPED: (START,),
     DeploymentStatus.QUARANTINED: (RELEASE,),
 }
+KEYS = {"pause": "p", "start": "r", "release": "r"}  # of the row at hand; each asks before it acts
 
 
 @page_view
@@ -98,6 +99,7 @@ def acts_of(deployment_id: str, name: str, broker: str, status: DeploymentStatus
         {
             "address": f"/api/v1/deployments/{deployment_id}/{act}/",
             "title": title,
+            "key": KEYS.get(act, ""),
             "what": f"{name}: {what}",
             "type": name if broker == Broker.ZERODHA else "",
         }

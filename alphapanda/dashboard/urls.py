@@ -6,6 +6,7 @@ from alphapanda.dashboard import (
     backtests,
     broker,
     chart,
+    columns,
     control,
     data,
     gallery,
@@ -64,4 +65,5 @@ urlpatterns = [
     path("broker/logout/", broker.logout, name="broker-logout"),
     path("health/", health.page, name="health"),
     path("look/", look.page, name="look"),
+    path("look/columns/", columns.choose, name="columns"),
 ]

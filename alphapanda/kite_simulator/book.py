@@ -113,6 +113,22 @@ class Book:
         """Take an order. Raises KiteError where it is refused at once; what risk management rejects is in the book, and
         everything that is refused where nobody waits for the answer."""
         order_id = order_id or self.next_id(at_ms)
+        outcome = self._weighed(wanted, at_ms, leg=leg, is_answered=is_answered)
+        (core,) = outcome.orders.values()
+        self._desk.memory = outcome.memory
+        order = self._entered(core, wanted, app=app, order_id=order_id, parent_id=parent_id, leg=leg)
+        order.acted_ms, order.stuck_until_ms = at_ms, stuck_until_ms
+        self._take(order, outcome, at_ms)
+        if wanted.product is Product.MIS:
+            self._await_square_off(core.token, at_ms)
+        return order
+
+    def check(self, wanted: Wanted, *, at_ms: int) -> None:
+        """Raises KiteError for an order that would be refused at once."""
+        self._weighed(wanted, at_ms, leg=1, is_answered=True)
+
+    def _weighed(self, wanted: Wanted, at_ms: int, *, leg: int, is_answered: bool) -> Outcome:
+        """What an order comes to, before it is taken. Raises KiteError."""
         mark = self._market.mark(wanted.spec.token)
         signal = signals.entry(wanted, step=self._step(), at_ms=at_ms, leg=leg, mark=mark)
         venue = self._venue_for(wanted, at_ms)
@@ -125,13 +141,7 @@ class Book:
                 self._answer(objection(core, mark, standing, venue, at_ms=at_ms))
         elif lacking := self._desk.unauthorised(core, working):
             raise KiteError(HOLDING, UNAUTHORISED.format(lacking, core.quantity))
-        self._desk.memory = outcome.memory
-        order = self._entered(core, wanted, app=app, order_id=order_id, parent_id=parent_id, leg=leg)
-        order.acted_ms, order.stuck_until_ms = at_ms, stuck_until_ms
-        self._take(order, outcome, at_ms)
-        if wanted.product is Product.MIS:
-            self._await_square_off(core.token, at_ms)
-        return order
+        return outcome
 
     def _await_square_off(self, token: int, at_ms: int) -> None:
         """Intraday positions are closed by the broker when the day's time has come."""

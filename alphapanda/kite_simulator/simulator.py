@@ -178,12 +178,17 @@ class Simulator:
     # ---- what the account does -----------------------------------------------------------------------------
 
     def place(self, wanted: Wanted, *, late_ms: int = 0, is_ours: bool = True) -> Any:
-        """Take an order and answer as Kite does. With `late_ms` it is nowhere until then, and refused in silence where
-        it would be refused; `is_ours`: the app of the account sends it. Raises KiteError."""
+        """Take an order and answer as Kite does. With `late_ms` it is nowhere until then; what can be no order is
+        refused at once all the same, for an order with an id comes to the book, if only as rejected. `is_ours`: the
+        app of the account sends it. Raises KiteError."""
         now_ms, app = self.clock.now_ms(), self.account.api_key if is_ours else ""
         order_id = self.book.next_id(now_ms)
-        placed = self.act(lambda at_ms: self._placed(wanted, app, order_id, at_ms), late_ms)
-        return {"order_id": order_id} if late_ms else placed
+        if not late_ms:
+            return self._placed(wanted, app, order_id, now_ms)
+        for part in self._parts(wanted, now_ms):
+            self.book.check(part, at_ms=now_ms)
+        self.act(lambda at_ms: self._placed(wanted, app, order_id, at_ms, is_answered=False), late_ms)
+        return {"order_id": order_id}
 
     def act(self, act: Callable[[int], Any], late_ms: int) -> Any:
         """What an act comes to now; with `late_ms` it is done then, and nobody hears of a refusal. Raises KiteError."""
@@ -197,9 +202,15 @@ class Simulator:
 
         return self.schedule.at(now_ms + late_ms, done)
 
-    def _placed(self, wanted: Wanted, app: str, order_id: str, at_ms: int) -> Any:
+    def _parts(self, wanted: Wanted, at_ms: int) -> list[Wanted]:
+        """The order in slices. Raises KiteError for too many."""
         most = self.desk.instruments(at_ms)[wanted.spec.token].quantity_max
-        parts = slices(wanted, most, self.settings.habits.slices_max)
+        return slices(wanted, most, self.settings.habits.slices_max)
+
+    def _placed(
+        self, wanted: Wanted, app: str, order_id: str, at_ms: int, *, is_answered: bool = True
+    ) -> Any:
+        parts = self._parts(wanted, at_ms)
         if len(parts) > 1:
             is_flat = self.switches.slices_are_flat
             return placed_in_slices(
@@ -207,7 +218,14 @@ class Simulator:
             )
         stuck = self.faults.takes(Kind.STUCK, on=["place"], tag=wanted.tag or "")
         stuck_ms = at_ms + stuck.ms if stuck else 0
-        order = self.book.place(wanted, app=app, at_ms=at_ms, order_id=order_id, stuck_until_ms=stuck_ms)
+        order = self.book.place(
+            wanted,
+            app=app,
+            at_ms=at_ms,
+            order_id=order_id,
+            stuck_until_ms=stuck_ms,
+            is_answered=is_answered,
+        )
         return {"order_id": order.order_id}
 
     def funds(self, segment: str) -> Funds:

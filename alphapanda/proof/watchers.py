@@ -31,7 +31,7 @@ ACKNOWLEDGE_EACH = 4  # as the pages do
 CONNECT_S = 60
 DIAL_AGAIN_S = 5.0  # a mute client comes back when it has been cut off
 RECEIVED = re.compile(r"data-received=\\\"(\d+)\\\"")
-FLUSH = re.compile(r'"flush":(\d+)')
+FLUSH = re.compile(r'"flush": (\d+)')
 
 
 class Watched(msgspec.Struct, frozen=True):
@@ -128,7 +128,7 @@ class Crowd:
     async def _take(self, socket: Any, text: str, newest: list[int]) -> None:
         self._messages += self._is_measured
         found = FLUSH.findall(text[-200:])
-        if found and (int(found[-1]) % ACKNOWLEDGE_EACH == 0 or '"type":"delta"' not in text[:40]):
+        if found and (int(found[-1]) % ACKNOWLEDGE_EACH == 0 or '"type": "delta"' not in text[:40]):
             await socket.send_str(f'{{"type":"ping","flush":{found[-1]}}}')
         if received := RECEIVED.search(text):
             newest[0] = int(received[1])

@@ -94,9 +94,11 @@ class Pusher:
         return True
 
     async def _run(self, stop: threading.Event) -> None:
+        loop = asyncio.get_running_loop()
         while not stop.is_set():
+            began = loop.time()
             await self.push()
-            await asyncio.sleep(PERIOD_S)
+            await asyncio.sleep(max(0.0, PERIOD_S - (loop.time() - began)))
 
     def start(self, stop: threading.Event) -> threading.Thread:
         """Push from a thread of its own until `stop` is set."""

@@ -227,12 +227,12 @@ def recent(kind: str, limit: int = RECENT_KEPT) -> list[Row]:
 
 
 def overview() -> dict[str, Any]:
-    """Everything that the overview shows, of one moment, with the number of the last push."""
+    """Everything that the overview shows, of one moment (marks may be newer), with the number of the last push."""
     with _redis() as server:
         pipe = server.pipeline(transaction=True)
         for name in ("version", "sequence", "revision"):
             pipe.get(_key(name))
-        for name in ("stream", "session", "marks", *TABLES):
+        for name in ("stream", "session", *TABLES):
             pipe.hgetall(_key(name))
         for kind in RECENT:
             pipe.eval(NEWEST_FIRST, 2, _key(kind + ".order"), _key(kind))
@@ -240,11 +240,26 @@ def overview() -> dict[str, Any]:
     _require_built(next(answers))
     numbers = {"sequence": int(next(answers) or 0), "revision": int(next(answers) or 0)}
     facts = {name: _decoded(next(answers)) for name in ("stream", "session")}
-    marks = {int(token): _mark(text) for token, text in next(answers).items()}
     tables = {name: list(_decoded(next(answers)).values()) for name in TABLES}
     lists = {kind: [msgspec.json.decode(row) for row in next(answers)] for kind in RECENT}
+    marks = _marks_of(_tokens(tables))
     last_at_ms = int(facts["stream"].get("last_at_ms") or 0)
     return numbers | facts | totals.derived(tables, lists, marks, last_at_ms=last_at_ms)
+
+
+def _tokens(tables: Mapping[str, list[Row]]) -> list[int]:
+    """Of the instruments whose marks the tables need: few of the thousands that a feed may bring."""
+    found = {row["token"] for row in tables["positions"]}
+    found |= {item["token"] for row in tables["deployments"] for item in row["instruments"]}
+    return sorted(found)
+
+
+def _marks_of(tokens: list[int]) -> dict[int, tuple[int, int]]:
+    if not tokens:
+        return {}
+    with _redis() as server:
+        texts = server.hmget(_key("marks"), tokens)
+    return {token: _mark(text) for token, text in zip(tokens, texts, strict=True) if text}
 
 
 def _require_built(version: str | None) -> None:

@@ -16,6 +16,8 @@ for function in (
     formats.number,
     formats.average,
     formats.exact,
+    formats.reading,
+    formats.bounded,
     formats.direction,
     formats.ist_time,
     formats.ist_past,

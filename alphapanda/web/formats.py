@@ -16,6 +16,7 @@ LOCALE = "en_IN"
 UNKNOWN = "–"  # noqa: RUF001 (an unknown number is a dash, never 0)
 LAKH = Decimal(1_00_000)
 COMPACT_FROM = Decimal(1_00_00_000)  # a crore: below it the full figure fits into a tile
+READ_PLACES = 4
 MINUTE_S, HOUR_S, DAY_S = 60, 3_600, 86_400
 
 Amount = Decimal | int | str | None
@@ -89,6 +90,25 @@ def number(value: Amount) -> str:
 def exact(value: float | None) -> str:
     """A figure of a statistic in full: the shortest decimal text that is this very number."""
     return UNKNOWN if value is None else f"{Decimal(repr(value)):f}"
+
+
+def reading(value: float | None) -> str:
+    """A figure of a statistic to look at: four places, or four digits where it is less than one; `exact` tells all."""
+    known = None if value is None else Decimal(repr(value))
+    if known is None or not known.is_finite():
+        return UNKNOWN
+    places = max(READ_PLACES, READ_PLACES - 1 - known.adjusted()) if known else 0
+    return format_decimal(round(known, places), format=f"#,##,##0.00{'#' * (places - 2)}", locale=LOCALE)
+
+
+def bounded(figure: str | None, unit: str) -> str:
+    """A limit, or what of it is used, in what it is counted in: rupees, count, or nothing that is written otherwise."""
+    match unit:
+        case "rupees":
+            return rupees(figure)
+        case "count":
+            return number(figure)
+    return UNKNOWN if figure is None else figure
 
 
 def counted(count: int, noun: str) -> str:

@@ -8,6 +8,12 @@ export const free = (act) => (event) => {
   act(event);
 };
 
+const GO_MS = 1_000; // how long a `g` waits for its second key
+const OF_ROWS = ["a", "c", "e", "p", "r", "x"];
+const TABS = document.getElementById("chart") ? [] : [1, 2, 3, 4, 5]; // there, numbers are lengths of bars
+const mayAct = document.querySelector(".may-act") !== null;
+let wentAt = 0;
+
 const keysDialog = document.getElementById("keys-dialog");
 const findDialog = document.getElementById("find-dialog");
 const words = document.getElementById("find-words");
@@ -63,6 +69,25 @@ function row(by) {
   next?.scrollIntoView({ block: "nearest" });
 }
 
+/** Arrows scroll the page until a row is at hand. */
+function onward(by) {
+  return (event) => document.querySelector("tr.at-hand") && free(() => row(by))(event);
+}
+
+/** A key of a row, by the link or button that names it: of the row at hand or the only one there is, else of the page. */
+function ofRow(key) {
+  if (Date.now() - wentAt < GO_MS) return; // the end of `g x` is no key of its own
+  const rows = document.querySelectorAll("tbody[data-kind] tr");
+  const row = document.querySelector("tr.at-hand") ?? (rows.length === 1 ? rows[0] : null);
+  const named = row?.querySelector(`[data-key-${key}]`) ?? document.querySelector(`.listing-head [data-key-${key}]`);
+  if (named && (mayAct || !named.matches("[data-act], .acts-cell *"))) named.click();
+}
+
+/** The number of a tab, from 1 on; where a page has several rows of tabs they are counted through. */
+function tab(number) {
+  document.querySelectorAll("nav.views a")[number - 1]?.click();
+}
+
 const pages = Object.fromEntries(
   [...document.querySelectorAll(".rail a[data-key]")]
     .filter((link) => link.dataset.key)
@@ -86,7 +111,16 @@ tinykeys(window, {
     const link = document.querySelector("tr.at-hand a");
     if (link && !typing(event) && !event.target.closest("a, button")) link.click();
   },
-  x: free(() => document.querySelector("tr.at-hand [data-key-x]")?.click()),
+  g: () => (wentAt = Date.now()),
+  ...Object.fromEntries(OF_ROWS.map((key) => [key, free(() => ofRow(key))])),
+  ...Object.fromEntries(TABS.map((number) => [String(number), free(() => tab(number))])),
+  ArrowDown: onward(1),
+  ArrowUp: onward(-1),
+  Space: (event) => {
+    const box = document.querySelector("tr.at-hand input[type=checkbox]:enabled");
+    if (box && !event.target.closest("a, button, summary")) free(() => box.click())(event);
+  },
+  t: free(() => document.querySelector("#filters input[type=date]")?.focus()),
   "/": free(() => document.querySelector(".filters :is(select, input:not([type=hidden]))")?.focus()),
 });
 for (const field of document.querySelectorAll(".filters select, .filters input[type=date]")) {

@@ -3,3 +3,4 @@ import "./live.js";
 import "./keys.js";
 import "./travel.js";
 import "./theme.js";
+import "./columns.js";

@@ -2,6 +2,7 @@
 import "./keys.js";
 import "./travel.js";
 import "./theme.js";
+import "./columns.js";
 import { age } from "./age.js";
 
 const session = document.querySelector(".strip[data-session]:not([data-session=''])");

@@ -39,6 +39,15 @@ def test_each_limit_says_what_is_left_of_it(operator: Client) -> None:
     assert "0.0 percent used" in orders
 
 
+def test_limits_in_rupees_are_written_as_rupees_and_others_are_not(operator: Client) -> None:
+    given = {"daily_loss": 150_000, "daily_orders": 10_000, "collar_percent": "1.5", "entries_from": "09:20"}
+    LimitSet.objects.create(level="GLOBAL", **given)
+    found = "".join(rows(operator, "/risk/", "limits"))
+    for words in ("₹1,50,000.00", "₹0.00", "10,000", "1.50", "09:20:00"):
+        assert f">{words}</td>" in found
+    assert found.count("₹") == 3 * found.count("<code>daily_loss</code>") > 0
+
+
 def test_halts_are_shown_with_the_way_back(operator: Client) -> None:
     halt = halt_throw(level="GLOBAL", reason="odd prices", actor="bob", now=timezone.now())
     halt_throw(level="BROKER", broker="zerodha", reason="other side", actor="bob", now=timezone.now())

@@ -162,6 +162,10 @@ def test_numbers() -> None:
     assert formats.rupees_compact("12345678") == "₹1.23Cr"
     assert formats.price(15_304_000) == "1,530.40"
     assert formats.price(825_425) == "82.5425"
+    assert [formats.reading(one) for one in (1530.123456789, 123456.5, -0.000123456, 0.0, 2.99999, None)] == [
+        "1,530.1235", "1,23,456.50", "-0.0001235", "0.00", "3.00", formats.UNKNOWN,
+    ]  # fmt: skip
+    assert formats.reading(float("nan")) == formats.reading(float("inf")) == formats.UNKNOWN
     assert formats.ist_stamp(world.START) == "2019-07-09 09:15:00"
     assert [formats.age(s) for s in (0.42, 12, 200, 7500, 200_000)] == [
         "0.4 s", "12 s", "3 min", "2 h 05 min", "2 d",

@@ -19,7 +19,7 @@ from django.db import connections
 
 from accounts.models import User
 from alphapanda import projections
-from alphapanda.dashboard import consumers, origins
+from alphapanda.dashboard import audience, consumers, origins
 from alphapanda.push import readmodel
 from alphapanda.push.connection import client
 from alphapanda.push.pusher import GROUP, Pusher
@@ -144,7 +144,7 @@ async def test_a_role_gets_a_snapshot_then_what_changed(role: str) -> None:
 
 
 async def test_a_gap_shows_in_the_numbers_and_changes_are_conflated(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(consumers, "PERIOD_S", 1.5)  # both that come second are there before it is over
+    monkeypatch.setattr(audience, "PERIOD_S", 1.5)  # both that come second are there before it is over
     await sync_to_async(projections.rebuild)()
     communicator = dial(await session_of("a", "viewer"))
     await communicator.connect()
@@ -165,7 +165,7 @@ async def test_a_gap_shows_in_the_numbers_and_changes_are_conflated(monkeypatch:
 
 
 async def test_a_flushed_redis_is_joined_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(consumers, "JOIN_S", 0.05)
+    monkeypatch.setattr(audience, "JOIN_S", 0.05)
     await sync_to_async(projections.rebuild)()
     communicator = dial(await session_of("a", "viewer"))
     await communicator.connect()
@@ -199,8 +199,8 @@ async def test_a_disabled_user_is_put_out(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 async def test_a_client_that_does_not_answer_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(consumers, "PERIOD_S", 0.01)
-    monkeypatch.setattr(consumers, "BEAT_S", 0.01)
+    monkeypatch.setattr(audience, "PERIOD_S", 0.01)
+    monkeypatch.setattr(audience, "BEAT_S", 0.01)
     await sync_to_async(projections.rebuild)()
     communicator = dial(await session_of("a", "viewer"))
     await communicator.connect()

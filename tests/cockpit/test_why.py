@@ -86,8 +86,9 @@ def test_a_fill_is_explained_from_the_bytes_of_its_ticks_to_the_ledger(messages:
 
     for name, one in basis.indicators.items():
         assert (
-            f"{name} {'over prices' if one.pane == 'price' else 'apart'} {formats.exact(one.value)}" in told
+            f"{name} {'over prices' if one.pane == 'price' else 'apart'} {formats.reading(one.value)}" in told
         )
+        assert f'title="{formats.exact(one.value)}"' in page
     assert signal.reason in told
     assert f"approved by {decision.rule}: {decision.reason}" in told
     assert f"Fill {fill.number} this one: {fill.quantity} at {formats.price(fill.price_e4)}" in told

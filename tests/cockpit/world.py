@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
@@ -168,9 +169,9 @@ def _booked(fill: Fill, charged: Decimal) -> Events:
     return [_event(EventType.PNL_SNAPSHOT, snapshot.id, payload, book.broker)]
 
 
-def posted() -> None:
-    """The postings of all fills, as booked: what the books are rebuilt from."""
-    for fill in Fill.objects.select_related("instrument").order_by("at_ms", "id"):
+def posted(but: Collection[UUID] = ()) -> None:
+    """The postings of all other fills, as booked: what the books are rebuilt from."""
+    for fill in Fill.objects.exclude(pk__in=but).select_related("instrument").order_by("at_ms", "id"):
         booked = BookedFill(
             fill_id=fill.id, order_id=fill.order_id, deployment_id=fill.deployment_id,
             instrument=str(fill.instrument), token=fill.instrument.instrument_token, side=Side(fill.side),
@@ -180,6 +181,7 @@ def posted() -> None:
         Posting.objects.create(
             fill_id=fill.id, book_id=fill.deployment_id, fill=msgspec.to_builtins(booked),
             event_id=fill.id, correlation_id=fill.id, state=Posting.State.BOOKED,
+            booked_at=timezone.now(),
         )  # fmt: skip
 
 

@@ -167,6 +167,9 @@ def test_cancellations(status: S | str, finding: Finding) -> None:
         ({"status": S.COMPLETE, "limit_price_e4": e4(101)}, terms(limit=101), Finding.DONE),
         ({"quantity": 5}, terms(5), Finding.DONE),
         ({"quantity": 5}, terms(5, limit=101), Finding.ABSENT),
+        # a leg of an iceberg that stands elsewhere than where we last changed the order to
+        ({"limit_price_e4": e4(99)}, terms(), Finding.ABSENT),
+        ({"limit_price_e4": e4(99), "quantity": 5}, terms(5), Finding.ABSENT),
         ({"validity": "IOC"}, terms(validity=Validity.IOC), Finding.DONE),
         ({}, terms(validity=Validity.IOC), Finding.ABSENT),
         ({"disclosed_quantity": 2}, terms(disclosed=2), Finding.DONE),

@@ -354,34 +354,6 @@ def test_an_act_has_one_row_with_its_decision() -> None:
     assert (later.order, later.changes) == (at_once.order, ())
 
 
-def test_an_iceberg_goes_on_from_leg_to_leg() -> None:
-    order = live(None, placing(), variety=Variety.ICEBERG, iceberg_legs=2)
-    leg = {"quantity": 5, "variety": "iceberg"}
-    order = take_all(order, [seen(S.COMPLETE, 5, **leg), traded(1, 5)]).order
-    assert (order.status, order.quantity, order.unfilled, order.alarms) == (S.OPEN, 10, 5, frozenset())
-
-    order = take_all(
-        order, [seen(S.COMPLETE, 5, order_id=OTHER_ID, **leg), traded(2, 5, order_id=OTHER_ID)]
-    ).order
-    assert (order.status, order.alarms) == (S.COMPLETE, frozenset())
-
-
-def test_an_iceberg_whose_legs_were_made_smaller_ends_with_the_last_one() -> None:
-    order = live(None, placing(), variety=Variety.ICEBERG, iceberg_legs=2)
-    leg = {"quantity": 3, "variety": "iceberg"}
-    order = take_all(order, [seen(S.COMPLETE, 3, **leg), traded(1, 3)]).order
-    assert (order.status, order.quantity) == (S.OPEN, 10)
-    news = [seen(S.COMPLETE, 3, order_id=OTHER_ID, **leg), traded(2, 3, order_id=OTHER_ID)]
-    order = take_all(order, news).order
-    assert (order.status, order.quantity, order.unfilled) == (S.COMPLETE, 6, 0)
-
-
-def test_an_iceberg_ends_with_the_leg_that_is_cancelled() -> None:
-    order = live(None, placing(), variety=Variety.ICEBERG, iceberg_legs=2)
-
-    assert take(order, seen(S.CANCELLED, 0, quantity=5)).order.status is S.CANCELLED
-
-
 def test_whose_order_it_is() -> None:
     order = live(None, placing())
 

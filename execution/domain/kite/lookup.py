@@ -141,8 +141,9 @@ def of_modifying(row: OrderSnapshot, before: Terms, after: Terms) -> Finding:
 
 
 def _has(row: OrderSnapshot, before: Terms, after: Terms) -> bool:
-    """Whether an order has the terms to which it was to be changed, in all that was to change. What goes to the market
-    is shown as a limit order with the price that protects it, and a tag."""
+    """Whether an order has the terms to which it was to be changed, in all that was to change, and the limit price,
+    which is always said: a new leg of an iceberg may stand at another one than we last changed it to. What goes to
+    the market is shown as a limit order with the price that protects it, and a tag."""
     shown = {
         "quantity": row.quantity,
         "trigger_price_e4": row.trigger_price_e4,
@@ -154,5 +155,7 @@ def _has(row: OrderSnapshot, before: Terms, after: Terms) -> bool:
     if after.order_type in AT_MARKET:
         del shown["limit_price_e4"]
         shown["order_type"] = after.order_type if row.is_protected else row.order_type
-    changed = [name for name in shown if getattr(before, name) != getattr(after, name)]
-    return all(shown[name] == getattr(after, name) for name in changed)
+    said = [
+        name for name in shown if name == "limit_price_e4" or getattr(before, name) != getattr(after, name)
+    ]
+    return all(shown[name] == getattr(after, name) for name in said)

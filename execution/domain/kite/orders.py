@@ -268,9 +268,9 @@ class LiveOrder(msgspec.Struct, frozen=True):
 
     @property
     def now(self) -> Terms:
-        """Its terms as they are at the broker. What goes to the market stays so: Kite shows it as a limit order at the
-        price that protects it."""
-        told = max((part.told for part in self.parts.values() if part.told), default=None)
+        """Its terms as they are at the broker, of an iceberg those of the leg at work. What goes to the market stays
+        so: Kite shows it as a limit order at the price that protects it."""
+        told = max((part for part in self.parts.values() if part.told), key=_lastness, default=Part()).told
         own, quantity = self.wanted, self.quantity
         if told is None:
             return msgspec.structs.replace(own, quantity=quantity)
@@ -337,6 +337,13 @@ class LiveOrder(msgspec.Struct, frozen=True):
         if self.is_revived and not self.status.is_final:
             wants.add(Want.CANCEL)
         return frozenset(wants)
+
+
+def _lastness(part: Part) -> tuple[bool, int, int, Told]:
+    """What is greatest of the leg that was sent last: the one that works, then the one that was told of last."""
+    told = part.told
+    assert told is not None, "asked only of what was told"
+    return part.end is None, told.at_ms, told.received_ms, told
 
 
 def _is_done(act: LiveAct) -> bool:

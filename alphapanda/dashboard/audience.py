@@ -1,0 +1,186 @@
+"""All sockets of a process: they share one place in the group of pushes, and what is shown is worked out once for all
+that look at the same. With a place for each, a push would cost a queue, a task and a thread a socket.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import suppress
+from typing import Any, NamedTuple, Protocol
+from weakref import WeakKeyDictionary
+
+import redis
+from channels.layers import get_channel_layer
+
+from alphapanda import logs
+from alphapanda.dashboard import screen
+from alphapanda.push import readmodel
+from alphapanda.push.pusher import GROUP, PERIOD_S
+from alphapanda.push.readmodel import ReadModelUnavailable
+
+log = logs.channel("application")
+
+BEAT_S = 1.0  # a quiet market must not look like a dead socket
+JOIN_S = 4.0  # the group is a key of Redis: whoever flushes it puts every socket out
+AWAY = (redis.RedisError, ReadModelUnavailable, OSError)
+
+
+class View(NamedTuple):
+    """What of the screen a socket shows."""
+
+    broker: str
+    kinds: tuple[str, ...]
+    hints: frozenset[str]
+
+    def of(self, rows: screen.Rows) -> tuple[dict[str, Any], list[str]]:
+        """The HTML of rows by kind and id; and the hints that they give."""
+        own = screen.of_broker(rows, self.broker)
+        html = screen.rendered(screen.showing(own, self.kinds))
+        return html, sorted(kind for kind in self.hints if own.get(kind))
+
+
+class Push:
+    """Rows that changed after the push `previous`, up to the push `sequence`."""
+
+    def __init__(self, previous: int, sequence: int, rows: screen.Rows) -> None:
+        self.previous, self.sequence, self.rows = previous, sequence, rows
+        self._shown: dict[View, str] = {}
+
+    @classmethod
+    def of(cls, messages: list[dict[str, Any]], last: int) -> Push:
+        """What the pusher's messages say together: the last value of each row. `last` is the number of the one before
+        them; where numbers are missing, `previous` is one that no client has, which makes it read the snapshot."""
+        previous, rows = last, screen.Rows()
+        for message in messages:
+            if message["sequence"] != last + 1:
+                previous = message["sequence"] - 1
+            last = message["sequence"]
+            for kind, found in message["rows"].items():
+                rows.setdefault(kind, {}).update(found)
+        return cls(previous, last, rows)
+
+    def shown(self, view: View) -> str:
+        """The message of all who look at the same, as JSON."""
+        if view not in self._shown:
+            rows, hints = view.of(self.rows)
+            told = {"type": "delta", "previous": self.previous, "sequence": self.sequence}
+            self._shown[view] = json.dumps(told | {"rows": rows, "hints": hints})
+        return self._shown[view]
+
+
+class Socket(Protocol):
+    """What an audience asks of each of its sockets."""
+
+    async def tell(self, push: Push | None) -> None:
+        """Show a push; None is a beat: nothing changed."""
+
+    async def send_away(self) -> None:
+        """Close it: no push reaches it any more, and who dials again sees why."""
+
+
+class Audience:
+    """The sockets of one event loop. Works from the first that joins to the last that leaves."""
+
+    def __init__(self) -> None:
+        self._sockets: set[Socket] = set()
+        self._waiting: list[dict[str, Any]] = []
+        self._sequence = -1
+        self._changed = asyncio.Event()
+        self._is_settled = asyncio.Event()  # in the group, or sent away
+        self._work: asyncio.Task[None] | None = None
+
+    async def join(self, socket: Socket) -> bool:
+        """Tell this socket from now on; False where Redis is away."""
+        self._sockets.add(socket)
+        if self._work is None:
+            self._is_settled.clear()
+            self._work = asyncio.create_task(self._serve())
+        await self._is_settled.wait()
+        return socket in self._sockets
+
+    def leave(self, socket: Socket) -> None:
+        """Tell it no more."""
+        self._sockets.discard(socket)
+        if not self._sockets and self._work:
+            self._work.cancel()
+            self._work = None
+
+    async def _serve(self) -> None:
+        layer = get_channel_layer()
+        channel = await layer.new_channel()
+        try:
+            await self._enter(layer, channel)
+            self._is_settled.set()
+            async with asyncio.TaskGroup() as work:
+                for each in (self._listen(layer, channel), self._stay(layer, channel), self._tell_for_ever()):
+                    work.create_task(each)
+        except* AWAY as group:
+            log.info("audience.redis_away", error=str(group.exceptions[0]))
+        finally:
+            if self._work is asyncio.current_task():  # else the last has left
+                self._work = None
+                await self._send_away()
+            with suppress(*AWAY):
+                await layer.group_discard(GROUP, channel)
+
+    async def _enter(self, layer: Any, channel: str) -> None:
+        await layer.group_add(GROUP, channel)
+        await asyncio.to_thread(readmodel.watch)
+
+    async def _stay(self, layer: Any, channel: str) -> None:
+        """Join again and again; a Redis that is away ends the listening."""
+        while True:
+            await asyncio.sleep(JOIN_S)
+            with suppress(*AWAY):
+                await self._enter(layer, channel)
+
+    async def _listen(self, layer: Any, channel: str) -> None:
+        while True:
+            message = await layer.receive(channel)
+            self._waiting.append(message)  # to the list of now, not of when the waiting began
+            self._changed.set()
+
+    async def _send_away(self) -> None:
+        sockets, self._sockets = self._sockets, set()
+        self._is_settled.set()
+        for socket in sockets:
+            await self._safely(socket, socket.send_away())
+
+    async def _tell_for_ever(self) -> None:
+        """What changed leaves at once where nothing has left for a period, else when it is over."""
+        loop = asyncio.get_running_loop()
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(BEAT_S):
+                    await self._changed.wait()
+            self._changed.clear()
+            began = loop.time()
+            push = self._next()
+            for socket in tuple(self._sockets):
+                await self._safely(socket, socket.tell(push))
+                await asyncio.sleep(0)  # pages are served between two of them
+            await asyncio.sleep(max(0.0, PERIOD_S - (loop.time() - began)))
+
+    def _next(self) -> Push | None:
+        if not self._waiting:
+            return None
+        push = Push.of(self._waiting, self._sequence)
+        self._waiting, self._sequence = [], push.sequence
+        return push
+
+    async def _safely(self, socket: Socket, act: Any) -> None:
+        """A socket that fails costs itself only."""
+        try:
+            await act
+        except Exception:
+            log.exception("socket.failed")
+            self.leave(socket)
+
+
+_audiences: WeakKeyDictionary[asyncio.AbstractEventLoop, Audience] = WeakKeyDictionary()
+
+
+def audience() -> Audience:
+    """The one of the running loop."""
+    return _audiences.setdefault(asyncio.get_running_loop(), Audience())
