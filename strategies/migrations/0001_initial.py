@@ -152,7 +152,7 @@ class Migration(migrations.Migration):
                 ('actor', models.CharField(max_length=150)),
                 ('expires_at_ms', models.BigIntegerField(default=0, help_text='of an approval: event time up to which')),
                 ('taken', models.JSONField(blank=True, help_text='what leaves the books: strategies.domain.signals.Taken', null=True)),
-                ('instrument', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, to='marketdata.instrument')),
+                ('instrument', models.ForeignKey(blank=True, help_text='of an exit: what is to be flat', null=True, on_delete=django.db.models.deletion.PROTECT, to='marketdata.instrument')),
                 ('step', models.BigIntegerField(blank=True, help_text='at which it was taken up; none yet: waits', null=True)),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
                 ('taken_at', models.DateTimeField(blank=True, null=True)),

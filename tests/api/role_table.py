@@ -118,6 +118,7 @@ PAGES = {
     "chart/<str:name>/indicators",
     "fills/<uuid:fill_id>/",
     "look/",
+    "look/columns/",
     "risk/touched/",
     "strategies/<uuid:deployment_id>/parameters/",
     "strategies/<uuid:deployment_id>/shadow/",
