@@ -88,6 +88,7 @@ def test_a_new_installation_shows_the_steps_still_missing(viewer: Client) -> Non
     assert "Broker login" in [step.name for step in glancing.steps_missing("zerodha")]
 
 
+@pytest.mark.usefixtures("live_enabled")
 def test_positions_tell_profit_in_percent_and_offer_an_exit() -> None:
     own = world.desk(count=1)
     world.trade(own.deployments[0], 60, Side.BUY, 100, 15_000_000)
@@ -130,6 +131,7 @@ def test_the_day_is_what_it_traded_and_strategies_are_summed(viewer: Client) -> 
     assert "choose net, day or strategy" in odd.content.decode()
 
 
+@pytest.mark.usefixtures("live_enabled")
 def test_the_distance_of_a_stop_from_the_last_price(viewer: Client) -> None:
     own = world.desk(count=1)
     world.trade(own.deployments[0], 60, Side.BUY, 100, 15_000_000)
