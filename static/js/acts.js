@@ -55,6 +55,7 @@ class Act {
   #asked = {};
   #facts = () => ({});
   #key = "";
+  #told = {}; // the newest answer
 
   constructor(name, afterwards) {
     const part = (what) => document.getElementById(`${name}-${what}`);
@@ -100,7 +101,7 @@ class Act {
     this.error.textContent = failure;
     if (failure) return;
     this.dialog.close();
-    toast(this.#asked.done ?? "Done.");
+    toast(outcome(this.#asked.done ?? "Done.", this.#told), placeOf(this.#asked.act, this.#told));
     this.afterwards();
   }
 
@@ -118,6 +119,7 @@ class Act {
         body: JSON.stringify({ ...this.#facts(this.form), reason: this.form.elements.reason.value }),
       });
       const told = await answer.json().catch(() => ({}));
+      this.#told = told;
       const problems = Array.isArray(told) ? told.map((one) => one.problem).filter(Boolean) : [];
       if (problems.length) return `Not done for ${problems.length} of ${told.length}: ${problems.join("; ")}`;
       if (answer.ok) return "";
@@ -128,9 +130,38 @@ class Act {
   }
 }
 
-function toast(words) {
+/** What became of an act: a release tells what is halted all the same. */
+function outcome(done, told) {
+  const still = told.still_halted ?? [];
+  return still.length ? `Released. Still halted: ${still.join(", ")}. Entries there are refused.` : done;
+}
+
+const PLACES = [
+  [/^\/api\/v1\/halts\//, (told) => ["The halt", "/risk/", `#switches-${told.id}`]],
+  [/^\/api\/v1\/deployments\//, (told) => ["The deployment", `/strategies/${told.id}/`, ""]],
+];
+
+/** The link to what an answer names: its words and address; none where it names nothing that has a page. */
+function placeOf(act, told) {
+  const found = told.id && PLACES.find(([address]) => address.test(act));
+  if (!found) return null;
+  const [words, path, place] = found[1](told);
+  return { words, address: path + document.querySelector(".brand").search + place };
+}
+
+const TOAST_MS = 6_000;
+const LINK_MS = 15_000; // a link wants time to be reached
+let toasted = 0;
+
+function toast(words, place) {
   const box = document.getElementById("toast");
   box.textContent = words;
+  if (place) {
+    const link = document.createElement("a");
+    [link.textContent, link.href] = [place.words, place.address];
+    box.append(" ", link);
+  }
   box.hidden = false;
-  setTimeout(() => (box.hidden = true), 6_000);
+  clearTimeout(toasted);
+  toasted = setTimeout(() => (box.hidden = true), place ? LINK_MS : TOAST_MS);
 }
