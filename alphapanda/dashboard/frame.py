@@ -96,6 +96,7 @@ def shown(
         "suffix": suffix,
         "rail": rail(request.user, suffix),
         "may_act": travel is None and may_act(request.user),
+        "has_live": Broker.ZERODHA in settings.BROKERS,
         "halted_first": broker_of(broker),
         "switch": _switch(request, broker, is_of_one),
         "sequence": live.sequence,

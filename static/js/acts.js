@@ -10,14 +10,13 @@ export function watchActs(afterwards) {
   const halt = new Act("halt", afterwards);
   const words = {
     act: "/api/v1/halts/",
-    done: "Halted. Exits and cancels pass.",
     again: "It is the same halt; or run manage.py halt.",
   };
   document.getElementById("halt").addEventListener("click", () => {
     halt.ask(words, target);
-    tellTouched(halt.form);
+    tellHalt(halt);
   });
-  halt.form.elements.target.addEventListener("change", () => tellTouched(halt.form));
+  for (const part of ["target", "step"]) halt.form.elements[part].addEventListener("change", () => tellHalt(halt));
 }
 
 /** What a button asks for, and what goes along: its own facts, or those that are chosen on the page. */
@@ -28,15 +27,25 @@ function asked(data) {
   return [{ ...data, what }, () => ({ [data.chosen]: chosen.map((box) => box.value) })];
 }
 
+/** What the chosen halt does, in the words of its step; where that touches real money, its name is to be typed. */
+function tellHalt(halt) {
+  const [where, how] = ["target", "step"].map((part) => halt.form.elements[part].selectedOptions[0].dataset);
+  halt.describe({ ...how, type: (halt.form.elements.step.value !== "PAUSE" && where.type) || "", danger: "yes" });
+  tellTouched(halt.form);
+}
+
 /** What a halt of the chosen target would cancel and close now. The halt itself never waits for it. */
 async function tellTouched(form) {
   const place = document.getElementById("halt-touched");
-  const { level, broker, deployment } = target(form);
+  const { level, step, broker, deployment } = target(form);
+  place.textContent = "";
+  if (step === "PAUSE") return;
   const asked = new URLSearchParams({ level, broker, deployment: deployment ?? "" });
   place.textContent = "Now at stake: …";
   try {
     const answer = await fetch(`${place.dataset.from}?${asked}`, { signal: AbortSignal.timeout(3_000) });
     const told = await answer.json();
+    if (target(form).step === "PAUSE") return; // chosen meanwhile
     place.textContent = answer.ok ? `Now at stake: ${told.words}.` : "What is at stake cannot be told.";
   } catch {
     place.textContent = "What is at stake cannot be told: no answer. A halt can be thrown all the same.";
@@ -76,12 +85,14 @@ class Act {
     this.#key = [...crypto.getRandomValues(new Uint8Array(16))].map((b) => b.toString(16).padStart(2, "0")).join("");
     this.error.textContent = "";
     this.form.reset();
-    if (asked.title) this.#describe(asked);
+    if (asked.title) this.describe(asked);
     this.dialog.showModal();
     (asked.type ? this.typed : this.form.elements.reason).focus();
   }
 
-  #describe({ title, what = "", type = "", danger = "" }) {
+  /** The words of the dialog, and of the result, for what is asked now. */
+  describe({ title, what = "", type = "", danger = "", done }) {
+    this.#asked = { ...this.#asked, done };
     this.title.textContent = title;
     this.what.textContent = what;
     this.button.textContent = title;
