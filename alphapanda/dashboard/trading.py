@@ -13,6 +13,7 @@ from alphapanda.core.clock import DAY_MS, ist_midnight_ms
 from alphapanda.core.vocabulary import FINAL_STATUSES, OrderStatus, Side
 from alphapanda.dashboard import lists, seen
 from alphapanda.dashboard.access import page_view
+from alphapanda.dashboard.days import Day
 from alphapanda.dashboard.lists import Listing, Narrowed
 from strategies.models import Deployment
 
@@ -28,7 +29,7 @@ class OfDay(Narrowed):
         Deployment.objects.order_by("name"), required=False, empty_label="any"
     )
     side = forms.ChoiceField(required=False, choices=[ANY, *((side.value, side.value) for side in Side)])
-    day = forms.DateField(required=False, widget=forms.DateInput(attrs={"type": "date"}))
+    day = Day()
 
     time_column = "at_ms"
 
