@@ -110,6 +110,7 @@ class Act {
     const failure = await this.#post();
     this.button.disabled = false;
     this.error.textContent = failure;
+    if (this.#told.error?.code === "not_authenticated") this.error.append(" ", link("Log in", "/login/"));
     if (failure) return;
     this.dialog.close();
     toast(outcome(this.#asked.done ?? "Done.", this.#told), placeOf(this.#asked.act, this.#told));
@@ -118,6 +119,7 @@ class Act {
 
   /** The answer is why it failed, or nothing. */
   async #post() {
+    this.#told = {};
     try {
       const answer = await fetch(this.#asked.act, {
         method: "POST",
@@ -134,6 +136,7 @@ class Act {
       const problems = Array.isArray(told) ? told.map((one) => one.problem).filter(Boolean) : [];
       if (problems.length) return `Not done for ${problems.length} of ${told.length}: ${problems.join("; ")}`;
       if (answer.ok) return "";
+      if (told.error?.code === "not_authenticated") return "Not done: you are logged out.";
       return `Not done: ${told.error?.message ?? `the server answered ${answer.status}`}. Try again.`;
     } catch {
       return `Not known whether it was done: no answer. Try again. ${this.#asked.again ?? "It is the same act."}`;
@@ -167,12 +170,14 @@ let toasted = 0;
 function toast(words, place) {
   const box = document.getElementById("toast");
   box.textContent = words;
-  if (place) {
-    const link = document.createElement("a");
-    [link.textContent, link.href] = [place.words, place.address];
-    box.append(" ", link);
-  }
+  if (place) box.append(" ", link(place.words, place.address));
   box.hidden = false;
   clearTimeout(toasted);
   toasted = setTimeout(() => (box.hidden = true), place ? LINK_MS : TOAST_MS);
+}
+
+function link(words, address) {
+  const made = document.createElement("a");
+  [made.textContent, made.href] = [words, address];
+  return made;
 }
