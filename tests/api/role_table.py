@@ -114,6 +114,7 @@ PAGES = {
     "fills/<uuid:fill_id>/",
     "look/",
     "risk/touched/",
+    "find/",
     "strategies/<uuid:deployment_id>/parameters/",
     "strategies/<uuid:deployment_id>/shadow/",
     "strategies/deploy/<str:name>/",

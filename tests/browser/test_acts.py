@@ -50,6 +50,8 @@ def test_enter_pressed_twice_is_one_act(operator: Person) -> None:
 
     assert halts("twice") == 1
     assert operator.page.locator("#toast").inner_text().startswith("Halted")
+    halt = KillSwitch.objects.get(reason="twice")
+    assert operator.page.locator("#toast a").get_attribute("href") == f"/risk/#switches-{halt.pk}"
     assert operator.faults == []
 
 
