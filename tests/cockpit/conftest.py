@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
+from channels.layers import channel_layers
 
 from alphapanda.push.connection import client
 
@@ -16,3 +19,10 @@ def empty_redis() -> None:
 def live_enabled(settings: pytest.FixtureRequest) -> None:
     """An installation that has both namespaces."""
     settings.BROKERS = ["paper", "zerodha"]
+
+
+@pytest.fixture(autouse=True)
+def channel_layer_of_its_own() -> Iterator[None]:
+    """A layer that worked in the loop of one test keeps locks that are bound to it."""
+    yield
+    channel_layers.backends.clear()
