@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from typing import Any
 
 from django import forms
 from django.db.models import QuerySet
@@ -11,7 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from alphapanda import projection_rows
 from alphapanda.core.clock import DAY_MS, ist_midnight_ms
 from alphapanda.core.vocabulary import FINAL_STATUSES, OrderStatus, Side
-from alphapanda.dashboard import lists, seen
+from alphapanda.dashboard import lists, moment, seen
 from alphapanda.dashboard.access import page_view
 from alphapanda.dashboard.days import Day
 from alphapanda.dashboard.lists import Listing, Narrowed
@@ -32,6 +33,11 @@ class OfDay(Narrowed):
     day = Day()
 
     time_column = "at_ms"
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        made = moment.known(Deployment.objects.order_by("name"))
+        self.fields["deployment"].queryset = made  # type: ignore[attr-defined]
 
     def narrow(self, found: QuerySet) -> QuerySet:
         given = self.cleaned_data
