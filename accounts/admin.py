@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from axes.models import AccessAttempt, AccessFailureLog, AccessLog
 from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
@@ -36,6 +38,11 @@ class UserAdmin(DjangoUserAdmin, Desk):
 
     def get_queryset(self, request: HttpRequest) -> object:
         return super().get_queryset(request).prefetch_related("groups")
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> tuple[Any, Any, set[str], Any]:
+        """With a person goes how pages look to them, which the person chose: it wants no permission of its own."""
+        found, counts, wanted, protected = super().get_deleted_objects(objs, request)
+        return found, counts, wanted - {Look._meta.verbose_name}, protected
 
 
 @admin.register(Group)

@@ -139,7 +139,7 @@ def _market(moment: datetime, tables: Rows) -> tuple[Row, Marks, int]:
     marks = _marks(moment, clock_ms, tables)
     session = {
         "phase": projections.phase_at(clock_ms),
-        "halts": [rows.halt(switch) for switch in halts_then(moment)],
+        "halts": [rows.halt(switch, moment) for switch in halts_then(moment)],
         "orders_today": projections.orders_of_day(orders_known(moment), clock_ms or to_ms(moment)),
     }
     return session, marks, max([heard_then(moment), *(marked_ms for _, marked_ms in marks.values())])

@@ -15,6 +15,7 @@ from alphapanda.core.money import ZERO, value, written
 from execution.models import Fill, Order
 from portfolio.models import Book, Portfolio, Position, Snapshot
 from risk.models import Decision, KillSwitch
+from risk.past import act_then, step_then
 from strategies.models import Deployment, Signal
 
 Row = dict[str, Any]
@@ -210,14 +211,16 @@ def snapshots(found: QuerySet[Snapshot]) -> list[Row]:
     ]
 
 
-def halt(found: KillSwitch) -> Row:
-    """An active kill switch."""
+def halt(found: KillSwitch, moment: datetime | None = None) -> Row:
+    """An active kill switch, with who took it how far and why, by now or by an earlier moment."""
+    act = act_then(found, moment)
     return {
         "id": found.pk,
         "level": found.level,
         "target": found.broker or (found.deployment.name if found.deployment else ""),
         "broker": found.broker or (found.deployment.broker if found.deployment else ""),
-        "reason": found.reason,
-        "by": found.thrown_by,
-        "at_ms": to_ms(found.thrown_at),
+        "step": found.step if moment is None else step_then(found, moment),
+        "reason": act.reason if act else found.reason,
+        "by": act.actor if act else found.thrown_by,
+        "at_ms": to_ms(act.at if act else found.thrown_at),
     }

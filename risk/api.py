@@ -83,6 +83,18 @@ class HaltSerializer(serializers.ModelSerializer):
         return halt.released_at is None
 
 
+class ReleasedSerializer(HaltSerializer):
+    """A halt that was released, with what is halted there all the same."""
+
+    still_halted = serializers.SerializerMethodField()
+
+    class Meta(HaltSerializer.Meta):
+        fields = (*HaltSerializer.Meta.fields, "still_halted")
+
+    def get_still_halted(self, halt: KillSwitch) -> list[str]:
+        return selectors.halts_beside(halt)
+
+
 class HaltRequest(Reason):
     level = serializers.ChoiceField(choices(HaltLevel))
     step = serializers.ChoiceField(choices(HaltStep), default=HaltStep.PAUSE.value)
@@ -191,13 +203,13 @@ class Halts(ListView):
 class HaltRelease(ApiView):
     required_role = RequiredRole()
 
-    @extend_schema(request=Reason, responses=HaltSerializer, tags=["halts"])
+    @extend_schema(request=Reason, responses=ReleasedSerializer, tags=["halts"])
     def post(self, request: Request, pk: int) -> Response:
-        """Release a halt; asked twice, it is done once."""
+        """Release a halt; asked twice, it is done once. The answer names the other halts that still hold there."""
         form = Reason(data=request.data)
         form.is_valid(raise_exception=True)
         halt = halt_release(halt_id=pk, now=timezone.now(), **form.validated_data, **actor_of(request))
-        return Response(HaltSerializer(halt).data)
+        return Response(ReleasedSerializer(halt).data)
 
 
 @extend_schema(tags=["alerts"])

@@ -23,6 +23,12 @@ def step_then(switch: KillSwitch, moment: datetime) -> str:
     """How far a halt went: a later act may have taken it further. Empty where no act says so."""
     if switch.reached_at <= moment:
         return switch.step
-    acts = AuditEntry.objects.filter(action__in=STEPS, details__halt=switch.pk, at__lte=moment)
-    newest = acts.order_by("-at", "-id").first()
+    newest = act_then(switch, moment)
     return newest.details["step"] if newest else ""
+
+
+def act_then(switch: KillSwitch, moment: datetime | None = None) -> AuditEntry | None:
+    """The newest act that threw a halt or took it further, up to a moment."""
+    acts = AuditEntry.objects.filter(action__in=STEPS, details__halt=switch.pk)
+    known = acts if moment is None else acts.filter(at__lte=moment)
+    return known.order_by("-at", "-id").first()

@@ -71,6 +71,25 @@ def halts_active() -> QuerySet[KillSwitch]:
     return halts_thrown().filter(released_at__isnull=True).order_by("-thrown_at")
 
 
+def halts_beside(halt: KillSwitch) -> list[str]:
+    """What else is in force where a halt holds or held: the targets of the other halts that cover it or part of it."""
+    own = (
+        None
+        if halt.level == HaltLevel.GLOBAL
+        else halt.broker or (halt.deployment and halt.deployment.broker)
+    )
+    found = [one for one in halts_active().exclude(pk=halt.pk) if _reaches(one, halt, own)]
+    return [one.broker or (one.deployment.name if one.deployment else "everything") for one in found]
+
+
+def _reaches(one: KillSwitch, halt: KillSwitch, broker: str | None) -> bool:
+    if broker is None or one.level == HaltLevel.GLOBAL:
+        return True
+    if one.deployment is None:
+        return one.broker == broker
+    return one.deployment_id == halt.deployment_id if halt.deployment else one.deployment.broker == broker
+
+
 class HaltTargetUnknown(BadRequest):
     """No deployment has the name."""
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
@@ -48,5 +49,5 @@ def page_view(view: View) -> View:
 
 
 def broker_of(asked: str) -> str:
-    """The namespace that was asked for; paper where none or an unknown one was."""
-    return Broker.ZERODHA.value if asked == Broker.ZERODHA else Broker.PAPER.value
+    """The namespace that was asked for; paper where none was, or one that the settings do not enable."""
+    return Broker.ZERODHA.value if asked == Broker.ZERODHA in settings.BROKERS else Broker.PAPER.value

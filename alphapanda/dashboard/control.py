@@ -19,6 +19,7 @@ from alphapanda.dashboard.pace import with_pace
 from risk import selectors
 from risk.domain.headroom import Headroom
 from risk.models import Alert, KillSwitch
+from risk.past import act_then
 from risk.services.foresight import headroom_now
 from strategies.models import Deployment
 
@@ -108,14 +109,17 @@ def _switches(broker: str) -> dict[str, screen.Row]:
 
 
 def _switch(one: KillSwitch) -> screen.Row:
+    """A halt with the newest reason for it: it may have been taken further for another."""
+    is_over = moment.ended_at(one.released_at) is not None
+    act = None if is_over else act_then(one, moment.until())
     return {
         "id": str(one.pk),
         "target": one.broker or (one.deployment.name if one.deployment else "everything"),
         "step": seen.halt_step(one),
         "progress": "" if one.released_at or moment.current() is not None else progress(one),
-        "reason": one.reason,
-        "by": one.thrown_by,
-        "at_ms": to_ms(one.thrown_at),
+        "reason": act.reason if act else one.reason,
+        "by": act.actor if act else one.thrown_by,
+        "at_ms": to_ms(act.at if act else one.thrown_at),
         "released_by": one.released_by,
         "released_ms": moment.ended_at(one.released_at),
     }

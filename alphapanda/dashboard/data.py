@@ -18,6 +18,7 @@ from alphapanda.core.envelope import FeedGap
 from alphapanda.core.refusals import Refusal
 from alphapanda.dashboard import frame, screen
 from alphapanda.dashboard.access import broker_of, page_view
+from alphapanda.dashboard.days import Day
 from alphapanda.dashboard.lists import BAD_REQUEST
 from marketdata import coverage, selectors
 from marketdata.coverage import Covered, DayBars, ListState
@@ -37,7 +38,7 @@ MOST, SOME = 0.98, 0.5  # share of the minutes of a day
 class DataForm(forms.Form):
     """Up to which day bars are shown."""
 
-    until = forms.DateField(required=False, label="Up to", widget=forms.DateInput(attrs={"type": "date"}))
+    until = Day(label="Up to")
 
 
 class FetchForm(forms.Form):

@@ -8,6 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import Look
@@ -81,8 +82,9 @@ def shown(
 ) -> HttpResponse:
     """A page in its frame. Changes of `kinds` are pushed to it as they stand; on a change of `hints` it reads itself
     again. `broker` is given where the thing that is shown has one, else it is the one that was asked for."""
+    is_of_one = bool(broker)
     broker = broker or broker_of(request.GET.get("broker", ""))
-    suffix = "" if broker == Broker.PAPER else f"?broker={broker}"
+    suffix = _suffix(broker_of(broker))
     frame = screen.rendered({kind: live.rows.get(kind, {}) for kind in screen.FRAME})
     travel = moment.travel(request)
     around = {
@@ -95,6 +97,8 @@ def shown(
         "rail": rail(request.user, suffix),
         "may_act": travel is None and may_act(request.user),
         "has_live": Broker.ZERODHA in settings.BROKERS,
+        "halted_first": broker_of(broker),
+        "switch": _switch(request, broker, is_of_one),
         "sequence": live.sequence,
         "unavailable": live.error,
         "frame": {kind: frame[kind].get(broker, "") for kind in screen.FRAME},
@@ -103,3 +107,16 @@ def shown(
         "deployments": live.rows.get("deployments", {}).values(),
     }
     return render(request, template, around | context, status=status)
+
+
+def _suffix(broker: str) -> str:
+    return "" if broker == Broker.PAPER else f"?broker={broker}"
+
+
+def _switch(request: HttpRequest, broker: str, is_of_one: bool) -> str:
+    """Where the other namespace is looked at: this page of it, or the overview where this is of one thing. Always a way
+    back to paper; none to live where the settings do not enable it."""
+    other = Broker.PAPER if broker == Broker.ZERODHA else Broker.ZERODHA
+    if other not in settings.BROKERS:
+        return ""
+    return (reverse("overview") if is_of_one else request.path) + _suffix(other)

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from django import forms
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
 from alphapanda.core.vocabulary import FINAL_STATUSES, Broker, DeploymentStatus, HaltLevel, HaltStep
@@ -141,7 +142,6 @@ def _scope(
     name: str, title: str, deployments: list[Deployment], target: dict[str, Any], broker: str
 ) -> screen.Row:
     found = touched(deployments)
-    is_live = any(one.broker == Broker.ZERODHA for one in deployments)
     return {
         "id": name,
         "order": name if name < "1" else f"1-{title}",
@@ -158,11 +158,19 @@ def _scope(
                 "title": words,
                 "what": f"{title}: {effect} Now: {found.words}.",
                 "facts": json.dumps(target | {"step": step.value}),
-                "type": broker if is_live and step is not HaltStep.PAUSE else "",
+                "type": _typed(target, broker, step),
             }
             for step, words, effect in STEPS
         ],
     }
+
+
+def _typed(target: dict[str, Any], broker: str, step: HaltStep) -> str:
+    """What must be typed before real money is cancelled or closed; the dialog of the header asks for the same."""
+    is_live = broker == Broker.ZERODHA or (
+        target["level"] == HaltLevel.GLOBAL and Broker.ZERODHA in settings.BROKERS
+    )
+    return Broker.ZERODHA.value if is_live and step is not HaltStep.PAUSE else ""
 
 
 def progress(halt: KillSwitch) -> str:

@@ -15,6 +15,7 @@ from alphapanda import log_files, logs
 from alphapanda.core.clock import DAY_MS, ist_midnight_ms, to_datetime, to_ms
 from alphapanda.dashboard import frame, moment, screen
 from alphapanda.dashboard.access import broker_of, page_view
+from alphapanda.dashboard.days import Day
 from alphapanda.dashboard.lists import BAD_REQUEST, PAGE, with_query
 from alphapanda.log_files import LEVELS, Line
 
@@ -29,8 +30,8 @@ class AuditForm(forms.Form):
     actor = forms.CharField(required=False, max_length=150, label="Who")
     action = forms.CharField(required=False, max_length=60, label="What")
     target = forms.CharField(required=False, max_length=200, label="To what")
-    first = forms.DateField(required=False, label="From", widget=forms.DateInput(attrs={"type": "date"}))
-    last = forms.DateField(required=False, label="To", widget=forms.DateInput(attrs={"type": "date"}))
+    first = Day(label="From")
+    last = Day(label="To")
     below = forms.IntegerField(required=False, min_value=1, max_value=2**62, widget=forms.HiddenInput)
 
     def narrow(self, found: QuerySet) -> QuerySet:

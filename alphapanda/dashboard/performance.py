@@ -17,6 +17,7 @@ from alphapanda.core.clock import DAY_MS, IST_OFFSET_MS, ist_midnight_ms
 from alphapanda.core.money import ZERO
 from alphapanda.dashboard import frame, moment
 from alphapanda.dashboard.access import broker_of, page_view
+from alphapanda.dashboard.days import Day
 from alphapanda.research import charts
 from alphapanda.research.tear_sheet import RUPEES
 from alphapanda.web.formats import rupees_signed
@@ -31,8 +32,8 @@ LABELS_MAX = 6
 class Period(forms.Form):
     """Which days, both included, and of which portfolio."""
 
-    first = forms.DateField(required=False, label="From", widget=forms.DateInput(attrs={"type": "date"}))
-    last = forms.DateField(required=False, label="To", widget=forms.DateInput(attrs={"type": "date"}))
+    first = Day(label="From")
+    last = Day(label="To")
     portfolio = forms.ModelChoiceField(Portfolio.objects.order_by("name"), required=False, empty_label="all")
 
 

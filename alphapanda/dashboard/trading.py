@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from typing import Any
 
 from django import forms
 from django.db.models import QuerySet
@@ -11,8 +12,9 @@ from django.http import HttpRequest, HttpResponse
 from alphapanda import projection_rows
 from alphapanda.core.clock import DAY_MS, ist_midnight_ms
 from alphapanda.core.vocabulary import FINAL_STATUSES, OrderStatus, Side
-from alphapanda.dashboard import lists, seen
+from alphapanda.dashboard import lists, moment, seen
 from alphapanda.dashboard.access import page_view
+from alphapanda.dashboard.days import Day
 from alphapanda.dashboard.lists import Listing, Narrowed
 from strategies.models import Deployment
 
@@ -28,9 +30,14 @@ class OfDay(Narrowed):
         Deployment.objects.order_by("name"), required=False, empty_label="any"
     )
     side = forms.ChoiceField(required=False, choices=[ANY, *((side.value, side.value) for side in Side)])
-    day = forms.DateField(required=False, widget=forms.DateInput(attrs={"type": "date"}))
+    day = Day()
 
     time_column = "at_ms"
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        made = moment.known(Deployment.objects.order_by("name"))
+        self.fields["deployment"].queryset = made  # type: ignore[attr-defined]
 
     def narrow(self, found: QuerySet) -> QuerySet:
         given = self.cleaned_data

@@ -9,7 +9,6 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
 from alphapanda.core.clock import to_ms
-from alphapanda.core.vocabulary import Broker
 from alphapanda.dashboard import frame, moment, screen
 from alphapanda.dashboard.access import broker_of, page_view
 from execution import live_selectors
@@ -83,7 +82,7 @@ def _waits(one: Approval, now: datetime) -> screen.Row:
 @page_view
 def reconciliation(request: HttpRequest) -> HttpResponse:
     """The broker's view and ours beside each other, differences only, each with its age and a way to settle it."""
-    live, now = frame.Reading(Broker.ZERODHA), timezone.now()
+    live, now = frame.Reading(broker_of(request.GET.get("broker", ""))), timezone.now()
     found = moment.known(live_selectors.differences_found(), "first_seen_at")
     others = moment.known(live_selectors.external_orders().filter(is_open=True), "first_seen_at")[:SHOWN]
     rows = {
@@ -97,13 +96,7 @@ def reconciliation(request: HttpRequest) -> HttpResponse:
     context: dict[str, Any] = {kind: list(html[kind].values()) for kind in rows}
     context["desk"] = live_selectors.desk_now(now).desk
     return frame.shown(
-        request,
-        "reconciliation",
-        "dashboard/reconciliation.html",
-        context,
-        live=live,
-        hints=list(rows),
-        broker=Broker.ZERODHA,
+        request, "reconciliation", "dashboard/reconciliation.html", context, live=live, hints=list(rows)
     )
 
 

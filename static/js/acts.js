@@ -10,14 +10,13 @@ export function watchActs(afterwards) {
   const halt = new Act("halt", afterwards);
   const words = {
     act: "/api/v1/halts/",
-    done: "Halted. Exits and cancels pass.",
     again: "It is the same halt; or run manage.py halt.",
   };
   document.getElementById("halt").addEventListener("click", () => {
     halt.ask(words, target);
-    tellTouched(halt.form);
+    tellHalt(halt);
   });
-  halt.form.elements.target.addEventListener("change", () => tellTouched(halt.form));
+  for (const part of ["target", "step"]) halt.form.elements[part].addEventListener("change", () => tellHalt(halt));
 }
 
 /** Whether the form of an act, where it has one, can be sent; it says what is missing. */
@@ -34,15 +33,25 @@ function asked(data) {
   return [{ ...data, what }, () => ({ [data.chosen]: chosen.map((box) => box.value) })];
 }
 
+/** What the chosen halt does, in the words of its step; where that touches real money, its name is to be typed. */
+function tellHalt(halt) {
+  const [where, how] = ["target", "step"].map((part) => halt.form.elements[part].selectedOptions[0].dataset);
+  halt.describe({ ...how, type: (halt.form.elements.step.value !== "PAUSE" && where.type) || "", danger: "yes" });
+  tellTouched(halt.form);
+}
+
 /** What a halt of the chosen target would cancel and close now. The halt itself never waits for it. */
 async function tellTouched(form) {
   const place = document.getElementById("halt-touched");
-  const { level, broker, deployment } = target(form);
+  const { level, step, broker, deployment } = target(form);
+  place.textContent = "";
+  if (step === "PAUSE") return;
   const asked = new URLSearchParams({ level, broker, deployment: deployment ?? "" });
   place.textContent = "Now at stake: …";
   try {
     const answer = await fetch(`${place.dataset.from}?${asked}`, { signal: AbortSignal.timeout(3_000) });
     const told = await answer.json();
+    if (target(form).step === "PAUSE") return; // chosen meanwhile
     place.textContent = answer.ok ? `Now at stake: ${told.words}.` : "What is at stake cannot be told.";
   } catch {
     place.textContent = "What is at stake cannot be told: no answer. A halt can be thrown all the same.";
@@ -61,6 +70,7 @@ class Act {
   #asked = {};
   #facts = () => ({});
   #key = "";
+  #told = {}; // the newest answer
 
   constructor(name, afterwards) {
     const part = (what) => document.getElementById(`${name}-${what}`);
@@ -81,12 +91,14 @@ class Act {
     this.#key = [...crypto.getRandomValues(new Uint8Array(16))].map((b) => b.toString(16).padStart(2, "0")).join("");
     this.error.textContent = "";
     this.form.reset();
-    if (asked.title) this.#describe(asked);
+    if (asked.title) this.describe(asked);
     this.dialog.showModal();
     (asked.type ? this.typed : this.form.elements.reason).focus();
   }
 
-  #describe({ title, what = "", type = "", danger = "" }) {
+  /** The words of the dialog, and of the result, for what is asked now. */
+  describe({ title, what = "", type = "", danger = "", done }) {
+    this.#asked = { ...this.#asked, done };
     this.title.textContent = title;
     this.what.textContent = what;
     this.button.textContent = title;
@@ -104,14 +116,16 @@ class Act {
     const failure = await this.#post();
     this.button.disabled = false;
     this.error.textContent = failure;
+    if (this.#told.error?.code === "not_authenticated") this.error.append(" ", link("Log in", "/login/"));
     if (failure) return;
     this.dialog.close();
-    toast(this.#asked.done ?? "Done.");
+    toast(outcome(this.#asked.done ?? "Done.", this.#told), placeOf(this.#asked.act, this.#told));
     this.afterwards();
   }
 
   /** The answer is why it failed, or nothing. */
   async #post() {
+    this.#told = {};
     try {
       const answer = await fetch(this.#asked.act, {
         method: "POST",
@@ -124,9 +138,11 @@ class Act {
         body: JSON.stringify({ ...this.#facts(this.form), reason: this.form.elements.reason.value }),
       });
       const told = await answer.json().catch(() => ({}));
+      this.#told = told;
       const problems = Array.isArray(told) ? told.map((one) => one.problem).filter(Boolean) : [];
       if (problems.length) return `Not done for ${problems.length} of ${told.length}: ${problems.join("; ")}`;
       if (answer.ok) return "";
+      if (told.error?.code === "not_authenticated") return "Not done: you are logged out.";
       return `Not done: ${told.error?.message ?? `the server answered ${answer.status}`}. Try again.`;
     } catch {
       return `Not known whether it was done: no answer. Try again. ${this.#asked.again ?? "It is the same act."}`;
@@ -134,9 +150,40 @@ class Act {
   }
 }
 
-function toast(words) {
+/** What became of an act: a release tells what is halted all the same. */
+function outcome(done, told) {
+  const still = told.still_halted ?? [];
+  return still.length ? `Released. Still halted: ${still.join(", ")}. Entries there are refused.` : done;
+}
+
+const PLACES = [
+  [/^\/api\/v1\/halts\//, (told) => ["The halt", "/risk/", `#switches-${told.id}`]],
+  [/^\/api\/v1\/deployments\//, (told) => ["The deployment", `/strategies/${told.id}/`, ""]],
+];
+
+/** The link to what an answer names: its words and address; none where it names nothing that has a page. */
+function placeOf(act, told) {
+  const found = told.id && PLACES.find(([address]) => address.test(act));
+  if (!found) return null;
+  const [words, path, place] = found[1](told);
+  return { words, address: path + document.querySelector(".brand").search + place };
+}
+
+const TOAST_MS = 6_000;
+const LINK_MS = 15_000; // a link wants time to be reached
+let toasted = 0;
+
+function toast(words, place) {
   const box = document.getElementById("toast");
   box.textContent = words;
+  if (place) box.append(" ", link(place.words, place.address));
   box.hidden = false;
-  setTimeout(() => (box.hidden = true), 6_000);
+  clearTimeout(toasted);
+  toasted = setTimeout(() => (box.hidden = true), place ? LINK_MS : TOAST_MS);
+}
+
+function link(words, address) {
+  const made = document.createElement("a");
+  [made.textContent, made.href] = [words, address];
+  return made;
 }

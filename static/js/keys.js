@@ -17,7 +17,10 @@ let wentAt = 0;
 const keysDialog = document.getElementById("keys-dialog");
 const findDialog = document.getElementById("find-dialog");
 const words = document.getElementById("find-words");
-const options = [...document.querySelectorAll("#find-list [role=option]")];
+const list = document.getElementById("find-list");
+const options = () => [...list.querySelectorAll("[role=option]")];
+const FIND_MS = 150; // how long nobody types before the server is asked
+let asking = 0;
 
 function find() {
   words.value = "";
@@ -28,29 +31,61 @@ function find() {
 
 function narrow() {
   const asked = words.value.toLowerCase().split(/\s+/).filter(Boolean);
-  for (const option of options) option.hidden = !asked.every((word) => option.textContent.toLowerCase().includes(word));
-  choose(options.find((option) => !option.hidden));
+  for (const option of list.querySelectorAll("[data-found]")) option.remove();
+  for (const option of options()) option.hidden = !asked.every((word) => option.textContent.toLowerCase().includes(word));
+  choose(options().find((option) => !option.hidden));
+  clearTimeout(asking);
+  if (asked.length) asking = setTimeout(() => findMore(words.value), FIND_MS);
+}
+
+/** What only the server knows: instruments, and things by their ids. Without an answer the rest is found all the same. */
+async function findMore(asked) {
+  const from = new URL(list.dataset.from, location.href);
+  from.searchParams.set("q", asked);
+  const answer = await fetch(from, { headers: { Accept: "application/json" } }).catch(() => null);
+  const told = answer?.ok ? await answer.json().catch(() => null) : null;
+  if (asked !== words.value) return; // more was typed meanwhile
+  list.append(...(told?.found ?? []).map(optionOf));
+  const seen = options().filter((option) => !option.hidden);
+  if (!seen.some((option) => option.getAttribute("aria-selected") === "true")) choose(seen[0]);
+}
+
+function optionOf({ words, kind, address }) {
+  const option = document.createElement("li");
+  option.setAttribute("role", "option");
+  option.dataset.found = "yes";
+  const to = new URL(address, location.href);
+  const at = new URLSearchParams(location.search).get("at");
+  if (at) to.searchParams.set("at", at);
+  option.dataset.address = to.pathname + to.search;
+  const small = document.createElement("small");
+  [small.className, small.textContent] = ["muted", kind];
+  option.append(`${words} `, small);
+  return option;
 }
 
 function choose(option) {
-  for (const one of options) one.setAttribute("aria-selected", String(one === option));
+  for (const one of options()) one.setAttribute("aria-selected", String(one === option));
   option?.scrollIntoView({ block: "nearest" });
 }
 
 function step(by) {
-  const seen = options.filter((option) => !option.hidden);
+  const seen = options().filter((option) => !option.hidden);
   const at = seen.findIndex((option) => option.getAttribute("aria-selected") === "true");
   choose(seen[Math.min(Math.max(at + by, 0), seen.length - 1)]);
 }
 
 function open(option) {
-  if (option) location.href = option.dataset.address;
+  if (!option) return;
+  findDialog.close();
+  if (option.dataset.opens) document.getElementById(option.dataset.opens)?.click();
+  else location.href = option.dataset.address;
 }
 
 words.addEventListener("input", narrow);
 words.addEventListener("keydown", (event) => {
   if (event.key === "ArrowDown" || event.key === "ArrowUp") step(event.key === "ArrowDown" ? 1 : -1);
-  else if (event.key === "Enter") open(options.find((option) => option.getAttribute("aria-selected") === "true"));
+  else if (event.key === "Enter") open(options().find((option) => option.getAttribute("aria-selected") === "true"));
   else return;
   event.preventDefault();
 });
@@ -120,6 +155,7 @@ tinykeys(window, {
     const box = document.querySelector("tr.at-hand input[type=checkbox]:enabled");
     if (box && !event.target.closest("a, button, summary")) free(() => box.click())(event);
   },
+  Escape: (event) => event.target.closest(".filters :is(input, select)")?.blur(), // else it holds the keys back
   t: free(() => document.querySelector("#filters input[type=date]")?.focus()),
   "/": free(() => document.querySelector(".filters :is(select, input:not([type=hidden]))")?.focus()),
 });

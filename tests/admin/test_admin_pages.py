@@ -14,7 +14,7 @@ from django.db import ProgrammingError, connection, transaction
 from django.test import Client
 from django.urls import reverse
 
-from accounts.models import AuditEntry, User
+from accounts.models import AuditEntry, Look, User
 from alphapanda.core.clock import to_ms
 from alphapanda.core.vocabulary import Broker
 from alphapanda.eventlog.models import DeadLetter, OutboxEvent
@@ -382,3 +382,12 @@ def test_an_address_that_cannot_be_looked_up_leads_to_the_whole_list(desk: Clien
     answer = desk.get(page(Deployment, "changelist"), asked, follow=True)
     assert answer.redirect_chain == [(page(Deployment, "changelist"), 302)]
     assert "cannot be looked up" in answer.content.decode()
+
+
+def test_a_person_is_deleted_with_the_look_that_the_person_chose(desk: Client) -> None:
+    bob = User.objects.create_user("bob", password="x")
+    Look.objects.create(user=bob, theme="light")
+    answer = desk.post(page(User, "delete", bob.pk), {"post": "yes"})
+    assert answer.status_code == 302, answer.content.decode()
+    assert not User.objects.filter(username="bob").exists()
+    assert AuditEntry.objects.get().action == "user.delete"

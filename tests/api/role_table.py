@@ -120,6 +120,7 @@ PAGES = {
     "look/",
     "look/columns/",
     "risk/touched/",
+    "find/",
     "strategies/<uuid:deployment_id>/parameters/",
     "strategies/<uuid:deployment_id>/shadow/",
     "strategies/deploy/<str:name>/",

@@ -98,8 +98,33 @@ def test_over_rest():
     assert thrown.status_code == 201
     assert [halt["deployment_name"] for halt in active] == ["ma-infy"]
     assert released.json()["is_active"] is False
+    assert released.json()["still_halted"] == []
     assert (wrong.status_code, wrong.json()["error"]["code"]) == (400, "halt_target_invalid")
     assert (missing.status_code, missing.json()["error"]["code"]) == (404, "halt_not_found")
+
+
+def test_a_release_names_the_halts_that_still_hold_there():
+    own, other = a_deployment(), a_deployment("other")
+    alice = client_of("alice")
+    thrown = {
+        level: halt_throw(level=level, **target, **BY).pk
+        for level, target in (
+            ("GLOBAL", {}),
+            ("BROKER", {"broker": "paper"}),
+            ("DEPLOYMENT", {"deployment_id": own.pk}),
+        )
+    }
+    halt_throw(level="DEPLOYMENT", deployment_id=other.pk, **BY)
+    halt_throw(level="BROKER", broker="zerodha", **BY)
+
+    def still(level: str) -> list[str]:
+        address = f"/api/v1/halts/{thrown[level]}/release/"
+        return sorted(alice.post(address, {"reason": "fine"}).json()["still_halted"])
+
+    assert still("DEPLOYMENT") == ["everything", "paper"]
+    assert still("BROKER") == ["everything", "other"]
+    assert still("GLOBAL") == ["other", "zerodha"]
+    assert still("DEPLOYMENT") == []
 
 
 def test_the_commands(capsys):

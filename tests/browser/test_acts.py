@@ -49,7 +49,9 @@ def test_enter_pressed_twice_is_one_act(operator: Person) -> None:
     operator.page.wait_for_selector("#halt-dialog", state="hidden")
 
     assert halts("twice") == 1
-    assert operator.page.locator("#toast").inner_text().startswith("Halted.")
+    assert operator.page.locator("#toast").inner_text().startswith("Halted")
+    halt = KillSwitch.objects.get(reason="twice")
+    assert operator.page.locator("#toast a").get_attribute("href") == f"/risk/#switches-{halt.pk}"
     assert operator.faults == []
 
 

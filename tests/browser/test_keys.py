@@ -27,6 +27,10 @@ def test_numbers_switch_tabs(operator: Person) -> None:
     page.focus("#id_symbol")
     page.keyboard.type("12")
     assert page.input_value("#id_symbol") == "12"
+    page.keyboard.press("Escape")  # leaves the filter, so that keys work again
+    page.keyboard.press("g")
+    page.keyboard.press("o")
+    page.wait_for_selector('.rail a[aria-current=page][href="/"]')
 
     assert operator.faults == []
 
@@ -84,4 +88,28 @@ def test_a_column_goes_at_once_and_stays_away(operator: Person) -> None:
         page.keyboard.press("Tab")
         page.keyboard.press("Space")
     assert page.locator("table.orders :is(th, td):nth-child(2)").first.is_visible()
+    assert operator.faults == []
+
+
+def test_the_palette_finds_instruments_and_acts(operator: Person) -> None:
+    page = operator.page
+    operator.open("/health/")
+    page.keyboard.press("Control+k")
+    page.keyboard.type("halt entries")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#halt-dialog[open]")
+    page.select_option("#halt-step", "FLATTEN")
+    assert page.locator("#halt-send").inner_text() == "Halt, cancel and close"
+    assert "closed at the market" in page.locator("#halt-what").inner_text()
+    assert page.locator("#halt-dialog .retype").is_hidden()  # paper
+    page.select_option("#halt-target", "GLOBAL")
+    assert page.locator("#halt-dialog .retype").inner_text().startswith("Type zerodha")
+    page.keyboard.press("Escape")
+    page.wait_for_selector("#halt-dialog", state="hidden")
+    page.keyboard.press("Control+k")
+    page.keyboard.type("nse:infy")
+    page.wait_for_selector("#find-list [data-found]")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/chart/NSE:INFY/")
+
     assert operator.faults == []

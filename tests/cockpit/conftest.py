@@ -15,6 +15,12 @@ def empty_redis() -> None:
     client().flushdb()  # flushall would empty those of the other test workers
 
 
+@pytest.fixture
+def live_enabled(settings: pytest.FixtureRequest) -> None:
+    """An installation that has both namespaces."""
+    settings.BROKERS = ["paper", "zerodha"]
+
+
 @pytest.fixture(autouse=True)
 def channel_layer_of_its_own() -> Iterator[None]:
     """A layer that worked in the loop of one test keeps locks that are bound to it."""

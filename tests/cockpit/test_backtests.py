@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import pytest
 
+from accounts.models import User
 from alphapanda.tasks import backtests
 from strategies.models import BacktestRun
 from tests.cockpit.test_pages import ROWS, browser
@@ -16,7 +17,11 @@ pytestmark = pytest.mark.django_db
 
 def test_runs_their_findings_and_the_comparison() -> None:
     viewer = browser("viewer")
-    assert "Run your first backtest" in viewer.get("/backtests/").content.decode()
+    page = viewer.get("/backtests/").content.decode()
+    assert "No backtest has run yet" in page
+    assert 'href="/admin/' not in page  # a viewer would end at a login
+    User.objects.update(is_staff=True)
+    assert 'href="/admin/strategies/' not in viewer.get("/backtests/").content.decode()
     asked("one")
     asked("other", cash=Decimal(500_000))
     queued = list(viewer.get("/backtests/", headers=ROWS).json()["rows"]["runs"].values())

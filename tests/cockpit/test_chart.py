@@ -94,6 +94,7 @@ def test_what_makes_no_sense_is_refused(viewer: Client) -> None:
     assert "this is the same one twice" in twice.content.decode()
 
 
+@pytest.mark.usefixtures("live_enabled")
 def test_what_is_on_paper_is_not_on_the_live_chart(viewer: Client) -> None:
     live = viewer.get(f"/chart/{NAME}/bars?broker=zerodha").json()
     assert (live["markers"], len(live["bars"])) == ([], 3)
@@ -249,6 +250,7 @@ def test_a_strategy_that_raises_or_hangs_there_costs_its_lines_only(viewer: Clie
     assert "did not come back within 1 s" in followed(viewer, deployment)["words"]
 
 
+@pytest.mark.usefixtures("live_enabled")
 def test_the_page_has_the_last_price_and_the_way_there(viewer: Client) -> None:
     page = viewer.get(f"/chart/{NAME}/")
     (mark,) = viewer.get(f"/chart/{NAME}/", headers=ROWS).json()["rows"]["marks"].values()

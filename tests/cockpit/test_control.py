@@ -6,6 +6,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
+from accounts.models import User
 from alphapanda import projections
 from alphapanda.core.vocabulary import Severity
 from risk.models import LimitSet
@@ -29,7 +30,11 @@ def rows(client: Client, path: str, kind: str) -> list[str]:
 
 
 def test_each_limit_says_what_is_left_of_it(operator: Client) -> None:
-    assert "No limit is set" in operator.get("/risk/").content.decode()
+    page = operator.get("/risk/").content.decode()
+    assert "No limit is set" in page
+    assert "/admin/risk/limitset/" not in page  # without access to Admin it would end at a login
+    User.objects.update(is_staff=True)
+    assert "/admin/risk/limitset/" in operator.get("/risk/").content.decode()
     LimitSet.objects.create(level="GLOBAL", daily_orders=10, order_quantity=50)
     found = rows(operator, "/risk/", "limits")
     page = operator.get("/risk/").content.decode()

@@ -269,3 +269,22 @@ def test_viewers_make_keys_that_read_and_see_their_own_alone() -> None:
     assert 'value="ACT"' not in page
     assert viewer.post("/keys/", {"name": "mine", "scope": "ACT", "days": "30"}).status_code == 400
     assert viewer.post("/keys/", {"name": "mine", "scope": "READ", "days": "30"}).context["key"]
+
+
+@pytest.mark.parametrize("day", ["0001-01-01", "9999-12-31"])
+@pytest.mark.parametrize(
+    "address",
+    ["/data/?until={}", "/logs/?first={}", "/logs/?last={}", "/orders/?day={}", "/performance/?first={}",
+     "/performance/?last={}"],
+)  # fmt: skip
+def test_a_day_at_an_end_of_time_is_refused_in_words(address: str, day: str) -> None:
+    answer = browser("viewer").get(address.format(day))
+    assert answer.status_code == 400
+    assert "is before 1990" in answer.content.decode() or "is after 2999" in answer.content.decode()
+
+
+@pytest.mark.parametrize("at", ["0001-01-01T00:00:00", "9999-12-31T23:59:59"])
+def test_the_api_is_asked_for_the_ends_of_time(at: str) -> None:
+    client = browser("viewer")
+    for end in ("since", "until"):
+        assert client.get("/api/v1/decisions/", {end: at}).status_code in (200, 400)

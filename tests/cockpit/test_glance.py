@@ -88,6 +88,7 @@ def test_a_new_installation_shows_the_steps_still_missing(viewer: Client) -> Non
     assert "Broker login" in [step.name for step in glancing.steps_missing("zerodha")]
 
 
+@pytest.mark.usefixtures("live_enabled")
 def test_positions_tell_profit_in_percent_and_offer_an_exit() -> None:
     own = world.desk(count=1)
     world.trade(own.deployments[0], 60, Side.BUY, 100, 15_000_000)
@@ -130,6 +131,7 @@ def test_the_day_is_what_it_traded_and_strategies_are_summed(viewer: Client) -> 
     assert "choose net, day or strategy" in odd.content.decode()
 
 
+@pytest.mark.usefixtures("live_enabled")
 def test_the_distance_of_a_stop_from_the_last_price(viewer: Client) -> None:
     own = world.desk(count=1)
     world.trade(own.deployments[0], 60, Side.BUY, 100, 15_000_000)
@@ -143,3 +145,14 @@ def test_the_distance_of_a_stop_from_the_last_price(viewer: Client) -> None:
     assert "-1.00 %" in below
     assert rupees_signed(Decimal(-15)) in below
     assert "+4.00 %" in above
+
+
+def test_figures_that_are_not_of_today_say_so() -> None:
+    own = world.desk(count=1)
+    world.trade(own.deployments[0], 60, Side.BUY, 100, 15_000_000)
+    projections.rebuild()
+    viewer = browser("viewer")
+    page = viewer.get("/").content.decode()
+    for label in ("Realised gross", "Charges"):
+        assert f"<dt>{label} <small>since start</small></dt>" in page
+    assert "<small>gross</small></td>" in viewer.get("/positions/").content.decode()

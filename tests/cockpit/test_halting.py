@@ -91,6 +91,39 @@ def test_a_halt_tells_how_far_it_is_until_all_is_flat(operator: Client) -> None:
     assert "/release/" in shown
 
 
+def test_a_halt_that_was_taken_further_tells_the_step_and_the_newest_reason(operator: Client) -> None:
+    target = {"level": "BROKER", "broker": "paper"}
+    halt_throw(**target, reason="odd prices", actor="bob", now=timezone.now())
+    halt_throw(**target, step="FLATTEN", reason="worse prices", actor="ann", now=timezone.now())
+    projections.rebuild()
+    banner = unescape(operator.get("/").context["frame"]["halts"])
+    (shown,) = rows(operator, "switches")
+    assert "paper, what is held is closed: worse prices" in banner
+    for html in (banner, shown):
+        assert "worse prices" in html
+        assert "odd prices" not in html
+        assert "by ann" in html
+    kept = KillSwitch.objects.get()
+    assert (kept.reason, kept.thrown_by) == ("odd prices", "bob")
+
+
+def test_real_money_is_typed_in_both_dialogs_before_it_is_cancelled_or_closed(
+    operator: Client, settings: pytest.FixtureRequest
+) -> None:
+    def asked(broker: str = "") -> list[list[str]]:
+        page = operator.get(f"/risk/{broker}").content.decode()
+        scopes = [row.partition("</tr>")[0] for row in page.split('<tr id="scopes-')[1:3]]
+        dialog = page.partition('id="halt-target"')[2].partition("</select>")[0].split("<option")[1:3]
+        typed = [[part.partition('"')[0] for part in row.split('data-type="')[1:]] for row in scopes]
+        return [*typed, ["zerodha" if 'data-type="zerodha"' in option else "" for option in dialog]]
+
+    never, beyond = ["", "", ""], ["", "zerodha", "zerodha"]
+    assert asked() == [never, never, ["", ""]]
+    settings.BROKERS = ["paper", "zerodha"]
+    assert asked() == [beyond, never, ["zerodha", ""]]
+    assert asked("?broker=zerodha") == [beyond, beyond, ["zerodha", "zerodha"]]
+
+
 def test_what_reads_nothing_is_out_of_reach_and_said_to_be(operator: Client) -> None:
     Deployment.objects.filter(name__startswith="mean").update(status="STOPPED")
     everything = rows(operator, "scopes")[0]

@@ -51,6 +51,7 @@ def the_gain() -> UUID:
     return Fill.objects.get(price_e4=1_500 * E4, side="BUY").pk
 
 
+@pytest.mark.usefixtures("live_enabled")
 def test_trades_and_sums_are_those_of_the_fills(own) -> None:
     viewer = browser("viewer")
     page = viewer.get("/journal/").content.decode()

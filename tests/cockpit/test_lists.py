@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from django.test import Client
 
@@ -71,6 +73,7 @@ def test_older_pages_begin_where_the_one_before_ended(
     assert len(seen) == len(set(seen)) == Fill.objects.count() > 3
 
 
+@pytest.mark.usefixtures("live_enabled")
 def test_the_other_namespace_has_its_own_lists(viewer: Client) -> None:
     assert not rows(viewer, "/orders/?broker=zerodha", "orders")
     assert "LIVE" in viewer.get("/orders/?broker=zerodha").content.decode()
@@ -109,3 +112,27 @@ def test_positions_have_their_sums(viewer: Client) -> None:
     page = viewer.get("/positions/").content.decode()
     assert found["held"]["paper"] in page
     assert f">{len(found['positions'])} open<" in found["held"]["paper"]
+
+
+def test_a_namespace_that_is_not_enabled_is_not_shown_as_live(viewer: Client) -> None:
+    page = viewer.get("/orders/?broker=zerodha").content.decode()
+    assert ">PAPER<" in page
+    assert not re.findall(r"href=\"[^\"]*broker=zerodha", page)
+
+
+@pytest.mark.usefixtures("live_enabled")
+def test_from_live_there_always_is_a_way_back_to_paper(viewer: Client) -> None:
+    page = viewer.get("/orders/?broker=zerodha").content.decode()
+    assert '<a class="switch" href="/orders/">to paper</a>' in page
+    assert (
+        '<a class="switch" href="/orders/?broker=zerodha">to live</a>'
+        in viewer.get("/orders/").content.decode()
+    )
+
+
+def test_the_page_of_one_live_thing_leads_back_to_paper(viewer: Client) -> None:
+    one = world.desk("zerodha", count=1).deployments[0]
+    page = viewer.get(f"/strategies/{one.pk}/").content.decode()
+    assert '<a class="switch" href="/">to paper</a>' in page
+    assert ">LIVE<" in page
+    assert '<a class="brand" href="/"' in page

@@ -106,6 +106,26 @@ def test_who_acts_finds_nothing_to_act_with() -> None:
     assert 'class="page is-past"' in page
 
 
+def test_what_a_halt_would_touch_is_not_told_of_the_past() -> None:
+    world.desk(count=1)
+    operator = browser("operator")
+    assert "What a halt would touch" in operator.get("/risk/").content.decode()
+    page = operator.get("/risk/", {"at": now_passed()}).content.decode()
+    assert "What a halt would touch" not in page
+    assert "Nothing to halt" not in page
+
+
+def test_the_past_neither_tells_the_next_step_nor_lists_what_was_made_later() -> None:
+    at = now_passed()
+    world.desk(count=1)
+    viewer = browser("viewer")
+    page = viewer.get("/", {"at": at}).content.decode()
+    assert "Next:" not in page
+    assert "No deployment had been made then." in page
+    assert "ema_cross-infy-paper" not in viewer.get("/orders/", {"at": at}).content.decode()
+    assert "ema_cross-infy-paper" in viewer.get("/orders/").content.decode()
+
+
 def test_a_form_that_is_sent_from_the_past_does_nothing() -> None:
     world.desk(count=1)
     operator = browser("operator")

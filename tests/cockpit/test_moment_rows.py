@@ -79,6 +79,7 @@ def test_older_rows_are_of_the_same_moment(monkeypatch: pytest.MonkeyPatch) -> N
     assert "</span> 100<" in row
 
 
+@pytest.mark.usefixtures("live_enabled")
 def test_halts_alerts_and_differences_are_open_until_they_were_not() -> None:
     world.desk("zerodha", count=1)
     viewer, now = browser("viewer"), timezone.now

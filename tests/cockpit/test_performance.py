@@ -26,6 +26,7 @@ def entry(own: object, number: int, account: str, amount: str, at_ms: int) -> No
     )  # fmt: skip
 
 
+@pytest.mark.usefixtures("live_enabled")
 def test_what_was_earned_and_what_it_cost_by_day() -> None:
     own = world.desk(count=1)
     viewer = browser("viewer")

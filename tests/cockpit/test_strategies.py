@@ -56,6 +56,7 @@ def test_one_deployment_with_parameters_signals_and_who_changed_it() -> None:
         assert words in page
 
 
+@pytest.mark.usefixtures("live_enabled")
 def test_real_money_asks_for_the_name() -> None:
     own = world.desk("zerodha", count=1)
     projections.rebuild()

@@ -57,7 +57,8 @@ def test_differences_are_shown_with_a_way_to_settle_them() -> None:
     assert "NSE:TCS" in other
     page = operator.get("/reconciliation/").content.decode()
     assert "Nothing is sent: Kite does not know the token any more" in page
-    assert "LIVE" in page
+    assert 'zerodha"' not in page  # a look at the account's books takes nobody to live
+    assert ">PAPER<" in page
 
 
 def test_an_empty_list_of_approvals_says_how_they_come() -> None:

@@ -1,0 +1,63 @@
+"""What the palette finds beside pages and deployments: instruments by name, and whatever has an id by its beginning."""
+
+from __future__ import annotations
+
+import re
+from uuid import UUID
+
+from django.db.models import Model
+from django.http import HttpRequest, JsonResponse
+from django.urls import reverse
+
+from alphapanda.dashboard import seen
+from alphapanda.dashboard.access import broker_of, page_view
+from marketdata.models import Instrument
+from strategies.models import Deployment
+
+FEWEST_LETTERS, FEWEST_DIGITS = 2, 6  # less would find everything
+MOST = 8  # of a kind
+DIGITS = 32  # of an id
+HAVE_IDS = (("order", seen.orders), ("signal", seen.signals), ("fill", seen.fills))
+
+Found = list[dict[str, str]]
+
+
+@page_view
+def found(request: HttpRequest) -> JsonResponse:
+    """Words and address of what fits, as JSON."""
+    asked = request.GET.get("q", "").replace("\0", "").strip()[:60]
+    broker = broker_of(request.GET.get("broker", ""))
+    suffix = "" if broker == "paper" else f"?broker={broker}"
+    return JsonResponse({"found": [*_instruments(asked, suffix), *_things(asked)]})
+
+
+def _instruments(asked: str, suffix: str) -> Found:
+    """Charts of instruments, the shortest names first: who types INFY means no option of it."""
+    exchange, _, symbol = asked.upper().rpartition(":")
+    if len(symbol) < FEWEST_LETTERS:
+        return []
+    fits = Instrument.objects.filter(tradingsymbol__contains=symbol)
+    fits = fits.filter(exchange=exchange) if exchange else fits
+    names = sorted(
+        {str(one) for one in fits.order_by("tradingsymbol")[: MOST * 8]}, key=lambda n: (len(n), n)
+    )
+    return [_one(name, "chart", reverse("chart", args=[name]) + suffix) for name in names[:MOST]]
+
+
+def _things(asked: str) -> Found:
+    digits = asked.replace("-", "").lower()
+    if not re.fullmatch(rf"[0-9a-f]{{{FEWEST_DIGITS},{DIGITS}}}", digits):
+        return []
+    ends = UUID(digits.ljust(DIGITS, "0")), UUID(digits.ljust(DIGITS, "f"))
+    things: list[tuple[str, list[Model]]] = [
+        (kind, list(rows().filter(id__range=ends).order_by("id")[:MOST])) for kind, rows in HAVE_IDS
+    ]
+    found = [
+        _one(f"{kind} {one.pk}", kind, reverse(kind, args=[one.pk])) for kind, ones in things for one in ones
+    ]
+    deployments = Deployment.objects.filter(id__range=ends).order_by("name")[:MOST]
+    return found + [_one(one.name, "deployment", reverse("strategy", args=[one.pk])) for one in deployments]
+
+
+def _one(words: str, kind: str, address: str) -> dict[str, str]:
+    return {"words": words, "kind": kind, "address": address}
