@@ -68,6 +68,16 @@ def test_bars_and_what_was_done_on_them(viewer: Client) -> None:
     assert older["markers"] == [one for one in told["markers"] if one["at_ms"] >= world.START + 60_000]
 
 
+def test_a_rejected_order_is_no_mere_signal(viewer: Client) -> None:
+    Order.objects.update(status="REJECTED", reason="the exchange refuses it")
+    kinds = {one["kind"]: one for one in viewer.get(f"/chart/{NAME}/bars?minutes=1").json()["markers"]}
+    assert kinds["rejected"]["words"].startswith(
+        "wants BUY 100: rejected: the exchange refuses it, ema_cross"
+    )
+    assert "signal" not in kinds
+    assert "rejected, marked" in viewer.get(f"/chart/{NAME}/").content.decode()
+
+
 def test_no_more_than_a_chart_can_hold_and_the_newest_of_them(
     viewer: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:

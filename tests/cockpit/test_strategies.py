@@ -8,6 +8,7 @@ from django.utils import timezone
 from accounts.services import act_record
 from alphapanda import projections
 from alphapanda.core.vocabulary import Side
+from execution.models import Order
 from strategies.models import Deployment
 from tests.cockpit import world
 from tests.cockpit.test_pages import ROWS, browser
@@ -39,6 +40,16 @@ def test_the_last_decision_says_why_not_and_acts_fit_the_state() -> None:
     assert "ValueError: 7" in second
     assert "/release/" in second
     assert "/pause/" not in second
+
+
+def test_the_last_decision_tells_of_an_order_that_was_rejected() -> None:
+    own = world.desk(count=1)
+    world.trade(own.deployments[0], 60, Side.BUY, 400, 15_000_000)
+    Order.objects.update(status="REJECTED", reason="RMS:Margin Exceeds")
+    projections.rebuild()
+    (row,) = rows(browser("viewer"), "/strategies/", "traders")
+    assert '<span class="no">rejected</span> RMS:Margin Exceeds' in row
+    assert "approved" not in row
 
 
 def test_one_deployment_with_parameters_signals_and_who_changed_it() -> None:
