@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
@@ -143,6 +144,7 @@ def detail(request: HttpRequest, deployment_id: UUID) -> HttpResponse:
         return frame.snapshot(live, html, is_stored=True)
     context: dict[str, Any] = {
         "deployment": found,
+        "reads_recording": settings.FEED == "recorded",
         "loglines": list(html["loglines"].values()) if "loglines" in html else None,
         "params": _params(found),
         "trader": next(iter(html["traders"].values()), ""),

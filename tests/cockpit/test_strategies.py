@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from django.utils import timezone
 
@@ -65,6 +67,15 @@ def test_one_deployment_with_parameters_signals_and_who_changed_it() -> None:
     page = browser("viewer").get(f"/strategies/{deployment.id}/").content.decode()
     for words in ("<code>fast</code>", "<b>9</b>", "lunch", "fast crossed slow", "NSE:INFY"):
         assert words in page
+
+
+def test_on_a_recording_it_is_said_that_days_that_are_over_are_traded(settings: Any) -> None:
+    own, operator = world.desk(count=1), browser("operator")
+    for path in (f"/strategies/{own.deployments[0].id}/", "/strategies/deploy/ema_cross/"):
+        settings.FEED = "recorded"
+        assert "reads it from its beginning" in operator.get(path).content.decode()
+        settings.FEED = "kite"
+        assert "reads it from its beginning" not in operator.get(path).content.decode()
 
 
 def test_real_money_asks_for_the_name() -> None:
