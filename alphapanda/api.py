@@ -75,6 +75,7 @@ urlpatterns = [
     path("", include("portfolio.api")),
     path("", include("alphapanda.journal_api")),
     path("", include("marketdata.api")),
+    path("", include("alphapanda.data_api")),
     path("", include("alphapanda.research.api")),
     path("", include("alphapanda.eventlog.api")),
     path("health/", Health.as_view()),

@@ -219,6 +219,11 @@ CELERY_BEAT_SCHEDULE: dict[str, Any] = {
         "schedule": 5.0,
         "options": {"expires": 5, "queue": "research"},
     },
+    "backfills": {
+        "task": "alphapanda.backfills",
+        "schedule": 5.0,
+        "options": {"expires": 5, "queue": "research"},
+    },
     "prune": {"task": "alphapanda.prune", "schedule": 3600.0, "options": {"expires": 3600}},
 }
 

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from accounts.broker import tokens_forget
 from accounts.selectors import sessions_refused
-from alphapanda import logs
+from alphapanda import backfills, logs
 from alphapanda.core.clock import ist_text, to_ms
 from alphapanda.core.vocabulary import DeploymentStatus, Severity
 from alphapanda.eventlog import outbox
@@ -127,6 +127,13 @@ def prune(**_newer: object) -> None:
     outbox.prune(now=now)
     tokens_forget(now=now)
     candles_forget(now=now)
+
+
+@shared_task(name=backfills.TASK)
+def fetch_candles(**_newer: object) -> None:
+    """Fetch the candles that were asked for, one after the other."""
+    while backfills.run_next():
+        pass
 
 
 @shared_task(name=stored.TASK)

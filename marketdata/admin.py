@@ -11,6 +11,7 @@ from alphapanda.web.admin import Desk, ReadOnlyDesk, shown
 from marketdata import selectors
 from marketdata.models import (
     Bar,
+    CandleFetch,
     CircuitLimit,
     FreezeQuantity,
     Holiday,
@@ -186,6 +187,15 @@ class MasterLoadAdmin(ReadOnlyDesk):
     )  # fmt: skip
     date_hierarchy = "loaded_at"
     ordering = ("-loaded_at",)
+
+
+@admin.register(CandleFetch)
+class CandleFetchAdmin(ReadOnlyDesk):
+    list_display = (
+        "created_at", "instrument", "interval", "first", "last", "state", "done", "total", "asked_by"
+    )  # fmt: skip
+    list_filter = ("state", "interval")
+    ordering = ("-created_at",)
 
 
 @admin.register(MasterChange)

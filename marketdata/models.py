@@ -169,6 +169,45 @@ class MasterLoad(models.Model):
         return f"{self.exchanges} {self.source} {self.loaded_at:%Y-%m-%d %H:%M}"
 
 
+class CandleFetch(models.Model):
+    """Historical candles that a person asked for: the files they come into, how far it is, and what went wrong."""
+
+    class State(models.TextChoices):
+        QUEUED = "QUEUED"
+        RUNNING = "RUNNING"
+        DONE = "DONE"
+        FAILED = "FAILED"
+
+    id = models.UUIDField(primary_key=True)
+    instrument = models.ForeignKey(Instrument, on_delete=models.PROTECT)
+    interval = models.CharField(max_length=10, help_text="as Kite names it")
+    first = models.DateField(help_text="IST")
+    last = models.DateField(help_text="IST, included")
+    state = models.CharField(max_length=8, choices=State, default=State.QUEUED)
+    done = models.IntegerField(default=0, help_text="requests to the broker")
+    total = models.IntegerField(default=0, help_text="0: not known yet")
+    files = models.JSONField(default=list, help_text="as `backtest --data` takes them")
+    error = models.TextField(blank=True)
+    asked_by = models.CharField(max_length=150)
+    created_at = models.DateTimeField()
+    progressed_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["-created_at"], name="candle_fetch_recent")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["instrument", "interval", "first", "last"],
+                condition=models.Q(state__in=["QUEUED", "RUNNING"]),
+                name="candle_fetch_once",
+            )
+        ]
+        verbose_name_plural = "candle fetches"
+
+    def __str__(self) -> str:
+        return f"{self.instrument} {self.interval} {self.first} to {self.last}"
+
+
 class MasterChange(models.Model):
     """One difference between a list and the one before, and who uses the instrument."""
 

@@ -283,11 +283,7 @@ class Command(models.Model):
         null=True, blank=True, help_text="what leaves the books: strategies.domain.signals.Taken"
     )
     instrument = models.ForeignKey(
-        Instrument,
-        on_delete=models.PROTECT,
-        null=True,
-        blank=True,
-        help_text="of an exit: what is to be flat",
+        Instrument, models.PROTECT, null=True, blank=True, help_text="of an exit: what is to be flat"
     )
     step = models.BigIntegerField(
         null=True, blank=True, help_text="at which it was taken up; none yet: waits"

@@ -29,6 +29,7 @@ from execution.models import (
 )
 from marketdata.models import (
     Bar,
+    CandleFetch,
     CircuitLimit,
     FreezeQuantity,
     Holiday,
@@ -369,6 +370,7 @@ def _rules() -> list[Any]:
     return [
         load,
         MasterChange.objects.create(load=load, kind="GONE", instrument="NSE:INFY"),
+        CandleFetch.objects.create(id=SOME, instrument=infy, first=day, last=day, created_at=load.loaded_at),
         InstrumentRule.objects.create(instrument=infy, valid_from=day, tick_size=Decimal("0.05"), lot_size=1),
         FreezeQuantity.objects.create(exchange="NFO", underlying="NIFTY", valid_from=day, quantity=1_800),
         CircuitLimit.objects.create(instrument=infy, date=day, lower=1_100, upper=1_350),

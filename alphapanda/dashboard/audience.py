@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Protocol
 from weakref import WeakKeyDictionary
 
 import redis
+from autobahn.exception import Disconnected
 from channels.layers import get_channel_layer
 
 from alphapanda import logs
@@ -173,6 +174,8 @@ class Audience:
         """A socket that fails costs itself only."""
         try:
             await act
+        except Disconnected:  # the browser has left, and its word of that is on the way
+            self.leave(socket)
         except Exception:
             log.exception("socket.failed")
             self.leave(socket)

@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from django import forms
 from django.conf import settings
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
+from accounts.selectors import access_token, the_account
 from alphapanda.core.clock import to_ms
 from alphapanda.core.envelope import FeedGap
+from alphapanda.core.refusals import Refusal
 from alphapanda.dashboard import frame, screen
 from alphapanda.dashboard.access import broker_of, page_view
 from alphapanda.dashboard.lists import BAD_REQUEST
 from marketdata import coverage, selectors
 from marketdata.coverage import Covered, DayBars, ListState
+from marketdata.domain.kite_candles import Interval
 from marketdata.domain.master import Change, ChangeKind
-from marketdata.models import MasterChange
+from marketdata.models import CandleFetch, MasterChange
 from marketdata.services.kite_candles import WHY_NOT_KEPT
 from marketdata.services.master import in_words
 
 DAYS = 15
 CHANGES = 100
+FETCHES = 20
 SOON_DAYS = 30  # a calendar that ends sooner is a warning
 MOST, SOME = 0.98, 0.5  # share of the minutes of a day
 
@@ -32,6 +38,15 @@ class DataForm(forms.Form):
     """Up to which day bars are shown."""
 
     until = forms.DateField(required=False, label="Up to", widget=forms.DateInput(attrs={"type": "date"}))
+
+
+class FetchForm(forms.Form):
+    """Candles to fetch; the API checks and answers."""
+
+    instrument = forms.CharField(max_length=80, widget=forms.TextInput(attrs={"placeholder": "NSE:INFY"}))
+    first = forms.DateField(label="From", widget=forms.DateInput(attrs={"type": "date"}))
+    last = forms.DateField(label="To", widget=forms.DateInput(attrs={"type": "date"}))
+    interval = forms.ChoiceField(choices=[(one.value, one.value) for one in Interval])
 
 
 @page_view
@@ -43,6 +58,7 @@ def page(request: HttpRequest) -> HttpResponse:
         "masters": {one.exchange: _list(one) for one in coverage.lists_known()},
         "horizons": _horizons(now),
         "gaps": {row["id"]: row for row in map(_gap, coverage.gaps_told())},
+        "fetches": {row["id"]: row for row in map(_fetch, _asked())},
     }
     html = screen.rendered(rows)
     if frame.wants_json(request):
@@ -51,6 +67,8 @@ def page(request: HttpRequest) -> HttpResponse:
     context: dict[str, Any] = {
         **{kind: list(html[kind].values()) for kind in rows},
         "form": form,
+        "fetch_form": FetchForm(auto_id="fetch_%s"),
+        "no_session": _no_session(now),
         "days": [one.day for one in found[0].days] if found else [],
         "covered": [_covered(one) for one in found],
         "as_of": now,
@@ -106,6 +124,35 @@ def _gap(gap: FeedGap) -> screen.Row:
         "until_ms": gap.until_ms,
         "lasted_ms": gap.until_ms - gap.from_ms if gap.until_ms else None,
         "reason": gap.reason,
+    }
+
+
+def _asked() -> QuerySet[CandleFetch]:
+    return CandleFetch.objects.select_related("instrument").order_by("-created_at", "-id")[:FETCHES]
+
+
+def _no_session(now: datetime) -> str:
+    """Why the broker cannot be asked for candles now, in words; empty where it can."""
+    try:
+        access_token(the_account().pk, now=now)
+    except Refusal as refusal:
+        return str(refusal)
+    return ""
+
+
+def _fetch(one: CandleFetch) -> screen.Row:
+    return {
+        "id": str(one.pk),
+        "order": to_ms(one.created_at),
+        "at_ms": to_ms(one.created_at),
+        "what": str(one),
+        "state": one.state,
+        "done": one.done,
+        "total": one.total,
+        "files": len(one.files),
+        "folder": str(Path(one.files[0]).parent) if one.files else "",
+        "error": one.error,
+        "by": one.asked_by,
     }
 
 

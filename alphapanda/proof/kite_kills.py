@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Event, Thread
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -21,6 +21,7 @@ from alphapanda.proof.kite_parts import PRICE_E4, simulator
 from alphapanda.proof.kite_served import serving
 from alphapanda.proof.kite_world import World
 from execution.domain.kite.budgets import OURS, SECOND_MS
+from execution.domain.kite.orders import LiveOrder
 from execution.models import BrokerCall, BrokerOrder, Order
 from execution.services.live import states
 from execution.services.live.desk import TIDY_MS, Desk
@@ -30,8 +31,10 @@ from risk.services import halts
 from strategies.models import Deployment, Signal
 
 FAR_E4 = PRICE_E4 - 500_000  # a price at which nothing trades
-STEP_MS = 20
-ROUNDS_AFTER = 10  # of the desk, after the kill: what was to leave would have left
+STEP_MS = 100  # our rate lets an order leave each 125
+ROUNDS_EACH = 40  # of the desk, for an order to leave: more, and it stands still
+WAITING_MIN = 20  # orders that wait to leave, while there are more to come
+ROUNDS_AFTER = 5  # of the desk, after the kill: what was to leave would have left
 CANCELS_MS = 120_000
 
 
@@ -109,15 +112,30 @@ def _round(world: World, desk: Desk) -> None:
 
 def intents(world: World, count: int) -> list[UUID]:
     """Orders that risk has approved and nobody has sent: copies of one that took the whole way."""
-    first = world.want(order_type="LIMIT", limit_price_e4=FAR_E4, quantity=1)
-    assert first is not None, "risk refuses the order that the others are copies of"
+    original = _original(world)
+    return [original.order.pk, *_copies(world, original, range(1, count))]
+
+
+class _Original(NamedTuple):
+    """An order that risk has approved, as it is before anybody has sent it."""
+
+    order: Order
+    known: LiveOrder
+    call: BrokerCall
+
+
+def _original(world: World) -> _Original:
+    order = world.want(order_type="LIMIT", limit_price_e4=FAR_E4, quantity=1)
+    assert order is not None, "risk refuses the order that the others are copies of"
+    return _Original(order, states.known(order.at_broker), BrokerCall.objects.get(order_id=order.pk))
+
+
+def _copies(world: World, original: _Original, numbers: range) -> list[UUID]:
+    """The same again, as if each had taken a step of its own after the first's."""
+    first, known, call = original
     decision, signal = first.decision, first.decision.signal
-    at_broker, call = first.at_broker, BrokerCall.objects.get(order_id=first.pk)
-    start = signal.step
     rows: dict[type, list[Any]] = {kind: [] for kind in (Signal, Decision, Order, BrokerOrder, BrokerCall)}
-    known = states.known(at_broker)
-    for number in range(1, count):
-        step = start + number
+    for step in (signal.step + number for number in numbers):
         signal_id = ids.signal_id(signal.deployment_id, step, 0)
         decision_id = ids.decision_id(signal_id)
         order_id = ids.order_id(decision_id, 0)
@@ -130,9 +148,10 @@ def intents(world: World, count: int) -> list[UUID]:
         rows[BrokerCall].append(_copy(call, id=call_id, order_id=order_id, decision_id=decision_id))
     for kind, made in rows.items():
         kind.objects.bulk_create(made)  # type: ignore[attr-defined]
-    Deployment.objects.filter(id=world.deployment.id).update(step=start + count - 1)
-    world.shard.runners[world.deployment.id].machine.state.step = start + count - 1
-    return [first.pk, *(row.id for row in rows[Order])]
+    last = signal.step + numbers[-1]
+    Deployment.objects.filter(id=world.deployment.id).update(step=last)
+    world.shard.runners[world.deployment.id].machine.state.step = last
+    return [row.id for row in rows[Order]]
 
 
 def _copy(row: Any, **changed: Any) -> Any:
@@ -144,15 +163,22 @@ def race(seed: int, number: int, *, orders: int, kill_within: int) -> Race:
     """Orders leave at our rate; when so many have left as is drawn, somebody throws the kill switch."""
     chance = random.Random(f"kite kill race {seed} {number}")
     with _desk(chance) as (world, desk, begun):
-        intents(world, orders)
+        original, made = _original(world), 1
         at = chance.randrange(1, kill_within)
         ready, thrown = Event(), list[int]()
-        kill = Thread(target=_throw, args=(ready, thrown, chance.random() * 0.05, world))
+        kill = Thread(target=_throw, args=(ready, thrown, chance.random() * 0.05, world), daemon=True)
         kill.start()
-        while not thrown:
+        for _ in range(ROUNDS_EACH * orders):
             if len(begun) >= at:
                 ready.set()
+            if thrown:
+                break
+            if made < orders and made - len(begun) < WAITING_MIN:
+                more = range(made, min(made + 2 * WAITING_MIN, orders))
+                made += len(_copies(world, original, more))
             _round(world, desk)
+        else:
+            raise RuntimeError(f"race {number} of seed {seed}: after {len(begun)} of {at} orders none left")
         for _ in range(ROUNDS_AFTER):
             _round(world, desk)
         kill.join()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
+import psycopg
 from django.conf import settings
 from django.core.management import call_command
 from django.db import connection
+from psycopg.sql import SQL, Identifier
 
 from alphapanda import embedded
 from alphapanda.embedded import places
@@ -54,3 +56,22 @@ def private_database() -> Iterator[None]:
         finally:
             connection.close()
             connection.settings_dict["HOST"], settings.RUN_DIR = host, outer_dir
+
+
+@contextmanager
+def copied_database() -> Iterator[None]:
+    """A copy of the private database, as it is now, that this process works with; dropped afterwards. Nobody else may
+    be connected to it."""
+    facts, copy = connection.settings_dict, "copy"
+    own = facts["NAME"]
+    connection.close()
+    server = psycopg.connect(host=facts["HOST"], user=facts["USER"], dbname="template1", autocommit=True)
+    with closing(server):
+        server.execute(SQL("CREATE DATABASE {} TEMPLATE {}").format(Identifier(copy), Identifier(own)))
+        try:
+            facts["NAME"] = copy
+            yield
+        finally:
+            connection.close()
+            facts["NAME"] = own
+            server.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(copy)))

@@ -97,6 +97,30 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='CandleFetch',
+            fields=[
+                ('id', models.UUIDField(primary_key=True, serialize=False)),
+                ('interval', models.CharField(help_text='as Kite names it', max_length=10)),
+                ('first', models.DateField(help_text='IST')),
+                ('last', models.DateField(help_text='IST, included')),
+                ('state', models.CharField(choices=[('QUEUED', 'Queued'), ('RUNNING', 'Running'), ('DONE', 'Done'), ('FAILED', 'Failed')], default='QUEUED', max_length=8)),
+                ('done', models.IntegerField(default=0, help_text='requests to the broker')),
+                ('total', models.IntegerField(default=0, help_text='0: not known yet')),
+                ('files', models.JSONField(default=list, help_text='as `backtest --data` takes them')),
+                ('error', models.TextField(blank=True)),
+                ('asked_by', models.CharField(max_length=150)),
+                ('created_at', models.DateTimeField()),
+                ('progressed_at', models.DateTimeField(blank=True, null=True)),
+                ('finished_at', models.DateTimeField(blank=True, null=True)),
+                ('instrument', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='marketdata.instrument')),
+            ],
+            options={
+                'verbose_name_plural': 'candle fetches',
+                'indexes': [models.Index(fields=['-created_at'], name='candle_fetch_recent')],
+                'constraints': [models.UniqueConstraint(condition=models.Q(('state__in', ['QUEUED', 'RUNNING'])), fields=('instrument', 'interval', 'first', 'last'), name='candle_fetch_once')],
+            },
+        ),
+        migrations.CreateModel(
             name='MasterChange',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),

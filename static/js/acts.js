@@ -5,7 +5,7 @@ export function watchActs(afterwards) {
   const act = new Act("act", afterwards);
   document.addEventListener("click", (event) => {
     const button = event.target.closest("[data-act]");
-    if (button) act.ask(...asked(button.dataset));
+    if (button && isFilled(button.dataset.form)) act.ask(...asked(button.dataset));
   });
   const halt = new Act("halt", afterwards);
   const words = {
@@ -20,8 +20,14 @@ export function watchActs(afterwards) {
   halt.form.elements.target.addEventListener("change", () => tellTouched(halt.form));
 }
 
-/** What a button asks for, and what goes along: its own facts, or those that are chosen on the page. */
+/** Whether the form of an act, where it has one, can be sent; it says what is missing. */
+function isFilled(name) {
+  return !name || document.getElementById(name).reportValidity();
+}
+
+/** What a button asks for, and what goes along: its own facts, those of its form, or those that are chosen on the page. */
 function asked(data) {
+  if (data.form) return [data, () => Object.fromEntries(new FormData(document.getElementById(data.form)))];
   if (!data.chosen) return [data, () => JSON.parse(data.facts ?? "{}")];
   const chosen = [...document.querySelectorAll(`input[name="${data.chosen}"]:checked`)];
   const what = chosen.length ? chosen.map((box) => box.ariaLabel.replace(/^Choose /, "")).join("; ") : "Nothing is chosen: tick what is meant.";

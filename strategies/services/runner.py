@@ -87,10 +87,22 @@ class Runner:
             if stop is not None:
                 self._stop(Stopped(stop, item, batch.source, seq, (offset, index, self.id)))
                 return
+            if self.reports and self._is_stopped_by_reports(offset, index, batch.source, seq):
+                return
         self.offset, self.index = offset + 1, 0
         if batch.source and batch.count:
             self._pass(batch.source, batch.last_seq)
         self.is_dirty = True
+
+    def _is_stopped_by_reports(self, offset: int, index: int, source: int, seq: int) -> bool:
+        """Hear of what was booked while it stood at this item: its steps follow the item's, and no other item may take
+        them."""
+        self.offset, self.index = offset, index + 1
+        if source:
+            self._pass(source, seq)
+        self.is_dirty = True
+        self.hear()
+        return not self.is_ready
 
     def obey(self) -> None:
         """Carry out the commands that wait, up to the first that raises signals."""

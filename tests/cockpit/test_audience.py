@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import redis
+from autobahn.exception import Disconnected
 from channels.layers import get_channel_layer
 
 from alphapanda.dashboard import audience
@@ -20,7 +21,7 @@ HALTS = View("paper", (), frozenset())
 class Seat:
     """A socket that keeps what it is told."""
 
-    def __init__(self, *, fails: bool = False) -> None:
+    def __init__(self, fails: Exception | None = None) -> None:
         self.fails = fails
         self.told: list[Push] = []
         self.is_away = False
@@ -28,7 +29,7 @@ class Seat:
 
     async def tell(self, push: Push | None) -> None:
         if self.fails:
-            raise ConnectionResetError("gone")
+            raise self.fails
         if push:
             self.told.append(push)
             push.shown(HALTS)
@@ -72,13 +73,14 @@ def test_a_missing_number_shows(numbers: tuple[int, ...], last: int, previous: i
 
 
 @pytest.mark.asyncio
+@pytest.mark.parametrize(("error", "errors"), [(ValueError("a bug"), 1), (Disconnected("gone"), 0)])
 async def test_what_all_see_is_worked_out_once_and_who_fails_is_let_go(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: Exception, errors: int
 ) -> None:
     asked, own = [], View.of
     monkeypatch.setattr(View, "of", lambda view, rows: asked.append(rows) or own(view, rows))
     monkeypatch.setattr(audience, "PERIOD_S", 0.01)
-    room, seats, broken = Audience(), [Seat(), Seat(), Seat()], Seat(fails=True)
+    room, seats, broken = Audience(), [Seat(), Seat(), Seat()], Seat(error)
     for seat in (*seats[:1], broken, *seats[1:]):
         assert await room.join(seat)
 
@@ -91,6 +93,7 @@ async def test_what_all_see_is_worked_out_once_and_who_fails_is_let_go(
     assert [[push.sequence for push in seat.told] for seat in seats] == [[1, 2]] * 3
     assert "fire drill" in seats[0].told[0].shown(HALTS)
     assert broken not in room._sockets
+    assert sum(record.levelname == "ERROR" for record in caplog.records) == errors
     for seat in seats:
         room.leave(seat)
 

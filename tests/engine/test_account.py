@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from datetime import date
 from decimal import Decimal
@@ -98,8 +99,12 @@ def check_laws(account: Account) -> None:
         assert holding.quantity == sum(one.side.sign * one.quantity for one in fills if one.token == token)
     assert rebuild(fills) == {account.names[token]: held for token, held in account.holdings.items()}
     entries = journal.entries
+    of_fill, of_order = defaultdict(Decimal), defaultdict(list)
+    for entry in entries:
+        of_fill[entry.fill_id] += entry.amount
     for row in journal.fills:
-        assert sum(entry.amount for entry in entries if entry.fill_id == row.id) == 0
+        of_order[row.fill.order_id].append(row)
+        assert of_fill[row.id] == 0
         assert NSE.phase_at(row.fill.at_ms) is Phase.CONTINUOUS
         order = orders[row.fill.order_id]
         assert order.eligible_from_ms <= row.fill.at_ms < order.expires_at_ms
@@ -109,7 +114,7 @@ def check_laws(account: Account) -> None:
             assert order.side.sign * (row.fill.price_e4 - order.limit_price_e4) <= 0
     assert cash_moved(entries) == sum(map(cash_of, account.holdings.values()))
     for order in orders.values():
-        own = [row for row in journal.fills if row.fill.order_id == order.id]
+        own = of_order[order.id]
         assert sum(row.fill.quantity for row in own) == order.filled_quantity <= order.quantity
         assert [row.number for row in own] == list(range(1, order.fills_count + 1))
         assert (order.status is OrderStatus.COMPLETE) == (order.unfilled == 0)

@@ -8,10 +8,11 @@ from uuid import uuid4
 
 import msgspec
 import pytest
+from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
-from alphapanda.core.vocabulary import Broker
+from alphapanda.core.vocabulary import Broker, Waiting
 from alphapanda.deploying import Definition, spec
 from alphapanda.engine.backtest import fold
 from alphapanda.engine.live_account import LiveReport
@@ -29,6 +30,7 @@ from risk.services.approvals import approval_answer
 from strategies import loading
 from strategies.models import Approval, Command, Deployment, Report, Signal
 from strategies.services.lifecycle import deployment_stop
+from strategies.services.sharding import ladders_assign
 from tests.kite import live as by_hand
 from tests.kite.server import a_simulator, quoted, serving
 from tests.kite.test_clearance import a_trader
@@ -86,6 +88,47 @@ def stop_as_it_leaves(live: by_hand.Live) -> int:
     for _ in range(3):  # each look books the first that is left of a deployment, and what follows it
         evidence.book_what_is_left(timezone.now() + timedelta(seconds=1))
     return Report.objects.filter(told_at=None).exclude(booked_at=None).count()
+
+
+def test_what_was_booked_while_it_stood_at_an_item_is_heard_before_the_next_item(
+    monkeypatch: Any, settings: Any
+) -> None:
+    """Its reports have the steps that follow the item's; items that come after must not take them."""
+    settings.ZERODHA_ENABLED = settings.LIVE_TRADING = True
+    monkeypatch.setattr(selectors, "calendars", load_calendars)
+    ticks = [quoted(price, number * STEP_S) for number, price in enumerate(prices())]
+    with serving(a_simulator(ticks)) as served:
+        live = by_hand.Live(served, monkeypatch, params=PARAMS)
+        a_trader()
+        log = live.hand.readers[0].values
+
+        def append(number: int) -> None:
+            log.append(pack([ticks[number]], source=SOURCE, first_seq=FIRST_SEQ + number))
+
+        numbers = iter(range(len(ticks)))
+        while not BrokerCall.objects.filter(state="READY", kind="ORDER").exists():
+            append(next(numbers))
+            live.hand.run()
+        with transaction.atomic():
+            ladders_assign({live.deployment.id})  # what it has at work is looked at with the next item
+        for number in numbers:
+            append(number)
+            live.hand.shards[0].evaluate({0: len(log)})
+            if Deployment.objects.get().waiting == Waiting.DUE:
+                break
+        step = Deployment.objects.get().step
+        booked = stop_as_it_leaves(live)
+        for _, number in zip(range(booked + 3), numbers, strict=False):
+            append(number)
+        Deployment.objects.update(status="RUNNING", revision=F("revision") + 1)
+        live.work()
+
+        reports = list(Report.objects.order_by("number").values_list("step", flat=True))
+        assert booked > 1, "one at a time tells nothing of steps"
+        assert reports[:booked] == [step + 2 + number for number in range(booked)]
+        assert Report.objects.filter(told_at=None).count() == 0
+        found = replay(by_hand.NAME, reader=live.hand.readers[0], incarnation=INCARNATION)
+        assert (found.differences, found.first) == (0, [])
 
 
 def answer() -> None:

@@ -14,6 +14,8 @@ from django.utils import timezone
 from alphapanda.core.vocabulary import DeploymentStatus
 from alphapanda.deploying import Definition
 from alphapanda.proof import parity
+from marketdata.domain.stretch import stretch_of
+from marketdata.domain.ticks import FIRST_SEQ
 from marketdata.reference import YESBANK_FILES
 from portfolio.models import Position
 from risk import loading
@@ -25,7 +27,7 @@ from risk.services.halts import halt_release, halt_throw
 from strategies import loading as commands_of
 from strategies.models import Command, Deployment, Signal
 from strategies.services.lifecycle import deployment_pause, deployment_start
-from tests.pipeline.hand import Hand, packed, recording, seeded
+from tests.pipeline.hand import Hand, first_days, packed, recording, seeded
 
 FILES = [str(YESBANK_FILES[0])]
 YESBANK = ("NSE:YESBANK",)
@@ -46,7 +48,8 @@ def test_a_replay_sees_what_people_did_where_the_pipeline_saw_it(monkeypatch):
     source = recorded.source()
     with override_settings(SHARDS=1):
         seeded(TWO)
-    every = packed(source.iter_from(), source=source.source, batch=50)
+    items = first_days(source.iter_from(), 1)
+    every = packed(items, source=source.source, batch=50)
     hand = Hand(every)
     hand.attach(monkeypatch)
     one = Deployment.objects.get(name="one")
@@ -72,9 +75,10 @@ def test_a_replay_sees_what_people_did_where_the_pipeline_saw_it(monkeypatch):
         commands.setdefault(row.deployment_id, {})[row.step] = commands_of.command_row(row)
     oversights = loading.oversights()
     assert [change.seen.status for change in oversights[one.id]].count(DeploymentStatus.PAUSED) == 1
-    runs = recorded.backtest(source, commands=commands, oversights=oversights)
+    stream = [stretch_of(items, first_seq=FIRST_SEQ)]
+    runs = recorded.fold(stream, source=source.source, commands=commands, oversights=oversights)
     assert parity.compare(parity.of_accounts([run.account for run in runs]), found) == (0, [])
-    blind = recorded.backtest(source, commands=commands)
+    blind = recorded.fold(stream, source=source.source, commands=commands)
     assert parity.compare(parity.of_accounts([run.account for run in blind]), found)[0] > 0
 
 
@@ -159,7 +163,7 @@ HELD = Definition(
 def test_a_replay_lets_go_what_a_person_has_started_again_before_it_wished_for_anything(monkeypatch):
     recorded = recording(FILES, [HELD])
     source = recorded.source()
-    items = list(source.iter_from())[:ITEMS]
+    items = list(source.iter_from())[: ITEMS // 2]
     with override_settings(SHARDS=1):
         seeded([HELD])
     hand = Hand(packed(items, source=source.source, batch=50))
@@ -181,7 +185,7 @@ def test_a_replay_lets_go_what_a_person_has_started_again_before_it_wished_for_a
     assert "deployment_status" not in rules
     oversights = loading.oversights()
     assert {change.seen.status for change in oversights[one.id]} == {DeploymentStatus.RUNNING}
-    runs = recorded.fold(source.stretches(0, ITEMS), source=source.source, oversights=oversights)
+    runs = recorded.fold(source.stretches(0, ITEMS // 2), source=source.source, oversights=oversights)
     assert parity.compare(parity.of_accounts([run.account for run in runs]), found) == (0, [])
 
 

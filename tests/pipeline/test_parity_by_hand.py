@@ -27,31 +27,28 @@ from tests.pipeline.hand import Hand, first_days, packed, recording, seeded
 FILES = [str(YESBANK_FILES[0])]
 
 
-@pytest.fixture(scope="module")
-def expected():
+def played_by_backtest(days: int):
+    """The first days of the recording, with their rows."""
     recorded = recording(FILES, deployments_over(FILES))
     source = recorded.source()
-    return source, parity.of_accounts([run.account for run in recorded.backtest(source)])
-
-
-@pytest.fixture(scope="module")
-def a_day(expected):
-    """The first day alone, with its rows: what memory holds is many times less."""
-    source, _ = expected
-    items = first_days(source.iter_from(), 1)
-    runs = recording(FILES, deployments_over(FILES)).fold(
-        [stretch_of(items, first_seq=FIRST_SEQ)], source=source.source
-    )
+    items = first_days(source.iter_from(), days)
+    runs = recorded.fold([stretch_of(items, first_seq=FIRST_SEQ)], source=source.source)
     return source.source, items, parity.of_accounts([run.account for run in runs])
 
 
+@pytest.fixture(scope="module")
+def a_day():
+    return played_by_backtest(1)
+
+
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize(("shards", "batch"), [(1, 2000), (2, 37)])
-def test_rows_equal_the_backtest(monkeypatch, expected, shards, batch):
-    source, rows = expected
+@pytest.mark.parametrize(("shards", "batch", "days"), [(1, 2000, 2), (2, 37, 1)])
+def test_rows_equal_the_backtest(monkeypatch, shards, batch, days):
+    """The whole recording is what real processes play, cut the second way: tests/proofs."""
+    source, items, rows = played_by_backtest(days)
     with override_settings(SHARDS=shards):
         seeded(deployments_over(FILES))
-    hand = Hand(packed(source.iter_from(), source=source.source, batch=batch), shards=shards)
+    hand = Hand(packed(items, source=source, batch=batch), shards=shards)
     hand.attach(monkeypatch)
 
     hand.run()

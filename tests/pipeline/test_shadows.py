@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 from collections.abc import Iterator
@@ -58,8 +59,17 @@ OTHER = {"fast": 8, "slow": 30, "quantity": 100}
 
 
 @pytest.fixture(scope="module")
-def source():
-    return recording(FILES, [TREND]).source()
+def source(tmp_path_factory):
+    """The first two days of the recording, and the night between them."""
+    return recording([two_days(tmp_path_factory.mktemp("days"))], [TREND]).source()
+
+
+def two_days(folder: Path) -> str:
+    header, *rows = gzip.decompress(YESBANK_FILES[0].read_bytes()).decode().splitlines()
+    days = sorted({row[:10] for row in rows})[:2]
+    path = folder / "lean_1min_2019-07_YESBANK.csv"
+    path.write_text("\n".join([header, *(row for row in rows if row[:10] in days)]) + "\n")
+    return str(path)
 
 
 @pytest.fixture

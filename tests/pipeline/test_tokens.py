@@ -21,7 +21,7 @@ from marketdata.services.instruments import load
 from portfolio.audit import books_differences
 from strategies.loading import consequences_of
 from strategies.models import Deployment
-from tests.pipeline.hand import Hand, packed, recording, seeded
+from tests.pipeline.hand import Hand, first_days, packed, recording, seeded
 
 FILES = [str(YESBANK_FILES[0])]
 GIVEN = [Definition(name="guarded", strategy="guarded", instruments=("NSE:YESBANK",))]
@@ -56,7 +56,7 @@ def test_a_position_and_its_bracket_survive_that_their_instrument_has_another_to
 ):
     recorded: Recording = recording(FILES, GIVEN)
     source = recorded.source()
-    items = list(source.iter_from())
+    items = first_days(source.iter_from(), 1)
     runs = recorded.fold([stretch_of(items, first_seq=FIRST_SEQ)], source=source.source)
     expected = [row.fill for row in runs[0].account.journal.fills]
     with override_settings(SHARDS=1):
@@ -89,7 +89,7 @@ def test_a_position_and_its_bracket_survive_that_their_instrument_has_another_to
 def test_an_instrument_that_lost_its_token_is_deaf_to_the_prices_of_the_new_owner(monkeypatch):
     recorded = recording(FILES, GIVEN)
     source = recorded.source()
-    items = list(source.iter_from())
+    items = first_days(source.iter_from(), 1)
     runs = recorded.fold([stretch_of(items, first_seq=FIRST_SEQ)], source=source.source)
     entered_ms = runs[0].account.journal.fills[0].fill.at_ms
     first = [item for item in items if item.at_ms <= entered_ms + 60_000]

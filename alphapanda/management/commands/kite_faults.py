@@ -13,11 +13,12 @@ from typing import Any
 
 from django.core.management import BaseCommand, CommandError
 from rich.console import Console
+from rich.progress import track
 
 from alphapanda import logs
 from alphapanda.proof import kite_faults, kite_kills, kite_outage
 from alphapanda.proof.kite_world import set_up
-from alphapanda.proof.private import private_database
+from alphapanda.proof.private import copied_database, private_database
 from alphapanda.web.console import screen
 
 OPEN_ORDERS = 200
@@ -114,7 +115,10 @@ def _share(seed: int, numbers: Sequence[int]) -> Counter[str]:
 
 
 def _race(console: Console, seed: int, *, kills: int, orders: int) -> bool:
-    races = [kite_kills.race(seed, number, orders=orders, kill_within=orders) for number in range(kills)]
+    races = []
+    for number in track(range(kills), "kill race", console=console):
+        with copied_database():  # what one run leaves would be in the way of the next
+            races.append(kite_kills.race(seed, number, orders=orders, kill_within=orders))
     late = sum(race.late for race in races)
     sent = sum(race.sent for race in races)
     nearest = min((race.margin_ms for race in races), default=0.0)

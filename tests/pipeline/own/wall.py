@@ -21,7 +21,7 @@ class Wall(Strategy):
         quantity: int = 200
 
     def bar_minutes(self) -> tuple[int, ...]:
-        return (1,)
+        return (5,)  # each wish costs the pipeline of a test forty milliseconds, refused or not
 
     def on_bar(self, state: Any, bar: Bar, view: View) -> Iterable[Intent]:
         if not view.position() and not view.working():
