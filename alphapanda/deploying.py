@@ -178,6 +178,10 @@ def create(
     check(definition)
     instruments = [_instrument(name) for name in definition.instruments]
     specs = [selectors.spec(instrument) for instrument in instruments]
+    if all(one.segment == INDICES for one in specs):
+        raise BadDefinition(
+            f"{definition.name}: {specs[0].key} is an index and cannot be traded: name what is to be traded with it"
+        )
     for one in specs:
         check_charges(definition, one, specs)
     deployment = Deployment.objects.create(

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from alphapanda.core.clock import to_ms
 from alphapanda.core.refusals import Refusal
-from alphapanda.dashboard import frame, screen
+from alphapanda.dashboard import frame, run_figures, screen
 from alphapanda.dashboard.access import broker_of, page_view
 from alphapanda.research import selectors
 from strategies.models import BacktestRun
@@ -63,7 +63,10 @@ def detail(request: HttpRequest, run_id: UUID) -> HttpResponse:
         "run": run,
         "row": next(iter(html["runs"].values())),
         "result": result,
-        "trades": result.get("trades", [])[-TRADES:][::-1],
+        "trades": [run_figures.trade(one) for one in result.get("trades", [])[-TRADES:][::-1]],
+        "figures": run_figures.figures(result.get("statistics", {})),
+        "costs": run_figures.costs(result.get("costs", {})),
+        "plan": run_figures.without_folders(run.plan),
         "sheet": reverse("admin:backtest_sheet", args=[run.pk]) if is_done else "",
         "left": len(result.get("trades", [])) - TRADES,
         "instruments": sorted({fill["instrument"] for fill in result.get("fills", [])}),
@@ -86,7 +89,13 @@ def compare(request: HttpRequest) -> HttpResponse:
     }
     if not context["error"]:
         try:
-            context["found"] = selectors.compared(list(form.cleaned_data["run"].order_by("created_at")))
+            context["found"] = found = selectors.compared(
+                list(form.cleaned_data["run"].order_by("created_at"))
+            )
+            context["figures"] = {
+                run_figures.words_of(name): [run_figures.figure(name, value) for value in values]
+                for name, values in found["statistics"].items()
+            }
         except Refusal as refusal:
             context["error"] = str(refusal)
     status = BAD_REQUEST if context["error"] else 200

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from django import forms
+from django.db.models import Exists, OuterRef, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect
 from django.urls import reverse
@@ -68,12 +69,14 @@ class Asked(forms.Form):
 
 @page_view
 def first(request: HttpRequest) -> HttpResponse:
-    """The chart of an instrument that is in use, or where charts come from."""
+    """The chart of an instrument that is in use, rather of one that has bars, or where charts come from."""
     broker = broker_of(request.GET.get("broker", ""))
     used = _others(broker)
     if not used:
         return frame.shown(request, "chart", "dashboard/no_chart.html", {}, live=frame.Reading(broker))
-    return redirect(f"{reverse('chart', args=[used[0]])}?{request.GET.urlencode()}".rstrip("?"))
+    has_bars = Exists(seen.bars().filter(instrument=OuterRef("pk")))
+    fed = sorted(map(str, _used(broker).filter(has_bars)))
+    return redirect(f"{reverse('chart', args=[(fed or used)[0]])}?{request.GET.urlencode()}".rstrip("?"))
 
 
 @page_view
@@ -172,8 +175,11 @@ def _instrument(name: str) -> Instrument:
 
 
 def _others(broker: str) -> list[str]:
-    used = Instrument.objects.filter(deployment__broker=broker).distinct()
-    return sorted(map(str, used))
+    return sorted(map(str, _used(broker)))
+
+
+def _used(broker: str) -> QuerySet[Instrument]:
+    return Instrument.objects.filter(deployment__broker=broker).distinct()
 
 
 def _behind(at_ms: int, minutes: int) -> int:

@@ -13,7 +13,7 @@ from django.urls import reverse
 
 from alphapanda.core.clock import to_ms
 from alphapanda.core.money import to_rupees
-from alphapanda.core.vocabulary import SignalKind
+from alphapanda.core.vocabulary import OrderStatus, SignalKind
 from alphapanda.dashboard import moment, seen
 from alphapanda.research import selectors
 from alphapanda.web.formats import number, price
@@ -34,7 +34,8 @@ class _Guarded(msgspec.Struct):
 
 
 def markers(instrument: Instrument, deployments: Sequence[Deployment], since_ms: int) -> list[Marker]:
-    """The newest of each kind from a time on, in order of time: fills, signals that risk denied, and the rest."""
+    """The newest of each kind from a time on, in order of time: fills, signals that risk denied, those of which the
+    order was rejected, and the rest."""
     chosen: dict[str, Any] = {
         "instrument": instrument, "deployment__in": deployments, "at_ms__gte": since_ms,
     }  # fmt: skip
@@ -42,7 +43,10 @@ def markers(instrument: Instrument, deployments: Sequence[Deployment], since_ms:
     fills = seen.fills().filter(**chosen).order_by("-at_ms")[:MARKERS]
     signals = seen.signals().filter(**chosen, kind=SignalKind.ORDER).select_related("decision")
     found = [_filled(fill, names) for fill in fills]
-    found += [_wanted(signal, names) for signal in signals.order_by("-at_ms")[:MARKERS]]
+    newest = list(signals.order_by("-at_ms")[:MARKERS])
+    refused = {seen.order_status(): OrderStatus.REJECTED, "decision__signal__in": newest}
+    rejected = dict(seen.orders().filter(**refused).values_list("decision__signal_id", "reason"))
+    found += [_wanted(signal, names, rejected.get(signal.pk)) for signal in newest]
     return sorted(found, key=lambda marker: marker["at_ms"])
 
 
@@ -57,15 +61,17 @@ def _filled(fill: Fill, names: dict[Any, str]) -> Marker:
     }
 
 
-def _wanted(signal: Signal, names: dict[Any, str]) -> Marker:
+def _wanted(signal: Signal, names: dict[Any, str], rejected: str | None) -> Marker:
     decision, then_ms = getattr(signal, "decision", None), moment.current()
     is_known = decision is not None and (then_ms is None or to_ms(decision.created_at) <= then_ms)
     is_denied = is_known and not decision.is_approved
     outcome = f"denied by {decision.rule}" if is_denied else signal.reason or "no reason given"
+    if rejected is not None:
+        outcome = f"rejected: {rejected or 'no reason was given'}"
     return {
         "at_ms": signal.at_ms,
         "side": signal.side,
-        "kind": "denied" if is_denied else "signal",
+        "kind": "denied" if is_denied else "signal" if rejected is None else "rejected",
         "deployment": str(signal.deployment_id),
         "words": f"wants {signal.side} {number(signal.quantity)}: {outcome}, {names[signal.deployment_id]}",
         "address": reverse("signal", args=[signal.pk]),

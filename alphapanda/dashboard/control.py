@@ -16,6 +16,8 @@ from alphapanda.dashboard import frame, moment, screen, seen
 from alphapanda.dashboard.access import broker_of, page_view
 from alphapanda.dashboard.halting import progress, scopes
 from alphapanda.dashboard.pace import with_pace
+from marketdata.domain.calendar import NoSession
+from marketdata.selectors import calendars, spec
 from risk import selectors
 from risk.domain.headroom import Headroom
 from risk.models import Alert, KillSwitch
@@ -37,7 +39,7 @@ def risk(request: HttpRequest) -> HttpResponse:
     known = headroom_now(now=now) if moment.current() is None else []  # none is kept
     found = [(one, rows) for one, rows in known if one.broker == broker]
     rows = {
-        "limits": with_pace(limits_of(found), key=broker, now=now),
+        "limits": with_pace(limits_of(found), key=broker),
         "switches": _switches(broker),
         "scopes": scopes(broker) if moment.current() is None else {},
     }
@@ -52,9 +54,25 @@ def risk(request: HttpRequest) -> HttpResponse:
 
 def limits_of(found: Iterable[tuple[Deployment, list[Headroom]]]) -> dict[str, screen.Row]:
     """Rows of limits, the tightest first."""
-    rows = [_limit(deployment, one) for deployment, ones in found for one in ones]
+    rows = [
+        _limit(deployment, one) | clock
+        for deployment, ones in found
+        for clock in [_clock(deployment)]
+        for one in ones
+    ]
     rows.sort(key=lambda row: (-(row["percent"] or 0), row["deployment"], row["limit"]))
     return {row["id"]: row | {"order": f"{place:05}"} for place, row in enumerate(rows)}
+
+
+def _clock(deployment: Deployment) -> screen.Row:
+    """The time of its ticks, and when the last of its markets closes on that day; None where no hours are stored."""
+    at_ms, known = deployment.at_ms, calendars().by_market
+    markets = {spec(one).market for one in deployment.instruments.all()}
+    try:
+        ends = [known[market].closes_ms(at_ms) for market in markets]
+    except (KeyError, NoSession):
+        ends = []
+    return {"at_ms": at_ms, "ends_ms": max(ends, default=None)}
 
 
 def _limit(deployment: Deployment, one: Headroom) -> screen.Row:

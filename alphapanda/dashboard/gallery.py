@@ -89,7 +89,12 @@ def deploy(request: HttpRequest, name: str) -> HttpResponse:
             return _made(request, form)
         except Refusal as refusal:
             form.add_error(None, str(refusal))
-    context = {"form": form, "version": version, "known": known}
+    context = {
+        "form": form,
+        "version": version,
+        "known": known,
+        "reads_recording": settings.FEED == "recorded",
+    }
     status = BAD_REQUEST if form.errors else 200
     return frame.shown(request, "strategies", "dashboard/deploy.html", context, live=live, status=status)
 

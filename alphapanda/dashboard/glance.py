@@ -83,7 +83,7 @@ def _slow(broker: str) -> dict[str, Any]:
 def _tightest(broker: str) -> screen.Row | None:
     now = timezone.now()
     found = [(one, rows) for one, rows in headroom_now(now=now) if one.broker == broker]
-    rows = with_pace(control.limits_of(found), key=broker, now=now)
+    rows = with_pace(control.limits_of(found), key=broker)
     known = [row for row in rows.values() if row["percent"] is not None]
     return known[0] if known else None
 

@@ -14,7 +14,7 @@ from alphapanda.dashboard import screen
 from alphapanda.web.formats import counted
 from risk import selectors
 from risk.models import KillSwitch
-from strategies.domain.base import BadParameters, UnknownStrategy, build
+from strategies.domain.base import BadParameters, Strategy, UnknownStrategy, build
 from strategies.domain.memory import State
 from strategies.loading import strategy_class_of
 from strategies.models import Approval, Deployment
@@ -34,14 +34,12 @@ def standings(rows: Iterable[screen.Row], strip: screen.Row, decided: set[str]) 
     asked = Approval.objects.filter(state=Approval.State.WAITING).values_list("deployment_id", flat=True)
     waiting = Counter(map(str, asked))
     phase = strip.get("phase")
-    found = {row["id"]: _standing(row, halts, waiting[row["id"]], phase, decided) for row in every}
+    found = {row["id"]: _standing(row, halts, waiting[row["id"]], phase) for row in every}
     cold = [UUID(row["id"]) for row in every if not found[row["id"]] and row["id"] not in decided]
-    return found | _warming(cold)
+    return found | _untried(cold)
 
 
-def _standing(
-    row: screen.Row, halts: list[KillSwitch], waiting: int, phase: str | None, decided: set[str]
-) -> str:
+def _standing(row: screen.Row, halts: list[KillSwitch], waiting: int, phase: str | None) -> str:
     status = DeploymentStatus(row["status"])
     if status in OF_STATUS:
         return OF_STATUS[status]
@@ -57,9 +55,6 @@ def _standing(
         )
     if phase in OVER:
         return "Market closed: it reads on with the next session's ticks."
-    if not row["step"] and row["id"] not in decided:
-        names = ", ".join(one["instrument"] for one in row["instruments"])
-        return f"No tick yet of {names}: it waits for the feed to bring one."
     return ""
 
 
@@ -69,19 +64,27 @@ def _covers(halt: KillSwitch, row: screen.Row) -> bool:
     return halt.broker in ("", row["broker"])
 
 
-def _warming(ids: list[UUID]) -> dict[str, str]:
-    """How many bars are still to come for those that have not seen enough."""
+def _untried(ids: list[UUID]) -> dict[str, str]:
+    """Of those that had no signal yet: whether a tick has come, and how many bars are still to come."""
     found = Deployment.objects.filter(id__in=ids).select_related("strategy_version__strategy")
-    told = {str(one.pk): _bars_wanted(one) for one in found.prefetch_related("instruments")}
+    told = {str(one.pk): _wanted(one) for one in found.prefetch_related("instruments")}
     return {name: words for name, words in told.items() if words}
 
 
-def _bars_wanted(deployment: Deployment) -> str:
+def _wanted(deployment: Deployment) -> str:
+    """Items of the clock are read without any tick: only a last price says that one came."""
     try:
         strategy = build(strategy_class_of(deployment.strategy_version), deployment.params)
         state: Any = msgspec.msgpack.decode(bytes(deployment.checkpoint) or b"\x80", type=State)
     except (BadParameters, UnknownStrategy, msgspec.MsgspecError, UnicodeDecodeError):
         return ""  # its shard says so, and quarantines it
+    if not state.marks:
+        names = ", ".join(sorted(map(str, deployment.instruments.all())))
+        return f"No tick yet of {names}: it waits for the feed to bring one."
+    return _bars_wanted(deployment, strategy, state)
+
+
+def _bars_wanted(deployment: Deployment, strategy: Strategy, state: Any) -> str:
     lengths, wanted = strategy.bar_minutes(), strategy.warm_up() + 1
     names = [f"{one} {minutes}" for one in deployment.instruments.all() for minutes in lengths]
     seen = min((state.bars_seen.get(name, 0) for name in names), default=wanted)

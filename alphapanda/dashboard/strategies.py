@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 
 from accounts.models import AuditEntry
 from alphapanda import log_files
-from alphapanda.core.vocabulary import Broker, DeploymentStatus
+from alphapanda.core.vocabulary import Broker, DeploymentStatus, OrderStatus
 from alphapanda.dashboard import frame, moment, screen, seen
 from alphapanda.dashboard.access import broker_of, page_view
 from alphapanda.dashboard.gallery import gallery, parameters_of
 from alphapanda.dashboard.logs import line_row
 from alphapanda.dashboard.standing import standings
 from alphapanda.log_files import Line
+from execution.models import Order
 from risk.models import Alert, Decision
 from strategies.models import Deployment, Signal
 
@@ -50,19 +53,25 @@ def page(request: HttpRequest) -> HttpResponse:
         "gallery": gallery() if moment.current() is None else [],
     }
     return frame.shown(
-        request, "strategies", "dashboard/strategies.html", context, live=live, hints=["traders", "signals"]
+        request,
+        "strategies",
+        "dashboard/strategies.html",
+        context,
+        live=live,
+        hints=["traders", "signals", "orders"],
     )
 
 
 def _traders(broker: str, live: frame.Reading) -> dict[str, screen.Row]:
     rows = seen.deployment_rows(Deployment.objects.filter(broker=broker).order_by("name"))
     last = _last_decisions([UUID(row["id"]) for row in rows])
+    rejected = _rejected(last.values())
     known = live.rows.get("deployments", {})
     strip = live.rows.get("strip", {}).get(broker, {})
     is_now = moment.current() is None
     why = standings(rows, strip, {str(name) for name in last}) if is_now else {}
     return {
-        row["id"]: _trader(row, last.get(UUID(row["id"])), known.get(row["id"], {}))
+        row["id"]: _trader(row, last.get(UUID(row["id"])), rejected, known.get(row["id"], {}))
         | {"standing": why.get(row["id"], "")}
         for row in rows
     }
@@ -74,22 +83,31 @@ def _last_decisions(deployments: list[UUID]) -> dict[UUID, Decision]:
     return {one.deployment_id: one for one in newest.distinct("deployment_id").select_related("signal")}
 
 
-def _trader(row: screen.Row, decision: Decision | None, known: screen.Row) -> screen.Row:
+def _rejected(decisions: Iterable[Decision]) -> dict[UUID, Order]:
+    """Orders on these decisions that the broker or the exchange refused, by decision."""
+    refused = {seen.order_status(): OrderStatus.REJECTED}
+    return {one.decision_id: one for one in seen.orders().filter(decision__in=decisions, **refused)}
+
+
+def _trader(
+    row: screen.Row, decision: Decision | None, rejected: dict[UUID, Order], known: screen.Row
+) -> screen.Row:
     return row | {
         "acts": acts_of(row["id"], row["name"], row["broker"], DeploymentStatus(row["status"])),
         "pnl": known.get("pnl"),
         "held": known.get("held", []),
-        "last": _last(decision) if decision else None,
+        "last": _last(decision, rejected.get(decision.pk)) if decision else None,
     }
 
 
-def _last(decision: Decision) -> screen.Row:
+def _last(decision: Decision, rejected: Order | None) -> screen.Row:
     return {
         "signal_id": str(decision.signal_id),
         "at_ms": decision.at_ms,
         "approved": decision.is_approved,
         "rule": decision.rule,
         "reason": decision.reason if not decision.is_approved else decision.signal.reason,
+        "rejected": None if rejected is None else rejected.reason or "no reason was given",
     }
 
 
@@ -126,6 +144,7 @@ def detail(request: HttpRequest, deployment_id: UUID) -> HttpResponse:
         return frame.snapshot(live, html, is_stored=True)
     context: dict[str, Any] = {
         "deployment": found,
+        "reads_recording": settings.FEED == "recorded",
         "loglines": list(html["loglines"].values()) if "loglines" in html else None,
         "params": _params(found),
         "trader": next(iter(html["traders"].values()), ""),

@@ -2,7 +2,8 @@
 // name, never by colour alone.
 import { LineStyle, createSeriesMarkers } from "../vendor/lightweight-charts.js";
 
-const SHAPES = { signal: "square", denied: "circle" };
+const SHAPES = { signal: "square", denied: "circle", rejected: "circle" };
+const COLORS = { signal: "--color-muted", denied: "--color-amber", rejected: "--color-negative" };
 const STYLES = { stop: LineStyle.LargeDashed, target: LineStyle.Dotted, limit: LineStyle.Dashed };
 
 export class Marks {
@@ -42,14 +43,19 @@ export class Marks {
   #look(one) {
     const isBuy = one.side === "BUY";
     const isFill = one.kind === "fill";
-    const color = isFill ? this.style(isBuy ? "--color-buy" : "--color-sell") : this.style(one.kind === "denied" ? "--color-amber" : "--color-muted");
+    const color = isFill ? this.style(isBuy ? "--color-buy" : "--color-sell") : this.style(COLORS[one.kind]);
     return {
       position: isBuy ? "belowBar" : "aboveBar",
       shape: isFill ? (isBuy ? "arrowUp" : "arrowDown") : SHAPES[one.kind],
       size: isFill ? 1 : 0.5,
-      text: isFill || one.kind === "denied" ? this.letter(one.deployment) : "",
+      text: this.#words(one),
       color,
     };
+  }
+
+  #words(one) {
+    if (one.kind === "signal") return "";
+    return `${one.kind === "rejected" ? "✕" : ""}${this.letter(one.deployment)}`;
   }
 
   /** What was done in a bar, fills first. */

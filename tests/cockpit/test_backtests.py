@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
 from accounts.models import User
+from alphapanda.research.selectors import result_of
 from alphapanda.tasks import backtests
+from alphapanda.web.formats import rupees, rupees_signed
 from strategies.models import BacktestRun
 from tests.cockpit.test_pages import ROWS, browser
 from tests.research.test_stored import asked, there
@@ -32,8 +35,17 @@ def test_runs_their_findings_and_the_comparison() -> None:
     page = viewer.get(f"/backtests/{one.pk}/").content.decode()
     assert page.index("Reasons to doubt it") < page.index("Figures")
     assert all(code in page for code in one.findings)
+    net = result_of(one)["statistics"]["net_pnl"]
+    assert f'<td>profit</td><td class="n">{rupees_signed(net)}</td>' in page
+    assert "annual_volatility" not in page
+    assert f'<td>turnover</td><td class="n">{rupees(result_of(one)["costs"]["turnover"])}</td>' in page
+    last = result_of(one)["trades"][-1]
+    assert f"<b>{rupees_signed(last['net'])}</b>" in page
+    assert last["entered_at"] not in page
+    assert all(str(Path(file).parent) not in page for file in one.plan["files"])
     together = viewer.get(f"/backtests/compare/?run={one.pk}&run={other.pk}").content.decode()
     assert "meta.starting_cash" in together
+    assert f'<td>profit</td><td class="n">{rupees_signed(net)}</td>' in together
     assert "The same data." in together
     alone = viewer.get(f"/backtests/compare/?run={one.pk}")
     assert alone.status_code == 400

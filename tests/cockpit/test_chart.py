@@ -17,7 +17,7 @@ from alphapanda.core.clock import ist_text, to_ms
 from alphapanda.core.vocabulary import Side
 from alphapanda.dashboard import chart, moment
 from execution.models import Fill, Order, OrderEvent
-from marketdata.models import Bar
+from marketdata.models import Bar, Instrument
 from portfolio.models import Book, Portfolio
 from strategies.domain.basis import Basis, Indicator
 from strategies.domain.codes import hashed
@@ -66,6 +66,16 @@ def test_bars_and_what_was_done_on_them(viewer: Client) -> None:
     older = viewer.get(f"/chart/{NAME}/bars?until_ms={world.START + 120_000}&count=1").json()
     assert [bar[5] for bar in older["bars"]] == [11]
     assert older["markers"] == [one for one in told["markers"] if one["at_ms"] >= world.START + 60_000]
+
+
+def test_a_rejected_order_is_no_mere_signal(viewer: Client) -> None:
+    Order.objects.update(status="REJECTED", reason="the exchange refuses it")
+    kinds = {one["kind"]: one for one in viewer.get(f"/chart/{NAME}/bars?minutes=1").json()["markers"]}
+    assert kinds["rejected"]["words"].startswith(
+        "wants BUY 100: rejected: the exchange refuses it, ema_cross"
+    )
+    assert "signal" not in kinds
+    assert "rejected, marked" in viewer.get(f"/chart/{NAME}/").content.decode()
 
 
 def test_no_more_than_a_chart_can_hold_and_the_newest_of_them(
@@ -255,7 +265,8 @@ def test_the_page_has_the_last_price_and_the_way_there(viewer: Client) -> None:
     page = viewer.get(f"/chart/{NAME}/")
     (mark,) = viewer.get(f"/chart/{NAME}/", headers=ROWS).json()["rows"]["marks"].values()
     assert mark in page.content.decode()
-    assert viewer.get("/chart/").url == f"/chart/{NAME}/"
+    Deployment.objects.get().instruments.add(Instrument.objects.get(tradingsymbol="HDFCBANK"))
+    assert viewer.get("/chart/").url == f"/chart/{NAME}/"  # HDFCBANK has no bars
     text = page.content.decode()
     assert "https://www.tradingview.com/" in text
     one = Deployment.objects.get().pk

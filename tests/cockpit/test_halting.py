@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
 from html import unescape
 
 import pytest
@@ -15,12 +14,16 @@ from alphapanda import projections
 from alphapanda.core.vocabulary import Side
 from alphapanda.dashboard.pace import with_pace
 from execution.models import Order
+from marketdata.selectors import calendars_forget
+from marketdata.services.calendar import calendars_load_shipped
 from portfolio.models import Position
 from risk.models import KillSwitch, LimitSet
 from risk.services.halts import halt_throw
 from strategies.models import Command, Deployment
 from tests.cockpit import world
 from tests.cockpit.test_pages import ROWS, browser
+
+CLOSE = world.START + 375 * 60_000  # 15:30
 
 pytestmark = pytest.mark.django_db
 
@@ -134,11 +137,10 @@ def test_what_reads_nothing_is_out_of_reach_and_said_to_be(operator: Client) -> 
 
 
 def test_the_time_to_breach_follows_from_the_rate_of_the_last_minutes() -> None:
-    start = timezone.now()
-
-    def after(minutes: float, used: str, left: str) -> int | None:
-        row = {"a": {"used": used, "left": left}}
-        return with_pace(row, key="test", now=start + timedelta(minutes=minutes))["a"]["breach_s"]
+    def after(minutes: float, used: str, left: str, limit: str = "daily_loss") -> int | None:
+        at_ms = world.START + int(minutes * 60_000)
+        row = {"used": used, "left": left, "limit": limit, "at_ms": at_ms, "ends_ms": CLOSE}
+        return with_pace({"a": row}, key="test")["a"]["breach_s"]
 
     assert after(0, "10", "90") is None
     assert after(0.3, "12", "88") is None  # too short to be a rate
@@ -146,10 +148,17 @@ def test_the_time_to_breach_follows_from_the_rate_of_the_last_minutes() -> None:
     assert after(4, "30", "70") == 14 * 60
     assert after(5, "10", "90") is None  # another day: it begins anew
     assert after(20, "10", "90") is None
+    assert after(21, "12", "706") == 353 * 60  # a minute before the close
+    assert after(21, "12", "710") is None  # the day is over before
+    assert after(1, "13", "1") is None  # the recording begins anew
+    assert after(2, "20", "80", "position_quantity") is None  # it goes up and down
 
 
 def test_the_page_of_risk_tells_it(operator: Client) -> None:
     LimitSet.objects.create(level="GLOBAL", daily_orders=10)
+    Deployment.objects.update(at_ms=world.START + 3_600_000)
+    calendars_load_shipped()
+    calendars_forget()
     first, *_ = [html for html in rows(operator, "limits") if "daily_orders" in html]
     assert "Its use does not grow" in first
     name = first.partition('id="limits-')[2].partition('"')[0]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from django.utils import timezone
 
 from accounts.services import act_record
 from alphapanda import projections
 from alphapanda.core.vocabulary import Side
+from execution.models import Order
 from strategies.models import Deployment
 from tests.cockpit import world
 from tests.cockpit.test_pages import ROWS, browser
@@ -41,6 +44,16 @@ def test_the_last_decision_says_why_not_and_acts_fit_the_state() -> None:
     assert "/pause/" not in second
 
 
+def test_the_last_decision_tells_of_an_order_that_was_rejected() -> None:
+    own = world.desk(count=1)
+    world.trade(own.deployments[0], 60, Side.BUY, 400, 15_000_000)
+    Order.objects.update(status="REJECTED", reason="RMS:Margin Exceeds")
+    projections.rebuild()
+    (row,) = rows(browser("viewer"), "/strategies/", "traders")
+    assert '<span class="no">rejected</span> RMS:Margin Exceeds' in row
+    assert "approved" not in row
+
+
 def test_one_deployment_with_parameters_signals_and_who_changed_it() -> None:
     own = world.desk(count=1)
     world.trade(own.deployments[0], 60, Side.BUY, 100, 15_000_000)
@@ -54,6 +67,15 @@ def test_one_deployment_with_parameters_signals_and_who_changed_it() -> None:
     page = browser("viewer").get(f"/strategies/{deployment.id}/").content.decode()
     for words in ("<code>fast</code>", "<b>9</b>", "lunch", "fast crossed slow", "NSE:INFY"):
         assert words in page
+
+
+def test_on_a_recording_it_is_said_that_days_that_are_over_are_traded(settings: Any) -> None:
+    own, operator = world.desk(count=1), browser("operator")
+    for path in (f"/strategies/{own.deployments[0].id}/", "/strategies/deploy/ema_cross/"):
+        settings.FEED = "recorded"
+        assert "reads it from its beginning" in operator.get(path).content.decode()
+        settings.FEED = "kite"
+        assert "reads it from its beginning" not in operator.get(path).content.decode()
 
 
 @pytest.mark.usefixtures("live_enabled")

@@ -16,6 +16,7 @@ from alphapanda.deploying import Definition
 from alphapanda.shadows import shadow_create
 from risk.services.halts import halt_throw
 from strategies.domain.memory import State
+from strategies.domain.signals import Mark
 from strategies.models import Approval, BacktestRun, Deployment
 from tests.cockpit import world
 from tests.cockpit.test_pages import ROWS, browser
@@ -29,6 +30,7 @@ TREND = Definition(
     params={"fast": 5, "slow": 13},
     limits={"daily_loss": "5000.50"},
 )
+TICKED = msgspec.msgpack.encode(State(marks={1: Mark(price_e4=1_500_000, at_ms=1)}))
 WISH = {"params__fast": "8", "params__slow": "13", "params__quantity": "1", "params__bar_minutes": "1"}
 SENT = WISH | {"params__short": "on", "was": '{"fast": 5, "slow": 13}', "reason": "slower"}
 
@@ -153,8 +155,14 @@ def an_approval(trend: Deployment) -> None:
         ({}, an_approval, "CONTINUOUS", "1 entry of it wait"),
         ({}, None, "CLOSED", "Market closed"),
         ({}, None, "CONTINUOUS", "No tick yet of NSE:YESBANK"),
-        ({"step": 9}, None, "CONTINUOUS", "Warming up: 0 of 14 bars of 1 min seen"),
-        ({"step": 9, "params": {"fast": 5, "slow": 20}}, None, "CONTINUOUS", "0 of 21 bars"),
+        ({"step": 9}, None, "CONTINUOUS", "No tick yet of NSE:YESBANK"),  # the clock has ticked, no price has
+        ({"checkpoint": TICKED}, None, "CONTINUOUS", "Warming up: 0 of 14 bars of 1 min seen"),
+        (
+            {"checkpoint": TICKED, "params": {"fast": 5, "slow": 20}},
+            None,
+            "CONTINUOUS",
+            "0 of 21 bars",
+        ),
     ],
 )
 def test_one_that_never_traded_says_why(
@@ -167,7 +175,8 @@ def test_one_that_never_traded_says_why(
 
 
 def test_a_warm_one_only_waits_for_its_strategy(trend: Deployment) -> None:
-    seen = State(bars_seen={"NSE:YESBANK 1": 7})
+    seen = msgspec.msgpack.decode(TICKED, type=State)
+    seen.bars_seen["NSE:YESBANK 1"] = 7
     Deployment.objects.update(step=9, checkpoint=msgspec.msgpack.encode(seen))
     assert "7 of 14 bars" in why()
     seen.bars_seen["NSE:YESBANK 1"] = 14

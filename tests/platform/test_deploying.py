@@ -105,6 +105,14 @@ def test_a_product_that_the_segment_does_not_know_is_refused():
     assert created(*both, product=Product.NRML).execution == {"product": "NRML"}
 
 
+def test_an_index_alone_is_refused_for_nothing_of_it_can_be_traded():
+    index = an_instrument(tradingsymbol="NIFTY 50", instrument_token=6, segment="INDICES", lot_size=0)
+
+    with pytest.raises(BadDefinition, match="NSE:NIFTY 50 is an index and cannot be traded"):
+        created(str(index))
+    assert not Deployment.objects.exists()
+
+
 @pytest.mark.parametrize(
     ("exchange", "symbol", "kind"),
     [("MCX", "LEADMINI17DECFUT", "FUT"), ("CDS", "USDINR17DECFUT", "FUT"), ("CDS", "USDINR17DEC65CE", "CE")],
