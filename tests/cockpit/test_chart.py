@@ -290,7 +290,20 @@ def test_what_a_stored_backtest_did_stands_on_the_bars(viewer: Client) -> None:
         "price": "9.5",
     }
     denied = {**fill, "time": ist_text(world.START + 119_000), "rule": "daily_loss", "reason": "lost"}
-    result = {"fills": [fill, {**fill, "instrument": "NSE:TCS"}], "denied": [denied], "trades": [fill]}
+    trade = {
+        "deployment": "Trend",
+        "instrument": NAME,
+        "direction": "LONG",
+        "quantity": 5,
+        "entered_at": at,
+        "entry_price": "9.5",
+        "exited_at": denied["time"],
+        "exit_price": "9.6",
+        "gross": "0.5",
+        "charges": "0.1",
+        "net": "0.4",
+    }
+    result = {"fills": [fill, {**fill, "instrument": "NSE:TCS"}], "denied": [denied], "trades": [trade]}
     run = BacktestRun.objects.create(
         id=uuid4(), name="july", state="DONE", plan={}, asked_by="alice",
         result=zlib.compress(json.dumps(result).encode()),
