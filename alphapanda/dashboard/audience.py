@@ -70,6 +70,23 @@ class Push:
         return self._shown[view]
 
 
+class Snapshot:
+    """All rows, up to the push `sequence`."""
+
+    def __init__(self, overview: dict[str, Any], read_at: float) -> None:
+        self.sequence, self.read_at = overview["sequence"], read_at
+        self._rows = screen.rows(overview)
+        self._shown: dict[View, str] = {}
+
+    def shown(self, view: View) -> str:
+        """The message of all who look at the same, as JSON."""
+        if view not in self._shown:
+            rows, _ = view.of(self._rows)
+            told = {"type": "snapshot", "sequence": self.sequence, "rows": rows}
+            self._shown[view] = json.dumps(told)
+        return self._shown[view]
+
+
 class Socket(Protocol):
     """What an audience asks of each of its sockets."""
 
@@ -90,6 +107,20 @@ class Audience:
         self._changed = asyncio.Event()
         self._is_settled = asyncio.Event()  # in the group, or sent away
         self._work: asyncio.Task[None] | None = None
+        self._snapshot: Snapshot | None = None
+        self._reading = asyncio.Lock()
+
+    async def snapshot(self) -> Snapshot:
+        """All there is. Those who come together share one, as long as no push has left since that it does not hold.
+        Raises ReadModelUnavailable."""
+        loop = asyncio.get_running_loop()
+        async with self._reading:
+            kept, since = self._snapshot, loop.time() - PERIOD_S
+            if kept is None or kept.sequence < self._sequence or kept.read_at < since:
+                read_at = loop.time()
+                kept = Snapshot(await asyncio.to_thread(readmodel.overview), read_at)
+                self._snapshot = kept
+            return kept
 
     async def join(self, socket: Socket) -> bool:
         """Tell this socket from now on; False where Redis is away."""

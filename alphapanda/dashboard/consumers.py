@@ -17,10 +17,8 @@ from django.utils import timezone
 
 from alphapanda import logs
 from alphapanda.core.clock import to_ms
-from alphapanda.dashboard import screen
 from alphapanda.dashboard.access import broker_of, may_look
 from alphapanda.dashboard.audience import Push, View, audience
-from alphapanda.push import readmodel
 from alphapanda.push.readmodel import ReadModelUnavailable
 
 slow = logs.channel("performance")
@@ -91,13 +89,12 @@ class LiveConsumer(AsyncWebsocketConsumer):
     async def _snapshot(self) -> None:
         """All there is; changes up to its number that are still on their way are then old news."""
         try:
-            overview = await asyncio.to_thread(readmodel.overview)
+            snapshot = await audience().snapshot()
         except ReadModelUnavailable as error:
             await self._send(json.dumps({"type": "unavailable", "words": str(error)}))
         else:
-            self._sequence = overview["sequence"]
-            rows, _ = self._view.of(screen.rows(overview))
-            await self._send(json.dumps({"type": "snapshot", "sequence": self._sequence, "rows": rows}))
+            self._sequence = snapshot.sequence
+            await self._send(snapshot.shown(self._view))
         while self._early:
             await self._show(self._early.pop(0))
         self._is_shown = True

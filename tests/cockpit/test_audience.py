@@ -7,11 +7,15 @@ from typing import Any
 
 import pytest
 import redis
+from asgiref.sync import sync_to_async
 from autobahn.exception import Disconnected
 from channels.layers import get_channel_layer
+from django.db import connections
 
+from alphapanda import projections
 from alphapanda.dashboard import audience
 from alphapanda.dashboard.audience import Audience, Push, View
+from alphapanda.push import readmodel
 from alphapanda.push.connection import client
 from alphapanda.push.pusher import GROUP
 
@@ -140,3 +144,32 @@ async def test_where_redis_is_away_all_are_sent_away_and_may_come_again(
 
     assert await room.join(seats[0])
     room.leave(seats[0])
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.asyncio
+async def test_who_come_together_share_a_snapshot_until_a_push_has_left_that_it_does_not_hold(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    read: list[int] = []
+
+    def overview() -> dict[str, Any]:
+        read.append(1)
+        return empty | {"sequence": len(read)}
+
+    await sync_to_async(projections.rebuild)()
+    empty = await sync_to_async(readmodel.overview)()
+    monkeypatch.setattr(audience.readmodel, "overview", overview)
+    monkeypatch.setattr(audience, "PERIOD_S", 60)
+    room = Audience()
+    first, second = await asyncio.gather(room.snapshot(), room.snapshot())
+    assert (first is second, len(read)) == (True, 1)
+    assert first.shown(HALTS) is second.shown(HALTS)
+
+    room._sequence = 2
+    assert (await room.snapshot()).sequence == 2
+    monkeypatch.setattr(audience, "PERIOD_S", 0)
+    assert (await room.snapshot()).sequence == 3
+    await sync_to_async(
+        connections.close_all
+    )()  # the thread of this loop must not keep the test database open

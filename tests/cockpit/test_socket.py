@@ -19,7 +19,7 @@ from django.db import connections
 
 from accounts.models import User
 from alphapanda import projections
-from alphapanda.dashboard import audience, consumers, origins
+from alphapanda.dashboard import audience, consumers, origins, screen
 from alphapanda.push import readmodel
 from alphapanda.push.connection import client
 from alphapanda.push.pusher import GROUP, Pusher
@@ -123,7 +123,7 @@ async def test_anonymous_no_role_and_disabled_are_told_why() -> None:
 async def test_a_role_gets_a_snapshot_then_what_changed(role: str) -> None:
     own = await sync_to_async(world.desk)(count=2)
     await sync_to_async(projections.rebuild)()
-    pusher = Pusher(consumers.screen.rows)
+    pusher = Pusher(screen.rows)
     readmodel.watch()
     await pusher.push()
     communicator = dial(await session_of("a", role))
