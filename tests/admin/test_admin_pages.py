@@ -57,6 +57,7 @@ MACHINE_WRITTEN = {
         "StartOfDay",
         "OversightChange",
         "AccountOutside",
+        "CandleFetch",
         "Order",
         "PaperMemory",
     ),

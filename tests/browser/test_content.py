@@ -94,7 +94,7 @@ def test_the_money_of_the_overview(operator: Person, desk: SimpleNamespace) -> N
     totals = own.aggregate(Sum("realised"), Sum("charges"))
 
     assert formats.rupees_signed(totals["realised__sum"]) in shown.values()
-    assert shown["Charges"] == formats.rupees(totals["charges__sum"])
+    assert shown["Charges since start"] == formats.rupees(totals["charges__sum"])
     worth = sum(Decimal(world.NAMES[one.instrument.tradingsymbol][1]) * one.quantity / 10_000 for one in own)
     cash = desk.portfolio.starting_cash + Book.objects.aggregate(Sum("cash"))["cash__sum"]
     assert shown["Equity"] == formats.rupees_compact(cash + worth)

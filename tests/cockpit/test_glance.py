@@ -153,6 +153,6 @@ def test_figures_that_are_not_of_today_say_so() -> None:
     projections.rebuild()
     viewer = browser("viewer")
     page = viewer.get("/").content.decode()
-    for label in ("Realised gross", "Charges"):
+    for label in ("Realised", "Charges"):
         assert f"<dt>{label} <small>since start</small></dt>" in page
     assert "<small>gross</small></td>" in viewer.get("/positions/").content.decode()
