@@ -33,6 +33,7 @@ from strategies.models import Deployment, Signal
 FAR_E4 = PRICE_E4 - 500_000  # a price at which nothing trades
 STEP_MS = 100  # our rate lets an order leave each 125
 ROUNDS_EACH = 40  # of the desk, for an order to leave: more, and it stands still
+CANCEL_STEP_MS = 20  # time is what is measured there
 WAITING_MIN = 20  # orders that wait to leave, while there are more to come
 ROUNDS_AFTER = 5  # of the desk, after the kill: what was to leave would have left
 CANCELS_MS = 120_000
@@ -104,8 +105,8 @@ def _desk(chance: random.Random) -> Iterator[tuple[World, Desk, list[int]]]:
             desk.end()
 
 
-def _round(world: World, desk: Desk) -> None:
-    world.served.advance(STEP_MS)
+def _round(world: World, desk: Desk, step_ms: int = STEP_MS) -> None:
+    world.served.advance(step_ms)
     if not desk.round():
         time.sleep(0.001)
 
@@ -220,7 +221,7 @@ def cancelled(seed: int, *, orders: int) -> Cancelled:
         halts.halt_throw(level="GLOBAL", step="CANCEL", reason="race", actor="alice", now=world.now())
         began_ms = world.broker.clock.now_ms()
         while world.served.call(book.working) and world.broker.clock.now_ms() < began_ms + CANCELS_MS:
-            _round(world, desk)
+            _round(world, desk, CANCEL_STEP_MS)
         took_ms = world.broker.clock.now_ms() - began_ms
         left = len(world.served.call(book.working))
         _forget(world)

@@ -126,7 +126,8 @@ def _race(console: Console, seed: int, *, kills: int, orders: int) -> bool:
         f"kill race: {kills} kills among {sent:,} orders that left, {late} requests began after a kill had "
         f"committed; the nearest began {nearest:.2f} ms before"
     )
-    swept = kite_kills.cancelled(seed, orders=OPEN_ORDERS)
+    with copied_database():
+        swept = kite_kills.cancelled(seed, orders=OPEN_ORDERS)
     console.print(
         f"kill sweep: {swept.orders} open orders, {swept.left} left after {swept.took_ms / 1000:.1f} s; our rate alone "
         f"takes {swept.floor_ms / 1000:.1f} s"
