@@ -50,4 +50,4 @@ def page_view(view: View) -> View:
 
 def broker_of(asked: str) -> str:
     """The namespace that was asked for; paper where none was, or one that the settings do not enable."""
-    return Broker.ZERODHA.value if asked == Broker.ZERODHA in settings.BROKERS else Broker.PAPER.value
+    return asked if asked in settings.BROKERS else Broker.PAPER.value

@@ -113,16 +113,7 @@ def deployment_flatten(
     elif problem := reason_problem(reason):
         raise ReasonMissing(problem)
     command = command_give(deployment=deployment, kind=CommandKind.FLATTEN, reason=reason, actor=actor)
-    if command is not None:
-        act_record(
-            actor=actor,
-            action="deployment.flatten",
-            target=_target(deployment),
-            reason=reason,
-            details={"command": str(command.pk)},
-            now=now,
-            ip=ip,
-        )
+    _record_given(command, "deployment.flatten", reason, now=now, ip=ip)
     return deployment
 
 
@@ -147,17 +138,24 @@ def deployment_exit(
     command = command_give(
         deployment=deployment, kind=CommandKind.EXIT, reason=reason, actor=actor, instrument=own[instrument]
     )
+    _record_given(command, "deployment.exit", reason, now=now, ip=ip, instrument=instrument)
+    return deployment
+
+
+def _record_given(
+    command: Command | None, action: str, reason: str, *, now: datetime, ip: str | None, **details: str
+) -> None:
+    """Nothing is recorded where the same command waits already."""
     if command is not None:
         act_record(
-            actor=actor,
-            action="deployment.exit",
-            target=_target(deployment),
+            actor=command.actor,
+            action=action,
+            target=_target(command.deployment),
             reason=reason,
-            details={"command": str(command.pk), "instrument": instrument},
+            details={"command": str(command.pk), **details},
             now=now,
             ip=ip,
         )
-    return deployment
 
 
 def command_give(
