@@ -51,15 +51,7 @@ def settlement_price(instrument: InstrumentSpec, signal: SignalRow, venue: Venue
 def settled(order: PaperOrder, signal: SignalRow, venue: Venue, outcome: Outcome) -> PaperOrder:
     """The order of a settlement, complete at once; what expires without value is traded at nothing."""
     price_e4, basis = settlement_price(venue.instruments[order.token], signal, venue)
-    execution = Execution(
-        order=order,
-        number=1,
-        quantity=order.quantity,
-        price_e4=price_e4,
-        at_ms=signal.at_ms,
-        received_at_ms=signal.received_at_ms,
-        source=FillSource.SETTLEMENT,
-    )
+    execution = whole(order, signal, price_e4, FillSource.SETTLEMENT)
     outcome.executions.append(execution)
     reason = f"settled at expiry, {basis}"
     after = msgspec.structs.replace(
@@ -71,3 +63,16 @@ def settled(order: PaperOrder, signal: SignalRow, venue: Venue, outcome: Outcome
         reason=reason,
     )
     return outcome.history.move(after, OrderStatus.COMPLETE, signal.at_ms, reason=reason)
+
+
+def whole(order: PaperOrder, signal: SignalRow, price_e4: int, source: FillSource) -> Execution:
+    """All of an order at one price and at its signal's time: nobody is asked for it."""
+    return Execution(
+        order=order,
+        number=1,
+        quantity=order.quantity,
+        price_e4=price_e4,
+        at_ms=signal.at_ms,
+        received_at_ms=signal.received_at_ms,
+        source=source,
+    )

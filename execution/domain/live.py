@@ -14,7 +14,7 @@ from alphapanda.core import ids
 from alphapanda.core.money import ZERO
 from alphapanda.core.vocabulary import FillSource, OrderStatus, SignalKind, SignalOrigin
 from execution.domain import acts, placing
-from execution.domain.expiry import settlement_price
+from execution.domain.expiry import settlement_price, whole
 from execution.domain.kite.reducer import Change, NewFill
 from execution.domain.orders import Execution, OrderEventRow, PaperOrder, Terms
 from execution.domain.venue import Venue
@@ -51,15 +51,7 @@ def settled(signal: SignalRow, venue: Venue) -> Heard:
     or has traded it, and no broker is asked."""
     order, first = intended(signal, venue)
     price_e4, reason, source = _settlement(order, signal, venue)
-    execution = Execution(
-        order=order,
-        number=1,
-        quantity=order.quantity,
-        price_e4=price_e4,
-        at_ms=signal.at_ms,
-        received_at_ms=signal.received_at_ms,
-        source=source,
-    )
+    execution = whole(order, signal, price_e4, source)
     order = msgspec.structs.replace(_filled(order, execution), reason=reason)
     order, last = _moved(order, OrderStatus.COMPLETE, signal.at_ms, reason=reason)
     return Heard(order, (first, last), (execution,))
