@@ -50,8 +50,8 @@ class Race(msgspec.Struct, frozen=True):
 
 
 class Cancelled(msgspec.Struct, frozen=True):
-    """How long the end of all open orders took, and how long it takes at least at our rate; that the kill switch was
-    thrown is noticed within `TIDY_MS`."""
+    """How long the end of all open orders took, and how long it takes at least at our rate. The desk notices within
+    `TIDY_MS` that the kill switch was thrown; the world of the proof lets it look more seldom, and that counts too."""
 
     orders: int
     left: int

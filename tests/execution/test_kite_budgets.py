@@ -105,6 +105,13 @@ def test_too_many_requests_make_a_pause_that_grows_and_ends() -> None:
     assert told_too_many(told_fine(state), now).paused_until_ms == now + 1_000
 
 
+def test_calls_refused_together_make_one_pause() -> None:
+    state = Spent()
+    for heard_ms in range(5):
+        state = told_too_many(state, NOW + heard_ms)
+    assert next_to_send([call(Lane.CANCEL)], state, NOW + 5).look_ms == NOW + 1_000
+
+
 def test_sending_counts_the_call_and_forgets_what_is_a_minute_old() -> None:
     state = sent(Spent(), call(Lane.ENTRY, orders=3), NOW)
     state = sent(state, call(Lane.CANCEL), NOW + 1)

@@ -139,10 +139,12 @@ def sent(spent: Spent, call: Call, at_ms: int) -> Spent:
 
 
 def told_too_many(spent: Spent, at_ms: int) -> Spent:
-    """After Kite refused a call as one too many: nothing is said for a while, for longer each time."""
+    """After Kite refused a call as one too many: nothing is said for a while, for longer each time. Of calls that were
+    on their way together the first tells all: what is refused within a pause left before it."""
+    if at_ms < spent.paused_until_ms:
+        return spent
     pause_ms = min(PAUSE_MS << spent.pauses, PAUSE_MAX_MS)
-    until_ms = max(spent.paused_until_ms, at_ms + pause_ms)
-    return msgspec.structs.replace(spent, pauses=min(spent.pauses + 1, 8), paused_until_ms=until_ms)
+    return msgspec.structs.replace(spent, pauses=min(spent.pauses + 1, 8), paused_until_ms=at_ms + pause_ms)
 
 
 def told_fine(spent: Spent) -> Spent:
