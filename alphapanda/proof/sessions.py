@@ -103,7 +103,9 @@ def a_month_of_bars(data: Path) -> Recording:
             instruments=tuple(f"NSE:{symbol}" for symbol in BANKS[:4]),
             params={"length": 30, "capital": 400_000, "rebalance_at": ["10:15", "12:30"], "short": True},
         ),
-        Definition(name="Index", strategy="ema_cross", instruments=("NSE:NIFTY BANK",), params=SWING),
+        Definition(
+            name="Index", strategy="ema_cross", instruments=("NSE:NIFTY BANK", "NSE:ICICIBANK"), params=SWING
+        ),
     ]
     return Recording(bars(data, BANKS), [*recording.definitions, *more], [])
 
