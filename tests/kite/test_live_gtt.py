@@ -17,11 +17,9 @@ from alphapanda.core.vocabulary import Side
 from alphapanda.kite_simulator.faults import Fault, Kind
 from alphapanda.kite_simulator.ledger import Demat
 from alphapanda.kite_simulator.limits import Rates
-from execution.domain.kite import gtt as kite_gtt
 from execution.domain.kite.account import Outside
 from execution.domain.kite.budgets import Spent
 from execution.domain.kite.gtt import GttStatus
-from execution.domain.kite.rows import NotKites
 from execution.gtt_models import Gtt, GttCall
 from execution.models import BrokerDesk, ExternalOrder
 from execution.services.live import account, calls, gtt_calls, gtt_looking, looking
@@ -206,19 +204,6 @@ def test_after_a_start_it_waits_for_a_list_that_can_be_read(live):
 
     row.refresh_from_db()
     assert row.status == "ACTIVE"
-
-
-def test_a_row_of_the_list_that_cannot_be_read_is_told(live, monkeypatch):
-    placed(live)
-
-    def unreadable(*_: Any) -> None:
-        raise NotKites("trigger 7: no trigger")
-
-    monkeypatch.setattr(kite_gtt, "trigger_of", unreadable)
-    go(live, 40)
-
-    alert = Alert.objects.get(code="broker_row_unreadable")
-    assert (alert.severity, alert.text.endswith("such as: trigger 7: no trigger")) == ("CRITICAL", True)
 
 
 def test_a_change_whose_answer_is_lost_is_told_from_one_that_never_arrived(live):

@@ -66,41 +66,44 @@ def look(
         found = looking.read_list(http, "/gtt/triggers", lambda body: triggers_of(body, units))
     except NotLoggedIn:
         return msgspec.structs.replace(book, is_refused=True)
-    faults = () if found is None else found.faults
-    rows = found.rows if found is not None and not faults else None
+    rows, faults = (None, ()) if found is None else (found.rows, found.faults)
     return msgspec.structs.replace(book, has_gtts=True, gtts=rows, gtt_faults=faults)
 
 
 def take(book: looking.Book, now: datetime) -> None:
-    """Take what a list of triggers showed; one that could not be read, or not whole, is no information."""
+    """Take what a list of triggers showed. One that could not be read is no information; where single rows could not,
+    the others count, and what is missing may be in those."""
     if not book.has_gtts:
         return
     with transaction.atomic():
         desk = BrokerDesk.objects.select_for_update().get(broker=Broker.ZERODHA)
-        _search(book.gtts, book.began_ms, now)
+        _search(book, now)
         if book.gtts is None:
             return
-        _take_rows(book.gtts, book.began_ms, now)
+        _take_rows(book.gtts, book, now)
         _link()
-        is_whole = bool(desk.reconciled_at) and None not in (book.whole_orders, book.positions)
-        _watch_excess(desk, now, is_whole=is_whole)
-        BrokerDesk.objects.filter(pk=desk.pk).update(gtts_read_at=now)
+        wholes = book.whole_gtts, book.whole_orders, book.positions
+        _watch_excess(desk, now, is_whole=bool(desk.reconciled_at) and None not in wholes)
+        if book.whole_gtts is not None:
+            BrokerDesk.objects.filter(pk=desk.pk).update(gtts_read_at=now)
 
 
 # ---- outcomes that are not known -----------------------------------------------------------------------------
 
 
-def _search(rows: Sequence[TriggerRow] | None, began_ms: int, now: datetime) -> None:
+def _search(book: looking.Book, now: datetime) -> None:
     calls = (
         GttCall.objects.select_for_update(of=("self",)).select_related("gtt").order_by("queued_at_ms", "id")
     )
     for call in calls.filter(state=CallState.UNKNOWN).exclude(id__in=resting("trigger", now)):
-        savepoint("trigger", call.id, now, partial(_advance, call, rows, began_ms, now))
+        savepoint("trigger", call.id, now, partial(_advance, call, book, now))
 
 
-def _advance(call: GttCall, rows: Sequence[TriggerRow] | None, began_ms: int, now: datetime) -> None:
-    placed, finding = _found(call, rows) if rows is not None else (None, None)
-    search, answer = lookup.advance(msgspec.convert(call.lookup, Lookup), lookup.Read(began_ms, finding))
+def _advance(call: GttCall, book: looking.Book, now: datetime) -> None:
+    placed, finding = (
+        (None, None) if book.gtts is None else _found(call, book.gtts, has_faults=bool(book.gtt_faults))
+    )
+    search, answer = lookup.advance(msgspec.convert(call.lookup, Lookup), lookup.Read(book.began_ms, finding))
     call.lookup = msgspec.to_builtins(search)
     if answer.wish is Wish.DONE:
         gtt_calls.done(call, now, trigger_id=placed)
@@ -117,14 +120,21 @@ _WORDS = {
 }
 
 
-def _found(call: GttCall, rows: Sequence[TriggerRow]) -> tuple[int | None, Finding]:
-    """What a whole list says of a call, and the broker's id of what it placed."""
+def _found(
+    call: GttCall, rows: Sequence[TriggerRow], *, has_faults: bool
+) -> tuple[int | None, Finding | None]:
+    """What a list says of a call, and the broker's id of what it placed; nothing where a row that could not be read may
+    be the one."""
     if call.kind == Kind.PLACE:
         owned = set(Gtt.objects.exclude(trigger_id=None).values_list("trigger_id", flat=True))
         unowned = [row for row in rows if row.trigger_id not in owned]
         row = gtt.of_placing(wanted_of(call), call.sent_at_ms or 0, unowned)
-        return (None, Finding.ABSENT) if row is None else (row.trigger_id, Finding.DONE)
+        if row is not None:
+            return row.trigger_id, Finding.DONE
+        return None, None if has_faults else Finding.ABSENT
     row = next((one for one in rows if one.trigger_id == call.gtt.trigger_id), None)
+    if row is None and has_faults:
+        return None, None
     if call.kind == Kind.MODIFY:
         return None, gtt.of_modifying(row, wanted_of(call))
     return None, gtt.of_deleting(row)
@@ -133,7 +143,7 @@ def _found(call: GttCall, rows: Sequence[TriggerRow]) -> tuple[int | None, Findi
 # ---- what is shown -------------------------------------------------------------------------------------------
 
 
-def _take_rows(rows: Sequence[TriggerRow], began_ms: int, now: datetime) -> None:
+def _take_rows(rows: Sequence[TriggerRow], book: looking.Book, now: datetime) -> None:
     known = {row.trigger_id: row for row in Gtt.objects.select_for_update().exclude(trigger_id=None)}
     flying = [
         wanted_of(call)
@@ -141,13 +151,13 @@ def _take_rows(rows: Sequence[TriggerRow], began_ms: int, now: datetime) -> None
     ]
     for row in rows:
         if (ours := known.pop(row.trigger_id, None)) is not None:
-            _merge(ours, row, began_ms, now)
+            _merge(ours, row, book.began_ms, now)
         elif row.terms in flying:
             flying.remove(row.terms)  # it may be one of ours, whose answer is not here yet
         else:
             _keep_external(row, now)
-    for missing in known.values():
-        if missing.status == GttStatus.ACTIVE and missing.told_at_ms < began_ms:
+    for missing in known.values() if book.whole_gtts is not None else ():
+        if missing.status == GttStatus.ACTIVE and missing.told_at_ms < book.began_ms:
             _end(missing, GttStatus.GONE, now)
 
 

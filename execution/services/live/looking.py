@@ -63,8 +63,8 @@ NOTHING_MORE = Wanted()
 
 
 class Book(msgspec.Struct, frozen=True):
-    """What one look showed; None where the read failed, which is no information. Orders and trades are the rows that
-    could be read: with faults in a list, what is not in it may still be at the broker."""
+    """What one look showed; None where the read failed, which is no information. Orders, trades and triggers are the
+    rows that could be read: with faults in a list, what is not in it may still be at the broker."""
 
     began_ms: int
     orders: tuple[OrderSnapshot, ...] | None = None
@@ -92,6 +92,10 @@ class Book(msgspec.Struct, frozen=True):
     @property
     def whole_trades(self) -> tuple[TradeRow, ...] | None:
         return None if self.trade_faults else self.trades
+
+    @property
+    def whole_gtts(self) -> tuple[TriggerRow, ...] | None:
+        return None if self.gtt_faults else self.gtts
 
 
 class Units(Mapping[str, int]):

@@ -1,0 +1,93 @@
+"""A list of triggers of which some rows cannot be read: the others count, and what is in none may be in those."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+import pytest
+
+from alphapanda.core.clock import to_ms
+from alphapanda.kite_simulator.faults import Kind
+from execution.domain.kite import gtt as kite_gtt
+from execution.domain.kite.rows import NotKites
+from execution.gtt_models import GttCall
+from execution.models import BrokerDesk
+from execution.services.live.gtt import gtt_place
+from risk.models import Alert
+from tests.kite.live import Live
+from tests.kite.test_live_gtt import armed, asked, at_broker, authorised, go, live, placed, wanted  # noqa: F401
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def unread(monkeypatch: pytest.MonkeyPatch) -> set[int]:
+    """The triggers whose rows cannot be read."""
+    hidden: set[int] = set()
+    read = kite_gtt.trigger_of
+
+    def reading(raw: bytes, units: Mapping[str, int]) -> Any:
+        number = msgspec.json.decode(raw)["id"]
+        if number in hidden:
+            raise NotKites(f"trigger {number}: no trigger")
+        return read(raw, units)
+
+    monkeypatch.setattr(kite_gtt, "trigger_of", reading)
+    return hidden
+
+
+def test_a_row_that_cannot_be_read_is_told(live: Live, unread: set[int]) -> None:  # noqa: F811
+    row = placed(live)
+    unread.add(row.trigger_id)
+    go(live, 40)
+
+    alert = Alert.objects.get(code="broker_row_unreadable")
+    words = f"such as: trigger {row.trigger_id}: no trigger"
+    assert (alert.severity, alert.text.endswith(words)) == ("CRITICAL", True)
+
+
+def test_what_is_in_no_row_that_can_be_read_may_be_in_another(live: Live, unread: set[int]) -> None:  # noqa: F811
+    row = placed(live)
+    unread.add(row.trigger_id)
+    read_at = BrokerDesk.objects.get().gtts_read_at
+    go(live, 40)
+    row.refresh_from_db()
+    assert (row.status, BrokerDesk.objects.get().gtts_read_at) == ("ACTIVE", read_at)
+
+    live.served.call(live.served.simulator.gtts.all.clear)
+    unread.clear()
+    go(live, 40)
+    row.refresh_from_db()
+    assert row.status == "GONE"
+
+
+def test_what_can_be_read_is_taken(live: Live, unread: set[int]) -> None:  # noqa: F811
+    first = placed(live, quantity=4)
+    second = placed(live, "k2", quantity=4)
+    unread.add(first.trigger_id)
+    live.served.call(live.served.simulator.gtts.delete, second.trigger_id, to_ms(live.now()))
+    go(live, 40)
+
+    first.refresh_from_db()
+    second.refresh_from_db()
+    assert (first.status, second.status) == ("ACTIVE", "DELETED")
+
+
+def test_what_is_looked_for_is_found_and_not_given_up(live: Live, unread: set[int]) -> None:  # noqa: F811
+    unread.add(placed(live, quantity=4).trigger_id)
+    armed(live, Kind.GATEWAY_504)
+    found = gtt_place(instrument="NSE:INFY", wanted=wanted(quantity=3), asked=asked(live, "k2"))
+    go(live, 6)
+    found.refresh_from_db()
+    assert found.status == "ACTIVE"
+
+    armed(live, Kind.LOST)
+    gtt_place(instrument="NSE:INFY", wanted=wanted(quantity=2), asked=asked(live, "k3"))
+    go(live, 170)
+    assert GttCall.objects.get(key="k3").state == "UNKNOWN"
+
+    unread.clear()
+    go(live, 200)
+    assert (GttCall.objects.get(key="k3").state, len(at_broker(live))) == ("REFUSED", 2)
