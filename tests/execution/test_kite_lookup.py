@@ -20,7 +20,6 @@ from execution.domain.kite.lookup import (
     next_read_ms,
     of_cancelling,
     of_modifying,
-    of_placing,
 )
 from execution.domain.orders import Terms
 from tests.builders import at, e4
@@ -136,9 +135,8 @@ def test_an_order_is_found_by_any_of_its_tags() -> None:
     order, other = live(), snapshot(order_id="7", tags=("mktp",))
 
     assert found(order, [other, snapshot(tags=("mktp", TAG))]) == (snapshot(tags=("mktp", TAG)),)
-    assert of_placing(order, [other, snapshot()]) is Finding.DONE
-    assert of_placing(order, [other]) is Finding.ABSENT
-    assert of_placing(order, []) is Finding.ABSENT
+    assert found(order, [other, snapshot()]) == (snapshot(),)
+    assert found(order, [other]) == ()
 
 
 @pytest.mark.parametrize(

@@ -128,6 +128,25 @@ def test_an_order_that_was_taken_and_never_comes_to_light_halts(world):
     assert Deployment.objects.get().status == "PAUSED"
 
 
+@pytest.mark.parametrize("is_whole", [True, False])
+def test_a_cancellation_of_what_never_comes_to_light_is_not_looked_for_all_day(world, monkeypatch, is_whole):
+    """Where a row could not be read, it may be that of the order."""
+    world.broker.faults.arm([Fault(kind=Kind.LATE, ms=(10**9, 10**9), on=["place"])])
+    world.broker.faults.arm([Fault(kind=Kind.LOST, on=["cancel"])])
+    world.want(**FAR)
+    world.work(until=lambda: states_of() == ["DONE"], ends_ms=5_000)
+    if not is_whole:
+        unreadable(monkeypatch, "/orders", lambda _: False)
+    halts.halt_throw(level="GLOBAL", step="CANCEL", reason="race", actor="alice", now=world.now())
+    world.work(until=lambda: "UNKNOWN" in states_of("CANCEL"), ends_ms=5_000)
+    first = BrokerCall.objects.get(kind="CANCEL")
+    assert first.state == "UNKNOWN"
+    world.work(until_ms=world.broker.clock.now_ms() + PATIENCE_MS + 20_000)
+
+    first.refresh_from_db()
+    assert first.state == ("REFUSED" if is_whole else "UNKNOWN")
+
+
 def test_trades_that_an_update_tells_of_are_asked_for_at_once(world):
     world.want(quantity=10)
     began_at = world.now()

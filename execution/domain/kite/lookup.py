@@ -114,11 +114,6 @@ def found(order: LiveOrder, rows: Iterable[OrderSnapshot]) -> tuple[OrderSnapsho
     return tuple(row for row in rows if not order.tags.isdisjoint(row.tags))
 
 
-def of_placing(order: LiveOrder, rows: Iterable[OrderSnapshot]) -> Finding:
-    """What a whole book says of an order that may have been placed."""
-    return Finding.DONE if found(order, rows) else Finding.ABSENT
-
-
 def of_cancelling(row: OrderSnapshot) -> Finding:
     """What an order in the book says of its cancellation."""
     if row.status is OrderStatus.CANCELLED:

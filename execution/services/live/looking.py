@@ -293,9 +293,7 @@ def _search_one(call_id: UUID, book: Book, now: datetime) -> None:
 
 def _advance(call: BrokerCall, book: Book, now: datetime) -> None:
     search = msgspec.convert(call.lookup, Lookup)
-    finding = None if book.orders is None else _finding(call, states.known(call.order), book.orders)
-    if book.whole_orders is None and finding is Finding.ABSENT and call.kind == SignalKind.ORDER:
-        finding = None  # it may be what could not be read
+    finding = None if book.orders is None else _finding(call, states.known(call.order), book.orders, book)
     search, answer = lookup.advance(search, lookup.Read(book.began_ms, finding))
     call.lookup = msgspec.to_builtins(search)
     if answer.wish is not Wish.READ:
@@ -304,12 +302,15 @@ def _advance(call: BrokerCall, book: Book, now: datetime) -> None:
     call.save()
 
 
-def _finding(call: BrokerCall, live: LiveOrder, rows: Sequence[OrderSnapshot]) -> Finding | None:
+def _finding(call: BrokerCall, live: LiveOrder, rows: Sequence[OrderSnapshot], book: Book) -> Finding | None:
+    """What a book says of a call. An order that is not in it may be in a row that could not be read; in a whole one, a
+    request on it is not to be seen: to ask for a cancellation or a change again does no harm."""
+    nowhere = None if book.order_faults else Finding.ABSENT
     if call.kind == SignalKind.ORDER:
-        return lookup.of_placing(live, rows)
+        return Finding.DONE if lookup.found(live, rows) else nowhere
     row = next((one for one in rows if one.order_id == call.broker_order_id), None)
     if row is None:
-        return None  # an order that was there is not in the book: that is another fault, and tells nothing
+        return nowhere
     if call.kind == SignalKind.CANCEL:
         return lookup.of_cancelling(row)
     terms = next((act.terms for key, act in live.acts.items() if key == call.decision_id), None)
