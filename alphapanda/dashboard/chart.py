@@ -16,6 +16,7 @@ from alphapanda.dashboard import chart_indicators, chart_marks, frame, screen, s
 from alphapanda.dashboard.access import broker_of, page_view
 from alphapanda.dashboard.chart_marks import traders
 from marketdata.domain.bars import DAY_MINUTES
+from marketdata.domain.markets import anchor_minutes
 from marketdata.domain.series import INTERVALS
 from marketdata.models import Instrument
 from strategies.models import BacktestRun, Deployment
@@ -134,6 +135,7 @@ def data(request: HttpRequest, name: str) -> JsonResponse:
         "lines": [] if given["backtest"] else chart_marks.lines(instrument, chosen),
         "places": max(2, -int(places)),
         "minutes": given["minutes"],
+        "anchor_minutes": anchor_minutes(instrument.exchange),
     }
     return JsonResponse(told)
 
