@@ -17,6 +17,8 @@ const WIDE_PX = 1.5; // the shorter ones come back when they would be as wide
 const FIRST = 2_000; // bars of the first reading; older ones are read when they are looked for
 const ALL = 20_000;
 const SHOWN = 160;
+const NEAR = 50; // bars before which older ones are asked for
+const SCREENS = 4; // of bars a pixel wide are drawn at most
 const DAY_MINUTES = "1440";
 
 const part = (id) => document.getElementById(id);
@@ -29,19 +31,8 @@ const bars = new Bars([...minutes.options].map((one) => Number(one.value)), Numb
 const state = { at: undefined, isWhole: false, isDrawn: false, storedTo: 0, mark: { at: 0 }, toldFor: 0, toldAt: 0, next: 0, byKeys: false };
 const length = () => bars.length; // of what is drawn
 
-/** The bar that a time falls into: the last that began by then; nothing where that is before all bars. */
-function placeOf(ms) {
-  const at = length() >= DAY_S ? Math.floor((ms / 1000 + IST_S) / DAY_S) * DAY_S : ms / 1000 + IST_S;
-  const { times } = bars;
-  let [low, high] = [0, times.length - 1];
-  if (high < 0 || times[0] > at) return undefined;
-  while (low < high) {
-    const middle = Math.ceil((low + high) / 2);
-    if (times[middle] <= at) low = middle;
-    else high = middle - 1;
-  }
-  return times[low];
-}
+/** The drawn bar that a moment falls into. */
+const placeOf = (ms) => bars.holding(ms / 1000 + IST_S);
 
 function colours() {
   return {
@@ -94,22 +85,27 @@ function asBar([time, open, high, low, close, units]) {
   return { time: time + IST_S, open, high, low, close, units };
 }
 
-/** All bars anew: at first, when older ones have come, and when others are drawn. */
-function lay() {
+/** Draw bars of a length anew, about those that are in sight: setting many takes longer than a frame has. */
+function lay(seconds, seen) {
+  bars.drawAs(seconds, seen, SCREENS * chart.timeScale().width());
   const all = bars.all();
   candles.setData(all);
   volume.setData(all.map(asUnits));
   days.set(bars.times, length() >= DAY_S);
+  marks.paint();
+  strategies.redraw();
   box.dataset.minutes = length() / 60;
   noBars.hidden = all.length > 0;
 }
 
-function draw(found) {
+/** Bars that were not there: at first, and older ones. */
+function draw(found, seen) {
   bars.anchor = found.anchor_minutes * 60;
   bars.add(found.bars.map(asBar));
   candles.applyOptions({ priceFormat: { type: "price", precision: found.places, minMove: 10 ** -found.places } });
   state.storedTo = Math.max(state.storedTo, (found.bars.at(-1)?.[0] ?? -IST_S) + IST_S);
-  lay();
+  marks.add(found.markers);
+  lay(length(), seen);
   strategies.forget();
 }
 
@@ -119,8 +115,9 @@ function grow(found) {
   state.storedTo = Math.max(state.storedTo, ...found.bars.map((bar) => bar[0] + IST_S));
   if (missed.length) {
     bars.add(missed);
-    lay();
+    lay(length(), inSight());
   }
+  if (marks.add(found.markers)) marks.paint();
   point();
 }
 
@@ -128,7 +125,7 @@ function grow(found) {
 function put(bar) {
   const before = bars.times.length;
   const drawn = bars.put(bar);
-  if (!drawn) return false;
+  if (!drawn) return drawn !== false; // out of sight
   const isPast = drawn.time < bars.times.at(-1);
   candles.update(drawn, isPast);
   volume.update(asUnits(drawn), isPast);
@@ -143,9 +140,9 @@ async function read() {
     const count = isFirst && !box.dataset.backtest ? FIRST : ALL;
     const found = await told(box.dataset.bars, asked({ since_ms: since, count }));
     if (isFirst && found.bars.length < count) state.isWhole = true;
-    (isFirst ? draw : grow)(found);
+    if (isFirst) draw(found, { from: bars.count, to: bars.count });
+    else grow(found);
     live(); // a mark may have come before there was a bar
-    if (marks.add(found.markers) || isFirst) marks.paint();
     marks.wait(found.lines);
     if (!state.isDrawn && bars.count) show();
     say();
@@ -188,10 +185,9 @@ async function readOlder() {
     const found = await told(box.dataset.bars, asked({ until_ms: (bars.first - IST_S) * 1000, count: ALL - before }));
     if (!found.bars.length) return;
     const seen = inSight();
-    draw(found);
-    marks.add(found.markers);
-    marks.paint();
-    look({ from: seen.from + bars.count - before, to: seen.to + bars.count - before });
+    const added = { from: seen.from + found.bars.length, to: seen.to + found.bars.length };
+    draw(found, added);
+    look(added);
     state.toldFor = 0;
     readIndicators().catch(() => {}); // the next reading asks again
   } catch {
@@ -219,32 +215,37 @@ function look({ from, to }) {
   chart.timeScale().setVisibleLogicalRange({ from: bars.drawnPlace(from), to: bars.drawnPlace(to) });
 }
 
-/** Draw bars of another length; what is in sight stays. */
-function drawAs(other) {
-  if (other === length()) return;
+/** Draw bars of another length, or others of this one; what is in sight stays. */
+function drawAs(seconds) {
   const seen = inSight();
-  bars.drawAs(other);
-  lay();
+  lay(seconds, seen);
   look(seen);
   chart.applyOptions({ timeScale: { timeVisible: length() < DAY_S } });
-  marks.paint();
-  strategies.redraw();
   if (state.at !== undefined) state.at = placeOf((state.at - IST_S) * 1000);
   point();
   say();
 }
 
 let scaling = 0;
-/** Longer bars where those in sight are too narrow to be seen, shorter ones where they would be wide enough. */
+/** Longer bars where those in sight are too narrow to be seen, shorter ones where they would be wide enough; others of the same
+ * where they come to an end. Not under a finger that drags: the chart counts from where it began. */
 function rescale() {
   scaling = 0;
-  const scale = chart.timeScale();
-  const range = scale.getVisibleLogicalRange();
-  if (!range) return;
-  const width = scale.width() / (range.to - range.from);
+  const range = chart.timeScale().getVisibleLogicalRange();
+  if (!range || isHeld) return;
+  const wide = chart.timeScale().width();
+  const [width, seen] = [wide / (range.to - range.from), inSight()];
   const { longer, shorter } = bars;
-  if (width < NARROW_PX && longer && bars.times.length > scale.width()) drawAs(longer);
-  else if (shorter && (width * bars.times.length) / bars.countAs(shorter) > WIDE_PX) drawAs(shorter);
+  if (width < NARROW_PX && longer && bars.countAs(length()) > wide) drawAs(longer);
+  else if (shorter && (width * bars.countAs(length())) / bars.countAs(shorter) > WIDE_PX) drawAs(shorter);
+  else if (bars.isNearAnEnd(seen)) drawAs(length());
+  if (seen.from < NEAR) readOlder();
+}
+
+let isHeld = false;
+function holding(is) {
+  isHeld = is;
+  if (!is) scaling ||= requestAnimationFrame(rescale);
 }
 
 // ---- the last price
@@ -291,7 +292,7 @@ const nameOf = (seconds) => [...minutes.options].find((one) => Number(one.value)
 
 /** What stands at the crosshair, or at the last bar. */
 function say() {
-  const bar = bars.at(state.at ?? bars.times.at(-1));
+  const bar = state.at === undefined ? bars.newest : bars.at(state.at);
   if (!bar) {
     legend.textContent = "";
     return;
@@ -382,12 +383,12 @@ chart.subscribeCrosshairMove((event) => {
 });
 chart.subscribeClick((point) => point.time !== undefined && why(point.time));
 chart.timeScale().subscribeVisibleLogicalRangeChange((range) => {
-  if (!state.isDrawn || !range) return;
-  if (range.from < 50) readOlder();
-  scaling ||= requestAnimationFrame(rescale);
+  if (state.isDrawn && range) scaling ||= requestAnimationFrame(rescale);
 });
 new MutationObserver(paint).observe(document.documentElement, { attributes: true, attributeFilter: ["data-theme", "data-palette"] });
 new MutationObserver(readRow).observe(document.querySelector(".chart-mark tbody"), { childList: true });
+box.addEventListener("pointerdown", () => holding(true));
+for (const end of ["pointerup", "pointercancel"]) window.addEventListener(end, () => holding(false));
 document.addEventListener("mark", ({ detail }) => moveTo({ price: detail.price_e4 / 10_000, at: detail.at_ms, bar: detail.bar }));
 
 paint();

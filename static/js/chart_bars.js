@@ -1,5 +1,6 @@
-// The bars of a chart: those that were asked for, and what is drawn of them: these, or longer ones made of them where more are
-// in sight than the screen has pixels. Times are seconds of the chart.
+// The bars of a chart: those that were asked for, and what is drawn of them: a stretch of these, or longer ones made of them where
+// more are in sight than the screen has pixels. Times are seconds of the chart; a place is a number that may lie between two
+// bars, and beyond them.
 
 const DAY_S = 86_400;
 const MINUTE_S = 60;
@@ -12,9 +13,11 @@ export function begin(at, length, anchor) {
 
 export class Bars {
   #own = { byTime: new Map(), times: [] };
-  #drawn = this.#own;
-  #starts = []; // of each longer bar, the place of the first of those that it is made of
+  #drawn = new Map();
+  #starts = []; // of each that is drawn, the place of the first of those that it is made of
+  #to = 0; // the place behind the last of them
   #counts = new Map(); // of bars, by their length
+  times = []; // of what is drawn
 
   /** `lengths` are all that there are, in minutes; `asked` is the one of the bars that come. */
   constructor(lengths, asked) {
@@ -23,20 +26,8 @@ export class Bars {
     this.anchor = 33_300; // 09:15; the server says where a market opens at another time
   }
 
-  /** Of what is drawn. */
-  get times() {
-    return this.#drawn.times;
-  }
+  // ---- those that were asked for
 
-  at(time) {
-    return this.#drawn.byTime.get(time);
-  }
-
-  all() {
-    return this.times.map((time) => this.at(time));
-  }
-
-  /** Of those that were asked for: how many, the first and the last time, and one of them. */
   get count() {
     return this.#own.times.length;
   }
@@ -53,43 +44,99 @@ export class Bars {
     return this.#own.byTime.get(time);
   }
 
-  /** Take in many, anywhere. */
+  /** Take in many, anywhere; what is drawn is as before until it is drawn again. */
   add(found) {
     for (const bar of found) this.#own.byTime.set(bar.time, bar);
     this.#own.times = [...this.#own.byTime.keys()].sort((a, b) => a - b);
-    this.drawAs(this.length);
+    this.#counts.clear();
   }
 
-  /** Take in one that is there or follows them all, and tell what is drawn of it; nothing where it is neither. */
+  /** Take in one that is there or follows them all, and tell what is drawn of it, if anything is; false where it is neither. */
   put(bar) {
     const { byTime, times } = this.#own;
-    if (!byTime.has(bar.time)) {
-      if (bar.time < (this.last ?? 0)) return undefined;
+    const isNew = !byTime.has(bar.time);
+    if (isNew && bar.time < (this.last ?? 0)) return false;
+    byTime.set(bar.time, bar);
+    if (isNew) {
+      if (this.#to === times.length) this.#to += 1;
       times.push(bar.time);
       this.#counts.clear();
     }
-    byTime.set(bar.time, bar);
-    return this.#drawn === this.#own ? bar : this.#again(begin(bar.time, this.length, this.anchor));
+    return this.#again(bar.time);
   }
 
-  /** Draw bars of this length. */
-  drawAs(length) {
+  // ---- what is drawn
+
+  at(time) {
+    return this.#drawn.get(time);
+  }
+
+  /** The last bar, as it is drawn or would be. */
+  get newest() {
+    return this.#to < this.count ? this.own(this.last) : this.at(this.times.at(-1));
+  }
+
+  all() {
+    return this.times.map((time) => this.at(time));
+  }
+
+  /** When the bar begins that holds a time: the last that began by then; nothing where that is before all that are drawn, or
+   * among those behind them. */
+  holding(time) {
+    const { times } = this;
+    const at = this.length >= DAY_S ? begin(time, DAY_S, 0) : time;
+    let [low, high] = [0, times.length - 1];
+    if (high < 0 || times[0] > at || at >= this.until) return undefined;
+    while (low < high) {
+      const middle = Math.ceil((low + high) / 2);
+      if (times[middle] <= at) low = middle;
+      else high = middle - 1;
+    }
+    return times[low];
+  }
+
+  /** From when on nothing is drawn that is there. */
+  get until() {
+    return this.#own.times[this.#to] ?? Infinity;
+  }
+
+  /** Draw bars of this length: `most` of them at most, about what is in sight (places among those that were asked for). */
+  drawAs(length, { from, to }, most) {
     this.length = length;
-    this.#counts.clear();
-    this.#drawn = this.#own;
-    if (length === this.asked) return;
-    this.#drawn = { byTime: new Map(), times: [] };
-    this.#starts = [];
-    for (let place = 0; place < this.count; ) place = this.#fold(place);
+    const each = this.count / this.countAs(length);
+    const half = Math.max((most * each) / 2, to - from);
+    const isPart = this.countAs(length) > most;
+    let place = isPart ? this.#begun(Math.max(0, Math.floor((from + to) / 2 - half))) : 0;
+    this.#to = isPart ? this.#begun(Math.min(this.count, Math.ceil((from + to) / 2 + half))) : this.count;
+    [this.#drawn, this.times, this.#starts] = [new Map(), [], []];
+    while (place < this.#to) place = this.#fold(place);
   }
 
+  /** Whether what is in sight is less than its own width from where the drawn ones end and others are. */
+  isNearAnEnd({ from, to }) {
+    const near = to - from;
+    return (this.#starts[0] > 0 && from - this.#starts[0] < near) || (this.#to < this.count && this.#to - to < near);
+  }
+
+  /** The place where the longer bar begins in which a place is. */
+  #begun(place) {
+    const { times } = this.#own;
+    if (place >= this.count) return this.count;
+    const time = begin(times[place], this.length, this.anchor);
+    let found = place;
+    while (found > 0 && times[found - 1] >= time) found -= 1;
+    return found;
+  }
+
+  /** The drawn bar that holds a time, made again. */
   #again(time) {
-    const place = this.times.lastIndexOf(time);
+    if (time >= this.until || time < this.#own.times[this.#starts[0] ?? 0]) return undefined;
+    const place = this.times.lastIndexOf(begin(time, this.length, this.anchor));
     this.#fold(place < 0 ? this.count - 1 : this.#starts[place]);
-    return this.at(time);
+    return this.at(begin(time, this.length, this.anchor));
   }
 
-  /** The longer bar of which the one at this place is the first; what follows it is told. */
+  /** Make the bar of which the one at this place is the first; the place behind it is told. */
   #fold(start) {
     const { byTime, times } = this.#own;
     const time = begin(times[start], this.length, this.anchor);
@@ -102,11 +149,11 @@ export class Bars {
       made.close = one.close;
       if (one.units !== undefined) made.units = (made.units ?? 0) + one.units;
     }
-    if (!this.#drawn.byTime.has(time)) {
-      this.#drawn.times.push(time);
+    if (!this.#drawn.has(time)) {
+      this.times.push(time);
       this.#starts.push(start);
     }
-    this.#drawn.byTime.set(time, made);
+    this.#drawn.set(time, made);
     return place;
   }
 
@@ -139,32 +186,33 @@ export class Bars {
     return this.lengths[this.lengths.indexOf(this.length) - 1];
   }
 
-  // ---- places, which may lie between bars and beyond them
+  // ---- places
 
   /** The place among those that were asked for of a place among those that are drawn. */
   ownPlace(drawn) {
-    const [count, starts] = [this.times.length, this.#starts];
-    if (this.#drawn === this.#own || !count) return drawn;
-    const each = this.count / count;
-    if (drawn < 0) return drawn * each;
-    if (drawn >= count) return this.count + (drawn - count) * each;
+    const [count, starts, each] = [this.times.length, this.#starts, this.#each];
+    if (drawn < 0 || !count) return (starts[0] ?? 0) + drawn * each;
+    if (drawn >= count) return this.#to + (drawn - count) * each;
     const start = Math.floor(drawn);
-    return starts[start] + (drawn - start) * ((starts[start + 1] ?? this.count) - starts[start]);
+    return starts[start] + (drawn - start) * ((starts[start + 1] ?? this.#to) - starts[start]);
   }
 
   /** And back. */
   drawnPlace(own) {
-    const [count, starts] = [this.times.length, this.#starts];
-    if (this.#drawn === this.#own || !count) return own;
-    const each = this.count / count;
-    if (own < 0) return own / each;
-    if (own >= this.count) return count + (own - this.count) / each;
+    const [count, starts, each] = [this.times.length, this.#starts, this.#each];
+    if (!count || own < starts[0]) return (own - (starts[0] ?? 0)) / each;
+    if (own >= this.#to) return count + (own - this.#to) / each;
     let [low, high] = [0, count - 1];
     while (low < high) {
       const middle = Math.ceil((low + high) / 2);
       if (starts[middle] <= own) low = middle;
       else high = middle - 1;
     }
-    return low + (own - starts[low]) / ((starts[low + 1] ?? this.count) - starts[low]);
+    return low + (own - starts[low]) / ((starts[low + 1] ?? this.#to) - starts[low]);
+  }
+
+  /** How many of those that were asked for one is made of that is drawn. */
+  get #each() {
+    return this.times.length ? (this.#to - this.#starts[0]) / this.times.length : 1;
   }
 }

@@ -34,8 +34,9 @@ export class Strategies {
     const key = `${one.deployment} ${line.name}`;
     if (!this.#lines.has(key)) this.#lines.set(key, this.#made(one, line, place));
     const drawn = this.#lines.get(key);
-    drawn.told = drawn.last ? joined(drawn.told, line.points) : line.points;
-    if (!drawn.last) {
+    drawn.told = drawn.isWhole ? joined(drawn.told, line.points) : line.points;
+    if (!drawn.isWhole) {
+      drawn.isWhole = true;
       this.#lay(drawn);
       return;
     }
@@ -48,6 +49,7 @@ export class Strategies {
     const points = this.#points(drawn.told);
     drawn.series.setData(points);
     drawn.values.clear();
+    drawn.last = 0;
     this.#keep(drawn, points);
   }
 
@@ -72,7 +74,7 @@ export class Strategies {
       crosshairMarkerVisible: false,
     };
     const series = this.chart.addSeries(LineSeries, options, line.pane === "own" ? FIRST_OWN_PANE + place : 0);
-    return { told: [], series, name, number, deployment: one.deployment, isDashed: place > 0, values: new Map(), last: 0 };
+    return { told: [], isWhole: false, series, name, number, deployment: one.deployment, isDashed: place > 0, values: new Map(), last: 0 };
   }
 
   /** One point for each bar of the chart, the last that was known when it was over; nothing is drawn before the first. */
@@ -85,14 +87,14 @@ export class Strategies {
     return [...byTime.values()].sort((a, b) => a.time - b.time);
   }
 
-  /** Draw what was told on bars of another length. */
+  /** Draw what was told on the bars that are drawn now. */
   redraw() {
-    for (const drawn of this.#lines.values()) if (drawn.last) this.#lay(drawn);
+    for (const drawn of this.#lines.values()) this.#lay(drawn);
   }
 
-  /** Draw everything anew, for older bars have come. */
+  /** What is told next is everything, for older bars have come. */
   forget() {
-    for (const drawn of this.#lines.values()) drawn.last = 0;
+    for (const drawn of this.#lines.values()) drawn.isWhole = false;
   }
 
   paint() {

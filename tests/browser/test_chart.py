@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from alphapanda import live
-from alphapanda.core.clock import DAY_MS
+from alphapanda.core.clock import DAY_MS, ist_date
 from alphapanda.proof.browser import Person
 from alphapanda.push import readmodel
 from alphapanda.push.connection import client
@@ -44,8 +44,9 @@ MERGED = """async ([bars, lengths]) => {
   const { Bars } = await import(new URL("chart_bars.js", page));
   const made = new Bars(lengths, 1);
   for (const [at, open, high, low, close, units] of bars) made.put({ time: at, open, high, low, close, units });
+  const places = { from: 0, to: made.count };
   return lengths.map((minutes) => {
-    made.drawAs(minutes * 60);
+    made.drawAs(minutes * 60, places, made.count);
     return made.all().map((one) => [one.time, one.open, one.high, one.low, one.close, one.units]);
   });
 }"""
@@ -139,6 +140,36 @@ def test_all_bars_in_one_sight_are_longer_ones_and_say_so(
         if page.evaluate(LENGTH) == "15":
             break
     page.locator("#legend", has_text="Drawn as 15 min bars").wait_for()
+    assert operator.faults == []
+
+
+def test_a_person_gets_to_the_first_of_all_minutes(operator: Person, twenty_thousand: Instrument) -> None:
+    """Only a stretch of them is drawn at a time: the next one is there before a person is."""
+    page, days = operator.page, []
+    operator.open(f"/chart/{twenty_thousand}/")
+    page.wait_for_selector("#chart[data-drawn]")
+    page.keyboard.press("f")
+    page.locator("#legend", has_text="Drawn as").wait_for()
+    page.mouse.move(600, 300)
+    for _ in range(200):
+        page.mouse.wheel(0, -100)
+        if page.evaluate(LENGTH) == "1":
+            break
+
+    now, second = "2019-07-09", ist_date(world.START - BARS // OF_DAY * DAY_MS).isoformat()
+    while now not in days and len(days) < 60:  # where no bar is at hand the legend has the last of all
+        page.wait_for_function(
+            "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(true))))"
+        )
+        page.mouse.move(1_090, 300)
+        days.append(legend(operator)[:10])
+        page.mouse.move(400, 300)
+        page.mouse.down()
+        page.mouse.move(1_100, 300, steps=6)
+        page.mouse.up()
+
+    assert days[:-1] == sorted(days[:-1], reverse=True)
+    assert days[-2] <= second
     assert operator.faults == []
 
 
