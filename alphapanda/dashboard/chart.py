@@ -25,6 +25,7 @@ BARS = 20_000
 BEYOND = 200  # bars shown behind the last fill of a backtest
 BAD_REQUEST = 400
 MINUTE_MS = 60_000
+KEPT = f"{', '.join(map(str, INTERVALS[:-1]))} minutes, or {INTERVALS[-1]} for the day"
 
 
 class Asked(forms.Form):
@@ -35,6 +36,7 @@ class Asked(forms.Form):
         coerce=int,
         required=False,
         empty_value=1,
+        error_messages={"invalid_choice": f"%(value)s is no length of bars that is kept: {KEPT}."},
     )
     deployment = forms.ModelChoiceField(Deployment.objects.all(), required=False)
     against = forms.ModelChoiceField(Deployment.objects.all(), required=False)

@@ -15,6 +15,8 @@ from alphapanda.proof.browser import PHONE, THEMES, Person
 from alphapanda.proof.pages import address_of
 from tests.browser import axe
 
+OF_NOW = ("backtests", "health", "data", "keys", "broker")
+
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
@@ -29,15 +31,21 @@ def asked(person: Person) -> str:
     return parse_qs(urlsplit(person.page.url).query).get("at", [""])[0]
 
 
-@pytest.mark.parametrize("name", ["overview", "order", "chart", "strategies", "risk", "keys"])
+@pytest.mark.parametrize("name", ["overview", "order", "chart", "strategies", "risk", *OF_NOW])
 def test_a_page_of_the_past_is_for_everybody_and_does_not_live(name: str, operator: Person, at: str) -> None:
     sockets: list[str] = []
     operator.page.on("websocket", lambda socket: sockets.append(socket.url))
 
     operator.open(f"{address_of(name)}?at={at}")
 
-    assert operator.page.locator(".past").inner_text().startswith("PAST")
-    assert operator.page.locator("#link-words").inner_text() == f"at {at[11:19]}"
+    said, dot = operator.page.locator(".past").inner_text(), operator.page.locator("#link-words").inner_text()
+    if name in OF_NOW:
+        assert said.startswith("NOW")
+        assert "This page has no past: it shows what is known now." in said
+        assert dot == "of now"
+    else:
+        assert said.startswith("PAST")
+        assert dot == f"at {at[11:19]}"
     assert not operator.is_wider_than_the_window()
     for theme in THEMES:
         operator.wear(theme)
