@@ -71,7 +71,7 @@ def test_by_key_to_a_moment_a_minute_back_to_another_page_and_to_now(operator: P
     page.keyboard.press("Shift+H")
     assert not page.locator("dialog[open]").count()
     page.keyboard.press("Shift+ArrowLeft")
-    page.wait_for_function("at => !location.search.includes(at)", arg=at[:19])
+    page.wait_for_url(lambda url: parse_qs(urlsplit(url).query).get("at") != [at[:19]])
     before = asked(operator)
     assert moment.parsed(at[:19], timezone.now()) - moment.parsed(before, timezone.now()) == 60_000
     page.keyboard.press("g")
@@ -88,7 +88,7 @@ def test_the_link_that_is_sent_is_of_that_moment(operator: Person, at: str) -> N
     operator.context.grant_permissions(["clipboard-read", "clipboard-write"])
     operator.open(f"/positions/?at={at}")
     operator.page.click("#copy-link")
-    operator.page.wait_for_function("document.getElementById('copy-link').textContent === 'Copied'")
+    operator.page.locator("#copy-link", has_text="Copied").wait_for()
     assert operator.page.evaluate("navigator.clipboard.readText()").endswith(f"/positions/?at={at}")
 
 
