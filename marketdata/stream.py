@@ -4,7 +4,7 @@ aside."""
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -85,6 +85,7 @@ class StreamCore:
         self._rates: deque[tuple[float, int]] = deque()  # seconds and items of the last pushes
         self._credits = dict.fromkeys(range(shards), 0)  # doorbells that a shard's queue takes for sure
         self._is_idle = False
+        self._making_told: set[int] = set()  # tokens on charts whose bars were written of late
         self._pushed_at = self._pushed_all_at = monotonic()
         self._stored_at = self._swept_at = self._rung_at = 0.0
         self._refreshed_at = monotonic()
@@ -285,9 +286,11 @@ class StreamCore:
             facts["last_at_ms"] = self.at_ms
         if self.received_at_ms:
             facts["received_at_ms"] = self.received_at_ms
-        marks = self._marks_to_push(is_idle=is_idle)
         try:
+            charted = readmodel.charted()
+            marks = self._marks_to_push(charted, is_idle=is_idle)
             readmodel.marks_write(marks)
+            readmodel.making_write(self._making(charted, marks))
             readmodel.stream_write(**facts)
         except readmodel.ReadModelUnavailable:
             return
@@ -295,11 +298,28 @@ class StreamCore:
             del self.marks[token]
         self._is_idle = is_idle
 
-    def _marks_to_push(self, *, is_idle: bool) -> dict[int, tuple[int, int]]:
-        """Those of instruments in use; of all now and then, and when the stream comes to a stand."""
+    def _marks_to_push(self, charted: set[int], *, is_idle: bool) -> dict[int, tuple[int, int]]:
+        """Those of instruments in use or on a chart; of all now and then, and when the stream comes to a stand."""
         now = self.monotonic()
         if is_idle or now - self._pushed_all_at >= PUSH_ALL_EVERY_S:
             self._pushed_all_at = now
+            self._making_told.clear()
             return dict(self.marks)
         used = self.wanted.instruments
-        return {token: mark for token, mark in self.marks.items() if token in used}
+        return {token: mark for token, mark in self.marks.items() if token in used or token in charted}
+
+    def _making(self, charted: set[int], moved: Container[int]) -> dict[int, list[tuple[int, ...]]]:
+        """The bars in the making of instruments that are on a chart, where they moved; of all now and then, and of who
+        has just been put on one."""
+        due = {token for token in charted if token in moved or token not in self._making_told}
+        self._making_told = charted
+        return {
+            token: [_written(bar) for bar in state.series[token].open_bars()]
+            for state in self.states.values()
+            for token in due & state.series.keys()
+        }
+
+
+def _written(bar: Bar) -> tuple[int, ...]:
+    prices = bar.open_e4, bar.high_e4, bar.low_e4, bar.close_e4
+    return (bar.minutes, bar.starts_ms, *prices, bar.volume)

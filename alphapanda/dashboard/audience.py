@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, NamedTuple, Protocol
 from weakref import WeakKeyDictionary
@@ -22,6 +23,7 @@ from alphapanda.push.readmodel import ReadModelUnavailable
 
 log = logs.channel("application")
 
+SIGHT_S = 0.1  # what a chart's last bar is told: more often than anything else
 BEAT_S = 1.0  # a quiet market must not look like a dead socket
 JOIN_S = 4.0  # the group is a key of Redis: whoever flushes it puts every socket out
 AWAY = (redis.RedisError, ReadModelUnavailable, OSError)
@@ -39,6 +41,22 @@ class View(NamedTuple):
         own = screen.of_broker(rows, self.broker)
         html = screen.rendered(screen.showing(own, self.kinds))
         return html, sorted(kind for kind in self.hints if own.get(kind))
+
+
+class Sight(NamedTuple):
+    """What a chart looks at: the last price of an instrument, and its bar of so many minutes in the making."""
+
+    token: int
+    minutes: int
+
+    def shown(self, known: Mapping[int, readmodel.Making]) -> str:
+        """The message of all charts that look at the same, as JSON; empty where no price is known. It is a whole value:
+        who misses one has lost nothing but time."""
+        if self.token not in known:
+            return ""
+        price_e4, at_ms, bars = known[self.token]
+        bar = next((bar for minutes, *bar in bars if minutes == self.minutes), None)
+        return json.dumps({"type": "mark", "price_e4": price_e4, "at_ms": at_ms, "bar": bar})
 
 
 class Push:
@@ -89,6 +107,11 @@ class Snapshot:
 
 class Socket(Protocol):
     """What an audience asks of each of its sockets."""
+
+    sight: Sight | None
+
+    async def tell_mark(self, told: str) -> None:
+        """Show what its sight shows now, if that is news."""
 
     async def tell(self, push: Push | None) -> None:
         """Show a push; None is a beat: nothing changed."""
@@ -145,8 +168,10 @@ class Audience:
             await self._enter(layer, channel)
             self._is_settled.set()
             async with asyncio.TaskGroup() as work:
-                for each in (self._listen(layer, channel), self._stay(layer, channel), self._tell_for_ever()):
+                for each in (self._listen(layer, channel), self._stay(layer, channel)):
                     work.create_task(each)
+                work.create_task(self._tell_for_ever())
+                work.create_task(self._tell_charts_for_ever())
         except* AWAY as group:
             log.info("audience.redis_away", error=str(group.exceptions[0]))
         finally:
@@ -193,6 +218,24 @@ class Audience:
                 await self._safely(socket, socket.tell(push))
                 await asyncio.sleep(0)  # pages are served between two of them
             await asyncio.sleep(max(0.0, PERIOD_S - (loop.time() - began)))
+
+    async def _tell_charts_for_ever(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            began = loop.time()
+            with suppress(*AWAY):  # the listening ends where it stays away
+                await self._tell_charts([one for one in self._sockets if one.sight])
+            await asyncio.sleep(max(0.0, SIGHT_S - (loop.time() - began)))
+
+    async def _tell_charts(self, sockets: list[Socket]) -> None:
+        sights = {one.sight for one in sockets if one.sight}
+        if not sights:
+            return
+        known = await asyncio.to_thread(readmodel.chart_look, [sight.token for sight in sights])
+        shown = {sight: sight.shown(known) for sight in sights}
+        for socket in sockets:
+            if socket.sight and shown[socket.sight]:
+                await self._safely(socket, socket.tell_mark(shown[socket.sight]))
 
     def _next(self) -> Push | None:
         if not self._waiting:

@@ -16,6 +16,7 @@ from alphapanda.dashboard import chart_indicators, chart_marks, frame, screen, s
 from alphapanda.dashboard.access import broker_of, page_view
 from alphapanda.dashboard.chart_marks import traders
 from marketdata.domain.bars import DAY_MINUTES
+from marketdata.domain.markets import anchor_minutes
 from marketdata.domain.series import INTERVALS
 from marketdata.models import Instrument
 from strategies.models import BacktestRun, Deployment
@@ -24,6 +25,7 @@ BARS = 20_000
 BEYOND = 200  # bars shown behind the last fill of a backtest
 BAD_REQUEST = 400
 MINUTE_MS = 60_000
+KEPT = f"{', '.join(map(str, INTERVALS[:-1]))} minutes, or {INTERVALS[-1]} for the day"
 
 
 class Asked(forms.Form):
@@ -34,6 +36,7 @@ class Asked(forms.Form):
         coerce=int,
         required=False,
         empty_value=1,
+        error_messages={"invalid_choice": f"%(value)s is no length of bars that is kept: {KEPT}."},
     )
     deployment = forms.ModelChoiceField(Deployment.objects.all(), required=False)
     against = forms.ModelChoiceField(Deployment.objects.all(), required=False)
@@ -134,6 +137,7 @@ def data(request: HttpRequest, name: str) -> JsonResponse:
         "lines": [] if given["backtest"] else chart_marks.lines(instrument, chosen),
         "places": max(2, -int(places)),
         "minutes": given["minutes"],
+        "anchor_minutes": anchor_minutes(instrument.exchange),
     }
     return JsonResponse(told)
 

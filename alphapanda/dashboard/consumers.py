@@ -18,7 +18,7 @@ from django.utils import timezone
 from alphapanda import logs
 from alphapanda.core.clock import to_ms
 from alphapanda.dashboard.access import broker_of, may_look
-from alphapanda.dashboard.audience import Push, View, audience
+from alphapanda.dashboard.audience import Push, Sight, View, audience
 from alphapanda.push.readmodel import ReadModelUnavailable
 
 slow = logs.channel("performance")
@@ -26,12 +26,14 @@ slow = logs.channel("performance")
 NOT_LOGGED_IN, NO_ROLE, TOO_SLOW, TOO_LARGE, AWAY = 4401, 4403, 4408, 1009, 1013
 RECHECK_S = 60.0  # for how long a disabled user or a lowered role may still watch
 BEHIND_MAX = 10  # flushes that a client has not acknowledged
+MARKS_BEHIND_MAX = 4  # from then on a chart waits for its next price: what cuts off is the rest
 INBOUND_MAX = 256  # characters; a ping needs 30
 
 
 class LiveConsumer(AsyncWebsocketConsumer):
-    """`/ws/live/?broker=paper&kinds=orders fills&hints=signals`: of the kinds, rows; of the hints, that something
-    changed. The client answers each message with {"type": "ping", "flush": n}."""
+    """`/ws/live/?broker=paper&kinds=orders fills&hints=signals&mark=408065&minutes=1`: of the kinds, rows; of the
+    hints, that something changed; of the mark, price and bar in the making, ten times a second. The client answers each
+    message with {"type": "ping", "flush": n}."""
 
     groups = ()
     channel_layer_alias = ""  # no channel of its own: the audience has one for all
@@ -50,6 +52,8 @@ class LiveConsumer(AsyncWebsocketConsumer):
         asked = parse_qs(self.scope["query_string"].decode())
         kinds, hints = (asked.get(name, [""])[0].split() for name in ("kinds", "hints"))
         self._view = View(broker_of(asked.get("broker", [""])[0]), tuple(kinds), frozenset(hints))
+        self.sight = _sight(*(asked.get(name, [""])[0] for name in ("mark", "minutes")))
+        self._mark = ""  # as last told
         refusal = await self._refusal()
         if refusal:
             await self.close(refusal)
@@ -112,6 +116,13 @@ class LiveConsumer(AsyncWebsocketConsumer):
         else:
             await self._send(json.dumps({"type": "beat", "sequence": self._sequence}))
 
+    async def tell_mark(self, told: str) -> None:
+        """Show a chart's last bar where it has moved; a client that is behind gets the next one."""
+        is_behind = self._flush - self._acknowledged >= MARKS_BEHIND_MAX
+        if self._is_shown and not is_behind and told != self._mark:
+            self._mark = told
+            await self._send(told)
+
     async def send_away(self) -> None:
         """Redis is away: the page dials again, and says meanwhile that it hears nothing."""
         await self.close(AWAY)
@@ -139,3 +150,9 @@ class LiveConsumer(AsyncWebsocketConsumer):
             flush = content.get("flush")
             if isinstance(flush, int) and self._acknowledged < flush <= self._flush:
                 self._acknowledged = flush
+
+
+def _sight(token: str, minutes: str) -> Sight | None:
+    """What a chart looks at; None for all other pages, and for what is no number."""
+    is_good = token.isdecimal() and minutes.isdecimal()
+    return Sight(int(token), int(minutes)) if is_good else None

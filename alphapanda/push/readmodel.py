@@ -7,7 +7,7 @@ does it inside `writing()`: what was read cannot then overwrite what another pro
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,6 +18,7 @@ from alphapanda.push import totals
 from alphapanda.push.connection import client
 
 Row = dict[str, Any]
+Making = tuple[int, int, list[list[int]]]  # price_e4, at_ms, bars in the making
 
 VERSION = "1"  # of the shape of rows; another one counts as not built
 PREFIX = "readmodel:"
@@ -27,6 +28,7 @@ RECENT_KEPT = 200
 SNAPSHOTS_KEPT = 500  # the curve of a day wants more points than a list wants lines
 LOCK_HELD_S, LOCK_WAIT_S = 30, 5
 WATCHED_S = 10  # a screen says every 4 s that it is there
+CHARTED_S = 10  # a chart says so ten times a second
 NEWEST_FIRST = """
 local ids = redis.call('zrevrange', KEYS[1], 0, -1)
 if #ids == 0 then return {} end
@@ -132,6 +134,18 @@ def marks_forget(tokens: Iterable[int]) -> None:
         server.incr(_key("revision"))
 
 
+def making_write(bars: Mapping[int, Iterable[Sequence[int]]]) -> None:
+    """Bars in the making by token, each as [minutes, starts_ms, open_e4, high_e4, low_e4, close_e4, volume]. One
+    writer: the tick stream. They fade, so that none is taken for one of now when the stream has stopped."""
+    if not bars:
+        return
+    with _redis() as server:
+        pipe = server.pipeline(transaction=False)
+        for token, found in bars.items():
+            pipe.set(_key(f"making:{token}"), msgspec.json.encode(list(found)), ex=CHARTED_S)
+        pipe.execute()
+
+
 # Sources whose time is that of their ticks, not of the wall, and what screens call their sessions
 OWN_CLOCKS = {"recorded": "recorded", "simulator": "simulated"}
 
@@ -173,6 +187,26 @@ def watch() -> None:
         server.set(_key("watched"), 1, ex=WATCHED_S)
 
 
+def chart_look(tokens: Iterable[int]) -> dict[int, Making]:
+    """What is known of each token; absent where no price is. To look is to say that its bars are worth writing for a
+    while."""
+    wanted = sorted(set(tokens))
+    if not wanted:
+        return {}
+    until = time.time() + CHARTED_S
+    with _redis() as server:
+        pipe = server.pipeline(transaction=True)
+        pipe.zadd(_key("charted"), dict.fromkeys(wanted, until))
+        pipe.hmget(_key("marks"), wanted)
+        pipe.mget([_key(f"making:{token}") for token in wanted])
+        _, marks, bars = pipe.execute()
+    return {
+        token: (*_mark(mark), msgspec.json.decode(made) if made else [])
+        for token, mark, made in zip(wanted, marks, bars, strict=True)
+        if mark
+    }
+
+
 # ---- reads -------------------------------------------------------------------------------------------------
 
 
@@ -180,6 +214,15 @@ def is_watched() -> bool:
     """Whether a screen has said of late that it is there."""
     with _redis() as server:
         return bool(server.exists(_key("watched")))
+
+
+def charted() -> set[int]:
+    """Tokens whose charts somebody looks at."""
+    with _redis() as server:
+        pipe = server.pipeline(transaction=False)
+        pipe.zremrangebyscore(_key("charted"), "-inf", time.time())
+        pipe.zrange(_key("charted"), 0, -1)
+        return set(map(int, pipe.execute()[1]))
 
 
 def is_built() -> bool:

@@ -112,8 +112,11 @@ class BarBuilder(msgspec.Struct):
         self.volume += volume
         self.ticks += 1
 
-    def _closed(self) -> list[Bar]:
-        bar = Bar(
+    def open_bar(self) -> Bar | None:
+        """The bar in the making, as it stands; None: no tick has made one."""
+        if not self.ticks:
+            return None
+        return Bar(
             self.instrument,
             self.token,
             self.starts_ms,
@@ -125,6 +128,11 @@ class BarBuilder(msgspec.Struct):
             self.volume,
             self.ticks,
         )
+
+    def _closed(self) -> list[Bar]:
+        bar = self.open_bar()
+        if bar is None:
+            return []
         self.closed_ms = bar.ends_ms
         self.ticks = self.volume = 0
         return [bar]

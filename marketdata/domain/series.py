@@ -5,6 +5,7 @@ A longer bar is by construction what its minute bars are, so history of minutes 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from copy import copy
 
 import msgspec
 
@@ -114,6 +115,17 @@ class Series(msgspec.Struct, array_like=True):
             bars = self._taken(self.minute.on_clock(at_ms, closes_ms=closes_ms))
         for longer in self.longer:
             if longer.ticks and at_ms >= longer.ends_ms(calendar.closes_ms(longer.starts_ms)):
+                bars.append(longer.close(self.minute))
+        return bars
+
+    def open_bars(self) -> list[Bar]:
+        """The bars in the making, the shortest first, as they would close now; the series stays as it is."""
+        minute = self.minute.open_bar()
+        bars = [minute] if minute else []
+        for longer in map(copy, self.longer):
+            if minute:
+                longer.take(minute, self.minute.anchor_minutes)
+            if longer.ticks:
                 bars.append(longer.close(self.minute))
         return bars
 

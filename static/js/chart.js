@@ -1,7 +1,9 @@
-// Candles with volume and what deployments did. Bars come from the server, the newest first; the last one moves with the
-// last price.
+// Candles with volume and what deployments did. Bars come from the server, the newest first; the one in the making is pushed
+// ten times a second. Where more are in sight than fit, longer ones are drawn, and the legend says so.
 import { CandlestickSeries, HistogramSeries, createChart } from "../vendor/lightweight-charts.js";
+import { Bars, begin } from "./chart_bars.js";
 import { Days } from "./chart_days.js";
+import { amount, bold, key, row } from "./chart_legend.js";
 import { Marks } from "./chart_marks.js";
 import { Strategies } from "./chart_strategies.js";
 
@@ -10,12 +12,13 @@ const DAY_S = 86_400;
 const POLL_MS = 5_000;
 const SOON_MS = 1_000;
 const TOLD_MS = 10_000; // strategies are not asked more often, however fast a recording plays
-const FRAME_MS = 100; // the last bar moves ten times a second at most
-const FAR = 3_000; // bars in sight from which on it moves less often, for all of them are drawn each time
-const FAR_MS = 1_000;
+const NARROW_PX = 1; // bars that are narrower become longer ones
+const WIDE_PX = 1.5; // the shorter ones come back when they would be as wide
 const FIRST = 2_000; // bars of the first reading; older ones are read when they are looked for
 const ALL = 20_000;
 const SHOWN = 160;
+const NEAR = 50; // bars before which older ones are asked for
+const SCREENS = 4; // of bars a pixel wide are drawn at most
 const DAY_MINUTES = "1440";
 
 const part = (id) => document.getElementById(id);
@@ -24,22 +27,12 @@ const style = (name) => getComputedStyle(document.documentElement).getPropertyVa
 const moment = new URLSearchParams(location.search).get("at") ?? ""; // the past that the page stands in
 const followed = [box.dataset.deployment, box.dataset.against].filter(Boolean);
 const letter = (deployment) => (followed.length < 2 ? "" : (["A", "B"][followed.indexOf(deployment)] ?? ""));
-const state = { bars: new Map(), times: [], at: undefined, isWhole: false, isDrawn: false, making: undefined, toldFor: 0, toldAt: 0, next: 0, byKeys: false };
-const length = () => Number(minutes.value) * 60;
+const bars = new Bars([...minutes.options].map((one) => Number(one.value)), Number(minutes.value));
+const state = { at: undefined, isWhole: false, isDrawn: false, storedTo: 0, mark: { at: 0 }, toldFor: 0, toldAt: 0, next: 0, byKeys: false };
+const length = () => bars.length; // of what is drawn
 
-/** The bar that a time falls into: the last that began by then; nothing where that is before all bars. */
-function placeOf(ms) {
-  const at = length() >= DAY_S ? Math.floor((ms / 1000 + IST_S) / DAY_S) * DAY_S : ms / 1000 + IST_S;
-  const { times } = state;
-  let [low, high] = [0, times.length - 1];
-  if (high < 0 || times[0] > at) return undefined;
-  while (low < high) {
-    const middle = Math.ceil((low + high) / 2);
-    if (times[middle] <= at) low = middle;
-    else high = middle - 1;
-  }
-  return times[low];
-}
+/** The drawn bar that a moment falls into. */
+const placeOf = (ms) => bars.holding(ms / 1000 + IST_S);
 
 function colours() {
   return {
@@ -83,52 +76,75 @@ async function told(address, query) {
   return answer.json();
 }
 
+/** A bar's volume, or its place where none is known. */
+function asUnits({ time, units }) {
+  return units === undefined ? { time } : { time, value: units };
+}
+
 function asBar([time, open, high, low, close, units]) {
   return { time: time + IST_S, open, high, low, close, units };
 }
 
-/** All bars anew: at first, and when older ones have come. */
-function draw(found) {
-  for (const one of found.bars.map(asBar)) state.bars.set(one.time, one);
-  const bars = [...state.bars.values()].sort((a, b) => a.time - b.time);
-  state.times = bars.map((bar) => bar.time);
-  candles.applyOptions({ priceFormat: { type: "price", precision: found.places, minMove: 10 ** -found.places } });
-  candles.setData(bars);
-  volume.setData(bars.map((bar) => ({ time: bar.time, value: bar.units })));
-  days.set(state.times, length() >= DAY_S);
-  strategies.forget();
-  noBars.hidden = bars.length > 0;
+/** Draw bars of a length anew, about those that are in sight: setting many takes longer than a frame has. */
+function lay(seconds, seen) {
+  bars.drawAs(seconds, seen, SCREENS * chart.timeScale().width());
+  const all = bars.all();
+  candles.setData(all);
+  volume.setData(all.map(asUnits));
+  days.set(bars.times, length() >= DAY_S);
+  marks.paint();
+  strategies.redraw();
+  box.dataset.minutes = length() / 60;
+  noBars.hidden = all.length > 0;
 }
 
-/** Only what is new since the last bar: nothing that is there is drawn again. */
+/** Bars that were not there: at first, and older ones. */
+function draw(found, seen) {
+  bars.anchor = found.anchor_minutes * 60;
+  bars.add(found.bars.map(asBar));
+  candles.applyOptions({ priceFormat: { type: "price", precision: found.places, minMove: 10 ** -found.places } });
+  state.storedTo = Math.max(state.storedTo, (found.bars.at(-1)?.[0] ?? -IST_S) + IST_S);
+  marks.add(found.markers);
+  lay(length(), seen);
+  strategies.forget();
+}
+
+/** Only what is new since the last stored bar: nothing that is there is drawn again. */
 function grow(found) {
-  let isLonger = false;
-  for (const bar of found.bars.map(asBar)) {
-    if (state.times.length && bar.time < state.times.at(-1)) continue;
-    if (bar.time > (state.times.at(-1) ?? 0)) {
-      state.times.push(bar.time);
-      isLonger = true;
-    }
-    state.bars.set(bar.time, bar);
-    if (state.making && state.making.time > bar.time) continue; // the bar in the making stands behind it
-    candles.update(bar);
-    volume.update({ time: bar.time, value: bar.units });
+  const missed = found.bars.map(asBar).filter((bar) => !put(bar));
+  state.storedTo = Math.max(state.storedTo, ...found.bars.map((bar) => bar[0] + IST_S));
+  if (missed.length) {
+    bars.add(missed);
+    lay(length(), inSight());
   }
-  if (isLonger) days.set(state.times, length() >= DAY_S);
+  if (marks.add(found.markers)) marks.paint();
   point();
+}
+
+/** Draw one bar; false where it stands between two that are there. */
+function put(bar) {
+  const before = bars.times.length;
+  const drawn = bars.put(bar);
+  if (!drawn) return drawn !== false; // out of sight
+  const isPast = drawn.time < bars.times.at(-1);
+  candles.update(drawn, isPast);
+  volume.update(asUnits(drawn), isPast);
+  if (bars.times.length > before) days.set(bars.times, length() >= DAY_S);
+  return true;
 }
 
 async function read() {
   try {
-    const since = state.times.length ? (state.times.at(-1) - IST_S) * 1000 : "";
+    const since = state.storedTo ? (state.storedTo - IST_S) * 1000 : "";
     const isFirst = since === "";
     const count = isFirst && !box.dataset.backtest ? FIRST : ALL;
     const found = await told(box.dataset.bars, asked({ since_ms: since, count }));
     if (isFirst && found.bars.length < count) state.isWhole = true;
-    (isFirst ? draw : grow)(found);
-    if (marks.add(found.markers) || isFirst) marks.paint();
+    if (isFirst) draw(found, { from: bars.count, to: bars.count });
+    else grow(found);
+    live(); // a mark may have come before there was a bar
     marks.wait(found.lines);
-    if (!state.isDrawn && state.times.length) show();
+    if (!state.isDrawn && bars.count) show();
     say();
     await readIndicators();
   } catch {
@@ -147,11 +163,11 @@ function readSoon() {
 
 /** A strategy has something new to say when a bar is over. */
 async function readIndicators() {
-  const last = state.times.at(-1);
+  const last = bars.last;
   if (!followed.length || !last || state.toldFor === last) return;
   if (state.toldFor && performance.now() - state.toldAt < TOLD_MS) return;
   state.toldAt = performance.now();
-  const since = state.toldFor ? (state.toldFor - IST_S - length()) * 1000 : (state.times[0] - IST_S) * 1000;
+  const since = state.toldFor ? (state.toldFor - IST_S - bars.asked) * 1000 : (bars.first - IST_S) * 1000;
   const found = await told(box.dataset.indicators, asked({ since_ms: Math.max(0, since) }));
   state.toldFor = last;
   strategies.take(found);
@@ -162,18 +178,16 @@ async function readIndicators() {
 
 /** Everything before the first bar that is there, once. */
 async function readOlder() {
-  if (state.isWhole || !state.times.length) return;
+  if (state.isWhole || !bars.count) return;
   state.isWhole = true;
   try {
-    const left = ALL - state.times.length;
-    const found = await told(box.dataset.bars, asked({ until_ms: (state.times[0] - IST_S) * 1000, count: left }));
+    const before = bars.count;
+    const found = await told(box.dataset.bars, asked({ until_ms: (bars.first - IST_S) * 1000, count: ALL - before }));
     if (!found.bars.length) return;
-    const range = chart.timeScale().getVisibleLogicalRange();
-    draw(found);
-    marks.add(found.markers);
-    marks.paint();
-    chart.timeScale().setVisibleLogicalRange({ from: range.from + found.bars.length, to: range.to + found.bars.length });
-    if (state.making) candles.update(state.making);
+    const seen = inSight();
+    const added = { from: seen.from + found.bars.length, to: seen.to + found.bars.length };
+    draw(found, added);
+    look(added);
     state.toldFor = 0;
     readIndicators().catch(() => {}); // the next reading asks again
   } catch {
@@ -185,77 +199,100 @@ function show() {
   state.isDrawn = true;
   const scale = chart.timeScale();
   if (box.dataset.backtest) scale.fitContent();
-  else scale.setVisibleLogicalRange({ from: state.times.length - SHOWN, to: state.times.length + 4 });
-  box.dataset.drawn = state.times.length;
+  else scale.setVisibleLogicalRange({ from: bars.count - SHOWN, to: bars.count + 4 });
+  box.dataset.drawn = bars.count;
+}
+
+// ---- how long the bars are that are drawn
+
+/** What is in sight, as places among the bars that were asked for. */
+function inSight() {
+  const range = chart.timeScale().getVisibleLogicalRange();
+  return { from: bars.ownPlace(range.from), to: bars.ownPlace(range.to) };
+}
+
+function look({ from, to }) {
+  chart.timeScale().setVisibleLogicalRange({ from: bars.drawnPlace(from), to: bars.drawnPlace(to) });
+}
+
+/** Draw bars of another length, or others of this one; what is in sight stays. */
+function drawAs(seconds) {
+  const seen = inSight();
+  lay(seconds, seen);
+  look(seen);
+  chart.applyOptions({ timeScale: { timeVisible: length() < DAY_S } });
+  if (state.at !== undefined) state.at = placeOf((state.at - IST_S) * 1000);
+  point();
+  say();
+}
+
+let scaling = 0;
+/** Longer bars where those in sight are too narrow to be seen, shorter ones where they would be wide enough; others of the same
+ * where they come to an end. Not under a finger that drags: the chart counts from where it began. */
+function rescale() {
+  scaling = 0;
+  const range = chart.timeScale().getVisibleLogicalRange();
+  if (!range || isHeld) return;
+  const wide = chart.timeScale().width();
+  const [width, seen] = [wide / (range.to - range.from), inSight()];
+  const { longer, shorter } = bars;
+  if (width < NARROW_PX && longer && bars.countAs(length()) > wide) drawAs(longer);
+  else if (shorter && (width * bars.countAs(length())) / bars.countAs(shorter) > WIDE_PX) drawAs(shorter);
+  else if (bars.isNearAnEnd(seen)) drawAs(length());
+  if (seen.from < NEAR) readOlder();
+}
+
+let isHeld = false;
+function holding(is) {
+  isHeld = is;
+  if (!is) scaling ||= requestAnimationFrame(rescale);
 }
 
 // ---- the last price
 
-let moved = 0;
-/** The last price moves the bar that is being made; the server's word on it follows. */
-function lastPrice() {
-  const row = document.getElementById(`marks-${box.dataset.token}`);
-  const price = Number(row?.dataset.price) / 10_000;
-  const at = Number(row?.querySelector(".age")?.dataset.at);
-  if (!price || !at || !state.times.length || length() >= DAY_S || box.dataset.backtest) return;
-  const time = barOf(at / 1000 + IST_S);
-  const last = state.times.at(-1);
-  if (time < last) return;
-  const before = state.making?.time === time ? state.making : time === last ? state.bars.get(last) : { time, open: price, high: price, low: price };
-  if (time > last && state.making?.time !== time) readSoon();
-  state.making = { ...before, time, high: Math.max(before.high, price), low: Math.min(before.low, price), close: price };
-  candles.update(state.making);
+/** The bar that is being made, as the stream has it; where it has none the last price makes it. The server's word on it
+ * follows. */
+function live() {
+  const { price, at, bar } = state.mark;
+  if (!price || !bars.count || box.dataset.backtest) return;
+  const made = bar ? asBar([bar[0] / 1000, ...bar.slice(1, 5).map((e4) => e4 / 10_000), bar[5]]) : ofPrice(price, at / 1000 + IST_S);
+  if (made.time <= state.storedTo) return;
+  if (made.time > bars.last) readSoon();
+  put(made);
   if (state.at === undefined) say();
 }
 
-/** Where a bar begins: counted from 09:15, as the server's are. */
-function barOf(at) {
-  const anchor = 33_300;
-  const ofDay = (at % DAY_S) - anchor;
-  return at - (((ofDay % length()) + length()) % length());
+function ofPrice(price, at) {
+  const time = begin(at, bars.asked, bars.anchor);
+  const before = bars.own(time) ?? { time, open: price, high: price, low: price };
+  return { ...before, high: Math.max(before.high, price), low: Math.min(before.low, price), close: price };
 }
 
-/** Whether so many bars are in sight that nobody sees the last one move. */
-function isFar() {
-  const range = chart.timeScale().getVisibleLogicalRange();
-  return Boolean(range) && range.to - range.from > FAR;
-}
-
-function soon() {
+let moved = 0;
+/** Take in a mark; one is drawn a frame, the newest. */
+function moveTo(mark) {
+  state.mark = mark;
   if (moved) return;
-  moved = setTimeout(() => {
+  moved = requestAnimationFrame(() => {
     moved = 0;
-    requestAnimationFrame(lastPrice);
-  }, isFar() ? FAR_MS : FRAME_MS);
+    live();
+  });
+}
+
+/** The row above has the last price too: from there it comes where no push does. */
+function readRow() {
+  const told = document.getElementById(`marks-${box.dataset.token}`);
+  const at = Number(told?.querySelector(".age")?.dataset.at);
+  if (at > state.mark.at) moveTo({ price: Number(told.dataset.price) / 10_000, at });
 }
 
 // ---- the legend
 
-const amount = (value) => value.toLocaleString("en-IN", { minimumFractionDigits: 2, maximumFractionDigits: 4 });
-
-function row(...children) {
-  const line = document.createElement("span");
-  line.className = "row";
-  line.append(...children);
-  return line;
-}
-
-function bold(words) {
-  const b = document.createElement("b");
-  b.textContent = words;
-  return b;
-}
-
-function key({ color, isDashed }) {
-  const mark = document.createElement("i");
-  mark.className = isDashed ? `key dashed c-${color}` : `key c-${color}`;
-  return mark;
-}
+const nameOf = (seconds) => [...minutes.options].find((one) => Number(one.value) * 60 === seconds).text;
 
 /** What stands at the crosshair, or at the last bar. */
 function say() {
-  const time = state.at ?? (state.making ?? state.bars.get(state.times.at(-1)))?.time;
-  const bar = state.making?.time === time ? state.making : state.bars.get(time);
+  const bar = state.at === undefined ? bars.newest : bars.at(state.at);
   if (!bar) {
     legend.textContent = "";
     return;
@@ -263,6 +300,7 @@ function say() {
   const when = new Date(bar.time * 1000).toISOString().slice(0, length() >= DAY_S ? 10 : 16).replace("T", " ");
   const prices = [["O", bar.open], ["H", bar.high], ["L", bar.low], ["C", bar.close]].flatMap(([name, value]) => [` ${name} `, bold(amount(value))]);
   const rows = [row(`${when} IST `, ...prices, " V ", bold(bar.units === undefined ? "–" : bar.units.toLocaleString("en-IN")))];
+  if (length() > bars.asked) rows.push(row("Drawn as ", bold(nameOf(length())), ` bars, each made of those of ${nameOf(bars.asked)}: more of these are in sight than fit.`));
   const said = strategies.at(state.at);
   if (said.length) rows.push(row(...said.flatMap((one) => [key(one), `${one.name} `, bold(one.value === undefined ? "–" : amount(one.value))])));
   for (const words of strategies.words) rows.push(row(words));
@@ -282,7 +320,7 @@ function typing(text) {
 
 /** The crosshair goes to the bar before or after. */
 function step(by) {
-  const { times } = state;
+  const { times } = bars;
   if (!times.length) return;
   const now = state.at === undefined ? times.length - 1 : times.indexOf(placeOf((state.at - IST_S) * 1000)) + by;
   const index = Math.min(Math.max(now, 0), times.length - 1);
@@ -299,7 +337,7 @@ function step(by) {
 
 /** The crosshair where the keys have put it, also when bars have moved beneath it. */
 function point() {
-  if (state.byKeys) chart.setCrosshairPosition(state.bars.get(state.at).close, state.at, candles);
+  if (state.byKeys) chart.setCrosshairPosition(bars.at(state.at).close, state.at, candles);
 }
 
 function leave() {
@@ -327,6 +365,7 @@ function why(time) {
 const keys = { f: fit, Escape: leave, Enter: enter, ",": () => step(-1), ".": () => step(1), d: () => typing(DAY_MINUTES) };
 async function fit() {
   await readOlder();
+  drawAs(bars.fitting(chart.timeScale().width() / NARROW_PX));
   chart.timeScale().fitContent();
 }
 
@@ -344,10 +383,14 @@ chart.subscribeCrosshairMove((event) => {
 });
 chart.subscribeClick((point) => point.time !== undefined && why(point.time));
 chart.timeScale().subscribeVisibleLogicalRangeChange((range) => {
-  if (state.isDrawn && range && range.from < 50) readOlder();
+  if (state.isDrawn && range) scaling ||= requestAnimationFrame(rescale);
 });
 new MutationObserver(paint).observe(document.documentElement, { attributes: true, attributeFilter: ["data-theme", "data-palette"] });
-new MutationObserver(soon).observe(document.querySelector(".chart-mark tbody"), { childList: true });
+new MutationObserver(readRow).observe(document.querySelector(".chart-mark tbody"), { childList: true });
+box.addEventListener("pointerdown", () => holding(true));
+for (const end of ["pointerup", "pointercancel"]) window.addEventListener(end, () => holding(false));
+document.addEventListener("mark", ({ detail }) => moveTo({ price: detail.price_e4 / 10_000, at: detail.at_ms, bar: detail.bar }));
 
 paint();
+readRow();
 read();

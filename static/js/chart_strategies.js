@@ -5,6 +5,12 @@ import { LineSeries, LineStyle, LineType } from "../vendor/lightweight-charts.js
 const PALETTE = ["--color-accent", "--color-amber", "--color-sell", "--color-up", "--color-muted", "--color-down"];
 const FIRST_OWN_PANE = 2; // candles, volume, then these
 
+/** What was told, with what is told anew from a time on. */
+function joined(before, found) {
+  const since = found[0]?.[0] ?? Infinity;
+  return [...before.filter(([at]) => at < since), ...found];
+}
+
 export class Strategies {
   #lines = new Map(); // by deployment and name
   words = [];
@@ -28,9 +34,26 @@ export class Strategies {
     const key = `${one.deployment} ${line.name}`;
     if (!this.#lines.has(key)) this.#lines.set(key, this.#made(one, line, place));
     const drawn = this.#lines.get(key);
+    drawn.told = drawn.isWhole ? joined(drawn.told, line.points) : line.points;
+    if (!drawn.isWhole) {
+      drawn.isWhole = true;
+      this.#lay(drawn);
+      return;
+    }
     const points = this.#points(line.points);
-    if (!drawn.last) drawn.series.setData(points);
-    else for (const point of points) if (point.time >= drawn.last) drawn.series.update(point);
+    for (const point of points) if (point.time >= drawn.last) drawn.series.update(point);
+    this.#keep(drawn, points);
+  }
+
+  #lay(drawn) {
+    const points = this.#points(drawn.told);
+    drawn.series.setData(points);
+    drawn.values.clear();
+    drawn.last = 0;
+    this.#keep(drawn, points);
+  }
+
+  #keep(drawn, points) {
     for (const point of points) drawn.values.set(point.time, point.value);
     drawn.last = points.at(-1)?.time ?? drawn.last;
   }
@@ -51,7 +74,7 @@ export class Strategies {
       crosshairMarkerVisible: false,
     };
     const series = this.chart.addSeries(LineSeries, options, line.pane === "own" ? FIRST_OWN_PANE + place : 0);
-    return { series, name, number, deployment: one.deployment, isDashed: place > 0, values: new Map(), last: 0 };
+    return { told: [], isWhole: false, series, name, number, deployment: one.deployment, isDashed: place > 0, values: new Map(), last: 0 };
   }
 
   /** One point for each bar of the chart, the last that was known when it was over; nothing is drawn before the first. */
@@ -64,9 +87,14 @@ export class Strategies {
     return [...byTime.values()].sort((a, b) => a.time - b.time);
   }
 
-  /** Draw everything anew, for older bars have come. */
+  /** Draw what was told on the bars that are drawn now. */
+  redraw() {
+    for (const drawn of this.#lines.values()) this.#lay(drawn);
+  }
+
+  /** What is told next is everything, for older bars have come. */
   forget() {
-    for (const drawn of this.#lines.values()) drawn.last = 0;
+    for (const drawn of this.#lines.values()) drawn.isWhole = false;
   }
 
   paint() {

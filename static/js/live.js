@@ -52,6 +52,7 @@ function applySnapshot(message) {
 function onMessage(socket, message) {
   heard(message);
   if (message.flush % ACKNOWLEDGE_EACH === 0 || message.type !== "delta") socket.send(JSON.stringify({ type: "ping", flush: message.flush }));
+  if (message.type === "mark") document.dispatchEvent(new CustomEvent("mark", { detail: message }));
   if (message.type === "snapshot") {
     state.sequence = message.sequence;
     rows.replace(message.rows, pushed);

@@ -6,7 +6,8 @@ import "./columns.js";
 import { age } from "./age.js";
 
 const session = document.querySelector(".strip[data-session]:not([data-session=''])");
-const then = Number(session?.dataset.at) || Date.parse(document.querySelector(".past time").dateTime);
+const past = Number(session?.dataset.at) || Date.parse(document.querySelector(".past time").dateTime);
+const then = document.querySelector(".past.of-now") ? Date.now() : past; // a page that has no past is of now
 for (const cell of document.querySelectorAll(".age[data-at]")) {
   if (cell.dataset.at) cell.textContent = age(then - Number(cell.dataset.at));
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from django.db import connections
 
 from alphapanda import projections
 from alphapanda.dashboard import audience
-from alphapanda.dashboard.audience import Audience, Push, View
+from alphapanda.dashboard.audience import Audience, Push, Sight, View
 from alphapanda.push import readmodel
 from alphapanda.push.connection import client
 from alphapanda.push.pusher import GROUP
@@ -25,8 +26,9 @@ HALTS = View("paper", (), frozenset())
 class Seat:
     """A socket that keeps what it is told."""
 
-    def __init__(self, fails: Exception | None = None) -> None:
-        self.fails = fails
+    def __init__(self, fails: Exception | None = None, sight: Sight | None = None) -> None:
+        self.fails, self.sight = fails, sight
+        self.marks: list[str] = []
         self.told: list[Push] = []
         self.is_away = False
         self.heard = asyncio.Event()
@@ -38,6 +40,10 @@ class Seat:
             self.told.append(push)
             push.shown(HALTS)
             self.heard.set()
+
+    async def tell_mark(self, told: str) -> None:
+        self.marks.append(told)
+        self.heard.set()
 
     async def send_away(self) -> None:
         self.is_away = True
@@ -173,3 +179,26 @@ async def test_who_come_together_share_a_snapshot_until_a_push_has_left_that_it_
     await sync_to_async(
         connections.close_all
     )()  # the thread of this loop must not keep the test database open
+
+
+@pytest.mark.asyncio
+async def test_charts_of_the_same_bar_cost_one_look_and_others_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[list[int]] = []
+
+    def look(tokens: list[int]) -> dict[int, readmodel.Making]:
+        looks.append(tokens)
+        return {7: (1_500, 60_000, [[1, 0, 1, 2, 3, 4, 50], [5, 0, 9, 9, 9, 9, 90]])}
+
+    monkeypatch.setattr(audience.readmodel, "chart_look", look)
+    room = Audience()
+    charts = [Seat(sight=Sight(7, 1)), Seat(sight=Sight(7, 1)), Seat(sight=Sight(7, 60))]
+    unknown = Seat(sight=Sight(8, 1))
+
+    await room._tell_charts([*charts, unknown])
+
+    assert [set(asked) for asked in looks] == [{7, 8}]
+    bars = [json.loads(one.marks[0])["bar"] for one in charts]
+    assert bars == [[0, 1, 2, 3, 4, 50]] * 2 + [None]
+    assert unknown.marks == []
+    await room._tell_charts([])
+    assert len(looks) == 1

@@ -88,6 +88,11 @@ def test_no_more_than_a_chart_can_hold_and_the_newest_of_them(
 
 def test_what_makes_no_sense_is_refused(viewer: Client) -> None:
     assert viewer.get(f"/chart/{NAME}/bars?minutes=7").status_code == 400
+    for minutes in ("7", "5minute", "-1"):
+        odd = viewer.get(f"/chart/{NAME}/?minutes={minutes}")
+        assert odd.status_code == 400
+        kept = "1, 3, 5, 15, 30, 60 minutes, or 1440 for the day"
+        assert f"{minutes} is no length of bars that is kept: {kept}." in odd.content.decode()
     unknown = viewer.get("/chart/NSE:NOBODY/")
     assert unknown.status_code == 404
     for query in (

@@ -88,7 +88,8 @@ def test_every_page_is_marked_and_says_whether_it_is_of_then(name: str) -> None:
     answer = browser("operator").get(address, {"at": at}, follow=True)
     page = answer.content.decode()
     assert answer.status_code == 200
-    assert '<b class="badge">PAST</b>' in page
+    badge = "PAST" if name in moment.FOLLOWS else "NOW"
+    assert f'<b class="badge">{badge}</b>' in page
     assert (moment.OF_NOW in page) is (name not in moment.FOLLOWS)
     assert moment.FOLLOWS.get(name, moment.OF_NOW) in html.unescape(page)
     assert "js/past.js" in page

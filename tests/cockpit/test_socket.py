@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import threading
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
@@ -223,3 +226,65 @@ async def test_an_address_that_is_none_is_refused_not_an_error() -> None:
     socket = dial(await session_of("vera", "viewer"), path="/ws/nosuch/")
 
     assert (await socket.connect())[0] is False
+
+
+async def heard_for(communicator: WebsocketCommunicator, seconds: float) -> list[dict[str, Any]]:
+    """All that comes in that time, acknowledged as it comes."""
+    heard: list[dict[str, Any]] = []
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            while True:
+                event = await communicator.output_queue.get()
+                heard.append(json.loads(event["text"]))
+                await communicator.send_json_to({"type": "ping", "flush": heard[-1]["flush"]})
+    return heard
+
+
+async def test_a_charts_last_bar_is_told_ten_times_a_second_and_nothing_else_is() -> None:
+    """A price that changes fifty times a second, for a second, with the pusher at its own pace."""
+    await sync_to_async(world.desk)(count=1)
+    await sync_to_async(projections.rebuild)()
+    token, session, stop = world.NAMES["INFY"][0], await session_of("a", "viewer"), threading.Event()
+    chart = dial(session, path=f"/ws/live/?kinds=&mark={token}&minutes=1")
+    overview = dial(session, path="/ws/live/?kinds=marks")
+    for one in (chart, overview):
+        await one.connect()
+        await answer(one)
+    pushing = Pusher(screen.rows).start(stop)
+
+    async def move() -> None:
+        for step in range(50):
+            await asyncio.to_thread(readmodel.marks_write, {token: (15_000_000 + step, world.START + step)})
+            await asyncio.sleep(0.02)
+
+    moving = asyncio.create_task(move())
+    seen = await asyncio.gather(heard_for(chart, 1.0), heard_for(overview, 1.0))
+    await moving
+    last = [one for one in await heard_for(chart, 0.3) if one["type"] == "mark"][-1]
+    stop.set()
+    await asyncio.to_thread(pushing.join)
+
+    told, pushed = [[one["type"] for one in heard] for heard in seen]
+    assert 8 <= told.count("mark") <= 12
+    assert 1 <= pushed.count("delta") <= 5
+    assert "mark" not in pushed
+    assert (last["price_e4"], last["at_ms"]) == (15_000_049, world.START + 49)
+    for one in (chart, overview):
+        await one.disconnect()
+
+
+async def test_a_chart_that_does_not_read_is_told_no_more_prices_and_cut_off_as_others_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(audience, "SIGHT_S", 0.005)
+    await sync_to_async(projections.rebuild)()
+    token = world.NAMES["INFY"][0]
+    chart = dial(await session_of("a", "viewer"), path=f"/ws/live/?mark={token}&minutes=1")
+    await chart.connect()
+    async with asyncio.timeout(3):
+        for step in range(100):
+            await asyncio.to_thread(readmodel.marks_write, {token: (15_000_000 + step, world.START + step)})
+    assert chart.output_queue.qsize() <= consumers.MARKS_BEHIND_MAX
+    monkeypatch.setattr(audience, "PERIOD_S", 0.01)
+    monkeypatch.setattr(audience, "BEAT_S", 0.01)
+    assert await closed_with(chart) == 4408

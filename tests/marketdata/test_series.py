@@ -104,6 +104,12 @@ def _ticks(steps: list[tuple[int, int, int]], opens: str) -> list[Tick]:
     return found
 
 
+def _minutes() -> list[Clock]:
+    """A clock item for each minute of both days."""
+    spans = [range(at(day, "09:15"), at(day, "15:45"), MINUTE_MS) for day in (DAY, NEXT)]
+    return [Clock(ms, 0) for span in spans for ms in span]
+
+
 def _grouped(ticks: list[Tick], minutes: int) -> list[tuple[int, ...]]:
     """What pandas makes of the same ticks: resampled per session from its opening, days by date."""
     rows = pd.DataFrame({
@@ -139,13 +145,27 @@ def test_bars_are_what_pandas_groups(steps: list[tuple[int, int, int]], opens: s
         return
     items: list[Tick | Clock] = list(ticks)
     if with_clock:
-        clocks = [
-            Clock(ms, 0) for day in (DAY, NEXT) for ms in range(at(day, "09:15"), at(day, "15:45"), MINUTE_MS)
-        ]
-        items = sorted([*clocks, *ticks], key=lambda item: (item.at_ms, isinstance(item, Tick)))
+        items = sorted([*_minutes(), *ticks], key=lambda item: (item.at_ms, isinstance(item, Tick)))
     made = fed(series(), [*items, Clock(at("2025-07-11", "16:00"), 0)])
     for minutes in INTERVALS:
         assert [_plain(bar) for bar in made if bar.minutes == minutes] == _grouped(ticks, minutes)
+
+
+@given(STEPS, st.booleans())
+def test_a_bar_in_the_making_becomes_the_bar_that_closes(
+    steps: list[tuple[int, int, int]], with_clock: bool
+) -> None:
+    """Whatever closes: what stood the moment before is it, of every interval; looking changes nothing."""
+    items: list[Tick | Clock] = [*_ticks(steps, "09:15"), Clock(at("2025-07-11", "16:00"), 0)]
+    if with_clock:
+        items = sorted([*items, *_minutes()], key=lambda item: (item.at_ms, isinstance(item, Tick)))
+    one, plain = series(), series()
+    for item in items:
+        stood = one.open_bars()
+        closed = fed(one, [item])
+        assert closed == fed(plain, [item])
+        assert all(bar in stood for bar in closed)
+    assert one.open_bars() == []
 
 
 @given(STEPS, st.integers(0, 80))

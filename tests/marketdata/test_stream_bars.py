@@ -12,12 +12,14 @@ from alphapanda.core.vocabulary import DeploymentStatus
 from alphapanda.eventlog import doorbell
 from alphapanda.eventlog.models import OutboxEvent
 from alphapanda.eventlog.records import Record
+from alphapanda.push import readmodel
+from alphapanda.push.connection import client
 from marketdata import selectors
 from marketdata.domain.bars import MINUTE_MS
 from marketdata.domain.series import INTERVALS
 from marketdata.domain.ticks import Item, pack
 from marketdata.models import Bar
-from marketdata.stream import REFRESH_EVERY_S, StreamCore
+from marketdata.stream import PUSH_EVERY_S, REFRESH_EVERY_S, StreamCore
 from tests.builders import NSE, a_clock, a_tick, at
 from tests.people import client_of
 from tests.rows import a_deployment, an_instrument
@@ -211,3 +213,26 @@ def test_viewers_read_bars_over_rest():
     assert client.get("/api/v1/bars/", wanted | {"minutes": 7}).status_code == 400
     assert client.get("/api/v1/bars/", wanted | {"from_ms": "soon"}).status_code == 400
     assert client.get("/api/v1/bars/", wanted | {"instrument": "NSE:NOBODY"}).json()["results"] == []
+
+
+def test_bars_in_the_making_are_written_for_who_looks_at_a_chart_and_end_as_those_that_are_stored():
+    a_deployment()
+    client().flushdb()
+    seconds = Seconds()
+    core = a_core(seconds)
+    stood: dict[tuple[int, int], list[int]] = {}
+    for number, record in enumerate(records(a_session(), 1)):
+        seconds.now += PUSH_EVERY_S
+        core.take([record])
+        if number == 10:
+            assert readmodel.chart_look([INFY])[INFY][2] == [], "nobody had looked"
+        elif number > 10:
+            _, _, bars = readmodel.chart_look([INFY])[INFY]
+            stood |= {(minutes, starts_ms): rest for minutes, starts_ms, *rest in bars}
+    core.store()
+
+    columns = ("minutes", "starts_ms", "open_e4", "high_e4", "low_e4", "close_e4", "volume")
+    stored = {tuple(row[:2]): list(row[2:]) for row in Bar.objects.values_list(*columns)}
+    assert len(stood) > 40
+    assert {key: stored[key] for key in stood} == stood
+    client().flushdb()
