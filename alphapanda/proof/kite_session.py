@@ -9,8 +9,6 @@ import json
 import os
 import secrets
 import shutil
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -33,9 +31,9 @@ from alphapanda.eventlog import segregation
 from alphapanda.proof import canary, parity, twins
 from alphapanda.proof.kite_books import against_the_broker, keep, recorded
 from alphapanda.proof.kite_process import Browser, KiteProcess, free_port
-from alphapanda.proof.private import private_stack
+from alphapanda.proof.private import command, private_stack
 from alphapanda.proof.sessions import NoSharedData
-from alphapanda.stack import ROOT, Stack, StackFailed
+from alphapanda.stack import Stack, StackFailed
 from alphapanda.web.roles import Role
 from execution.models import BrokerCall, BrokerDesk, BrokerOrder, Difference, Fill
 from marketdata.domain.bars import MINUTE_MS
@@ -211,7 +209,7 @@ class Session:
         self.browser.post("/admin/accounts/brokeraccount/add/", {**account, "is_active": "on"})
         self._log_in()
         stack.wait(_is_reconciled, timeout_s=WAIT_S, what="first look at the broker's book")
-        _command(stack, "kite_instruments")
+        command(stack, "kite_instruments")
         _deployed()
         self._clear()
         self._start()
@@ -296,6 +294,7 @@ class Session:
         faults += [
             f"open difference: {row.kind} {row.key}" for row in Difference.objects.filter(settled_at=None)
         ]
+        faults += [fault for name in (PAPER_NAME, LIVE_NAME) for fault in _refolded(stack, name)]
         faults += [f"{count} crossings of namespaces" for count in [len(segregation.crossings())] if count]
         faults += [f"{count} differences in rebuilt books" for count in [parity.unbalanced()] if count]
         faults += [f"no {what}" for what in ("signals", "orders", "trades") if not getattr(result, what)]
@@ -322,14 +321,13 @@ def run(plan: Plan, tell: Callable[[str], None]) -> Result:
     return Session(plan, tell).run()
 
 
-def _command(stack: Stack, *words: str) -> None:
-    """A command as the operator gives it beside the stack. Raises StackFailed."""
-    outer = {name: value for name, value in os.environ.items() if not name.startswith("ALPHAPANDA_")}
-    env = {**outer, "ALPHAPANDA_RUN_DIR": str(stack.run_dir), **stack.env}
-    command = [sys.executable, str(ROOT / "manage.py"), *words]
-    done = subprocess.run(command, env=env, cwd=ROOT, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise StackFailed(f"{words}: {done.stdout[-1000:]} {done.stderr[-2000:]}")
+def _refolded(stack: Stack, name: str) -> list[str]:
+    """What a replay of a deployment from the log, the broker's reports and what people did finds to differ."""
+    try:
+        command(stack, "replay", name)
+    except StackFailed as error:
+        return [str(error)]
+    return []
 
 
 def _deployed() -> None:

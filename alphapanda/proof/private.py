@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -15,7 +18,7 @@ from psycopg.sql import SQL, Identifier
 
 from alphapanda import embedded
 from alphapanda.embedded import places
-from alphapanda.stack import Stack
+from alphapanda.stack import ROOT, Stack, StackFailed
 
 
 @contextmanager
@@ -36,6 +39,16 @@ def private_stack(
         finally:
             connection.close()
             connection.settings_dict["HOST"], settings.RUN_DIR = host, outer_dir
+
+
+def command(stack: Stack, *words: str) -> None:
+    """A command as the operator gives it beside the stack. Raises StackFailed with what it said."""
+    outer = {name: value for name, value in os.environ.items() if not name.startswith("ALPHAPANDA_")}
+    env = {**outer, "ALPHAPANDA_RUN_DIR": str(stack.run_dir), **stack.env}
+    asked = [sys.executable, str(ROOT / "manage.py"), *words]
+    done = subprocess.run(asked, env=env, cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise StackFailed(f"{' '.join(words)}: {done.stdout[-1000:]} {done.stderr[-2000:]}")
 
 
 @contextmanager

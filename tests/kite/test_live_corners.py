@@ -236,3 +236,15 @@ def looking_row(order_id: str) -> Any:
     body = {"order_id": order_id, "status": "OPEN", "exchange": "NSE", "tradingsymbol": "INFY", "quantity": 1}
     body |= {"transaction_type": "BUY", "filled_quantity": 0, "order_type": "MARKET", "product": "MIS"}
     return order_of(json.dumps(body).encode(), {})
+
+
+def test_what_was_sent_today_is_not_over_because_its_session_is_one_of_another_year(world):
+    """A book that began before it was sent does not show it; a recording has a clock of its own."""
+    world.want(**FAR)
+    world.work(until=lambda: states_of() == ["DONE"], ends_ms=5_000)
+    Order.objects.update(expires_at_ms=1)
+    before = looking.Book(world.broker.clock.now_ms(), orders=())
+
+    assert dayend.end_days(before, world.now()) == 0
+    BrokerCall.objects.update(sent_at_ms=1)
+    assert dayend.end_days(before, world.now()) == 1

@@ -5,12 +5,14 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from django.db.models import Exists, OuterRef, QuerySet
+
 from alphapanda.core.clock import to_ms
-from alphapanda.core.vocabulary import Severity
+from alphapanda.core.vocabulary import Severity, SignalKind
 from alphapanda.prepared import Prepared
 from execution.domain.kite.account import began_ms
 from execution.domain.kite.reducer import Gone
-from execution.models import BrokerOrder
+from execution.models import BrokerCall, BrokerOrder
 from execution.services.live import evidence, states
 from execution.services.live.calls import ANY_MS
 from execution.services.live.containing import contained
@@ -19,7 +21,9 @@ from risk.services.alerts import alert_raise
 
 
 def end_days(book: Book, now: datetime) -> int:
-    """End what expired before the broker's day began and is not in its whole book; how many orders."""
+    """End what expired, and was sent, before the broker's day began and is not in its whole book; how many orders. What
+    was sent today may be later than the book, whatever the clock says by which it expires: that of a recording is
+    another than ours."""
     if book.whole_orders is None:
         return 0
     shown = {name for row in book.whole_orders for name in (row.order_id, *row.tags)}
@@ -36,9 +40,13 @@ def end_days(book: Book, now: datetime) -> int:
     return len(gone)
 
 
-_expired = Prepared(
-    lambda before_ms: BrokerOrder.objects.filter(is_open=True, order__expires_at_ms__lt=before_ms), ANY_MS
-)
+def _of_days_before(before_ms: int) -> QuerySet[BrokerOrder]:
+    placing = BrokerCall.objects.filter(order=OuterRef("pk"), kind=SignalKind.ORDER)
+    expired = BrokerOrder.objects.filter(is_open=True, order__expires_at_ms__lt=before_ms)
+    return expired.exclude(Exists(placing.filter(sent_at_ms__gte=before_ms)))
+
+
+_expired = Prepared(_of_days_before, ANY_MS)
 
 
 def _end(row: BrokerOrder, now: datetime) -> None:
