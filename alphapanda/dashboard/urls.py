@@ -3,6 +3,7 @@
 from django.urls import path
 
 from alphapanda.dashboard import (
+    backtest_form,
     backtests,
     broker,
     chart,
@@ -46,6 +47,7 @@ urlpatterns = [
     path("strategies/<uuid:deployment_id>/parameters/", tuning.tune, name="parameters"),
     path("strategies/<uuid:deployment_id>/shadow/", tuning.shadow, name="shadow"),
     path("backtests/", backtests.page, name="backtests"),
+    path("backtests/new/", backtest_form.new, name="backtest-new"),
     path("backtests/compare/", backtests.compare, name="backtests-compare"),
     path("backtests/<uuid:run_id>/", backtests.detail, name="backtest"),
     path("performance/", performance.page, name="performance"),

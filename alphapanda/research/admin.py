@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from django import forms
 from django.contrib import admin, messages
-from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpResponse, HttpResponseRedirect
 from django.urls import path, reverse
 from django.utils import timezone
@@ -23,19 +23,13 @@ from unfold.widgets import (
 )
 
 from alphapanda.core.refusals import Refusal
-from alphapanda.core.vocabulary import Product
-from alphapanda.engine.costs import costs_of
 from alphapanda.research import selectors
-from alphapanda.research.places import list_names, placed, recorded_names, rule_names
-from alphapanda.research.plan import FILL_MODELS, Plan, askable, definition_of, execution_of, one_for_each
-from alphapanda.research.search import asked_of
+from alphapanda.research.asking import AskForm
 from alphapanda.research.stored import backtest_again, backtest_cancel, backtest_create
 from alphapanda.web.admin import ReadOnlyDesk, by_hand, link, shown
 from alphapanda.web.formats import UNKNOWN, rupees_signed
-from strategies.domain.parameters import described
 from strategies.forms import ParametersField
 from strategies.models import BacktestRun
-from strategies.registry import find, names
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -45,6 +39,9 @@ HIDDEN = ("result", "summary")
 TOLD_FIRST = ("state", "error")
 WIDGETS = {
     **dict.fromkeys(("name", "costs"), UnfoldAdminTextInputWidget),
+    **dict.fromkeys(
+        ("params", "execution", "limits", "search"), lambda: UnfoldAdminTextareaWidget(attrs={"rows": 2})
+    ),
     **dict.fromkeys(("files", "instruments", "rules", "warm_up"), UnfoldAdminSelect2MultipleWidget),
     **dict.fromkeys(("strategy", "product", "fills"), UnfoldAdminSelectWidget),
     **dict.fromkeys(("first_day", "last_day"), UnfoldAdminSingleDateWidget),
@@ -53,51 +50,8 @@ WIDGETS = {
 }
 
 
-class Json(forms.JSONField):
-    """An input of a few lines that is empty where there is nothing."""
-
-    widget = UnfoldAdminTextareaWidget(attrs={"rows": 2})
-
-    def prepare_value(self, value: Any) -> Any:
-        return "" if value is None else super().prepare_value(value)
-
-
-class NewBacktest(forms.ModelForm):
-    """What to run; `asked` holds the checked plan and `search` the search, if any, when the form is valid. Where the
-    strategy is known (`?strategy=NAME`), there is an input for each of its parameters."""
-
-    files = forms.MultipleChoiceField(help_text="recorded files of the product and of the data folder")
-    strategy = forms.ChoiceField()
-    params = Json(
-        required=False,
-        initial=dict,
-        help_text="what is left out has its default; Backtest on a line of Strategy versions opens this form with an"
-        " input for each parameter",
-    )
-    each = forms.BooleanField(required=False, label="A deployment for each instrument")
-    product = forms.ChoiceField(choices=[(one.value, one.value) for one in Product], initial=Product.MIS)
-    fills = forms.ChoiceField(choices=[(name, name) for name in FILL_MODELS], label="Fill model")
-    execution = Json(required=False, initial=dict, help_text="settings over the fill model")
-    limits = Json(required=False, initial=dict)
-    costs = forms.CharField(initial="zerodha", help_text="zerodha, none, order:RUPEES or bps:BASIS_POINTS")
-    first_day = forms.DateField(required=False)
-    last_day = forms.DateField(required=False, help_text="included")
-    cash = forms.DecimalField(initial=1_000_000, help_text="rupees, the base of percentages")
-    instruments = forms.MultipleChoiceField(
-        required=False, label="Instrument lists", help_text="besides the one that ships"
-    )
-    rules = forms.MultipleChoiceField(
-        required=False,
-        label="Instrument rules",
-        help_text="by date, as manage.py instrument_rules writes them",
-    )
-    warm_up = forms.MultipleChoiceField(
-        required=False, help_text="recorded files that end before, whose bars are seen first"
-    )
-    search = Json(
-        required=False,
-        help_text='empty: a backtest; {"space": {"fast": [3, 20]}, "trials": 100}: a search for parameters',
-    )
+class NewBacktest(AskForm, forms.ModelForm):
+    """The form with the admin's inputs; `?strategy=NAME` names the strategy."""
 
     class Meta:
         model = BacktestRun
@@ -105,63 +59,13 @@ class NewBacktest(forms.ModelForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        for field in ("files", "warm_up"):
-            self.fields[field].choices = [(name, name) for name in recorded_names()]
-        self.fields["instruments"].choices = [(name, name) for name in list_names()]
-        self.fields["rules"].choices = [(name, name) for name in rule_names()]
-        self.fields["strategy"].choices = [(name, name) for name in names()]
         for name, widget in WIDGETS.items():
+            if isinstance(self.fields[name], ParametersField):
+                continue  # it has inputs of its own
             choices = getattr(self.fields[name], "choices", None)
             self.fields[name].widget = widget()
             if choices is not None:
                 self.fields[name].choices = choices
-        strategy = self.data.get("strategy") or self.initial.get("strategy")
-        if strategy in names():
-            self.fields["params"] = ParametersField(described(find(strategy).Params))
-
-    def clean_costs(self) -> Any:
-        try:
-            return costs_of(self.cleaned_data["costs"])
-        except ValueError as error:
-            raise ValidationError(str(error)) from None
-
-    def clean(self) -> dict[str, Any]:
-        cleaned = super().clean()
-        taken = getattr(self.fields["params"], "parameters", {})
-        asked = {name.removeprefix("params__") for name in self.data if name.startswith("params__")}
-        if odd := sorted(asked - taken.keys()):
-            self.add_error(
-                "params", f"{cleaned.get('strategy')} has no {odd[0]}: its own inputs are here now."
-            )
-        if not self.errors:
-            try:
-                self.asked = askable(placed(self._plan(cleaned)))
-                self.search = asked_of(cleaned["search"], self.asked)
-            except Refusal as refusal:
-                raise ValidationError(str(refusal)) from None
-        return cleaned
-
-    def _plan(self, cleaned: dict[str, Any]) -> Plan:
-        definition = definition_of(
-            cleaned["strategy"],
-            files=cleaned["files"],
-            params=cleaned["params"] or {},
-            execution=execution_of(cleaned["fills"], cleaned["execution"] or {}),
-            limits=cleaned["limits"] or {},
-            product=Product(cleaned["product"]),
-            name=cleaned["name"],
-        )
-        return Plan(
-            files=tuple(cleaned["files"]),
-            definitions=one_for_each(definition) if cleaned["each"] else (definition,),
-            instruments=tuple(cleaned["instruments"]),
-            rules=tuple(cleaned["rules"]),
-            warm_up=tuple(cleaned["warm_up"]),
-            first_day=cleaned["first_day"],
-            last_day=cleaned["last_day"],
-            cash=cleaned["cash"],
-            costs=cleaned["costs"],
-        )
 
 
 @admin.register(BacktestRun)

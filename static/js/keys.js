@@ -9,7 +9,7 @@ export const free = (act) => (event) => {
 };
 
 const GO_MS = 1_000; // how long a `g` waits for its second key
-const OF_ROWS = ["a", "c", "e", "p", "r", "x"];
+const OF_ROWS = ["a", "c", "e", "n", "p", "r", "x"];
 const TABS = document.getElementById("chart") ? [] : [1, 2, 3, 4, 5]; // there, numbers are lengths of bars
 const mayAct = document.querySelector(".may-act") !== null;
 let wentAt = 0;

@@ -130,6 +130,7 @@ PAGES = {
     "journal/<uuid:trade_id>/",
     "journal/pictures/<uuid:picture_id>/",
     "backtests/",
+    "backtests/new/",
     "backtests/compare/",
     "backtests/<uuid:run_id>/",
     "strategies/",
