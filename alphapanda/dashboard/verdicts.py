@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from alphapanda.core.clock import ist_text
 from alphapanda.web import formats
 from risk.domain.review import ASKED, CANCEL, EXIT, WITHIN
+from risk.domain.wording import unit_of
 from risk.models import Decision
 from strategies.domain.signals import SignalRow
 
@@ -47,6 +48,10 @@ class Seen(NamedTuple):
     limit: str
     bound: Any
     figure: Any
+
+    @property
+    def unit(self) -> str:
+        return unit_of(self.limit)
 
 
 class Asked(NamedTuple):

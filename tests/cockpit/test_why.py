@@ -24,6 +24,7 @@ from execution.models import BrokerCall, BrokerOrder, Fill, Order
 from marketdata.domain.ticks import unpack
 from portfolio.models import LedgerEntry, Posting
 from risk.domain.review import ASKED
+from risk.domain.wording import named, unit_of
 from risk.models import Decision
 from strategies.domain.basis import Basis, Place
 from strategies.loading import signal_row
@@ -90,7 +91,7 @@ def test_a_fill_is_explained_from_the_bytes_of_its_ticks_to_the_ledger(messages:
         )
         assert f'title="{formats.exact(one.value)}"' in page
     assert signal.reason in told
-    assert f"approved by {decision.rule}: {decision.reason}" in told
+    assert f"approved by {named(decision.rule)}: {decision.reason}" in told
     assert f"Fill {fill.number} this one: {fill.quantity} at {formats.price(fill.price_e4)}" in told
     for line, amount in fill.charges.items():
         assert f"{line} {formats.rupees_exact(amount)}" in told
@@ -113,14 +114,17 @@ def test_every_rule_stands_there_with_what_it_saw(messages: list[bytes]) -> None
     fill = a_fill()
     page = browser("viewer").get(f"/orders/{fill.order_id}/").content.decode()
     table = page.partition('<table class="rules">')[2].partition("</table>")[0]
-    assert re.findall(r"<code>(\w+)</code>", table) == [rule.__name__ for rule, _ in ASKED]
+    named_in_titles = re.findall(r'title="(\w+): ', table)
+    assert list(dict.fromkeys(named_in_titles)) == [rule.__name__ for rule, _ in ASKED]
     numbers = fill.order.decision.numbers
     told = words(table)
     for name, limit in (("order_value", "order_value"), ("position_limit", "position_quantity")):
         if limit in numbers["limits"]:
             seen = numbers[verdicts.FIGURES[limit]]
-            assert f"{name} passed {limit} {numbers['limits'][limit]} {seen}" in told
-    assert f"session_phase passed phase {numbers['phase']}" in told
+            bound, figure = (formats.bounded(one, unit_of(limit)) for one in (numbers["limits"][limit], seen))
+            assert f"{named(name)} passed {named(limit)} {bound} {figure}" in told
+    assert f"session phase passed phase {numbers['phase']}" in told
+    assert not re.findall(r"[a-z]+_[a-z]+", told)
     assert "objected" not in table
 
 
