@@ -128,6 +128,40 @@ def test_every_rule_stands_there_with_what_it_saw(messages: list[bytes]) -> None
     assert "objected" not in table
 
 
+def test_guards_say_what_they_saw(messages: list[bytes]) -> None:
+    decision = a_fill().order.decision
+    page = browser("viewer").get(f"/signals/{decision.signal_id}/").content.decode()
+    assert "its figures are not kept" not in page
+    told = words(page)
+    entries = decision.guards["repeated_entries"]["entries"]
+    for line in (
+        "start of day passed checks of the day not asked for by the settings",
+        "unacknowledged alert passed oldest critical alert none waits, 15 min at most",
+        f"repeated entries passed entries in the window {entries}",
+        "approval passed asks a person no",
+    ):
+        assert line in told
+    decision.guards |= {
+        "start_of_day": {"is_required": True, "is_passed": True},
+        "unacknowledged_alert": {"minutes": 15, "alert": 3, "waited_s": 720},
+        "approval": {"wait_s": 120},
+    }
+    assert seen_by(decision) == {
+        "start_of_day": "passed",
+        "unacknowledged_alert": "waits for 12 min, 15 min at most",
+        "repeated_entries": entries,
+        "approval": "for 2 min",
+    }
+    decision.guards = {}  # of before they were kept
+    assert set(seen_by(decision).values()) == {None}
+
+
+def seen_by(decision: Decision) -> dict[str, Any]:
+    row = signal_row(Signal.objects.select_related("instrument").get(id=decision.signal_id))
+    guards = ("start_of_day", "unacknowledged_alert", "repeated_entries", "approval")
+    return {one.rule: one.seen[0].figure for one in verdicts.rules_of(decision, row) if one.rule in guards}
+
+
 def outcomes(decision: Decision) -> dict[str, str]:
     row = signal_row(Signal.objects.select_related("instrument").get(id=decision.signal_id))
     return {one.rule: one.outcome for one in verdicts.rules_of(decision, row)}
