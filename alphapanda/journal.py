@@ -43,7 +43,8 @@ class Narrowed(forms.Form):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A trade. `slipped`: rupees that its fills cost more than the last prices that the signals saw, where known."""
+    """A trade. `slipped`: rupees that its fills were better than the last prices that the signals saw, where known;
+    a cost is negative."""
 
     trip: Trip
     book: str
@@ -178,9 +179,9 @@ def marks_known(book: Book) -> dict[UUID, int]:
 
 
 def slipped_of(leg: Leg, marks: dict[UUID, int]) -> Decimal | None:
-    """Rupees that a fill cost more than the last price that its signal saw; less than nothing where it cost less."""
+    """Rupees that a fill was better than the last price that its signal saw; a cost is negative."""
     seen_e4 = marks.get(leg.order_id)
-    return None if seen_e4 is None else value(leg.price_e4 - seen_e4, leg.side.sign * leg.quantity)
+    return None if seen_e4 is None else value(seen_e4 - leg.price_e4, leg.side.sign * leg.quantity)
 
 
 def _slipped(trip: Trip, marks: dict[UUID, int]) -> Decimal | None:

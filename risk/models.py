@@ -186,6 +186,7 @@ class Decision(models.Model):
     rule = models.CharField(max_length=40)
     reason = models.CharField(max_length=300)
     numbers = models.JSONField()
+    guards = models.JSONField(default=dict, help_text="by rule, what guards saw besides the numbers")
     at_ms = models.BigIntegerField()
     created_at = models.DateTimeField(auto_now_add=True)
 

@@ -19,6 +19,7 @@ from alphapanda.research import selectors
 from alphapanda.web.formats import number, price
 from execution.models import Fill, Order
 from marketdata.models import Instrument
+from risk.domain.wording import named
 from strategies.domain.guards import Guards
 from strategies.models import BacktestRun, Deployment, Signal
 
@@ -65,7 +66,7 @@ def _wanted(signal: Signal, names: dict[Any, str], rejected: str | None) -> Mark
     decision, then_ms = getattr(signal, "decision", None), moment.current()
     is_known = decision is not None and (then_ms is None or to_ms(decision.created_at) <= then_ms)
     is_denied = is_known and not decision.is_approved
-    outcome = f"denied by {decision.rule}" if is_denied else signal.reason or "no reason given"
+    outcome = f"denied by {named(decision.rule)}" if is_denied else signal.reason or "no reason given"
     if rejected is not None:
         outcome = f"rejected: {rejected or 'no reason was given'}"
     return {

@@ -20,6 +20,7 @@ from marketdata.domain.calendar import NoSession
 from marketdata.selectors import calendars, spec
 from risk import selectors
 from risk.domain.headroom import Headroom
+from risk.domain.wording import unit_of
 from risk.models import Alert, KillSwitch
 from risk.past import act_then
 from risk.services.foresight import headroom_now
@@ -84,7 +85,7 @@ def _limit(deployment: Deployment, one: Headroom) -> screen.Row:
         "deployment": deployment.name,
         "level": one.level,
         "limit": one.limit_name,
-        "unit": _unit(one),
+        "unit": unit_of(one.limit_name),
         "at": _written(one.limit),
         "used": _written(one.used),
         "left": _written(one.left),
@@ -102,18 +103,11 @@ def _percent(one: Headroom) -> float | None:
     return round(min(max(float(one.used) / float(one.limit), 0.0), 1.0) * 100, 1)
 
 
-def _unit(one: Headroom) -> str:
-    """What a limit is counted in, as far as its figures are written otherwise for it."""
-    if isinstance(one.limit, Decimal):
-        return "" if one.limit_name.endswith("_percent") else "rupees"
-    return "count" if isinstance(one.limit, int) and not isinstance(one.limit, bool) else ""
-
-
 def _written(value: Any) -> str | None:
     if isinstance(value, tuple):
         return ", ".join(map(str, value))
     if isinstance(value, Decimal):
-        return f"{value:.2f}"
+        return f"{value:f}"
     return None if value is None else str(value)
 
 

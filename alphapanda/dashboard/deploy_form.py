@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal
 from typing import Any
 
@@ -62,6 +63,7 @@ class DeployForm(forms.Form):
         bound = max(QUANTITY_LEAST, TIMES * units) if isinstance(units, int) else QUANTITY_LEAST
         self.initial |= {"order_quantity": bound, "position_quantity": bound, "instruments": first}
         self.initial["name"] = free_name(f"{title} on {first.rpartition(':')[2]}" if first else title)
+        self.fields["name"].widget.attrs |= {"data-title": title, "data-taken": json.dumps(_taken(title))}
         self.initial["portfolio"] = self.fields["portfolio"].queryset.first()
         self.fields["instruments"].widget.attrs |= {"list": "known-instruments", "autocomplete": "off"}
 
@@ -92,9 +94,13 @@ class DeployForm(forms.Form):
         )
 
 
+def _taken(beginning: str) -> list[str]:
+    return list(Deployment.objects.filter(name__startswith=beginning).values_list("name", flat=True))
+
+
 def free_name(wanted: str) -> str:
     """The name, or with the first number that no deployment has."""
     wanted = wanted[: NAME_MAX - 4]
-    taken = set(Deployment.objects.filter(name__startswith=wanted).values_list("name", flat=True))
+    taken = _taken(wanted)
     numbered = (f"{wanted} {number}" for number in range(2, len(taken) + 3))
     return wanted if wanted not in taken else next(name for name in numbered if name not in taken)

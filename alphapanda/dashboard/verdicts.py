@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from alphapanda.core.clock import ist_text
 from alphapanda.web import formats
 from risk.domain.review import ASKED, CANCEL, EXIT, WITHIN
+from risk.domain.wording import unit_of
 from risk.models import Decision
 from strategies.domain.signals import SignalRow
 
@@ -33,7 +34,7 @@ MORE_LIMITS = {
     "order_quantity": ("order_quantity",),
     "product_allowed": ("products",),
     "expiry_day": ("expiry_until",),
-    "repeated_entries": ("repeated_entries", "repeated_ms"),
+    "repeated_entries": ("repeated_ms",),
     "order_rate": ("exit_lane",),
 }
 OWN = "own"
@@ -47,6 +48,10 @@ class Seen(NamedTuple):
     limit: str
     bound: Any
     figure: Any
+
+    @property
+    def unit(self) -> str:
+        return unit_of(self.limit)
 
 
 class Asked(NamedTuple):
@@ -69,7 +74,7 @@ def rules_of(decision: Decision, signal: SignalRow) -> list[Asked]:
         bounds = list(_bounds(decision.numbers, wanted, signal))
         outcome = _outcome(decision.rule, number, place, is_idle=bool(limits) and not bounds)
         if outcome != "no limit":
-            bounds = [*_facts(name, decision.numbers, signal), *bounds]
+            bounds = [*_facts(name, decision.numbers, signal), *_of_guards(name, decision, signal), *bounds]
         words = (rule.__doc__ or "").strip().partition(".")[0]
         found.append(Asked(name, " ".join(words.split()), outcome, bounds))
     return found
@@ -124,6 +129,46 @@ def _facts(rule: str, numbers: dict[str, Any], signal: SignalRow) -> Iterator[Se
             yield _fact("price", _market(signal))
         case "order_quantity" if "order_quantity" not in (numbers.get("limits") or {}):
             yield _fact("quantity", signal.quantity)
+
+
+def _of_guards(rule: str, decision: Decision, signal: SignalRow) -> Iterator[Seen]:
+    """What a guard saw besides the numbers; decisions of before it was kept have dashes."""
+    seen = decision.guards.get(rule, {})
+    match rule:
+        case "start_of_day":
+            yield _fact("checks of the day", _checks(seen))
+        case "unacknowledged_alert":
+            yield _fact("oldest critical alert", _waited(seen))
+        case "repeated_entries":
+            limit = (decision.numbers.get("limits") or {}).get("repeated_entries")
+            yield Seen("", "entries in the window", limit, seen.get("entries"))
+        case "approval":
+            yield _fact("asks a person", _asks(seen, signal))
+
+
+def _checks(seen: dict[str, Any]) -> str | None:
+    if not seen:
+        return UNKEPT
+    if not seen["is_required"]:
+        return "not asked for by the settings"
+    return "passed" if seen["is_passed"] else "not passed"
+
+
+def _waited(seen: dict[str, Any]) -> str | None:
+    if not seen:
+        return UNKEPT
+    if not seen["minutes"]:
+        return "not asked for by the settings"
+    waits = f"waits for {formats.age(seen['waited_s'])}" if "alert" in seen else "none waits"
+    return f"{waits}, {seen['minutes']} min at most"
+
+
+def _asks(seen: dict[str, Any], signal: SignalRow) -> str | None:
+    if signal.approves is not None:
+        return "one has approved it"
+    if not seen:
+        return UNKEPT
+    return f"for {formats.age(seen['wait_s'])}" if seen["wait_s"] else "no"
 
 
 def _fact(name: str, figure: Any) -> Seen:

@@ -116,6 +116,7 @@ def _chain(signal: Signal, order: Order | None) -> dict[str, Any]:
     items = _items(signal, basis, dues)
     return {
         "signal": signal,
+        "again": seen.signals().filter(approves=signal).first(),
         "basis": basis,
         "mark": row.marks.get(row.token),
         "seen": items[signal.step],

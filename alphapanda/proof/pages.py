@@ -14,7 +14,7 @@ from alphapanda.dashboard.rail import ELSEWHERE, FIRST, RAIL
 from execution.models import Fill, Order
 from strategies.models import BacktestRun, Deployment, Signal
 
-ON_A_PHONE = ("overview", "positions", "risk")
+ON_A_PHONE = ("overview", "positions", "strategies", "journal", "risk", "health")
 
 
 def _address(name: str, found: Any, query: str = "") -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django import template
 
 from alphapanda.web import formats
+from risk.domain.wording import named
 
 register = template.Library()
 for function in (
@@ -27,6 +28,7 @@ for function in (
     formats.rupees_exact,
     formats.pretty,
     formats.age,
+    named,
 ):
     register.filter(function.__name__, function)
 

@@ -101,14 +101,27 @@ def reading(value: float | None) -> str:
     return format_decimal(round(known, places), format=f"#,##,##0.00{'#' * (places - 2)}", locale=LOCALE)
 
 
-def bounded(figure: str | None, unit: str) -> str:
-    """A limit, or what of it is used, in what it is counted in: rupees, count, or nothing that is written otherwise."""
+def bounded(figure: Any, unit: str) -> str:
+    """A limit, or what of it is used, in what it is counted in: rupees, count, percent, ms (told in seconds), or
+    nothing for what is no number."""
+    if figure is None:
+        return UNKNOWN
     match unit:
         case "rupees":
             return rupees(figure)
         case "count":
             return number(figure)
-    return UNKNOWN if figure is None else figure
+        case "percent":
+            return f"{format_decimal(Decimal(figure), format='#,##,##0.00##', locale=LOCALE)} %"
+        case "ms":
+            return f"{format_decimal(Decimal(figure) / 1000, format='#,##,##0.###', locale=LOCALE)} s"
+    return _worded(figure)
+
+
+def _worded(figure: Any) -> str:
+    if isinstance(figure, bool):
+        return "yes" if figure else "no"
+    return ", ".join(map(str, figure)) if isinstance(figure, list) else str(figure)
 
 
 def counted(count: int, noun: str) -> str:

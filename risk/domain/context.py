@@ -152,7 +152,8 @@ def phases_of(signals: Iterable[SignalRow], hours: Mapping[int, Calendar]) -> di
 
 
 class Verdict(msgspec.Struct, frozen=True, gc=False):
-    """A decision: the rule that decided, why in words, and the numbers that it saw."""
+    """A decision: the rule that decided, why in words, and the numbers that it saw. `guards`: by rule, figures that
+    explain a guard; no row of a run holds them, so that a run of before they were kept is still told the same."""
 
     id: UUID
     signal_id: UUID
@@ -161,6 +162,7 @@ class Verdict(msgspec.Struct, frozen=True, gc=False):
     reason: str
     numbers: dict[str, Any]
     at_ms: int
+    guards: dict[str, dict[str, Any]] = {}
 
 
 class Sum(msgspec.Struct, frozen=True):

@@ -132,7 +132,7 @@ OF_ORDERS: dict[str, _Kind] = {
     "position_quantity": _Kind(orders.position_limit, lambda case, _one: _worst_now(case)),
     "repeated_entries": _Kind(
         guards.repeated_entries,
-        lambda case, _one: _entries(case),
+        lambda case, _one: guards.entries_counted(case),
         sized=False,
         by=By.ALL,
         beside=("repeated_ms",),
@@ -153,11 +153,6 @@ OF_SUMS: dict[str, _Kind] = {
     "self_trade": _gate(orders.self_trade, By.SIDE),
 }
 ONE_ORDER = tuple(name for name in OF_ORDERS if name not in ("position_quantity", "repeated_entries"))
-
-
-def _entries(case: Case) -> int:
-    after_ms = case.signal.at_ms - (case.limits.repeated_ms or 0)
-    return sum(sent.at_ms > after_ms for sent in case.context.day.sent)
 
 
 def _worst_now(case: Case) -> int:

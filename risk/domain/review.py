@@ -321,6 +321,10 @@ def _verdict(case: Case, rule: str, reason: str) -> Verdict:
         reason=reason,
         numbers=_numbers(case),
         at_ms=case.signal.at_ms,
+        guards={
+            guards.repeated_entries.__name__: {"entries": guards.entries_counted(case)},
+            guards.approval.__name__: {"wait_s": case.context.approval_s},
+        },
     )
 
 

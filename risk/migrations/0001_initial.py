@@ -91,6 +91,7 @@ class Migration(migrations.Migration):
                 ('rule', models.CharField(max_length=40)),
                 ('reason', models.CharField(max_length=300)),
                 ('numbers', models.JSONField()),
+                ('guards', models.JSONField(default=dict, help_text='by rule, what guards saw besides the numbers')),
                 ('at_ms', models.BigIntegerField()),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
                 ('deployment', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='strategies.deployment')),

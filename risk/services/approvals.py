@@ -22,6 +22,7 @@ from risk.domain.review import review
 from risk.domain.wording import text
 from risk.models import Decision
 from risk.services.contexts import checkpointed, context_of
+from risk.services.gates import gates_now
 from risk.services.terms import share_kill_lock
 from strategies import loading as deployments
 from strategies.models import Approval, Command, Deployment
@@ -264,7 +265,7 @@ def _context(deployment: Deployment, signal: SignalRow, calendar: MarketHours, n
         halts=tuple(f"{halt}: {halt.reason}" for halt in loading.halts_active(deployment)),
         phases=phases_of([signal], {one.token: hours}),
         on=today,
-        now=now,
+        gates=gates_now(now, deployment.id),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import date, datetime
+from datetime import date
 from uuid import UUID
 
 import msgspec
@@ -16,7 +16,7 @@ from risk.domain.config import config_version
 from risk.domain.context import Context, Terms, leaving, resting
 from risk.domain.memory import DayState
 from risk.reference import margin_tables
-from risk.services.gates import guards_now
+from risk.services.gates import Gates
 from risk.services.terms import terms_of_deployment
 from strategies import loading as deployments
 from strategies.domain.signals import Mark
@@ -30,7 +30,7 @@ def context_of(
     instruments: Mapping[int, InstrumentSpec],
     halts: tuple[str, ...],
     phases: Mapping[int, Phase],
-    now: datetime,
+    gates: Gates,
     on: date,
 ) -> Context:
     """The context of a decision of a deployment on a day; `instruments` (as of then) and `phases` are those of the
@@ -55,7 +55,7 @@ def context_of(
         scopes=terms.scopes,
         others=others,
         outside=loading.outside_of(deployment.broker),
-        guards=guards_now(now, deployment.id),
+        guards=gates.guards,
         product=loading.product_of(deployment),
         margins=margin_tables(),
         version=terms.version,

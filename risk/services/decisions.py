@@ -28,6 +28,7 @@ from risk.models import Decision
 from risk.services.alerts import alert_raise
 from risk.services.approvals import approval_guard
 from risk.services.contexts import context_of
+from risk.services.gates import Gates, gates_now
 from risk.services.oversight import oversight_keep
 from risk.services.terms import share_kill_lock
 from strategies import loading as signals_of
@@ -58,6 +59,7 @@ def _decide(deployment: Deployment, rows: Sequence[Signal], calendar: MarketHour
     now = timezone.now()
     listed = [selectors.spec(row.instrument) for row in rows]
     instruments = {one.token: calendar.of(one).ruled(one, today) for one in listed}
+    gates = gates_now(now, deployment.id)
     context = context_of(
         deployment,
         day=before,
@@ -65,7 +67,7 @@ def _decide(deployment: Deployment, rows: Sequence[Signal], calendar: MarketHour
         halts=tuple(f"{halt}: {halt.reason}" for halt in halts),
         phases=phases_of(signals, {token: calendar.of(one) for token, one in instruments.items()}),
         on=today,
-        now=now,
+        gates=gates,
     )
     said = approval_guard(signals, context.holdings, now)
     context = msgspec.structs.replace(context, guards=(*context.guards, *said)) if said else context
@@ -77,7 +79,7 @@ def _decide(deployment: Deployment, rows: Sequence[Signal], calendar: MarketHour
     memory.save()
     if day.held and (is_started or not before.held):
         _hold(deployment, day.held)
-    Decision.objects.bulk_create(_row(deployment, verdict) for verdict in verdicts)
+    Decision.objects.bulk_create(_row(deployment, verdict, gates) for verdict in verdicts)
     asked = [row for row, one in zip(rows, verdicts, strict=True) if _is_asked(one.rule, row)]
     if asked:
         approvals_ask(deployment, asked, wait_s=context.approval_s, now=now)
@@ -114,7 +116,7 @@ def _hold(deployment: Deployment, why: str) -> None:
     )
 
 
-def _row(deployment: Deployment, verdict: Verdict) -> Decision:
+def _row(deployment: Deployment, verdict: Verdict, gates: Gates) -> Decision:
     return Decision(
         id=verdict.id,
         signal_id=verdict.signal_id,
@@ -124,6 +126,7 @@ def _row(deployment: Deployment, verdict: Verdict) -> Decision:
         rule=verdict.rule,
         reason=verdict.reason[:300],
         numbers=verdict.numbers,
+        guards=gates.seen | verdict.guards,
         at_ms=verdict.at_ms,
     )
 

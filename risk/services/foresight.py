@@ -28,6 +28,7 @@ from risk.domain.preview import Change, Past, Preview, preview
 from risk.domain.wording import plain
 from risk.models import Decision, LimitSet
 from risk.services.contexts import checkpointed, context_of
+from risk.services.gates import gates_now
 from strategies import loading as deployments
 from strategies.models import Deployment
 from strategies.services.runner import ACTIVE
@@ -62,7 +63,7 @@ def _headroom(deployment: Deployment, now: datetime) -> list[Headroom]:
         instruments=instruments,
         halts=(),
         phases=dict.fromkeys(instruments, Phase.CONTINUOUS),
-        now=now,
+        gates=gates_now(now, deployment.id),
         on=today,
     )
     return headroom(context, stored.marks, at_ms=at_ms)

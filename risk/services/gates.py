@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.conf import settings
@@ -18,24 +18,50 @@ from risk.models import Alert, StartOfDay
 from risk.services.alerts import alert_raise
 
 
-def guards_now(now: datetime, deployment_id: UUID) -> tuple[tuple[str, str], ...]:
-    """Why a deployment may not enter now, each as (rule, why)."""
-    found = []
-    if settings.START_OF_DAY_REQUIRED and not is_day_passed(ist_date(to_ms(now))):
-        found.append(("start_of_day", "the checks of the day have not passed: run `manage.py start_of_day`"))
-    if (minutes := settings.ALERT_PAUSES_MINUTES) and (alert := _left_alone(now, minutes, deployment_id)):
-        why = f"alert {alert.pk} has waited for more than {minutes} minutes: {alert.subject}: {alert.code}"
-        found.append(("unacknowledged_alert", why))
-    return tuple(found)
+class Gates(NamedTuple):
+    """Why a deployment may not enter, each as (rule, why); and of every rule, refusing or not, what it saw."""
+
+    guards: tuple[tuple[str, str], ...]
+    seen: dict[str, dict[str, Any]]
+
+
+def gates_now(now: datetime, deployment_id: UUID) -> Gates:
+    """What the guards by the wall clock say of a deployment now."""
+    found = {
+        "start_of_day": _start_of_day(now),
+        "unacknowledged_alert": _unacknowledged_alert(now, deployment_id),
+    }
+    guards = tuple((rule, why) for rule, (why, _) in found.items() if why)
+    return Gates(guards, {rule: seen for rule, (_, seen) in found.items()})
+
+
+def _start_of_day(now: datetime) -> tuple[str, dict[str, Any]]:
+    if not settings.START_OF_DAY_REQUIRED:
+        return "", {"is_required": False}
+    is_passed = is_day_passed(ist_date(to_ms(now)))
+    why = "" if is_passed else "the checks of the day have not passed: run `manage.py start_of_day`"
+    return why, {"is_required": True, "is_passed": is_passed}
+
+
+def _unacknowledged_alert(now: datetime, deployment_id: UUID) -> tuple[str, dict[str, Any]]:
+    """The oldest critical alert that waits is the one that counts."""
+    minutes = settings.ALERT_PAUSES_MINUTES
+    alert = next(iter(_waiting(now, deployment_id)), None) if minutes else None
+    if alert is None:
+        return "", {"minutes": minutes}
+    waited = now - alert.raised_at
+    seen = {"minutes": minutes, "alert": alert.pk, "waited_s": int(waited.total_seconds())}
+    if waited <= timedelta(minutes=minutes):
+        return "", seen
+    return (
+        f"alert {alert.pk} has waited for more than {minutes} minutes: {alert.subject}: {alert.code}",
+        seen,
+    )
 
 
 def is_day_passed(day: date) -> bool:
     """Whether the checks of a day have passed."""
     return StartOfDay.objects.filter(day=day, is_passed=True).exists()
-
-
-def _left_alone(now: datetime, minutes: int, deployment_id: UUID) -> Alert | None:
-    return next(iter(_waiting(now - timedelta(minutes=minutes), deployment_id)), None)
 
 
 def _unacknowledged(raised_before: datetime, deployment_id: UUID) -> QuerySet[Alert]:

@@ -159,11 +159,12 @@ function outcome(done, told) {
 const PLACES = [
   [/^\/api\/v1\/halts\//, (told) => ["The halt", "/risk/", `#switches-${told.id}`]],
   [/^\/api\/v1\/deployments\//, (told) => ["The deployment", `/strategies/${told.id}/`, ""]],
+  [/^\/api\/v1\/approvals\//, (told) => (told.length > 1 ? ["What was answered", "/approvals/", "#title-answers"] : ["Why", `/signals/${told[0].signal}/`, ""])],
 ];
 
 /** The link to what an answer names: its words and address; none where it names nothing that has a page. */
 function placeOf(act, told) {
-  const found = told.id && PLACES.find(([address]) => address.test(act));
+  const found = (told.id ?? told[0]) && PLACES.find(([address]) => address.test(act));
   if (!found) return null;
   const [words, path, place] = found[1](told);
   return { words, address: path + document.querySelector(".brand").search + place };

@@ -12,6 +12,7 @@ from alphapanda.proof.browser import Person
 from alphapanda.web.roles import Role
 from risk.models import KillSwitch
 from risk.services.halts import halt_release
+from strategies.models import Approval
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -101,6 +102,39 @@ def test_a_halt_is_on_every_page_and_goes_with_its_release(operator: Person) -> 
 
     row.get_by_text("released", exact=True).wait_for()
     assert KillSwitch.objects.get(reason="everywhere").released_by == "the operator"
+    assert operator.faults == []
+
+
+@pytest.mark.parametrize(
+    ("signals", "address"), [(["11"], "/signals/11/"), (["11", "12"], "/approvals/#title-answers")]
+)
+def test_an_approval_leads_to_what_became_of_it(operator: Person, signals: list[str], address: str) -> None:
+    Approval.objects.update(state=Approval.State.WAITING, answered_at=None)  # a halt has dropped it
+    answers = [{"signal": one, "state": "APPROVED", "problem": ""} for one in signals]
+    operator.page.route("**/api/v1/approvals/approve/", lambda route: route.fulfill(json=answers))
+    operator.open("/approvals/")
+    operator.page.locator("tbody[data-kind=waits] [data-act]").first.click()
+    operator.page.keyboard.type("looks right")
+    operator.page.keyboard.press("Enter")
+
+    assert operator.page.locator("#toast a").get_attribute("href") == address
+
+
+def test_the_name_of_a_deployment_follows_its_instruments_until_a_person_writes_one(
+    operator: Person,
+) -> None:
+    operator.open("/strategies/deploy/ema_cross/")
+    name, instruments = (operator.page.locator(f"#id_{part}") for part in ("name", "instruments"))
+    title = name.input_value().partition(" on ")[0]
+    for typed, wanted in (("NSE:SBIN", "SBIN"), ("NSE:SBIN, nse:tcs", "SBIN, TCS")):
+        instruments.fill(typed)
+        assert name.input_value() == f"{title} on {wanted}"
+    name.fill("mine")
+    instruments.fill("NSE:INFY")
+    assert name.input_value() == "mine"
+    name.fill("")
+    instruments.fill("NSE:TCS")
+    assert name.input_value() == f"{title} on TCS"
     assert operator.faults == []
 
 

@@ -59,7 +59,7 @@ def test_bars_and_what_was_done_on_them(viewer: Client) -> None:
     signal, fill, denied = told["markers"]
     assert fill["address"] == f"/fills/{Fill.objects.get().id}/"
     assert signal["words"].startswith("wants BUY 100: fast crossed slow, ema_cross")
-    assert "denied by position_limit" in denied["words"]
+    assert "denied by position limit" in denied["words"]
     assert told["places"] == 2
     later = viewer.get(f"/chart/{NAME}/bars?minutes=1&since_ms={world.START + 60_000}").json()
     assert [bar[5] for bar in later["bars"]] == [11, 12]

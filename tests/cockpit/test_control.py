@@ -9,6 +9,7 @@ from django.utils import timezone
 from accounts.models import User
 from alphapanda import projections
 from alphapanda.core.vocabulary import Severity
+from risk.domain.limits import Limits
 from risk.models import LimitSet
 from risk.services.alerts import alert_acknowledge, alert_raise
 from risk.services.halts import halt_release, halt_throw
@@ -44,13 +45,15 @@ def test_each_limit_says_what_is_left_of_it(operator: Client) -> None:
     assert "0.0 percent used" in orders
 
 
-def test_limits_in_rupees_are_written_as_rupees_and_others_are_not(operator: Client) -> None:
+def test_limits_have_the_words_and_units_of_people(operator: Client) -> None:
     given = {"daily_loss": 150_000, "daily_orders": 10_000, "collar_percent": "1.5", "entries_from": "09:20"}
+    given |= {"price_age_ms": 2_500, "products": ["MIS", "CNC"]}
     LimitSet.objects.create(level="GLOBAL", **given)
     found = "".join(rows(operator, "/risk/", "limits"))
-    for words in ("₹1,50,000.00", "₹0.00", "10,000", "1.50", "09:20:00"):
+    for words in ("₹1,50,000.00", "₹0.00", "10,000", "1.50 %", "2.5 s", "CNC, MIS", "09:20:00"):
         assert f">{words}</td>" in found
-    assert found.count("₹") == 3 * found.count("<code>daily_loss</code>") > 0
+    assert found.count("₹") == 3 * found.count(">loss of the day</td>") > 0
+    assert not [name for name in Limits.__struct_fields__ if "_" in name and f">{name}<" in found]
 
 
 def test_halts_are_shown_with_the_way_back(operator: Client) -> None:

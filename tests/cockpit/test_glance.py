@@ -55,7 +55,7 @@ def test_one_line_tells_of_market_strategies_risk_and_health(viewer: Client) -> 
     assert "2 running" in line
     assert "1 paused" in line
     assert "1 halt in force" in line
-    assert "daily_orders" in line
+    assert '<span title="daily_orders">orders of the day</span>' in line
     assert f'<span class="pill s-{registry.worst(registry.run())}">' in line
 
 

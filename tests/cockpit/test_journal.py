@@ -68,11 +68,13 @@ def test_trades_and_sums_are_those_of_the_fills(own) -> None:
         for html in rows.values()
     )
     gain = found["trips"][str(the_gain())]
-    for words in ("+₹500.00", "10 min", "₹70.00", "1,500.00", "1,505.00", "long", "INFY"):
+    for words in ("+₹500.00", "10 min", "-₹70.00", "1,500.00", "1,505.00", "long", "INFY"):
         assert words in gain
     total = journal.total(journal.entries("paper", ALL))
     assert (total.count, total.wins, total.gross, total.charges) == (2, 1, Decimal(200), sum(charged))
-    assert total.slipped == Decimal(70)
+    assert total.slipped == Decimal(-70)
+    for html in (gain, found["triptiles"]["all"], found["tripsums"]["all"]):
+        assert ">-₹70.00</" in html
     assert "1 open, not in it" in found["triptiles"]["all"]
     assert found["tripsums"]["all"].count("STT") == 1
     days = found["tripdays"]["all"]
@@ -223,7 +225,7 @@ def test_the_api_says_the_same(own) -> None:
     assert client.post(removal, {"reason": "wrong trade"}).json()["pictures"] == []
     assert bytes(TradePicture.objects.get().data) == b""
     assert client.get(f"/api/v1/journal/pictures/{picture['id']}/").status_code == 404
-    assert client.get(address).json()["legs"][0]["slipped"] == "50.00"
+    assert client.get(address).json()["legs"][0]["slipped"] == "-50.00"
 
 
 @pytest.mark.parametrize("query", ["first=never", "limit=0", "broker=nse", "colour=red"])

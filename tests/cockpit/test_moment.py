@@ -122,7 +122,11 @@ def test_the_past_neither_tells_the_next_step_nor_lists_what_was_made_later() ->
     viewer = browser("viewer")
     page = viewer.get("/", {"at": at}).content.decode()
     assert "Next:" not in page
-    assert "No deployment had been made then." in page
+    assert page.count("None at that moment.") == page.count('class="empty"') > 0
+    stops = viewer.get("/positions/", {"at": at}).content.decode()
+    assert "How far stops and targets were is not kept." in stops
+    keys = viewer.get("/keys/", {"at": at}).content.decode()  # of now
+    assert "None at that moment." not in keys
     assert "ema_cross-infy-paper" not in viewer.get("/orders/", {"at": at}).content.decode()
     assert "ema_cross-infy-paper" in viewer.get("/orders/").content.decode()
 
@@ -188,7 +192,7 @@ def test_before_the_first_fact_there_is_nothing() -> None:
             if kind not in ("strip", "halts", "tiles", "held", "curve")
         }
         assert not any(empty.values()), path
-    assert "No orders" in viewer.get("/orders/", {"at": "2019-07-09T10:15:30"}).content.decode()
+    assert "None at that moment." in viewer.get("/orders/", {"at": "2019-07-09T10:15:30"}).content.decode()
     order = Order.objects.first()
     named = {"orders": order.pk, "signals": order.decision.signal_id, "strategies": own.deployments[0].pk}
     for address in (f"/{kind}/{name}/" for kind, name in named.items()):

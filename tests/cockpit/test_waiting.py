@@ -22,6 +22,16 @@ def rows(client, path: str, kind: str) -> list[str]:
     return list(client.get(path, headers=ROWS).json()["rows"][kind].values())
 
 
+def test_an_approved_entry_and_what_came_of_it_lead_to_each_other() -> None:
+    entry = a_signal(a_deployment("asks"), 5)
+    again = a_signal(entry.deployment, 6, approves=entry)
+    viewer = browser("viewer")
+    assert f'href="/signals/{again.pk}/" id="again"' in viewer.get(f"/signals/{entry.pk}/").content.decode()
+    assert (
+        f'href="/signals/{entry.pk}/" id="approved"' in viewer.get(f"/signals/{again.pk}/").content.decode()
+    )
+
+
 def test_differences_are_shown_with_a_way_to_settle_them() -> None:
     world.desk("zerodha", count=1)
     projections.rebuild()

@@ -24,6 +24,7 @@ from execution.models import BrokerCall, BrokerOrder, Fill, Order
 from marketdata.domain.ticks import unpack
 from portfolio.models import LedgerEntry, Posting
 from risk.domain.review import ASKED
+from risk.domain.wording import named, unit_of
 from risk.models import Decision
 from strategies.domain.basis import Basis, Place
 from strategies.loading import signal_row
@@ -90,7 +91,7 @@ def test_a_fill_is_explained_from_the_bytes_of_its_ticks_to_the_ledger(messages:
         )
         assert f'title="{formats.exact(one.value)}"' in page
     assert signal.reason in told
-    assert f"approved by {decision.rule}: {decision.reason}" in told
+    assert f"approved by {named(decision.rule)}: {decision.reason}" in told
     assert f"Fill {fill.number} this one: {fill.quantity} at {formats.price(fill.price_e4)}" in told
     for line, amount in fill.charges.items():
         assert f"{line} {formats.rupees_exact(amount)}" in told
@@ -113,15 +114,52 @@ def test_every_rule_stands_there_with_what_it_saw(messages: list[bytes]) -> None
     fill = a_fill()
     page = browser("viewer").get(f"/orders/{fill.order_id}/").content.decode()
     table = page.partition('<table class="rules">')[2].partition("</table>")[0]
-    assert re.findall(r"<code>(\w+)</code>", table) == [rule.__name__ for rule, _ in ASKED]
+    named_in_titles = re.findall(r'title="(\w+): ', table)
+    assert list(dict.fromkeys(named_in_titles)) == [rule.__name__ for rule, _ in ASKED]
     numbers = fill.order.decision.numbers
     told = words(table)
     for name, limit in (("order_value", "order_value"), ("position_limit", "position_quantity")):
         if limit in numbers["limits"]:
             seen = numbers[verdicts.FIGURES[limit]]
-            assert f"{name} passed {limit} {numbers['limits'][limit]} {seen}" in told
-    assert f"session_phase passed phase {numbers['phase']}" in told
+            bound, figure = (formats.bounded(one, unit_of(limit)) for one in (numbers["limits"][limit], seen))
+            assert f"{named(name)} passed {named(limit)} {bound} {figure}" in told
+    assert f"session phase passed phase {numbers['phase']}" in told
+    assert not re.findall(r"[a-z]+_[a-z]+", told)
     assert "objected" not in table
+
+
+def test_guards_say_what_they_saw(messages: list[bytes]) -> None:
+    decision = a_fill().order.decision
+    page = browser("viewer").get(f"/signals/{decision.signal_id}/").content.decode()
+    assert "its figures are not kept" not in page
+    told = words(page)
+    entries = decision.guards["repeated_entries"]["entries"]
+    for line in (
+        "start of day passed checks of the day not asked for by the settings",
+        "unacknowledged alert passed oldest critical alert none waits, 15 min at most",
+        f"repeated entries passed entries in the window {entries}",
+        "approval passed asks a person no",
+    ):
+        assert line in told
+    decision.guards |= {
+        "start_of_day": {"is_required": True, "is_passed": True},
+        "unacknowledged_alert": {"minutes": 15, "alert": 3, "waited_s": 720},
+        "approval": {"wait_s": 120},
+    }
+    assert seen_by(decision) == {
+        "start_of_day": "passed",
+        "unacknowledged_alert": "waits for 12 min, 15 min at most",
+        "repeated_entries": entries,
+        "approval": "for 2 min",
+    }
+    decision.guards = {}  # of before they were kept
+    assert set(seen_by(decision).values()) == {None}
+
+
+def seen_by(decision: Decision) -> dict[str, Any]:
+    row = signal_row(Signal.objects.select_related("instrument").get(id=decision.signal_id))
+    guards = ("start_of_day", "unacknowledged_alert", "repeated_entries", "approval")
+    return {one.rule: one.seen[0].figure for one in verdicts.rules_of(decision, row) if one.rule in guards}
 
 
 def outcomes(decision: Decision) -> dict[str, str]:

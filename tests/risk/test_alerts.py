@@ -18,7 +18,7 @@ from marketdata.domain.instruments import COLUMNS
 from marketdata.services.instruments import load
 from risk.models import Alert, StartOfDay
 from risk.services.alerts import AlertNoteMissing, AlertNotFound, alert_acknowledge, alert_raise
-from risk.services.gates import guards_now, start_of_day_record
+from risk.services.gates import gates_now, start_of_day_record
 from tests.people import client_of
 from tests.rows import SOME, a_deployment, an_instrument
 
@@ -88,9 +88,14 @@ def test_a_critical_alert_left_alone_keeps_entries_out(settings, severity, minut
     at = timezone.now()
     Alert.objects.update(raised_at=at - timedelta(minutes=minutes))
 
-    assert [rule for rule, _ in guards_now(at, SOME)] == (["unacknowledged_alert"] if is_refused else [])
+    assert [rule for rule, _ in gates_now(at, SOME).guards] == (
+        ["unacknowledged_alert"] if is_refused else []
+    )
+    waits = setting and severity is Severity.CRITICAL
+    known = {"alert": alert.pk, "waited_s": minutes * 60} if waits else {}
+    assert gates_now(at, SOME).seen["unacknowledged_alert"] == {"minutes": setting} | known
     alert_acknowledge(alert_id=alert.pk, **BY)
-    assert guards_now(at, SOME) == ()
+    assert gates_now(at, SOME).guards == ()
 
 
 def test_an_alert_about_one_deployment_stops_no_other():
@@ -99,29 +104,31 @@ def test_an_alert_about_one_deployment_stops_no_other():
     at = timezone.now() + timedelta(minutes=16)
 
     assert Alert.objects.get().deployment == failing
-    assert [rule for rule, _ in guards_now(at, failing.pk)] == ["unacknowledged_alert"]
-    assert guards_now(at, other.pk) == ()
+    assert [rule for rule, _ in gates_now(at, failing.pk).guards] == ["unacknowledged_alert"]
+    assert gates_now(at, other.pk).guards == ()
     raised()
-    assert [rule for rule, _ in guards_now(at, other.pk)] == ["unacknowledged_alert"]
+    assert [rule for rule, _ in gates_now(at, other.pk).guards] == ["unacknowledged_alert"]
 
 
 def test_the_day_is_a_gate_where_the_setting_asks_for_it(settings):
     settings.START_OF_DAY_REQUIRED = True
     bad, good = [{"name": "clock", "is_good": False}], [{"name": "clock", "is_good": True}]
-    assert [rule for rule, _ in guards_now(NOW, SOME)] == ["start_of_day"]
+    assert [rule for rule, _ in gates_now(NOW, SOME).guards] == ["start_of_day"]
 
     start_of_day_record(findings=bad, actor="alice", now=NOW)
-    assert [rule for rule, _ in guards_now(NOW, SOME)] == ["start_of_day"]
+    assert [rule for rule, _ in gates_now(NOW, SOME).guards] == ["start_of_day"]
     start_of_day_record(findings=good, actor="alice", now=NOW)
     start_of_day_record(findings=bad, actor="alice", now=NOW)  # a day that has passed stays passed
 
-    assert guards_now(NOW, SOME) == ()
-    assert [rule for rule, _ in guards_now(NOW + timedelta(days=1), SOME)] == ["start_of_day"]
+    assert gates_now(NOW, SOME).guards == ()
+    assert gates_now(NOW, SOME).seen["start_of_day"] == {"is_required": True, "is_passed": True}
+    assert [rule for rule, _ in gates_now(NOW + timedelta(days=1), SOME).guards] == ["start_of_day"]
     row = StartOfDay.objects.get()
     assert (str(row.day), row.is_passed, row.findings) == ("2019-07-09", True, bad)
     assert Alert.objects.get().text == "did not pass: clock"
     settings.START_OF_DAY_REQUIRED = False
-    assert guards_now(NOW + timedelta(days=1), SOME) == ()
+    assert gates_now(NOW + timedelta(days=1), SOME).guards == ()
+    assert gates_now(NOW, SOME).seen["start_of_day"] == {"is_required": False}
 
 
 def test_alerts_by_command(capsys):

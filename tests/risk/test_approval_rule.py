@@ -24,6 +24,7 @@ def test_an_entry_waits_and_the_verdict_says_until_when() -> None:
 
     assert (verdict.is_approved, verdict.rule) == (False, "approval")
     assert verdict.reason == "waits for a person until 2019-07-09T10:01:30.000+05:30"
+    assert verdict.guards["approval"] == {"wait_s": 90}
     assert rule_on(a_signal(Side.BUY, 10), a_context()) == "within_limits"
 
 

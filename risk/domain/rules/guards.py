@@ -38,14 +38,19 @@ def repeated_entries(case: Case) -> str | None:
         return None
     if case.signal.kind is not SignalKind.ORDER:  # a change of one that was counted
         return None
-    after_ms = case.signal.at_ms - limits.repeated_ms
-    count = sum(sent.at_ms > after_ms for sent in day.sent)
+    count = entries_counted(case)
     if count < limits.repeated_entries:
         return None
     return (
         f"{count} entries within {limits.repeated_ms} ms, at most {limits.repeated_entries}:"
         " paused until a person starts it again"
     )
+
+
+def entries_counted(case: Case) -> int:
+    """Entries of the window that ends now, this one not counted."""
+    after_ms = case.signal.at_ms - (case.limits.repeated_ms or 0)
+    return sum(sent.at_ms > after_ms for sent in case.context.day.sent)
 
 
 def deployment_status(case: Case) -> str | None:
