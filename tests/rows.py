@@ -97,7 +97,7 @@ def a_deployment(name: str = "ma-infy", **facts: Any) -> Deployment:
     return deployment
 
 
-def a_signal(deployment: Deployment, step: int = 1, **facts: Any) -> Signal:
+def a_signal(deployment: Deployment, step: int = 1) -> Signal:
     return Signal.objects.create(
         id=ids.signal_id(deployment.pk, step, 0),
         deployment=deployment,
@@ -115,7 +115,6 @@ def a_signal(deployment: Deployment, step: int = 1, **facts: Any) -> Signal:
         at_ms=AT_MS,
         marks={},
         correlation_id=SOME,
-        **facts,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from uuid import uuid4
 
 import pytest
 from django.utils import timezone
@@ -10,6 +11,7 @@ from django.utils import timezone
 from alphapanda import projections
 from execution.models import BrokerDesk, Difference, ExternalOrder
 from risk.services.approvals import approval_answer
+from strategies.models import Signal
 from tests.cockpit import world
 from tests.cockpit.test_pages import ROWS, browser
 from tests.rows import a_deployment, a_signal, an_approval
@@ -24,7 +26,8 @@ def rows(client, path: str, kind: str) -> list[str]:
 
 def test_an_approved_entry_and_what_came_of_it_lead_to_each_other() -> None:
     entry = a_signal(a_deployment("asks"), 5)
-    again = a_signal(entry.deployment, 6, approves=entry)
+    same = {field.name: getattr(entry, field.name) for field in Signal._meta.concrete_fields}
+    again = Signal.objects.create(**same | {"id": uuid4(), "step": 6, "approves": entry})
     viewer = browser("viewer")
     assert f'href="/signals/{again.pk}/" id="again"' in viewer.get(f"/signals/{entry.pk}/").content.decode()
     assert (
