@@ -98,5 +98,5 @@ def _asked(request: HttpRequest, form: BacktestForm) -> HttpResponse:
         if (plan_of(run), search_asked(run)) != (form.asked, form.search):
             raise
     else:
-        messages.success(request, f"{run.name} is asked for: its progress is here, its result comes here.")
+        messages.success(request, f"{run.name} is asked for.")
     return redirect("backtest", run_id=run.pk)

@@ -56,11 +56,12 @@ def detail(request: HttpRequest, run_id: UUID) -> HttpResponse:
     live = frame.Reading(broker_of(request.GET.get("broker", "")))
     html = screen.rendered({"runs": {str(run.pk): _row(run, timezone.now())}})
     if frame.wants_json(request):
-        return frame.snapshot(live, html, is_stored=True)
+        return frame.snapshot(live, html, is_stored=True, is_over=run.state not in ACTIVE)
     is_done = run.state == BacktestRun.State.DONE
     result = selectors.result_of(run) if is_done else {}
     context = {
         "run": run,
+        "is_active": run.state in ACTIVE,
         "row": next(iter(html["runs"].values())),
         "result": result,
         "trades": [run_figures.trade(one) for one in result.get("trades", [])[-TRADES:][::-1]],

@@ -83,6 +83,7 @@ async function refetch() {
     if (!message.rows) return;
     heard(message);
     if (message.sequence && document.querySelector(".strip-off")) location.reload();
+    if (message.is_over && document.querySelector("[data-under-way]")) location.reload(); // its result has come
     applySnapshot(message);
   } catch {
     // no network: the age on the dot says so

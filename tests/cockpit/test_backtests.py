@@ -57,3 +57,18 @@ def test_one_under_way_tells_how_far_it_is() -> None:
     BacktestRun.objects.update(state="RUNNING", done=30, total=120)
     (html,) = browser("viewer").get("/backtests/", headers=ROWS).json()["rows"]["runs"].values()
     assert 'value="25"' in html
+
+
+def test_its_page_says_when_its_result_is_to_be_read_and_that_a_cancelled_one_has_none() -> None:
+    operator = browser("operator")
+    asked("one")
+    address = f"/backtests/{there('one').pk}/"
+    assert "data-under-way" in operator.get(address).content.decode()
+    assert operator.get(address, headers=ROWS).json()["is_over"] is False
+
+    operator.post(f"/api/v1{address}cancel/", {"reason": "enough"}, content_type="application/json")
+
+    assert operator.get(address, headers=ROWS).json()["is_over"] is True
+    page = operator.get(address).content.decode()
+    assert "It was cancelled, so it has no result." in page
+    assert "data-under-way" not in page
