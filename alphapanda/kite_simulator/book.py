@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from decimal import Decimal
 
@@ -34,6 +34,7 @@ from strategies.domain.signals import Mark, SignalRow
 
 LADDER_MS_MAX = 60_000
 NO_ORDER = "Couldn't find that `order_id`."
+Deed = Callable[[], None]  # what has been weighed and can be done now
 UNAUTHORISED = "Your holdings need to be authorised at CDSL before they can be sold: {} of {}."
 
 
@@ -140,7 +141,10 @@ class Book:
             if is_answered:
                 self._answer(objection(core, mark, standing, venue, at_ms=at_ms))
         elif lacking := self._desk.unauthorised(core, working):
-            raise KiteError(HOLDING, UNAUTHORISED.format(lacking, core.quantity))
+            words = UNAUTHORISED.format(lacking, core.quantity)
+            if is_answered:
+                raise KiteError(HOLDING, words)
+            return signals.rejected(signal, venue, words, memory=self._desk.memory)
         return outcome
 
     def _await_square_off(self, token: int, at_ms: int) -> None:
@@ -155,28 +159,33 @@ class Book:
         for order in list(self._working.values()):
             if order.core.token == token and order.core.product is Product.MIS:
                 with suppress(KiteError):  # it may be on its way out already
-                    self.cancel(order.order_id, at_ms=at_ms)
+                    self.cancellation(order.order_id, at_ms=at_ms)()
         quantity = self._desk.holding(token, Product.MIS).quantity
         if quantity:
             closing = signals.closing(self._market.spec(token), quantity)
             self.place(closing, app="", at_ms=at_ms, is_answered=False)
 
-    def modify(self, order_id: str, changed: Changed, *, at_ms: int) -> SimOrder:
-        """Send a modification after an order. Raises KiteError."""
+    def modification(self, order_id: str, changed: Changed, *, at_ms: int) -> Deed:
+        """What sends a modification after an order. Raises KiteError where it is refused."""
         order = self.find(order_id)
         marks = self._marks([], order.core.token)
         signal = signals.modification(order.core, changed, step=self._step(), at_ms=at_ms, marks=marks)
         protection = changed.protection or order.protection
-        self._act(order, signal, at_ms, self._percent(order.wanted, protection))
-        return order
+        return self._deed(order, signal, at_ms, self._percent(order.wanted, protection))
 
-    def cancel(self, order_id: str, *, at_ms: int) -> SimOrder:
-        """Send a cancellation after an order. Raises KiteError."""
+    def cancellation(self, order_id: str, *, at_ms: int) -> Deed:
+        """What sends a cancellation after an order. Raises KiteError where it is refused."""
         order = self.find(order_id)
         marks = self._marks([], order.core.token)
         signal = signals.cancellation(order.core, step=self._step(), at_ms=at_ms, marks=marks)
-        self._act(order, signal, at_ms, order.protection)
-        return order
+        return self._deed(order, signal, at_ms, order.protection)
+
+    def refuse(self, order_id: str, words: str, *, at_ms: int) -> None:
+        """Show an order that works as it was, with why an act on it is refused as its message. What has ended, or is of
+        a day before, stays as it was shown."""
+        order = self._working.get(order_id)
+        if order is not None:
+            self._show(order, [signals.standing(order.core)], at_ms, remark=words)
 
     def find(self, order_id: str) -> SimOrder:
         """Raises KiteError for an order that nobody has seen."""
@@ -218,8 +227,8 @@ class Book:
 
     # ---- in between ----------------------------------------------------------------------------------------
 
-    def _act(self, order: SimOrder, signal: SignalRow, at_ms: int, protection: Decimal | None) -> None:
-        """Carry out an act on an order. Raises KiteError where it is refused."""
+    def _deed(self, order: SimOrder, signal: SignalRow, at_ms: int, protection: Decimal | None) -> Deed:
+        """What carries out an act on an order. Raises KiteError where it is refused."""
         before, working = order.core, self.working()
         standing = self._desk.standing(before.product, working, self._marks(working, before.token))
         capital = self._desk.capital(before.product, working, standing.marks, at_ms)
@@ -228,8 +237,12 @@ class Book:
         (first, *_) = outcome.history
         if first.status is before.status:  # a refused act leaves a remark
             raise KiteError(ORDER if order.is_over or before.pending else INPUT, first.reason, http=400)
-        order.core, order.acted_ms, order.protection = outcome.orders[before.id], at_ms, protection
-        self._take(order, outcome, at_ms)
+
+        def do() -> None:
+            order.acted_ms, order.protection = at_ms, protection
+            self._take(order, outcome, at_ms)
+
+        return do
 
     def _take(self, order: SimOrder, outcome: Outcome, at_ms: int) -> None:
         """Book the trades of an outcome, show its history, and come back when time alone changes the order."""
@@ -256,14 +269,14 @@ class Book:
         self.fills.append(row.fill)
         self._ledger.book(row.fill, order.core.product)
 
-    def _show(self, order: SimOrder, events: list[OrderEventRow], at_ms: int) -> None:
-        """Show rows one after the other, each when it has come to be."""
+    def _show(self, order: SimOrder, events: list[OrderEventRow], at_ms: int, *, remark: str = "") -> None:
+        """Show rows one after the other, each when it has come to be; a remark is shown on them as their message."""
         for number, event in enumerate(events):
             due_ms = max(event.at_ms, at_ms + number * self.habits.ladder_ms, order.busy_until_ms)
             if event.status not in FIRST:
                 due_ms = max(due_ms, order.stuck_until_ms)
             order.busy_until_ms = due_ms
-            row = forms.row(order, event, self._user_id, self._clock)
+            row = forms.row(order, event, self._user_id, self._clock) | forms.remarks(remark)
             if not order.rows:
                 self._publish(order, row, at_ms)
             else:
@@ -281,10 +294,8 @@ class Book:
             return
 
         def send(then_ms: int) -> None:
-            with suppress(KiteError):
-                following = signals.triggered(wanted)
-                leg = order.leg + 1
-                self.place(following, app=order.app, at_ms=then_ms, leg=leg, is_answered=False)
+            following, leg = signals.triggered(wanted), order.leg + 1
+            self.place(following, app=order.app, at_ms=then_ms, leg=leg, is_answered=False)
 
         self._schedule.at(at_ms + self.habits.ladder_ms, send)
 

@@ -139,6 +139,11 @@ def _messages(event: OrderEventRow, *, is_rejected: bool) -> Row:
     return {"status_message": words.removeprefix(RMS), "status_message_raw": raw}
 
 
+def remarks(words: str) -> Row:
+    """What a row says besides of an act on its order that was refused."""
+    return {"status_message": words, "status_message_raw": words} if words else {}
+
+
 def _average(order: SimOrder, filled: int) -> int | Decimal:
     return number(round(order.turnover(filled) / filled, 4)) if filled else 0
 

@@ -43,18 +43,18 @@ async def place(request: web.Request) -> web.Response:
 async def modify(request: web.Request) -> web.Response:
     simulator = _writable(request)
     changed = parsing.changed(await form(request))
-    order = simulator.book.find(request.match_info["order_id"])
-    late_ms = _late_ms(simulator, "modify", order.wanted.tag or "")
-    simulator.act(lambda at_ms: simulator.book.modify(order.order_id, changed, at_ms=at_ms), late_ms)
-    return answer({"order_id": order.order_id})
+    book, order_id = simulator.book, request.match_info["order_id"]
+    late_ms = _late_ms(simulator, "modify", book.find(order_id).wanted.tag or "")
+    simulator.act(order_id, lambda at_ms: book.modification(order_id, changed, at_ms=at_ms), late_ms)
+    return answer({"order_id": order_id})
 
 
 async def cancel(request: web.Request) -> web.Response:
     simulator = _writable(request)
-    order = simulator.book.find(request.match_info["order_id"])
-    late_ms = _late_ms(simulator, "cancel", order.wanted.tag or "")
-    simulator.act(lambda at_ms: simulator.book.cancel(order.order_id, at_ms=at_ms), late_ms)
-    return answer({"order_id": order.order_id})
+    book, order_id = simulator.book, request.match_info["order_id"]
+    late_ms = _late_ms(simulator, "cancel", book.find(order_id).wanted.tag or "")
+    simulator.act(order_id, lambda at_ms: book.cancellation(order_id, at_ms=at_ms), late_ms)
+    return answer({"order_id": order_id})
 
 
 async def orders(request: web.Request) -> web.Response:

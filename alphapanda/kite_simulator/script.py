@@ -75,7 +75,7 @@ def do(simulator: Simulator, step: Step) -> dict[str, Any]:
         simulator.clock.skew_ms = step.skew_ms
     _switch(simulator, step)
     if step.cancel:
-        simulator.book.cancel(step.cancel, at_ms=simulator.clock.now_ms())
+        simulator.book.cancellation(step.cancel, at_ms=simulator.clock.now_ms())()
     return _place(simulator, step.place) if step.place else {}
 
 

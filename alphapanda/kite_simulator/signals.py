@@ -7,11 +7,12 @@ from collections.abc import Mapping
 import msgspec
 
 from alphapanda.core import ids
-from alphapanda.core.vocabulary import OrderType, Product, Side, SignalKind, Validity, Variety
+from alphapanda.core.vocabulary import OrderStatus, OrderType, Product, Side, SignalKind, Validity, Variety
 from alphapanda.kite_simulator.errors import bad_input
 from alphapanda.kite_simulator.parsing import Changed, Wanted, check_protected
 from execution.domain.orders import AT_MARKET, STOPS, OrderEventRow, PaperOrder
-from execution.domain.paper import Outcome
+from execution.domain.paper import Memory, Outcome, Venue
+from execution.domain.placing import received
 from execution.domain.settings import KITE_BANDS
 from marketdata.domain.instruments import InstrumentSpec
 from strategies.domain.signals import Mark, SignalRow
@@ -135,7 +136,12 @@ def told(core: PaperOrder, outcome: Outcome) -> list[OrderEventRow]:
     shown = events[-1].filled_quantity if events else -1
     if not outcome.executions or shown == core.filled_quantity:
         return events
-    partial = OrderEventRow(
+    return [*events, standing(core)]
+
+
+def standing(core: PaperOrder) -> OrderEventRow:
+    """The order as it is, where no step of its history says so."""
+    return OrderEventRow(
         order_id=core.id,
         number=core.events_count,
         status=core.status,
@@ -145,4 +151,15 @@ def told(core: PaperOrder, outcome: Outcome) -> list[OrderEventRow]:
         limit_price_e4=core.limit_price_e4,
         trigger_price_e4=core.trigger_price_e4,
     )
-    return [*events, partial]
+
+
+def rejected(signal: SignalRow, venue: Venue, words: str, *, memory: Memory) -> Outcome:
+    """A new order that risk management rejects for what the paper exchange does not know."""
+    outcome, at_ms = Outcome(memory), signal.at_ms
+    order = received(signal, venue)
+    first = OrderStatus.AMO_RECEIVED if order.variety is Variety.AMO else OrderStatus.PUT_RECEIVED
+    order = outcome.history.move(order, first, at_ms, is_first=True)
+    order = outcome.history.move(order, OrderStatus.VALIDATION_PENDING, at_ms)
+    order = outcome.history.move(order, OrderStatus.REJECTED, at_ms, reason=words)
+    outcome.orders[order.id] = order
+    return outcome

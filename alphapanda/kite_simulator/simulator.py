@@ -15,7 +15,7 @@ import msgspec
 from alphapanda.core.clock import DAY_MS
 from alphapanda.core.money import ZERO
 from alphapanda.kite_simulator.alerts import Alerts
-from alphapanda.kite_simulator.book import Book, Habits
+from alphapanda.kite_simulator.book import Book, Deed, Habits
 from alphapanda.kite_simulator.calculators import Calculator
 from alphapanda.kite_simulator.clock import Schedule, SimClock
 from alphapanda.kite_simulator.desk import Desk
@@ -183,24 +183,34 @@ class Simulator:
         app of the account sends it. Raises KiteError."""
         now_ms, app = self.clock.now_ms(), self.account.api_key if is_ours else ""
         order_id = self.book.next_id(now_ms)
+        parts = self._parts(wanted, now_ms)
         if not late_ms:
-            return self._placed(wanted, app, order_id, now_ms)
-        for part in self._parts(wanted, now_ms):
+            return self._placed(parts, app, order_id, now_ms)
+        for part in parts:
             self.book.check(part, at_ms=now_ms)
-        self.act(lambda at_ms: self._placed(wanted, app, order_id, at_ms, is_answered=False), late_ms)
+
+        def arrive(at_ms: int) -> None:
+            self._placed(parts, app, order_id, at_ms, is_answered=False)
+
+        self.schedule.at(now_ms + late_ms, arrive)
         return {"order_id": order_id}
 
-    def act(self, act: Callable[[int], Any], late_ms: int) -> Any:
-        """What an act comes to now; with `late_ms` it is done then, and nobody hears of a refusal. Raises KiteError."""
+    def act(self, order_id: str, weigh: Callable[[int], Deed], late_ms: int) -> None:
+        """Send an act after an order; with `late_ms` it arrives then. What has become impossible meanwhile is a
+        message on the order; what is impossible now is refused at once. Raises KiteError."""
         now_ms = self.clock.now_ms()
+        deed = weigh(now_ms)
         if not late_ms:
-            return act(now_ms)
+            deed()
+            return
 
-        def done(at_ms: int) -> None:
-            with suppress(KiteError):
-                act(at_ms)
+        def arrive(at_ms: int) -> None:
+            try:
+                weigh(at_ms)()
+            except KiteError as error:
+                self.book.refuse(order_id, error.message, at_ms=at_ms)
 
-        return self.schedule.at(now_ms + late_ms, done)
+        self.schedule.at(now_ms + late_ms, arrive)
 
     def _parts(self, wanted: Wanted, at_ms: int) -> list[Wanted]:
         """The order in slices. Raises KiteError for too many."""
@@ -208,14 +218,20 @@ class Simulator:
         return slices(wanted, most, self.settings.habits.slices_max)
 
     def _placed(
-        self, wanted: Wanted, app: str, order_id: str, at_ms: int, *, is_answered: bool = True
+        self, parts: list[Wanted], app: str, order_id: str, at_ms: int, *, is_answered: bool = True
     ) -> Any:
-        parts = self._parts(wanted, at_ms)
         if len(parts) > 1:
             is_flat = self.switches.slices_are_flat
             return placed_in_slices(
-                self.book, parts, app=app, at_ms=at_ms, order_id=order_id, is_flat=is_flat
+                self.book,
+                parts,
+                app=app,
+                at_ms=at_ms,
+                order_id=order_id,
+                is_flat=is_flat,
+                is_answered=is_answered,
             )
+        (wanted,) = parts
         stuck = self.faults.takes(Kind.STUCK, on=["place"], tag=wanted.tag or "")
         stuck_ms = at_ms + stuck.ms if stuck else 0
         order = self.book.place(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import msgspec
 
 from alphapanda.kite_simulator.book import Book
 from alphapanda.kite_simulator.errors import KiteError, bad_input
+from alphapanda.kite_simulator.orders import SimOrder
 from alphapanda.kite_simulator.parsing import Wanted
 
 
@@ -23,15 +26,16 @@ def slices(wanted: Wanted, most: int, slices_max: int) -> list[Wanted]:
 
 
 def placed_in_slices(
-    book: Book, parts: list[Wanted], *, app: str, at_ms: int, order_id: str, is_flat: bool
+    book: Book, parts: list[Wanted], *, app: str, at_ms: int, order_id: str, is_flat: bool, is_answered: bool
 ) -> Any:
     """What the parts come to: each is taken or refused for itself."""
-    children = [_placed(book, part, app=app, at_ms=at_ms, parent_id=order_id) for part in parts]
+    place = partial(book.place, app=app, at_ms=at_ms, parent_id=order_id, is_answered=is_answered)
+    children = [_placed(place, part) for part in parts]
     return children if is_flat else {"order_id": order_id, "children": children}
 
 
-def _placed(book: Book, part: Wanted, *, app: str, at_ms: int, parent_id: str) -> dict[str, Any]:
+def _placed(place: Callable[[Wanted], SimOrder], part: Wanted) -> dict[str, Any]:
     try:
-        return {"order_id": book.place(part, app=app, at_ms=at_ms, parent_id=parent_id).order_id}
+        return {"order_id": place(part).order_id}
     except KiteError as error:
         return {"error": {"code": error.http, **error.body()}}

@@ -77,25 +77,28 @@ def a_day(seed: int) -> tuple[Simulator, list[dict[str, Any]]]:
     simulator.advance(100 * SECOND_MS)  # until the last late order is there
     for order in list(simulator.book.orders.values()):
         with suppress(KiteError):
-            simulator.book.cancel(order.order_id, at_ms=simulator.clock.now_ms())
+            simulator.book.cancellation(order.order_id, at_ms=simulator.clock.now_ms())()
     simulator.advance(100 * SECOND_MS)
     return simulator, [queue.get_nowait() for _ in range(queue.qsize())]
 
 
 def act(simulator: Simulator, chance: random.Random) -> None:
-    known, now_ms = list(simulator.book.orders), simulator.clock.now_ms()
+    book, known = simulator.book, list(simulator.book.orders)
     what = chance.choice(("place", "place", "modify", "cancel"))
+    late = simulator.faults.takes(Kind.LATE, on=[what])
+    late_ms = late.ms if late else 0
     if what == "place" or not known:
         variety, fields = an_order(chance)
-        late = simulator.faults.takes(Kind.LATE, on=["place"])
         wanted = parsing.wanted(variety, fields, simulator.listing.by_key)
-        simulator.place(wanted, late_ms=late.ms if late else 0)
-    elif what == "modify":
+        simulator.place(wanted, late_ms=late_ms)
+        return
+    order_id = chance.choice(known)
+    if what == "modify":
         price = str(round(1500 + chance.randrange(-60, 60) / 10, 1))
-        fields = {"price": price, "quantity": str(chance.randrange(1, 60))}
-        simulator.book.modify(chance.choice(known), parsing.changed(fields), at_ms=now_ms)
+        changed = parsing.changed({"price": price, "quantity": str(chance.randrange(1, 60))})
+        simulator.act(order_id, lambda at_ms: book.modification(order_id, changed, at_ms=at_ms), late_ms)
     else:
-        simulator.book.cancel(chance.choice(known), at_ms=now_ms)
+        simulator.act(order_id, lambda at_ms: book.cancellation(order_id, at_ms=at_ms), late_ms)
 
 
 @pytest.fixture(scope="module", params=SEEDS)

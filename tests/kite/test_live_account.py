@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 import msgspec
 import pytest
 
+from alphapanda.core.clock import DAY_MS, to_datetime
 from alphapanda.core.vocabulary import Broker, OrderStatus, Product
 from execution.domain.kite.account import BEGINS_MS
 from execution.domain.kite.bills import Charges
@@ -19,11 +21,35 @@ from portfolio.models import Position
 from risk import loading
 from risk.models import Alert
 from strategies.models import Deployment
+from tests.kite.live import Live
 from tests.kite.looks import Started, looks, open_differences, order_of_others, tick, until_morning
 from tests.kite.server import INFY
 
 pytestmark = pytest.mark.django_db(transaction=True)
 HOUR_MS = 3_600_000
+
+
+def test_a_broker_that_plays_a_recording_of_another_year_is_compared(
+    started: Started, monkeypatch: Any
+) -> None:
+    """What we sent today is of today's book, whatever the broker's clock says; anything else is of the day before."""
+
+    def now(live: Live) -> datetime:
+        return to_datetime(live.served.simulator.clock.now_ms() + 350 * DAY_MS)
+
+    monkeypatch.setattr(Live, "now", now)
+    live = started()
+    looks(live)
+    live.want(quantity=10)
+    live.work()
+    tick(live)
+    for sent_at_ms, is_compared in ((None, True), (1, False)):
+        if sent_at_ms is not None:
+            BrokerCall.objects.update(sent_at_ms=sent_at_ms)
+        reconciling.let_entries_wait()
+        looks(live, 2)
+        assert (BrokerDesk.objects.get().reconciled_at is not None) == is_compared
+    assert (Fill.objects.count(), open_differences()) == (1, [])
 
 
 def test_delivery_is_held_over_nights_and_sold_and_nothing_differs(started: Started) -> None:

@@ -11,7 +11,6 @@ import requests
 from kiteconnect import KiteConnect, exceptions
 
 from alphapanda.kite_simulator import parsing, simulator
-from alphapanda.kite_simulator.faults import Fault, Kind
 from tests.builders import at
 from tests.kite.acts import BUY, last, statuses
 from tests.kite.server import SECOND_MS, Served, a_simulator, quoted, serving
@@ -298,28 +297,3 @@ def test_fields_are_taken_from_json_too(served: Served, kite: KiteConnect) -> No
     answer = requests.post(f"{served.url}/orders/regular", json=order, headers=headers, timeout=5)
 
     assert answer.json()["status"] == "success"
-
-
-def test_what_can_be_no_order_is_refused_at_once_though_it_would_be_late(
-    served: Served, kite: KiteConnect
-) -> None:
-    served.simulator.faults.arm([Fault(kind=Kind.LATE, ms=(8_000, 8_000))])
-    with pytest.raises(exceptions.InputException, match="Tick size"):
-        kite.place_order(**BUY | {"price": 1500.03})
-    served.advance(9 * SECOND_MS)
-
-    assert kite.orders() == []
-
-
-def test_a_late_order_that_cannot_be_any_more_is_rejected_in_the_book() -> None:
-    with serving(a_simulator([quoted(1500 + n, n) for n in range(30)])) as served:
-        kite = served.kite()
-        served.simulator.faults.arm([Fault(kind=Kind.LATE, ms=(8_000, 8_000))])
-        stop = {"order_type": "SL", "trigger_price": 1504, "price": 1520}
-        order_id = kite.place_order(**BUY | stop)
-        served.advance(9 * SECOND_MS)
-
-        row = last(kite, order_id)
-
-    assert row["status"] == "REJECTED"
-    assert "rigger" in row["status_message"]

@@ -10,18 +10,29 @@ from datetime import date, datetime
 from typing import Any, NamedTuple
 
 import msgspec
-from django.db.models import BigIntegerField, Case, CharField, F, JSONField, QuerySet, Value, When
+from django.db.models import (
+    BigIntegerField,
+    Case,
+    CharField,
+    Exists,
+    F,
+    JSONField,
+    OuterRef,
+    QuerySet,
+    Value,
+    When,
+)
 from django.db.models.functions import Concat
 
 from alphapanda.core.clock import ist_date, to_ms
-from alphapanda.core.vocabulary import Broker, FillSource, Side
+from alphapanda.core.vocabulary import Broker, FillSource, Side, SignalKind
 from alphapanda.prepared import Prepared
 from execution.domain.kite import account
 from execution.domain.kite.account import Held, Outside
 from execution.domain.kite.reconciling import Difference, Ours, of_gap, traded_units
 from execution.domain.kite.rows import OrderSnapshot, Where
 from execution.domain.live import Reported
-from execution.models import BrokerDesk, Fill, Order
+from execution.models import BrokerCall, BrokerDesk, BrokerName, Fill, Order
 from execution.services.live import outside
 from execution.services.live.looking import Book
 from marketdata.domain.instruments import InstrumentSpec
@@ -74,9 +85,16 @@ def outside_of(desk: BrokerDesk) -> Outside:
 
 
 def _is_of_before(rows: Iterable[OrderSnapshot], now_ms: int) -> bool:
-    """Whether Kite still shows the book of the day before: something in it traded then."""
+    """Whether Kite still shows the book of the day before: something in it traded then. What we sent today did not,
+    whatever the broker's clock says: that of a recording is another than ours."""
     began_ms = account.began_ms(now_ms)
-    return any(row.filled and row.at_ms < began_ms for row in rows)
+    names = [{row.order_id, *row.tags} for row in rows if row.filled and row.at_ms < began_ms]
+    if not names:
+        return False
+    sent = BrokerCall.objects.filter(order=OuterRef("order"), kind=SignalKind.ORDER, sent_at_ms__gte=began_ms)
+    known = BrokerName.objects.filter(Exists(sent), name__in=set().union(*names))
+    ours = set(known.values_list("name", flat=True))
+    return any(ours.isdisjoint(one) for one in names)
 
 
 def _ended(places: Iterable[Where], now: datetime) -> set[str]:
