@@ -139,7 +139,9 @@ def of_backtest(run: BacktestRun, instrument: Instrument) -> list[Marker]:
         for row in _on(result["fills"], instrument)
     ]
     found += [
-        _of_run(row, "denied", f"{row['side']} {number(row['quantity'])} denied by {row['rule']}", address)
+        _of_run(
+            row, "denied", f"{row['side']} {number(row['quantity'])} denied by {named(row['rule'])}", address
+        )
         for row in _on(result["denied"], instrument)
     ]
     return sorted(found, key=lambda marker: marker["at_ms"])

@@ -318,7 +318,10 @@ def test_what_a_stored_backtest_did_stands_on_the_bars(viewer: Client) -> None:
         ("fill", 61_000),
         ("denied", 119_000),
     ]
-    assert told["markers"][0]["words"] == "SELL 5 at 9.5, Trend (backtest)"
+    assert [one["words"] for one in told["markers"]] == [
+        "SELL 5 at 9.5, Trend (backtest)",
+        "SELL 5 denied by loss of the day, Trend (backtest)",
+    ]
     assert (told["lines"], len(told["bars"])) == ([], 3)
     again = viewer.get(f"/chart/{NAME}/bars?backtest={run.pk}&since_ms={world.START}").json()
     assert again["markers"] == []

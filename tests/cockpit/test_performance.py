@@ -32,18 +32,20 @@ def test_what_was_earned_and_what_it_cost_by_day() -> None:
     viewer = browser("viewer")
     assert "Nothing is booked" in viewer.get("/performance/").content.decode()
     entry(own, 1, "REALISED", "-500", world.START)
-    entry(own, 2, "CHARGES:stt", "40.25", world.START)
+    entry(own, 2, "CHARGES:stt", "40.2549", world.START)
     entry(own, 3, "REALISED", "100", world.START + DAY_MS)
     entry(own, 4, "CASH", "999", world.START)
     projections.rebuild()
 
-    found = viewer.get("/performance/").context
-    assert (found["total"].net, found["total"].charges) == (Decimal("359.75"), Decimal("40.25"))
+    answer = viewer.get("/performance/")
+    found = answer.context
+    assert (found["total"].net, found["total"].charges) == (Decimal("359.7451"), Decimal("40.2549"))
     assert [(day.isoformat(), sums.net) for day, sums in found["days"]] == [
         ("2019-07-10", Decimal(-100)),
-        ("2019-07-09", Decimal("459.75")),
+        ("2019-07-09", Decimal("459.7451")),
     ]
-    assert found["lines"] == [("stt", Decimal("40.25"))]
+    assert found["lines"] == [("stt", Decimal("40.2549"))]
+    assert "₹40.2549" not in answer.content.decode()  # charges have two decimals in every sum
     assert "<svg" in found["equity"]
     one_day = viewer.get("/performance/?first=2019-07-10").context
     assert one_day["total"].net == Decimal(-100)

@@ -9,8 +9,9 @@ from django.utils import timezone
 
 from accounts.services import act_record
 from alphapanda import projections
-from alphapanda.core.vocabulary import Side
+from alphapanda.core.vocabulary import Severity, Side
 from execution.models import Order
+from risk.services.alerts import alert_raise
 from strategies.models import Deployment
 from tests.cockpit import world
 from tests.cockpit.test_pages import ROWS, browser
@@ -63,8 +64,13 @@ def test_one_deployment_with_parameters_signals_and_who_changed_it() -> None:
         actor="ann", action="deployment.pause", target=f"deployment:{deployment.name}", reason="lunch",
         details={}, now=timezone.now(),
     )  # fmt: skip
+    alert_raise(
+        code="order_rejected", subject="INFY", text="no margin", severity=Severity.WARNING,
+        now=timezone.now(), deployment_id=deployment.id,
+    )  # fmt: skip
     projections.rebuild()
     page = browser("viewer").get(f"/strategies/{deployment.id}/").content.decode()
+    assert '<b title="order_rejected">order rejected</b>' in page
     for words in ("<code>fast</code>", "<b>9</b>", "lunch", "fast crossed slow", "NSE:INFY"):
         assert words in page
 
