@@ -15,6 +15,7 @@ from execution.domain.kite.reconciling import Kind, gap_of
 from execution.live_selectors import DifferenceNotFound
 from execution.models import BrokerDesk, Difference
 from execution.services.live import account, taking
+from execution.services.live.held import books
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -58,7 +59,7 @@ def difference_accept(
     if row.settled_at is None and desk is not None:
         gap = gap_of(Kind(row.kind), row.key, row.ours, row.theirs)
         known = explained(account.outside_of(desk), gap)
-        known, units = taken(known, gap.where, account.books().held[gap.where])
+        known, units = taken(known, gap.where, books().held[gap.where])
         desk.outside = msgspec.to_builtins(known)
         desk.save(update_fields=["outside"])
         if units:

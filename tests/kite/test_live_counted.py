@@ -9,7 +9,8 @@ import pytest
 from alphapanda.core.clock import to_ms
 from execution.domain.kite.outcomes import Outcome, Resend, Verdict
 from execution.models import BrokerCall
-from execution.services.live import account, answers, calls
+from execution.services.live import answers, calls
+from execution.services.live.held import books
 from execution.services.live.outside import _is_much_the_same
 from strategies.models import Deployment, Report
 from tests.kite.looks import Started
@@ -36,7 +37,7 @@ def test_a_report_of_an_order_that_is_missing_hides_no_book(started: Started) ->
     told = {"order_id": str(live.deployment.id), "received_ms": 1}
     row = Deployment.objects.get()
     Report.objects.create(id=row.id, deployment=row, number=1, data=told)
-    assert account.books().held == {}
+    assert books().held == {}
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from execution.models import BrokerCall, BrokerDesk, Difference, ExternalOrder, 
 from execution.services.differences import difference_accept
 from execution.services.live import account
 from execution.services.live.gtt import columns
+from execution.services.live.held import books
 from portfolio.models import Position
 from risk.models import Alert
 from strategies.models import Deployment
@@ -81,7 +82,7 @@ def test_what_our_books_hold_is_read_in_one_statement(started: Started) -> None:
     live.work()
 
     with CaptureQueriesContext(connection) as asked:
-        assert account.books().held == {Where("NSE:INFY", "MIS"): 10}
+        assert books().held == {Where("NSE:INFY", "MIS"): 10}
 
     moving = ("portfolio_position", "portfolio_posting", "strategies_report", "execution_fill")
     assert [sum(table in one["sql"] for table in moving) for one in asked][1:] == [4]
@@ -119,6 +120,20 @@ def test_an_exit_from_what_is_still_there_leaves(started: Started) -> None:
 
     order.refresh_from_db()
     assert order.status == "COMPLETE"
+
+
+def test_exits_that_together_exceed_what_is_still_there_do_not_all_leave(started: Started) -> None:
+    live = started()
+    hold(live)
+    order_of_others(live, quantity=4)
+    looks(live)
+    live.want(side="SELL", quantity=6)
+    second = live.want(side="SELL", quantity=4)
+
+    live.work(rounds=30)
+
+    assert len(live.posts()) == 2, "the purchase, and the exit from what is still there"
+    assert BrokerCall.objects.get(order=second.id).state == "READY", "it would open a position"
 
 
 def test_an_intraday_position_that_the_broker_closed_is_one_difference_for_nights(started: Started) -> None:

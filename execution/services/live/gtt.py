@@ -29,6 +29,7 @@ from execution.domain.kite.wire import CannotBeSaid
 from execution.gtt_models import WAITING, Gtt, GttCall
 from execution.models import BrokerDesk, ExternalOrder, Order
 from execution.services.live import account
+from execution.services.live.held import books
 from marketdata import selectors as market
 from marketdata.domain.instruments import InstrumentSpec
 from marketdata.marks import marks_before
@@ -236,7 +237,7 @@ def _call(row: Gtt, kind: str, asked: Asked, terms: GttTerms | None, last_e4: in
 
 def holdings(desk: BrokerDesk) -> Counter[Where]:
     """Units that the account holds, by instrument and product: of our books, and what is there beside them."""
-    held = Counter(account.books().held)
+    held = Counter(books().held)
     for name, units in account.outside_of(desk).units.items():
         held[place_of(name)] += units
     return held

@@ -10,17 +10,18 @@ from uuid import UUID
 
 import msgspec
 from django.db import transaction
-from django.db.models import Sum
+from django.db.models import Exists, OuterRef, Sum
 
 from alphapanda.core.clock import to_datetime, to_ms
 from alphapanda.core.money import ZERO, to_e4, value
 from alphapanda.core.refusals import Conflict
-from alphapanda.core.vocabulary import Broker, CommandKind, FillSource, Product, Severity
+from alphapanda.core.vocabulary import Broker, CommandKind, FillSource, Product, Severity, SignalKind
 from alphapanda.eventlog import doorbell
 from execution.domain.kite.account import began_ms, text_of
 from execution.domain.kite.reconciling import Kind, gap_of
 from execution.domain.kite.rows import TradeRow, Where
-from execution.models import BrokerCall, BrokerName, Difference, ExternalOrder, Fill
+from execution.models import BrokerCall, BrokerName, BrokerOrder, Difference, ExternalOrder, Fill
+from execution.services.live import held, states
 from marketdata.marks import marks_before
 from portfolio.models import Position
 from risk.loading import product_of
@@ -90,8 +91,8 @@ def take_out(
     waiting = Counter({one.pk: _waiting(one.pk, where) for one, _ in holders})
     left = abs(units) - waiting.total()
     lots = _at(where, left if units > 0 else -left, row.lots, now)
-    for deployment, held in holders:
-        room = abs(held) - waiting[deployment.pk]
+    for deployment, units_held in holders:
+        room = abs(units_held) - waiting[deployment.pk]
         while room > 0 and lots:
             (count, price_e4), *lots = lots
             taken = min(room, abs(count))
@@ -125,8 +126,8 @@ def _holders(where: Where, units: int) -> list[tuple[Deployment, int]]:
     rows = Position.objects.filter(
         book__broker=Broker.ZERODHA, instrument__exchange=exchange, instrument__tradingsymbol=symbol
     )
-    held = {row.book_id: row.quantity for row in rows if row.quantity * units < 0}
-    found = [(deployments.locked(one), held[one]) for one in sorted(held)]
+    by_book = {row.book_id: row.quantity for row in rows if row.quantity * units < 0}
+    found = [(deployments.locked(one), by_book[one]) for one in sorted(by_book)]
     found = [(one, units) for one, units in found if product_of(one) == where.product]
     return sorted(found, key=lambda pair: -abs(pair[1]))
 
@@ -153,7 +154,7 @@ def holds_up(call: BrokerCall, now: datetime) -> bool:
     if order.product == Product.CNC:
         return False
     row = Difference.objects.filter(kind=Kind.TAKEN, key=text_of(where), settled_at=None).first()
-    is_more = row is not None and order.quantity > abs(int(row.theirs))
+    is_more = row is not None and order.quantity > _still_there(row, where) - _being_closed(call, now)
     if not is_more and not _waiting(order.deployment_id, where):
         return False
     alert_raise(
@@ -166,3 +167,24 @@ def holds_up(call: BrokerCall, now: datetime) -> bool:
         now=now,
     )
     return True
+
+
+def _still_there(row: Difference, where: Where) -> int:
+    """Units of our books that the account holds now. What others have closed stays the same, whatever ours trade after
+    the look that showed it."""
+    gone = abs(int(row.ours) - int(row.theirs))
+    return max(0, abs(held.books().held[where]) - gone)
+
+
+def _being_closed(call: BrokerCall, now: datetime) -> int:
+    """Units that other orders of ours, which have left, may still close of the same place: of any deployment."""
+    order = call.order.order
+    sent = BrokerCall.objects.filter(kind=SignalKind.ORDER).exclude(state=BrokerCall.State.READY)
+    rows = BrokerOrder.objects.filter(
+        Exists(sent.filter(order=OuterRef("pk"))),
+        is_open=True,
+        order__instrument_id=order.instrument_id,
+        order__product=order.product,
+        order__side=order.side,
+    )
+    return sum(live.worst_open for live in states.readable(rows.exclude(pk=call.order_id), now).values())
