@@ -15,12 +15,13 @@ from alphapanda.proof.kite_kills import intents
 from alphapanda.proof.kite_parts import PRICE_E4
 from execution.domain.kite.budgets import Lane, Spent
 from execution.domain.kite.lookup import PATIENCE_MS
-from execution.domain.kite.rows import order_of
+from execution.domain.kite.rows import Rows, order_of
 from execution.models import BrokerCall, BrokerDesk, Difference, ExternalOrder, Order
 from execution.services.live import answers, calls, dayend, external, looking, reconciling
 from risk.models import Alert
 from risk.services import halts
 from strategies.models import Deployment
+from tests.kite_builders import snapshot
 
 pytestmark = pytest.mark.django_db
 FAR = {"order_type": "LIMIT", "limit_price_e4": PRICE_E4 - 500_000, "quantity": 1}
@@ -248,3 +249,12 @@ def test_what_was_sent_today_is_not_over_because_its_session_is_one_of_another_y
     assert dayend.end_days(before, world.now()) == 0
     BrokerCall.objects.update(sent_at_ms=1)
     assert dayend.end_days(before, world.now()) == 1
+
+
+def test_an_order_that_only_comes_to_be_during_a_look_moves_no_position():
+    """Else a new one in each look would keep entries for ever: positions count in a look in which nothing traded."""
+    first, new = snapshot(order_id="1", filled=3), snapshot(order_id="2", filled=0)
+    traded = msgspec.structs.replace(new, filled=1)
+
+    assert looking._moved(Rows((first,), ()), Rows((first, new), ())) == frozenset()
+    assert looking._moved(Rows((first, new), ()), Rows((first, traded), ())) == {"2"}

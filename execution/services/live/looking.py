@@ -185,7 +185,8 @@ def _moved(orders: Rows | None, again: Rows | None) -> frozenset[str] | None:
 
 
 def _filled(rows: Rows) -> dict[str, int]:
-    return {row.order_id: row.filled for row in rows.orders}
+    """Of orders that have traded: one that has only come to be changes no position."""
+    return {row.order_id: row.filled for row in rows.orders if row.filled}
 
 
 def read_list(
