@@ -269,6 +269,10 @@ class _Play:
         world.work(until_ms=self.began_ms + max([25_000, *(one.at_ms for one in self.told.acts)]))
         world.broker.faults.clear()
         world.deaths.clear()
+        if not world.work(until=lambda: bool(world.held_up()) or world.is_quiet(), ends_ms=ENDS_MS):
+            return False
+        for number in (at for at, order in enumerate(self.orders) if order.id in world.held_up()):
+            self._change(Act(0, "cancel", number))  # else it waits until a person comes
         if not world.work(until=world.is_quiet, ends_ms=ENDS_MS):
             return False
         world.broker.market.close()

@@ -45,6 +45,7 @@ from marketdata.models import Instrument
 from marketdata.reference import load_calendar
 from marketdata.services import instruments
 from portfolio.services import postings_book
+from risk.models import Alert
 from risk.services import decisions
 from strategies.models import Deployment, Report, Signal
 from strategies.services.limit import TimeLimit
@@ -59,6 +60,12 @@ REFRESH_S = 0.25  # by the clock of the shard between two of its questions: it l
 take_all = pushes.take_all
 lives = Prepared(lambda one: BrokerSession.objects.filter(pk=one, ended_at=None).values_list("pk"), ANYBODY)
 ready = Prepared(lambda: BrokerCall.objects.filter(state=BrokerCall.State.READY).values_list("not_before_ms"))
+# The broker has taken the cancellation, and nobody has seen yet what came of it.
+cancelled = Prepared(
+    lambda: BrokerCall.objects.filter(
+        kind=SignalKind.CANCEL, state=BrokerCall.State.DONE, order__is_open=True
+    ).values_list("pk")
+)
 
 
 class Died(BaseException):
@@ -341,12 +348,17 @@ class World:
         waiting = (BrokerCall.State.READY, BrokerCall.State.SENDING, BrokerCall.State.UNKNOWN)
         if self.pool.next_ms() is not None or BrokerCall.objects.filter(state__in=waiting).exists():
             return False
-        if BrokerOrder.objects.filter(wants_trades=True).exists():
+        if BrokerOrder.objects.filter(wants_trades=True).exists() or cancelled():
             return False
         if BrokerPush.objects.exists() or Report.objects.filter(told_at=None).exists():
             return False
         due_ms = self.broker.schedule.next_ms
         return due_ms is None or due_ms > self.broker.clock.now_ms() + 300_000
+
+    def held_up(self) -> set[UUID]:
+        """Orders that wait for a person, because others have closed what they would close."""
+        waiting = BrokerCall.objects.filter(state=BrokerCall.State.READY).values_list("order_id", flat=True)
+        return set(waiting) if Alert.objects.filter(code="exit_held_up").exists() else set()
 
     def reconciled_at(self) -> datetime | None:
         return BrokerDesk.objects.get(broker=Broker.ZERODHA).reconciled_at
