@@ -64,7 +64,7 @@ def test_signals_with_their_verdicts(operator: Person, desk: SimpleNamespace) ->
     assert set(shown) == {str(pk) for pk in Signal.objects.values_list("pk", flat=True)}
     denied = [cells for cells in shown.values() if cells[3] == "denied"]
     assert len(denied) == Signal.objects.filter(decision__is_approved=False).count() > 0
-    assert all("position_quantity would hold 400, limit is 300" in cells[4] for cells in denied)
+    assert all("position would hold 400, limit is 300" in cells[4] for cells in denied)
 
 
 def test_positions_and_their_sums(operator: Person, desk: SimpleNamespace) -> None:

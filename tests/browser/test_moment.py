@@ -59,7 +59,7 @@ def test_by_key_to_a_moment_a_minute_back_to_another_page_and_to_now(operator: P
     operator.open("/orders/?side=BUY")
     page.keyboard.press("Shift+T")
     field = page.locator("#travel input[name=at]")
-    field.wait_for()
+    page.locator("#travel input[name=at]:focus").wait_for()  # it is filled in first
     assert field.input_value().startswith(at[:10])
     assert page.evaluate("document.activeElement.name") == "at"
     field.fill(at[:19])

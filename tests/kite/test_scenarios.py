@@ -8,7 +8,7 @@ from alphapanda.proof import kite_faults, kite_kills, kite_outage
 from alphapanda.proof.kite_world import set_up
 
 SEED = 20261128
-PARTS, EACH = 40, 5  # the proof runs 2,000
+PARTS, EACH = 20, 10  # the proof runs 2,000
 
 
 @pytest.mark.django_db
@@ -17,7 +17,7 @@ def test_the_books_equal_the_brokers_whatever_goes_wrong(part):
     set_up()
     runs = [kite_faults.run(SEED, number) for number in range(part * EACH, (part + 1) * EACH)]
     assert {run.scenario.number: (run.scenario.told(), run.wrong) for run in runs if run.wrong} == {}
-    assert sum(len(run.fired) + len(run.died) for run in runs) > EACH  # or it has proved little
+    assert sum(len(run.fired) + len(run.died) for run in runs) > EACH // 2  # or it has proved little
 
 
 def test_a_scenario_is_the_same_for_the_same_seed():
