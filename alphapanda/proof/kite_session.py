@@ -369,10 +369,18 @@ def _lost(kite: KiteProcess) -> int:
 
 
 def _quiet_moment(kite: KiteProcess, stack: Stack) -> None:
-    """Let time go at its own pace from a moment on in which both hold and nothing is under way."""
+    """Let time go at its own pace from a moment on in which both hold and nothing is under way. What a person asks for
+    counts from where each stands on record, which they note once a second: of this pace, not of the fast one."""
     kite.run_at(SLOW)
     stack.wait(lambda: _are_held(kite), timeout_s=WAIT_S, what="a quiet moment in which both hold")
     kite.run_at(1)
+    stood = _stand()
+    stack.wait(lambda: min(map(int.__sub__, _stand(), stood)) > 0, timeout_s=WAIT_S, what="news of both")
+
+
+def _stand() -> list[int]:
+    """How far each deployment has read, as it is on record."""
+    return list(Deployment.objects.order_by("pk").values_list("seq", flat=True))
 
 
 def _are_held(kite: KiteProcess) -> bool:
