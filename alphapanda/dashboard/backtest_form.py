@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from pathlib import PurePath
 from typing import Any
 
 from django import forms
@@ -22,6 +23,7 @@ from alphapanda.dashboard.deploy_form import PLAIN
 from alphapanda.research.asking import AskForm
 from alphapanda.research.places import recorded_names
 from alphapanda.research.stored import BacktestExists, backtest_create, plan_of, search_asked
+from marketdata.reference import YESBANK_FILES
 from strategies.models import BacktestRun
 from strategies.registry import names
 
@@ -39,7 +41,7 @@ class BacktestForm(AskForm):
         super().__init__(*args, **more)
         strategy = self.data.get("strategy") or self.initial.get("strategy", "")
         stamp = f"{timezone.localtime(now):%Y-%m-%d %H:%M:%S}"
-        self.initial |= {"name": f"{strategy}, {stamp}", "files": recorded_names()[:1]}
+        self.initial |= {"name": f"{strategy}, {stamp}", "files": _to_trade()}
         for name in ("files", "warm_up", "instruments", "rules"):
             self.fields[name].widget.attrs["size"] = min(FILES_SHOWN, len(self.fields[name].choices) or 1)
         for name in ("first_day", "last_day"):
@@ -48,6 +50,12 @@ class BacktestForm(AskForm):
     def more(self) -> list[forms.BoundField]:
         """What few people change."""
         return [self[name] for name in MORE]
+
+
+def _to_trade() -> list[str]:
+    """A recording that ships of something that can be traded, as it is named here."""
+    shipped = {path.name for path in YESBANK_FILES}
+    return [name for name in recorded_names() if PurePath(name).name in shipped][:1]
 
 
 @never_cache

@@ -7,6 +7,7 @@ import re
 import pytest
 
 from accounts.models import AuditEntry
+from alphapanda.research.selectors import result_of
 from alphapanda.tasks import backtests
 from strategies.models import BacktestRun
 from tests.cockpit.test_pages import browser
@@ -48,7 +49,7 @@ def test_it_starts_as_it_comes_and_is_one_run_however_often_it_is_sent() -> None
     assert "Cancel" in page
     backtests()
     run.refresh_from_db()
-    assert run.state == "DONE"
+    assert (run.state, bool(result_of(run)["trades"])) == ("DONE", True)
 
 
 def test_the_same_name_for_something_else_is_refused() -> None:
