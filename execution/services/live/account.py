@@ -8,10 +8,7 @@ from datetime import date, datetime
 from typing import NamedTuple
 
 import msgspec
-from django.db.models import (
-    Exists,
-    OuterRef,
-)
+from django.db.models import Exists, OuterRef
 
 from alphapanda.core.clock import ist_date, to_ms
 from alphapanda.core.vocabulary import Broker, SignalKind
