@@ -160,6 +160,6 @@ def test_another_entry_in_the_instrument_takes_the_place_of_the_one_that_waits(m
     found = states()
     assert found[State.REPLACED] > 0
     assert found[State.WAITING] == 1, "only the newest is what the strategy wants"
-    newest = Signal.objects.order_by("step").last()
+    newest = Signal.objects.order_by("step", "ordinal").last()
     assert waiting() == [newest.pk]
     assert not Order.objects.exists()

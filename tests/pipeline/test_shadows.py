@@ -140,7 +140,7 @@ def test_limits_that_are_shared_count_a_shadow_by_itself(hand: Hand, source) -> 
 
     assert (original().group, Deployment.objects.get(pk=made.pk).group) == ("", "")
     verdicts = [
-        list(Signal.objects.filter(deployment=one).order_by("step").values_list("decision__rule", flat=True))
+        list(Signal.objects.filter(deployment=one).order_by("step", "ordinal").values_list("decision__rule", flat=True))
         for one in (original(), made)
     ]
     assert verdicts[0] == verdicts[1]
@@ -157,7 +157,7 @@ def test_a_shadow_begins_where_its_original_stands_flat_and_with_a_memory_of_its
     played(hand)
 
     assert (made.step, made.seq, made.offset) == (before.step, before.seq, before.offset) != (0, -1, 0)
-    first = Signal.objects.filter(deployment=made).order_by("step")[0]
+    first = Signal.objects.filter(deployment=made).order_by("step", "ordinal")[0]
     assert first.step > made.shadow_start["step"] == before.step
     found = shadow_compare("Trend (shadow)")
     # the averages have met again after a while, and from then on both want the same
@@ -312,7 +312,7 @@ def test_a_changed_file_changes_nothing_until_an_operator_says_so(own: tuple[Han
     upgrade()
     played(hand)
 
-    rows = Signal.objects.filter(deployment=before, origin="STRATEGY").order_by("step")
+    rows = Signal.objects.filter(deployment=before, origin="STRATEGY").order_by("step", "ordinal")
     assert {row.quantity for row in rows if row.step <= before.step} == {1}
     assert {row.quantity for row in rows if row.step > before.step} == {7}
     bars = [int(row.reason.split()[1]) for row in rows]
@@ -334,7 +334,7 @@ def test_other_parameters_begin_a_memory_anew(own: tuple[Hand, Path]) -> None:
     before = mine()
     played(hand)
 
-    after = Signal.objects.filter(deployment=before, step__gt=before.step).order_by("step")
+    after = Signal.objects.filter(deployment=before, step__gt=before.step).order_by("step", "ordinal")
     assert [row.reason for row in after[:2]] == ["bar 3", "bar 6"]
 
 
