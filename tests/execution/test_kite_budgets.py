@@ -19,6 +19,7 @@ from execution.domain.kite.budgets import (
     left,
     next_to_send,
     rebuilt,
+    seen_elsewhere,
     sent,
     told_fine,
     told_too_many,
@@ -120,6 +121,16 @@ def test_sending_counts_the_call_and_forgets_what_is_a_minute_old() -> None:
     state = sent(state, call(Lane.EXIT), NOW + 60_000)
     assert (state.times, state.placed) == ((NOW + 1, NOW + 60_000), 4)
     assert sent(state, call(), at("00:00") + 86_400_000).placed == 1
+
+
+def test_orders_of_other_apps_use_up_the_day_with_ours() -> None:
+    spent = seen_elsewhere(sent(Spent(), call(orders=300), NOW), 4_499, NOW)
+    assert next_to_send([call()], spent, NOW + 1_000).call is not None
+    assert next_to_send([call()], seen_elsewhere(spent, 4_500, NOW), NOW + 1_000).call is None
+    assert next_to_send([call(Lane.EXIT)], seen_elsewhere(spent, 4_699, NOW), NOW + 1_000).call is not None
+    assert next_to_send([call(Lane.EXIT)], seen_elsewhere(spent, 4_700, NOW), NOW + 1_000).call is None
+    tomorrow = sent(spent, call(), at("00:00") + 86_400_000)
+    assert (tomorrow.placed, tomorrow.elsewhere) == (1, 0)
 
 
 def test_a_clock_that_went_back_gives_no_new_room() -> None:

@@ -8,12 +8,13 @@ import pytest
 
 from alphapanda.core.clock import to_ms
 from execution.domain.kite.outcomes import Outcome, Resend, Verdict
+from execution.live_selectors import desk_now
 from execution.models import BrokerCall
 from execution.services.live import answers, calls
 from execution.services.live.held import books
 from execution.services.live.outside import _is_much_the_same
 from strategies.models import Deployment, Report
-from tests.kite.looks import Started
+from tests.kite.looks import DAY_MS, Started, looks, order_of_others
 
 TOO_MANY = Outcome(Verdict.REFUSED, "Too many requests", Resend.SAME_TAG, http_status=429)
 
@@ -29,6 +30,18 @@ def test_orders_turned_away_as_too_many_count_in_the_day_after_a_restart(started
         answers.record(call.id, TOO_MANY, live.now())
         assert BrokerCall.objects.get().state == "READY"
         assert calls.spent_today(to_ms(live.now())).placed == before + attempt
+
+
+@pytest.mark.django_db(transaction=True)
+def test_orders_of_other_apps_count_in_the_day_after_a_look_and_after_a_restart(started: Started) -> None:
+    live = started()
+    order_of_others(live)
+    order_of_others(live, quantity=5)
+    looks(live)
+    now_ms = to_ms(live.now())
+    assert live.desk._spent.elsewhere == calls.spent_today(now_ms).elsewhere == 2
+    assert {one.day for one in desk_now(live.now()).left} == {4_798, 4_998}
+    assert calls.spent_today(now_ms + DAY_MS).elsewhere == 0
 
 
 @pytest.mark.django_db(transaction=True)

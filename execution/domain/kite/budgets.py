@@ -69,17 +69,18 @@ class Call(msgspec.Struct, frozen=True):
 
 
 class Spent(msgspec.Struct, frozen=True):
-    """What was said: times of the last minute's calls (oldest first), new orders of a day, and a pause that Kite
-    asked for."""
+    """What was said: times of the last minute's calls (oldest first), new orders of a day, ours and those that other
+    apps were seen to place in the account, and a pause that Kite asked for."""
 
     times: tuple[int, ...] = ()
     day: int = 0
     placed: int = 0
+    elsewhere: int = 0
     pauses: int = 0  # in a row
     paused_until_ms: int = 0
 
     def placed_on(self, day: int) -> int:
-        return self.placed if day == self.day else 0
+        return self.placed + self.elsewhere if day == self.day else 0
 
 
 class Next(msgspec.Struct, frozen=True):
@@ -133,9 +134,19 @@ def sent(spent: Spent, call: Call, at_ms: int) -> Spent:
     """After a call was sent. A clock that went back counts on from the last call."""
     at_ms = max([at_ms, *spent.times[-1:]])
     times = (*(one for one in spent.times if one > at_ms - MINUTE_MS), at_ms)
-    day = ist_day(at_ms)
-    placed = spent.placed_on(day) + (call.orders if call.kind is CallKind.PLACE else 0)
-    return msgspec.structs.replace(spent, times=times, day=day, placed=placed)
+    today = _on(spent, ist_day(at_ms))
+    placed = today.placed + (call.orders if call.kind is CallKind.PLACE else 0)
+    return msgspec.structs.replace(today, times=times, placed=placed)
+
+
+def seen_elsewhere(spent: Spent, orders: int, at_ms: int) -> Spent:
+    """After other apps were seen to have placed so many orders on the day of `at_ms`: Kite counts them with ours."""
+    return msgspec.structs.replace(_on(spent, ist_day(at_ms)), elsewhere=orders)
+
+
+def _on(spent: Spent, day: int) -> Spent:
+    """What was said, with the orders of a day."""
+    return spent if spent.day == day else msgspec.structs.replace(spent, day=day, placed=0, elsewhere=0)
 
 
 def told_too_many(spent: Spent, at_ms: int) -> Spent:

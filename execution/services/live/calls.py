@@ -17,7 +17,7 @@ from django.db.models import Case, QuerySet, Value, When
 
 from accounts.live import why_no_entry
 from alphapanda import failpoints
-from alphapanda.core.clock import DAY_MS, IST_OFFSET_MS, ist_text, to_ms
+from alphapanda.core.clock import ist_date, ist_midnight_ms, ist_text, to_ms
 from alphapanda.core.vocabulary import Broker, DeploymentStatus, Severity, SignalKind, Variety
 from alphapanda.prepared import Prepared
 from execution.domain import acts
@@ -27,7 +27,7 @@ from execution.domain.kite.orders import ActStage, LiveOrder, Sending
 from execution.domain.kite.reducer import ActNews, Placing
 from execution.gtt_models import GttCall
 from execution.models import BrokerCall, BrokerDesk
-from execution.services.live import containing, evidence, states, taking, ways_out, words
+from execution.services.live import containing, evidence, external, states, taking, ways_out, words
 from marketdata import selectors as market
 from marketdata.domain.instruments import InstrumentSpec
 from risk.loading import halts_active
@@ -72,8 +72,8 @@ class Round(msgspec.Struct, frozen=True):
 
 
 def spent_today(now_ms: int) -> Spent:
-    """What was said today, from the rows: after a restart nothing is forgotten."""
-    midnight_ms = now_ms - (now_ms + IST_OFFSET_MS) % DAY_MS
+    """What was said today, by others in the account too, from the rows: after a restart nothing is forgotten."""
+    midnight_ms = ist_midnight_ms(ist_date(now_ms))
     rows = BrokerCall.objects.filter(sent_at_ms__gte=midnight_ms).select_related("order__order")
     said = [(row.sent_at_ms or 0, _budgeted(row)) for row in rows]
     away = BrokerCall.objects.filter(turned_away__gt=0, queued_at_ms__gte=midnight_ms)
@@ -83,7 +83,7 @@ def spent_today(now_ms: int) -> Spent:
         sent_at_ms__gte=now_ms - budgets.MINUTE_MS
     )  # no order, so none of the day's
     said += [(row.sent_at_ms or 0, gtt_budgeted(row)) for row in gtts]
-    return budgets.rebuilt(said, now_ms)
+    return budgets.seen_elsewhere(budgets.rebuilt(said, now_ms), external.placed_on_day(now_ms), now_ms)
 
 
 def gtt_budgeted(row: GttCall) -> budgets.Call:

@@ -29,6 +29,7 @@ from execution.services.live import (
     containing,
     dayend,
     evidence,
+    external,
     gtt_calls,
     gtt_looking,
     killing,
@@ -344,6 +345,7 @@ class Desk:
         now = self._clock()
         with contained("book", "merging", now) as merging:
             looking.take_book(book, now, self._remembered)
+            self._spent = budgets.seen_elsewhere(self._spent, external.placed_on_day(to_ms(now)), to_ms(now))
         if not merging.fault:  # what was not merged would look like an end, and like a difference
             with contained("book", "ending days", now):
                 dayend.end_days(book, now)

@@ -11,6 +11,7 @@ from functools import partial
 import msgspec
 from django.db import transaction
 
+from alphapanda.core.clock import ist_date, ist_midnight_ms, to_datetime
 from alphapanda.prepared import Prepared
 from execution.domain.kite import reconciling
 from execution.domain.kite.rows import OrderSnapshot
@@ -80,3 +81,10 @@ def _known(ids: Collection[str]) -> dict[str, OrderSnapshot]:
 def _place(row: OrderSnapshot) -> tuple[bool, int, int, str]:
     """Of two snapshots of an order the larger counts: an end stays an end, and trades only grow."""
     return row.is_final, row.filled, row.at_ms, row.status_text
+
+
+def placed_on_day(now_ms: int) -> int:
+    """How many orders of others the account has placed since India's midnight, as far as we were shown them."""
+    midnight_ms = ist_midnight_ms(ist_date(now_ms))
+    shown = ExternalOrder.objects.filter(seen_at__gte=to_datetime(midnight_ms))
+    return shown.filter(snapshot__placed_at_ms__gte=midnight_ms).count()
