@@ -28,8 +28,8 @@ WATCHED = """() => {
   const seen = { tasks: [], frames: 0, rows: 0, began: performance.now() };
   const kept = (list) => seen.tasks.push(...list.getEntries().map((task) => task.duration));
   new PerformanceObserver(kept).observe({ type: "longtask" });
-  new MutationObserver((list) => { for (const one of list) seen.rows += one.addedNodes.length; }).observe(
-    document.querySelector('tbody[data-kind="marks"]'), { childList: true });
+  new MutationObserver((list) => { seen.rows += list.length; }).observe(
+    document.querySelector('tbody[data-kind="marks"]'), { subtree: true, attributeFilter: ["data-price"] });
   const frame = () => { seen.frames += 1; requestAnimationFrame(frame); };
   requestAnimationFrame(frame);
   window.seen = seen;

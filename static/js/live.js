@@ -141,7 +141,8 @@ function showAges() {
   for (const title of document.querySelectorAll(".panel h2")) title.dataset.asOf = `as of ${clockText(now - worst)}`;
   const clock = strip?.dataset.session ? Number(strip.dataset.at) : now;
   for (const cell of document.querySelectorAll(".age[data-at]")) {
-    if (cell.dataset.at) cell.textContent = age(clock - Number(cell.dataset.at));
+    const text = cell.dataset.at ? age(clock - Number(cell.dataset.at)) : cell.textContent;
+    if (cell.textContent !== text) cell.textContent = text;
   }
 }
 

@@ -1,6 +1,7 @@
 // Rows come as HTML by kind and id; the element's own id is `kind-id`. Changes are drawn together, many of them in a few
-// frames, so that no frame is late.
+// frames, so that no frame is late. Of a row that stands only what differs is written: what a person has in hand stays.
 const FRAME_MS = 8; // of sixteen: the layout follows
+const TINT_MS = 400; // no animation: two hundred of them cost a core
 const FRESH_KINDS = new Set(["signals", "orders", "fills"]);
 
 export class Rows {
@@ -8,6 +9,8 @@ export class Rows {
   #waiting = new Map();
   #drawing = false;
   #drawn = new WeakMap(); // of an element, the HTML that it was made of
+  #tinted = new Map(); // rows whose price has moved, each with when that is no news any more
+  #fading = 0;
   #afterwards;
 
   constructor(page, afterwards) {
@@ -58,12 +61,11 @@ export class Rows {
     const holder = this.#page.createElement("template");
     holder.innerHTML = html;
     const fresh = holder.content.firstElementChild;
-    this.#drawn.set(fresh, html);
     if (old) {
       this.#keep(old, fresh);
-      if (old.outerHTML === fresh.outerHTML) return;
       this.#tint(old, fresh);
-      old.replaceWith(fresh);
+      become(old, fresh);
+      this.#drawn.set(old, html);
       return;
     }
     const body = this.#page.querySelector(`tbody[data-kind="${kind}"]`);
@@ -72,6 +74,7 @@ export class Rows {
     const isBefore = body.dataset.sort === "newest" ? (a, b) => Number(a) > Number(b) : (a, b) => a < b;
     const next = [...body.rows].find((row) => isBefore(fresh.dataset.order, row.dataset.order));
     body.insertBefore(fresh, next ?? null);
+    this.#drawn.set(fresh, html);
   }
 
   /** What a person did to a row stays: which one is at hand, and what of it is unfolded. */
@@ -84,6 +87,33 @@ export class Rows {
   #tint(old, fresh) {
     const before = Number(old.dataset.price);
     const after = Number(fresh.dataset.price);
-    if (before && after && before !== after) fresh.classList.add(after > before ? "rose" : "fell");
+    if (!before || !after || before === after) return;
+    fresh.classList.add(after > before ? "rose" : "fell");
+    this.#tinted.set(old, performance.now() + TINT_MS);
+    this.#fading ||= setTimeout(() => this.#fade(), TINT_MS);
   }
+
+  #fade() {
+    const now = performance.now();
+    for (const [row, until] of this.#tinted) {
+      if (until > now) continue;
+      row.classList.remove("rose", "fell");
+      this.#tinted.delete(row);
+    }
+    this.#fading = this.#tinted.size && setTimeout(() => this.#fade(), TINT_MS);
+  }
+}
+
+/** Write into a node what differs in another of its kind. */
+function become(old, fresh) {
+  if (!(old instanceof Element)) {
+    if (old.data !== fresh.data) old.data = fresh.data;
+    return;
+  }
+  for (const { name } of [...old.attributes]) if (!fresh.hasAttribute(name)) old.removeAttribute(name);
+  for (const { name, value } of fresh.attributes) if (old.getAttribute(name) !== value) old.setAttribute(name, value);
+  const [before, after] = [[...old.childNodes], [...fresh.childNodes]];
+  const isAlike = before.length === after.length && before.every((node, place) => node.nodeName === after[place].nodeName);
+  if (isAlike) before.forEach((node, place) => become(node, after[place]));
+  else old.replaceChildren(...after);
 }

@@ -103,6 +103,25 @@ def test_a_price_moves_by_a_push(operator: Person, relay: Relay) -> None:
     readmodel.marks_write({token: (price_e4, at_ms)})
 
 
+def test_what_a_person_has_in_hand_of_a_row_stays_while_its_price_moves(
+    operator: Person, relay: Relay
+) -> None:
+    token, price_e4 = world.NAMES["INFY"]
+    without_looks(operator)
+    operator.open("/positions/")
+    row = operator.page.locator("tr[id^=positions-]:has-text('INFY')").first
+    row.locator("a").first.focus()
+    link = operator.page.evaluate_handle("document.activeElement")
+    assert link.evaluate("one => one.tagName") == "A"
+
+    readmodel.marks_write({token: (price_e4 + 25_000, world.START + 7_200_000)})
+
+    operator.page.locator("td", has_text="1,532.90").first.wait_for()
+    assert link.evaluate("one => one === document.activeElement")
+    operator.page.wait_for_function("!document.querySelector('.rose, .fell')")  # a tint tells of a moment
+    readmodel.marks_write({token: (price_e4, world.START + 7_200_000)})
+
+
 def test_a_list_reads_itself_again_when_it_is_told(
     operator: Person, desk: SimpleNamespace, relay: Relay
 ) -> None:

@@ -197,7 +197,9 @@ def test_a_chart_of_then_has_no_line_and_no_price_of_later(viewer: Client) -> No
         id=uuid4(), order=order, number=1, status="OPEN", at_ms=world.START, quantity=100, filled_quantity=0,
         limit_price_e4=14_900_000,
     )  # fmt: skip
-    at_ms = to_ms(timezone.now()) + 1  # a moment has whole milliseconds: what is before it, and what after, is sure
+    at_ms = (
+        to_ms(timezone.now()) + 1
+    )  # a moment has whole milliseconds: what is before it, and what after, is sure
     while to_ms(timezone.now()) <= at_ms:
         continue
     at = {"at": moment.written(at_ms), "deployment": str(deployment.pk)}
@@ -206,7 +208,13 @@ def test_a_chart_of_then_has_no_line_and_no_price_of_later(viewer: Client) -> No
         close_e4=1, volume=1, ticks=1,
     )  # fmt: skip
     OrderEvent.objects.create(
-        id=uuid4(), order=order, number=2, status="CANCELLED", at_ms=world.START, quantity=100, filled_quantity=0
+        id=uuid4(),
+        order=order,
+        number=2,
+        status="CANCELLED",
+        at_ms=world.START,
+        quantity=100,
+        filled_quantity=0,
     )
     Order.objects.filter(pk=order.pk).update(status="CANCELLED")
     (found,) = viewer.get(f"/chart/{NAME}/indicators", at).json()["deployments"]

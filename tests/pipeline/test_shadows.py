@@ -140,7 +140,11 @@ def test_limits_that_are_shared_count_a_shadow_by_itself(hand: Hand, source) -> 
 
     assert (original().group, Deployment.objects.get(pk=made.pk).group) == ("", "")
     verdicts = [
-        list(Signal.objects.filter(deployment=one).order_by("step", "ordinal").values_list("decision__rule", flat=True))
+        list(
+            Signal.objects.filter(deployment=one)
+            .order_by("step", "ordinal")
+            .values_list("decision__rule", flat=True)
+        )
         for one in (original(), made)
     ]
     assert verdicts[0] == verdicts[1]
