@@ -224,3 +224,43 @@ def test_units_that_nothing_explains_and_that_our_books_hold_leave_them_with_one
 
     assert (units, looked(state, look)[1]) == (-6, [])
     assert looked(state, held(ours={NRML: 4}, positions={NRML: 4}, booked={NRML: -6}))[1] == []
+
+
+ELSEWHERE = Where("BSE:OURS", "CNC")
+
+
+def test_a_share_is_where_it_was_whatever_exchange_kite_shows_it_under() -> None:
+    """Kite shows what lies in the depository under the exchange where it closed dearer."""
+    state = known(ours={CNC: 10}, positions={CNC: 10})
+    days = [
+        held(ONE + 1, ours={CNC: 10}, delivered={"BSE:OURS": 10}),
+        held(ONE + 1, ours={CNC: 4}, positions={CNC: -6}, delivered={"BSE:OURS": 10}),
+        held(ONE + 2, ours={CNC: 4}, delivered={"NSE:OURS": 4}),
+    ]
+    for day in days:
+        state, gaps = looked(state, day)
+        assert (gaps, state.units) == ([], {})
+
+
+def test_shares_beside_ours_change_their_name_over_a_night_and_when_somebody_begins_to_trade_them() -> None:
+    """16 of a person's, of which 6 are sold on the other exchange."""
+    state = known(delivered={"BSE:OURS": 16}, watched=())
+    days = [
+        held(ONE, delivered={"BSE:OURS": 16}),
+        held(ONE + 1, delivered={"NSE:OURS": 16}),
+        held(ONE + 1, delivered={"NSE:OURS": 16}, fills={ELSEWHERE: -6}, positions={ELSEWHERE: -6}),
+        held(ONE + 2, delivered={"BSE:OURS": 10}),
+    ]
+    for day in days:
+        state, gaps = looked(state, day)
+        assert gaps == []
+    assert state.units == {"NSE:OURS CNC": 10}
+
+
+def test_shares_that_are_gone_are_missed_under_the_name_of_our_books() -> None:
+    both = {"ours": {ELSEWHERE: 10}, "watched": {"NSE:OURS", "BSE:OURS"}}
+    state = known(**both, positions={ELSEWHERE: 10})
+
+    _, gaps = looked(state, held(ONE + 1, **both, delivered={"NSE:OURS": 3}))
+
+    assert gaps == [Gap(ELSEWHERE, 10, 3)]

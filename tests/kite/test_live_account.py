@@ -11,6 +11,7 @@ import pytest
 
 from alphapanda.core.clock import DAY_MS, to_datetime
 from alphapanda.core.vocabulary import Broker, OrderStatus, Product
+from execution.domain.kite import answers
 from execution.domain.kite.account import BEGINS_MS
 from execution.domain.kite.bills import Charges
 from execution.domain.kite.rows import OrderSnapshot
@@ -52,10 +53,19 @@ def test_a_broker_that_plays_a_recording_of_another_year_is_compared(
     assert (Fill.objects.count(), open_differences()) == (1, [])
 
 
-def test_delivery_is_held_over_nights_and_sold_and_nothing_differs(started: Started) -> None:
-    """Bought on one day, on its way on the next, in the depository on the third: and 7 of the person's all along."""
+@pytest.mark.parametrize("exchange", ["NSE", "BSE"])
+def test_delivery_is_held_over_nights_and_sold_and_nothing_differs(
+    started: Started, monkeypatch: Any, exchange: str
+) -> None:
+    """Bought on one day, on its way on the next, in the depository on the third: and 7 of the person's all along. Kite
+    may show what lies there as of the other exchange."""
     live = started(product=Product.CNC)
     looks(live)
+    monkeypatch.setattr(
+        looking,
+        "holdings_of",
+        lambda body: {key.replace("NSE", exchange): one for key, one in answers.holdings_of(body).items()},
+    )
     order = live.want(quantity=10, product=Product.CNC)
     live.work()
     order.refresh_from_db()

@@ -18,6 +18,7 @@ from alphapanda.core.vocabulary import Product
 from execution.domain.kite.rows import Where
 
 Units = Mapping[Where, int]
+CASH = ("NSE", "BSE")  # where shares are traded, and nothing expires
 BEGINS_MS = 6 * 3_600_000  # after midnight: when a token dies, and Kite's lists are of the new day
 
 
@@ -87,9 +88,17 @@ def places_of(known: Outside) -> set[Where]:
     return {place_of(name) for name in (*known.before, *known.fills)}
 
 
+def twins(instrument: str) -> tuple[str, ...]:
+    """The names under which Kite may show a share. The depository knows no exchange, and Kite shows what lies there
+    under the one where it closed dearer the day before: the name may change from night to night."""
+    exchange, _, symbol = instrument.partition(":")
+    return tuple(f"{one}:{symbol}" for one in CASH) if exchange in CASH else (instrument,)
+
+
 def looked(known: Outside, held: Held) -> tuple[Outside, list[Gap]]:
     """What is outside after a look, and what differs. In an instrument that is not ours to watch nothing differs: what
-    is there is taken as it is."""
+    is there is taken as it is. A share is compared under one name: ours, whatever exchange Kite shows it under."""
+    known, held = _at_home(known, held)
     first = {
         is_delivery: not known.knows_shares if is_delivery else known.day == 0
         for is_delivery in (True, False)
@@ -130,6 +139,62 @@ def looked(known: Outside, held: Held) -> tuple[Outside, list[Gap]]:
         accepted=_texts(given),
     )
     return after, sorted(gaps, key=lambda gap: (text_of(gap.where), gap.is_taken))
+
+
+def _at_home(known: Outside, held: Held) -> tuple[Outside, Held]:
+    """The same with each share under the name under which our books hold it, or else watch it."""
+    homes = _homes(held)
+
+    def texts(names: Mapping[str, int]) -> dict[str, int]:
+        return _texts(_moved(_places(names), homes))
+
+    def shares(names: Mapping[str, int] | None) -> dict[str, int] | None:
+        return None if names is None else _sum_by_name(names, homes)
+
+    known = Outside(
+        day=known.day,
+        before=texts(known.before),
+        fills=texts(known.fills),
+        units=texts(known.units),
+        accepted=texts(known.accepted),
+        booked=texts(known.booked),
+        delivered=shares(known.delivered),
+        knows_shares=known.knows_shares,
+    )
+    return known, held._replace(
+        ours=_moved(held.ours, homes),
+        fills=_moved(held.fills, homes),
+        positions=_moved(held.positions, homes),
+        delivered=shares(held.delivered),
+        traded=_moved(held.traded, homes),
+        booked=_moved(held.booked, homes),
+    )
+
+
+def _homes(held: Held) -> dict[str, str]:
+    ours = {where.instrument for where, units in held.ours.items() if units and where.product == Product.CNC}
+    homes: dict[str, str] = {}
+    for name in (*sorted(ours), *sorted(held.watched)):
+        for twin in twins(name):
+            homes.setdefault(twin, name)
+    return homes
+
+
+def _moved(places: Units, homes: Mapping[str, str]) -> dict[Where, int]:
+    """Delivery alone: what is not delivered is held at its exchange."""
+    return _sum(
+        *(
+            {Where(homes.get(where.instrument, where.instrument), where.product): units}
+            if where.product == Product.CNC
+            else {where: units}
+            for where, units in places.items()
+        )
+    )
+
+
+def _sum_by_name(names: Mapping[str, int], homes: Mapping[str, str]) -> dict[str, int]:
+    shares = {Where(name, Product.CNC): units for name, units in names.items()}
+    return {where.instrument: units for where, units in _moved(shares, homes).items()}
 
 
 def _taken_over(known: Outside, booked: Units) -> Outside:

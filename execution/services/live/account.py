@@ -26,8 +26,6 @@ from marketdata.domain.markets import UnknownMarket
 from marketdata.selectors import calendars, specs_by_key
 from strategies.models import Deployment
 
-CASH = ("NSE", "BSE")  # where nothing expires
-
 
 class Compared(NamedTuple):
     """`is_whole`: all was read that is to be compared."""
@@ -83,7 +81,7 @@ def _is_of_before(rows: Iterable[OrderSnapshot], now_ms: int) -> bool:
 
 def _ended(places: Iterable[Where], now: datetime) -> set[str]:
     """Contracts in which trading has ended for good."""
-    keys = {where.instrument for where in places if where.instrument.partition(":")[0] not in CASH}
+    keys = {where.instrument for where in places if where.instrument.partition(":")[0] not in account.CASH}
     specs = specs_by_key(keys) if keys else {}
     return {
         key

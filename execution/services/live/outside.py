@@ -16,7 +16,7 @@ from alphapanda.core.money import ZERO
 from alphapanda.core.vocabulary import Broker, Product, Side
 from alphapanda.prepared import Prepared
 from execution.domain.kite.account import Outside as Account
-from execution.domain.kite.account import place_of
+from execution.domain.kite.account import place_of, twins
 from execution.domain.kite.rows import OrderSnapshot, Where
 from execution.models import ExternalOrder
 from execution.services.live.looking import Book
@@ -75,7 +75,9 @@ def _rows(held: dict[Where, int], orders: Iterable[OrderSnapshot], book: Book, d
 def _row(where: Where, units: int, orders: list[OrderSnapshot], book: Book) -> Outside:
     """Each order may fill whole, and the others not at all."""
     left = {side: sum(one.quantity - one.filled for one in orders if one.side is side) for side in Side}
-    told = [(book.positions or {}).get(where), (book.holdings or {}).get(where.instrument)]
+    names = twins(where.instrument) if where.product == Product.CNC else (where.instrument,)
+    told = [(book.positions or {}).get(Where(name, where.product)) for name in names]
+    told += [(book.holdings or {}).get(name) for name in names]
     prices = [one.price_e4 for one in told if one is not None]
     prices += [price for one in orders for price in (one.limit_price_e4, one.trigger_price_e4) if price]
     return Outside(
