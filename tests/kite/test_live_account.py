@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -25,6 +25,7 @@ from strategies.models import Deployment
 from tests.kite.live import Live
 from tests.kite.looks import Started, looks, open_differences, order_of_others, tick, until_morning
 from tests.kite.server import INFY
+from tests.kite_builders import snapshot
 
 pytestmark = pytest.mark.django_db(transaction=True)
 HOUR_MS = 3_600_000
@@ -372,3 +373,18 @@ def test_an_order_of_others_is_written_where_it_changes_and_an_end_stays_one(sta
     assert ExternalOrder.objects.get().is_open is False
     external.keep([ended], live.now())  # an update that comes late
     assert ExternalOrder.objects.get().is_open is False
+
+
+def test_an_order_of_others_that_a_book_does_not_show_yet_still_works(started: Started) -> None:
+    """It was told of while the book was read, or a book lags: it works on, and is counted."""
+    live, order = started(), snapshot(order_id="x1", tags=())
+    before, after = live.now(), live.now() + timedelta(seconds=2)
+    external.keep([order], after)
+    external.keep_book([], before, after, is_whole=True)
+    assert ExternalOrder.objects.get().is_open
+
+    later = after + timedelta(seconds=5)
+    external.keep_book([], later, later, is_whole=True)
+    assert not ExternalOrder.objects.get().is_open
+    external.keep_book([order], later, later, is_whole=True)
+    assert ExternalOrder.objects.get().is_open

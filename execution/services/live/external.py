@@ -45,13 +45,13 @@ def keep(rows: Iterable[OrderSnapshot], at: datetime) -> None:
 
 def keep_book(rows: Iterable[OrderSnapshot], at: datetime, now: datetime, *, is_whole: bool) -> None:
     """The same of a book, each order by itself where they cannot be kept together: what worked and is not in a whole
-    one is over, for a day's orders end with it."""
+    one is over, for a day's orders end with it. What was told of since the book was asked for need not be in it."""
     shown = list(rows)
     if shown:
         _keep_shown(shown, at, now)
     over = {pk for (pk,) in _open()} - {row.order_id for row in shown} if is_whole else ()
     if over:
-        ended = ExternalOrder.objects.filter(is_open=True, pk__in=over)
+        ended = ExternalOrder.objects.filter(is_open=True, pk__in=over, seen_at__lte=at)
         ended.update(is_open=False, worst_value=Decimal(0), seen_at=at)
 
 
@@ -70,11 +70,15 @@ def _keep_shown(shown: Collection[OrderSnapshot], at: datetime, now: datetime) -
 
 
 def _known(ids: Collection[str]) -> dict[str, OrderSnapshot]:
-    """What was shown last; a row that cannot be read any more is written anew."""
+    """What was shown last; a row that cannot be read any more is written anew, and so is an order that was over for it
+    was not shown any more."""
     found = {}
-    for pk, snapshot in ExternalOrder.objects.filter(pk__in=list(ids)).values_list("pk", "snapshot"):
+    rows = ExternalOrder.objects.filter(pk__in=list(ids))
+    for pk, is_open, snapshot in rows.values_list("pk", "is_open", "snapshot"):
         with suppress(msgspec.ValidationError):
-            found[pk] = msgspec.convert(snapshot, OrderSnapshot, strict=False)
+            row = msgspec.convert(snapshot, OrderSnapshot, strict=False)
+            if is_open is not row.is_final:
+                found[pk] = row
     return found
 
 
