@@ -29,6 +29,7 @@ from risk.services.alerts import alert_raise
 
 EVERY_MS = 30_000
 EXCEEDS_AFTER = timedelta(seconds=60)
+UNFILLED_SINCE = timedelta(days=7)  # orders of triggers that ended longer ago are no news
 SHOWN_MAX = 5  # in one alert
 Kind = GttCall.Kind
 
@@ -81,7 +82,7 @@ def take(book: looking.Book, now: datetime) -> None:
         if book.gtts is None:
             return
         _take_rows(book.gtts, book, now)
-        _link()
+        _link(now)
         wholes = book.whole_gtts, book.whole_orders, book.positions
         _watch_excess(desk, now, is_whole=bool(desk.reconciled_at) and None not in wholes)
         if book.whole_gtts is not None:
@@ -168,8 +169,8 @@ def _merge(row: Gtt, shown: TriggerRow, began_ms: int, now: datetime) -> None:
     for name, value in columns(shown.terms).items():
         setattr(row, name, value)
     row.created_at_ms, row.expires_at_ms, row.seen_at = shown.created_ms, shown.expires_ms, now
-    row.orders = msgspec.to_builtins(shown.fired)
-    if row.status != shown.status and row.is_ours:
+    before, row.orders = row.orders, list(msgspec.to_builtins(shown.fired))
+    if row.is_ours and (row.status != shown.status or row.orders != before):
         _end(row, shown.status, now)
     else:
         row.status = shown.status
@@ -191,7 +192,8 @@ def _keep_external(row: TriggerRow, now: datetime) -> None:
 
 
 def _end(row: Gtt, status: GttStatus, now: datetime) -> None:
-    """A trigger has another status than before; people hear where its position has lost its protection."""
+    """A trigger has another status than before, or has told by now what came of its order; people hear where its
+    position has lost its protection."""
     row.status = status
     row.save()
     failed = [one["reason"] for one in row.orders if one.get("reason")]
@@ -215,8 +217,9 @@ def _end(row: Gtt, status: GttStatus, now: datetime) -> None:
     )
 
 
-def _link() -> None:
-    """The orders that triggers have made carry no tag of ours: they are orders of others, which triggers answer for."""
+def _link(now: datetime) -> None:
+    """The orders that triggers have made carry no tag of ours: they are orders of others, which triggers answer for.
+    One that ends without having traded all protects nothing any more."""
     made = {
         one["order_id"]: row.pk
         for row in Gtt.objects.filter(status=GttStatus.TRIGGERED)
@@ -225,6 +228,25 @@ def _link() -> None:
     }
     for order in ExternalOrder.objects.filter(broker_order_id__in=made, gtt=None):
         ExternalOrder.objects.filter(pk=order.pk).update(gtt=made[order.pk])
+    ended = ExternalOrder.objects.filter(gtt__is_ours=True, is_open=False, seen_at__gte=now - UNFILLED_SINCE)
+    for order in ended.select_related("gtt"):
+        _tell_unfilled(order, now)
+
+
+def _tell_unfilled(order: ExternalOrder, now: datetime) -> None:
+    told = order.snapshot
+    quantity, filled = told.get("quantity", 0), told.get("filled", 0)
+    if filled >= quantity:
+        return
+    why = told.get("reason") or told.get("status_text")
+    alert_raise(
+        code="gtt_order_failed",
+        subject=f"{order.instrument} order {order.pk}",
+        text=f"the order {order.pk} that a GTT has made ended with {filled} of {quantity} units traded: {why}",
+        severity=Severity.CRITICAL,
+        once=True,
+        now=now,
+    )
 
 
 def _watch_excess(desk: BrokerDesk, now: datetime, *, is_whole: bool) -> None:
