@@ -363,3 +363,14 @@ def test_a_cancellation_that_was_taken_is_on_its_way_until_the_order_is_seen_to_
     after = take(order, seen(S.OPEN, received_ms=at() + 11 + SECONDS_MS))
     assert [row.status for row in after.changes] == [S.OPEN]
     assert take(order, seen(S.CANCELLED)).order.status is S.CANCELLED
+
+
+def test_a_change_that_was_taken_holds_until_the_broker_shows_the_order_again() -> None:
+    taken = ActNews(ACT, ActStage.DONE, at() + 10, terms(12, limit=101))
+    result = take_all(live(), [placing(), seen(S.OPEN, received_ms=at()), taken])
+    assert (result.changes[-1].quantity, result.changes[-1].limit_price_e4) == (12, e4(101))
+
+    refused = take(result.order, seen(S.OPEN, received_ms=at() + 11)).order
+    assert (refused.now, refused.quantity) == (terms(), 10)
+    ended = take(result.order, seen(S.CANCELLED, received_ms=at() + 9)).order
+    assert (ended.now, ended.quantity) == (terms(), 10)
