@@ -8,7 +8,7 @@ import msgspec
 
 from alphapanda.core.vocabulary import OrderStatus as S
 from alphapanda.core.vocabulary import OrderType, Side, Validity, Variety
-from execution.domain.kite.orders import ActStage, Alarm, LiveOrder, Sending, Want
+from execution.domain.kite.orders import SECONDS_MS, ActStage, Alarm, LiveOrder, Sending, Want
 from execution.domain.kite.reducer import (
     ActNews,
     Evidence,
@@ -360,3 +360,15 @@ def test_whose_order_it_is() -> None:
     assert is_of(order, snapshot(tags=()))
     assert is_of(order, snapshot(order_id=OTHER_ID, tags=("mktp", TAG)))
     assert not is_of(order, snapshot(order_id=OTHER_ID, tags=("mktp",)))
+
+
+def test_a_cancellation_that_was_taken_is_on_its_way_until_the_order_is_seen_to_work_on() -> None:
+    taken = ActNews(ACT, ActStage.DONE, at() + 10)
+    order = take_all(live(), [placing(), seen(S.OPEN, received_ms=at()), taken]).order
+    assert order.status is S.CANCEL_PENDING
+
+    late = seen(S.OPEN, received_ms=at() + 10 + SECONDS_MS)  # which may have left before
+    assert take(order, late).order.status is S.CANCEL_PENDING
+    after = take(order, seen(S.OPEN, received_ms=at() + 11 + SECONDS_MS))
+    assert [row.status for row in after.changes] == [S.OPEN]
+    assert take(order, seen(S.CANCELLED)).order.status is S.CANCELLED

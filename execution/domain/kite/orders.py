@@ -45,17 +45,13 @@ class Alarm(StrEnum):
     TRADED_AFTER_END = "TRADED_AFTER_END"  # more trades than its end told
     TOLD_TWO_ENDS = "TOLD_TWO_ENDS"  # its end was told with different quantities
     OVERFILLED = "OVERFILLED"  # trades beyond any quantity that it had
-    CONTRADICTED = (
-        "CONTRADICTED"  # its id came with another instrument or side, or a trade's id with another trade
-    )
+    CONTRADICTED = "CONTRADICTED"  # its id, or that of a trade, came with another instrument, side or trade
 
 
 class Want(StrEnum):
     """What the order needs next from the broker."""
 
-    FETCH_TRADES = (
-        "FETCH_TRADES"  # a snapshot tells more units than trades do: nothing is booked before they are here
-    )
+    FETCH_TRADES = "FETCH_TRADES"  # a snapshot tells more units than trades do, which are booked alone
     CANCEL = "CANCEL"  # it was given up and lives: its strategy does not count on it any more
 
 
@@ -174,9 +170,7 @@ class LiveOrder(msgspec.Struct, frozen=True):
     variety: Variety
     terms: Terms
     expires_at_ms: int
-    iceberg_legs: int = (
-        0  # each is an order of its own to the broker, which sends the next one when one has traded
-    )
+    iceberg_legs: int = 0  # each is an order to the broker, which sends the next when one has traded
     tags: frozenset[str] = frozenset()  # of all attempts
     local: Local = Local()
     parts: dict[str, Part] = {}  # by the broker's order id
@@ -297,8 +291,19 @@ class LiveOrder(msgspec.Struct, frozen=True):
         if self.gone_ms and (None in ends or is_between_legs):
             return OrderStatus.EXPIRED
         if None in ends or is_between_legs:
-            return _working_status(self.parts.values())
+            return OrderStatus.CANCEL_PENDING if self._is_leaving else _working_status(self.parts.values())
         return self._end(ends)
+
+    @property
+    def seen_ms(self) -> int:
+        """When it was last shown at work; 0: never."""
+        return max((part.latest.received_ms for part in self.parts.values() if part.latest), default=0)
+
+    @property
+    def _is_leaving(self) -> bool:
+        """Whether a cancellation was taken, and the order was not seen to work on after that."""
+        taken = [act.at_ms for act in self.acts.values() if act.is_cancel and _is_done(act)]
+        return any(self.seen_ms <= at_ms + SECONDS_MS for at_ms in taken)
 
     def _end(self, ends: set[OrderStatus | None]) -> OrderStatus:
         if OrderStatus.CANCELLED not in ends:
