@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from alphapanda.kite_simulator.limits import Rates
 from execution.domain.kite.budgets import Spent
 from execution.models import BrokerCall, BrokerDesk, Fill, OrderEvent
 from execution.services.live import answers, calls
@@ -105,7 +104,6 @@ def test_a_kill_switch_cancels_what_works_and_lets_no_entry_out(live):
 
 
 def test_a_kill_switch_that_flattens_lets_its_own_exits_trade(live):
-    live.served.simulator.limits.rates = Rates(other=1_000)  # a look takes no time here
     resting = live.want(quantity=5, order_type="LIMIT", limit_price_e4=14_000_000)
     live.want(quantity=10)
     for _ in range(40):
