@@ -15,7 +15,6 @@ from execution.domain.kite.reducer import (
     NewFill,
     Seen,
     Traded,
-    is_of,
     take,
     take_all,
 )
@@ -352,14 +351,6 @@ def test_an_act_has_one_row_with_its_decision() -> None:
     assert [row.decision_id for row in at_once.changes] == [ACT]
     later = take(at_once.order, ActNews(ACT, ActStage.SENT, at()))
     assert (later.order, later.changes) == (at_once.order, ())
-
-
-def test_whose_order_it_is() -> None:
-    order = live(None, placing())
-
-    assert is_of(order, snapshot(tags=()))
-    assert is_of(order, snapshot(order_id=OTHER_ID, tags=("mktp", TAG)))
-    assert not is_of(order, snapshot(order_id=OTHER_ID, tags=("mktp",)))
 
 
 def test_a_cancellation_that_was_taken_is_on_its_way_until_the_order_is_seen_to_work_on() -> None:

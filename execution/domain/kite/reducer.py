@@ -129,11 +129,6 @@ def answered(outcome: Outcome, *, attempt: int, at_ms: int) -> Placing:
     )
 
 
-def is_of(order: LiveOrder, snapshot: OrderSnapshot) -> bool:
-    """Whether the broker's order stands for ours: by its id, or by the tag of one of our attempts."""
-    return snapshot.order_id in order.parts or not order.tags.isdisjoint(snapshot.tags)
-
-
 def is_known(order: LiveOrder, evidence: Seen | Traded) -> bool:
     """Whether it was told word for word: a trade that is here, an end as it was told before. A snapshot of what works
     is never known, for the one that came last may decide."""
