@@ -12,7 +12,7 @@ from django.db.models import QuerySet
 
 from alphapanda.core.clock import ist_date, ist_midnight_ms, to_ms
 from alphapanda.core.money import ZERO, value, written
-from execution.models import Fill, Order
+from execution.models import ENDED, Fill, Order
 from portfolio.models import Book, Portfolio, Position, Snapshot
 from risk.models import Decision, KillSwitch
 from risk.past import act_then, step_then
@@ -171,6 +171,7 @@ def order(found: Order) -> Row:
         "product": found.product,
         "validity": found.validity,
         "status": found.status,
+        "is_open": found.status not in ENDED,
         "reason": found.reason,
         "filled_quantity": filled,
         "average": str(found.turnover / filled) if filled else None,
