@@ -132,6 +132,8 @@ def judge(case: Case) -> tuple[str, str]:
         return EXIT, "others have closed it at the broker"
     if is_exit(case):
         return EXIT, "reduces the position"
+    if case.signal.origin is SignalOrigin.STRATEGY and case.is_way_out:
+        return EXIT, "reduces the position once what is being cancelled beside it is gone"
     for rule in bound(case.limits, case.context.scopes).rules:
         if objection := rule(case):
             return rule.__name__, objection

@@ -10,6 +10,7 @@ from execution.models import BrokerCall, BrokerDesk, Order
 from execution.services.live import calls
 from portfolio.models import Position
 from risk.models import Alert
+from risk.services import halts
 from strategies.models import Deployment
 from tests.kite.test_live_way_out import DEAR, _status, at_work, call_of, held, pass_ms, states_of
 
@@ -28,7 +29,7 @@ def leave_beside(world, resting: Order) -> Order:
     world._ring_signals([str(world.deployment.id)])
     world.pipeline()
     order = Order.objects.get(decision__signal=row)
-    assert (order.decision.rule, call_of(order).lane) == ("within_limits", "EXIT")
+    assert (order.decision.rule, call_of(order).lane) == ("exit", "EXIT")
     return order
 
 
@@ -58,6 +59,17 @@ def test_an_exit_beside_a_cancellation_of_which_no_update_comes_waits_for_the_bo
 
     assert (_status(stop), _status(order)) == ("CANCELLED", "COMPLETE")
     assert not Alert.objects.exists()
+
+
+def test_no_halt_leaves_a_position_without_its_stop_and_without_the_exit_beside_its_cancellation(world):
+    held(world)
+    stop = at_work(world, **DEAR, quantity=10)
+    halts.halt_throw(level="GLOBAL", step="PAUSE", reason="drill", actor="alice", now=world.now())
+    order = leave_beside(world, stop)
+
+    world.work(until=lambda: _status(order) == "COMPLETE", ends_ms=20_000)
+
+    assert (_status(stop), Position.objects.get().quantity) == ("CANCELLED", 0)
 
 
 def test_an_exit_beside_a_cancellation_waits_for_the_login_with_it(world):

@@ -92,19 +92,35 @@ def test_an_exit_beside_the_cancellation_of_its_stop_waits_for_nobody() -> None:
 
     verdicts, _ = review([cancel, leave, more], context)
 
-    assert [verdict.rule for verdict in verdicts] == ["cancel", "within_limits", "approval"]
+    assert [verdict.rule for verdict in verdicts] == ["cancel", "exit", "approval"]
     assert [verdict.numbers.get(WAY_OUT) for verdict in verdicts] == [None, True, None]
     twice, _ = review([cancel, cancel, leave, more], context)
-    assert [verdict.rule for verdict in twice][2:] == ["within_limits", "approval"]
+    assert [verdict.rule for verdict in twice][2:] == ["exit", "approval"]
     alone, _ = review([leave], context)
     assert [verdict.rule for verdict in alone] == ["approval"], "both may trade"
+
+
+def test_no_limit_and_no_kill_switch_keeps_an_exit_back_whose_stop_is_cancelled_beside_it() -> None:
+    """The cancellation passes: without the exit the position would stand there without either."""
+    context = a_context(
+        limits=Limits(daily_orders=0), halts=("GLOBAL: drill",), holdings={7: a_holding(100)},
+        working={7: Working(sell=100)},
+    )  # fmt: skip
+    cancel, leave = a_signal(Side.SELL, 100, **STOP), a_signal(Side.SELL, 100, ordinal=1)
+
+    assert [verdict.rule for verdict in review([cancel, leave], context)[0]] == ["cancel", "exit"]
+    assert [verdict.rule for verdict in review([leave], context)[0]] == ["kill_switch"], "both may trade"
+    platform = msgspec.structs.replace(
+        leave, origin=SignalOrigin.OPERATOR
+    )  # which asks again once the stop is gone
+    assert [verdict.rule for verdict in review([cancel, platform], context)[0]] == ["cancel", "kill_switch"]
 
 
 def test_a_cancellation_on_its_way_counts_as_one_of_the_step() -> None:
     going = a_working_order(1, Side.SELL, unfilled=100, status=OrderStatus.CANCEL_PENDING)
     known = {"holdings": {7: a_holding(100)}, "working": {7: Working(sell=100)}, "approval_s": 90}
 
-    assert rule_on(a_signal(Side.SELL, 100), a_context(leaving=leaving([going]), **known)) == "within_limits"
+    assert rule_on(a_signal(Side.SELL, 100), a_context(leaving=leaving([going]), **known)) == "exit"
     works = msgspec.structs.replace(going, status=OrderStatus.OPEN)
     assert rule_on(a_signal(Side.SELL, 100), a_context(leaving=leaving([works]), **known)) == "approval"
 

@@ -9,7 +9,7 @@ from execution.models import BrokerCall, BrokerOrder, Order
 from execution.services.live import states
 from execution.services.live.under_way import WAITING
 from portfolio.models import Position, Posting
-from risk.domain.review import EXIT
+from risk.domain.review import EXIT, WAY_OUT
 
 AGAIN_MS = 500  # until what is being cancelled is looked at again
 OVER = [status for status in OrderStatus if status.is_final]
@@ -27,7 +27,7 @@ def hindrance(row: BrokerCall) -> Hindrance | None:
     would; and where that has traded, or works on, the exit would open a position. None: it is an exit by now.
 
     Told by what is booked: an order is over no earlier than its trades are in the books."""
-    if row.decision is None or row.decision.rule == EXIT:
+    if row.decision is None or (row.decision.rule == EXIT and WAY_OUT not in row.decision.numbers):
         return None
     order = row.order.order
     working = Order.objects.filter(

@@ -61,12 +61,11 @@ def deployment_status(case: Case) -> str | None:
 
 def approval(case: Case) -> str | None:
     """Where a person lets entries pass, each that no rule objects to waits for that; it comes again as another signal,
-    and what has been said meanwhile counts. Nobody is asked for what the platform wants, which is always to be out, nor
-    for a way out beside what is being cancelled: the rest of it would be gone while it waits."""
+    and what has been said meanwhile counts. Nobody is asked for what the platform wants, which is always to be out."""
     signal, wait_s = case.signal, case.context.approval_s
     if signal.approves is not None:
         return _guard(case, "approval")
-    if not wait_s or signal.origin is not SignalOrigin.STRATEGY or case.is_way_out:
+    if not wait_s or signal.origin is not SignalOrigin.STRATEGY:
         return None
     if signal.kind is SignalKind.MODIFY:
         return "a change that may enter cannot wait for a person: cancel the order, and enter anew"
