@@ -11,6 +11,7 @@ from django.utils import timezone
 from alphapanda.core.clock import to_ms
 from alphapanda.health.basics import age_s
 from alphapanda.health.registry import Group, Status, check, fail, ok, warn
+from execution.domain.kite.budgets import Lane
 from execution.live_selectors import DeskNow, desk_now
 
 SEEN_WARN_S, SEEN_FAIL_S = 5.0, 15.0  # it says so twice a second
@@ -23,7 +24,7 @@ UNKNOWN_FAIL_S = 150.0  # an outcome is looked for during two minutes
 
 @check("live", Group.STAGE)
 def live_desk() -> Status | Mapping[str, Status]:
-    """One line each: process, book, unknown outcomes, differences, faults, funds."""
+    """One line each: process, book, unknown outcomes, differences, faults, funds, what is left of the day's orders."""
     if not settings.ZERODHA_ENABLED:
         return ok("orders to Zerodha are off")
     now = desk_now(timezone.now())
@@ -36,6 +37,7 @@ def live_desk() -> Status | Mapping[str, Status]:
         "differences": _differences(now),
         "faults": _faults(now),
         "funds": _funds(now),
+        "orders": _orders(now),
     }
 
 
@@ -89,3 +91,13 @@ def _funds(now: DeskNow) -> Status:
         return ok("not told yet")
     words = f"our books may spend {now.books:.2f} rupees, the account has {now.funds:.2f}"
     return warn(words) if now.books > now.funds * FUNDS_SHARE else ok(words)
+
+
+def _orders(now: DeskNow) -> Status:
+    """How many new orders Kite still takes today: what has no room waits until midnight, exits too."""
+    left = {one.lane: one.day for one in now.left}
+    if not left[Lane.EXIT]:
+        return fail("Kite takes no more orders today, exits neither: close by telephone", value=0)
+    if not left[Lane.ENTRY]:
+        return warn("no entry leaves any more today", value=0)
+    return ok("may be placed today", value=left[Lane.ENTRY])

@@ -17,7 +17,7 @@ from alphapanda.web.formats import plain
 from execution.domain.kite import budgets
 from execution.domain.kite.answers import Funds
 from execution.domain.kite.gtt import STANDING, GttStatus
-from execution.gtt_models import Gtt
+from execution.gtt_models import WAITING, Gtt
 from execution.models import BrokerCall, BrokerDesk, BrokerOrder, Difference, ExternalOrder
 from execution.services.live.calls import spent_today
 from execution.services.live.containing import CODE, OF_ALL
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
     from django.db.models import QuerySet
 
-WAITING = (BrokerCall.State.READY, BrokerCall.State.SENDING, BrokerCall.State.UNKNOWN)
 FAULTS_MAX = 50
 
 

@@ -10,8 +10,11 @@ import pytest
 from django.utils import timezone
 
 from alphapanda import deploying, health_broker
+from alphapanda.core.clock import ist_day, to_ms
 from alphapanda.core.vocabulary import Broker
 from alphapanda.health.registry import Level, Status
+from execution import live_selectors
+from execution.domain.kite.budgets import Spent
 from execution.models import BrokerDesk, Difference
 
 pytestmark = pytest.mark.django_db
@@ -80,6 +83,19 @@ def test_books_that_may_spend_more_than_the_account_has_are_told_of(opening: str
     found = lines()
     assert found.pop("funds") is level
     assert set(found.values()) == {Level.OK}
+
+
+@pytest.mark.parametrize(
+    ("placed", "level"), [(4_799, Level.OK), (4_800, Level.WARN), (4_999, Level.WARN), (5_000, Level.FAIL)]
+)
+def test_a_day_in_which_nothing_may_be_placed_any_more_is_told(
+    monkeypatch: pytest.MonkeyPatch, placed: int, level: Level
+) -> None:
+    a_desk()
+    spent = Spent(day=ist_day(to_ms(timezone.now())), placed=placed)
+    monkeypatch.setattr(live_selectors, "spent_today", lambda _now_ms: spent)
+
+    assert lines()["orders"] is level
 
 
 def test_an_open_difference_fails() -> None:

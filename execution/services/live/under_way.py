@@ -9,13 +9,11 @@ from django.db.models import Exists
 
 from alphapanda.core.vocabulary import Broker
 from alphapanda.prepared import Prepared
-from execution.gtt_models import WAITING as GTTS_WAITING
-from execution.gtt_models import CallState, GttCall
+from execution.gtt_models import WAITING, CallState, GttCall
 from execution.models import BrokerCall, BrokerDesk, BrokerOrder, ExternalOrder
 from execution.services.live.evidence import ANY_TIME
 
 State = BrokerCall.State
-WAITING = (State.READY, State.SENDING, State.UNKNOWN)
 
 
 class UnderWay(NamedTuple):
@@ -38,7 +36,7 @@ _under_way = Prepared(
     lambda looked_at: BrokerDesk.objects.filter(broker=Broker.ZERODHA).values_list(
         Exists(BrokerCall.objects.filter(state__in=WAITING))
         | Exists(BrokerOrder.objects.filter(is_open=True))
-        | Exists(GttCall.objects.filter(state__in=GTTS_WAITING)),
+        | Exists(GttCall.objects.filter(state__in=WAITING)),
         Exists(BrokerOrder.objects.filter(wants_trades=True)),
         Exists(ExternalOrder.objects.filter(seen_at__gt=looked_at)),
         Exists(BrokerCall.objects.filter(state=State.UNKNOWN))

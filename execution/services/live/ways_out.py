@@ -5,9 +5,9 @@ from __future__ import annotations
 import msgspec
 
 from alphapanda.core.vocabulary import OrderStatus, Side, SignalKind
+from execution.gtt_models import WAITING
 from execution.models import BrokerCall, BrokerOrder, Order
 from execution.services.live import states
-from execution.services.live.under_way import WAITING
 from portfolio.models import Position, Posting
 from risk.domain.review import EXIT, WAY_OUT
 
