@@ -86,6 +86,7 @@ class Connection:
         self._asking = asyncio.Lock()
         self._dead, self._dead_until = "", 0.0  # the token that is not tried for now
         self._is_heard = False  # since it was opened
+        self._token = ""  # that opened it
 
     async def run(self, session: aiohttp.ClientSession) -> None:
         """Connect, subscribe and hear until cancelled."""
@@ -118,6 +119,11 @@ class Connection:
                     await self._send({"a": "unsubscribe", "v": some})
                 await self._subscribe(new)
 
+    async def renew(self, access: Access) -> None:
+        """Connect anew where another login has opened the account since: an old token may bring heartbeats alone."""
+        if self._socket is not None and access.access_token != self._token:
+            await self._socket.close()
+
     async def _usable(self) -> Access:
         """The token as soon as there is one that was not called dead a moment ago."""
         while True:
@@ -138,6 +144,7 @@ class Connection:
         except (aiohttp.ClientError, OSError) as error:  # a timeout is an OSError
             return f"no connection: {type(error).__name__}"
         try:
+            self._token = access.access_token
             return await self._heard(socket)
         except (aiohttp.ClientError, OSError) as error:
             return f"broken off: {type(error).__name__}"
