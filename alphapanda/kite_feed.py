@@ -25,6 +25,8 @@ from alphapanda.core.envelope import FeedGap
 from alphapanda.core.vocabulary import Severity
 from alphapanda.kite.client import Access
 from alphapanda.push.readmodel import ReadModelUnavailable
+from execution.domain.kite.outcomes import Verdict, of_answer
+from execution.services.live.http import Failed, KiteHttp
 from execution.services.live.pushes import STREAM, keep, missed
 from marketdata import selectors
 from marketdata.domain.kite_frames import DIVISORS, Mode, Scales, Segment
@@ -36,6 +38,7 @@ from risk.services.alerts import alert_raise
 
 STOP_LOOK_S = 0.1
 HANDSHAKE_REFUSED = "Kite's websocket refused the token"
+PROFILE = "/user/profile"
 
 log = logs.channel("market_data")
 Got = TypeVar("Got")
@@ -76,7 +79,7 @@ class Desk:
         await self._asked(lambda: _tell(gap))
 
     async def died(self, access: Access) -> None:
-        await self._asked(lambda: session_died(access, HANDSHAKE_REFUSED, now=timezone.now()))
+        await self._asked(lambda: _died(access))
 
     def update(self, order: dict[str, Any]) -> None:
         """An order as the socket told it, for the broker's process. What cannot be kept it finds in Kite's book."""
@@ -113,6 +116,20 @@ def _tell(gap: FeedGap) -> None:
             severity=Severity.WARNING,
             now=now,
         )
+
+
+def _died(access: Access) -> None:
+    """End the session of a token that the websocket has refused, if Kite knows it nowhere else either: a websocket in
+    trouble, or an app without market data, is no reason to send no exit any more."""
+    try:
+        answer = KiteHttp(settings.KITE_API_URL, lambda: access).read(PROFILE)
+    except Failed as failed:
+        log.warning("market_data.kite.access_not_checked", why=str(failed))
+        return
+    if of_answer(answer.status, answer.body).verdict is Verdict.TOKEN_DEAD:
+        session_died(access, HANDSHAKE_REFUSED, now=timezone.now())
+    else:
+        log.error("market_data.kite.websocket_refuses_alone", status=answer.status)
 
 
 def _is_expected() -> bool:

@@ -158,12 +158,14 @@ def _live() -> list[Deployment]:
 def _profile() -> requests.Response:
     access: Access = access_token(the_account().pk, now=timezone.now())
     headers = {"X-Kite-Version": "3", "Authorization": f"token {access.api_key}:{access.access_token}"}
-    return requests.get(
-        f"{settings.KITE_API_URL.rstrip('/')}/user/profile",
-        headers=headers,
-        timeout=PATIENCE_S,
-        allow_redirects=False,
-    )
+    with requests.Session() as session:
+        session.trust_env = False  # a .netrc would sign in another's name
+        return session.get(
+            f"{settings.KITE_API_URL.rstrip('/')}/user/profile",
+            headers=headers,
+            timeout=PATIENCE_S,
+            allow_redirects=False,
+        )
 
 
 def _age_s(moment: datetime | None, now: datetime) -> float:

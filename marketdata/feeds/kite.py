@@ -40,6 +40,7 @@ class Timing(NamedTuple):
     again_most: float = 5.0
     token_look: float = 1.0  # while there is no token, or a dead one
     refused_again: float = 2.0  # before a token that was refused once is tried again
+    dead_again: float = 60.0  # before one that is called dead is, where it is given out all the same
 
 
 class Hears(Protocol):
@@ -58,7 +59,7 @@ class Hears(Protocol):
     def lost(self, number: int, reason: str) -> None: ...
 
     def refused(self, number: int, access: Access) -> None:
-        """The token is dead: nothing is heard until there is another."""
+        """The token seems dead: nothing is heard for a while, or until there is another."""
 
 
 class Connection:
@@ -83,8 +84,9 @@ class Connection:
         self._timing = timing
         self._socket: aiohttp.ClientWebSocketResponse | None = None
         self._asking = asyncio.Lock()
-        self._dead = ""  # the token that is not tried any more
+        self._dead, self._dead_until = "", 0.0  # the token that is not tried for now
         self._is_heard = False  # since it was opened
+        self._token = ""  # that opened it
 
     async def run(self, session: aiohttp.ClientSession) -> None:
         """Connect, subscribe and hear until cancelled."""
@@ -95,7 +97,7 @@ class Connection:
             reason = await self._once(session, access)
             refusals = 0 if reason is not None else refusals + 1
             if refusals == REFUSALS:
-                self._dead, refusals = access.access_token, 0
+                self._dead, self._dead_until, refusals = access.access_token, _now() + timing.dead_again, 0
                 self._hears.refused(self.number, access)
             elif reason is None:
                 self._hears.lost(self.number, f"the handshake was answered {FORBIDDEN}")
@@ -117,11 +119,16 @@ class Connection:
                     await self._send({"a": "unsubscribe", "v": some})
                 await self._subscribe(new)
 
+    async def renew(self, access: Access) -> None:
+        """Connect anew where another login has opened the account since: an old token may bring heartbeats alone."""
+        if self._socket is not None and access.access_token != self._token:
+            await self._socket.close()
+
     async def _usable(self) -> Access:
-        """The token as soon as there is one that is not known to be dead."""
+        """The token as soon as there is one that was not called dead a moment ago."""
         while True:
             access = await self._access()
-            if access is not None and access.access_token != self._dead:
+            if access is not None and (access.access_token != self._dead or _now() >= self._dead_until):
                 return access
             await asyncio.sleep(self._timing.token_look)
 
@@ -137,6 +144,7 @@ class Connection:
         except (aiohttp.ClientError, OSError) as error:  # a timeout is an OSError
             return f"no connection: {type(error).__name__}"
         try:
+            self._token = access.access_token
             return await self._heard(socket)
         except (aiohttp.ClientError, OSError) as error:
             return f"broken off: {type(error).__name__}"

@@ -117,7 +117,8 @@ class KiteFeed:
         self._make = lambda number: Connection(
             number, url=url, mode=mode, access=access, hears=self, timing=timing or Timing()
         )
-        self._wanted, self._tell, self._died, self._updates = wanted, tell, died, updates
+        self._access, self._wanted, self._tell = access, wanted, tell
+        self._died, self._updates = died, updates
         self._wall = wall
         self._mode = mode
         self._scales = scales
@@ -284,6 +285,9 @@ class KiteFeed:
 
     async def _refreshing(self, group: asyncio.TaskGroup, session: aiohttp.ClientSession) -> None:
         while True:
+            if (access := await self._access()) is not None:
+                for one in self._connections:
+                    await one.renew(access)
             partitions = await self._wanted()
             self.flush()  # by the partitions under which it was heard
             self._publisher.route(partitions)

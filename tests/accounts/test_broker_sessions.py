@@ -11,7 +11,7 @@ from django.utils import timezone
 from accounts import broker, selectors
 from accounts.models import AuditEntry, BrokerAccount, BrokerSession
 from accounts.selectors import NoAccount, NoToken, the_account
-from alphapanda import tasks
+from alphapanda import kite_feed, tasks
 from alphapanda.health import registry
 from alphapanda.kite.client import TokenDead
 from risk.models import Alert
@@ -49,6 +49,23 @@ def test_a_token_that_kite_refuses_ends_its_session_with_one_alert(
     assert "Nothing is sent to the broker until then" in alice.get("/broker/").content.decode()
     log_in(alice)
     assert read("user.profile")["user_id"] == "AB1234"
+
+
+def test_a_token_that_the_websocket_alone_refuses_stays_for_orders(
+    kite: Served, account: BrokerAccount, alice: Client, settings
+):
+    log_in(alice)
+    access = alive(account)
+
+    kite_feed._died(access)
+    settings.KITE_API_URL = "http://127.0.0.1:9"  # nobody listens: nothing is known
+    kite_feed._died(access)
+    assert alive(account) == access
+
+    settings.KITE_API_URL = kite.url
+    kite.kite()  # somebody logs in with the same key elsewhere
+    kite_feed._died(access)
+    assert BrokerSession.objects.get().ended_by == "REFUSED"
 
 
 def test_the_refusal_of_an_old_token_does_not_touch_the_new_one(account: BrokerAccount, alice: Client):

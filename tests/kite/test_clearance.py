@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -186,7 +187,12 @@ def found(name: str) -> Finding:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_token_and_clock_are_held_against_kites(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_token_and_clock_are_held_against_kites(
+    settings: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("default login somebody password else\n")
+    monkeypatch.setenv("NETRC", str(netrc))  # signs in no one
     assert "no active broker account" in found("token").detail
     account = a_broker_account()
     with serving(a_simulator([quoted(1500, 1)])) as served:

@@ -128,6 +128,17 @@ def test_a_token_is_dead_after_two_refusals_in_a_row_alone() -> None:
     assert next(answers, None) is None
 
 
+def test_a_token_that_is_given_out_all_the_same_is_tried_again_after_a_while() -> None:
+    answers = iter([403, 403, 503, 503])
+
+    async def refusing(_: web.Request) -> web.Response:
+        return web.Response(status=next(answers))
+
+    heard = meet(refusing, lambda heard: len(heard.reasons) == 2, timing=FAST._replace(dead_again=0.1))
+    assert [reason[-3:] for reason in heard.reasons] == ["403", "503"]
+    assert heard.dead == [SECRET]
+
+
 def test_it_waits_longer_each_time_but_never_long(monkeypatch: pytest.MonkeyPatch) -> None:
     slept, sleep = list[float](), asyncio.sleep
 

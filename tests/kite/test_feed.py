@@ -130,6 +130,24 @@ def test_a_new_token_is_picked_up_and_the_dead_one_is_not_tried_again(served: Se
     assert [gap.until_ms > 0 for gap in heard.gaps] == [False, True]
 
 
+def test_a_new_login_opens_it_anew_though_the_old_socket_lives_on(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        type(served.simulator.sessions), "is_alive", lambda *_: True
+    )  # nobody ends the old one
+    with hearing(served) as heard:
+        served.advance(1_000)
+        until(lambda: len(heard.ticks()) == 1, "a tick")
+        (old,) = connections(served)
+        heard.access = opening(served)
+        until(lambda: old not in connections(served), "the end of the old socket")
+        wait_subscribed(served, 1)
+        served.advance(1_000)
+        until(lambda: seconds(heard)[-1] == 2, "ticks with the new token")
+    assert heard.died == []
+
+
 def test_it_waits_for_the_first_token(served: Served) -> None:
     with hearing(served, is_late=True) as heard:
         until(lambda: heard.asked > 3, "asking")
