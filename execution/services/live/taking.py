@@ -85,7 +85,7 @@ def take_out(
     row: Difference, where: Where, units: int, *, actor: str, reason: str, now: datetime
 ) -> dict[str, int]:
     """Have units that others have traded (negative: sold) leave the books that hold them, the largest first; how many
-    of each deployment. Those that were told already are not told again. Raises NoPrice."""
+    of each deployment. Those that were told already are not told again. Raises NoPrice, DeploymentBusy."""
     told: Counter[str] = Counter()
     holders = _holders(where, units)
     waiting = Counter({one.pk: _waiting(one.pk, where) for one, _ in holders})
@@ -127,7 +127,7 @@ def _holders(where: Where, units: int) -> list[tuple[Deployment, int]]:
         book__broker=Broker.ZERODHA, instrument__exchange=exchange, instrument__tradingsymbol=symbol
     )
     by_book = {row.book_id: row.quantity for row in rows if row.quantity * units < 0}
-    found = [(deployments.locked(one), by_book[one]) for one in sorted(by_book)]
+    found = [(deployments.locked_soon(one), by_book[one]) for one in sorted(by_book)]
     found = [(one, units) for one, units in found if product_of(one) == where.product]
     return sorted(found, key=lambda pair: -abs(pair[1]))
 
