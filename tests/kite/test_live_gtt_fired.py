@@ -14,8 +14,11 @@ from alphapanda.core.clock import to_ms
 from alphapanda.core.vocabulary import Product
 from alphapanda.kite_simulator.script import Step, do
 from execution.domain.kite import gtt as kite_gtt
+from execution.domain.kite.account import Outside
+from execution.gtt_models import Gtt
 from execution.models import ExternalOrder
-from execution.services.live import pushes
+from execution.services.live import account, pushes
+from execution.services.live.gtt import GttRefused
 from portfolio.models import Position
 from risk.models import Alert
 from strategies.models import Deployment
@@ -104,3 +107,19 @@ def test_what_a_trigger_has_closed_halts_nobody_though_its_order_is_told_before_
         assert ExternalOrder.objects.get().gtt is not None
         assert (Deployment.objects.get().status, open_differences()) == ("RUNNING", [])
         assert not Position.objects.exclude(quantity=0).exists()
+
+
+def test_shares_are_one_heap_whatever_exchange_they_are_shown_and_sold_at(
+    live: Live,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Kite shows them as of the other exchange on another day."""
+    placed(live, quantity=6, stop=Decimal(1300))
+    monkeypatch.setattr(account, "outside_of", lambda _desk: Outside(units={"BSE:INFY CNC": 10}))
+    go(live, 100)
+    assert not Alert.objects.filter(code="gtt_exceeds").exists()
+
+    assert placed(live, "k2", quantity=3).status == "ACTIVE"
+    Gtt.objects.filter(quantity=6).update(instrument="BSE:INFY")
+    with pytest.raises(GttRefused, match="9 of them covered"):
+        placed(live, "k3", quantity=2)

@@ -16,6 +16,7 @@ from alphapanda.core.clock import ist_date, to_datetime, to_ms
 from alphapanda.core.vocabulary import Broker, HaltStep, Severity
 from alphapanda.prepared import Prepared
 from execution.domain.kite import gtt, lookup
+from execution.domain.kite.account import pooled
 from execution.domain.kite.gtt import GttStatus, TriggerRow, triggers_of
 from execution.domain.kite.lookup import Finding, Lookup, Wish
 from execution.domain.kite.rows import Where
@@ -278,7 +279,7 @@ def _watch_excess(desk: BrokerDesk, now: datetime, *, is_whole: bool) -> None:
     taken: Counter[tuple[Where, str]] = Counter()
     for row in standing.prefetch_related("calls"):
         terms = terms_of(row)
-        where = Where(terms.instrument, terms.product)
+        where = pooled(Where(terms.instrument, terms.product))
         problem = gtt.excess(terms, held[where], taken[where, row.side], at_work[where, row.side])
         taken[where, row.side] += units_at_most(row)
         if row.is_ours:
