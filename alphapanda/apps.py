@@ -11,7 +11,7 @@ class AlphapandaConfig(AppConfig):
     def ready(self) -> None:
         """Bind shared tasks to our Celery app and register the health checks; here, so that importing
         `alphapanda.core` stays cheap."""
-        from alphapanda import celery, health_broker, health_checks  # noqa: F401
+        from alphapanda import celery, health_broker, health_checks, health_house  # noqa: F401
         from alphapanda.health import basics  # noqa: F401
 
 

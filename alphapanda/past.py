@@ -15,7 +15,8 @@ from django.db.models import Max, Model, QuerySet
 
 from alphapanda import projection_rows as rows
 from alphapanda import projections
-from alphapanda.core.clock import to_datetime, to_ms
+from alphapanda.closes import closes_of
+from alphapanda.core.clock import ist_date, to_datetime, to_ms
 from alphapanda.core.money import written
 from alphapanda.push import totals
 from alphapanda.push.readmodel import OWN_CLOCKS, kept
@@ -142,7 +143,12 @@ def _market(moment: datetime, tables: Rows) -> tuple[Row, Marks, int]:
         "halts": [rows.halt(switch, moment) for switch in halts_then(moment)],
         "orders_today": projections.orders_of_day(orders_known(moment), clock_ms or to_ms(moment)),
     }
-    return session, marks, max([heard_then(moment), *(marked_ms for _, marked_ms in marks.values())])
+    last_at_ms = max([heard_then(moment), *(marked_ms for _, marked_ms in marks.values())])
+    if last_at_ms:
+        held = {row["instrument"] for row in tables["positions"] if row["quantity"]}
+        bars = Bar.objects.filter(stored_at__lte=moment)
+        session["closes"] = closes_of(held, ist_date(last_at_ms), stored=bars)
+    return session, marks, last_at_ms
 
 
 def _marks(moment: datetime, clock_ms: int, tables: Rows) -> Marks:

@@ -12,8 +12,9 @@ from django.db.models import QuerySet
 
 from alphapanda.core.clock import ist_date, ist_midnight_ms, to_ms
 from alphapanda.core.money import ZERO, value, written
-from execution.models import Fill, Order
+from execution.models import ENDED, Fill, Order
 from portfolio.models import Book, Portfolio, Position, Snapshot
+from risk.loading import product_of
 from risk.models import Decision, KillSwitch
 from risk.past import act_then, step_then
 from strategies.models import Deployment, Signal
@@ -46,7 +47,7 @@ def _traded(found: Signal | Order | Fill) -> Row:
 
 def deployments(found: QuerySet[Deployment]) -> list[Row]:
     """Deployments as they stand in their rows; the checkpoint itself is not read."""
-    chosen = found.defer("checkpoint", "consequences", "params", "execution")
+    chosen = found.defer("checkpoint", "consequences", "params")
     related = chosen.select_related("strategy_version__strategy").prefetch_related("instruments")
     return [deployment(one) for one in related]
 
@@ -60,6 +61,7 @@ def deployment(found: Deployment) -> Row:
         "broker": found.broker,
         "strategy": found.strategy_version.strategy.name,
         "version": found.strategy_version.version,
+        "product": product_of(found),
         "status": found.status,
         "waiting": found.waiting,
         "waiting_since_ms": to_ms(found.waiting_since) if found.waiting_since else None,
@@ -171,6 +173,7 @@ def order(found: Order) -> Row:
         "product": found.product,
         "validity": found.validity,
         "status": found.status,
+        "is_open": found.status not in ENDED,
         "reason": found.reason,
         "filled_quantity": filled,
         "average": str(found.turnover / filled) if filled else None,

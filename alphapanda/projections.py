@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from alphapanda import logs
 from alphapanda import projection_rows as rows
+from alphapanda.closes import closes_of
 from alphapanda.core.clock import ist_date, ist_midnight_ms, to_ms
 from alphapanda.core.envelope import (
     AlertRaised,
@@ -100,7 +101,17 @@ def refresh() -> None:
         phase=phase_at(at_ms),
         halts=[rows.halt(switch) for switch in switches],
         orders_today=orders_of_day(Order.objects.all(), at_ms or now_ms),
+        closes=_closes(int(stats.get("last_at_ms") or 0)),
     )
+
+
+def _closes(last_at_ms: int) -> dict[str, Any]:
+    """The prices from which open positions' changes of the day of the newest tick are counted."""
+    if not last_at_ms:
+        return {}
+    day = ist_date(last_at_ms)
+    held = Position.objects.exclude(quantity=0).select_related("instrument")
+    return closes_of({str(one.instrument) for one in held}, day)
 
 
 def phase_at(at_ms: int) -> Phase | None:

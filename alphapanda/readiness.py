@@ -16,6 +16,7 @@ from accounts.models import LiveAct
 from accounts.selectors import access_token, the_account
 from accounts.vault import Unreadable
 from alphapanda import preflight, start_of_day
+from alphapanda.core.clock import ist_date, to_ms
 from alphapanda.core.refusals import Refusal
 from alphapanda.core.vocabulary import Broker
 from alphapanda.health_broker import LOOK_WARN_S, SEEN_FAIL_S
@@ -28,6 +29,7 @@ from risk import loading
 from risk.domain.context import terms_of
 from risk.domain.limits import given
 from strategies.models import Deployment
+from strategies.services.runner import ACTIVE
 
 PATIENCE_S = 7.0
 SKEW_S_MAX = 2.0  # Kite's header counts whole seconds
@@ -67,13 +69,18 @@ def clock() -> str:
 
 
 def instruments() -> str:
-    """The lists are of today, and what is traded live is listed."""
+    """The lists are of today, and what is traded live is listed; how large one order may be is known."""
     newest = MasterLoad.objects.order_by("-loaded_at").first()
     if newest is None or newest.loaded_at < timezone.now() - LISTS_FRESH_FOR:
         raise Missing("no instrument list was loaded since yesterday: `manage.py kite_instruments`")
-    gone = [str(row) for one in _live() for row in one.instruments.all() if not row.is_listed]
-    if gone:
-        raise Missing(f"no longer listed: {', '.join(sorted(set(gone)))}")
+    traded = [row for one in _live() for row in one.instruments.all()]
+    if gone := sorted({str(row) for row in traded if not row.is_listed}):
+        raise Missing(f"no longer listed: {', '.join(gone)}")
+    if unknown := sorted({str(row) for row in traded if row.expiry and not row.freeze_quantity}):
+        raise Doubtful(
+            f"no freeze quantity is known of {', '.join(unknown)}, and a larger exit would be refused: "
+            "`manage.py load_freeze_quantities`"
+        )
     return f"loaded {newest}"
 
 
@@ -140,7 +147,12 @@ def _told(check: Callable[[], str]) -> Callable[[], str]:
 
 
 def _live() -> list[Deployment]:
-    return list(Deployment.objects.filter(broker=Broker.ZERODHA).order_by("name"))
+    """All at Zerodha but those at rest with a contract that has expired, which are on record for ever: risk lets
+    nothing enter there."""
+    found = Deployment.objects.filter(broker=Broker.ZERODHA)
+    today = ist_date(to_ms(timezone.now()))
+    over = found.exclude(status__in=ACTIVE).filter(instruments__expiry__lt=today)
+    return list(found.exclude(pk__in=over.values("pk")).order_by("name"))
 
 
 def _profile() -> requests.Response:

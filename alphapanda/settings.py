@@ -243,7 +243,9 @@ ALLOWED_HOSTS = values["ALLOWED_HOSTS"]
 ALLOWED_ORIGINS = values["ALLOWED_ORIGINS"]
 CSRF_TRUSTED_ORIGINS = ALLOWED_ORIGINS
 CSRF_COOKIE_HTTPONLY = False  # htmx-style forms of our own pages read it
-CSRF_COOKIE_SAMESITE = "Strict"
+# Strict would stay behind on the way back from Kite's login: the page then makes a new one, and pages that were open
+# before can neither halt nor flatten
+CSRF_COOKIE_SAMESITE = "Lax"
 CSRF_COOKIE_SECURE = not EMBEDDED
 SESSION_COOKIE_SECURE = not EMBEDDED
 SESSION_COOKIE_HTTPONLY = True

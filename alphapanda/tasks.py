@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import timedelta
 
 from celery import shared_task
@@ -14,6 +15,8 @@ from alphapanda import backfills, logs
 from alphapanda.core.clock import ist_text, to_ms
 from alphapanda.core.vocabulary import DeploymentStatus, Severity
 from alphapanda.eventlog import outbox
+from alphapanda.push import readmodel
+from alphapanda.push.readmodel import ReadModelUnavailable
 from alphapanda.research import stored
 from execution.selectors import orders_oversized
 from marketdata.domain.master import Change, ChangeKind
@@ -70,6 +73,7 @@ def _look_at_orders() -> None:
 def watch(**_newer: object) -> None:
     """Raise an alert for every deployment that came into quarantine, once for each time, for every instrument in
     use that a list has changed, and for every token that the broker ended; end what waited for a person too long."""
+    _say_that_it_rang()
     approvals_expire(now=timezone.now())
     _tell_of_instruments()
     _tell_of_sessions()
@@ -86,6 +90,12 @@ def watch(**_newer: object) -> None:
             now=timezone.now(),
             once=True,
         )
+
+
+def _say_that_it_rang() -> None:
+    """For the health check of beat; without Redis nothing would have rung."""
+    with suppress(ReadModelUnavailable):
+        readmodel.session_write(beat_at_ms=to_ms(timezone.now()))
 
 
 def _tell_of_instruments() -> None:

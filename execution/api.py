@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+from uuid import UUID
+
 from django.urls import path
+from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
+from rest_framework.response import Response
 
 from alphapanda.core.vocabulary import FillSource
 from alphapanda.web.fields import InstantField, MoneyField, PriceField
 from alphapanda.web.filters import EventTimeFilter
-from alphapanda.web.views import DetailView, ListView
+from alphapanda.web.roles import RequiredRole
+from alphapanda.web.views import ApiView, DetailView, ListView, Reason, actor_of
 from execution import selectors
 from execution.models import Fill, Order, OrderEvent
+from execution.services.cancelling import order_cancel
+
+if TYPE_CHECKING:
+    from rest_framework.request import Request
 
 
 class OrderSerializer(serializers.ModelSerializer):
@@ -155,6 +165,19 @@ class OrderDetail(DetailView):
     serializer_class = OrderSerializer
 
 
+class OrderCancel(ApiView):
+    """Cancel what works of an order; its deployment goes on. Asked twice, it is done once."""
+
+    required_role = RequiredRole()
+
+    @extend_schema(request=Reason, responses=OrderSerializer, tags=["orders"])
+    def post(self, request: Request, pk: UUID) -> Response:
+        form = Reason(data=request.data)
+        form.is_valid(raise_exception=True)
+        order_cancel(order_id=pk, now=timezone.now(), **form.validated_data, **actor_of(request))
+        return Response(OrderSerializer(selectors.orders_recorded().get(pk=pk)).data)
+
+
 @extend_schema(tags=["orders"])
 class OrderEvents(ListView):
     """The histories of orders, newest first."""
@@ -178,6 +201,7 @@ class Fills(ListView):
 urlpatterns = [
     path("orders/", Orders.as_view()),
     path("orders/<uuid:pk>/", OrderDetail.as_view()),
+    path("orders/<uuid:pk>/cancel/", OrderCancel.as_view()),
     path("order-events/", OrderEvents.as_view()),
     path("fills/", Fills.as_view()),
 ]

@@ -189,7 +189,9 @@ def command_row(row: Command) -> CommandRow:
     entry = signal_row(row.entry) if row.entry else None
     taken = msgspec.convert(row.taken, Taken | None)
     name = str(row.instrument) if row.instrument else ""
-    return CommandRow(row.id, CommandKind(row.kind), row.reason, entry, row.expires_at_ms, taken, name)
+    return CommandRow(
+        row.id, CommandKind(row.kind), row.reason, entry, row.expires_at_ms, taken, name, row.order_id
+    )
 
 
 def reports_new(deployment_id: UUID) -> list[ReportRow]:

@@ -285,6 +285,7 @@ class Command(models.Model):
     instrument = models.ForeignKey(
         Instrument, models.PROTECT, null=True, blank=True, help_text="of an exit: what is to be flat"
     )
+    order_id = models.UUIDField(null=True, blank=True, help_text="of a cancellation; none: all that work")
     step = models.BigIntegerField(
         null=True, blank=True, help_text="at which it was taken up; none yet: waits"
     )

@@ -72,7 +72,7 @@ class SignalOrigin(StrEnum):
 class CommandKind(StrEnum):
     """What an operator or the platform makes a deployment do at a step of its own."""
 
-    CANCEL = "CANCEL"
+    CANCEL = "CANCEL"  # one order, or all that work
     FLATTEN = "FLATTEN"
     EXIT = "EXIT"  # one instrument is to be flat
     APPROVE = "APPROVE"  # an entry that waited for a person

@@ -12,10 +12,11 @@ from django.template.loader import render_to_string
 from django.utils.safestring import mark_safe
 
 from alphapanda.core.clock import ist_date
-from alphapanda.core.money import ZERO
+from alphapanda.core.money import ZERO, to_rupees
 from alphapanda.core.vocabulary import Broker, Phase
 from alphapanda.dashboard import sparkline
 from alphapanda.push.readmodel import OWN_CLOCKS
+from portfolio.domain.kite import day_change_percent
 
 Row = dict[str, Any]
 Rows = dict[str, dict[str, Row]]
@@ -41,7 +42,13 @@ def rows(overview: Mapping[str, Any]) -> Rows:
     """Every row of the overview of both broker namespaces."""
     brokers = sorted({*overview["totals"], Broker.PAPER.value})
     screen: Rows = {kind: _by_id(overview[kind]) for kind in TABLES}
-    screen["positions"] = {i: _open(row) for i, row in screen["positions"].items() if row["quantity"]}
+    products = {row["id"]: row["product"] for row in overview["deployments"]}
+    closes = overview["session"].get("closes", {})
+    screen["positions"] = {
+        i: _open(row, closes) | {"product": products.get(row["deployment_id"])}
+        for i, row in screen["positions"].items()
+        if row["quantity"]
+    }
     for kind in ("signals", "orders", "fills", "deployments"):
         screen[kind] = {i: dated(row, overview["day"]) for i, row in screen[kind].items()}
     screen["strip"] = {broker: _strip(overview, broker) for broker in brokers}
@@ -119,11 +126,22 @@ def _tiles(overview: Mapping[str, Any], broker: str) -> Row:
     }
 
 
-def _open(row: Row) -> Row:
-    """With what it has made of what it cost, in percent."""
+def _open(row: Row, closes: Mapping[str, Any]) -> Row:
+    """With what it has made of what it cost, and what its price has moved today, in percent."""
     cost = abs(Decimal(row["cost"]))
     known = row["unrealised"] is not None and cost
-    return row | {"percent": f"{Decimal(row['unrealised']) / cost * 100:+.2f}" if known else None}
+    return row | {
+        "percent": f"{Decimal(row['unrealised']) / cost * 100:+.2f}" if known else None,
+        "day_change": _day_change(row, closes),
+    }
+
+
+def _day_change(row: Row, closes: Mapping[str, Any]) -> str | None:
+    """Unknown where the close is, and where the mark is of another day than the one that follows it."""
+    close_e4 = closes.get("prices_e4", {}).get(row["instrument"])
+    if not close_e4 or row["mark_e4"] is None or ist_date(row["mark_at_ms"]).isoformat() != closes["day"]:
+        return None
+    return f"{day_change_percent(to_rupees(row['mark_e4']), to_rupees(close_e4)):+.2f}"
 
 
 def _held(overview: Mapping[str, Any], broker: str) -> Row:

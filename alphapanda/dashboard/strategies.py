@@ -14,7 +14,7 @@ from django.shortcuts import get_object_or_404
 from accounts.models import AuditEntry
 from alphapanda import log_files
 from alphapanda.core.vocabulary import Broker, DeploymentStatus, OrderStatus
-from alphapanda.dashboard import frame, moment, screen, seen
+from alphapanda.dashboard import at_work, frame, moment, screen, seen
 from alphapanda.dashboard.access import broker_of, page_view
 from alphapanda.dashboard.gallery import gallery, parameters_of
 from alphapanda.dashboard.logs import line_row
@@ -64,15 +64,19 @@ def page(request: HttpRequest) -> HttpResponse:
 
 def _traders(broker: str, live: frame.Reading) -> dict[str, screen.Row]:
     rows = seen.deployment_rows(Deployment.objects.filter(broker=broker).order_by("name"))
-    last = _last_decisions([UUID(row["id"]) for row in rows])
+    ids = [UUID(row["id"]) for row in rows]
+    last = _last_decisions(ids)
     rejected = _rejected(last.values())
     known = live.rows.get("deployments", {})
     strip = live.rows.get("strip", {}).get(broker, {})
     is_now = moment.current() is None
     why = standings(rows, strip, {str(name) for name in last}) if is_now else {}
+    traded, last_seen = at_work.traded(ids, live.day), at_work.last_seen(ids)
     return {
         row["id"]: _trader(row, last.get(UUID(row["id"])), rejected, known.get(row["id"], {}))
         | {"standing": why.get(row["id"], "")}
+        | traded.get(row["id"], {})
+        | last_seen.get(row["id"], {})
         for row in rows
     }
 

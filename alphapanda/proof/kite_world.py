@@ -38,14 +38,14 @@ from alphapanda.proof.kite_served import Served
 from alphapanda.web.roles import Role
 from execution.models import BrokerCall, BrokerDesk, BrokerOrder, BrokerPush, Order
 from execution.services import chain
-from execution.services.live import desk, pushes
+from execution.services.live import desk, killing, pushes
 from execution.services.live.desk import Desk
 from execution.services.live.http import KiteHttp
 from marketdata.models import Instrument
 from marketdata.reference import load_calendar
 from marketdata.services import instruments
 from portfolio.services import postings_book
-from risk.models import Alert
+from risk.models import Alert, KillSwitch
 from risk.services import decisions
 from strategies.models import Deployment, Report, Signal
 from strategies.services.limit import TimeLimit
@@ -352,8 +352,10 @@ class World:
             return False
         if BrokerPush.objects.exists() or Report.objects.filter(told_at=None).exists():
             return False
+        sweeps = KillSwitch.objects.filter(released_at=None, step__in=killing.CANCELLING)
+        is_swept = any(killing.covered(one).exists() for one in sweeps)  # the next sweep cancels it
         due_ms = self.broker.schedule.next_ms
-        return due_ms is None or due_ms > self.broker.clock.now_ms() + 300_000
+        return not is_swept and (due_ms is None or due_ms > self.broker.clock.now_ms() + 300_000)
 
     def held_up(self) -> set[UUID]:
         """Orders that wait for a person, because others have closed what they would close."""

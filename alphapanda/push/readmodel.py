@@ -157,7 +157,8 @@ def stream_write(**stats: str | float) -> None:
 
 
 def session_write(**facts: Any) -> None:
-    """What holds for everything now. Known to the screens: `phase`, `halts`, `orders_today`."""
+    """What holds for everything now. Known to the screens: `phase`, `halts`, `orders_today`, `closes` (of the session
+    before), `beat_at_ms` (wall clock)."""
     _write_facts("session", facts)
 
 
@@ -235,6 +236,12 @@ def stream() -> dict[str, Any]:
     """The tick stream's statistics as last written; empty where there are none."""
     with _redis() as server:
         return _decoded(server.hgetall(_key("stream")))
+
+
+def session() -> dict[str, Any]:
+    """What holds for everything, as last written; empty where nothing was."""
+    with _redis() as server:
+        return _decoded(server.hgetall(_key("session")))
 
 
 def marks() -> dict[int, tuple[int, int]]:

@@ -96,14 +96,18 @@ def holding_figures(
     *, quantity: int, average_price: Decimal, last_price: Decimal, close_price: Decimal, t1_quantity: int = 0
 ) -> KiteHolding:
     """A holding's profit and its change of a day. Raises ValueError where the close is not above 0."""
-    if close_price <= 0:
-        raise ValueError(f"a close of {close_price} is no price to compare with")
-    change = last_price - close_price
     return KiteHolding(
         pnl=(last_price - average_price) * (quantity + t1_quantity),
-        day_change=change,
-        day_change_percentage=change / close_price * PERCENT,
+        day_change=last_price - close_price,
+        day_change_percentage=day_change_percent(last_price, close_price),
     )
+
+
+def day_change_percent(last_price: Decimal, close_price: Decimal) -> Decimal:
+    """What a price has moved since the close of the day before. Raises ValueError where that is not above 0."""
+    if close_price <= 0:
+        raise ValueError(f"a close of {close_price} is no price to compare with")
+    return (last_price - close_price) / close_price * PERCENT
 
 
 def _of_day(fills: Iterable[BookedFill], side: Side, multiplier: int) -> _Leg:

@@ -203,7 +203,7 @@ class Machine:
             row = approved(command, self.by_name, moment)
             return Raised(self.state.guards.awaiting(row)) if row else None
         if command.kind is CommandKind.CANCEL:
-            turn.cancel_orders(command.reason, SignalOrigin.OPERATOR)
+            turn.cancel_orders(command.reason, SignalOrigin.OPERATOR, command.order)
         elif command.taken is not None:
             moment = self.state.guards.let_go(turn, command.taken, moment, command.reason)
         else:

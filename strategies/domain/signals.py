@@ -115,7 +115,7 @@ class Taken(msgspec.Struct, frozen=True):
 class CommandRow(msgspec.Struct, frozen=True):
     """What an operator or the platform makes a deployment do, at a step of its own. Of an approval: the entry that
     waited, and the event time up to which it may be raised again; `taken` is what leaves the books; of an exit the
-    name of its instrument."""
+    name of its instrument; of a cancellation its order (None: all that work)."""
 
     id: UUID
     kind: CommandKind
@@ -124,6 +124,7 @@ class CommandRow(msgspec.Struct, frozen=True):
     expires_at_ms: int = 0
     taken: Taken | None = None
     instrument: str = ""
+    order: UUID | None = None
 
 
 class ReportRow(msgspec.Struct, frozen=True):

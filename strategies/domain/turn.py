@@ -108,10 +108,10 @@ class Turn:
             if order.token == token and not is_exit:
                 yield order
 
-    def cancel_orders(self, reason: str, origin: SignalOrigin) -> None:
-        """Wish for the end of every order at work."""
+    def cancel_orders(self, reason: str, origin: SignalOrigin, only: UUID | None = None) -> None:
+        """Wish for the end of every order at work, or of one of them."""
         for order in self._consequences.orders:
-            if order.status is not OrderStatus.CANCEL_PENDING:
+            if order.status is not OrderStatus.CANCEL_PENDING and only in (None, order.id):
                 self.want(Cancel(order, reason), origin)
 
     def cancel_entries(self, token: int, reason: str, origin: SignalOrigin) -> bool:

@@ -153,6 +153,7 @@ class Migration(migrations.Migration):
                 ('expires_at_ms', models.BigIntegerField(default=0, help_text='of an approval: event time up to which')),
                 ('taken', models.JSONField(blank=True, help_text='what leaves the books: strategies.domain.signals.Taken', null=True)),
                 ('instrument', models.ForeignKey(blank=True, help_text='of an exit: what is to be flat', null=True, on_delete=django.db.models.deletion.PROTECT, to='marketdata.instrument')),
+                ('order_id', models.UUIDField(blank=True, help_text='of a cancellation; none: all that work', null=True)),
                 ('step', models.BigIntegerField(blank=True, help_text='at which it was taken up; none yet: waits', null=True)),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
                 ('taken_at', models.DateTimeField(blank=True, null=True)),
@@ -263,7 +264,7 @@ class Migration(migrations.Migration):
         ),
         pgtrigger.migrations.AddTrigger(
             model_name='command',
-            trigger=pgtrigger.compiler.Trigger(name='fixed', sql=pgtrigger.compiler.UpsertTriggerSql(condition='WHEN (OLD."id" IS DISTINCT FROM (NEW."id") OR OLD."deployment_id" IS DISTINCT FROM (NEW."deployment_id") OR OLD."kind" IS DISTINCT FROM (NEW."kind") OR OLD."reason" IS DISTINCT FROM (NEW."reason") OR OLD."actor" IS DISTINCT FROM (NEW."actor") OR OLD."entry_id" IS DISTINCT FROM (NEW."entry_id") OR OLD."expires_at_ms" IS DISTINCT FROM (NEW."expires_at_ms") OR OLD."taken" IS DISTINCT FROM (NEW."taken") OR OLD."instrument_id" IS DISTINCT FROM (NEW."instrument_id") OR OLD."created_at" IS DISTINCT FROM (NEW."created_at"))', func="RAISE EXCEPTION 'pgtrigger: Cannot update rows from % table', TG_TABLE_NAME;", hash='65fd77c4f5a151dadce0149685f9bf5810e193cf', operation='UPDATE', pgid='pgtrigger_fixed_d1155', table='strategies_command', when='BEFORE')),
+            trigger=pgtrigger.compiler.Trigger(name='fixed', sql=pgtrigger.compiler.UpsertTriggerSql(condition='WHEN (OLD."id" IS DISTINCT FROM (NEW."id") OR OLD."deployment_id" IS DISTINCT FROM (NEW."deployment_id") OR OLD."kind" IS DISTINCT FROM (NEW."kind") OR OLD."reason" IS DISTINCT FROM (NEW."reason") OR OLD."actor" IS DISTINCT FROM (NEW."actor") OR OLD."entry_id" IS DISTINCT FROM (NEW."entry_id") OR OLD."expires_at_ms" IS DISTINCT FROM (NEW."expires_at_ms") OR OLD."taken" IS DISTINCT FROM (NEW."taken") OR OLD."instrument_id" IS DISTINCT FROM (NEW."instrument_id") OR OLD."order_id" IS DISTINCT FROM (NEW."order_id") OR OLD."created_at" IS DISTINCT FROM (NEW."created_at"))', func="RAISE EXCEPTION 'pgtrigger: Cannot update rows from % table', TG_TABLE_NAME;", hash='e49dca6e82631b6f1c20264688c72f5504e4322a', operation='UPDATE', pgid='pgtrigger_fixed_d1155', table='strategies_command', when='BEFORE')),
         ),
         pgtrigger.migrations.AddTrigger(
             model_name='command',

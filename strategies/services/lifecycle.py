@@ -1,4 +1,4 @@
-"""What an operator does to a deployment: start, pause, flatten, exit, stop, release from quarantine, configure."""
+"""What an operator does to a deployment: start, pause, flatten, exit, cancel an order, stop, release, configure."""
 
 from __future__ import annotations
 
@@ -127,9 +127,7 @@ def deployment_exit(
     Its machine raises the exits at its next step, which is stored with the command.
     Raises DeploymentNotFound, IllegalTransition, ReasonMissing, NotItsInstrument.
     """
-    deployment = deployment_locked(deployment_id, reason)
-    if deployment.status not in (RUNNING, PAUSED):
-        raise IllegalTransition(f"{deployment.name} is {deployment.status}: exit is not possible.")
+    deployment = _reading(deployment_id, "exit", reason)
     own = {str(one): one for one in deployment.instruments.all()}
     if instrument not in own:
         raise NotItsInstrument(
@@ -139,6 +137,31 @@ def deployment_exit(
         deployment=deployment, kind=CommandKind.EXIT, reason=reason, actor=actor, instrument=own[instrument]
     )
     _record_given(command, "deployment.exit", reason, now=now, ip=ip, instrument=instrument)
+    return deployment
+
+
+@transaction.atomic
+def deployment_cancel(
+    *, deployment_id: UUID, order_id: UUID, actor: str, reason: str, now: datetime, ip: str | None = None
+) -> Deployment:
+    """Cancel an order of a deployment, which goes on; whether it works still its machine sees at its next step, which
+    is stored with the command. Idempotent; locks the row.
+
+    Raises DeploymentNotFound, IllegalTransition, ReasonMissing.
+    """
+    deployment = _reading(deployment_id, "cancel", reason)
+    command = command_give(
+        deployment=deployment, kind=CommandKind.CANCEL, reason=reason, actor=actor, order_id=order_id
+    )
+    _record_given(command, "order.cancel", reason, now=now, ip=ip, order=str(order_id))
+    return deployment
+
+
+def _reading(deployment_id: UUID, act: str, reason: str) -> Deployment:
+    """A deployment that takes up commands, its row locked."""
+    deployment = deployment_locked(deployment_id, reason)
+    if deployment.status not in (RUNNING, PAUSED):
+        raise IllegalTransition(f"{deployment.name} is {deployment.status}: {act} is not possible.")
     return deployment
 
 
@@ -163,7 +186,7 @@ def command_give(
 ) -> Command | None:
     """Have a deployment carry out something at its next step; None where the same waits already. In the
     transaction of the act that it belongs to."""
-    given = {"deployment": deployment, "kind": kind} | more
+    given = {"deployment": deployment, "kind": kind, "order_id": None} | more
     told = given | {"reason": f"{kind.value.lower()}: {reason}"[:200], "actor": actor}
     while not Command.objects.filter(**given, step=None).exists():
         number = Command.objects.filter(deployment=deployment).count()

@@ -83,6 +83,22 @@ def test_browsers_may_follow_the_form_to_kite_and_nowhere_else(kite: Served, acc
     assert kite.url not in alice.get("/health/")["Content-Security-Policy"]
 
 
+def test_pages_that_were_open_before_may_still_act_after_the_way_back(
+    kite: Served, account: BrokerAccount, alice: Client
+):
+    """From another site a browser comes with Lax cookies alone: a page that comes then must not shut the others out."""
+    browser = Client(enforce_csrf_checks=True)
+    browser.cookies = alice.cookies
+    form = {"csrfmiddlewaretoken": browser.get("/broker/").context["csrf_token"]}
+    back = kites_page(browser.post("/broker/login/", {"account": "main", **form}))
+    strict = [name for name, cookie in browser.cookies.items() if cookie["samesite"] == "Strict"]
+    for name in strict:
+        del browser.cookies[name]
+
+    assert "main is logged in to Kite." in browser.get(back, follow=True).content.decode()
+    assert browser.post("/broker/logout/", {"account": "main", **form}).status_code == 302
+
+
 # ---- what is refused ----
 
 

@@ -59,6 +59,7 @@ ROUTES: dict[str, Route] = {
     "api/v1/limits/preview/": ACT,
     "api/v1/orders/": READ,
     "api/v1/orders/<uuid:pk>/": READ,
+    "api/v1/orders/<uuid:pk>/cancel/": ACT,
     "api/v1/order-events/": READ,
     "api/v1/fills/": READ,
     "api/v1/live/": READ,

@@ -10,7 +10,9 @@ from django.core.management import CommandError, call_command
 
 from accounts.models import AuditEntry
 from alphapanda.core.envelope import decode
+from alphapanda.core.vocabulary import CommandKind
 from alphapanda.eventlog.models import OutboxEvent
+from execution.models import Order
 from strategies.models import Command, Deployment
 from strategies.services.lifecycle import (
     ACTS,
@@ -20,6 +22,7 @@ from strategies.services.lifecycle import (
     NotItsInstrument,
     ReasonMissing,
     StrategyNotEnabled,
+    command_give,
     deployment_configure,
     deployment_exit,
     deployment_flatten,
@@ -27,7 +30,7 @@ from strategies.services.lifecycle import (
     deployment_start,
 )
 from tests.people import client_of
-from tests.rows import SOME, a_deployment
+from tests.rows import SOME, a_decision, a_deployment, a_signal, an_order
 
 pytestmark = pytest.mark.django_db
 NOW = datetime(2019, 7, 9, 4, 0, tzinfo=UTC)
@@ -204,3 +207,29 @@ def test_the_command_lists_and_acts(capsys):
         call_command("deployments", "stop", "nobody", "--reason", "x")
     with pytest.raises(CommandError, match="Say why"):
         call_command("deployments", "stop", "ma-infy")
+
+
+def test_the_cancellation_of_one_order_is_asked_for_over_rest():
+    order = an_order(a_decision(a_signal(a_deployment(status="RUNNING"))))
+    alice, address = client_of("alice"), f"/api/v1/orders/{order.pk}/cancel/"
+
+    told = [alice.post(address, {"reason": "news"}) for _ in range(2)]
+    everything = command_give(
+        deployment=order.deployment, kind=CommandKind.CANCEL, reason="drill", actor="bob"
+    )
+
+    assert [(one.status_code, one.json()["id"]) for one in told] == [(200, str(order.pk))] * 2
+    one, all_ = Command.objects.order_by("created_at")
+    assert (one.kind, one.order_id, one.reason) == ("CANCEL", order.pk, "cancel: news")
+    assert (all_, all_.order_id) == (everything, None), "that of one order is none of all"
+    entry = AuditEntry.objects.get()
+    assert (entry.action, entry.details["order"]) == ("order.cancel", str(order.pk))
+    assert alice.post(address, {}).status_code == 400
+    assert alice.post(f"/api/v1/orders/{order.deployment_id}/cancel/", {"reason": "x"}).status_code == 404
+    Deployment.objects.update(status="STOPPED")
+    assert (
+        "STOPPED: cancel is not possible" in alice.post(address, {"reason": "x"}).json()["error"]["message"]
+    )
+    Order.objects.update(status="CANCELLED")
+    ended = alice.post(address, {"reason": "news"})
+    assert (ended.status_code, ended.json()["error"]["code"]) == (409, "order_ended")

@@ -76,12 +76,12 @@ def test_positions_and_their_sums(operator: Person, desk: SimpleNamespace) -> No
         one.pk: Decimal(world.NAMES[one.instrument.tradingsymbol][1]) * one.quantity / 10_000 - one.cost
         for one in held
     }
-    assert {key: (cells[1], cells[5]) for key, cells in shown.items()} == {
+    assert {key: (cells[2], cells[7]) for key, cells in shown.items()} == {
         f"{one.book_id}:{one.instrument_id}": (f"{one.quantity:,}", formats.rupees_signed(gained[one.pk]))
         for one in held
     }
     sums = operator.page.locator("tr.sums").locator("th, td").all_inner_texts()
-    assert (sums[0], sums[5]) == (f"{len(held)} open", formats.rupees_signed(sum(gained.values())))
+    assert (sums[0], sums[7]) == (f"{len(held)} open", formats.rupees_signed(sum(gained.values())))
 
 
 def test_the_money_of_the_overview(operator: Person, desk: SimpleNamespace) -> None:

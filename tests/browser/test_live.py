@@ -97,7 +97,7 @@ def test_a_price_moves_by_a_push(operator: Person, relay: Relay) -> None:
 
     readmodel.marks_write({token: (price_e4 + 12_500, at_ms)})
 
-    cells = operator.page.locator("tr[id^=positions-]:has-text('INFY') td:nth-child(4)")
+    cells = operator.page.locator("tr[id^=positions-]:has-text('INFY') td:nth-child(5)")
     operator.page.locator("td", has_text="1,531.65").first.wait_for()
     assert set(cells.all_inner_texts()) == {"1,531.65"}
     readmodel.marks_write({token: (price_e4, at_ms)})
@@ -170,6 +170,6 @@ def test_with_every_push_lost_positions_are_right_after_five_seconds(
     operator.page.clock.fast_forward(POLL_MS)
 
     operator.page.wait_for_function(
-        "([id, quantity]) => document.getElementById(id)?.cells[1].textContent === quantity",
+        "([id, quantity]) => document.getElementById(id)?.cells[2].textContent === quantity",
         arg=[f"positions-{held.book_id}:{held.instrument_id}", f"{held.quantity:,}"],
     )

@@ -18,6 +18,7 @@ from alphapanda.dashboard import glance as glancing
 from alphapanda.health import registry
 from alphapanda.push import readmodel
 from alphapanda.web.formats import rupees_signed
+from execution.models import Order
 from marketdata.services.calendar import calendars_load_shipped
 from risk.models import LimitSet
 from risk.services.halts import halt_throw
@@ -110,6 +111,21 @@ def test_positions_tell_profit_in_percent_and_offer_an_exit() -> None:
     projections.rebuild()
     (row,) = rows(operator, "/positions/?broker=zerodha", "positions")
     assert 'data-type="INFY"' in row
+
+
+@pytest.mark.usefixtures("live_enabled")
+def test_an_order_that_works_can_be_cancelled_where_it_stands() -> None:
+    operator = browser("operator")
+    for broker, typed in (("paper", ""), ("zerodha", "INFY")):
+        own = world.desk(broker, count=1)
+        world.trade(own.deployments[0], 60, Side.BUY, 100, 15_000_000)
+        order = Order.objects.get(broker=broker)
+        for status, count in (("OPEN", 1), ("COMPLETE", 0)):
+            Order.objects.filter(pk=order.pk).update(status=status)
+            projections.rebuild()
+            (row,) = rows(operator, f"/orders/?broker={broker}", "orders")
+            acts = re.findall('data-act="([^"]*)".*data-type="([^"]*)"', row)
+            assert acts == [(f"/api/v1/orders/{order.pk}/cancel/", typed)] * count
 
 
 def test_the_day_is_what_it_traded_and_strategies_are_summed(viewer: Client) -> None:

@@ -63,7 +63,7 @@ def words(html: str) -> str:
 
 def a_fill() -> Fill:
     """One of an order that a strategy wished for."""
-    return Fill.objects.filter(order__decision__signal__origin="STRATEGY").order_by("step", "ordinal").first()
+    return Fill.objects.filter(order__decision__signal__origin="STRATEGY").order_by("step", "number").first()
 
 
 def test_a_fill_is_explained_from_the_bytes_of_its_ticks_to_the_ledger(messages: list[bytes]) -> None:

@@ -17,6 +17,7 @@ from execution.domain.kite.budgets import (
     Next,
     Spent,
     left,
+    never_left,
     next_to_send,
     rebuilt,
     seen_elsewhere,
@@ -131,6 +132,11 @@ def test_orders_of_other_apps_use_up_the_day_with_ours() -> None:
     assert next_to_send([call(Lane.EXIT)], seen_elsewhere(spent, 4_700, NOW), NOW + 1_000).call is None
     tomorrow = sent(spent, call(), at("00:00") + 86_400_000)
     assert (tomorrow.placed, tomorrow.elsewhere) == (1, 0)
+
+
+def test_what_never_left_uses_up_nothing_of_the_day() -> None:
+    for one in (call(), call(orders=3), call(Lane.CANCEL)):
+        assert never_left(sent(spent([], placed=7), one, NOW), one).placed == 7
 
 
 def test_a_clock_that_went_back_gives_no_new_room() -> None:

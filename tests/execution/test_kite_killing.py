@@ -7,7 +7,7 @@ from uuid import uuid5
 
 from alphapanda.core.vocabulary import OrderStatus as S
 from alphapanda.core.vocabulary import OrderType
-from execution.domain.kite.killing import exposure, rank, seen_ms
+from execution.domain.kite.killing import exposure, rank
 from execution.domain.kite.orders import LiveOrder
 from tests.builders import at
 from tests.kite_builders import ORDER, live, placing, seen, terms, traded
@@ -33,6 +33,6 @@ def test_what_has_traded_counts_no_more() -> None:
 
 
 def test_when_it_was_seen_at_work_is_when_we_heard_of_it_last() -> None:
-    assert seen_ms(live(None, placing())) == 0
+    assert live(None, placing()).seen_ms == 0
     shown = [seen(S.OPEN, at_ms=at(), received_ms=at() + later) for later in (700, 300)]
-    assert seen_ms(live(None, placing(), *shown)) == at() + 700
+    assert live(None, placing(), *shown).seen_ms == at() + 700

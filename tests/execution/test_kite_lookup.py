@@ -94,6 +94,17 @@ def test_the_book_of_the_next_day_says_nothing_of_what_is_not_in_it() -> None:
     assert advance(lookup, Read(SENT + DAY_MS, Finding.DONE))[1] == Answer(Wish.DONE)
 
 
+def test_an_order_of_the_evening_is_looked_for_over_midnight_until_the_book_is_of_the_new_day() -> None:
+    sent_ms = at("23:59:30")
+    lookup = Lookup(sent_ms, sent_ms)
+    for place in range(1, 6):
+        lookup, answer = advance(lookup, Read(sent_ms + 30_000 * place, Finding.ABSENT))
+    assert answer == Answer(Wish.NOT_DONE)
+    six_ms = at("06:00") + DAY_MS
+    assert advance(Lookup(sent_ms, sent_ms), Read(six_ms - 1, None))[1].wish is Wish.READ
+    assert advance(Lookup(sent_ms, sent_ms), Read(six_ms, None))[1] == Answer(Wish.ASK)
+
+
 def test_after_a_restart_the_schedule_goes_on() -> None:
     lookup = Lookup(SENT, LOST)
     for _ in range(4):

@@ -8,14 +8,13 @@ import msgspec
 
 from alphapanda.core.vocabulary import OrderStatus as S
 from alphapanda.core.vocabulary import OrderType, Side, Validity, Variety
-from execution.domain.kite.orders import ActStage, Alarm, LiveOrder, Sending, Want
+from execution.domain.kite.orders import SECONDS_MS, ActStage, Alarm, LiveOrder, Sending, Want
 from execution.domain.kite.reducer import (
     ActNews,
     Evidence,
     NewFill,
     Seen,
     Traded,
-    is_of,
     take,
     take_all,
 )
@@ -354,9 +353,24 @@ def test_an_act_has_one_row_with_its_decision() -> None:
     assert (later.order, later.changes) == (at_once.order, ())
 
 
-def test_whose_order_it_is() -> None:
-    order = live(None, placing())
+def test_a_cancellation_that_was_taken_is_on_its_way_until_the_order_is_seen_to_work_on() -> None:
+    taken = ActNews(ACT, ActStage.DONE, at() + 10)
+    order = take_all(live(), [placing(), seen(S.OPEN, received_ms=at()), taken]).order
+    assert order.status is S.CANCEL_PENDING
 
-    assert is_of(order, snapshot(tags=()))
-    assert is_of(order, snapshot(order_id=OTHER_ID, tags=("mktp", TAG)))
-    assert not is_of(order, snapshot(order_id=OTHER_ID, tags=("mktp",)))
+    late = seen(S.OPEN, received_ms=at() + 10 + SECONDS_MS)  # which may have left before
+    assert take(order, late).order.status is S.CANCEL_PENDING
+    after = take(order, seen(S.OPEN, received_ms=at() + 11 + SECONDS_MS))
+    assert [row.status for row in after.changes] == [S.OPEN]
+    assert take(order, seen(S.CANCELLED)).order.status is S.CANCELLED
+
+
+def test_a_change_that_was_taken_holds_until_the_broker_shows_the_order_again() -> None:
+    taken = ActNews(ACT, ActStage.DONE, at() + 10, terms(12, limit=101))
+    result = take_all(live(), [placing(), seen(S.OPEN, received_ms=at()), taken])
+    assert (result.changes[-1].quantity, result.changes[-1].limit_price_e4) == (12, e4(101))
+
+    refused = take(result.order, seen(S.OPEN, received_ms=at() + 11)).order
+    assert (refused.now, refused.quantity) == (terms(), 10)
+    ended = take(result.order, seen(S.CANCELLED, received_ms=at() + 9)).order
+    assert (ended.now, ended.quantity) == (terms(), 10)

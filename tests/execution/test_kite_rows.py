@@ -92,6 +92,12 @@ def test_an_unknown_status_is_no_end(status: str) -> None:
     assert (one.status, one.status_text, one.is_final) == (None, status, False)
 
 
+def test_an_order_for_the_next_session_that_was_cancelled_is_over() -> None:
+    one = row(status="CANCELLED AMO", variety="amo")
+
+    assert (one.status, one.status_text) == (OrderStatus.CANCELLED, "CANCELLED")
+
+
 @pytest.mark.parametrize("status", [s for s in OrderStatus if s is not OrderStatus.EXPIRED])
 def test_every_status_of_kite_is_known(status: OrderStatus) -> None:
     assert row(status=status.value).status is status

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -120,6 +121,8 @@ class Live:
             self.served.advance(advance_ms)
             self.desk.round()
             self.hand.run()
+            if self.desk._flying or self.desk._looking is not None:
+                time.sleep(0.005)  # the broker answers by threads, whose time does not pass with its clock
             if self.is_quiet():
                 return
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import Permission
@@ -14,12 +15,15 @@ from accounts import live, vault
 from accounts.live import NotCleared, TermsOutOfDate, UnlockRefused
 from accounts.models import AuditEntry, BrokerSession, LiveAct, User
 from alphapanda import readiness
+from alphapanda.core.clock import ist_date, to_ms
 from alphapanda.preflight import Finding, Missing
 from execution.models import BrokerDesk, Difference
+from marketdata.models import Instrument, MasterLoad
+from strategies.models import Deployment
 from strategies.services.lifecycle import deployment_start
 from tests.kite.server import a_simulator, quoted, serving
 from tests.people import PASSWORD, a_person, client_of
-from tests.rows import a_broker_account, a_deployment
+from tests.rows import a_broker_account, a_deployment, an_instrument
 
 pytestmark = pytest.mark.django_db
 GOOD = [{"name": "token", "is_good": True, "detail": "", "is_doubtful": False}]
@@ -229,3 +233,39 @@ def test_what_no_check_can_tell_is_doubtful_and_lists_must_be_fresh() -> None:
     assert "no instrument list" in found("instruments").detail
     with pytest.raises(Missing):
         readiness.instruments()
+
+
+def a_contract(symbol: str, token: int, **facts: Any) -> Instrument:
+    kind = {"exchange": "NFO", "tradingsymbol": symbol, "instrument_type": "FUT", "segment": "NFO-FUT"}
+    return an_instrument(**kind, instrument_token=token, exchange_token=token, lot_size=65, **facts)
+
+
+def lists_loaded(now: datetime) -> None:
+    MasterLoad.objects.create(id=uuid4(), source="Kite all", exchanges="NFO", loaded_at=now)
+
+
+def test_what_stopped_with_its_contract_long_ago_keeps_nobody_from_starting() -> None:
+    now = timezone.now()
+    lists_loaded(now)
+    last_month = ist_date(to_ms(now)) - timedelta(days=20)
+    old = a_deployment("old", broker="zerodha", status="STOPPED")
+    old.instruments.set([a_contract("NIFTY26OCTFUT", 11, expiry=last_month, is_listed=False)])
+
+    assert found("instruments").is_good
+    assert found("limits").is_good
+    Deployment.objects.update(status="PAUSED")
+    assert "no longer listed: NFO:NIFTY26OCTFUT" in found("instruments").detail
+
+
+def test_a_contract_whose_largest_order_is_not_known_is_doubtful() -> None:
+    now = timezone.now()
+    lists_loaded(now)
+    next_month = ist_date(to_ms(now)) + timedelta(days=20)
+    contract = a_contract("NIFTY26DECFUT", 12, expiry=next_month)
+    a_deployment(broker="zerodha", status="STOPPED").instruments.set([contract])
+
+    doubt = found("instruments")
+    assert (doubt.is_good, doubt.is_doubtful) == (True, True)
+    assert "no freeze quantity is known of NFO:NIFTY26DECFUT" in doubt.detail
+    Instrument.objects.filter(pk=contract.pk).update(freeze_quantity=1_800)
+    assert not found("instruments").is_doubtful

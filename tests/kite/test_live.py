@@ -106,11 +106,14 @@ def test_a_kill_switch_cancels_what_works_and_lets_no_entry_out(live):
 def test_a_kill_switch_that_flattens_lets_its_own_exits_trade(live):
     resting = live.want(quantity=5, order_type="LIMIT", limit_price_e4=14_000_000)
     live.want(quantity=10)
-    live.work(rounds=40)
+    for _ in range(40):
+        live.work(rounds=10)
+        if Position.objects.exists():
+            break
     halts.halt_throw(level="GLOBAL", step="FLATTEN", reason="drill", actor="alice", now=live.now())
     live.hand.readers[0].values += packed([quoted(1500, 601)], source=8, batch=1)
 
-    live.work(rounds=100)
+    live.work()
 
     resting.refresh_from_db()
     assert (resting.status, Position.objects.get().quantity) == ("CANCELLED", 0)

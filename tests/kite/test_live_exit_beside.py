@@ -45,6 +45,21 @@ def test_an_exit_beside_the_cancellation_of_its_stop_leaves_after_that_is_gone(w
     assert call_of(order).sent_at_ms > cancelled.answered_at_ms
 
 
+def test_an_exit_beside_a_cancellation_of_which_no_update_comes_waits_for_the_book(world):
+    """Kite takes a cancellation at once; that the order is gone comes later, or with the next look alone."""
+    held(world)
+    stop = at_work(world, **DEAR, quantity=10)
+    world.is_pushed = False
+    order = leave_beside(world, stop)
+
+    world.work(until=lambda: call_of(stop, "CANCEL").state == "DONE" and _status(stop) != "OPEN", ends_ms=500)
+    assert (_status(stop), call_of(order).state) == ("CANCEL PENDING", "READY")
+    world.work(until=lambda: _status(order) == "COMPLETE", ends_ms=20_000)
+
+    assert (_status(stop), _status(order)) == ("CANCELLED", "COMPLETE")
+    assert not Alert.objects.exists()
+
+
 def test_an_exit_beside_a_cancellation_waits_for_the_login_with_it(world):
     held(world)
     stop = at_work(world, **DEAR, quantity=10)

@@ -82,6 +82,7 @@ def test_an_exit_that_cannot_leave_waits_for_the_network(live: Live, monkeypatch
         patched.setattr(KiteHttp, "write", away)
         live.want(side="SELL", quantity=10)
         live.work(rounds=5 * answers.ATTEMPTS_MAX, advance_ms=2_000)
+    assert live.desk._spent.placed <= 2, "the entry, and an exit that may be under way"
 
     live.work()
     assert Position.objects.get().quantity == 0

@@ -5,21 +5,24 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from threading import Event, Thread, Timer
 from typing import Any
 
 import pytest
 from django.db import DatabaseError, connection, transaction
+from django.utils import timezone
 
 from alphapanda.core.vocabulary import CommandKind
 from execution.domain.kite.budgets import Spent
 from execution.models import BrokerCall, BrokerDesk, Order
-from execution.services.live import calls, containing
+from execution.services.live import calls, containing, evidence
+from marketdata.reference import load_calendars
 from risk.models import Alert, KillSwitch
 from risk.services import halts
 from risk.services.terms import share_kill_lock
 from strategies import loading as deployments
-from strategies.models import Command, Deployment
+from strategies.models import Command, Deployment, Report
 from strategies.services.lifecycle import command_give
 from tests.kite.live import Live
 from tests.kite.server import a_simulator, quoted, serving
@@ -132,3 +135,21 @@ def test_a_kill_switch_is_not_lost_where_somebody_gives_a_command_at_the_same_mo
 
     assert sorted(Command.objects.values_list("kind", flat=True)) == ["CANCEL", "FLATTEN"]
     assert KillSwitch.objects.filter(released_at=None).exists()
+
+
+def test_a_report_of_a_stopped_deployment_whose_worker_stands_still_holds_up_nobody(
+    live: Live, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(evidence.market, "calendars", load_calendars)
+    live.want(**FAR)
+    BrokerDesk.objects.update(reconciled_at=live.now())
+    live.desk._send()  # a report of its leaving, which no worker takes up
+    Deployment.objects.update(status="STOPPED")
+    with standing_still(lambda: deployments.locked(live.deployment.id)):
+        began_s = time.monotonic()
+        evidence.book_what_is_left(timezone.now() + timedelta(seconds=1))
+        took_s = time.monotonic() - began_s
+        assert (Report.objects.get().booked_at, took_s < 5) == (None, True)
+
+    evidence.book_what_is_left(timezone.now() + timedelta(seconds=3))
+    assert Report.objects.get().booked_at is not None

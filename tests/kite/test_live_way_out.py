@@ -186,6 +186,17 @@ def test_a_change_to_what_has_traded_already_is_dropped(world):
     assert (call.state, call.reason[:14]) == ("DROPPED", "4 units had tr")
 
 
+def test_a_change_of_which_no_update_comes_shows_once_it_was_taken(world):
+    """Else its strategy would ask for it again with each tick, and a change of the quantity would undo it."""
+    order = at_work(world, **FAR)
+    world.is_pushed, price_e4 = False, PRICE_E4 - 600_000
+    _change(world, order, quantity=10, limit_price_e4=price_e4)
+
+    world.work(until=lambda: _status(order) == "OPEN", ends_ms=2_000)
+
+    assert (states_of("MODIFY"), Order.objects.get().limit_price_e4) == (["DONE"], price_e4)
+
+
 def test_a_change_of_unknown_outcome_is_not_done_where_the_one_before_shows(world):
     """Back to the terms that it was placed with, and the broker shows those of the change between."""
     order = at_work(world, **FAR)

@@ -14,6 +14,8 @@ from alphapanda.core import ids
 from alphapanda.deploying import Definition
 from alphapanda.proof import parity
 from alphapanda.proof.recorded import deployments_over
+from execution.models import Order
+from execution.services.cancelling import OrderEnded, order_cancel
 from marketdata.domain.stretch import stretch_of
 from marketdata.domain.ticks import FIRST_SEQ, Item, Tick
 from marketdata.reference import YESBANK_FILES
@@ -223,6 +225,43 @@ def test_the_exit_of_one_instrument_is_replayed_row_by_row(monkeypatch, batch):
     assert {row["instrument"] for row in by_operator} == {LEGS[0]}
     assert {row["origin"] for row in signals[signals.index(by_operator[-1]) + 1 :]} == {"STRATEGY"}
     assert Deployment.objects.get().status == "RUNNING"
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("batch", [97, 11])
+def test_the_cancellation_of_one_order_is_replayed_row_by_row(monkeypatch, settings, batch):
+    settings.STRATEGIES, settings.SHARDS = Path(__file__).parent / "own", 1
+    definitions = [Definition(name="wall", strategy="wall", instruments=("NSE:YESBANK",))]
+    recorded = recording(FILES, definitions)
+    source = recorded.source()
+    items = list(source.iter_from())[:800]
+    seeded(definitions)
+    hand = Hand(packed(items, source=source.source, batch=batch))
+    hand.attach(monkeypatch)
+    every = hand.readers[0].values
+    for count in range(1, len(every)):  # until the limit far below rests
+        hand.readers[0].values = every[:count]
+        hand.run()
+        if (resting := Order.objects.filter(order_type="LIMIT", status="OPEN")).exists():
+            break
+    facts = {"actor": "alice", "reason": "drill", "now": timezone.now()}
+    cancelled = order_cancel(order_id=resting.get().pk, **facts)
+    hand.readers[0].values = every
+
+    hand.run()
+
+    found = parity.of_database()
+    stream = [stretch_of(items, first_seq=FIRST_SEQ)]
+    runs = recorded.fold(stream, source=source.source, commands=commands_taken())
+    assert parity.compare(parity.of_accounts([run.account for run in runs]), found) == (0, [])
+    cancelled.refresh_from_db()
+    assert cancelled.status == "CANCELLED"
+    assert [row["target"] for row in found["wall"]["signals"] if row["origin"] == "OPERATOR"] == [
+        str(cancelled.pk)
+    ]
+    assert resting.exists(), "its strategy goes on, and rests another"
+    with pytest.raises(OrderEnded, match="is CANCELLED"):
+        order_cancel(order_id=cancelled.pk, **facts)
 
 
 @pytest.mark.django_db(transaction=True)

@@ -254,3 +254,11 @@ def test_the_end_of_entries_leaves_exits_at_work(
     turn.cancel_entries(7, "loss ladder: cancel", SignalOrigin.LADDER)
 
     assert bool(turn.wishes) == is_cancelled
+
+
+def test_one_order_is_cancelled_or_all_are() -> None:
+    one, other = a_working_order(1, Side.BUY), a_working_order(2, Side.SELL)
+    for only, expected in ((other.id, [other]), (UUID(int=9), []), (None, [one, other])):
+        turn = a_turn(one, other)
+        turn.cancel_orders("cancel: drill", SignalOrigin.OPERATOR, only)
+        assert [wish.order for wish, _ in turn.wishes] == expected

@@ -139,6 +139,12 @@ def sent(spent: Spent, call: Call, at_ms: int) -> Spent:
     return msgspec.structs.replace(today, times=times, placed=placed)
 
 
+def never_left(spent: Spent, call: Call) -> Spent:
+    """After a call came no further than our door: Kite counts no order, however long the network is away."""
+    orders = call.orders if call.kind is CallKind.PLACE else 0
+    return msgspec.structs.replace(spent, placed=max(spent.placed - orders, 0))
+
+
 def seen_elsewhere(spent: Spent, orders: int, at_ms: int) -> Spent:
     """After other apps were seen to have placed so many orders on the day of `at_ms`: Kite counts them with ours."""
     return msgspec.structs.replace(_on(spent, ist_day(at_ms)), elsewhere=orders)

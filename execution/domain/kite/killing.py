@@ -1,4 +1,4 @@
-"""What a kill sweep goes by: what an order may still come to, when it was seen at work last, when it is stubborn."""
+"""What a kill sweep goes by: what an order may still come to, when it is stubborn."""
 
 from __future__ import annotations
 
@@ -14,11 +14,6 @@ def rank(order: LiveOrder) -> tuple[bool, Decimal, str]:
     """Sorts the largest exposure first; one that is not known may be the largest."""
     worth = exposure(order)
     return worth is not None, -(worth or Decimal(0)), str(order.id)
-
-
-def seen_ms(order: LiveOrder) -> int:
-    """When the order was last shown at work; 0: never."""
-    return max((part.latest.received_ms for part in order.parts.values() if part.latest), default=0)
 
 
 def exposure(order: LiveOrder) -> Decimal | None:

@@ -1,7 +1,7 @@
 """What became of a write whose outcome is not known: looked for in the broker's book, with patience, never repeated.
 
 A read that failed, or that had faults in it, is no information. A read counts as of when it began. The book is that of
-the day: on a later one it says nothing of a write of the day before."""
+the broker's day: in a later one it says nothing of a write of the day before."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from enum import StrEnum
 
 import msgspec
 
-from alphapanda.core.clock import ist_day
 from alphapanda.core.vocabulary import OrderStatus
+from execution.domain.kite.account import day_of
 from execution.domain.kite.orders import LiveOrder
 from execution.domain.kite.rows import OrderSnapshot
 from execution.domain.orders import AT_MARKET, Terms
@@ -77,7 +77,7 @@ def advance(lookup: Lookup, read: Read) -> tuple[Lookup, Answer]:
     lookup = msgspec.structs.replace(lookup, last_read_ms=max(lookup.last_read_ms, read.began_ms))
     if read.finding in (Finding.DONE, Finding.TOO_LATE):
         lookup = msgspec.structs.replace(lookup, verdict=Wish(read.finding.value))
-    elif not lookup.outlives_day and ist_day(read.began_ms) != ist_day(lookup.sent_ms):
+    elif not lookup.outlives_day and day_of(read.began_ms) != day_of(lookup.sent_ms):
         lookup = msgspec.structs.replace(lookup, verdict=Wish.ASK)
     elif read.finding is Finding.ABSENT and read.began_ms >= lookup.unknown_ms:
         lookup = _absent(lookup, read.began_ms)

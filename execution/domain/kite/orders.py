@@ -12,7 +12,7 @@ from uuid import UUID
 import msgspec
 
 from alphapanda.core.vocabulary import OrderStatus, OrderType, Product, Side, Validity, Variety
-from execution.domain.kite.rows import OrderSnapshot, TradeRow
+from execution.domain.kite.rows import TradeRow
 from execution.domain.orders import AT_MARKET, Terms
 
 SECONDS_MS = 2_000  # Kite's times are whole seconds, of its own clock
@@ -45,17 +45,13 @@ class Alarm(StrEnum):
     TRADED_AFTER_END = "TRADED_AFTER_END"  # more trades than its end told
     TOLD_TWO_ENDS = "TOLD_TWO_ENDS"  # its end was told with different quantities
     OVERFILLED = "OVERFILLED"  # trades beyond any quantity that it had
-    CONTRADICTED = (
-        "CONTRADICTED"  # its id came with another instrument or side, or a trade's id with another trade
-    )
+    CONTRADICTED = "CONTRADICTED"  # its id, or that of a trade, came with another instrument, side or trade
 
 
 class Want(StrEnum):
     """What the order needs next from the broker."""
 
-    FETCH_TRADES = (
-        "FETCH_TRADES"  # a snapshot tells more units than trades do: nothing is booked before they are here
-    )
+    FETCH_TRADES = "FETCH_TRADES"  # a snapshot tells more units than trades do, which are booked alone
     CANCEL = "CANCEL"  # it was given up and lives: its strategy does not count on it any more
 
 
@@ -174,9 +170,7 @@ class LiveOrder(msgspec.Struct, frozen=True):
     variety: Variety
     terms: Terms
     expires_at_ms: int
-    iceberg_legs: int = (
-        0  # each is an order of its own to the broker, which sends the next one when one has traded
-    )
+    iceberg_legs: int = 0  # each is an order to the broker, which sends the next when one has traded
     tags: frozenset[str] = frozenset()  # of all attempts
     local: Local = Local()
     parts: dict[str, Part] = {}  # by the broker's order id
@@ -205,7 +199,7 @@ class LiveOrder(msgspec.Struct, frozen=True):
     def quantity(self) -> int:
         """The total as it is at the broker; traded units at least."""
         told = [part.told for part in self.parts.values()]
-        if self._has_legs_to_come or None in told or not told:
+        if self._has_legs_to_come or None in told or not told or self._is_change_unseen:
             return max(self.wanted.quantity, self.filled_quantity)
         return max(sum(one.quantity for one in told if one), self.filled_quantity)
 
@@ -263,16 +257,32 @@ class LiveOrder(msgspec.Struct, frozen=True):
     @property
     def wanted(self) -> Terms:
         """Its terms as we last changed them."""
-        changes = [(act.at_ms, key) for key, act in self.acts.items() if act.terms and _is_done(act)]
-        return self.acts[max(changes)[1]].terms or self.terms if changes else self.terms
+        return self._changed[1]
+
+    @property
+    def _changed(self) -> tuple[int, Terms]:
+        """When a change was taken last (0: never), and its terms."""
+        done = [
+            (act.at_ms, str(key), act.terms) for key, act in self.acts.items() if act.terms and _is_done(act)
+        ]
+        at_ms, _, terms = max(done, key=lambda one: one[:2], default=(0, "", self.terms))
+        return at_ms, terms
+
+    @property
+    def _is_change_unseen(self) -> bool:
+        """Whether all that was told of it is older than the last change that was taken: its row shows that later."""
+        told = [part.told for part in self.parts.values() if part.told]
+        is_over = any(part.end for part in self.parts.values())
+        return not is_over and self._changed[0] > max((one.received_ms for one in told), default=0)
 
     @property
     def now(self) -> Terms:
-        """Its terms as they are at the broker, of an iceberg those of the leg at work. What goes to the market stays
-        so: Kite shows it as a limit order at the price that protects it."""
+        """Its terms as they are at the broker, of an iceberg those of the leg at work; a change that was taken and is
+        not shown yet counts. What goes to the market stays so: Kite shows it as a limit order at the price that
+        protects it."""
         told = max((part for part in self.parts.values() if part.told), key=_lastness, default=Part()).told
         own, quantity = self.wanted, self.quantity
-        if told is None:
+        if told is None or self._is_change_unseen:
             return msgspec.structs.replace(own, quantity=quantity)
         is_plain = own.order_type not in AT_MARKET and told.order_type in _TYPES
         return msgspec.structs.replace(
@@ -297,8 +307,19 @@ class LiveOrder(msgspec.Struct, frozen=True):
         if self.gone_ms and (None in ends or is_between_legs):
             return OrderStatus.EXPIRED
         if None in ends or is_between_legs:
-            return _working_status(self.parts.values())
+            return OrderStatus.CANCEL_PENDING if self._is_leaving else _working_status(self.parts.values())
         return self._end(ends)
+
+    @property
+    def seen_ms(self) -> int:
+        """When it was last shown at work; 0: never."""
+        return max((part.latest.received_ms for part in self.parts.values() if part.latest), default=0)
+
+    @property
+    def _is_leaving(self) -> bool:
+        """Whether a cancellation was taken, and the order was not seen to work on after that."""
+        taken = [act.at_ms for act in self.acts.values() if act.is_cancel and _is_done(act)]
+        return any(self.seen_ms <= at_ms + SECONDS_MS for at_ms in taken)
 
     def _end(self, ends: set[OrderStatus | None]) -> OrderStatus:
         if OrderStatus.CANCELLED not in ends:
@@ -354,34 +375,15 @@ _TYPES = frozenset(OrderType)
 _VALIDITIES = frozenset(Validity)
 _BY_TEXT = {status.value: status for status in OrderStatus if status is not OrderStatus.EXPIRED}
 # Steps before the exchange has an order; of the others, those that rest count for more than those on the way there.
-_BEFORE_EXCHANGE = (
+BEFORE_EXCHANGE = (
     OrderStatus.PUT_RECEIVED, OrderStatus.AMO_RECEIVED, OrderStatus.VALIDATION_PENDING, OrderStatus.OPEN_PENDING,
 )  # fmt: skip
 _LADDER = (
-    *_BEFORE_EXCHANGE, OrderStatus.MODIFY_VALIDATION_PENDING, OrderStatus.MODIFY_PENDING, OrderStatus.MODIFIED,
+    *BEFORE_EXCHANGE, OrderStatus.MODIFY_VALIDATION_PENDING, OrderStatus.MODIFY_PENDING, OrderStatus.MODIFIED,
     OrderStatus.TRIGGER_PENDING, OrderStatus.OPEN, OrderStatus.CANCEL_PENDING, OrderStatus.REJECTED,
     OrderStatus.CANCELLED, OrderStatus.COMPLETE,
 )  # fmt: skip
-_STEPS = {status: step for step, status in enumerate(_LADDER)}
-
-
-def told_of(snapshot: OrderSnapshot, received_ms: int) -> Told:
-    """A snapshot as it is kept."""
-    return Told(
-        filled=snapshot.filled,
-        at_ms=snapshot.at_ms,
-        is_at_exchange=snapshot.status not in _BEFORE_EXCHANGE,
-        received_ms=received_ms,
-        step=-1 if snapshot.status is None else _STEPS[snapshot.status],
-        status_text=snapshot.status_text,
-        quantity=snapshot.quantity,
-        limit_price_e4=snapshot.limit_price_e4 or 0,
-        trigger_price_e4=snapshot.trigger_price_e4 or 0,
-        disclosed_quantity=snapshot.disclosed_quantity,
-        order_type=snapshot.order_type,
-        validity=snapshot.validity,
-        reason=snapshot.reason,
-    )
+STEPS = {status: step for step, status in enumerate(_LADDER)}
 
 
 def _working_status(parts: Collection[Part]) -> OrderStatus:

@@ -14,6 +14,8 @@ import msgspec
 from alphapanda.core import ids
 from alphapanda.core.vocabulary import OrderStatus
 from execution.domain.kite.orders import (
+    BEFORE_EXCHANGE,
+    STEPS,
     ActStage,
     Alarm,
     LiveAct,
@@ -23,7 +25,6 @@ from execution.domain.kite.orders import (
     Sending,
     Told,
     Want,
-    told_of,
 )
 from execution.domain.kite.outcomes import Outcome, Verdict
 from execution.domain.kite.rows import OrderSnapshot, TradeRow
@@ -129,11 +130,6 @@ def answered(outcome: Outcome, *, attempt: int, at_ms: int) -> Placing:
     )
 
 
-def is_of(order: LiveOrder, snapshot: OrderSnapshot) -> bool:
-    """Whether the broker's order stands for ours: by its id, or by the tag of one of our attempts."""
-    return snapshot.order_id in order.parts or not order.tags.isdisjoint(snapshot.tags)
-
-
 def is_known(order: LiveOrder, evidence: Seen | Traded) -> bool:
     """Whether it was told word for word: a trade that is here, an end as it was told before. A snapshot of what works
     is never known, for the one that came last may decide."""
@@ -141,7 +137,7 @@ def is_known(order: LiveOrder, evidence: Seen | Traded) -> bool:
         part = order.parts.get(evidence.trade.order_id, Part())
         return part.trades.get(evidence.trade.key) == evidence.trade
     part = order.parts.get(evidence.snapshot.order_id, Part())
-    return part.end is not None and told_of(evidence.snapshot, part.end.received_ms) == part.end
+    return part.end is not None and _told_of(evidence.snapshot, part.end.received_ms) == part.end
 
 
 def take(order: LiveOrder, evidence: Evidence) -> Result:
@@ -200,7 +196,7 @@ def _seen(order: LiveOrder, news: Seen) -> LiveOrder:
     snapshot = news.snapshot
     if (snapshot.instrument, snapshot.side) != (order.instrument, order.side):
         return _contradicted(order, snapshot.order_id)
-    told = told_of(snapshot, news.received_ms)
+    told = _told_of(snapshot, news.received_ms)
     part = order.parts.get(snapshot.order_id, Part())
     most = max(part.most, snapshot.quantity)
     if snapshot.is_final:
@@ -229,6 +225,25 @@ def _acted(order: LiveOrder, news: ActNews) -> LiveOrder:
     if known is not None and known.key >= act.key:
         return order
     return msgspec.structs.replace(order, acts={**order.acts, news.decision_id: act})
+
+
+def _told_of(snapshot: OrderSnapshot, received_ms: int) -> Told:
+    """A snapshot as it is kept."""
+    return Told(
+        filled=snapshot.filled,
+        at_ms=snapshot.at_ms,
+        is_at_exchange=snapshot.status not in BEFORE_EXCHANGE,
+        received_ms=received_ms,
+        step=-1 if snapshot.status is None else STEPS[snapshot.status],
+        status_text=snapshot.status_text,
+        quantity=snapshot.quantity,
+        limit_price_e4=snapshot.limit_price_e4 or 0,
+        trigger_price_e4=snapshot.trigger_price_e4 or 0,
+        disclosed_quantity=snapshot.disclosed_quantity,
+        order_type=snapshot.order_type,
+        validity=snapshot.validity,
+        reason=snapshot.reason,
+    )
 
 
 def _with_part(order: LiveOrder, broker_id: str, part: Part) -> LiveOrder:

@@ -20,6 +20,7 @@ from alphapanda.core.vocabulary import OrderStatus, Side
 PROTECTED = "mktp"  # the tag by which Kite marks a market order that it shows as a limit order
 _NOISE = Decimal("0.000001")  # rupees: what a float may add to a price on its way
 _STATUSES = {status.value: status for status in OrderStatus if status is not OrderStatus.EXPIRED}
+_NAMED_SO = {"CANCELLED AMO": OrderStatus.CANCELLED.value}  # what Kite says of an order for the next session
 NUMBER_MAX = 10**12
 
 
@@ -189,12 +190,12 @@ def trade_of(raw: bytes, units: Mapping[str, int]) -> TradeRow:
 
 def _snapshot(row: _Order, units: Mapping[str, int]) -> OrderSnapshot:
     instrument = f"{row.exchange}:{row.tradingsymbol}"
-    lot = units.get(instrument, 1)
+    lot, status = units.get(instrument, 1), _NAMED_SO.get(row.status, row.status)
     times = (row.exchange_update_timestamp, row.exchange_timestamp, row.order_timestamp)
     return OrderSnapshot(
         order_id=name_of("order_id", row.order_id),
-        status=_STATUSES.get(row.status),
-        status_text=row.status,
+        status=_STATUSES.get(status),
+        status_text=status,
         instrument=instrument,
         side=row.transaction_type,
         quantity=count("quantity", row.quantity) * lot,

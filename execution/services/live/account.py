@@ -8,17 +8,16 @@ from datetime import date, datetime
 from typing import NamedTuple
 
 import msgspec
-from django.db.models import Exists, OuterRef
 
 from alphapanda.core.clock import ist_date, to_ms
-from alphapanda.core.vocabulary import Broker, SignalKind
+from alphapanda.core.vocabulary import Broker
 from alphapanda.prepared import Prepared
 from execution.domain.kite import account
 from execution.domain.kite.account import Held, Outside
 from execution.domain.kite.reconciling import Difference, Ours, of_gap, traded_units
 from execution.domain.kite.rows import OrderSnapshot, Where
-from execution.models import BrokerCall, BrokerDesk, BrokerName
-from execution.services.live import outside
+from execution.models import BrokerDesk, BrokerName
+from execution.services.live import outside, states
 from execution.services.live.held import books
 from execution.services.live.looking import Book
 from marketdata.domain.instruments import InstrumentSpec
@@ -73,8 +72,7 @@ def _is_of_before(rows: Iterable[OrderSnapshot], now_ms: int) -> bool:
     names = [{row.order_id, *row.tags} for row in rows if row.filled and row.at_ms < began_ms]
     if not names:
         return False
-    sent = BrokerCall.objects.filter(order=OuterRef("order"), kind=SignalKind.ORDER, sent_at_ms__gte=began_ms)
-    known = BrokerName.objects.filter(Exists(sent), name__in=set().union(*names))
+    known = BrokerName.objects.filter(states.sent_since("order", began_ms), name__in=set().union(*names))
     ours = set(known.values_list("name", flat=True))
     return any(ours.isdisjoint(one) for one in names)
 

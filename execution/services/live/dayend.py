@@ -5,14 +5,14 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import QuerySet
 
 from alphapanda.core.clock import to_ms
-from alphapanda.core.vocabulary import Severity, SignalKind
+from alphapanda.core.vocabulary import Severity
 from alphapanda.prepared import Prepared
 from execution.domain.kite.account import began_ms
 from execution.domain.kite.reducer import Gone
-from execution.models import BrokerCall, BrokerOrder
+from execution.models import BrokerOrder
 from execution.services.live import evidence, states
 from execution.services.live.calls import ANY_MS
 from execution.services.live.containing import contained
@@ -41,9 +41,8 @@ def end_days(book: Book, now: datetime) -> int:
 
 
 def _of_days_before(before_ms: int) -> QuerySet[BrokerOrder]:
-    placing = BrokerCall.objects.filter(order=OuterRef("pk"), kind=SignalKind.ORDER)
     expired = BrokerOrder.objects.filter(is_open=True, order__expires_at_ms__lt=before_ms)
-    return expired.exclude(Exists(placing.filter(sent_at_ms__gte=before_ms)))
+    return expired.exclude(states.sent_since("pk", before_ms))
 
 
 _expired = Prepared(_of_days_before, ANY_MS)

@@ -189,7 +189,7 @@ _left = Prepared(
 
 
 def _book_alone(report_id: UUID, deployment_id: UUID) -> None:
-    deployment = deployments.locked(deployment_id)
+    deployment = deployments.locked_soon(deployment_id)
     if deployment.status not in ACTIVE:
         book_left(deployment, Report.objects.get(id=report_id))
 

@@ -56,7 +56,7 @@ def _unseen_since(rows: dict[str, BrokerOrder], known: dict[str, LiveOrder], now
         if last_ms
         and last_ms > to_ms(now) - UNSEEN_MS
         and str(order_id) in known
-        and killing.seen_ms(known[str(order_id)]) <= last_ms
+        and known[str(order_id)].seen_ms <= last_ms
     ]
 
 

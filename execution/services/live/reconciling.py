@@ -11,7 +11,7 @@ from uuid import UUID
 
 import msgspec
 from django.db import transaction
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Q
 
 from alphapanda.core.clock import to_ms
 from alphapanda.core.vocabulary import Broker, DeploymentStatus, Severity
@@ -21,9 +21,9 @@ from execution.domain.kite.account import began_ms, place_of
 from execution.domain.kite.lookup import PATIENCE_MS
 from execution.domain.kite.orders import LiveOrder
 from execution.domain.kite.reconciling import HALT_AFTER, Kind, Ours, Source, Theirs
-from execution.models import BrokerCall, BrokerDesk, BrokerName, BrokerOrder, Difference
+from execution.models import BrokerDesk, BrokerName, BrokerOrder, Difference
 from execution.services.differences import difference_accept
-from execution.services.live import account, billing, taking
+from execution.services.live import account, billing, states, taking
 from execution.services.live.containing import savepoint
 from execution.services.live.looking import Book
 from execution.services.live.states import Remembered
@@ -78,10 +78,10 @@ def _read(book: Book, *, is_account_read: bool) -> frozenset[Source]:
 
 def _ours(desk: BrokerDesk, book: Book, now: datetime, remembered: Remembered) -> Ours:
     """Our orders of the broker's day: those that work, that were sent in it or that the book shows."""
-    sent = BrokerCall.objects.filter(order=OuterRef("pk"), sent_at_ms__gte=began_ms(to_ms(now)))
+    sent = states.sent_since("pk", began_ms(to_ms(now)))
     names = [name for row in book.orders or () for name in (row.order_id, *row.tags)]
     shown = BrokerName.objects.filter(name__in=names).values("order")
-    known = remembered.of(BrokerOrder.objects.filter(Q(is_open=True) | Exists(sent) | Q(pk__in=shown)), now)
+    known = remembered.of(BrokerOrder.objects.filter(Q(is_open=True) | sent | Q(pk__in=shown)), now)
     remembered.forget_but(known.keys())
     return Ours(desk.house, tuple(live for live in known.values() if _may_be_there(live)))
 

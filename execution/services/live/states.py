@@ -8,12 +8,13 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 
+from alphapanda.core.vocabulary import SignalKind
 from execution import loading
 from execution.domain.kite.orders import LiveOrder
 from execution.domain.orders import PaperOrder
-from execution.models import BrokerOrder, Order
+from execution.models import BrokerCall, BrokerOrder, Order
 from execution.services.live.containing import contained
 
 CHANGING = (
@@ -40,6 +41,12 @@ def readable(rows: Iterable[BrokerOrder], now: datetime) -> dict[UUID, LiveOrder
         with contained("order", row.pk, now):
             found[row.pk] = known(row)
     return found
+
+
+def sent_since(order: str, at_ms: int) -> Exists:
+    """Whether the call that places an order was sent since a time; `order` names the order in a query's rows."""
+    placing = BrokerCall.objects.filter(order=OuterRef(order), kind=SignalKind.ORDER)
+    return Exists(placing.filter(sent_at_ms__gte=at_ms))
 
 
 class Remembered:

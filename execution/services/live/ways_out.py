@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
-from alphapanda.core.vocabulary import OrderStatus, Side
-from execution.models import BrokerCall, Order
+from alphapanda.core.vocabulary import OrderStatus, Side, SignalKind
+from execution.models import BrokerCall, BrokerOrder, Order
+from execution.services.live import states
+from execution.services.live.under_way import WAITING
 from portfolio.models import Position, Posting
 from risk.domain.review import EXIT
 
@@ -37,7 +39,16 @@ def hindrance(row: BrokerCall) -> Hindrance | None:
     if order.quantity <= max(0, -held * Side(order.side).sign) - closing:
         return None
     told = f"{held} units are held, and {closing} are being closed"
-    return Hindrance(told, any(one.status == OrderStatus.CANCEL_PENDING for one in others))
+    return Hindrance(told, any(_is_leaving(one) for one in others))
+
+
+def _is_leaving(order: Order) -> bool:
+    """Whether an order that counts as at work is being cancelled, or is over by now and not booked yet."""
+    row = BrokerOrder.objects.get(order=order)
+    status = states.known(row).status
+    if status.is_final or status is OrderStatus.CANCEL_PENDING:
+        return True
+    return row.calls.filter(kind=SignalKind.CANCEL, state__in=WAITING).exists()
 
 
 def _held(order: Order) -> int:
