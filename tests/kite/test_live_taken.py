@@ -17,7 +17,7 @@ from execution.domain.kite.rows import Where
 from execution.gtt_models import Gtt
 from execution.models import BrokerCall, BrokerDesk, Difference, ExternalOrder, Fill, Order
 from execution.services.differences import difference_accept
-from execution.services.live import account, looking, reconciling
+from execution.services.live import account, looking, reconciling, taking
 from execution.services.live.gtt import columns
 from execution.services.live.held import books
 from portfolio.models import Position
@@ -28,6 +28,7 @@ from tests.builders import an_instrument
 from tests.kite.live import Live
 from tests.kite.looks import Started, looks, open_differences, order_of_others, tick, until_morning
 from tests.kite.test_live_stuck import standing_still
+from tests.kite_builders import trade
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -161,6 +162,14 @@ def test_an_intraday_position_that_the_broker_closed_is_one_difference_for_night
     until_morning(live)
     looks(live, 2)
     assert open_differences() == []
+
+
+@pytest.mark.parametrize(("product", "count"), [("CNC", 1), ("MIS", 0)])
+def test_a_share_is_taken_at_the_price_of_the_exchange_where_others_sold_it(product: str, count: int) -> None:
+    sold = trade(quantity=10, price=1499, instrument="BSE:INFY", side=Side.SELL, product=product)
+    book = looking.Book(0, trades=(sold,))
+
+    assert taking.lots_of(Where("NSE:INFY", product), book) == [(-10, 14_990_000)] * count
 
 
 def fired(live: Live) -> Gtt:

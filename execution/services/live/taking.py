@@ -17,7 +17,7 @@ from alphapanda.core.money import ZERO, to_e4, value
 from alphapanda.core.refusals import Conflict
 from alphapanda.core.vocabulary import Broker, CommandKind, FillSource, Product, Severity, SignalKind
 from alphapanda.eventlog import doorbell
-from execution.domain.kite.account import began_ms, text_of
+from execution.domain.kite.account import began_ms, pooled, text_of
 from execution.domain.kite.reconciling import Kind, gap_of
 from execution.domain.kite.rows import TradeRow, Where
 from execution.models import BrokerCall, BrokerName, BrokerOrder, Difference, ExternalOrder, Fill
@@ -43,10 +43,11 @@ class NoPrice(Conflict):
 
 
 def lots_of(where: Where, book: Book) -> list[Lot]:
-    """What each order of others has traded of a place today, the newest first, at its average price."""
+    """What each order of others has traded of a place today, the newest first, at its average price: shares at either
+    exchange."""
     found: dict[str, list[TradeRow]] = defaultdict(list)
     for trade in book.trades or ():
-        if Where(trade.instrument, trade.product) == where:
+        if pooled(Where(trade.instrument, trade.product)) == pooled(where):
             found[trade.order_id].append(trade)
     for name in BrokerName.objects.filter(name__in=found).values_list("name", flat=True):
         del found[name]
