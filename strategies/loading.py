@@ -10,6 +10,7 @@ from django.db import OperationalError, connection, transaction
 from django.db.models import Exists, OuterRef, QuerySet
 from psycopg.errors import LockNotAvailable
 
+from alphapanda.core.refusals import Conflict
 from alphapanda.core.vocabulary import (
     Broker,
     CommandKind,
@@ -81,7 +82,7 @@ def watched_by(deployment: Deployment) -> tuple[InstrumentSpec, ...]:
 BUSY_WAIT = "200ms"  # longer than a step of a deployment takes
 
 
-class DeploymentBusy(Exception):
+class DeploymentBusy(Conflict):
     """Somebody has locked a deployment's row for longer than its work takes."""
 
 

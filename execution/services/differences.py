@@ -48,7 +48,7 @@ def difference_accept(
 ) -> Difference:
     """Settle a difference of positions for good: the units that nothing explained are not ours, and what others have
     taken leaves the books of those who hold it. Asked twice, it is done once. Raises DifferenceNotFound, NoteMissing,
-    NotOfPositions, taking.NoPrice."""
+    NotOfPositions, taking.NoPrice, DeploymentBusy."""
     desk = BrokerDesk.objects.select_for_update().filter(broker=Broker.ZERODHA).first()
     row = _open(difference_id, reason)
     if row.kind not in (Kind.POSITION, Kind.TAKEN):

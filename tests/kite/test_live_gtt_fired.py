@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
@@ -9,12 +10,22 @@ from typing import Any
 import msgspec
 import pytest
 
+from alphapanda.core.clock import to_ms
+from alphapanda.core.vocabulary import Product
 from alphapanda.kite_simulator.script import Step, do
 from execution.domain.kite import gtt as kite_gtt
+from execution.domain.kite.account import Outside
+from execution.gtt_models import Gtt
 from execution.models import ExternalOrder
+from execution.services.live import account, pushes
+from execution.services.live.gtt import GttRefused
+from portfolio.models import Position
 from risk.models import Alert
+from strategies.models import Deployment
 from tests.kite.live import Live
-from tests.kite.test_live_gtt import FALLS_AT, authorised, go, live, placed  # noqa: F401
+from tests.kite.looks import open_differences, tick
+from tests.kite.server import a_simulator, quoted, serving
+from tests.kite.test_live_gtt import FALLS_AT, RATES, authorised, go, live, placed  # noqa: F401
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -70,3 +81,45 @@ def test_the_order_of_a_trigger_that_ends_untraded_is_critical(live: Live) -> No
     Alert.objects.update(acknowledged_at=live.now(), acknowledged_by="alice")
     go(live, 40)
     assert Alert.objects.filter(code="gtt_order_failed").count() == 1
+
+
+def test_what_a_trigger_has_closed_halts_nobody_though_its_order_is_told_before_the_list_is_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ticks = [quoted(1500 if second < FALLS_AT else 1395, second) for second in range(600)]
+    with serving(a_simulator(ticks, rates=RATES)) as served:
+        live = Live(served, monkeypatch, product=Product.CNC)
+        go(live)
+        live.want(quantity=10, product=Product.CNC)
+        live.work()
+        tick(live)
+        go(live, 8)
+        placed(live, stop_limit=Decimal(1390))
+        served.advance((FALLS_AT + 5) * 1_000)
+        live.desk._looked_ms = live.desk._gtts_looked_ms = to_ms(live.now())
+        (_, told) = json.loads(live.desk._signed().read("/orders").body)["data"]
+        pushes.keep(json.dumps(told).encode(), pushes.STREAM)
+        for _ in range(20):
+            go(live, 2)
+            live.hand.run()
+        go(live, 40)
+
+        assert ExternalOrder.objects.get().gtt is not None
+        assert (Deployment.objects.get().status, open_differences()) == ("RUNNING", [])
+        assert not Position.objects.exclude(quantity=0).exists()
+
+
+def test_shares_are_one_heap_whatever_exchange_they_are_shown_and_sold_at(
+    live: Live,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Kite shows them as of the other exchange on another day."""
+    placed(live, quantity=6, stop=Decimal(1300))
+    monkeypatch.setattr(account, "outside_of", lambda _desk: Outside(units={"BSE:INFY CNC": 10}))
+    go(live, 100)
+    assert not Alert.objects.filter(code="gtt_exceeds").exists()
+
+    assert placed(live, "k2", quantity=3).status == "ACTIVE"
+    Gtt.objects.filter(quantity=6).update(instrument="BSE:INFY")
+    with pytest.raises(GttRefused, match="9 of them covered"):
+        placed(live, "k3", quantity=2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import msgspec
@@ -16,15 +17,18 @@ from execution.domain.kite.rows import Where
 from execution.gtt_models import Gtt
 from execution.models import BrokerCall, BrokerDesk, Difference, ExternalOrder, Fill, Order
 from execution.services.differences import difference_accept
-from execution.services.live import account
+from execution.services.live import account, looking, reconciling, taking
 from execution.services.live.gtt import columns
 from execution.services.live.held import books
 from portfolio.models import Position
 from risk.models import Alert
+from strategies import loading as deployments
 from strategies.models import Deployment
 from tests.builders import an_instrument
 from tests.kite.live import Live
 from tests.kite.looks import Started, looks, open_differences, order_of_others, tick, until_morning
+from tests.kite.test_live_stuck import standing_still
+from tests.kite_builders import trade
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -160,16 +164,27 @@ def test_an_intraday_position_that_the_broker_closed_is_one_difference_for_night
     assert open_differences() == []
 
 
+@pytest.mark.parametrize(("product", "count"), [("CNC", 1), ("MIS", 0)])
+def test_a_share_is_taken_at_the_price_of_the_exchange_where_others_sold_it(product: str, count: int) -> None:
+    sold = trade(quantity=10, price=1499, instrument="BSE:INFY", side=Side.SELL, product=product)
+    book = looking.Book(0, trades=(sold,))
+
+    assert taking.lots_of(Where("NSE:INFY", product), book) == [(-10, 14_990_000)] * count
+
+
+def fired(live: Live) -> Gtt:
+    terms = GttTerms(GttKind.SINGLE, "NSE:INFY", Side.SELL, "MIS", (Leg(14_990_000, 14_980_000, 10),))
+    return Gtt.objects.create(
+        id=live.deployment.id, trigger_id=1, is_ours=True, status="TRIGGERED", **columns(terms)
+    )
+
+
 def test_what_a_gtt_of_ours_has_closed_leaves_the_books_without_a_person(started: Started) -> None:
     live = started()
     hold(live)
     order_of_others(live, quantity=10)
     looks(live)
-    terms = GttTerms(GttKind.SINGLE, "NSE:INFY", Side.SELL, "MIS", (Leg(14_990_000, 14_980_000, 10),))
-    made = Gtt.objects.create(
-        id=live.deployment.id, trigger_id=1, is_ours=True, status="TRIGGERED", **columns(terms)
-    )
-    ExternalOrder.objects.update(gtt=made)
+    ExternalOrder.objects.update(gtt=fired(live))
 
     looks(live)
     live.hand.run()
@@ -179,6 +194,24 @@ def test_what_a_gtt_of_ours_has_closed_leaves_the_books_without_a_person(started
     order_of_others(live, quantity=5, transaction_type="BUY")
     looks(live)
     assert Difference.objects.filter(settled_at=None).count() == 0, "what the account holds is theirs"
+
+
+def test_what_a_gtt_of_ours_has_closed_waits_for_a_worker_that_stands_still(started: Started) -> None:
+    """And the broker's process does not wait with it."""
+    live = started()
+    hold(live)
+    order_of_others(live, quantity=10)
+    looks(live)
+    ExternalOrder.objects.update(gtt=fired(live))
+    book = looking.look(live.desk._signed(), live.now(), lambda: None)
+    with standing_still(lambda: deployments.locked(live.deployment.id)):
+        began_s = time.monotonic()
+        reconciling.compare(book, live.now())
+        took_s = time.monotonic() - began_s
+    assert (took_s < 5, Difference.objects.get().settled_at) == (True, None)
+
+    looks(live)
+    assert Difference.objects.get().settled_by == "reconciliation"
 
 
 def test_a_stopped_deployment_books_it_when_it_goes_on_and_is_told_once(started: Started) -> None:

@@ -95,6 +95,11 @@ def twins(instrument: str) -> tuple[str, ...]:
     return tuple(f"{one}:{symbol}" for one in CASH) if exchange in CASH else (instrument,)
 
 
+def pooled(where: Where) -> Where:
+    """The place under one name, whatever exchange a share is held or sold at: the depository has one heap of them."""
+    return Where(twins(where.instrument)[0], where.product) if where.product == Product.CNC else where
+
+
 def looked(known: Outside, held: Held) -> tuple[Outside, list[Gap]]:
     """What is outside after a look, and what differs. In an instrument that is not ours to watch nothing differs: what
     is there is taken as it is. A share is compared under one name: ours, whatever exchange Kite shows it under."""

@@ -13,11 +13,11 @@ from alphapanda.core.clock import DAY_MS, IST_OFFSET_MS, ist_date, ist_midnight_
 from alphapanda.core.money import ZERO, value
 from alphapanda.core.vocabulary import Broker, Severity, Side
 from alphapanda.prepared import Prepared
-from execution.domain.kite import bills
+from execution.domain.kite import bills, reconciling
 from execution.domain.kite.bills import Bill, Charges
-from execution.domain.kite.reconciling import Difference, Kind
+from execution.domain.kite.reconciling import Kind
 from execution.domain.kite.wire import units_a_lot
-from execution.models import BrokerDesk, Fill
+from execution.models import BrokerDesk, Difference, Fill
 from execution.services.live.calls import ANY_MS
 from execution.services.live.evidence import ANY_TIME
 from execution.services.live.looking import Book
@@ -50,12 +50,12 @@ _charged = Prepared(
 )
 
 
-def compare(book: Book) -> list[Difference]:
+def compare(book: Book) -> list[reconciling.Difference]:
     """Orders that cost another amount at Kite."""
     if book.charges is None:
         return []
     return [
-        Difference(Kind.CHARGES, bill.order_id, _told(bill.charges), _told(theirs))
+        reconciling.Difference(Kind.CHARGES, bill.order_id, _told(bill.charges), _told(theirs))
         for bill, theirs in bills.unequal(book.asked.bills, book.charges)
     ]
 
@@ -87,8 +87,13 @@ class Unread:
 
 
 def _give_up(book: Book, now: datetime) -> None:
-    """Leave the charges of a day alone that Kite does not tell, so that those of later days are compared."""
+    """Leave the charges of a day alone that Kite does not tell, so that those of later days are compared. What differed
+    in one look will be looked at no more: it counts as seen, or entries would wait for it after each start."""
     day = next(iter(book.asked.bills)).day
+    differing = Difference.objects.filter(
+        kind=Kind.CHARGES, settled_at=None, rounds__lt=reconciling.HALT_AFTER
+    )
+    differing.update(rounds=reconciling.HALT_AFTER)
     BrokerDesk.objects.filter(broker=Broker.ZERODHA).update(charged_on=day)
     alert_raise(
         code="charges_unread",

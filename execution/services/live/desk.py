@@ -348,6 +348,8 @@ class Desk:
         with contained("book", "merging", now) as merging:
             looking.take_book(book, now, self._remembered)
             self._spent = budgets.seen_elsewhere(self._spent, external.placed_on_day(to_ms(now)), to_ms(now))
+        with contained("book", "triggers", now):  # what ours have closed is not to be taken for a difference
+            gtt_looking.take(book, now)
         if not merging.fault:  # what was not merged would look like an end, and like a difference
             with contained("book", "ending days", now):
                 dayend.end_days(book, now)
@@ -355,8 +357,8 @@ class Desk:
                 reconciling.compare(book, now, self._remembered)
         if merging.fault or book.began_ms < self._missed_ms:  # entries wait until it can be compared again
             reconciling.let_entries_wait()
-        with contained("book", "triggers", now):
-            gtt_looking.take(book, now)
+        with contained("book", "cover", now):
+            gtt_looking.watch(book, now)
         with contained("book", "charges", now):
             self._unread.count(book, now)
         if book.asked.is_whole and (book.holdings is None or book.whole_orders is None):

@@ -20,9 +20,9 @@ from alphapanda.core import ids
 from alphapanda.core.clock import ist_date, to_ms
 from alphapanda.core.money import PriceNotExact, to_e4
 from alphapanda.core.refusals import BadRequest, Conflict, NotThere, reason_problem
-from alphapanda.core.vocabulary import Broker, OrderStatus
+from alphapanda.core.vocabulary import Broker, OrderStatus, Product
 from execution.domain.kite import gtt
-from execution.domain.kite.account import place_of
+from execution.domain.kite.account import place_of, pooled, twins
 from execution.domain.kite.gtt import GttStatus, GttTerms, Price
 from execution.domain.kite.rows import Where
 from execution.domain.kite.wire import CannotBeSaid
@@ -171,7 +171,7 @@ def _terms(spec: InstrumentSpec, wanted: Wanted, desk: BrokerDesk, now: datetime
     limits = {name: _e4(name, getattr(wanted, name)) for name in ("stop_limit", "target_limit")}
     stop_e4, target_e4 = prices["stop"], prices["target"]
     last_e4 = prices["last_price"] or _mark(spec, now)
-    held = holdings(desk)[Where(spec.key, gtt.product_of(spec).value)]
+    held = holdings(desk)[pooled(Where(spec.key, gtt.product_of(spec).value))]
     try:
         terms = gtt.protecting(
             spec,
@@ -236,39 +236,41 @@ def _call(row: Gtt, kind: str, asked: Asked, terms: GttTerms | None, last_e4: in
 
 
 def holdings(desk: BrokerDesk) -> Counter[Where]:
-    """Units that the account holds, by instrument and product: of our books, and what is there beside them."""
-    held = Counter(books().held)
-    for name, units in account.outside_of(desk).units.items():
-        held[place_of(name)] += units
+    """Units that the account holds, by pooled places: of our books, and what is there beside them."""
+    held: Counter[Where] = Counter()
+    beside = {place_of(name): units for name, units in account.outside_of(desk).units.items()}
+    for where, units in (*books().held.items(), *beside.items()):
+        held[pooled(where)] += units
     return held
 
 
 def excess(terms: GttTerms, desk: BrokerDesk, row: Gtt | None) -> str:
     """Why a trigger, instead of what `row` was, would close more than is held; empty: it does not."""
-    where = Where(terms.instrument, terms.product)
+    where = pooled(Where(terms.instrument, terms.product))
     covers = covered(terms, without=None if row is None else row.pk)
     return gtt.excess(terms, holdings(desk)[where], covers, closing()[where, terms.side])
 
 
 def closing() -> Counter[tuple[Where, str]]:
-    """Units that orders at work may still trade, by where and side: ours, and those made elsewhere or by triggers that
-    have fired."""
+    """Units that orders at work may still trade, by pooled places and side: ours, and those made elsewhere or by
+    triggers that have fired."""
     units: Counter[tuple[Where, str]] = Counter()
     over = [status for status in OrderStatus if status.is_final]
     ours = Order.objects.filter(broker=Broker.ZERODHA).exclude(status__in=over).select_related("instrument")
     for row in ours:
-        units[Where(str(row.instrument), row.product), row.side] += row.quantity - row.filled_quantity
+        units[pooled(Where(str(row.instrument), row.product)), row.side] += row.quantity - row.filled_quantity
     for other in ExternalOrder.objects.filter(is_open=True).values("instrument", "snapshot"):
         told = other["snapshot"]  # what nobody can read any more closes nothing here
-        where = Where(other["instrument"], told.get("product", ""))
+        where = pooled(Where(other["instrument"], told.get("product", "")))
         units[where, told.get("side", "")] += told.get("quantity", 0) - told.get("filled", 0)
     return units
 
 
 def covered(terms: GttTerms, *, without: UUID | None = None) -> int:
     """Units that other triggers close on the same side, as they are or as they may be."""
+    names = twins(terms.instrument) if terms.product == Product.CNC else (terms.instrument,)
     standing = Gtt.objects.filter(
-        instrument=terms.instrument, product=terms.product, side=terms.side, status__in=gtt.STANDING
+        instrument__in=names, product=terms.product, side=terms.side, status__in=gtt.STANDING
     )
     return sum(units_at_most(row) for row in standing.exclude(pk=without).prefetch_related("calls"))
 

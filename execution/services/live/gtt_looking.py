@@ -9,12 +9,14 @@ from functools import partial
 
 import msgspec
 from django.db import transaction
+from django.db.models import Exists
 
 from alphapanda.core import ids
-from alphapanda.core.clock import ist_date, to_ms
+from alphapanda.core.clock import ist_date, to_datetime, to_ms
 from alphapanda.core.vocabulary import Broker, HaltStep, Severity
 from alphapanda.prepared import Prepared
 from execution.domain.kite import gtt, lookup
+from execution.domain.kite.account import pooled
 from execution.domain.kite.gtt import GttStatus, TriggerRow, triggers_of
 from execution.domain.kite.lookup import Finding, Lookup, Wish
 from execution.domain.kite.rows import Where
@@ -22,6 +24,7 @@ from execution.gtt_models import CallState, Gtt, GttCall
 from execution.models import BrokerDesk, ExternalOrder
 from execution.services.live import gtt_calls, looking
 from execution.services.live.containing import contained, resting, rests, savepoint
+from execution.services.live.evidence import ANY_TIME
 from execution.services.live.gtt import closing, columns, holdings, terms_of, units_at_most, wanted_of
 from execution.services.live.http import KiteHttp, NotLoggedIn
 from risk.models import KillSwitch
@@ -35,10 +38,21 @@ Kind = GttCall.Kind
 
 
 def is_due(looked_ms: int, now: datetime) -> bool:
-    """Whether the list is to be read, that was last read at a time."""
+    """Whether the list is to be read, that was last read at a time: also where a trigger of ours may have made an order
+    that has come to light since."""
+    if _others_since(to_datetime(looked_ms)):
+        return True
     search_ms = searches_due_ms(now)
     due_ms = looked_ms + EVERY_MS
     return to_ms(now) >= (due_ms if search_ms is None else min(due_ms, search_ms))
+
+
+_others_since = Prepared(
+    lambda since: ExternalOrder.objects.filter(
+        Exists(Gtt.objects.filter(is_ours=True, status=GttStatus.ACTIVE)), seen_at__gt=since
+    ).values_list("pk")[:1],
+    ANY_TIME,
+)
 
 
 def searches_due_ms(now: datetime) -> int | None:
@@ -77,16 +91,24 @@ def take(book: looking.Book, now: datetime) -> None:
     if not book.has_gtts:
         return
     with transaction.atomic():
-        desk = BrokerDesk.objects.select_for_update().get(broker=Broker.ZERODHA)
+        BrokerDesk.objects.select_for_update().get(broker=Broker.ZERODHA)  # one after the other with who asks
         _search(book, now)
         if book.gtts is None:
             return
         _take_rows(book.gtts, book, now)
         _link(now)
+        if book.whole_gtts is not None:
+            BrokerDesk.objects.filter(broker=Broker.ZERODHA).update(gtts_read_at=now)
+
+
+def watch(book: looking.Book, now: datetime) -> None:
+    """Look at what triggers cover, once what is held has been compared."""
+    if book.gtts is None:
+        return
+    with transaction.atomic():
+        desk = BrokerDesk.objects.select_for_update().get(broker=Broker.ZERODHA)
         wholes = book.whole_gtts, book.whole_orders, book.positions
         _watch_excess(desk, now, is_whole=bool(desk.reconciled_at) and None not in wholes)
-        if book.whole_gtts is not None:
-            BrokerDesk.objects.filter(pk=desk.pk).update(gtts_read_at=now)
 
 
 # ---- outcomes that are not known -----------------------------------------------------------------------------
@@ -257,7 +279,7 @@ def _watch_excess(desk: BrokerDesk, now: datetime, *, is_whole: bool) -> None:
     taken: Counter[tuple[Where, str]] = Counter()
     for row in standing.prefetch_related("calls"):
         terms = terms_of(row)
-        where = Where(terms.instrument, terms.product)
+        where = pooled(Where(terms.instrument, terms.product))
         problem = gtt.excess(terms, held[where], taken[where, row.side], at_work[where, row.side])
         taken[where, row.side] += units_at_most(row)
         if row.is_ours:

@@ -59,7 +59,7 @@ def compare(book: Book, now: datetime, remembered: Remembered | None = None) -> 
     for row in rows:
         if row.kind == Kind.TAKEN and taking.is_of_our_gtts(row, book, now):
             facts = {"actor": "reconciliation", "reason": "a GTT of ours has closed it", "now": now}
-            difference_accept(difference_id=row.pk, **facts)
+            savepoint("difference", row.pk, now, partial(difference_accept, difference_id=row.pk, **facts))
         elif row.rounds >= HALT_AFTER and row.halted_at is None:
             _stop_entries(row, now)
     return rows

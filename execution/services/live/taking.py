@@ -17,7 +17,7 @@ from alphapanda.core.money import ZERO, to_e4, value
 from alphapanda.core.refusals import Conflict
 from alphapanda.core.vocabulary import Broker, CommandKind, FillSource, Product, Severity, SignalKind
 from alphapanda.eventlog import doorbell
-from execution.domain.kite.account import began_ms, text_of
+from execution.domain.kite.account import began_ms, pooled, text_of
 from execution.domain.kite.reconciling import Kind, gap_of
 from execution.domain.kite.rows import TradeRow, Where
 from execution.models import BrokerCall, BrokerName, BrokerOrder, Difference, ExternalOrder, Fill
@@ -43,10 +43,11 @@ class NoPrice(Conflict):
 
 
 def lots_of(where: Where, book: Book) -> list[Lot]:
-    """What each order of others has traded of a place today, the newest first, at its average price."""
+    """What each order of others has traded of a place today, the newest first, at its average price: shares at either
+    exchange."""
     found: dict[str, list[TradeRow]] = defaultdict(list)
     for trade in book.trades or ():
-        if Where(trade.instrument, trade.product) == where:
+        if pooled(Where(trade.instrument, trade.product)) == pooled(where):
             found[trade.order_id].append(trade)
     for name in BrokerName.objects.filter(name__in=found).values_list("name", flat=True):
         del found[name]
@@ -85,7 +86,7 @@ def take_out(
     row: Difference, where: Where, units: int, *, actor: str, reason: str, now: datetime
 ) -> dict[str, int]:
     """Have units that others have traded (negative: sold) leave the books that hold them, the largest first; how many
-    of each deployment. Those that were told already are not told again. Raises NoPrice."""
+    of each deployment. Those that were told already are not told again. Raises NoPrice, DeploymentBusy."""
     told: Counter[str] = Counter()
     holders = _holders(where, units)
     waiting = Counter({one.pk: _waiting(one.pk, where) for one, _ in holders})
@@ -127,7 +128,7 @@ def _holders(where: Where, units: int) -> list[tuple[Deployment, int]]:
         book__broker=Broker.ZERODHA, instrument__exchange=exchange, instrument__tradingsymbol=symbol
     )
     by_book = {row.book_id: row.quantity for row in rows if row.quantity * units < 0}
-    found = [(deployments.locked(one), by_book[one]) for one in sorted(by_book)]
+    found = [(deployments.locked_soon(one), by_book[one]) for one in sorted(by_book)]
     found = [(one, units) for one, units in found if product_of(one) == where.product]
     return sorted(found, key=lambda pair: -abs(pair[1]))
 
