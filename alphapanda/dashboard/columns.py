@@ -22,8 +22,18 @@ from accounts.models import Look
 from alphapanda.dashboard import frame
 from alphapanda.dashboard.access import viewer_required
 
-CHOSEN = ("positions", "traded", "orders", "fills", "signals", "trips")  # kinds of rows with a choice
-ALWAYS = "exit"  # nothing stands in the way of an exit; nor is the first column hidden, which leads on
+CHOSEN = (
+    "positions",
+    "traded",
+    "orders",
+    "fills",
+    "signals",
+    "trips",
+    "traders",
+    "limits",
+    "checks",
+)  # kinds of rows with a choice
+ALWAYS = ("exit", "acts")  # nothing stands in their way; nor is the first column hidden, which leads on
 BAD_REQUEST = 400
 _HEAD = re.compile(r"<th\b[^>]*>(.*?)</th>", re.DOTALL)
 
@@ -44,7 +54,7 @@ def of_kind(kind: str) -> tuple[Column, ...]:
         title = unescape(strip_tags(words)).strip()
         name, again = slugify(title) or "percent", sum(one.title == title for one in found)
         found.append(Column(number, f"{name}-{again + 1}" if again else name, title))
-    return tuple(one for one in found[1:] if one.name != ALWAYS)
+    return tuple(one for one in found[1:] if one.name not in ALWAYS)
 
 
 def hidden(look: Look, kind: str) -> list[Column]:
