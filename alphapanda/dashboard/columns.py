@@ -22,11 +22,22 @@ from accounts.models import Look
 from alphapanda.dashboard import frame
 from alphapanda.dashboard.access import viewer_required
 
-CHOSEN = ("positions", "traded", "orders", "fills", "signals", "trips")  # kinds of rows with a choice
+CHOSEN = (
+    "positions",
+    "traded",
+    "orders",
+    "fills",
+    "signals",
+    "trips",
+    "traders",
+    "limits",
+    "checks",
+)  # with a choice
 ALWAYS = (
     "exit",
     "cancel",
-)  # nothing stands in the way of these; nor is the first column hidden, which leads on
+    "acts",
+)  # nothing stands in their way; nor is the first column hidden, which leads on
 BAD_REQUEST = 400
 _HEAD = re.compile(r"<th\b[^>]*>(.*?)</th>", re.DOTALL)
 

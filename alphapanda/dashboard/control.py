@@ -15,6 +15,7 @@ from alphapanda.core.clock import to_ms
 from alphapanda.dashboard import frame, moment, screen, seen
 from alphapanda.dashboard.access import broker_of, page_view
 from alphapanda.dashboard.halting import progress, scopes
+from alphapanda.dashboard.open_risk import open_risks, total
 from alphapanda.dashboard.pace import with_pace
 from marketdata.domain.calendar import NoSession
 from marketdata.selectors import calendars, spec
@@ -43,6 +44,7 @@ def risk(request: HttpRequest) -> HttpResponse:
         "limits": with_pace(limits_of(found), key=broker),
         "switches": _switches(broker),
         "scopes": scopes(broker) if moment.current() is None else {},
+        **_open_risk(live),
     }
     html = screen.rendered(rows)
     if frame.wants_json(request):
@@ -51,6 +53,14 @@ def risk(request: HttpRequest) -> HttpResponse:
     return frame.shown(
         request, "risk", "dashboard/risk.html", context, live=live, hints=[*rows, "orders", "fills"]
     )
+
+
+def _open_risk(live: frame.Reading) -> dict[str, dict[str, screen.Row]]:
+    """Nothing where the positions are not known, and of a past moment, for the stops of then are not kept."""
+    if live.error or moment.current() is not None:
+        return {}
+    risks = open_risks(list(live.rows.get("positions", {}).values()))
+    return {"openrisks": risks, "openrisk": {"all": total(risks.values())}}
 
 
 def limits_of(found: Iterable[tuple[Deployment, list[Headroom]]]) -> dict[str, screen.Row]:

@@ -126,7 +126,8 @@ def _day_row(fills: list[Fill], mark_e4: int | None) -> screen.Row:
 
 def stops(held: list[screen.Row]) -> dict[str, screen.Row]:
     """Of each open position the exits that the platform watches and the stop orders at work, with their distance from
-    the last price. Of the checkpoint, which is written every few seconds; what they were then is not kept."""
+    the last price. Of the checkpoint, which is written every few seconds; what they were then is not kept. `closes`:
+    whether it ends a loss, as a target does not, nor an order that would add."""
     if moment.current() is not None:
         return {}
     ids = {UUID(row["deployment_id"]) for row in held}
@@ -136,6 +137,7 @@ def stops(held: list[screen.Row]) -> dict[str, screen.Row]:
     rows = [row for one in held for row in _watched(one, states.get(one["deployment_id"]))]
     rows += [
         _stop(one, "stop order", order.trigger_price_e4, order.quantity - order.filled_quantity)
+        | {"closes": (order.side == Side.SELL) == (one["quantity"] > 0)}
         for order in orders
         for one in held
         if one["deployment_id"] == str(order.deployment_id) and one["instrument"] == str(order.instrument)
@@ -156,6 +158,7 @@ def _watched(row: screen.Row, state: State | None) -> list[screen.Row]:
     found = state.guards.protections.get(row["token"], []) if state else []
     return [
         _stop(row, words, level, one.quantity)
+        | {"closes": words != "target" and (one.side == Side.BUY) == (row["quantity"] > 0)}
         for one in found
         for words, level in (
             ("trailing stop" if one.trail_e4 else "stop", one.stop_e4),
@@ -169,6 +172,7 @@ def _stop(row: screen.Row, words: str, level_e4: int, quantity: int) -> screen.R
     mark_e4 = row["mark_e4"]
     away = None if mark_e4 is None else level_e4 - mark_e4
     return {
+        "position": row["id"],
         "instrument": row["instrument"],
         "deployment": row["deployment"],
         "what": words,

@@ -11,7 +11,6 @@ import msgspec
 
 from alphapanda.core.vocabulary import DeploymentStatus, Phase
 from alphapanda.dashboard import screen
-from alphapanda.web.formats import counted
 from risk import selectors
 from risk.models import KillSwitch
 from strategies.domain.base import BadParameters, Strategy, UnknownStrategy, build
@@ -50,9 +49,7 @@ def _standing(row: screen.Row, halts: list[KillSwitch], waiting: int, phase: str
             f"Halted by {halt.thrown_by}: {halt.reason}. Entries are refused until the release, exits pass."
         )
     if waiting:
-        return (
-            f"{counted(waiting, 'entry') if waiting == 1 else f'{waiting} entries'} of it wait for approval."
-        )
+        return f"{'1 entry of it waits' if waiting == 1 else f'{waiting} entries of it wait'} for approval."
     if phase in OVER:
         return "Market closed: it reads on with the next session's ticks."
     return ""

@@ -84,6 +84,14 @@ def test_positions_and_their_sums(operator: Person, desk: SimpleNamespace) -> No
     assert (sums[0], sums[7]) == (f"{len(held)} open", formats.rupees_signed(sum(gained.values())))
 
 
+def test_the_line_of_the_overview_is_whole(operator: Person, desk: SimpleNamespace) -> None:
+    operator.page.set_viewport_size({"width": 1366, "height": 768})
+    operator.open("/")
+    line = operator.page.locator(".glance dd")
+    assert "ema_cross-infy-paper" in line.nth(2).inner_text()
+    assert line.evaluate_all("all => all.filter((one) => one.scrollWidth > one.clientWidth).length") == 0
+
+
 def test_the_money_of_the_overview(operator: Person, desk: SimpleNamespace) -> None:
     operator.open("/")
     facts = operator.page.locator(".tile")

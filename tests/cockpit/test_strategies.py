@@ -15,6 +15,7 @@ from risk.services.alerts import alert_raise
 from strategies.models import Deployment
 from tests.cockpit import world
 from tests.cockpit.test_pages import ROWS, browser
+from tests.rows import a_signal, an_approval
 
 pytestmark = pytest.mark.django_db
 
@@ -53,6 +54,16 @@ def test_the_last_decision_tells_of_an_order_that_was_rejected() -> None:
     (row,) = rows(browser("viewer"), "/strategies/", "traders")
     assert '<span class="no">rejected</span> RMS:Margin Exceeds' in row
     assert "approved" not in row
+
+
+def test_what_waits_for_approval_is_counted_in_good_english() -> None:
+    (deployment,) = world.desk(count=1).deployments
+    viewer = browser("viewer")
+    an_approval(a_signal(deployment, 60))
+    projections.rebuild()
+    assert "1 entry of it waits for approval." in rows(viewer, "/strategies/", "traders")[0]
+    an_approval(a_signal(deployment, 61))
+    assert "2 entries of it wait for approval." in rows(viewer, "/strategies/", "traders")[0]
 
 
 def test_one_deployment_with_parameters_signals_and_who_changed_it() -> None:
