@@ -293,13 +293,26 @@ def _live(values: Mapping[str, Parsed]) -> list[str]:
         )
     if "zerodha" not in values["BROKERS"]:  # type: ignore[operator]
         faults.append(f"{PREFIX}BROKERS does not name zerodha; expected paper,zerodha, {because}")
-    if not is_here(urlsplit(str(values["KITE_API_URL"])).hostname):
-        # goes when the faults that docs/live.md lists are mended: each of them can cost money
-        faults.append(
-            f"{PREFIX}KITE_API_URL is {values['KITE_API_URL']}; expected a simulator on this machine, {because}:"
-            " live trading is for rehearsal, its known faults are in docs/live.md"
-        )
-    return faults
+    return faults + _at_kite(values, because)
+
+
+def _at_kite(values: Mapping[str, Parsed], because: str) -> list[str]:
+    """A simulator on this machine, or Kite itself with its own prices and the time of the wall: nothing in between, and
+    nobody else, who would be given the token."""
+    own = {
+        one.name: one.default
+        for one in SETTINGS
+        if one.name in ("KITE_API_URL", "KITE_LOGIN_URL", "KITE_WS_URL")
+    }
+    if all(is_here(urlsplit(str(values[name])).hostname) for name in own):
+        return []
+    wanted = own | {"FEED": "kite", "FEED_CLOCK": "wall"}
+    return [
+        f"{PREFIX}{name} is {values[name]}; expected {said}, or all three addresses of Kite at a simulator on this machine,"
+        f" {because}"
+        for name, said in wanted.items()
+        if values[name] != said
+    ]
 
 
 def _message(faults: list[str]) -> str:

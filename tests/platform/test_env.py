@@ -25,6 +25,8 @@ LIVE = {
     "ALPHAPANDA_LIVE_TRADING": "true",
     "ALPHAPANDA_BROKERS": "paper,zerodha",
     "ALPHAPANDA_KITE_API_URL": "http://127.0.0.1:8765",
+    "ALPHAPANDA_KITE_LOGIN_URL": "http://127.0.0.1:8765/connect/login",
+    "ALPHAPANDA_KITE_WS_URL": "ws://127.0.0.1:8765/ws",
 }
 
 
@@ -170,12 +172,37 @@ def test_secrets_are_required_outside_embedded_mode() -> None:
     assert env.load(REAL)["SECRET_KEY"] == "s" * 50
 
 
-@pytest.mark.parametrize("name", sorted(LIVE.keys() - {"ALPHAPANDA_ZERODHA_ENABLED"}))
+@pytest.mark.parametrize("name", ["ALPHAPANDA_BROKERS", "ALPHAPANDA_LIVE_TRADING"])
 def test_live_trading_needs_each_of_its_conditions(name: str) -> None:
     message = refusal({**REAL, **LIVE, name: ""})
 
     assert name in message
     assert "ALPHAPANDA_ZERODHA_ENABLED is true" in message
+
+
+AT_KITE = {name: value for name, value in LIVE.items() if "KITE" not in name} | {"ALPHAPANDA_FEED": "kite"}
+
+
+def test_real_orders_go_to_kite_by_kites_own_prices_and_times() -> None:
+    assert env.load({**REAL, **AT_KITE})["ZERODHA_ENABLED"] is True
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("KITE_API_URL", "https://api.example.org"),
+        ("KITE_API_URL", "http://127.0.0.1:8765"),
+        ("KITE_LOGIN_URL", "https://kite.example.org/connect/login"),
+        ("KITE_WS_URL", "ws://127.0.0.1:8765/ws"),
+        ("FEED", "recorded"),
+        ("FEED_CLOCK", "ticks"),
+    ],
+)
+def test_nothing_lies_between_kite_and_a_simulator(name: str, value: str) -> None:
+    message = refusal({**REAL, **AT_KITE, f"ALPHAPANDA_{name}": value})
+
+    assert f"ALPHAPANDA_{name} is {value}; expected" in message
+    assert "or all three addresses of Kite at a simulator on this machine" in message
 
 
 def test_what_no_log_may_show_is_known() -> None:
