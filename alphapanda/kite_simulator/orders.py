@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from alphapanda.core.money import ZERO, to_rupees, value
-from alphapanda.core.vocabulary import OrderStatus, OrderType
+from alphapanda.core.vocabulary import OrderStatus, OrderType, Variety
 from alphapanda.kite_simulator.clock import SimClock
 from alphapanda.kite_simulator.parsing import Wanted
 from alphapanda.kite_simulator.wire import number, rupees
@@ -19,6 +19,8 @@ RMS = "RMS:"
 Row = dict[str, Any]
 # statuses that Kite does not have, or that its rows show otherwise
 SHOWN = {OrderStatus.EXPIRED: OrderStatus.CANCELLED}
+CANCELLED_AMO = "CANCELLED AMO"  # of an order that never left for the exchange
+AT_HOME = {OrderStatus.AMO_RECEIVED.value, OrderStatus.CANCEL_PENDING.value, CANCELLED_AMO}
 BEFORE_EXCHANGE = frozenset(
     {
         OrderStatus.PUT_RECEIVED,
@@ -90,7 +92,7 @@ def row(order: SimOrder, event: OrderEventRow, user_id: str, clock: SimClock) ->
         "order_id": order.order_id,
         "exchange_order_id": order.exchange_id if is_at_exchange else None,
         "parent_order_id": order.parent_id,
-        "status": status.value,
+        "status": _text(order, status),
         **_messages(event, is_rejected=is_rejected),
         "order_timestamp": clock.text(order.acted_ms),
         "exchange_update_timestamp": stamp,
@@ -114,6 +116,11 @@ def row(order: SimOrder, event: OrderEventRow, user_id: str, clock: SimClock) ->
     }
     tags = [*order.tags, *_protection_tags(order, event)]
     return found | {"tags": tags} if tags else found
+
+
+def _text(order: SimOrder, status: OrderStatus) -> str:
+    never_left = order.wanted.variety is Variety.AMO and {row["status"] for row in order.rows} <= AT_HOME
+    return CANCELLED_AMO if status is OrderStatus.CANCELLED and never_left else status.value
 
 
 def _terms(order: SimOrder, event: OrderEventRow) -> Row:

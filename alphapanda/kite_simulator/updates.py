@@ -8,13 +8,13 @@ from collections.abc import Callable
 from alphapanda.core.vocabulary import OrderStatus as S
 from alphapanda.kite_simulator.clock import Schedule
 from alphapanda.kite_simulator.faults import Faults
-from alphapanda.kite_simulator.orders import Row, SimOrder
+from alphapanda.kite_simulator.orders import CANCELLED_AMO, Row, SimOrder
 from alphapanda.kite_simulator.sessions import Account, checksum
 
 UPDATE = "UPDATE"  # a status of updates alone: modified, or filled in part
 NOT_IN_UPDATES = ("account_id", "modified", "tags")
 RESTS = (S.OPEN.value, S.TRIGGER_PENDING.value)
-ENDS = (S.COMPLETE.value, S.CANCELLED.value, S.REJECTED.value)
+ENDS = (S.COMPLETE.value, S.CANCELLED.value, S.REJECTED.value, CANCELLED_AMO)
 Send = Callable[[Row], None]
 
 

@@ -228,6 +228,10 @@ def test_after_hours_regular_orders_are_refused_and_amo_waits() -> None:
             kite.place_order(**BUY)
         order_id = kite.place_order(**BUY | {"variety": "amo", "price": 1400})
         assert last(kite, order_id)["status"] == "AMO REQ RECEIVED"
+        never_left = kite.place_order(**BUY | {"variety": "amo", "price": 1400})
+        kite.cancel_order("amo", never_left)
+        served.advance(SECOND_MS)
+        assert last(kite, never_left)["status"] == "CANCELLED AMO"
         served.advance(15 * 3_600 * SECOND_MS)  # nine in the morning
         kite = served.kite()  # tokens have died at six
         served.advance(SECOND_MS)
