@@ -308,8 +308,8 @@ def _at_kite(values: Mapping[str, Parsed], because: str) -> list[str]:
         return []
     wanted = own | {"FEED": "kite", "FEED_CLOCK": "wall"}
     return [
-        f"{PREFIX}{name} is {values[name]}; expected {said}, or all three addresses of Kite at a simulator on this machine,"
-        f" {because}"
+        f"{PREFIX}{name} is {values[name]}; expected {said}, or all three addresses of Kite at a simulator on this"
+        f" machine, {because}"
         for name, said in wanted.items()
         if values[name] != said
     ]

@@ -11,66 +11,39 @@ from typing import Any
 import msgspec
 from django.db import transaction
 
+from alphapanda.core import ids
 from alphapanda.core.money import ZERO, value
-from alphapanda.core.vocabulary import OrderStatus, SignalKind
+from alphapanda.core.vocabulary import OrderStatus, Side, SignalKind
 from alphapanda.kite_simulator.errors import KiteError
-from alphapanda.kite_simulator.faults import AFTER_ACCEPT, REFUSALS, Fault, Kind
+from alphapanda.kite_simulator.faults import Kind
 from alphapanda.kite_simulator.listing import load_listing
 from alphapanda.kite_simulator.orders import SimOrder
 from alphapanda.kite_simulator.script import Step, do
-from alphapanda.proof.kite_parts import PRICE_E4, TICK_E4, simulator
+from alphapanda.proof.kite_drawn import Act, Scenario, scenario
+from alphapanda.proof.kite_parts import simulator
 from alphapanda.proof.kite_served import serving
 from alphapanda.proof.kite_world import World
 from execution.live_selectors import desk_now
-from execution.models import BrokerCall, BrokerDesk, BrokerOrder, Difference, ExternalOrder, Fill, Order
-from execution.services.live.desk import BUSY_MS, IDLE_MS
+from execution.models import (
+    ENDED,
+    BrokerCall,
+    BrokerDesk,
+    BrokerOrder,
+    Difference,
+    ExternalOrder,
+    Fill,
+    Order,
+)
 from portfolio.models import Book, Position
 from risk.models import Alert
 from risk.services import halts
 
-DEATHS = (
-    "execution.call.before_claim",
-    "execution.call.after_claim",
-    "execution.call.before_send",
-    "execution.call.after_send",
-    "execution.call.before_record",
-    "execution.call.after_record",
-)
-UPDATE_KINDS = (Kind.MISSING, Kind.DUPLICATE, Kind.REORDERED, Kind.PARTIAL_AFTER_COMPLETE)
-CALL_KINDS = (*AFTER_ACCEPT, Kind.GARBAGE, Kind.LATE, Kind.STUCK, *REFUSALS)
-WRITES = ("place", "modify", "cancel")
 ENDS_MS = 900_000  # a scenario that has not come to rest by then never will
 DEEP_EVERY = (
     5  # seconds between those in which large orders are filled; in the others they are in small parts
 )
 WHOLE_LOOKS = 2  # of the book, after all is quiet
 NEVER = ("order_doubled", "order_overfilled", "order_contradicted")
-
-
-class Act(msgspec.Struct, frozen=True):
-    """Something that happens `at_ms` after the start: an order, an act on one of those before (`order`), the kill
-    switch, an order of another app, the end of the session, a new login."""
-
-    at_ms: int
-    kind: str
-    order: int = 0
-    fields: dict[str, Any] = {}
-
-
-class Scenario(msgspec.Struct, frozen=True):
-    number: int
-    acts: tuple[Act, ...]
-    faults: tuple[Fault, ...]
-    deaths: tuple[tuple[str, int], ...]
-    is_pushed: bool
-    looks_ms: int  # between looks at the broker's book while something is in flight
-
-    def told(self) -> str:
-        """In words, so that a failure can be understood."""
-        acts = ", ".join(f"{one.at_ms} ms {one.kind} {one.order} {one.fields}" for one in self.acts)
-        faults = ", ".join(f"{one.kind} x{one.times} on {','.join(one.on) or 'all'}" for one in self.faults)
-        deaths = ", ".join(f"{place} at {passing}" for place, passing in self.deaths)
-        return f"acts: {acts}; faults: {faults}; deaths: {deaths}; pushed: {self.is_pushed}; looks: {self.looks_ms} ms"
 
 
 class Run(msgspec.Struct):
@@ -83,80 +56,6 @@ class Run(msgspec.Struct):
     fired: list[str] = []
     died: list[str] = []
     alerts: list[str] = []
-
-
-# ---- what is drawn -------------------------------------------------------------------------------------------
-
-
-def scenario(seed: int, number: int) -> Scenario:
-    """The same for the same seed and number."""
-    chance = random.Random(f"kite faults {seed} {number}")
-    acts = [_order(chance) for _ in range(chance.randint(1, 3))]
-    acts += [_act(chance, len(acts)) for _ in range(chance.choice((0, 0, 1, 1, 2)))]
-    acts += _happenings(chance)
-    faults = tuple(_fault(chance) for _ in range(chance.randint(1, 4)))
-    deaths = tuple(
-        (chance.choice(DEATHS), chance.randint(1, 3)) for _ in range(chance.choice((0, 0, 1, 1, 2)))
-    )
-    return Scenario(
-        number,
-        tuple(sorted(acts, key=lambda one: one.at_ms)),
-        faults,
-        deaths,
-        is_pushed=chance.random() < 0.8,
-        looks_ms=BUSY_MS if chance.random() < 0.15 else IDLE_MS,
-    )
-
-
-def _order(chance: random.Random) -> Act:
-    side, quantity = chance.choice(("BUY", "SELL")), chance.randint(1, 50)
-    fields: dict[str, Any] = {"side": side, "quantity": quantity}
-    kind = chance.choice(("MARKET", "MARKET", "LIMIT", "LIMIT", "SL", "ICEBERG"))
-    away = TICK_E4 * chance.choice((2, 2, -4, -200)) * (1 if side == "BUY" else -1)
-    if kind in ("LIMIT", "ICEBERG"):
-        fields |= {"order_type": "LIMIT", "limit_price_e4": PRICE_E4 + away}
-    if kind == "ICEBERG":
-        fields |= {"variety": "iceberg", "iceberg_legs": 2, "quantity": 2 * max(quantity, 400)}
-    if kind == "SL":
-        up = TICK_E4 * chance.choice((3, 300)) * (1 if side == "BUY" else -1)
-        fields |= {
-            "order_type": "SL",
-            "trigger_price_e4": PRICE_E4 + up,
-            "limit_price_e4": PRICE_E4 + 3 * up,
-        }
-    return Act(chance.randint(0, 6_000), "order", fields=fields)
-
-
-def _act(chance: random.Random, orders: int) -> Act:
-    kind = chance.choice(("cancel", "modify"))
-    up = TICK_E4 * chance.randint(-6, 6)
-    return Act(chance.randint(500, 20_000), kind, chance.randrange(orders), {"limit_price_e4": PRICE_E4 + up})
-
-
-def _happenings(chance: random.Random) -> Iterator[Act]:
-    if chance.random() < 0.12:
-        yield Act(chance.randint(500, 15_000), "kill")
-    if chance.random() < 0.2:
-        fields = {"side": chance.choice(("BUY", "SELL")), "quantity": chance.randint(1, 30)}
-        yield Act(chance.randint(0, 10_000), "other", fields=fields)
-    if chance.random() < 0.12:
-        at_ms = chance.randint(500, 10_000)
-        yield Act(at_ms, "logged out")
-        yield Act(at_ms + chance.randint(100, 30_000), "login")
-    if chance.random() < 0.05:
-        yield Act(chance.randint(500, 10_000), "login")
-
-
-def _fault(chance: random.Random) -> Fault:
-    if chance.random() < 0.3:
-        return Fault(
-            kind=chance.choice(UPDATE_KINDS), times=chance.randint(1, 4), share=chance.choice((0.5, 1))
-        )
-    kind = chance.choice(CALL_KINDS)
-    on = [] if kind in (Kind.LATE, Kind.STUCK) else [chance.choice((*WRITES, "place", "place", "get"))]
-    if kind in AFTER_ACCEPT and on == ["get"]:
-        on = ["place"]
-    return Fault(kind=kind, times=chance.randint(1, 3), share=chance.choice((0.5, 1)), on=on)
 
 
 # ---- what is done --------------------------------------------------------------------------------------------
@@ -175,12 +74,28 @@ def run(seed: int, number: int) -> Run:
             transaction.set_rollback(True)
 
 
+def leave_beside(world: World, resting: Order, units: int) -> Order:
+    """A strategy cancels an exit that rests and leaves at the market, in one step."""
+    world.is_shard_rung = True
+    world.pipeline()
+    left = resting.quantity - resting.filled_quantity
+    facts = {"side": resting.side, "quantity": left, "replaces": left, "order_type": resting.order_type}
+    row = world.signal(kind="CANCEL", target=resting.id, **facts)
+    row.id, row.ordinal = ids.signal_id(row.deployment_id, row.step, 1), 1
+    row.kind, row.target, row.replaces, row.order_type, row.quantity = "ORDER", None, 0, "MARKET", units
+    row.save(force_insert=True)
+    world.ring_signals([str(world.deployment.id)])
+    world.pipeline()
+    return Order.objects.get(decision__signal=row)
+
+
 class _Play:
     """One scenario on its way."""
 
     def __init__(self, world: World, told: Scenario) -> None:
         self.world, self.told = world, told
         self.orders: list[Order] = []
+        self.left: list[tuple[Order, int, Order]] = []  # exits, each with what was cancelled beside it
         self.began_ms = world.broker.clock.now_ms()
 
     def run(self) -> Run:
@@ -193,7 +108,7 @@ class _Play:
             world.work(until_ms=self.began_ms + act.at_ms)
             self._do(act)
         wrong = [] if self._rests() else [f"not at rest after {ENDS_MS // 1000} s: {self._unrest()}"]
-        wrong += list(Comparison(world).wrong())
+        wrong += [*Comparison(world).wrong(), *self._forsaken()]
         return Run(
             self.told,
             wrong,
@@ -216,6 +131,8 @@ class _Play:
             world.touch()
             halts.halt_throw(level="GLOBAL", step="CANCEL", reason="drill", actor="alice", now=world.now())
             world.is_shard_rung = True
+        elif act.kind == "leave":
+            self._leave(act)
         elif act.kind == "other":
             self._other(act)
         elif act.kind == "logged out":
@@ -245,6 +162,31 @@ class _Play:
             price = {"limit_price_e4": act.fields["limit_price_e4"]}
             fields |= {"trigger_price_e4": order.trigger_price_e4, **price}
         self.world.want(**fields)
+
+    def _leave(self, act: Act) -> None:
+        """What is held, at the market, beside the cancellation of the newest exit that rests."""
+        side = Side(act.fields["side"])
+        rests = Order.objects.filter(side=side, order_type="LIMIT").exclude(status__in=ENDED)
+        held = Position.objects.filter(book_id=self.world.deployment.id).first()
+        resting = rests.order_by("placed_at_ms").last()
+        if resting is None or held is None or held.quantity * side.sign >= 0:
+            return
+        self.orders.append(leave_beside(self.world, resting, abs(held.quantity)))
+        self.left.append((resting, resting.filled_quantity, self.orders[-1]))
+
+    def _forsaken(self) -> Iterator[str]:
+        """Exits that were dropped though nothing but what was cancelled beside them could have closed their units."""
+        if {"kill", "other"} & {act.kind for act in self.told.acts}:
+            return
+        for resting, filled, order in self.left:
+            for one in (resting, order):
+                one.refresh_from_db()
+            is_alone = (
+                not Order.objects.filter(side=order.side).exclude(pk__in=(resting.pk, order.pk)).exists()
+            )
+            was_dropped = order.status == OrderStatus.REJECTED and "are being closed" in order.reason
+            if is_alone and was_dropped and resting.filled_quantity == filled:
+                yield f"{order.id}: dropped ({order.reason}), and what was cancelled beside it never traded"
 
     def _other(self, act: Act) -> None:
         order = {

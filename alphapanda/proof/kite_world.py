@@ -129,7 +129,7 @@ class World:
     def __enter__(self) -> World:
         patches: tuple[tuple[Any, str, Any], ...] = (
             (timezone, "now", self.now),
-            (doorbell, "ring_signals", self._ring_signals),
+            (doorbell, "ring_signals", self.ring_signals),
             (doorbell, "ring_due", self._ring_due),
             (doorbell, "ring_shard", self._ring_shard),
             (doorbell, "ring", self._ring),
@@ -198,7 +198,7 @@ class World:
 
     # ---- doorbells
 
-    def _ring_signals(self, deployment_ids: Sequence[str]) -> bool:
+    def ring_signals(self, deployment_ids: Sequence[str]) -> bool:
         for one in map(UUID, deployment_ids):
             self.rung.extend((act, one) for act in (self._decide, self._submit, self._book, self._settle))
         return True
@@ -299,12 +299,12 @@ class World:
         """A signal that goes through risk and becomes an intent; None where risk refused it."""
         self.is_shard_rung = True
         self.pipeline()
-        row = self._signal(**signal)
-        self._ring_signals([str(self.deployment.id)])
+        row = self.signal(**signal)
+        self.ring_signals([str(self.deployment.id)])
         self.pipeline()
         return Order.objects.filter(decision__signal=row).first()
 
-    def _signal(self, **signal: Any) -> Signal:
+    def signal(self, **signal: Any) -> Signal:
         runner = self.shard.runners[self.deployment.id]
         runner.machine.state.step += 1
         step, at_ms = runner.machine.state.step, self.broker.clock.now_ms()

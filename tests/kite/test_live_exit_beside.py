@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from alphapanda.core import ids
+from alphapanda.proof import kite_faults
 from execution.domain.kite.budgets import Spent
 from execution.models import BrokerCall, BrokerDesk, Order
 from execution.services.live import calls
@@ -18,17 +18,7 @@ pytestmark = pytest.mark.django_db
 
 
 def leave_beside(world, resting: Order) -> Order:
-    """A strategy cancels its resting exit and leaves at the market, in one step."""
-    world.is_shard_rung = True
-    world.pipeline()
-    units = {"side": "SELL", "quantity": 10, "replaces": 10}
-    row = world._signal(kind="CANCEL", target=resting.id, order_type="LIMIT", **units)
-    row.id, row.ordinal = ids.signal_id(row.deployment_id, row.step, 1), 1
-    row.kind, row.target, row.replaces, row.order_type = "ORDER", None, 0, "MARKET"
-    row.save(force_insert=True)
-    world._ring_signals([str(world.deployment.id)])
-    world.pipeline()
-    order = Order.objects.get(decision__signal=row)
+    order = kite_faults.leave_beside(world, resting, 10)
     assert (order.decision.rule, call_of(order).lane) == ("exit", "EXIT")
     return order
 

@@ -1,0 +1,136 @@
+"""What `manage.py kite_faults` plays: acts, faults and deaths of a scenario, drawn from a seed."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from alphapanda.kite_simulator.faults import AFTER_ACCEPT, REFUSALS, Fault, Kind
+from alphapanda.proof.kite_parts import PRICE_E4, TICK_E4
+from execution.services.live.desk import BUSY_MS, IDLE_MS
+
+DEATHS = (
+    "execution.call.before_claim",
+    "execution.call.after_claim",
+    "execution.call.before_send",
+    "execution.call.after_send",
+    "execution.call.before_record",
+    "execution.call.after_record",
+)
+UPDATE_KINDS = (Kind.MISSING, Kind.DUPLICATE, Kind.REORDERED, Kind.PARTIAL_AFTER_COMPLETE)
+CALL_KINDS = (*AFTER_ACCEPT, Kind.GARBAGE, Kind.LATE, Kind.STUCK, *REFUSALS)
+WRITES = ("place", "modify", "cancel")
+
+
+class Act(msgspec.Struct, frozen=True):
+    """Something that happens `at_ms` after the start: an order, an act on one of those before (`order`), the kill
+    switch, an exit beside the cancellation of one that rests, an order of another app, the end of the session, a
+    new login."""
+
+    at_ms: int
+    kind: str
+    order: int = 0
+    fields: dict[str, Any] = {}
+
+
+class Scenario(msgspec.Struct, frozen=True):
+    number: int
+    acts: tuple[Act, ...]
+    faults: tuple[Fault, ...]
+    deaths: tuple[tuple[str, int], ...]
+    is_pushed: bool
+    looks_ms: int  # between looks at the broker's book while something is in flight
+
+    def told(self) -> str:
+        """In words, so that a failure can be understood."""
+        acts = ", ".join(f"{one.at_ms} ms {one.kind} {one.order} {one.fields}" for one in self.acts)
+        faults = ", ".join(f"{one.kind} x{one.times} on {','.join(one.on) or 'all'}" for one in self.faults)
+        deaths = ", ".join(f"{place} at {passing}" for place, passing in self.deaths)
+        return f"acts: {acts}; faults: {faults}; deaths: {deaths}; pushed: {self.is_pushed}; looks: {self.looks_ms} ms"
+
+
+def scenario(seed: int, number: int) -> Scenario:
+    """The same for the same seed and number."""
+    chance = random.Random(f"kite faults {seed} {number}")
+    acts = [_order(chance) for _ in range(chance.randint(1, 3))]
+    acts += [_act(chance, len(acts)) for _ in range(chance.choice((0, 0, 1, 1, 2)))]
+    acts += _happenings(chance)
+    faults = tuple(_fault(chance) for _ in range(chance.randint(1, 4)))
+    deaths = tuple(
+        (chance.choice(DEATHS), chance.randint(1, 3)) for _ in range(chance.choice((0, 0, 1, 1, 2)))
+    )
+    return Scenario(
+        number,
+        tuple(sorted(acts, key=lambda one: one.at_ms)),
+        faults,
+        deaths,
+        is_pushed=chance.random() < 0.8,
+        looks_ms=BUSY_MS if chance.random() < 0.15 else IDLE_MS,
+    )
+
+
+def _order(chance: random.Random) -> Act:
+    side, quantity = chance.choice(("BUY", "SELL")), chance.randint(1, 50)
+    fields: dict[str, Any] = {"side": side, "quantity": quantity}
+    kind = chance.choice(("MARKET", "MARKET", "LIMIT", "LIMIT", "SL", "ICEBERG"))
+    away = TICK_E4 * chance.choice((2, 2, -4, -200)) * (1 if side == "BUY" else -1)
+    if kind in ("LIMIT", "ICEBERG"):
+        fields |= {"order_type": "LIMIT", "limit_price_e4": PRICE_E4 + away}
+    if kind == "ICEBERG":
+        fields |= {"variety": "iceberg", "iceberg_legs": 2, "quantity": 2 * max(quantity, 400)}
+    if kind == "SL":
+        up = TICK_E4 * chance.choice((3, 300)) * (1 if side == "BUY" else -1)
+        fields |= {
+            "order_type": "SL",
+            "trigger_price_e4": PRICE_E4 + up,
+            "limit_price_e4": PRICE_E4 + 3 * up,
+        }
+    return Act(chance.randint(0, 6_000), "order", fields=fields)
+
+
+def _act(chance: random.Random, orders: int) -> Act:
+    kind = chance.choice(("cancel", "modify"))
+    up = TICK_E4 * chance.randint(-6, 6)
+    return Act(chance.randint(500, 20_000), kind, chance.randrange(orders), {"limit_price_e4": PRICE_E4 + up})
+
+
+def _happenings(chance: random.Random) -> Iterator[Act]:
+    if chance.random() < 0.12:
+        yield Act(chance.randint(500, 15_000), "kill")
+    if chance.random() < 0.2:
+        fields = {"side": chance.choice(("BUY", "SELL")), "quantity": chance.randint(1, 30)}
+        yield Act(chance.randint(0, 10_000), "other", fields=fields)
+    if chance.random() < 0.2:
+        yield from _leaving(chance)
+    if chance.random() < 0.12:
+        at_ms = chance.randint(500, 10_000)
+        yield Act(at_ms, "logged out")
+        yield Act(at_ms + chance.randint(100, 30_000), "login")
+    if chance.random() < 0.05:
+        yield Act(chance.randint(500, 10_000), "login")
+
+
+def _leaving(chance: random.Random) -> Iterator[Act]:
+    """A position with an exit that rests far away, which is cancelled beside one that does not."""
+    side, away = chance.choice((("SELL", 1), ("BUY", -1)))
+    quantity, at_ms = chance.randint(1, 50), chance.randint(0, 2_000)
+    price = {"order_type": "LIMIT", "limit_price_e4": PRICE_E4 + 200 * TICK_E4 * away}
+    yield Act(at_ms, "order", fields={"side": "BUY" if side == "SELL" else "SELL", "quantity": quantity})
+    at_ms += chance.randint(1_000, 4_000)
+    yield Act(at_ms, "order", fields={"side": side, "quantity": quantity, **price})
+    yield Act(at_ms + chance.randint(1_000, 9_000), "leave", fields={"side": side})
+
+
+def _fault(chance: random.Random) -> Fault:
+    if chance.random() < 0.3:
+        return Fault(
+            kind=chance.choice(UPDATE_KINDS), times=chance.randint(1, 4), share=chance.choice((0.5, 1))
+        )
+    kind = chance.choice(CALL_KINDS)
+    on = [] if kind in (Kind.LATE, Kind.STUCK) else [chance.choice((*WRITES, "place", "place", "get"))]
+    if kind in AFTER_ACCEPT and on == ["get"]:
+        on = ["place"]
+    return Fault(kind=kind, times=chance.randint(1, 3), share=chance.choice((0.5, 1)), on=on)
