@@ -22,21 +22,12 @@ from accounts.models import Look
 from alphapanda.dashboard import frame
 from alphapanda.dashboard.access import viewer_required
 
-CHOSEN = (
-    "positions",
-    "traded",
-    "orders",
-    "fills",
-    "signals",
-    "trips",
-    "traders",
-    "limits",
-    "checks",
-)  # with a choice
+# Kinds of rows with a choice.
+CHOSEN = ("positions", "traded", "orders", "fills", "signals", "trips", "traders", "limits", "checks")
 ALWAYS = (
-    "exit",
-    "cancel",
     "acts",
+    "cancel",
+    "exit",
 )  # nothing stands in their way; nor is the first column hidden, which leads on
 BAD_REQUEST = 400
 _HEAD = re.compile(r"<th\b[^>]*>(.*?)</th>", re.DOTALL)

@@ -113,7 +113,8 @@ def test_deployments_and_halts_and_backtests(operator: Person, desk: SimpleNames
     operator.open("/strategies/")
     shown = texts(operator, "traders")
     assert {key: cells[0] for key, cells in shown.items()} == {
-        str(one.pk): one.name for one in Deployment.objects.all()
+        str(one.pk): f"{one.name}\n{one.strategy_version.strategy.name} v{one.strategy_version.version}"
+        for one in Deployment.objects.select_related("strategy_version__strategy")
     }
     operator.open("/risk/")
     assert set(texts(operator, "switches")) == {
