@@ -55,10 +55,13 @@ class Scenario(msgspec.Struct, frozen=True):
 def scenario(seed: int, number: int) -> Scenario:
     """The same for the same seed and number."""
     chance = random.Random(f"kite faults {seed} {number}")
-    acts = [_order(chance) for _ in range(chance.randint(1, 3))]
+    leaves = chance.random() < 0.15
+    acts = list(_leaving(chance)) if leaves else [_order(chance) for _ in range(chance.randint(1, 3))]
     acts += [_act(chance, len(acts)) for _ in range(chance.choice((0, 0, 1, 1, 2)))]
     acts += _happenings(chance)
     faults = tuple(_fault(chance) for _ in range(chance.randint(1, 4)))
+    if leaves and chance.random() < 0.7:  # an exchange takes its time
+        faults += (Fault(kind=Kind.LATE, times=2, on=["cancel"], ms=(200, 6_000)),)
     deaths = tuple(
         (chance.choice(DEATHS), chance.randint(1, 3)) for _ in range(chance.choice((0, 0, 1, 1, 2)))
     )
@@ -103,8 +106,6 @@ def _happenings(chance: random.Random) -> Iterator[Act]:
     if chance.random() < 0.2:
         fields = {"side": chance.choice(("BUY", "SELL")), "quantity": chance.randint(1, 30)}
         yield Act(chance.randint(0, 10_000), "other", fields=fields)
-    if chance.random() < 0.2:
-        yield from _leaving(chance)
     if chance.random() < 0.12:
         at_ms = chance.randint(500, 10_000)
         yield Act(at_ms, "logged out")
