@@ -35,6 +35,7 @@ from execution.models import (
     Order,
 )
 from portfolio.models import Book, Position
+from risk.domain.review import EXIT
 from risk.models import Alert
 from risk.services import halts
 
@@ -287,7 +288,7 @@ class Comparison:
             yield f"{order.id}: an iceberg between its legs"
         if here.is_final != there.is_final or (here.is_final and here is not there):
             yield f"{order.id}: {here} here ({order.reason}), {there} there"
-        if self.world.is_killed and not there.is_final:
+        if self.world.is_killed and not there.is_final and order.decision.rule != EXIT:
             yield f"{order.id}: works in spite of the kill switch"
         if not here.is_final and order.limit_price_e4 != theirs[-1].core.limit_price_e4:
             yield f"{order.id}: at {order.limit_price_e4} here, at {theirs[-1].core.limit_price_e4} there"
