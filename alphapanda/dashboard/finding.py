@@ -1,4 +1,5 @@
-"""What the palette finds beside pages and deployments: instruments by name, and whatever has an id by its beginning."""
+"""What the palette finds beside pages and deployments: instruments by name, and whatever has an id by its beginning,
+orders also by that of the broker, or by the tag that was sent with them."""
 
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ from django.urls import reverse
 
 from alphapanda.dashboard import seen
 from alphapanda.dashboard.access import broker_of, page_view
+from execution.models import BrokerName
 from marketdata.models import Instrument
 from strategies.models import Deployment
 
@@ -28,7 +30,7 @@ def found(request: HttpRequest) -> JsonResponse:
     asked = request.GET.get("q", "").replace("\0", "").strip()[:60]
     broker = broker_of(request.GET.get("broker", ""))
     suffix = "" if broker == "paper" else f"?broker={broker}"
-    return JsonResponse({"found": [*_instruments(asked, suffix), *_things(asked)]})
+    return JsonResponse({"found": [*_instruments(asked, suffix), *_things(asked), *_at_broker(asked)]})
 
 
 def _instruments(asked: str, suffix: str) -> Found:
@@ -57,6 +59,16 @@ def _things(asked: str) -> Found:
     ]
     deployments = Deployment.objects.filter(id__range=ends).order_by("name")[:MOST]
     return found + [_one(one.name, "deployment", reverse("strategy", args=[one.pk])) for one in deployments]
+
+
+def _at_broker(asked: str) -> Found:
+    if not re.fullmatch(rf"[0-9A-Z]{{{FEWEST_DIGITS},40}}", asked.upper()):
+        return []
+    names = BrokerName.objects.filter(name__startswith=asked.upper(), order__in=seen.orders().values("pk"))
+    return [
+        _one(f"order {one.name} at the broker", "order", reverse("order", args=[one.order_id]))
+        for one in names.order_by("name")[:MOST]
+    ]
 
 
 def _one(words: str, kind: str, address: str) -> dict[str, str]:
