@@ -176,7 +176,8 @@ class _Play:
         self.left.append((resting, resting.filled_quantity, self.orders[-1]))
 
     def _forsaken(self) -> Iterator[str]:
-        """Exits that were dropped though nothing but what was cancelled beside them could have closed their units."""
+        """Exits that were dropped though nothing but what was cancelled beside them could have closed their units, and
+        that is gone: else it stands, and closes them still."""
         if {"kill", "other"} & {act.kind for act in self.told.acts}:
             return
         for resting, filled, order in self.left:
@@ -186,7 +187,8 @@ class _Play:
                 not Order.objects.filter(side=order.side).exclude(pk__in=(resting.pk, order.pk)).exists()
             )
             was_dropped = order.status == OrderStatus.REJECTED and "are being closed" in order.reason
-            if is_alone and was_dropped and resting.filled_quantity == filled:
+            is_gone = resting.status == OrderStatus.CANCELLED and resting.filled_quantity == filled
+            if is_alone and was_dropped and is_gone:
                 yield f"{order.id}: dropped ({order.reason}), and what was cancelled beside it never traded"
 
     def _other(self, act: Act) -> None:
