@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from alphapanda.kite_simulator.faults import Fault, Kind
 from alphapanda.proof import kite_faults
 from execution.domain.kite.budgets import Spent
 from execution.models import BrokerCall, BrokerDesk, Order
@@ -45,6 +46,18 @@ def test_an_exit_beside_a_cancellation_of_which_no_update_comes_waits_for_the_bo
 
     world.work(until=lambda: call_of(stop, "CANCEL").state == "DONE" and _status(stop) != "OPEN", ends_ms=500)
     assert (_status(stop), call_of(order).state) == ("CANCEL PENDING", "READY")
+    world.work(until=lambda: _status(order) == "COMPLETE", ends_ms=20_000)
+
+    assert (_status(stop), _status(order)) == ("CANCELLED", "COMPLETE")
+    assert not Alert.objects.exists()
+
+
+def test_an_exit_does_not_wait_two_minutes_for_a_cancellation_that_never_arrived(world):
+    held(world)
+    stop = at_work(world, **DEAR, quantity=10)
+    world.broker.faults.arm([Fault(kind=Kind.LOST, on=["cancel"])])
+    order = leave_beside(world, stop)
+
     world.work(until=lambda: _status(order) == "COMPLETE", ends_ms=20_000)
 
     assert (_status(stop), _status(order)) == ("CANCELLED", "COMPLETE")

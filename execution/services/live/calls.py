@@ -297,6 +297,8 @@ def _is_hindered(row: BrokerCall, now: datetime) -> bool:
 def _hinder(row: BrokerCall, found: ways_out.Hindrance, now: datetime) -> None:
     """An exit beside a cancellation waits for that, or never leaves: then people hear of it."""
     if found.passes:
+        for one in ways_out.in_doubt(row):
+            evidence.cancel_wanted(one, now=now, reason="an exit waits for its end")
         row.not_before_ms = to_ms(now) + ways_out.AGAIN_MS
         row.save()
         return

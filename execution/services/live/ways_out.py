@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import msgspec
+from django.db.models import QuerySet
 
 from alphapanda.core.vocabulary import OrderStatus, Side, SignalKind
 from execution.gtt_models import WAITING
@@ -49,6 +50,19 @@ def _is_leaving(order: Order) -> bool:
     if status.is_final or status is OrderStatus.CANCEL_PENDING:
         return True
     return row.calls.filter(kind=SignalKind.CANCEL, state__in=WAITING).exists()
+
+
+def in_doubt(row: BrokerCall) -> QuerySet[BrokerOrder]:
+    """The orders beside an exit of whose cancellation it is not known what came: a second one does no harm, and a look
+    in vain takes two minutes."""
+    order = row.order.order
+    beside = BrokerOrder.objects.filter(
+        order__deployment_id=order.deployment_id,
+        order__instrument_id=order.instrument_id,
+        order__side=order.side,
+    )
+    lost = BrokerCall.objects.filter(kind=SignalKind.CANCEL, state=BrokerCall.State.UNKNOWN)
+    return beside.filter(is_open=True, pk__in=lost.values("order")).exclude(pk=row.order_id)
 
 
 def _held(order: Order) -> int:
