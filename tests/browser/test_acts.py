@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,9 +11,10 @@ from django.utils import timezone
 
 from alphapanda.proof.browser import Person
 from alphapanda.web.roles import Role
+from execution.models import Order
 from risk.models import KillSwitch
 from risk.services.halts import halt_release
-from strategies.models import Approval
+from strategies.models import Approval, Command
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -118,6 +120,25 @@ def test_an_approval_leads_to_what_became_of_it(operator: Person, signals: list[
     operator.page.keyboard.press("Enter")
 
     assert operator.page.locator("#toast a").get_attribute("href") == address
+
+
+def test_an_order_at_hand_is_cancelled_by_keyboard(operator: Person, desk: SimpleNamespace) -> None:
+    order = Order.objects.filter(deployment__status="RUNNING", broker="paper").first()
+    Order.objects.filter(pk=order.pk).update(status="OPEN")
+    operator.open("/orders/")
+    rows = operator.page.locator("tbody[data-kind=orders] tr").evaluate_all("all => all.map((one) => one.id)")
+    for _ in range(rows.index(f"orders-{order.pk}") + 1):
+        operator.page.keyboard.press("j")
+    operator.page.keyboard.press("x")
+    operator.page.locator("#act-dialog[open]").wait_for()
+    operator.page.keyboard.type("not wanted any more")
+    operator.page.keyboard.press("Enter")
+    operator.page.locator("#toast", has_text="Told to cancel").wait_for()
+
+    command = Command.objects.get(order_id=order.pk)
+    assert (command.kind, command.reason) == ("CANCEL", "cancel: not wanted any more")
+    assert operator.faults == []
+    Order.objects.filter(pk=order.pk).update(status=order.status)
 
 
 def test_the_name_of_a_deployment_follows_its_instruments_until_a_person_writes_one(
