@@ -285,7 +285,7 @@ def _from_the_past(row: BrokerCall, now: datetime) -> str:
 
 def _is_hindered(row: BrokerCall, now: datetime) -> bool:
     """Whether an exit would open a position if it left now; it waits then, or is dropped."""
-    if found := ways_out.hindrance(row):
+    if found := ways_out.hindrance(row, to_ms(now)):
         _hinder(row, found, now)
         return True
     if taking.holds_up(row, now):

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import msgspec
-from django.db.models import QuerySet
+from django.db.models import Min, QuerySet
 
 from alphapanda.core.vocabulary import OrderStatus, Side, SignalKind
+from execution.domain.kite.lookup import PATIENCE_MS
 from execution.gtt_models import WAITING
 from execution.models import BrokerCall, BrokerOrder, Order
 from execution.services.live import states
 from portfolio.models import Position, Posting
 from risk.domain.review import EXIT, WAY_OUT
 
+UNKNOWN, DONE = BrokerCall.State.UNKNOWN, BrokerCall.State.DONE
 AGAIN_MS = 500  # until what is being cancelled is looked at again
 OVER = [status for status in OrderStatus if status.is_final]
 
@@ -23,7 +25,7 @@ class Hindrance(msgspec.Struct, frozen=True):
     passes: bool
 
 
-def hindrance(row: BrokerCall) -> Hindrance | None:
+def hindrance(row: BrokerCall, now_ms: int) -> Hindrance | None:
     """What keeps an exit that was none yet when it was decided: while what is being cancelled may still trade, both
     would; and where that has traded, or works on, the exit would open a position. None: it is an exit by now.
 
@@ -40,28 +42,31 @@ def hindrance(row: BrokerCall) -> Hindrance | None:
     if order.quantity <= max(0, -held * Side(order.side).sign) - closing:
         return None
     told = f"{held} units are held, and {closing} are being closed"
-    return Hindrance(told, any(_is_leaving(one) for one in others))
+    return Hindrance(told, any(_is_leaving(one, now_ms) for one in others))
 
 
-def _is_leaving(order: Order) -> bool:
-    """Whether an order that counts as at work is being cancelled, or is over by now and not booked yet."""
+def _is_leaving(order: Order, now_ms: int) -> bool:
+    """Whether an order that counts as at work is being cancelled, or is over by now and not booked yet. A cancellation
+    that was taken may need a while, in which the order is still seen at work."""
     row = BrokerOrder.objects.get(order=order)
     status = states.known(row).status
     if status.is_final or status is OrderStatus.CANCEL_PENDING:
         return True
-    return row.calls.filter(kind=SignalKind.CANCEL, state__in=WAITING).exists()
+    cancels = row.calls.filter(kind=SignalKind.CANCEL)
+    first_ms = cancels.filter(state=DONE).aggregate(at=Min("sent_at_ms"))["at"]
+    return (first_ms or 0) > now_ms - PATIENCE_MS or cancels.filter(state__in=WAITING).exists()
 
 
 def in_doubt(row: BrokerCall) -> QuerySet[BrokerOrder]:
-    """The orders beside an exit of whose cancellation it is not known what came: a second one does no harm, and a look
-    in vain takes two minutes."""
+    """The orders beside an exit of whose cancellation it is not known what came, or that work in spite of it: a second
+    one does no harm, and a look in vain takes two minutes."""
     order = row.order.order
     beside = BrokerOrder.objects.filter(
         order__deployment_id=order.deployment_id,
         order__instrument_id=order.instrument_id,
         order__side=order.side,
     )
-    lost = BrokerCall.objects.filter(kind=SignalKind.CANCEL, state=BrokerCall.State.UNKNOWN)
+    lost = BrokerCall.objects.filter(kind=SignalKind.CANCEL, state__in=(UNKNOWN, DONE))
     return beside.filter(is_open=True, pk__in=lost.values("order")).exclude(pk=row.order_id)
 
 
