@@ -12,13 +12,13 @@ from django.utils import timezone
 from accounts.broker import tokens_forget
 from accounts.selectors import sessions_refused
 from alphapanda import backfills, logs
-from alphapanda.core.clock import ist_text, to_ms
+from alphapanda.core.clock import ist_date, ist_text, to_ms
 from alphapanda.core.vocabulary import DeploymentStatus, Severity
 from alphapanda.eventlog import outbox
 from alphapanda.push import readmodel
 from alphapanda.push.readmodel import ReadModelUnavailable
 from alphapanda.research import stored
-from execution.selectors import orders_oversized
+from execution.selectors import orders_oversized, orders_rejected_in_a_row
 from marketdata.domain.master import Change, ChangeKind
 from marketdata.selectors import changes_touching
 from marketdata.services.kite_candles import candles_forget
@@ -30,6 +30,10 @@ from strategies.services.approvals import approvals_expire
 
 log = logs.channel("audit")
 TOLD_FOR = timedelta(days=3)  # how long after its loading a list is looked at
+REJECTED_IN_A_ROW, REJECTED_WITHIN = (
+    3,
+    timedelta(hours=8),
+)  # one may be bad luck; a session is shorter than a day
 
 
 @shared_task(name="alphapanda.audit")
@@ -71,12 +75,14 @@ def _look_at_orders() -> None:
 
 @shared_task(name="alphapanda.watch")
 def watch(**_newer: object) -> None:
-    """Raise an alert for every deployment that came into quarantine, once for each time, for every instrument in
-    use that a list has changed, and for every token that the broker ended; end what waited for a person too long."""
+    """Raise an alert for every deployment that came into quarantine, once for each time, or whose orders are rejected
+    one after the other, once a day, for every instrument in use that a list has changed, and for every token that
+    the broker ended; end what waited for a person too long."""
     _say_that_it_rang()
     approvals_expire(now=timezone.now())
     _tell_of_instruments()
     _tell_of_sessions()
+    _tell_of_rejections()
     for row in Deployment.objects.filter(status=DeploymentStatus.QUARANTINED).defer(
         "checkpoint", "consequences"
     ):
@@ -125,6 +131,21 @@ def _tell_of_sessions() -> None:
             subject=str(session),
             text=f"Kite refused the token ({session.words}): log in on the page Broker; nothing is sent until then",
             severity=severity,
+            now=now,
+            once=True,
+        )
+
+
+def _tell_of_rejections() -> None:
+    """It is a warning: each refusal was the broker's, nothing is at work, and a strategy may be right to try again."""
+    now = timezone.now()
+    for order in orders_rejected_in_a_row(count=REJECTED_IN_A_ROW, since=now - REJECTED_WITHIN):
+        alert_raise(
+            code="orders_rejected",
+            subject=f"deployment:{order.deployment.name} on {ist_date(to_ms(now))}",
+            text=f"its last {REJECTED_IN_A_ROW} orders were rejected, {order.instrument} with: {order.reason}",
+            severity=Severity.WARNING,
+            deployment_id=order.deployment_id,
             now=now,
             once=True,
         )

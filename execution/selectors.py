@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from django.db.models import BigIntegerField, F, Func, TextField, Value
+from django.db.models import BigIntegerField, Count, F, Func, TextField, Value
 from django.db.models.functions import Cast
 
+from alphapanda.core.vocabulary import OrderStatus
 from execution.models import Fill, Order, OrderEvent
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from uuid import UUID
 
     from django.db.models import QuerySet
@@ -24,6 +26,21 @@ def orders_recorded() -> QuerySet[Order]:
 def orders_oversized() -> QuerySet[Order]:
     """Orders larger than the signal they carry out, but for those that a later signal has changed: there are none."""
     return Order.objects.filter(quantity__gt=F("decision__signal__quantity"), modifications=0)
+
+
+def orders_rejected_in_a_row(*, count: int, since: datetime) -> list[Order]:
+    """The last order of every deployment whose last `count` orders placed since then were all rejected."""
+    lately = Order.objects.filter(created_at__gte=since)
+    often = lately.filter(status=OrderStatus.REJECTED).values("deployment").annotate(times=Count("id"))
+    found = []
+    for deployment_id in often.filter(times__gte=count).values_list("deployment", flat=True):
+        orders = (
+            lately.filter(deployment=deployment_id).select_related("deployment", "instrument").defer(*HEAVY)
+        )
+        last = list(orders.order_by("-placed_at_ms", "-step", "-ordinal")[:count])
+        if all(order.status == OrderStatus.REJECTED for order in last):
+            found.append(last[0])
+    return sorted(found, key=lambda order: order.deployment.name)
 
 
 def order_events_recorded() -> QuerySet[OrderEvent]:

@@ -12,15 +12,16 @@ from django.utils import timezone
 
 from accounts.models import AuditEntry
 from alphapanda import tasks
-from alphapanda.core.vocabulary import Severity
+from alphapanda.core.vocabulary import OrderStatus, Severity
 from alphapanda.eventlog.models import OutboxEvent
 from marketdata.domain.instruments import COLUMNS
 from marketdata.services.instruments import load
 from risk.models import Alert, StartOfDay
 from risk.services.alerts import AlertNoteMissing, AlertNotFound, alert_acknowledge, alert_raise
 from risk.services.gates import gates_now, start_of_day_record
+from strategies.models import Deployment
 from tests.people import client_of
-from tests.rows import SOME, a_deployment, an_instrument
+from tests.rows import SOME, a_decision, a_deployment, a_signal, an_instrument, an_order
 
 pytestmark = pytest.mark.django_db
 NOW = datetime(2019, 7, 9, 4, 0, tzinfo=UTC)
@@ -191,3 +192,29 @@ def test_every_quarantine_is_an_alert_of_its_own():
     deployment.save()
     tasks.watch()
     assert Alert.objects.count() == 2
+
+
+def test_orders_rejected_one_after_the_other_are_a_warning_once_a_day():
+    unlucky, working = a_deployment("unlucky"), a_deployment("working")
+    bad, good = OrderStatus.REJECTED, OrderStatus.COMPLETE
+    for deployment, statuses in ((unlucky, (good, bad, bad)), (working, (bad, bad, bad, good))):
+        for step, status in enumerate(statuses, start=1):
+            _ended(deployment, step, status)
+    tasks.watch()
+    assert not Alert.objects.exists()
+
+    _ended(unlucky, 4, bad)
+    for _ in range(2):
+        tasks.watch()
+    (alert,) = Alert.objects.all()
+    assert (alert.deployment, alert.severity, alert.code) == (unlucky, "WARNING", "orders_rejected")
+    assert "last 3 orders were rejected, NSE:INFY with: margin of step 4" in alert.text
+    alert_acknowledge(alert_id=alert.pk, **BY)
+    tasks.watch()
+    assert Alert.objects.count() == 1
+
+
+def _ended(deployment: Deployment, step: int, status: OrderStatus) -> None:
+    order = an_order(a_decision(a_signal(deployment, step)))
+    order.status, order.reason, order.placed_at_ms = status, f"margin of step {step}", step
+    order.save()
