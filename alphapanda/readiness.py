@@ -9,6 +9,7 @@ from email.utils import parsedate_to_datetime
 
 import requests
 from django.conf import settings
+from django.db.models import Q
 from django.utils import timezone
 
 from accounts.live import readiness_record
@@ -24,7 +25,7 @@ from alphapanda.kite.client import Access
 from alphapanda.preflight import Doubtful, Finding, Missing
 from execution.domain.kite.reconciling import HALT_AFTER
 from execution.live_selectors import desk_now, differences_found
-from marketdata.models import MasterLoad
+from marketdata.models import Instrument, MasterLoad
 from risk import loading
 from risk.domain.context import terms_of
 from risk.domain.limits import given
@@ -73,7 +74,7 @@ def instruments() -> str:
     newest = MasterLoad.objects.order_by("-loaded_at").first()
     if newest is None or newest.loaded_at < timezone.now() - LISTS_FRESH_FOR:
         raise Missing("no instrument list was loaded since yesterday: `manage.py kite_instruments`")
-    traded = [row for one in _live() for row in one.instruments.all()]
+    traded = [row for one in _live() for row in one.instruments.all() if not _is_over(row, one)]
     if gone := sorted({str(row) for row in traded if not row.is_listed}):
         raise Missing(f"no longer listed: {', '.join(gone)}")
     if unknown := sorted({str(row) for row in traded if row.expiry and not row.freeze_quantity}):
@@ -147,12 +148,18 @@ def _told(check: Callable[[], str]) -> Callable[[], str]:
 
 
 def _live() -> list[Deployment]:
-    """All at Zerodha but those at rest with a contract that has expired, which are on record for ever: risk lets
+    """All at Zerodha but those at rest whose contracts have all expired, which are on record for ever: risk lets
     nothing enter there."""
     found = Deployment.objects.filter(broker=Broker.ZERODHA)
     today = ist_date(to_ms(timezone.now()))
-    over = found.exclude(status__in=ACTIVE).filter(instruments__expiry__lt=today)
-    return list(found.exclude(pk__in=over.values("pk")).order_by("name"))
+    trades = Q(instruments__expiry=None) | Q(instruments__expiry__gte=today)
+    return list(found.filter(Q(status__in=ACTIVE) | trades).distinct().order_by("name"))
+
+
+def _is_over(row: Instrument, deployment: Deployment) -> bool:
+    """Whether an instrument is a contract that has expired, of a deployment at rest."""
+    today = ist_date(to_ms(timezone.now()))
+    return row.expiry is not None and row.expiry < today and deployment.status not in ACTIVE
 
 
 def _profile() -> requests.Response:

@@ -263,6 +263,19 @@ def test_what_stopped_with_its_contract_long_ago_keeps_nobody_from_starting() ->
     assert "no longer listed: NFO:NIFTY26OCTFUT" in found("instruments").detail
 
 
+def test_what_can_still_enter_is_bound_though_a_contract_beside_it_has_expired() -> None:
+    now = timezone.now()
+    lists_loaded(now)
+    last_month = ist_date(to_ms(now)) - timedelta(days=20)
+    old = a_contract("NIFTY26OCTFUT", 11, expiry=last_month, is_listed=False)
+    a_deployment(broker="zerodha", status="STOPPED").instruments.add(old)
+
+    assert "no limit binds" in found("limits").detail
+    assert found("instruments").is_good
+    Instrument.objects.filter(expiry=None).update(is_listed=False)
+    assert "no longer listed: NSE:INFY" in found("instruments").detail
+
+
 def test_a_contract_whose_largest_order_is_not_known_is_doubtful() -> None:
     now = timezone.now()
     lists_loaded(now)
