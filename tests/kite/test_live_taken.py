@@ -11,13 +11,13 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from accounts.models import AuditEntry
-from alphapanda.core.vocabulary import Side
+from alphapanda.core.vocabulary import OrderStatus, Side
 from execution.domain.kite.gtt import GttKind, GttTerms, Leg
 from execution.domain.kite.rows import Where
 from execution.gtt_models import Gtt
 from execution.models import BrokerCall, BrokerDesk, Difference, ExternalOrder, Fill, Order
 from execution.services.differences import difference_accept
-from execution.services.live import account, looking, reconciling, taking
+from execution.services.live import account, external, looking, reconciling, taking
 from execution.services.live.gtt import columns
 from execution.services.live.held import books
 from portfolio.models import Position
@@ -28,7 +28,7 @@ from tests.builders import an_instrument
 from tests.kite.live import Live
 from tests.kite.looks import Started, looks, open_differences, order_of_others, tick, until_morning
 from tests.kite.test_live_stuck import standing_still
-from tests.kite_builders import trade
+from tests.kite_builders import snapshot, trade
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -194,6 +194,20 @@ def test_what_a_gtt_of_ours_has_closed_leaves_the_books_without_a_person(started
     order_of_others(live, quantity=5, transaction_type="BUY")
     looks(live)
     assert Difference.objects.filter(settled_at=None).count() == 0, "what the account holds is theirs"
+
+
+@pytest.mark.parametrize(("product", "is_ours"), [("CNC", True), ("NRML", False)])
+def test_a_gtt_of_ours_has_closed_shares_at_either_exchange(
+    started: Started, product: str, is_ours: bool
+) -> None:
+    live = started()
+    at_bse = {"instrument": "BSE:INFY", "side": Side.SELL, "product": product, "tags": ()}
+    sold = snapshot(OrderStatus.COMPLETE, 10, order_id="g1", **at_bse)
+    external.keep([sold], live.now())
+    ExternalOrder.objects.update(gtt=fired(live))
+    row = Difference(kind="TAKEN", key=f"NSE:INFY {product}", ours="10", theirs="0")
+
+    assert taking.is_of_our_gtts(row, looking.Book(0, (sold,)), live.now()) is is_ours
 
 
 def test_what_a_gtt_of_ours_has_closed_waits_for_a_worker_that_stands_still(started: Started) -> None:

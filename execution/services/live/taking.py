@@ -66,9 +66,9 @@ def is_of_our_gtts(row: Difference, book: Book, now: datetime) -> bool:
     gap = gap_of(Kind(row.kind), row.key, row.ours, row.theirs)
     shown = {one.order_id: one for one in book.orders or ()}
     made = ExternalOrder.objects.filter(pk__in=shown, gtt__is_ours=True).values_list("pk", flat=True)
-    orders = [shown[name] for name in made]
+    orders, place = [shown[name] for name in made], pooled(gap.where)
     closed = sum(
-        -one.side.sign * one.filled for one in orders if Where(one.instrument, one.product) == gap.where
+        -one.side.sign * one.filled for one in orders if pooled(Where(one.instrument, one.product)) == place
     )
     exchange, _, symbol = gap.where.instrument.partition(":")
     known = Fill.objects.filter(
