@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -17,7 +18,7 @@ from execution.domain.kite import gtt as kite_gtt
 from execution.domain.kite.account import Outside
 from execution.gtt_models import Gtt
 from execution.models import ExternalOrder
-from execution.services.live import account, pushes
+from execution.services.live import account, external, gtt_looking, pushes
 from execution.services.live.gtt import GttRefused
 from portfolio.models import Position
 from risk.models import Alert
@@ -26,6 +27,7 @@ from tests.kite.live import Live
 from tests.kite.looks import open_differences, tick
 from tests.kite.server import a_simulator, quoted, serving
 from tests.kite.test_live_gtt import FALLS_AT, RATES, authorised, go, live, placed  # noqa: F401
+from tests.kite_builders import snapshot
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -64,6 +66,28 @@ def test_an_order_that_was_not_taken_is_told_though_the_trigger_was_seen_to_fire
     silent.clear()
     go(live, 40)
     assert Alert.objects.get(code="gtt_order_failed").severity == "CRITICAL"
+
+
+@pytest.mark.parametrize(
+    ("facts", "is_read"),
+    [
+        ({"status": "TRIGGERED"}, True),
+        ({"status": "TRIGGERED", "orders": [{"leg": 0, "order_id": "x1", "reason": ""}]}, False),
+        ({"status": "TRIGGERED", "is_ours": False}, False),
+    ],
+)
+def test_the_list_is_read_for_an_order_of_a_trigger_that_was_seen_to_fire_before(
+    live: Live,  # noqa: F811
+    facts: dict[str, Any],
+    is_read: bool,
+) -> None:
+    """Its only trigger is active no more, and has not named its order yet."""
+    placed(live)
+    Gtt.objects.update(**facts)
+    looked_at = live.now()
+    external.keep([snapshot(order_id="x1", tags=())], looked_at + timedelta(seconds=1))
+
+    assert gtt_looking.is_due(to_ms(looked_at), looked_at + timedelta(seconds=2)) is is_read
 
 
 def test_the_order_of_a_trigger_that_ends_untraded_is_critical(live: Live) -> None:  # noqa: F811

@@ -9,7 +9,7 @@ from functools import partial
 
 import msgspec
 from django.db import transaction
-from django.db.models import Exists
+from django.db.models import Exists, Q
 
 from alphapanda.core import ids
 from alphapanda.core.clock import ist_date, to_datetime, to_ms
@@ -39,7 +39,7 @@ Kind = GttCall.Kind
 
 def is_due(looked_ms: int, now: datetime) -> bool:
     """Whether the list is to be read, that was last read at a time: also where a trigger of ours may have made an order
-    that has come to light since."""
+    that has come to light since, though it was seen to fire already and nobody has told its order."""
     if _others_since(to_datetime(looked_ms)):
         return True
     search_ms = searches_due_ms(now)
@@ -47,9 +47,10 @@ def is_due(looked_ms: int, now: datetime) -> bool:
     return to_ms(now) >= (due_ms if search_ms is None else min(due_ms, search_ms))
 
 
+_MAY_HAVE_MADE = Q(status=GttStatus.ACTIVE) | Q(status=GttStatus.TRIGGERED, orders=[])
 _others_since = Prepared(
     lambda since: ExternalOrder.objects.filter(
-        Exists(Gtt.objects.filter(is_ours=True, status=GttStatus.ACTIVE)), seen_at__gt=since
+        Exists(Gtt.objects.filter(_MAY_HAVE_MADE, is_ours=True)), seen_at__gt=since
     ).values_list("pk")[:1],
     ANY_TIME,
 )
