@@ -168,8 +168,9 @@ def test_a_halt_goes_further_and_never_back(capsys):
 def test_steps_by_command_and_api(capsys):
     runs = a_deployment("runs")
 
-    call_command("halt", "deployment", "runs", "--step", "cancel", "--reason", "drill", "--json")
-    assert json.loads(capsys.readouterr().out)[0]["step"] == "CANCEL"
+    for step in ("cancel", "CANCEL"):
+        call_command("halt", "deployment", "runs", "--step", step, "--reason", "drill", "--json")
+        assert json.loads(capsys.readouterr().out)[0]["step"] == "CANCEL"
     answer = client_of("alice").post(
         "/api/v1/halts/",
         {"level": "DEPLOYMENT", "deployment": str(runs.pk), "step": "FLATTEN", "reason": "drill"},

@@ -24,7 +24,9 @@ class Command(ActCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("level", nargs="?", choices=["global", "broker", "deployment"])
         parser.add_argument("name", nargs="?", default="", help="paper, zerodha, or a deployment's name")
-        parser.add_argument("--step", choices=STEPS, default=STEPS[0], help="how far the halt goes")
+        parser.add_argument(
+            "--step", choices=STEPS, default=STEPS[0], type=str.lower, help="how far the halt goes"
+        )
         super().add_arguments(parser)
 
     def handle(self, *, level: str | None, name: str, as_json: bool, **options: Any) -> None:
