@@ -49,6 +49,10 @@ def test_the_desk_tells_what_waits_and_what_is_left() -> None:
     out = StringIO()
     call_command("broker_state", stdout=out)
     assert "nothing: no token" in out.getvalue()
+    assert "held outside      none" in out.getvalue()
+    BrokerDesk.objects.update(outside={"units": {"NSE:INFY CNC": 7, "NFO:NIFTY26DECFUT NRML": -65}})
+    call_command("broker_state", stdout=out)
+    assert "held outside      NFO:NIFTY26DECFUT NRML -65, NSE:INFY CNC 7" in out.getvalue()
     out = StringIO()
     call_command("broker_state", as_json=True, stdout=out)
     assert json.loads(out.getvalue())["waiting"] == {"READY": 1}

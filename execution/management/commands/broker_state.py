@@ -11,9 +11,12 @@ from alphapanda.core.clock import ist_text, to_ms
 from alphapanda.web.console import ListCommand
 from execution.live_api import desk_as_json
 from execution.live_selectors import DeskNow, desk_now
+from execution.services.live.account import outside_of
 
 if TYPE_CHECKING:
     from datetime import datetime
+
+    from execution.models import BrokerDesk
 
 
 class Command(ListCommand):
@@ -43,12 +46,18 @@ def _lines(now: DeskNow) -> dict[str, str]:
         "calls waiting": waiting or "none",
         "orders at work": str(now.open_orders),
         "orders of others": str(now.external_open),
+        "held outside": ", ".join(_outside(desk)) or "none",
         "GTTs that stand": f"{now.gtts}, read {_time(desk.gtts_read_at)}",
         "differences": str(now.differences),
         "funds": "not told yet" if now.funds is None else f"{now.funds:.2f} rupees at most",
         "our books": f"{now.books:.2f} rupees at most",
         "charges compared": str(desk.charged_on or "never"),
     }
+
+
+def _outside(desk: BrokerDesk) -> list[str]:
+    """Units that the account holds beside our books, by instrument and product."""
+    return [f"{place} {units}" for place, units in sorted(outside_of(desk).units.items())]
 
 
 def _row(left: dict[str, Any]) -> dict[str, Any]:
