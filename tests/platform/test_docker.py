@@ -54,6 +54,31 @@ def test_only_known_settings_are_set(services: dict[str, Any]) -> None:
     assert names <= env.BY_VARIABLE.keys()
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(
+            "BROKERS",
+            "ZERODHA_ENABLED",
+            "LIVE_TRADING",
+            "FEED",
+            "FEED_INSTRUMENTS",
+            "KITE_BCD_DIVISOR",
+            "KITE_ARCHIVE",
+        ),
+        *("START_OF_DAY_REQUIRED", "ALERT_PAUSES_MINUTES", "LEASE_SECONDS"),
+    ],
+)
+def test_what_decides_on_live_trading_comes_from_the_operators_file(
+    services: dict[str, Any], name: str
+) -> None:
+    """What is not handed on here reaches no container, whatever the file says; empty is the default."""
+    variable = env.PREFIX + name
+    for role in ("web", "broker", "beat"):
+        given = services[role]["environment"].get(variable, "")
+        assert given.startswith(f"${{{variable}:-"), given
+
+
 def test_what_was_acknowledged_is_on_disk(services: dict[str, Any]) -> None:
     redpanda, postgres = services["redpanda"]["command"], services["postgres"]["command"]
     cluster = yaml.safe_load((DOCKER / "redpanda-bootstrap.yaml").read_text())
