@@ -71,10 +71,8 @@ def clock() -> str:
 
 def instruments() -> str:
     """The lists are of today, and what is traded live is listed; how large one order may be is known."""
-    newest = MasterLoad.objects.order_by("-loaded_at").first()
-    if newest is None or newest.loaded_at < timezone.now() - LISTS_FRESH_FOR:
-        raise Missing("no instrument list was loaded since yesterday: `manage.py kite_instruments`")
     traded = [row for one in _live() for row in one.instruments.all() if not _is_over(row, one)]
+    fresh = _fresh_lists({row.exchange for row in traded})
     if gone := sorted({str(row) for row in traded if not row.is_listed}):
         raise Missing(f"no longer listed: {', '.join(gone)}")
     if unknown := sorted({str(row) for row in traded if row.expiry and not row.freeze_quantity}):
@@ -82,7 +80,20 @@ def instruments() -> str:
             f"no freeze quantity is known of {', '.join(unknown)}, and a larger exit would be refused: "
             "`manage.py load_freeze_quantities`"
         )
-    return f"loaded {newest}"
+    return f"loaded {fresh}"
+
+
+def _fresh_lists(exchanges: set[str]) -> str:
+    """The newest list, where those of exchanges are of today. Raises Missing."""
+    loads = MasterLoad.objects.filter(loaded_at__gte=timezone.now() - LISTS_FRESH_FOR)
+    fresh = list(loads.order_by("-loaded_at"))
+    if not fresh:
+        raise Missing("no instrument list was loaded since yesterday: `manage.py kite_instruments`")
+    if old := sorted(exchanges - {name for load in fresh for name in load.exchanges.split()}):
+        raise Missing(
+            f"no instrument list of {', '.join(old)} was loaded since yesterday: `manage.py kite_instruments`"
+        )
+    return str(fresh[0])
 
 
 def limits() -> str:

@@ -246,8 +246,19 @@ def a_contract(symbol: str, token: int, **facts: Any) -> Instrument:
     return an_instrument(**kind, instrument_token=token, exchange_token=token, lot_size=65, **facts)
 
 
-def lists_loaded(now: datetime) -> None:
-    MasterLoad.objects.create(id=uuid4(), source="Kite all", exchanges="NFO", loaded_at=now)
+def lists_loaded(now: datetime, exchanges: str = "NFO NSE") -> None:
+    MasterLoad.objects.create(id=uuid4(), source="Kite all", exchanges=exchanges, loaded_at=now)
+
+
+def test_the_list_of_another_exchange_says_nothing_of_what_is_traded() -> None:
+    now = timezone.now()
+    lists_loaded(now - timedelta(days=9))
+    lists_loaded(now, "BSE MCX")
+    a_deployment(broker="zerodha", status="STOPPED")
+
+    assert "no instrument list of NSE was loaded since yesterday" in found("instruments").detail
+    lists_loaded(now - timedelta(hours=1), "NSE")
+    assert found("instruments").is_good
 
 
 def test_what_stopped_with_its_contract_long_ago_keeps_nobody_from_starting() -> None:
