@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from alphapanda.core.clock import to_ms
-from execution.domain.kite.outcomes import Outcome, Resend, Verdict
+from execution.domain.kite.outcomes import Outcome, Resend, Stage, Verdict, of_failure
 from execution.live_selectors import desk_now
 from execution.models import BrokerCall
 from execution.services.live import answers, calls
@@ -17,6 +17,7 @@ from strategies.models import Deployment, Report
 from tests.kite.looks import DAY_MS, Started, looks, order_of_others
 
 TOO_MANY = Outcome(Verdict.REFUSED, "Too many requests", Resend.SAME_TAG, http_status=429)
+NEVER_LEFT = of_failure(Stage.NOT_SENT, "no connection")
 
 
 @pytest.mark.django_db(transaction=True)
@@ -30,6 +31,21 @@ def test_orders_turned_away_as_too_many_count_in_the_day_after_a_restart(started
         answers.record(call.id, TOO_MANY, live.now())
         assert BrokerCall.objects.get().state == "READY"
         assert calls.spent_today(to_ms(live.now())).placed == before + attempt
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_entry_that_never_left_counts_in_no_day_after_a_restart(started: Started) -> None:
+    """Nor on the health page: an outage of an hour does not shut exits out."""
+    live = started()
+    live.want(quantity=10)
+    before = calls.spent_today(to_ms(live.now())).placed
+    for attempt in range(1, answers.ATTEMPTS_MAX + 1):
+        row = BrokerCall.objects.get(attempt=attempt)
+        BrokerCall.objects.filter(pk=row.pk).update(state="SENDING", sent_at_ms=to_ms(live.now()))
+        answers.record(row.id, NEVER_LEFT, live.now())
+        assert BrokerCall.objects.get(pk=row.pk).state == "REFUSED"
+        assert calls.spent_today(to_ms(live.now())).placed == before
+    assert BrokerCall.objects.count() == answers.ATTEMPTS_MAX
 
 
 @pytest.mark.django_db(transaction=True)

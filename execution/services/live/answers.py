@@ -129,11 +129,13 @@ def _act(row: BrokerCall, stage: ActStage, now: datetime) -> ActNews:
 
 
 def _refused(row: BrokerCall, outcome: Outcome, now: datetime) -> None:
-    never_left = outcome.resend is Resend.NEW_TAG and row.lane != Lane.ENTRY
+    never_left = outcome.resend is Resend.NEW_TAG
     row.turned_away += outcome.resend is Resend.SAME_TAG  # the broker counts it
-    if outcome.resend is Resend.SAME_TAG or never_left:
+    if never_left:
+        row.sent_at_ms = None  # nor does the broker count it
+    if outcome.resend is Resend.SAME_TAG or (never_left and row.lane != Lane.ENTRY):
         _back(row, now)
-    elif outcome.resend is Resend.NEW_TAG and row.attempt < ATTEMPTS_MAX:
+    elif never_left and row.attempt < ATTEMPTS_MAX:
         row.state = State.REFUSED
         row.save()
         _again(row, now)
