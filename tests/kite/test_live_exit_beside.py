@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import pytest
 
+from alphapanda.core.vocabulary import OrderStatus
 from alphapanda.kite_simulator.faults import Fault, Kind
+from alphapanda.kite_simulator.script import Step, do
 from alphapanda.proof import kite_faults
 from execution.domain.kite.budgets import Spent
-from execution.models import BrokerCall, BrokerDesk, Order
-from execution.services.live import calls
+from execution.domain.kite.lookup import PATIENCE_MS
+from execution.domain.kite.reducer import Seen
+from execution.models import BrokerCall, BrokerDesk, BrokerOrder, Order
+from execution.services.live import calls, evidence
+from execution.services.live.ways_out import AGAIN_MS
 from portfolio.models import Position
 from risk.models import Alert
 from risk.services import halts
 from strategies.models import Deployment
 from tests.kite.test_live_way_out import DEAR, _status, at_work, call_of, held, pass_ms, states_of
+from tests.kite_builders import snapshot
 
 pytestmark = pytest.mark.django_db
 
@@ -108,3 +114,44 @@ def test_an_exit_beside_a_cancellation_that_came_to_nothing_opens_nothing(world,
 
     assert call_of(order).state == "DROPPED"
     assert "units are held" in Alert.objects.get(code="exit_dropped").text
+
+
+def broker_id(order: Order) -> str:
+    return next(iter(BrokerOrder.objects.get(order=order).state["parts"]))
+
+
+def test_an_exit_leaves_where_what_was_to_be_cancelled_had_been_cancelled_elsewhere(world):
+    """Kite refuses the cancellation, and no update tells why: the next look at the book does."""
+    held(world)
+    stop = at_work(world, **DEAR, quantity=10)
+    world.is_pushed = False
+    do(world.broker, Step(cancel=broker_id(stop)))
+    order = leave_beside(world, stop)
+
+    world.work(until=lambda: _status(order) in ("COMPLETE", "REJECTED"), ends_ms=20_000)
+
+    assert (call_of(stop, "CANCEL").state, _status(stop), _status(order)) == (
+        "REFUSED",
+        "CANCELLED",
+        "COMPLETE",
+    )
+    assert not Alert.objects.exists()
+
+
+def test_an_exit_waits_two_minutes_at_most_for_what_stays_at_cancel_pending(world):
+    held(world)
+    stop = at_work(world, **DEAR, quantity=10)
+    BrokerDesk.objects.update(stopped="a test")
+    order = leave_beside(world, stop)
+    sent_ms = world.broker.clock.now_ms()
+    BrokerDesk.objects.update(stopped="")
+
+    for passed_ms, state in ((PATIENCE_MS - AGAIN_MS, "READY"), (AGAIN_MS, "DROPPED")):
+        world.advance(passed_ms)
+        cancels = BrokerCall.objects.filter(kind="CANCEL")
+        cancels.update(state="DONE", sent_at_ms=sent_ms, answered_at_ms=sent_ms)
+        told = {"order_id": broker_id(stop), "instrument": "NSE:INFY", "side": "SELL", "at_ms": sent_ms}
+        shown = Seen(snapshot(OrderStatus.CANCEL_PENDING, **told), world.broker.clock.now_ms())
+        evidence.take(stop.pk, [shown], now=world.now())
+        calls.claim(Spent(), world.now())
+        assert call_of(order).state == state

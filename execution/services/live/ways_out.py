@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import msgspec
-from django.db.models import Min, QuerySet
+from django.db.models import Min, Q, QuerySet
 
+from alphapanda.core.clock import to_ms
 from alphapanda.core.vocabulary import OrderStatus, Side, SignalKind
 from execution.domain.kite.lookup import PATIENCE_MS
-from execution.gtt_models import WAITING
+from execution.domain.kite.orders import LiveOrder
 from execution.models import BrokerCall, BrokerOrder, Order
 from execution.services.live import states
 from portfolio.models import Position, Posting
 from risk.domain.review import EXIT, WAY_OUT
 
-UNKNOWN, DONE = BrokerCall.State.UNKNOWN, BrokerCall.State.DONE
+State = BrokerCall.State
+READY, SENDING, UNKNOWN, DONE, REFUSED = (
+    State.READY, State.SENDING, State.UNKNOWN, State.DONE, State.REFUSED,
+)  # fmt: skip
 AGAIN_MS = 500  # until what is being cancelled is looked at again
 OVER = [status for status in OrderStatus if status.is_final]
 
@@ -42,19 +46,32 @@ def hindrance(row: BrokerCall, now_ms: int) -> Hindrance | None:
     if order.quantity <= max(0, -held * Side(order.side).sign) - closing:
         return None
     told = f"{held} units are held, and {closing} are being closed"
-    return Hindrance(told, any(_is_leaving(one, now_ms) for one in others))
+    return Hindrance(told, any(_is_leaving(one, row, now_ms) for one in others))
 
 
-def _is_leaving(order: Order, now_ms: int) -> bool:
-    """Whether an order that counts as at work is being cancelled, or is over by now and not booked yet. A cancellation
-    that was taken may need a while, in which the order is still seen at work."""
-    row = BrokerOrder.objects.get(order=order)
-    status = states.known(row).status
-    if status.is_final or status is OrderStatus.CANCEL_PENDING:
+def _is_leaving(order: Order, row: BrokerCall, now_ms: int) -> bool:
+    """Whether an order that counts as at work will soon be gone, beside an exit that waits for that, or is over and not
+    booked yet. A cancellation that was taken may need a while, in which the order is still seen at work."""
+    at_broker = BrokerOrder.objects.get(order=order)
+    live, cancels = states.known(at_broker), at_broker.calls.filter(kind=SignalKind.CANCEL)
+    if live.status.is_final or cancels.filter(state__in=(READY, SENDING)).exists():
         return True
-    cancels = row.calls.filter(kind=SignalKind.CANCEL)
-    first_ms = cancels.filter(state=DONE).aggregate(at=Min("sent_at_ms"))["at"]
-    return (first_ms or 0) > now_ms - PATIENCE_MS or cancels.filter(state__in=WAITING).exists()
+    is_told = live.status is OrderStatus.CANCEL_PENDING or cancels.filter(_may_have_gone(live)).exists()
+    return is_told and _waited_since_ms(row, cancels) > now_ms - PATIENCE_MS
+
+
+def _may_have_gone(live: LiveOrder) -> Q:
+    """Cancellations after which an order may be gone: one is refused for what has ended, too, which the next look at
+    the book shows."""
+    return Q(state__in=(UNKNOWN, DONE)) | Q(state=REFUSED, answered_at_ms__gte=live.seen_ms)
+
+
+def _waited_since_ms(row: BrokerCall, cancels: QuerySet[BrokerCall]) -> int:
+    """When the first cancellation was sent for which an exit waits, or the exit was decided, if it was sent before."""
+    assert row.decision is not None, "only decisions place orders"
+    decided_ms = to_ms(row.decision.created_at)
+    first_ms: int | None = cancels.filter(sent_at_ms__gte=decided_ms).aggregate(at=Min("sent_at_ms"))["at"]
+    return first_ms or decided_ms
 
 
 def in_doubt(row: BrokerCall) -> QuerySet[BrokerOrder]:
