@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from uuid import uuid4
+
 import pytest
+from django.db import connection
 
 from alphapanda.core.vocabulary import OrderStatus
 from alphapanda.kite_simulator.faults import Fault, Kind
@@ -14,7 +17,8 @@ from execution.domain.kite.reducer import Seen
 from execution.models import BrokerCall, BrokerDesk, BrokerOrder, Order
 from execution.services.live import calls, evidence
 from execution.services.live.ways_out import AGAIN_MS
-from portfolio.models import Position
+from portfolio.models import Position, Posting
+from portfolio.services import postings_book
 from risk.models import Alert
 from risk.services import halts
 from strategies.models import Deployment
@@ -155,3 +159,37 @@ def test_an_exit_waits_two_minutes_at_most_for_what_stays_at_cancel_pending(worl
         evidence.take(stop.pk, [shown], now=world.now())
         calls.claim(Spent(), world.now())
         assert call_of(order).state == state
+
+
+def test_an_exit_sees_no_position_that_is_booked_away_while_it_is_looked_at(world):
+    """A trade goes from those that wait into the position in one transaction, which may come between two reads."""
+    held(world)
+    stop = at_work(world, **DEAR, quantity=10)
+    BrokerDesk.objects.update(stopped="a test")
+    order = leave_beside(world, stop)
+    BrokerDesk.objects.update(stopped="")
+    BrokerCall.objects.filter(kind="CANCEL").update(state="REFUSED")
+    Order.objects.filter(pk=stop.pk).update(status="COMPLETE", filled_quantity=10)
+    sale = Posting.objects.get()
+    sale.pk, sale.sequence, sale.fill_id = None, None, uuid4()
+    sale.state, sale.fill = "NEW", sale.fill | {"side": "SELL", "fill_id": str(sale.fill_id)}
+    sale.save(force_insert=True)
+
+    with connection.execute_wrapper(_Booking(world)):
+        calls.claim(Spent(), world.now())
+
+    assert (Position.objects.get().quantity, call_of(order).state) == (0, "DROPPED")
+
+
+class _Booking:
+    """Books what waits as soon as somebody has read a position."""
+
+    def __init__(self, world) -> None:
+        self._world, self._is_done = world, False
+
+    def __call__(self, execute, sql, params, many, context):
+        rows = execute(sql, params, many, context)
+        if "portfolio_position" in sql and not self._is_done:
+            self._is_done = True
+            postings_book(deployment_id=self._world.deployment.id, now=self._world.now())
+        return rows

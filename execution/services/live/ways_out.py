@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import msgspec
-from django.db.models import Min, Q, QuerySet
+from django.db.models import BigIntegerField, JSONField, Min, Q, QuerySet, Value
 
 from alphapanda.core.clock import to_ms
 from alphapanda.core.vocabulary import OrderStatus, Side, SignalKind
@@ -88,10 +88,14 @@ def in_doubt(row: BrokerCall) -> QuerySet[BrokerOrder]:
 
 
 def _held(order: Order) -> int:
-    """Units that the deployment holds of an order's instrument, with the trades that wait to be booked."""
+    """Units that the deployment holds of an order's instrument, with the trades that wait to be booked. It is one
+    statement, for units move from these into the position while it runs."""
+    waiting = Posting.objects.filter(book_id=order.deployment_id, state=Posting.State.NEW)
     rows = Position.objects.filter(book_id=order.deployment_id, instrument_id=order.instrument_id)
-    units = sum(rows.values_list("quantity", flat=True))
-    for posting in Posting.objects.filter(book_id=order.deployment_id, state=Posting.State.NEW):
-        if posting.fill["instrument"] == str(order.instrument):
-            units += Side(posting.fill["side"]).sign * posting.fill["quantity"]
+    nothing, no_units = Value(None, output_field=JSONField()), Value(0, output_field=BigIntegerField())
+    held = rows.values_list("quantity", nothing).union(waiting.values_list(no_units, "fill"), all=True)
+    units = 0
+    for booked, fill in held:
+        is_ours = fill is not None and fill["instrument"] == str(order.instrument)
+        units += booked + (Side(fill["side"]).sign * fill["quantity"] if is_ours else 0)
     return units
