@@ -23,6 +23,7 @@ from alphapanda.proof.kite_drawn import Act, Scenario, scenario
 from alphapanda.proof.kite_parts import simulator
 from alphapanda.proof.kite_served import serving
 from alphapanda.proof.kite_world import World
+from execution.domain.orders import PaperOrder
 from execution.live_selectors import desk_now
 from execution.models import (
     ENDED,
@@ -34,9 +35,10 @@ from execution.models import (
     Fill,
     Order,
 )
+from execution.services.live import killing
 from portfolio.models import Book, Position
 from risk.domain.review import EXIT
-from risk.models import Alert
+from risk.models import Alert, KillSwitch
 from risk.services import halts
 
 ENDS_MS = 900_000  # a scenario that has not come to rest by then never will
@@ -109,7 +111,7 @@ class _Play:
             world.work(until_ms=self.began_ms + act.at_ms)
             self._do(act)
         wrong = [] if self._rests() else [f"not at rest after {ENDS_MS // 1000} s: {self._unrest()}"]
-        wrong += [*Comparison(world).wrong(), *self._forsaken()]
+        wrong += [*Comparison(world).wrong(), *self._forsaken(), *self._hasty()]
         return Run(
             self.told,
             wrong,
@@ -167,6 +169,8 @@ class _Play:
     def _leave(self, act: Act) -> None:
         """What is held, at the market, beside the cancellation of the newest exit that rests."""
         side = Side(act.fields["side"])
+        self.world.is_shard_rung = True
+        self.world.pipeline()  # what is decided stands on what is held
         rests = Order.objects.filter(side=side, order_type="LIMIT").exclude(status__in=ENDED)
         held = Position.objects.filter(book_id=self.world.deployment.id).first()
         resting = rests.order_by("placed_at_ms").last()
@@ -183,13 +187,26 @@ class _Play:
         for resting, filled, order in self.left:
             for one in (resting, order):
                 one.refresh_from_db()
+            was_dropped = order.status == OrderStatus.REJECTED and "are being closed" in order.reason
+            is_gone = resting.status == OrderStatus.CANCELLED and resting.filled_quantity == filled
             is_alone = (
                 not Order.objects.filter(side=order.side).exclude(pk__in=(resting.pk, order.pk)).exists()
             )
-            was_dropped = order.status == OrderStatus.REJECTED and "are being closed" in order.reason
-            is_gone = resting.status == OrderStatus.CANCELLED and resting.filled_quantity == filled
             if is_alone and was_dropped and is_gone:
                 yield f"{order.id}: dropped ({order.reason}), and what was cancelled beside it never traded"
+
+    def _hasty(self) -> Iterator[str]:
+        """Exits that reached the broker while what was cancelled beside them might still trade: both would."""
+        for resting, _, order in self.left:
+            beside, left = self._at_broker(resting), self._at_broker(order)
+            if beside and left and beside.updated_at_ms > left.placed_at_ms:
+                yield f"{order.id}: sent before what was cancelled beside it was over"
+
+    def _at_broker(self, order: Order) -> PaperOrder | None:
+        names = BrokerOrder.objects.get(order=order).state["parts"]
+        return next(
+            (one.core for one in self.world.broker.book.orders.values() if one.order_id in names), None
+        )
 
     def _other(self, act: Act) -> None:
         order = {
@@ -230,6 +247,14 @@ class _Play:
     def _unrest(self) -> str:
         calls = BrokerCall.objects.exclude(state__in=("DONE", "REFUSED", "DROPPED"))
         return ", ".join(f"{call.kind} {call.state} {call.reason}" for call in calls) or "reports or updates"
+
+
+def _is_killed(order: Order) -> bool:
+    """Whether a kill switch covers an order: all but exits that were decided after it."""
+    since = KillSwitch.objects.filter(released_at=None, step__in=killing.CANCELLING)
+    if order.decision.rule == EXIT:
+        since = since.filter(reached_at__gte=order.decision.created_at)
+    return since.exists()
 
 
 # ---- what must hold ------------------------------------------------------------------------------------------
@@ -290,7 +315,7 @@ class Comparison:
             yield f"{order.id}: an iceberg between its legs"
         if here.is_final != there.is_final or (here.is_final and here is not there):
             yield f"{order.id}: {here} here ({order.reason}), {there} there"
-        if self.world.is_killed and not there.is_final and order.decision.rule != EXIT:
+        if not there.is_final and _is_killed(order):
             yield f"{order.id}: works in spite of the kill switch"
         if not here.is_final and order.limit_price_e4 != theirs[-1].core.limit_price_e4:
             yield f"{order.id}: at {order.limit_price_e4} here, at {theirs[-1].core.limit_price_e4} there"

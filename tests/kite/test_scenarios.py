@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from alphapanda.kite_simulator.faults import Fault, Kind
 from alphapanda.proof import kite_faults, kite_kills, kite_outage
 from alphapanda.proof.kite_world import set_up
+from execution.services.live import killing, ways_out
+from risk.models import KillSwitch
+from tests.kite.test_live_way_out import DEAR, at_work, held, pass_ms, throw
 
 SEED = 20261128
 PARTS, EACH = 20, 10  # the proof runs 2,000
@@ -23,6 +27,33 @@ def test_the_books_equal_the_brokers_whatever_goes_wrong(part):
 def test_a_scenario_is_the_same_for_the_same_seed():
     assert kite_faults.scenario(SEED, 7) == kite_faults.scenario(SEED, 7)
     assert kite_faults.scenario(SEED, 7) != kite_faults.scenario(SEED, 8)
+
+
+def test_an_exit_that_does_not_wait_for_the_cancellation_beside_it_is_found(world, monkeypatch):
+    monkeypatch.setattr(ways_out, "hindrance", lambda row, now_ms: None)
+    held(world)
+    resting = at_work(world, **DEAR, quantity=10)
+    world.broker.faults.arm([Fault(kind=Kind.LATE, on=["cancel"], ms=(2_000, 2_000))])
+    play = kite_faults._Play(world, kite_faults.scenario(SEED, 7))
+    play.left.append((resting, 0, kite_faults.leave_beside(world, resting, 10)))
+
+    pass_ms(world, 10_000)
+
+    assert ["sent before" in told for told in play._hasty()] == [True]
+
+
+def test_an_exit_of_before_a_kill_switch_that_works_on_is_found(world, monkeypatch):
+    held(world)
+    at_work(world, **DEAR, quantity=4)
+    monkeypatch.setattr(killing, "sweep", lambda now: 0)
+    throw(world, "PAUSE")
+    KillSwitch.objects.update(step="CANCEL")  # of which nobody else hears
+    world.want(**DEAR, quantity=6)
+    pass_ms(world, 10_000)
+
+    wrong = [told for told in kite_faults.Comparison(world).wrong() if "kill switch" in told]
+
+    assert len(wrong) == 1
 
 
 @pytest.mark.django_db(transaction=True)
