@@ -161,7 +161,10 @@ def _reading(deployment_id: UUID, act: str, reason: str) -> Deployment:
     """A deployment that takes up commands, its row locked."""
     deployment = deployment_locked(deployment_id, reason)
     if deployment.status not in (RUNNING, PAUSED):
-        raise IllegalTransition(f"{deployment.name} is {deployment.status}: {act} is not possible.")
+        raise IllegalTransition(
+            f"{deployment.name} is {deployment.status}: {act} is not possible, for it reads nothing. Start it; or halt "
+            f"it with the step CANCEL, which takes its orders out of Zerodha's book though it rests."
+        )
     return deployment
 
 
