@@ -163,7 +163,8 @@ class DifferenceSettle(ApiView):
 
     @extend_schema(request=Reason, responses=BrokerDifferenceSerializer, tags=["live"])
     def post(self, request: Request, pk: int) -> Response:
-        """Take a difference off the open ones, with a note on what it was; asked twice, it is done once."""
+        """Take a difference off the open ones, with a note on what it was. The same note by the same person again is
+        the same act; 409 where it is settled otherwise."""
         form = Reason(data=request.data)
         form.is_valid(raise_exception=True)
         row = difference_settle(
@@ -177,7 +178,8 @@ class DifferenceAccept(ApiView):
 
     @extend_schema(request=Reason, responses=BrokerDifferenceSerializer, tags=["live"])
     def post(self, request: Request, pk: int) -> Response:
-        """Settle a difference of positions for good: those units are not ours, or what others took is known."""
+        """Settle a difference of positions for good: those units are not ours, or what others took is known. The same
+        note by the same person again is the same act; 409 where it is settled otherwise."""
         form = Reason(data=request.data)
         form.is_valid(raise_exception=True)
         row = difference_accept(

@@ -8,7 +8,8 @@ import msgspec
 from django.db import transaction
 
 from accounts.services import act_record
-from alphapanda.core.refusals import BadRequest, reason_problem
+from alphapanda.core.clock import ist_text, to_ms
+from alphapanda.core.refusals import BadRequest, Conflict, reason_problem
 from alphapanda.core.vocabulary import Broker
 from execution.domain.kite.account import explained, taken
 from execution.domain.kite.reconciling import Kind, gap_of
@@ -27,6 +28,10 @@ class NoteMissing(BadRequest):
     """Whoever settles a difference says how."""
 
 
+class DifferenceOver(Conflict):
+    """The difference is settled already, by somebody or with other words."""
+
+
 class NotOfPositions(BadRequest):
     """Only what the account holds can be accepted as it is."""
 
@@ -36,9 +41,9 @@ def difference_settle(
     *, difference_id: int, actor: str, reason: str, now: datetime, ip: str | None = None
 ) -> Difference:
     """Take a difference off the list of those that are open, with a note on what it was. Where it is still there, the
-    next look at the broker's book finds it anew. Asked twice, it is done once. Raises DifferenceNotFound, NoteMissing.
-    """
-    row = _open(difference_id, reason)
+    next look at the broker's book finds it anew. The same person with the same note is the same act, done once. Raises
+    DifferenceNotFound, NoteMissing, DifferenceOver."""
+    row = _open(difference_id, actor, reason)
     return _settled(row, "difference.settle", {}, actor=actor, reason=reason, now=now, ip=ip)
 
 
@@ -47,10 +52,10 @@ def difference_accept(
     *, difference_id: int, actor: str, reason: str, now: datetime, ip: str | None = None
 ) -> Difference:
     """Settle a difference of positions for good: the units that nothing explained are not ours, and what others have
-    taken leaves the books of those who hold it. Asked twice, it is done once. Raises DifferenceNotFound, NoteMissing,
-    NotOfPositions, taking.NoPrice, DeploymentBusy."""
+    taken leaves the books of those who hold it. The same person with the same note is the same act, done once. Raises
+    DifferenceNotFound, NoteMissing, DifferenceOver, NotOfPositions, taking.NoPrice, DeploymentBusy."""
     desk = BrokerDesk.objects.select_for_update().filter(broker=Broker.ZERODHA).first()
-    row = _open(difference_id, reason)
+    row = _open(difference_id, actor, reason)
     if row.kind not in (Kind.POSITION, Kind.TAKEN):
         raise NotOfPositions(
             f"A difference of {row.kind} can only be settled: what is accepted is of positions."
@@ -67,14 +72,24 @@ def difference_accept(
     return _settled(row, "difference.accept", told, actor=actor, reason=reason, now=now, ip=ip)
 
 
-def _open(difference_id: int, reason: str) -> Difference:
-    """The difference, locked. Raises DifferenceNotFound, NoteMissing."""
+def _open(difference_id: int, actor: str, reason: str) -> Difference:
+    """The difference, locked; one that is settled only where it was by this very act. Raises DifferenceNotFound,
+    NoteMissing, DifferenceOver."""
     if problem := reason_problem(reason):
         raise NoteMissing(problem)
     row = Difference.objects.select_for_update().filter(pk=difference_id).first()
     if row is None:
         raise DifferenceNotFound(f"There is no difference {difference_id}.")
+    if row.settled_at is not None and (row.settled_by, row.note) != (actor, reason[:NOTE_MAX]):
+        raise DifferenceOver(_over(row))
     return row
+
+
+def _over(row: Difference) -> str:
+    at = ist_text(to_ms(row.settled_at))[11:19]
+    if not row.settled_by:
+        return f"{row} is gone by itself since {at} IST: there is nothing left to settle."
+    return f"{row} was settled already, by {row.settled_by} at {at} IST: {row.note}"
 
 
 def _settled(

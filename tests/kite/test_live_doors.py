@@ -71,13 +71,33 @@ def test_a_difference_is_settled_once_with_a_note_and_an_audit_entry() -> None:
 
     assert alice.post(place, {"reason": " "}).status_code == 400
     assert alice.post(place, {"reason": "bought by phone"}).status_code == 200
-    assert alice.post(place, {"reason": "again"}).json()["note"] == "bought by phone"
+    assert alice.post(place, {"reason": "bought by phone"}).json()["note"] == "bought by phone"
     assert alice.post(f"{LIVE}differences/999/settle/", {"reason": "x"}).status_code == 404
 
     row.refresh_from_db()
     assert (row.settled_by, row.note, row.settled_at is None) == ("alice", "bought by phone", False)
     entry = AuditEntry.objects.get(action="difference.settle")
     assert (entry.actor, entry.reason, entry.details["theirs"]) == ("alice", "bought by phone", "2")
+
+
+@pytest.mark.parametrize("act", ["settle", "accept"])
+def test_what_is_settled_already_is_refused_with_who_did_it_and_how(act: str) -> None:
+    row = one_of_each()[Difference]
+    Difference.objects.update(key="NSE:INFY NRML", ours="10", theirs="60")
+    settled = client_of("alice").post(f"{LIVE}differences/{row.pk}/settle/", {"reason": "a gift"})
+    answer = client_of("alice").post(f"{LIVE}differences/{row.pk}/{act}/", {"reason": "sold in the app"})
+
+    assert (settled.status_code, answer.status_code) == (200, 409)
+    said = answer.json()["error"]
+    assert said["code"] == "difference_over"
+    assert said["message"].startswith("POSITION NSE:INFY NRML was settled already, by alice at ")
+    assert said["message"].endswith(" IST: a gift")
+    assert AuditEntry.objects.filter(action__startswith="difference.").count() == 1
+    assert BrokerDesk.objects.get().outside == {}
+
+    Difference.objects.update(settled_by="", note="")
+    gone = client_of("alice").post(f"{LIVE}differences/{row.pk}/{act}/", {"reason": "sold in the app"})
+    assert "is gone by itself since" in gone.json()["error"]["message"]
 
 
 def test_a_difference_of_positions_is_accepted_and_no_other() -> None:
