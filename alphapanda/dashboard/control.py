@@ -17,6 +17,7 @@ from alphapanda.dashboard.access import broker_of, page_view
 from alphapanda.dashboard.halting import progress, scopes
 from alphapanda.dashboard.open_risk import open_risks, total
 from alphapanda.dashboard.pace import with_pace
+from alphapanda.dashboard.verdicts import state_of
 from marketdata.domain.calendar import NoSession
 from marketdata.selectors import calendars, spec
 from risk import selectors
@@ -29,7 +30,6 @@ from strategies.models import Deployment
 
 ALERTS = 200
 HALTS = 40
-TIGHT_PERCENT, SPENT_PERCENT = 75, 100
 
 
 @page_view
@@ -88,7 +88,6 @@ def _clock(deployment: Deployment) -> screen.Row:
 
 def _limit(deployment: Deployment, one: Headroom) -> screen.Row:
     percent = _percent(one)
-    level = "fail" if (percent or 0) >= SPENT_PERCENT else "warn" if (percent or 0) >= TIGHT_PERCENT else "ok"
     named = (str(deployment.id), one.level, one.limit_name, one.instrument, one.side)
     return {
         "id": "-".join(part.replace(":", "_").replace(" ", "_") for part in named if part),
@@ -102,7 +101,7 @@ def _limit(deployment: Deployment, one: Headroom) -> screen.Row:
         "what": f"{one.side} {one.instrument}".strip(),
         "smallest": one.smallest_refused,
         "percent": percent,
-        "state": level,
+        "state": state_of(percent),
     }
 
 

@@ -4,6 +4,7 @@ saw."""
 from __future__ import annotations
 
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 from alphapanda.core.clock import ist_text
@@ -37,8 +38,19 @@ MORE_LIMITS = {
     "repeated_entries": ("repeated_ms",),
     "order_rate": ("exit_lane",),
 }
+# Of which limits an entry uses something up.
+USED_UP = (
+    "gross_exposure",
+    "net_exposure",
+    "underlying_exposure",
+    "margin",
+    "position_quantity",
+    "order_value",
+    "order_quantity",
+)
 OWN = "own"
 UNKEPT = None
+TIGHT_PERCENT, SPENT_PERCENT = 75, 100
 
 
 class Seen(NamedTuple):
@@ -61,6 +73,32 @@ class Asked(NamedTuple):
     words: str
     outcome: str
     seen: list[Seen]
+
+
+def limits_then(numbers: dict[str, Any], signal: SignalRow) -> list[dict[str, Any]]:
+    """The limits that an entry uses up, with what would be used once it is in, the tightest first. `percent`: None
+    where the figure is not known."""
+    found = [_then(one) for one in _bounds(numbers, dict.fromkeys(USED_UP), signal)]
+    return sorted(found, key=lambda one: -1 if one["percent"] is None else one["percent"], reverse=True)
+
+
+def _then(one: Seen) -> dict[str, Any]:
+    bound, used = Decimal(str(one.bound)), None if one.figure is None else abs(Decimal(str(one.figure)))
+    percent = None if used is None or not bound else float(round(used / bound * 100, 1))
+    return {
+        "limit": one.limit,
+        "level": "" if one.level == OWN else one.level,
+        "unit": one.unit,
+        "bound": str(bound),
+        "used": None if used is None else str(used),
+        "percent": percent,
+        "state": state_of(percent),
+    }
+
+
+def state_of(percent: float | None) -> str:
+    """How a limit stands of which so much is used: ok, warn, fail."""
+    return "fail" if (percent or 0) >= SPENT_PERCENT else "warn" if (percent or 0) >= TIGHT_PERCENT else "ok"
 
 
 def rules_of(decision: Decision, signal: SignalRow) -> list[Asked]:

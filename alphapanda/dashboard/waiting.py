@@ -9,18 +9,26 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
 from alphapanda.core.clock import to_ms
+from alphapanda.core.vocabulary import Broker
 from alphapanda.dashboard import frame, moment, screen
 from alphapanda.dashboard.access import broker_of, page_view
+from alphapanda.dashboard.verdicts import limits_then
 from execution import live_selectors
 from execution.domain.kite.reconciling import Kind
 from execution.models import Difference, ExternalOrder
 from marketdata import selectors as market
 from risk import selectors
 from risk.services.approvals import approval_outlook
+from strategies import loading as deployments
 from strategies.models import Approval
 
 SHOWN = 200
 ANSWERED = 40
+SOON_S = 60  # what is over so soon is marked
+OVER = {  # how a wait ended that nobody ended
+    Approval.State.REPLACED: "its strategy has raised a newer entry since",
+    Approval.State.EXPIRED: "nobody answered in time",
+}
 ACCEPTABLE = (Kind.POSITION, Kind.TAKEN)  # what may be declared to be right for good
 
 
@@ -33,8 +41,8 @@ def approvals(request: HttpRequest) -> HttpResponse:
     waiting = moment.unended(asked, "answered_at")[:SHOWN]
     answered = moment.ended(asked, "answered_at")[:ANSWERED]
     rows = {
-        "waits": {str(one.pk): _waits(one, now) for one in waiting},
-        "answers": {str(one.pk): _asked(one) for one in answered},
+        "waits": {str(one.pk): _waits(one, now) | _left(one, live, broker, now) for one in waiting},
+        "answers": {str(one.pk): _asked(one) | _outcome(one) for one in answered},
     }
     html = screen.rendered(rows)
     if frame.wants_json(request):
@@ -49,6 +57,7 @@ def _asked(one: Approval) -> screen.Row:
         "id": str(one.pk),
         "order": to_ms(one.asked_at),
         "deployment": one.deployment.name,
+        "is_live": one.deployment.broker == Broker.ZERODHA,
         "instrument": str(one.signal.instrument),
         "side": one.signal.side,
         "quantity": one.signal.quantity,
@@ -75,8 +84,30 @@ def _waits(one: Approval, now: datetime) -> screen.Row:
         "before": outlook["gross_exposure_before"],
         "after": numbers.get("gross_exposure"),
         "value": numbers.get("order_value"),
+        "limits": limits_then(numbers, deployments.signal_row(one.signal)),
         "facts": f'{{"signals": ["{one.pk}"]}}',
     }
+
+
+def _left(one: Approval, live: frame.Reading, broker: str, now: datetime) -> screen.Row:
+    """How long an entry waits on: by the clock of the ticks, at most by that of the world."""
+    if moment.current() is not None:
+        return {}
+    strip, now_ms = live.rows.get("strip", {}).get(broker, {}), to_ms(now)
+    clock = strip["at_ms"] if strip.get("session") and strip["at_ms"] else now_ms
+    wall_ms = to_ms(one.expires_at)
+    left_s = max(min(one.expires_at_ms - clock, wall_ms - now_ms), 0) // 1000
+    return {"wall_ms": wall_ms, "left_s": left_s, "is_soon": left_s < SOON_S}
+
+
+def _outcome(one: Approval) -> screen.Row:
+    """What came of an entry that waits no more: why, when, and what risk said of one that was approved."""
+    told = {"reason": one.reason or OVER.get(Approval.State(one.state), ""), "answered_ms": None}
+    if one.answered_at is not None:
+        told["answered_ms"] = to_ms(one.answered_at)
+    if one.state != Approval.State.APPROVED or moment.current() is not None:
+        return told
+    return told | {"is_approved": True, "verdict": selectors.approval_verdict(one)}
 
 
 @page_view
@@ -86,7 +117,10 @@ def reconciliation(request: HttpRequest) -> HttpResponse:
     found = moment.known(live_selectors.differences_found(), "first_seen_at")
     others = moment.known(live_selectors.external_orders().filter(is_open=True), "first_seen_at")[:SHOWN]
     rows = {
-        "differences": {str(one.pk): _difference(one) for one in moment.unended(found, "settled_at")[:SHOWN]},
+        "differences": {
+            str(one.pk): _difference(one) | {"age_s": _age_s(one, now)}
+            for one in moment.unended(found, "settled_at")[:SHOWN]
+        },
         "settled": {str(one.pk): _difference(one) for one in moment.ended(found, "settled_at")[:ANSWERED]},
         "externals": {one.pk: _external(one) for one in others},
     }
@@ -100,6 +134,11 @@ def reconciliation(request: HttpRequest) -> HttpResponse:
     )
 
 
+def _age_s(one: Difference, now: datetime) -> int:
+    """How long a difference has been there, at the moment that is looked at."""
+    return int(((moment.until() or now) - one.first_seen_at).total_seconds())
+
+
 def _difference(one: Difference) -> screen.Row:
     return {
         "id": str(one.pk),
@@ -107,6 +146,7 @@ def _difference(one: Difference) -> screen.Row:
         "kind": one.kind,
         "key": one.key,
         "deployment": one.deployment.name if one.deployment else "the account",
+        "deployment_id": str(one.deployment_id or ""),
         "ours": one.ours,
         "theirs": one.theirs,
         "rounds": one.rounds,

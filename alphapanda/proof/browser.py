@@ -130,7 +130,7 @@ class Person:
         self.context = browser.new_context(base_url=root, viewport=size, **context)
         self.page = self.context.new_page()
         self.page.on("console", self._heard)
-        self.page.on("pageerror", lambda error: self._note(f"error: {error}"))
+        self.page.on("pageerror", lambda error: self._note(f"error: {error.message}"))
         self.page.on("request", self._asked)
         self.page.on("response", self._answered)
 

@@ -5,7 +5,14 @@ export function watchActs(afterwards) {
   const act = new Act("act", afterwards);
   document.addEventListener("click", (event) => {
     const button = event.target.closest("[data-act]");
-    if (button && isFilled(button.dataset.form)) act.ask(...asked(button.dataset));
+    if (!button || !isFilled(button.dataset.form)) return;
+    const what = asked(button.dataset);
+    if (what) act.ask(...what);
+    else toast("Nothing is chosen. Tick what you mean: Space on the row at hand, Shift+A for all.");
+  });
+  document.addEventListener("change", (event) => {
+    const { all } = event.target.dataset ?? {};
+    if (all) for (const box of document.querySelectorAll(`input[name="${all}"]`)) box.checked = event.target.checked;
   });
   const halt = new Act("halt", afterwards);
   const words = {
@@ -24,13 +31,24 @@ function isFilled(name) {
   return !name || document.getElementById(name).reportValidity();
 }
 
-/** What a button asks for, and what goes along: its own facts, those of its form, or those that are chosen on the page. */
+/** What a button asks for, and what goes along: its own facts, those of its form, or those that are chosen on the page;
+ * nothing where none is. */
 function asked(data) {
   if (data.form) return [data, () => Object.fromEntries(new FormData(document.getElementById(data.form)))];
   if (!data.chosen) return [data, () => JSON.parse(data.facts ?? "{}")];
   const chosen = [...document.querySelectorAll(`input[name="${data.chosen}"]:checked`)];
-  const what = chosen.length ? chosen.map((box) => box.ariaLabel.replace(/^Choose /, "")).join("; ") : "Nothing is chosen: tick what is meant.";
+  if (!chosen.length) return null;
+  const what = `${chosen.length} ${data.noun}${together(chosen)}: ${chosen.map((box) => box.ariaLabel.replace(/^Choose /, "")).join("; ")}.`;
   return [{ ...data, what }, () => ({ [data.chosen]: chosen.map((box) => box.value) })];
+}
+
+const RUPEES = new Intl.NumberFormat("en-IN", { style: "currency", currency: "INR" });
+
+/** What the chosen are worth together; nothing where that is not known of each. */
+function together(chosen) {
+  const paise = chosen.map((box) => (box.dataset.worth ? Math.round(Number(box.dataset.worth) * 100) : NaN));
+  const sum = paise.reduce((before, one) => before + one, 0);
+  return Number.isNaN(sum) ? "" : `, together worth ${RUPEES.format(sum / 100)}`;
 }
 
 /** What the chosen halt does, in the words of its step; where that touches real money, its name is to be typed. */
@@ -117,10 +135,12 @@ class Act {
     this.button.disabled = false;
     this.error.textContent = failure;
     if (this.#told.error?.code === "not_authenticated") this.error.append(" ", link("Log in", "/login/"));
-    if (failure) return;
-    this.dialog.close();
-    toast(outcome(this.#asked.done ?? "Done.", this.#told), placeOf(this.#asked.act, this.#told));
-    this.afterwards();
+    if (!failure) {
+      this.dialog.close();
+      toast(outcome(this.#asked.done ?? "Done.", this.#told), placeOf(this.#asked.act, this.#told));
+    }
+    for (const all of document.querySelectorAll("input[data-all]")) all.checked = false;
+    this.afterwards(); // what was refused has changed meanwhile
   }
 
   /** The answer is why it failed, or nothing. */
@@ -140,10 +160,11 @@ class Act {
       const told = await answer.json().catch(() => ({}));
       this.#told = told;
       const problems = Array.isArray(told) ? told.map((one) => one.problem).filter(Boolean) : [];
-      if (problems.length) return `Not done for ${problems.length} of ${told.length}: ${problems.join("; ")}`;
+      if (problems.length) return `Done for ${told.length - problems.length} of ${told.length}, not for the rest: ${problems.join("; ")}`;
       if (answer.ok) return "";
       if (told.error?.code === "not_authenticated") return "Not done: you are logged out.";
-      return `Not done: ${told.error?.message ?? `the server answered ${answer.status}`}. Try again.`;
+      const why = (told.error?.message ?? `the server answered ${answer.status}`).replace(/\.$/, "");
+      return `Not done: ${why}.${answer.status < 500 ? "" : " Try again."}`;
     } catch {
       return `Not known whether it was done: no answer. Try again. ${this.#asked.again ?? "It is the same act."}`;
     }

@@ -9,7 +9,7 @@ export const free = (act) => (event) => {
 };
 
 const GO_MS = 1_000; // how long a `g` waits for its second key
-const OF_ROWS = ["a", "c", "e", "n", "p", "r", "x"];
+const OF_ROWS = ["a", "c", "d", "e", "n", "p", "r", "s", "x"];
 const TABS = document.getElementById("chart") ? [] : [1, 2, 3, 4, 5]; // there, numbers are lengths of bars
 const mayAct = document.querySelector(".may-act") !== null;
 let wentAt = 0;
@@ -109,12 +109,16 @@ function onward(by) {
   return (event) => document.querySelector("tr.at-hand") && free(() => row(by))(event);
 }
 
-/** A key of a row, by the link or button that names it: of the row at hand or the only one there is, else of the page. */
+/** A key of a row, by the link or button that names it: of all that are chosen, else of the row at hand, else of the only
+ * row of a table, where one alone has such a key, else of the page. */
 function ofRow(key) {
   if (Date.now() - wentAt < GO_MS) return; // the end of `g x` is no key of its own
-  const rows = document.querySelectorAll("tbody[data-kind] tr");
-  const row = document.querySelector("tr.at-hand") ?? (rows.length === 1 ? rows[0] : null);
-  const named = row?.querySelector(`[data-key-${key}]`) ?? document.querySelector(`.listing-head [data-key-${key}]`);
+  const isChosen = document.querySelector("tbody[data-kind] input[type=checkbox]:checked");
+  const chosen = isChosen && document.querySelector(`.listing-head [data-chosen][data-key-${key}]`);
+  const lone = document.querySelectorAll(`tbody[data-kind] tr:only-child [data-key-${key}]`);
+  const row = document.querySelector("tr.at-hand");
+  const ofOne = row ? row.querySelector(`[data-key-${key}]`) : lone.length === 1 ? lone[0] : null;
+  const named = chosen ?? ofOne ?? document.querySelector(`.listing-head [data-key-${key}]`);
   if (named && (mayAct || !named.matches("[data-act], .acts-cell *"))) named.click();
 }
 
@@ -138,6 +142,7 @@ tinykeys(window, {
     if (!findDialog.open) find();
   },
   "Shift+H": free(() => document.getElementById("halt")?.click()),
+  "Shift+A": free(() => document.querySelector("input[data-all]")?.click()),
   "[": free(() => document.getElementById("before")?.click()),
   "]": free(() => document.getElementById("after")?.click()),
   j: free(() => row(1)),
@@ -146,7 +151,9 @@ tinykeys(window, {
     const link = document.querySelector("tr.at-hand a");
     if (link && !typing(event) && !event.target.closest("a, button")) link.click();
   },
-  g: () => (wentAt = Date.now()),
+  g: (event) => {
+    if (!typing(event)) wentAt = Date.now();
+  },
   ...Object.fromEntries(OF_ROWS.map((key) => [key, free(() => ofRow(key))])),
   ...Object.fromEntries(TABS.map((number) => [String(number), free(() => tab(number))])),
   ArrowDown: onward(1),

@@ -2,11 +2,12 @@
 // changed that the page says it depends on.
 import { Rows } from "./rows.js";
 import { watchActs } from "./acts.js";
-import { age } from "./age.js";
+import { age, left } from "./age.js";
 
 const POLL_MS = 5_000;
 const LATE_MS = 3_000;
 const STALE_MS = 10_000;
+const SOON_MS = 60_000; // what is over so soon is marked
 const HINTED_MS = 400; // so many changes at once are one reading
 const ACKNOWLEDGE_EACH = 4; // of what the server counts: it cuts off who is ten behind
 const RETRY_MS = { first: 500, most: 15_000 };
@@ -143,6 +144,11 @@ function showAges() {
   for (const cell of document.querySelectorAll(".age[data-at]")) {
     const text = cell.dataset.at ? age(clock - Number(cell.dataset.at)) : cell.textContent;
     if (cell.textContent !== text) cell.textContent = text;
+  }
+  for (const cell of document.querySelectorAll("[data-until][data-wall]")) {
+    const ms = Math.min(Number(cell.dataset.until) - (clock || now), Number(cell.dataset.wall) - now);
+    if (cell.textContent !== left(ms)) cell.textContent = left(ms);
+    cell.classList.toggle("warn", ms < SOON_MS);
   }
 }
 

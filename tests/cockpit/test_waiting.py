@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import re
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
@@ -39,10 +40,16 @@ def test_differences_are_shown_with_a_way_to_settle_them() -> None:
     world.desk("zerodha", count=1)
     projections.rebuild()
     operator = browser("operator")
-    assert "No difference is open" in operator.get("/reconciliation/").content.decode()
     now = timezone.now()
-    BrokerDesk.objects.create(broker="zerodha", house="x", stopped="Kite does not know the token any more")
-    common = {"first_seen_at": now, "seen_at": now, "rounds": 2}
+    assert "Nothing is compared" in operator.get("/reconciliation/").content.decode()
+    desk = BrokerDesk.objects.create(
+        broker="zerodha", house="x", stopped="Kite does not know the token any more"
+    )
+    assert "No difference is known" in operator.get("/reconciliation/").content.decode()
+    desk.reconciled_at = now
+    desk.save()
+    assert "No difference is open" in operator.get("/reconciliation/").content.decode()
+    common = {"first_seen_at": now - timedelta(minutes=14), "seen_at": now, "rounds": 2}
     held = Difference.objects.create(kind="POSITION", key="NSE:INFY MIS", ours="10", theirs="0", **common)
     odd = Difference.objects.create(kind="ORDER", key="1234", ours="OPEN", theirs="COMPLETE", **common)
     Difference.objects.create(
@@ -63,6 +70,7 @@ def test_differences_are_shown_with_a_way_to_settle_them() -> None:
     )}  # fmt: skip
     assert "/accept/" in found[str(held.pk)]
     assert "/accept/" not in found[str(odd.pk)]
+    assert "<td>14 min <" in found[str(odd.pk)]
     assert f"/api/v1/live/differences/{odd.pk}/settle/" in found[str(odd.pk)]
     (settled,) = rows(operator, "/reconciliation/", "settled")
     assert "stamp" in settled
@@ -91,3 +99,19 @@ def test_entries_wait_with_what_they_would_do(exchange_hours: None, monkeypatch:
     assert rows(operator, "/approvals/", "waits") == []
     (answer,) = rows(operator, "/approvals/", "answers")
     assert "ann" in answer
+
+
+@pytest.mark.usefixtures("live_enabled", "exchange_hours")
+@pytest.mark.parametrize(("broker", "typed"), [("paper", ("", "")), ("zerodha", ("INFY", "LIVE"))])
+def test_real_money_is_approved_by_typing_what_it_is(broker: str, typed: tuple[str, str]) -> None:
+    own = world.desk(broker, count=1)
+    projections.rebuild()
+    an_approval(a_signal(own.deployments[0], 5))
+    page = browser("operator").get(f"/approvals/?broker={broker}").content.decode()
+    acts = re.findall(r'<button[^>]*approvals/approve/"[^>]*>', page)
+    one, chosen = (
+        next(act for act in acts if ("data-chosen" in act) == is_bulk) for is_bulk in (False, True)
+    )
+
+    assert f'data-type="{typed[0]}"' in one
+    assert f'data-type="{typed[1]}"' in chosen
