@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 from django.db.models import Sum
 
+from alphapanda import projections
 from alphapanda.proof.browser import Person
 from alphapanda.web import formats
 from execution.models import Fill, Order
@@ -90,6 +91,26 @@ def test_the_line_of_the_overview_is_whole(operator: Person, desk: SimpleNamespa
     line = operator.page.locator(".glance dd")
     assert "ema_cross-infy-paper" in line.nth(2).inner_text()
     assert line.evaluate_all("all => all.filter((one) => one.scrollWidth > one.clientWidth).length") == 0
+
+
+@pytest.mark.parametrize("states", [("QUARANTINED", "PAUSED", "STOPPED"), ("QUARANTINED",)])
+def test_the_line_of_the_overview_breaks_no_word(
+    states: tuple[str, ...], operator: Person, desk: SimpleNamespace
+) -> None:
+    pks = [one.pk for one in desk.deployments]
+    for pk, state in zip(pks, states, strict=False):
+        Deployment.objects.filter(pk=pk).update(status=state)
+    projections.rebuild()
+    operator.open("/")
+    tall = operator.page.locator(".glance .pill").evaluate_all("all => all.map((one) => one.offsetHeight)")
+    cut = operator.page.locator("tbody[data-kind=deployments] td:last-child").evaluate_all(
+        "all => all.filter((one) => one.scrollWidth > one.clientWidth).map((one) => one.innerText)"
+    )
+    Deployment.objects.filter(pk__in=pks).update(status="RUNNING")
+    projections.rebuild()
+
+    assert max(tall) <= 20
+    assert cut == []
 
 
 def test_the_money_of_the_overview(operator: Person, desk: SimpleNamespace) -> None:
