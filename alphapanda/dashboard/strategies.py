@@ -11,26 +11,36 @@ from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 
-from accounts.models import AuditEntry
 from alphapanda import log_files
 from alphapanda.core.vocabulary import Broker, DeploymentStatus, OrderStatus
 from alphapanda.dashboard import at_work, frame, moment, screen, seen
 from alphapanda.dashboard.access import broker_of, page_view
+from alphapanda.dashboard.biography import LIVED, lived, quarantines
 from alphapanda.dashboard.gallery import gallery, parameters_of
 from alphapanda.dashboard.logs import line_row
 from alphapanda.dashboard.standing import standings
 from alphapanda.log_files import Line
 from execution.models import Order
-from risk.models import Alert, Decision
+from risk.models import Decision
 from strategies.models import Deployment, Signal
 
 SHOWN = 30
-# What a person may do to a deployment in a state: name of the act, its title, what it does.
-START = ("start", "Start", "It reads ticks and enters again.")
-PAUSE = ("pause", "Pause", "It enters nothing more. Its exits pass.")
-FLATTEN = ("flatten", "Flatten", "It is paused, and what it holds is closed at the market.")
-STOP = ("stop", "Stop", "It reads nothing more, and keeps what it holds.")
-RELEASE = ("release", "Release", "It reads the tick again on which it raised.")
+# What a person may do to a deployment in a state: name of the act, its title, what it does, and what is said then.
+START = ("start", "Start", "It reads ticks and enters again.", "Started.")
+PAUSE = ("pause", "Pause", "It enters nothing more. Its exits pass.", "Paused.")
+FLATTEN = (
+    "flatten",
+    "Flatten",
+    "It is paused, and what it holds is closed at the market.",
+    "Paused, and told to close what it holds.",
+)
+STOP = ("stop", "Stop", "It reads nothing more, and keeps what it holds.", "Stopped.")
+RELEASE = (
+    "release",
+    "Release",
+    "It reads the tick again on which it raised. With the same code and parameters it is soon back in quarantine.",
+    "Released: it reads that tick again. Where it raises once more, it is back in quarantine within seconds.",
+)
 ACTS = {
     DeploymentStatus.RUNNING: (PAUSE, FLATTEN, STOP),
     DeploymentStatus.PAUSED: (START, FLATTEN, STOP),
@@ -123,9 +133,10 @@ def acts_of(deployment_id: str, name: str, broker: str, status: DeploymentStatus
             "title": title,
             "key": KEYS.get(act, ""),
             "what": f"{name}: {what}",
+            "done": done,
             "type": name if broker == Broker.ZERODHA else "",
         }
-        for act, title, what in ACTS[status]
+        for act, title, what, done in ACTS[status]
     ]
 
 
@@ -140,6 +151,8 @@ def detail(request: HttpRequest, deployment_id: UUID) -> HttpResponse:
     rows = {
         "traders": {i: row for i, row in _traders(found.broker, live).items() if i == str(deployment_id)},
         "signals": _by_id(seen.signal_rows(_newest(seen.signals(), found)), live),
+        "quarantines": quarantines(found),
+        **lived(found),
     }
     if moment.current() is None:  # the files of the log are no facts of a moment
         rows["loglines"] = {row["id"]: row for row in map(line_row, _lines(found))}
@@ -153,12 +166,8 @@ def detail(request: HttpRequest, deployment_id: UUID) -> HttpResponse:
         "params": _params(found),
         "trader": next(iter(html["traders"].values()), ""),
         "rows": list(html["signals"].values()),
-        "history": _acts(found),
+        **{kind: list(html[kind].values()) for kind in ("quarantines", *LIVED)},
         "shadows": moment.known(found.shadows.order_by("name")),
-        "commands": moment.known(found.commands.order_by("-created_at", "-id"))[:SHOWN],
-        "alerts": moment.known(
-            Alert.objects.filter(deployment=found).order_by("-raised_at", "-id"), "raised_at"
-        )[:SHOWN],
     }
     return frame.shown(
         request,
@@ -176,11 +185,6 @@ def _lines(deployment: Deployment) -> list[Line]:
     others = Deployment.objects.exclude(pk=deployment.pk).values_list("name", flat=True)
     is_meant = log_files.naming(deployment.name, others, str(deployment.pk))
     return log_files.tail(count=SHOWN, is_meant=is_meant)
-
-
-def _acts(deployment: Deployment) -> QuerySet[AuditEntry]:
-    acts = moment.known(AuditEntry.objects.filter(target=f"deployment:{deployment.name}"), "at")
-    return acts.order_by("-at", "-id")[:SHOWN]
 
 
 def _newest(known: QuerySet[Signal], deployment: Deployment) -> QuerySet[Signal]:
