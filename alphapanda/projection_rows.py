@@ -12,6 +12,7 @@ from django.db.models import QuerySet
 
 from alphapanda.core.clock import ist_date, ist_midnight_ms, to_ms
 from alphapanda.core.money import ZERO, value, written
+from alphapanda.core.vocabulary import SignalKind
 from execution.models import ENDED, Fill, Order
 from portfolio.models import Book, Portfolio, Position, Snapshot
 from risk.loading import product_of
@@ -136,7 +137,17 @@ def signal(found: Signal, decision: Decision | None) -> Row:
         "reason": found.reason,
         "at_ms": found.at_ms,
         "decision": _verdict(decision) if decision else None,
+        "asked": decision is not None and is_asked(found, decision),
     }
+
+
+def is_asked(found: Signal, decision: Decision) -> bool:
+    """Whether a decision is no refusal: a person is, or was, asked to let the entry pass."""
+    is_first = found.approves_id is None and found.kind != SignalKind.MODIFY
+    return is_first and not decision.is_approved and decision.rule == ASKS
+
+
+ASKS = "approval"  # the rule that waits for a person
 
 
 def _verdict(found: Decision) -> Row:

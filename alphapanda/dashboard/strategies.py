@@ -20,6 +20,7 @@ from alphapanda.dashboard.gallery import gallery, parameters_of
 from alphapanda.dashboard.logs import line_row
 from alphapanda.dashboard.standing import standings
 from alphapanda.log_files import Line
+from alphapanda.projection_rows import is_asked
 from execution.models import Order
 from risk.models import Decision
 from strategies.models import Deployment, Signal
@@ -119,6 +120,7 @@ def _last(decision: Decision, rejected: Order | None) -> screen.Row:
         "signal_id": str(decision.signal_id),
         "at_ms": decision.at_ms,
         "approved": decision.is_approved,
+        "asked": is_asked(decision.signal, decision),
         "rule": decision.rule,
         "reason": decision.reason if not decision.is_approved else decision.signal.reason,
         "rejected": None if rejected is None else rejected.reason or "no reason was given",

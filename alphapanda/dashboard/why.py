@@ -16,6 +16,7 @@ from alphapanda.dashboard.access import page_view
 from alphapanda.dashboard.hops import hops
 from alphapanda.dashboard.tracing import Held, traced
 from alphapanda.dashboard.verdicts import rules_of
+from alphapanda.projection_rows import is_asked
 from alphapanda.version import build
 from alphapanda.web.formats import pretty
 from execution.models import BrokerCall, Fill, Order, OrderEvent
@@ -121,6 +122,7 @@ def _chain(signal: Signal, order: Order | None) -> dict[str, Any]:
         "mark": row.marks.get(row.token),
         "seen": items[signal.step],
         "decision": decision,
+        "asked": decision is not None and is_asked(signal, decision),
         "rules": rules_of(decision, row) if decision else [],
         "versions": _versions(signal, basis, decision),
         "order": order,
