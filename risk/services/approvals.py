@@ -13,6 +13,7 @@ from accounts.services import act_record
 from alphapanda.core.clock import ist_date
 from alphapanda.core.refusals import BadRequest, Conflict, NotThere, Refusal, reason_problem
 from alphapanda.core.vocabulary import Broker, CommandKind, DeploymentStatus
+from marketdata.domain.calendar import UnknownMarket
 from portfolio.domain.books import FLAT, Holding
 from risk import loading
 from risk.domain.context import Verdict, phases_of
@@ -39,6 +40,13 @@ if TYPE_CHECKING:
 
 State = Approval.State
 KEY_MAX = 64
+NOTHING_KNOWN: dict[str, Any] = {
+    "would_pass": False,
+    "rule": "",
+    "gross_exposure_before": None,
+    "net_exposure_before": None,
+    "numbers": {},
+}
 
 
 class ApprovalNotFound(NotThere):
@@ -238,7 +246,8 @@ def approval_guard(
 
 def approval_outlook(approval: Approval, *, calendar: MarketHours, now: datetime) -> dict[str, Any]:
     """What risk would say if the entry were let pass now, with the figures that it would see: exposures before and
-    after, the rest as in a decision. Reads only; prices are those of the last checkpoint."""
+    after, the rest as in a decision. Reads only; prices are those of the last checkpoint. Where no hours of its market
+    are stored nothing is known, and an entry would not pass."""
     deployment = approval.deployment
     stored = checkpointed(deployment)
     entry = deployments.signal_row(approval.signal)
@@ -248,7 +257,10 @@ def approval_outlook(approval: Approval, *, calendar: MarketHours, now: datetime
         at_ms=max(stored.at_ms, deployment.at_ms, entry.at_ms),
         marks=stored.marks or entry.marks,
     )
-    context = _context(deployment, signal, calendar, now)
+    try:
+        context = _context(deployment, signal, calendar, now)
+    except UnknownMarket as unknown:
+        return NOTHING_KNOWN | {"reason": f"cannot be worked out: {unknown}"}
     (verdict,), _ = review([signal], context)
     return _told(verdict, context, signal)
 

@@ -36,6 +36,19 @@ def test_an_approved_entry_and_what_came_of_it_lead_to_each_other() -> None:
     )
 
 
+def test_an_entry_of_a_market_without_hours_still_waits_for_its_answer() -> None:
+    world.desk(count=1)
+    an_approval(a_signal(a_deployment("asks"), 5))
+    projections.rebuild()
+    viewer = browser("viewer")
+    (row,) = rows(viewer, "/approvals/", "waits")
+    assert "would be denied" in row
+    assert "no session hours are known for the market" in row
+    assert 'data-title="Deny"' in row
+    (told,) = viewer.get("/api/v1/approvals/?state=WAITING").json()["results"]
+    assert viewer.get(f"/api/v1/approvals/{told['signal']}/").json()["outlook"]["would_pass"] is False
+
+
 def test_differences_are_shown_with_a_way_to_settle_them() -> None:
     world.desk("zerodha", count=1)
     projections.rebuild()
