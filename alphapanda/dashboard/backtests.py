@@ -17,7 +17,7 @@ from alphapanda.core.refusals import Refusal
 from alphapanda.dashboard import frame, run_figures, screen
 from alphapanda.dashboard.access import broker_of, page_view
 from alphapanda.research import selectors
-from strategies.models import BacktestRun
+from strategies.models import BacktestRun, Deployment
 
 SHOWN = 200
 TRADES = 500
@@ -76,28 +76,44 @@ def detail(request: HttpRequest, run_id: UUID) -> HttpResponse:
 
 
 class Chosen(forms.Form):
-    """Runs to set beside each other."""
+    """Runs to set beside each other, and the deployment whose parameters are tried."""
 
     run = forms.ModelMultipleChoiceField(BacktestRun.objects.defer("result"))
+    deployment = forms.ModelChoiceField(Deployment.objects.all(), required=False)
 
 
 @page_view
 def compare(request: HttpRequest) -> HttpResponse:
-    """Two to four runs: what was the same, what differed, every figure beside each other."""
+    """Two to four runs: what was the same, what differed, every figure beside each other, as soon as all are done."""
     live, form = frame.Reading(broker_of(request.GET.get("broker", ""))), Chosen(request.GET)
-    context: dict[str, Any] = {
-        "error": "" if form.is_valid() else "Choose two to four backtests in the list."
-    }
-    if not context["error"]:
-        try:
-            context["found"] = found = selectors.compared(
-                list(form.cleaned_data["run"].order_by("created_at"))
-            )
-            context["figures"] = {
-                run_figures.words_of(name): [run_figures.figure(name, value) for value in values]
-                for name, values in found["statistics"].items()
-            }
-        except Refusal as refusal:
-            context["error"] = str(refusal)
+    runs = list(form.cleaned_data["run"].order_by("created_at")) if form.is_valid() else []
+    can_be = selectors.COMPARED_MIN <= len(runs) <= selectors.COMPARED_MAX
+    is_waiting = can_be and any(run.state in ACTIVE for run in runs)
+    now = timezone.now()
+    html = screen.rendered({"runs": {str(run.pk): _row(run, now) for run in runs if is_waiting}})
+    if frame.wants_json(request):
+        return frame.snapshot(live, html, is_stored=True, is_over=not is_waiting)
+    context: dict[str, Any] = {"waiting": list(html["runs"].values()), "error": ""}
+    if not form.is_valid():
+        context["error"] = "Choose two to four backtests in the list."
+    elif not is_waiting:
+        context |= _beside(runs)
+    if form.is_valid() and (deployment := form.cleaned_data["deployment"]):
+        context |= {"tuned": deployment, "tried": runs[-1]}
     status = BAD_REQUEST if context["error"] else 200
-    return frame.shown(request, "backtests", "dashboard/compare.html", context, live=live, status=status)
+    return frame.shown(
+        request, "backtests", "dashboard/compare.html", context, live=live, hints=["runs"], status=status
+    )
+
+
+def _beside(runs: list[BacktestRun]) -> dict[str, Any]:
+    """What the page of a comparison shows, or why there is none."""
+    try:
+        found = selectors.compared(runs)
+    except Refusal as refusal:
+        return {"error": str(refusal)}
+    figures = {
+        run_figures.words_of(name): [run_figures.figure(name, value) for value in values]
+        for name, values in found["statistics"].items()
+    }
+    return {"found": found, "figures": figures}

@@ -40,7 +40,7 @@ from strategies.domain.base import BadParameters, UnknownStrategy, build
 from strategies.domain.parameters import described
 from strategies.forms import ParametersField
 from strategies.loading import strategy_class_of
-from strategies.models import Deployment
+from strategies.models import BacktestRun, Deployment
 from strategies.services.upgrades import deployment_upgrade
 
 BAD_REQUEST = 400
@@ -50,6 +50,18 @@ NAME = 60  # of a deployment in the name of a backtest
 
 class NoRecording(BadRequest):
     """Nothing is recorded of what a deployment trades."""
+
+
+class Like(forms.Form):
+    """The backtest whose parameters stand in the form at first."""
+
+    like = forms.ModelChoiceField(BacktestRun.objects.defer("result"), required=False)
+
+    def params(self, strategy: str) -> dict[str, Any]:
+        """Those of a backtest of a strategy; none where it is of another."""
+        run = self.cleaned_data.get("like") if self.is_valid() else None
+        tried = [one for one in run.plan.get("definitions", []) if one["strategy"] == strategy] if run else []
+        return dict(tried[0]["params"]) if tried else {}
 
 
 class TuneForm(forms.Form):
@@ -66,7 +78,7 @@ class TuneForm(forms.Form):
         self.kind = strategy_class_of(deployment.strategy_version)
         self.known = {one.name: one for one in described(self.kind.Params)}
         self.fields["params"] = ParametersField(tuple(self.known.values()), PLAIN)
-        self.initial |= {"params": deployment.params, "was": deployment.params}
+        self.initial = {"params": deployment.params | self.initial, "was": deployment.params}
 
     def clean_params(self) -> dict[str, Any]:
         """As they are stored: what has its default, and was not named before, stays unnamed."""
@@ -117,7 +129,8 @@ def tune(request: HttpRequest, deployment_id: UUID) -> HttpResponse:
     if request.method != "POST" and frame.wants_json(request):
         return frame.snapshot(live, {}, is_stored=True)
     try:
-        form = TuneForm(request.POST or None, deployment=found)
+        tried = Like(request.GET).params(found.strategy_version.strategy.name)
+        form = TuneForm(request.POST or None, deployment=found, initial=tried)
     except UnknownStrategy as error:
         messages.error(request, f"Its code does not load: {error}")
         return redirect("strategy", deployment_id=found.pk)
@@ -192,7 +205,8 @@ def _try(request: HttpRequest, form: TuneForm) -> HttpResponse:
         )
         for words, params in wanted.items()
     ]
-    return redirect(f"{reverse('backtests-compare')}?{urlencode([('run', run.pk) for run in runs])}")
+    chosen = [("run", run.pk) for run in runs] + [("deployment", found.pk)]
+    return redirect(f"{reverse('backtests-compare')}?{urlencode(chosen)}")
 
 
 ACTS = {"save": _save, "try": _try}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
@@ -118,6 +119,11 @@ def test_both_are_tried_on_the_recorded_session_under_the_same_limits(
     assert [plan["params"]["fast"] for plan in plans] == [5, 8]
     assert all(plan["limits"]["daily_loss"].startswith("5000.5") for plan in plans)
     assert Deployment.objects.get().params == TREND.params
+    beside = operator.get(answer["Location"]).content.decode()
+    (back,) = re.findall(r'href="([^"]+\?like=[^"]+)"', beside)
+    form = operator.get(back).content.decode()
+    assert 'name="params__fast" value="8"' in form
+    assert "&quot;fast&quot;: 5" in form  # what runs is what the difference is to
 
 
 def test_what_was_never_recorded_cannot_be_tried(trend: Deployment, operator: Client) -> None:
