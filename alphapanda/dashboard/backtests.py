@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 
 from django import forms
@@ -17,6 +18,8 @@ from alphapanda.core.refusals import Refusal
 from alphapanda.dashboard import frame, run_figures, screen
 from alphapanda.dashboard.access import broker_of, page_view
 from alphapanda.research import selectors
+from marketdata.domain.series import LONGER
+from marketdata.models import Instrument
 from strategies.models import BacktestRun, Deployment
 
 SHOWN = 200
@@ -70,9 +73,23 @@ def detail(request: HttpRequest, run_id: UUID) -> HttpResponse:
         "plan": run_figures.without_folders(run.plan),
         "sheet": reverse("admin:backtest_sheet", args=[run.pk]) if is_done else "",
         "left": len(result.get("trades", [])) - TRADES,
-        "instruments": sorted({fill["instrument"] for fill in result.get("fills", [])}),
+        "charts": _charts(run, result),
     }
     return frame.shown(request, "backtests", "dashboard/backtest.html", context, live=live, hints=["runs"])
+
+
+def _charts(run: BacktestRun, result: dict[str, Any]) -> list[tuple[str, str]]:
+    """What it traded that is in the lists, each with the address of its fills on bars as long as those of its file."""
+    length = {one.get("instrument"): one.get("minutes") for one in result.get("meta", {}).get("files", [])}
+    traded = {fill["instrument"] for fill in result.get("fills", [])}
+    symbols = {name.partition(":")[2] for name in traded}
+    known = set(map(str, Instrument.objects.filter(tradingsymbol__in=symbols)))
+    return [(name, _chart(run, name, length.get(name))) for name in sorted(traded & known)]
+
+
+def _chart(run: BacktestRun, name: str, minutes: int | None) -> str:
+    asked = {"backtest": run.pk} | ({"minutes": minutes} if minutes in LONGER else {})
+    return f"{reverse('chart', args=[name])}?{urlencode(asked)}"
 
 
 class Chosen(forms.Form):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections.abc import Iterable
 from dataclasses import asdict
+from operator import attrgetter
 from typing import Any
 
 from django import forms
@@ -15,7 +18,8 @@ from alphapanda.core.money import to_rupees
 from alphapanda.dashboard import chart_indicators, chart_marks, frame, screen, seen
 from alphapanda.dashboard.access import broker_of, page_view
 from alphapanda.dashboard.chart_marks import traders
-from marketdata.domain.bars import DAY_MINUTES
+from alphapanda.research.played import bars_played
+from marketdata.domain.bars import DAY_MINUTES, Bar
 from marketdata.domain.markets import anchor_minutes
 from marketdata.domain.series import INTERVALS
 from marketdata.models import Instrument
@@ -25,6 +29,7 @@ BARS = 20_000
 BEYOND = 200  # bars shown behind the last fill of a backtest
 BAD_REQUEST = 400
 MINUTE_MS = 60_000
+starts_of = attrgetter("starts_ms")
 KEPT = f"{', '.join(map(str, INTERVALS[:-1]))} minutes, or {INTERVALS[-1]} for the day"
 
 
@@ -108,7 +113,8 @@ def page(request: HttpRequest, name: str) -> HttpResponse:
         "run": given.get("backtest"),
         "minutes": minutes,
         "wrong": [f"{field}: {words}" for field, found in form.errors.items() for words in found],
-        "has_bars": seen.bars().filter(instrument=instrument, minutes=minutes).exists(),
+        "has_bars": bool(given.get("backtest"))  # its files tell
+        or seen.bars().filter(instrument=instrument, minutes=minutes).exists(),
     }
     status = 200 if is_good else BAD_REQUEST
     return frame.shown(
@@ -127,7 +133,9 @@ def data(request: HttpRequest, name: str) -> JsonResponse:
     run = given["backtest"] if not given["since_ms"] else None
     ran = chart_marks.of_backtest(run, instrument) if run else []
     until_ms = given["until_ms"] or (_behind(ran[-1]["at_ms"], given["minutes"]) if ran else None)
-    bars = _bars(instrument, given["minutes"], given["since_ms"] or 0, until_ms, given["count"] or BARS)
+    window = given["since_ms"] or 0, until_ms, given["count"] or BARS
+    played = bars_played(given["backtest"], str(instrument), given["minutes"]) if given["backtest"] else []
+    bars = _within(played, *window) if played else _bars(instrument, given["minutes"], *window)
     chosen = form.chosen(instrument)
     markers = [] if given["backtest"] or not bars else _markers(instrument, chosen, bars, until_ms)
     places = instrument.tick_size.normalize().as_tuple().exponent
@@ -198,10 +206,21 @@ def _bars(
         found = found.filter(starts_ms__lt=until_ms)
     columns = ("starts_ms", "open_e4", "high_e4", "low_e4", "close_e4", "volume")
     newest = found.order_by("-starts_ms").values_list(*columns)[:count]
+    return [_row(start, prices, volume) for start, *prices, volume in reversed(newest)]
+
+
+def _within(played: list[Bar], since_ms: int, until_ms: int | None, count: int) -> list[list[Any]]:
+    """As `_bars`, of bars that are at hand."""
+    first = bisect_left(played, since_ms, key=starts_of)
+    last = len(played) if until_ms is None else bisect_left(played, until_ms, key=starts_of)
     return [
-        [start // 1000, *(float(to_rupees(price_e4)) for price_e4 in prices), volume]
-        for start, *prices, volume in reversed(newest)
+        _row(one.starts_ms, (one.open_e4, one.high_e4, one.low_e4, one.close_e4), one.volume)
+        for one in played[max(first, last - count) : last]
     ]
+
+
+def _row(starts_ms: int, prices: Iterable[int], volume: int) -> list[Any]:
+    return [starts_ms // 1000, *(float(to_rupees(price_e4)) for price_e4 in prices), volume]
 
 
 def _markers(

@@ -1,0 +1,59 @@
+"""The bars that a stored run was played on, made again of its files: the tick stream may never have seen them."""
+
+from __future__ import annotations
+
+from collections import deque
+from pathlib import Path
+from typing import Any
+
+from alphapanda.core.refusals import Refusal
+from alphapanda.engine.excerpt import whole
+from alphapanda.engine.recorded import Recording
+from alphapanda.engine.report import sha256_of
+from alphapanda.research.plan import Plan
+from alphapanda.research.stored import plan_of
+from marketdata.domain.bars import Bar
+from marketdata.feeds.files import recorded_file
+from marketdata.reference import load_calendars
+from strategies.domain.history import bars_of
+from strategies.models import BacktestRun
+
+BARS_MAX = 60_000
+KEPT_MAX = 4
+UNREADABLE = (Refusal, OSError, LookupError, ValueError)
+
+_kept: dict[tuple[Any, ...], list[Bar]] = {}
+
+
+def bars_played(run: BacktestRun, instrument: str, minutes: int) -> list[Bar]:
+    """The newest bars of an instrument in the days that were played, oldest first; none where the files of the run are
+    not there any more, or are other ones."""
+    key = run.pk, instrument, minutes
+    if key not in _kept:
+        if len(_kept) >= KEPT_MAX:
+            _kept.clear()
+        _kept[key] = _made(run, instrument, minutes)
+    return _kept[key]
+
+
+def _made(run: BacktestRun, instrument: str, minutes: int) -> list[Bar]:
+    try:
+        plan = plan_of(run)
+        files = [name for name in plan.files if recorded_file(name).key == instrument]
+        return _folded(plan, files, instrument, minutes) if files and _are_the_same(run, files) else []
+    except UNREADABLE:
+        return []
+
+
+def _are_the_same(run: BacktestRun, files: list[str]) -> bool:
+    """Whether the files hold what the run has read."""
+    read = {(one.get("instrument"), one["sha256"]) for one in run.data}
+    found = map(recorded_file, files)
+    return all((one.key, sha256_of(one.path)) in read for one in found)
+
+
+def _folded(plan: Plan, files: list[str], instrument: str, minutes: int) -> list[Bar]:
+    recording = Recording(files, [], list(map(Path, plan.instruments)), rules=list(map(Path, plan.rules)))
+    excerpt = whole(recording.source()).of_days(plan.first_day, plan.last_day)
+    made = bars_of(excerpt.items(), [recording.found(instrument)], (minutes,), load_calendars())
+    return list(deque(made, maxlen=BARS_MAX))
