@@ -5,6 +5,7 @@ import { watchActs } from "./acts.js";
 import { age, left } from "./age.js";
 
 const POLL_MS = 5_000;
+const UNDER_WAY_MS = 1_000; // where something is under way
 const LATE_MS = 3_000;
 const STALE_MS = 10_000;
 const SOON_MS = 60_000; // what is over so soon is marked
@@ -155,6 +156,7 @@ function showAges() {
 connect();
 watchActs(refetch);
 setInterval(refetch, POLL_MS);
+setInterval(() => document.querySelector("tbody progress, [data-under-way]") && refetch(), UNDER_WAY_MS);
 setInterval(showAges, 500);
 showAges();
 document.addEventListener("visibilitychange", refetch);
