@@ -20,12 +20,15 @@ from alphapanda.core.refusals import Refusal
 from alphapanda.dashboard import frame, gallery
 from alphapanda.dashboard.access import broker_of, may_act, viewer_required
 from alphapanda.dashboard.deploy_form import PLAIN
+from alphapanda.dashboard.search_fields import DEFAULTS, search_asked, search_fields
+from alphapanda.research import stored
 from alphapanda.research.asking import AskForm
 from alphapanda.research.places import recorded_names
-from alphapanda.research.stored import BacktestExists, backtest_create, plan_of, search_asked
+from alphapanda.research.stored import BacktestExists, backtest_create, plan_of
 from marketdata.reference import YESBANK_FILES
+from strategies.domain.parameters import described
 from strategies.models import BacktestRun
-from strategies.registry import names
+from strategies.registry import find, names
 
 BAD_REQUEST = 400
 FILES_SHOWN = 8
@@ -41,11 +44,34 @@ class BacktestForm(AskForm):
         super().__init__(*args, **more)
         strategy = self.data.get("strategy") or self.initial.get("strategy", "")
         stamp = f"{timezone.localtime(now):%Y-%m-%d %H:%M:%S}"
-        self.initial |= {"name": f"{strategy}, {stamp}", "files": _to_trade()}
+        tuned = search_fields(described(find(strategy).Params)) if strategy in names() else {}
+        self.fields |= tuned
+        self.tuned = tuple(tuned)
+        self.initial |= DEFAULTS | {"name": f"{strategy}, {stamp}", "files": _to_trade()}
         for name in ("files", "warm_up", "instruments", "rules"):
             self.fields[name].widget.attrs["size"] = min(FILES_SHOWN, len(self.fields[name].choices) or 1)
         for name in ("first_day", "last_day"):
             self.fields[name].widget = forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
+
+    def clean(self) -> dict[str, Any]:
+        self.cleaned_data["search"] = self.cleaned_data.get("search") or search_asked(self.cleaned_data)
+        return super().clean()
+
+    def wrong(self) -> list[tuple[forms.BoundField, str]]:
+        """The inputs that have to be looked at again, each with why."""
+        return [
+            (self[name], words)
+            for name, found in self.errors.items()
+            if name in self.fields
+            for words in found
+        ]
+
+    def searched(self) -> list[forms.BoundField]:
+        """What makes a search of it."""
+        return [self[name] for name in self.tuned]
+
+    def is_search(self) -> bool:
+        return any(one.errors or (one.name.startswith("try__") and one.data) for one in self.searched())
 
     def more(self) -> list[forms.BoundField]:
         """What few people change."""
@@ -103,7 +129,7 @@ def _asked(request: HttpRequest, form: BacktestForm) -> HttpResponse:
             )
     except BacktestExists:
         run = BacktestRun.objects.defer("result").get(name=name.strip())
-        if (plan_of(run), search_asked(run)) != (form.asked, form.search):
+        if (plan_of(run), stored.search_asked(run)) != (form.asked, form.search):
             raise
     else:
         messages.success(request, f"{run.name} is asked for.")

@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from alphapanda.core.clock import to_ms
 from alphapanda.core.refusals import Refusal
-from alphapanda.dashboard import frame, run_figures, screen
+from alphapanda.dashboard import frame, heat, run_figures, screen
 from alphapanda.dashboard.access import broker_of, page_view
 from alphapanda.research import selectors
 from marketdata.domain.series import LONGER
@@ -70,7 +70,8 @@ def detail(request: HttpRequest, run_id: UUID) -> HttpResponse:
         "trades": [run_figures.trade(one) for one in result.get("trades", [])[-TRADES:][::-1]],
         "figures": run_figures.figures(result.get("statistics", {})),
         "costs": run_figures.costs(result.get("costs", {})),
-        "plan": run_figures.without_folders(run.plan),
+        "plan": run_figures.without_folders(run.plan | ({"search": run.search} if run.search else {})),
+        "search": heat.search(result) if result and run.kind == BacktestRun.Kind.SEARCH else None,
         "sheet": reverse("admin:backtest_sheet", args=[run.pk]) if is_done else "",
         "left": len(result.get("trades", [])) - TRADES,
         "charts": _charts(run, result),
@@ -130,7 +131,7 @@ def _beside(runs: list[BacktestRun]) -> dict[str, Any]:
     except Refusal as refusal:
         return {"error": str(refusal)}
     figures = {
-        run_figures.words_of(name): [run_figures.figure(name, value) for value in values]
-        for name, values in found["statistics"].items()
+        run_figures.words_of(name): [run_figures.figure(name, value) for value in found["statistics"][name]]
+        for name in run_figures.in_order(found["statistics"])
     }
     return {"found": found, "figures": figures}

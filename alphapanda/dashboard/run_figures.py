@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import PurePath
 from typing import Any
@@ -11,6 +11,11 @@ from alphapanda.core.clock import to_ms
 from alphapanda.web.formats import UNKNOWN, age, number, rupees, rupees_signed
 
 SIGNED = ("gross_pnl", "net_pnl", "expectancy", "best", "worst")
+FIRST = (
+    *("net_pnl", "gross_pnl", "charges", "cost_share_percent", "annual_return_percent", "max_drawdown"),
+    *("max_drawdown_percent", "sharpe", "sortino", "calmar", "profit_factor", "trades", "win_rate_percent"),
+    *("expectancy", "average_win", "average_loss", "best", "worst"),
+)
 WORDS = {
     "gross_pnl": "profit before charges",
     "net_pnl": "profit",
@@ -37,6 +42,12 @@ WORDS = {
 }
 
 
+def in_order(names: Iterable[str]) -> list[str]:
+    """What decides first, the rest as it comes."""
+    places = {name: place for place, name in enumerate(FIRST)}
+    return sorted(names, key=lambda name: places.get(name, len(FIRST)))
+
+
 def words_of(name: str) -> str:
     """What a figure is called."""
     return WORDS.get(name, name.removesuffix("_percent").replace("_", " "))
@@ -57,7 +68,7 @@ def figure(name: str, value: Any) -> str:
 
 def figures(found: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Each with what it is called."""
-    return [(words_of(name), figure(name, value)) for name, value in found.items()]
+    return [(words_of(name), figure(name, found[name])) for name in in_order(found)]
 
 
 def costs(found: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -98,9 +98,12 @@ class AskForm(forms.Form):
         if not self.errors:
             try:
                 self.asked = askable(placed(self._plan(cleaned)))
-                self.search = asked_of(cleaned["search"], self.asked)
             except Refusal as refusal:
                 raise ValidationError(str(refusal)) from None
+            try:
+                self.search = asked_of(cleaned["search"], self.asked)
+            except Refusal as refusal:
+                self.add_error("search", str(refusal))
         return cleaned
 
     def _plan(self, cleaned: dict[str, Any]) -> Plan:

@@ -17,10 +17,14 @@ Object = dict[str, Any]
 
 def tuning_sheet(result: Object, *, name: str = "") -> str:
     """The page of a result of `docs/research.md`."""
+    named = {"name": name or result["meta"]["strategy"], "heat_svg": _heat(result["heat_map"])}
+    return render_to_string("research/tuning.html", result | told(result) | named)
+
+
+def told(result: Object) -> Object:
+    """What a page says of a result in words: tiles, parts out of sample, luck, and the best trials, the best first."""
     valued = [trial for trial in result["trials"] if trial["value"] is not None]
-    page = result | {
-        "name": name or result["meta"]["strategy"],
-        "heat_svg": _heat(result["heat_map"]),
+    return {
         "top": [
             trial | {"text": value_text(trial["value"])}
             for trial in sorted(valued, key=lambda trial: (-trial["value"], trial["number"]))[:TOP]
@@ -31,7 +35,6 @@ def tuning_sheet(result: Object, *, name: str = "") -> str:
         "luck": _luck(result["significance"]),
         "no_doubt": _no_doubt(result),
     }
-    return render_to_string("research/tuning.html", page)
 
 
 def _heat(heat_map: Object | None) -> str:

@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import pytest
 
+from accounts.models import AuditEntry
 from alphapanda.core.clock import to_ms
 from alphapanda.proof.browser import Person
 from alphapanda.research.selectors import result_of
@@ -18,6 +19,7 @@ from alphapanda.web.formats import rupees_signed
 from marketdata.models import Bar, Instrument
 from marketdata.reference import YESBANK_FILES
 from strategies.models import BacktestRun
+from tests.browser import axe
 from tests.research.test_stored import asked
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -115,3 +117,114 @@ def test_where_the_files_of_a_backtest_are_gone_the_chart_says_so(operator: Pers
 
     operator.page.locator("#no-bars", has_text="are not there any more").wait_for()
     other.delete()
+
+
+def test_a_search_is_started_by_keyboard_and_its_heat_map_is_that_of_the_database(
+    operator: Person, desk: SimpleNamespace
+) -> None:
+    page = operator.page
+    operator.open("/backtests/new/?strategy=ema_cross")
+    page.locator("summary", has_text="Search for better parameters").press("Enter")
+    given = {
+        "try__fast": "3..7/2",
+        "try__slow": "12, 20",
+        "trials": "6",
+        "walk_forward": "1",
+        "hold_out": "0.34",
+    }
+    for name, value in given.items():
+        page.fill(f"#id_{name}", value)
+    page.select_option("#id_objective", label="profit")
+    page.fill("#id_name", "Searched")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/backtests/*-*/")
+    assert "queued" in row(operator, "Searched")
+    backtests()
+
+    page.locator("h2", has_text="Out of sample").wait_for()
+    result = result_of(there("Searched"))
+    assert result["meta"]["space"] == {"fast": [3, 7, 2], "slow": {"of": [12, 20]}}
+    assert axe.findings(page) == []
+    assert not operator.is_wider_than_the_window()
+    heat = page.locator(".heat tbody tr")
+    shown = {
+        (fast, line[0]): cell.removeprefix("★ ")
+        for line in [one.locator("th, td").all_inner_texts() for one in heat.all()]
+        for fast, cell in zip(page.locator(".heat thead th").all_inner_texts()[1:], line[1:], strict=True)
+    }
+    assert shown == {
+        (str(one["x"]), str(one["y"])): f"{one['value']:.2f}" for one in result["heat_map"]["cells"]
+    }
+    (best,) = [one for one in page.locator(".heat td").all_inner_texts() if one.startswith("★")]
+    assert best == f"★ {max(one['value'] for one in result['heat_map']['cells']):.2f}"
+    windows = page.locator("table", has_text="Tested on").locator("tbody tr")
+    assert windows.locator("td").all_inner_texts()[4] == f"{result['walk_forward'][0]['test']['value']:.2f}"
+    assert windows.count() == len(result["walk_forward"]) + 1
+    assert operator.faults == []
+
+
+def test_what_cannot_be_run_is_in_sight_and_leads_to_its_input(
+    operator: Person, desk: SimpleNamespace
+) -> None:
+    page = operator.page
+    operator.open("/backtests/new/?strategy=ema_cross")
+    operator.tolerated = {400}
+    page.fill("#id_costs", "cheap")
+    page.evaluate("document.querySelector('#id_try__fast').value = 'some'")
+    page.locator("#id_costs").press("Enter")
+
+    told = page.locator(".deploy > [role=alert]")
+    assert "Costs: costs are zerodha, none" in told.inner_text()
+    assert "fast: 'some' is not a whole number" in told.inner_text()
+    told.get_by_role("link", name="Costs").click()
+    assert page.url.endswith("#id_costs")
+    box = page.locator(".field.is-wrong", has=page.locator("#id_costs")).locator(".wrong").bounding_box()
+    assert box["y"] + box["height"] < page.locator(".send").bounding_box()["y"]
+    assert page.locator("#id_costs").input_value() == "cheap"
+    assert not BacktestRun.objects.filter(name=page.locator("#id_name").input_value()).exists()
+
+
+def test_one_under_way_is_watched_and_cancelled_by_keyboard(operator: Person, desk: SimpleNamespace) -> None:
+    run, page = asked("Under way"), operator.page
+    BacktestRun.objects.filter(pk=run.pk).update(state=State.RUNNING, done=30, total=120)
+    operator.open("/backtests/")
+    page.keyboard.press("j")
+    assert "25 %" in row(operator, run.name)
+    BacktestRun.objects.filter(pk=run.pk).update(done=60)
+    page.locator("progress[value='50']").wait_for(timeout=2_500)
+
+    page.keyboard.press("x")
+    dialog = page.locator("#act-dialog")
+    assert "it stops, and has no result" in dialog.inner_text()
+    assert sorted(dialog.locator("button").all_inner_texts()) == ["Back", "Cancel the backtest"]
+    page.keyboard.type("wrong files")
+    page.keyboard.press("Enter")
+
+    page.locator("tr", has_text=run.name).get_by_text("cancelled").wait_for()
+    assert there(run.name).state == State.CANCELLED
+    assert AuditEntry.objects.get(action="backtest.cancel").reason == "wrong files"
+    assert operator.faults == []
+
+
+def test_the_result_has_reasons_to_doubt_it_before_any_figure_and_every_net_in_sight(
+    operator: Person, desk: SimpleNamespace
+) -> None:
+    run, page = there("Ten lakh"), operator.page
+    operator.open(f"/backtests/{run.pk}/")
+    result = result_of(run)
+
+    titles = page.locator("main h2").all_inner_texts()
+    assert titles[0] == "Reasons to doubt it"
+    codes = page.locator("section", has_text="Reasons to doubt it").locator("code").all_inner_texts()
+    assert codes == [one["code"] for one in result["findings"]]
+    figures = page.locator("section", has=page.get_by_role("heading", name="Figures")).locator("tr")
+    assert figures.first.locator("td").all_inner_texts() == [
+        "profit",
+        rupees_signed(result["statistics"]["net_pnl"]),
+    ]
+    trades = page.get_by_role("group", name="Trades")
+    nets = trades.locator("tbody tr td:last-child").all_inner_texts()
+    assert nets == [rupees_signed(one["net"]) for one in reversed(result["trades"])]
+    assert trades.evaluate("box => box.scrollWidth <= box.clientWidth")
+    assert page.locator("input[name=run]:visible").count() == 0
+    assert operator.faults == []
