@@ -43,7 +43,7 @@ function colours() {
   };
 }
 
-const chart = createChart(box, { autoSize: true, ...colours() });
+const chart = createChart(box, { autoSize: true, handleScroll: { vertTouchDrag: false }, ...colours() }); // a finger that goes up scrolls the page
 const candles = chart.addSeries(CandlestickSeries, {});
 const volume = chart.addSeries(HistogramSeries, { priceFormat: { type: "volume" }, lastValueVisible: false, priceLineVisible: false }, 1);
 const tools = { style, letter, placeOf };

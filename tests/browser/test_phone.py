@@ -1,0 +1,76 @@
+"""A phone in daylight, for one who cannot tell red from green: overview, positions, chart and the dialog of a halt."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from types import SimpleNamespace
+
+import pytest
+
+from alphapanda.proof.browser import PHONE, THEMES, Person
+from tests.browser import axe
+
+pytestmark = pytest.mark.django_db(transaction=True)
+LOOKS = [(theme, palette) for theme in THEMES for palette in ("usual", "blue-orange")]
+SIGNED = re.compile(r"[+-]₹[\d,]+\.\d\d|₹0\.00|–")  # noqa: RUF001 (what is not known)
+
+
+@pytest.fixture
+def phone(people: Callable[..., Person]) -> Person:
+    return people(size=PHONE, has_touch=True, is_mobile=True)
+
+
+def worn(person: Person, theme: str, palette: str, where: str = "#main") -> list[str]:
+    person.wear(theme, palette=palette)
+    return axe.findings(person.page, theme=theme, where=where, rule="color-contrast")
+
+
+@pytest.mark.parametrize(("theme", "palette"), LOOKS)
+def test_what_is_won_and_lost_can_be_read_without_its_colour(
+    theme: str, palette: str, phone: Person, desk: SimpleNamespace
+) -> None:
+    for path in ("/", "/positions/"):
+        phone.open(path)
+        assert worn(phone, theme, palette) == []
+        assert not phone.is_wider_than_the_window()
+        said = phone.page.locator("#page :is(.up, .down):visible").all_inner_texts()
+        coloured = [text for text in said if text and "₹" in text]
+        assert coloured
+        assert [text for text in coloured if not SIGNED.search(text)] == []
+
+
+@pytest.mark.parametrize(("theme", "palette"), LOOKS)
+def test_a_halt_can_be_thrown(theme: str, palette: str, phone: Person, desk: SimpleNamespace) -> None:
+    page = phone.page
+    phone.open("/")
+    page.locator("#halt").tap()
+    page.select_option("#halt-step", "FLATTEN")
+    page.locator("#halt-touched", has_text="position").wait_for()
+    assert worn(phone, theme, palette, where="#halt-dialog") == []
+    send = page.locator("#halt-send").bounding_box()
+    assert send["height"] >= 24
+    assert send["y"] + send["height"] <= PHONE["height"]
+    page.locator("#halt-cancel").tap()
+    assert page.locator("dialog[open]").count() == 0
+    assert phone.faults == []
+
+
+def test_a_finger_on_the_chart_scrolls_to_what_is_below(phone: Person, desk: SimpleNamespace) -> None:
+    page = phone.page
+    phone.open("/chart/NSE:INFY/")
+    page.wait_for_selector("#chart[data-drawn]")
+    box = page.locator("#chart").bounding_box()
+    driven = page.context.new_cdp_session(page)
+    for share, kind in enumerate(("touchStart", *["touchMove"] * 10, "touchEnd")):
+        at = [] if kind == "touchEnd" else [{"x": 150, "y": box["y"] + 300 - 25 * share}]
+        driven.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": at})
+    for _ in range(50):
+        if page.evaluate("scrollY"):
+            break
+        page.wait_for_timeout(50)
+    assert page.evaluate("scrollY")
+
+    top, pages = page.locator(".top").bounding_box(), page.locator(".rail").bounding_box()
+    assert box["height"] <= pages["y"] - top["height"]
+    assert phone.faults == []
