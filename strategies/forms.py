@@ -121,12 +121,20 @@ class ParametersField(forms.Field):
     def _typed(self, name: str, text: Any) -> Any:
         one = self.parameters[name]
         try:
-            return _typed(one.kind, text, one.choices)
+            value = _typed(one.kind, text, one.choices)
         except ValueError:
             wanted = {"int": "a whole number", "float": "a number", "json": "JSON"}.get(
                 one.kind, one.accepted
             )
             raise ValidationError(f"{name}: {text!r} is not {wanted}") from None
+        if one.kind in ("int", "float") and not _is_within(one, value):
+            raise ValidationError(f"{name}: {text} is not {one.accepted}")
+        return value
+
+
+def _is_within(one: Parameter, value: float) -> bool:
+    is_low = one.low is not None and (value <= one.low if one.is_above else value < one.low)
+    return not is_low and (one.high is None or value <= one.high)
 
 
 def _typed(kind: str, text: Any, choices: tuple[Any, ...]) -> Any:

@@ -12,14 +12,16 @@ import pytest
 
 from accounts.models import AuditEntry
 from alphapanda.core.clock import to_ms
+from alphapanda.deploying import Definition
 from alphapanda.proof.browser import Person
 from alphapanda.research.selectors import result_of
 from alphapanda.tasks import backtests
 from alphapanda.web.formats import rupees_signed
 from marketdata.models import Bar, Instrument
 from marketdata.reference import YESBANK_FILES
-from strategies.models import BacktestRun
+from strategies.models import BacktestRun, Deployment
 from tests.browser import axe
+from tests.pipeline.hand import seeded
 from tests.research.test_stored import asked
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -228,3 +230,46 @@ def test_the_result_has_reasons_to_doubt_it_before_any_figure_and_every_net_in_s
     assert trades.evaluate("box => box.scrollWidth <= box.clientWidth")
     assert page.locator("input[name=run]:visible").count() == 0
     assert operator.faults == []
+
+
+def test_parameters_are_tried_and_taken_at_a_place_of_the_log(operator: Person, yesbank: None) -> None:
+    """A bad value is told, the difference shown, both are tried beside each other, then the new ones are taken."""
+    facts = {"strategy": "ema_cross", "instruments": ("NSE:YESBANK",), "params": {"fast": 5, "slow": 13}}
+    seeded([Definition(name="Slow wave", **facts)])
+    wave, page = Deployment.objects.get(name="Slow wave"), operator.page
+    operator.tolerated = {400}
+    operator.open(f"/strategies/{wave.pk}/")
+    page.keyboard.press("e")
+    page.wait_for_url("**/parameters/")
+    page.fill("#id_params__fast", "20")
+    page.fill("#id_reason", "quicker")
+    page.keyboard.press("Enter")
+    page.locator("main [role=alert]", has_text="`fast` must be below `slow`").wait_for()
+    page.evaluate("document.querySelector('#id_params__fast').removeAttribute('max')")
+    page.fill("#id_params__fast", "20000")
+    page.keyboard.press("Enter")
+    page.locator("main [role=alert]", has_text="fast: 20000 is not from 1 to 10000").wait_for()
+
+    page.fill("#id_params__fast", "8")
+    page.locator("#id_reason").press("Enter")
+    assert page.locator(".difference tbody tr").all_inner_texts() == ["fast\t5\t8"]
+    page.get_by_role("button", name="Try both on recorded sessions first").press("Enter")
+    page.wait_for_url("**/compare/**")
+    assert "Nothing is changed at Slow wave meanwhile." in page.locator("main").inner_text()
+    backtests()
+    page.locator("tr", has_text="params.fast").wait_for()
+    assert Deployment.objects.get(pk=wave.pk).params == wave.params
+
+    page.get_by_role("link", name="Change Slow wave to these parameters").press("Enter")
+    page.wait_for_url("**/parameters/**")
+    assert page.locator("#id_params__fast").input_value() == "8"
+    page.fill("#id_reason", "it earns more")
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="Change parameters").press("Enter")
+    page.wait_for_url(f"**/strategies/{wave.pk}/")
+    taken = Deployment.objects.get(pk=wave.pk)
+    assert (taken.params["fast"], taken.revision) == (8, wave.revision + 1)
+    assert f"goes on with the new parameters after step {taken.step}" in page.locator("main").inner_text()
+    assert AuditEntry.objects.get(action="deployment.upgrade").details["step"] == taken.step
+    assert operator.faults == []
+    taken.delete()
