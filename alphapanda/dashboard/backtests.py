@@ -7,6 +7,8 @@ from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
 
+from csp.constants import UNSAFE_INLINE
+from csp.decorators import csp_update
 from django import forms
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
@@ -72,11 +74,22 @@ def detail(request: HttpRequest, run_id: UUID) -> HttpResponse:
         "costs": run_figures.costs(result.get("costs", {})),
         "plan": run_figures.without_folders(run.plan | ({"search": run.search} if run.search else {})),
         "search": heat.search(result) if result and run.kind == BacktestRun.Kind.SEARCH else None,
-        "sheet": reverse("admin:backtest_sheet", args=[run.pk]) if is_done else "",
+        "sheet": reverse("backtest-sheet", args=[run.pk]) if is_done else "",
         "left": len(result.get("trades", [])) - TRADES,
         "charts": _charts(run, result),
     }
     return frame.shown(request, "backtests", "dashboard/backtest.html", context, live=live, hints=["runs"])
+
+
+@csp_update({"style-src": [UNSAFE_INLINE], "img-src": ["data:"]})
+@page_view
+def sheet(_request: HttpRequest, run_id: UUID) -> HttpResponse:
+    """Its tear sheet, or the page of a search: one file that needs nothing else, to keep or to send. It has styles of
+    its own, and no script."""
+    from alphapanda.research.sheets import sheet_of
+
+    run = get_object_or_404(BacktestRun.objects.filter(state=BacktestRun.State.DONE), pk=run_id)
+    return HttpResponse(sheet_of(run))
 
 
 def _charts(run: BacktestRun, result: dict[str, Any]) -> list[tuple[str, str]]:

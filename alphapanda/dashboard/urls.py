@@ -50,6 +50,7 @@ urlpatterns = [
     path("backtests/new/", backtest_form.new, name="backtest-new"),
     path("backtests/compare/", backtests.compare, name="backtests-compare"),
     path("backtests/<uuid:run_id>/", backtests.detail, name="backtest"),
+    path("backtests/<uuid:run_id>/sheet/", backtests.sheet, name="backtest-sheet"),
     path("performance/", performance.page, name="performance"),
     path("journal/", journal.page, name="journal"),
     path("journal/<uuid:trade_id>/", journal.trade, name="trade"),

@@ -17,6 +17,9 @@ Point = tuple[float, float]  # x from 0 to 1, and a value
 Write = Callable[[float], str]
 
 
+NAMES = {"equity": "Equity", "fall": "Fall from the highest equity", "exposure": "Exposure"}
+
+
 def line(
     points: Sequence[Point], labels: Sequence[tuple[float, str]], writers: Sequence[Write], *, kind: str
 ) -> str:
@@ -39,6 +42,7 @@ def line(
         _below(labels, HEIGHT),
         f'<polygon class="area {kind}" points="{area}"/>',
         f'<polyline class="line {kind}" points="{path}"/>',
+        name=NAMES[kind],
     )
 
 
@@ -76,7 +80,9 @@ def bars(values: Sequence[tuple[str, float]], write: Write) -> str:
         )
     every = ceil(len(values) / LABELS_MAX)
     labels = [(place * width, label) for place, (label, _) in enumerate(values) if place % every == 0]
-    return _framed(HEIGHT, _grid(ticks, scale, write), _below(labels, HEIGHT), *columns)
+    return _framed(
+        HEIGHT, _grid(ticks, scale, write), _below(labels, HEIGHT), *columns, name="Trades by profit"
+    )
 
 
 def heat_map(
@@ -119,7 +125,7 @@ def heat_map(
         ((across + 0.5) / len(columns), f"{names[0]} {column}") for across, column in enumerate(columns)
     ]
     every = ceil(len(columns) / (LABELS_MAX * 2))
-    return _framed(bottom + BOTTOM, *drawn, _below(labels[::every], bottom + BOTTOM))
+    return _framed(bottom + BOTTOM, *drawn, _below(labels[::every], bottom + BOTTOM), name="Heat map")
 
 
 def thinned(points: Sequence[Point], most: int = POINTS_MAX) -> list[Point]:
@@ -187,5 +193,5 @@ def _below(labels: Sequence[tuple[float, str]], height: float) -> str:
     return "".join(drawn)
 
 
-def _framed(height: float, *parts: str) -> str:
-    return f'<svg viewBox="0 0 {WIDTH} {height:.0f}" role="img">{"".join(parts)}</svg>'
+def _framed(height: float, *parts: str, name: str) -> str:
+    return f'<svg viewBox="0 0 {WIDTH} {height:.0f}" role="img" aria-label="{name}">{"".join(parts)}</svg>'

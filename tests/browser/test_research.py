@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from types import SimpleNamespace
 from uuid import uuid4
@@ -13,10 +13,11 @@ import pytest
 from accounts.models import AuditEntry
 from alphapanda.core.clock import to_ms
 from alphapanda.deploying import Definition
-from alphapanda.proof.browser import Person
+from alphapanda.proof.browser import THEMES, Person
 from alphapanda.research.selectors import result_of
 from alphapanda.tasks import backtests
 from alphapanda.web.formats import rupees_signed
+from alphapanda.web.roles import Role
 from marketdata.models import Bar, Instrument
 from marketdata.reference import YESBANK_FILES
 from strategies.models import BacktestRun, Deployment
@@ -273,3 +274,21 @@ def test_parameters_are_tried_and_taken_at_a_place_of_the_log(operator: Person, 
     assert AuditEntry.objects.get(action="deployment.upgrade").details["step"] == taken.step
     assert operator.faults == []
     taken.delete()
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_who_only_looks_reads_the_tear_sheet(
+    theme: str, people: Callable[..., Person], desk: SimpleNamespace
+) -> None:
+    person, run = people(Role.VIEWER, color_scheme=theme), there("Ten lakh")
+    person.open(f"/backtests/{run.pk}/")
+    person.page.get_by_role("link", name="Tear sheet").click()
+
+    assert person.page.locator("h1").inner_text() == run.name
+    titles = person.page.locator("h2").all_inner_texts()
+    assert titles[0] == "Reasons to doubt this result"
+    net = rupees_signed(result_of(run)["statistics"]["net_pnl"])
+    assert net in person.page.locator(".tiles").inner_text()
+    assert axe.findings(person.page) == []
+    assert not person.is_wider_than_the_window()
+    assert person.faults == []
