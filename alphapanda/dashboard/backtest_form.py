@@ -20,6 +20,7 @@ from alphapanda.core.refusals import Refusal
 from alphapanda.dashboard import frame, gallery
 from alphapanda.dashboard.access import broker_of, may_act, viewer_required
 from alphapanda.dashboard.deploy_form import PLAIN
+from alphapanda.dashboard.like import Like
 from alphapanda.dashboard.search_fields import DEFAULTS, search_asked, search_fields
 from alphapanda.research import stored
 from alphapanda.research.asking import AskForm
@@ -47,7 +48,10 @@ class BacktestForm(AskForm):
         tuned = search_fields(described(find(strategy).Params)) if strategy in names() else {}
         self.fields |= tuned
         self.tuned = tuple(tuned)
-        self.initial |= DEFAULTS | {"name": f"{strategy}, {stamp}", "files": _to_trade()}
+        self.initial |= DEFAULTS | {
+            "name": f"{strategy}, {stamp}",
+            "files": self.initial.get("files") or _to_trade(),
+        }
         for name in ("files", "warm_up", "instruments", "rules"):
             self.fields[name].widget.attrs["size"] = min(FILES_SHOWN, len(self.fields[name].choices) or 1)
         for name in ("first_day", "last_day"):
@@ -97,7 +101,7 @@ def new(request: HttpRequest) -> HttpResponse:
     strategy = request.POST.get("strategy") or request.GET.get("strategy", "")
     if strategy not in names():
         return _choosing(request, live, strategy)
-    form = BacktestForm(request.POST or None, initial={"strategy": strategy}, now=timezone.now())
+    form = BacktestForm(request.POST or None, initial=_begun(request, strategy), now=timezone.now())
     if request.method == "POST" and form.is_valid():
         try:
             return _asked(request, form)
@@ -105,6 +109,12 @@ def new(request: HttpRequest) -> HttpResponse:
             form.add_error(None, str(refusal))
     status, context = BAD_REQUEST if form.errors else 200, {"form": form, "strategy": strategy}
     return frame.shown(request, "backtests", "dashboard/backtest_new.html", context, live=live, status=status)
+
+
+def _begun(request: HttpRequest, strategy: str) -> dict[str, Any]:
+    like = Like(request.GET)
+    given = {"params": like.params(strategy), "files": like.recorded()}
+    return {"strategy": strategy} | {name: value for name, value in given.items() if value}
 
 
 def _choosing(request: HttpRequest, live: frame.Reading, strategy: str) -> HttpResponse:

@@ -20,6 +20,7 @@ from alphapanda.core.refusals import Refusal
 from alphapanda.dashboard import frame, heat, run_figures, screen
 from alphapanda.dashboard.access import broker_of, page_view
 from alphapanda.research import selectors
+from alphapanda.web.formats import UNKNOWN, number
 from marketdata.domain.series import LONGER
 from marketdata.models import Instrument
 from strategies.models import BacktestRun, Deployment
@@ -147,4 +148,14 @@ def _beside(runs: list[BacktestRun]) -> dict[str, Any]:
         run_figures.words_of(name): [run_figures.figure(name, value) for value in found["statistics"][name]]
         for name in run_figures.in_order(found["statistics"])
     }
-    return {"found": found, "figures": figures}
+    chosen = {name: list(map(_said, values)) for name, values in found["differences"].items()}
+    return {"found": found, "figures": figures, "chosen": chosen}
+
+
+def _said(value: Any) -> str:
+    """What was chosen, in words; a dash where it was not."""
+    if isinstance(value, list):
+        return ", ".join(map(_said, value)) or UNKNOWN
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return UNKNOWN if value is None else number(value) if isinstance(value, int) else str(value)

@@ -27,6 +27,7 @@ from alphapanda.core.vocabulary import Broker, Product
 from alphapanda.dashboard import frame
 from alphapanda.dashboard.access import may_act, page_view, viewer_required
 from alphapanda.dashboard.deploy_form import PLAIN
+from alphapanda.dashboard.like import Like
 from alphapanda.deploying import Definition
 from alphapanda.research.plan import Plan
 from alphapanda.research.stored import backtest_create
@@ -40,7 +41,7 @@ from strategies.domain.base import BadParameters, UnknownStrategy, build
 from strategies.domain.parameters import described
 from strategies.forms import ParametersField
 from strategies.loading import strategy_class_of
-from strategies.models import BacktestRun, Deployment
+from strategies.models import Deployment
 from strategies.services.upgrades import deployment_upgrade
 
 BAD_REQUEST = 400
@@ -50,18 +51,6 @@ NAME = 60  # of a deployment in the name of a backtest
 
 class NoRecording(BadRequest):
     """Nothing is recorded of what a deployment trades."""
-
-
-class Like(forms.Form):
-    """The backtest whose parameters stand in the form at first."""
-
-    like = forms.ModelChoiceField(BacktestRun.objects.defer("result"), required=False)
-
-    def params(self, strategy: str) -> dict[str, Any]:
-        """Those of a backtest of a strategy; none where it is of another."""
-        run = self.cleaned_data.get("like") if self.is_valid() else None
-        tried = [one for one in run.plan.get("definitions", []) if one["strategy"] == strategy] if run else []
-        return dict(tried[0]["params"]) if tried else {}
 
 
 class TuneForm(forms.Form):

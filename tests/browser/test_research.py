@@ -163,6 +163,13 @@ def test_a_search_is_started_by_keyboard_and_its_heat_map_is_that_of_the_databas
     windows = page.locator("table", has_text="Tested on").locator("tbody tr")
     assert windows.locator("td").all_inner_texts()[4] == f"{result['walk_forward'][0]['test']['value']:.2f}"
     assert windows.count() == len(result["walk_forward"]) + 1
+    page.get_by_role("link", name="Backtest these parameters").press("Enter")
+    page.wait_for_url("**/backtests/new/**")
+    best = result["best"]["params"]
+    assert [page.locator(f"#id_params__{name}").input_value() for name in best] == list(
+        map(str, best.values())
+    )
+    assert page.locator("#id_files option:checked").all_inner_texts() == [YESBANK_FILES[0].name]
     assert operator.faults == []
 
 

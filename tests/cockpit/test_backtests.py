@@ -45,6 +45,7 @@ def test_runs_their_findings_and_the_comparison() -> None:
     assert all(str(Path(file).parent) not in page for file in one.plan["files"])
     together = viewer.get(f"/backtests/compare/?run={one.pk}&run={other.pk}").content.decode()
     assert "meta.starting_cash" in together
+    assert "[&#x27;" not in together
     assert f'<td>profit</td><td class="n">{rupees_signed(net)}</td>' in together
     assert "The same data." in together
     alone = viewer.get(f"/backtests/compare/?run={one.pk}")
