@@ -15,8 +15,10 @@ Object = dict[str, Any]
 
 def search(result: Object) -> Object:
     """What the page of a finished search shows of its documented object."""
-    named = {"objective": words_of(result["meta"]["objective"]), "best": result["best"]["params"]}
-    return told(result) | named | {"heat": _table(result["heat_map"])}
+    page, name = told(result), result["meta"]["objective"]
+    tiles = [one | {"label": one["label"].replace(name, words_of(name))} for one in page["tiles"]]
+    named = {"objective": words_of(name), "best": result["best"]["params"], "tiles": tiles}
+    return page | named | {"heat": _table(result["heat_map"])}
 
 
 def _table(heat_map: Object | None) -> Object | None:

@@ -126,7 +126,11 @@ def test_a_search_is_started_by_keyboard_and_its_heat_map_is_that_of_the_databas
     operator: Person, desk: SimpleNamespace
 ) -> None:
     page = operator.page
-    operator.open("/backtests/new/?strategy=ema_cross")
+    operator.open("/backtests/")
+    page.keyboard.press("n")
+    page.wait_for_url("**/backtests/new/")
+    page.locator("main a[href$='strategy=ema_cross']").press("Enter")
+    page.wait_for_url("**/backtests/new/?strategy=ema_cross")
     page.locator("summary", has_text="Search for better parameters").press("Enter")
     given = {
         "try__fast": "3..7/2",
