@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import deque
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from alphapanda.core.refusals import Refusal
 from alphapanda.engine.excerpt import whole
 from alphapanda.engine.recorded import Recording
 from alphapanda.engine.report import sha256_of
+from alphapanda.research import selectors
 from alphapanda.research.plan import Plan
 from alphapanda.research.stored import plan_of
 from marketdata.domain.bars import Bar
@@ -19,24 +21,31 @@ from strategies.domain.history import bars_of
 from strategies.models import BacktestRun
 
 BARS_MAX = 60_000
+ITEMS_MAX = 150_000  # about three seconds of the web process, in which others look and act
 KEPT_MAX = 4
 UNREADABLE = (Refusal, OSError, LookupError, ValueError)
 
+_lock = Lock()
 _kept: dict[tuple[Any, ...], list[Bar]] = {}
 
 
 def bars_played(run: BacktestRun, instrument: str, minutes: int) -> list[Bar]:
     """The newest bars of an instrument in the days that were played, oldest first; none where the files of the run are
-    not there any more, or are other ones."""
+    not there any more, are other ones, or are longer than ITEMS_MAX."""
     key = run.pk, instrument, minutes
-    if key not in _kept:
-        if len(_kept) >= KEPT_MAX:
-            _kept.clear()
-        _kept[key] = _made(run, instrument, minutes)
-    return _kept[key]
+    with _lock:  # two who ask for the same wait for one
+        if key in _kept:
+            return _kept[key]
+        if made := _made(run, instrument, minutes):
+            if len(_kept) >= KEPT_MAX:
+                _kept.clear()
+            _kept[key] = made
+        return made
 
 
 def _made(run: BacktestRun, instrument: str, minutes: int) -> list[Bar]:
+    if selectors.result_of(run)["meta"]["items"] > ITEMS_MAX:
+        return []
     try:
         plan = plan_of(run)
         files = [name for name in plan.files if recorded_file(name).key == instrument]

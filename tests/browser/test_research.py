@@ -14,6 +14,8 @@ from accounts.models import AuditEntry
 from alphapanda.core.clock import to_ms
 from alphapanda.deploying import Definition
 from alphapanda.proof.browser import THEMES, Person
+from alphapanda.research import played
+from alphapanda.research.played import bars_played
 from alphapanda.research.selectors import result_of
 from alphapanda.tasks import backtests
 from alphapanda.web.formats import rupees_signed
@@ -106,6 +108,14 @@ def test_the_trades_of_a_backtest_stand_on_the_bars_that_it_was_played_on(
     assert [bar[1:] for bar in told["bars"]] == [recorded[bar[0]] for bar in told["bars"]]
     assert len(told["bars"]) > len(fills)
     assert operator.faults == []
+
+
+def test_long_files_are_not_folded_where_others_wait(yesbank: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = there("Ten lakh")
+    items = result_of(run)["meta"]["items"]
+    for most, is_drawn in ((items - 1, False), (items, True)):
+        monkeypatch.setattr(played, "ITEMS_MAX", most)
+        assert bool(bars_played(run, "NSE:YESBANK", 1)) == is_drawn
 
 
 def test_where_the_files_of_a_backtest_are_gone_the_chart_says_so(operator: Person, yesbank: None) -> None:

@@ -313,7 +313,8 @@ def test_what_a_stored_backtest_did_stands_on_the_bars(viewer: Client) -> None:
         "charges": "0.1",
         "net": "0.4",
     }
-    result = {"fills": [fill, {**fill, "instrument": "NSE:TCS"}], "denied": [denied], "trades": [trade]}
+    rows = {"fills": [fill, {**fill, "instrument": "NSE:TCS"}], "denied": [denied], "trades": [trade]}
+    result = rows | {"meta": {"items": 120}}
     run = BacktestRun.objects.create(
         id=uuid4(), name="july", state="DONE", plan={}, asked_by="alice",
         result=zlib.compress(json.dumps(result).encode()),
