@@ -134,6 +134,7 @@ PAGES = {
     "backtests/new/",
     "backtests/compare/",
     "backtests/<uuid:run_id>/",
+    "backtests/<uuid:run_id>/sheet/",
     "strategies/",
     "strategies/<uuid:deployment_id>/",
     "risk/",

@@ -193,6 +193,8 @@ def test_what_is_released_falls_again_as_it_was_and_goes_on_once_it_is_mended(pl
     assert "in cracked.py, line " in why.inner_text()
     page.locator("tbody[data-kind=loglines] tr", has_text="quarantined").first.wait_for()
     _answer(person, "r", "perhaps it was the weather")
+    fallen = AuditEntry.objects.filter(action="deployment.quarantine", target="deployment:Cracked")
+    stack.wait(lambda: fallen.count() == 2, timeout_s=PATIENCE_S, what="the second quarantine")
     page.locator("tbody[data-kind=quarantines] .warn", has_text="raised at the same step again").wait_for()
     assert cracked().step == step
 
