@@ -23,20 +23,19 @@ READING = (DeploymentStatus.RUNNING, DeploymentStatus.PAUSED)
 
 
 def traded(deployments: Iterable[UUID], day: str | None) -> dict[str, screen.Row]:
-    """Of each deployment its trades that were over on a day, and those of all days that were won, as the journal counts
-    them."""
-    books = Book.objects.filter(pk__in=list(deployments))
-    found = journal.trades_by_book(books, moment.until())
-    return {
-        str(pk): _figures([one for one in each.trips if one.closed_at_ms], day) for pk, each in found.items()
-    }
+    """Of each deployment its trades that were over on a day (None: which day it is, is not known), and those of all
+    days that were won, as the journal counts them."""
+    ids = list(deployments)
+    found = journal.trades_by_book(Book.objects.filter(pk__in=ids), moment.until())
+    trips = {pk: [one for one in each.trips if one.closed_at_ms] for pk, each in found.items()}
+    return {str(pk): _figures(trips.get(pk, []), day) for pk in ids}
 
 
 def _figures(over: list[Trip], day: str | None) -> screen.Row:
-    nets = [trip.net for trip in over]
+    nets, days = [trip.net for trip in over], [ist_date(trip.closed_at_ms or 0).isoformat() for trip in over]
     rate = win_rate_percent(nets)
     return {
-        "trades_today": sum(ist_date(trip.closed_at_ms or 0).isoformat() == day for trip in over),
+        "trades_today": None if days and day is None else days.count(day or ""),
         "trades": len(nets),
         "won": sum(net > 0 for net in nets),
         "win_rate": None if rate is None else f"{rate:.0f}",

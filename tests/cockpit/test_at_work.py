@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from django.utils import timezone
@@ -60,6 +61,15 @@ def test_none_won_is_no_percent_and_not_unknown(shown: Callable[[], str]) -> Non
     world.posted()
     assert "0 of 1 won" in shown()
     assert ">0 %<" in shown()
+
+
+def test_without_a_day_nobody_knows_how_many_of_its_trades_are_over(settings: Any) -> None:
+    own = world.desk(count=1)
+    round_trip(own, 60, 16_000_000)
+    world.posted()
+    settings.REDIS_URL = "unix:///nowhere/redis.sock"
+    (row,) = rows(browser("viewer"), "/strategies/", "traders")
+    assert f'<td class="n wide">{UNKNOWN}</td><td class="n wide" title="1 of 1 won">100 %</td>' in row
 
 
 def test_a_past_moment_has_the_trades_of_then_and_not_when_it_was_seen() -> None:
