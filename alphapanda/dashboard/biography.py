@@ -89,7 +89,7 @@ def _command(one: Command) -> screen.Row:
         "by": one.actor,
         "kind": one.kind,
         "reason": one.reason,
-        "step": one.step,
+        "step": None if moment.ended_at(one.taken_at) is None else one.step,
     }
 
 

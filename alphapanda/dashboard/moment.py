@@ -38,7 +38,8 @@ FOLLOWS = {
     "strategies": "Why one did not trade, and what could be deployed, are not kept.",
     "strategy": "Why it did not trade is not kept.",
     "approvals": "What an approval would have done is not kept.",
-    "reconciliation": "The account's desk is of now, and of orders of others those that are there now.",
+    "reconciliation": "The account's desk is of now, and of orders of others those that are there now. What a "
+    "difference was is known where it has not been looked at since.",
     "journal": "",
     "trade": "Of a picture that was removed since, only its name is left.",
     "logs": "Who did what then. Lines of the processes are not found by a moment: none are shown.",

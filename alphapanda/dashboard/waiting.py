@@ -140,6 +140,8 @@ def _age_s(one: Difference, now: datetime) -> int:
 
 
 def _difference(one: Difference) -> screen.Row:
+    """What a look after the moment that is looked at has found is not told: those before are not kept."""
+    is_known = moment.ended_at(one.seen_at) is not None
     return {
         "id": str(one.pk),
         "order": to_ms(one.first_seen_at),
@@ -147,12 +149,12 @@ def _difference(one: Difference) -> screen.Row:
         "key": one.key,
         "deployment": one.deployment.name if one.deployment else "the account",
         "deployment_id": str(one.deployment_id or ""),
-        "ours": one.ours,
-        "theirs": one.theirs,
-        "rounds": one.rounds,
+        "ours": one.ours if is_known else None,
+        "theirs": one.theirs if is_known else None,
+        "rounds": one.rounds if is_known else None,
         "first_ms": to_ms(one.first_seen_at),
         "seen_ms": to_ms(one.seen_at),
-        "halted": one.halted_at is not None,
+        "halted": moment.ended_at(one.halted_at) is not None,
         "can_accept": one.kind in ACCEPTABLE,
         "settled_ms": moment.ended_at(one.settled_at),
         "by": one.settled_by,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import re
 from typing import Any
-from uuid import uuid5
+from uuid import uuid4, uuid5
 
 import pytest
 from django.test import override_settings
@@ -13,15 +13,16 @@ from django.utils import timezone
 
 from accounts.services import act_record
 from alphapanda.core.clock import to_ms
-from alphapanda.core.vocabulary import HaltStep, Severity, Side
+from alphapanda.core.vocabulary import CommandKind, HaltStep, Severity, Side
 from alphapanda.dashboard import lists
+from alphapanda.web.formats import UNKNOWN
 from execution.models import BrokerCall, BrokerOrder, Difference, Fill, Order
 from marketdata.models import Bar
 from portfolio.models import LedgerEntry
 from risk.models import Decision
 from risk.services.alerts import alert_acknowledge, alert_raise
 from risk.services.halts import halt_release, halt_throw
-from strategies.models import Approval, Deployment, Signal
+from strategies.models import Approval, Command, Deployment, Signal
 from strategies.services import lifecycle
 from strategies.services.quarantine import quarantine
 from tests.cockpit import world
@@ -92,6 +93,8 @@ def test_halts_alerts_and_differences_are_open_until_they_were_not() -> None:
     halt_release(halt_id=halt.pk, actor="ann", reason="fine", now=now())
     alert_acknowledge(alert_id=alert.pk, actor="ann", reason="seen", now=now())
     difference.settled_at, difference.settled_by, difference.note = now(), "ann", "stamp"
+    difference.halted_at = difference.seen_at = now()
+    difference.rounds, difference.theirs = 7, "77"
     difference.save()
 
     live = {"broker": "zerodha"}
@@ -107,10 +110,27 @@ def test_halts_alerts_and_differences_are_open_until_they_were_not() -> None:
     assert "it is odd" in shown
     assert rows(viewer, "/alerts/", now_passed(), "alerts") == []
     (shown,) = rows(viewer, "/reconciliation/", at, "differences")
+    assert "paused" not in shown
+    assert f'<td class="words theirs">{UNKNOWN}</td>' in shown
+    assert f'<td class="n looks">{UNKNOWN}</td>' in shown
     assert rows(viewer, "/reconciliation/", at, "settled") == []
     (shown,) = rows(viewer, "/reconciliation/", now_passed(), "settled")
     assert "stamp" in shown
+    assert "77" in shown
     assert rows(viewer, "/reconciliation/", now_passed(), "differences") == []
+
+
+def test_a_command_waited_until_it_was_taken_up() -> None:
+    deployment = world.desk(count=1).deployments[0]
+    told = Command.objects.create(
+        id=uuid4(), deployment=deployment, kind=CommandKind.CANCEL, reason="cancel: odd", actor="bob"
+    )
+    at, viewer = now_passed(), browser("viewer")
+    Command.objects.filter(pk=told.pk).update(step=9, taken_at=timezone.now())
+    (shown,) = rows(viewer, f"/strategies/{deployment.pk}/", at, "commands")
+    assert "waits for its next step" in shown
+    (shown,) = rows(viewer, f"/strategies/{deployment.pk}/", now_passed(), "commands")
+    assert "taken up at step 9" in shown
 
 
 def test_an_entry_waited_until_it_was_answered() -> None:
