@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from django.db import transaction
 
+from accounts.models import AuditEntry
 from accounts.services import act_record
 from alphapanda.core.clock import ist_text, to_ms
 from alphapanda.core.refusals import BadRequest, Conflict, reason_problem
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 NOTE_MAX = 300
+SETTLE, ACCEPT = "difference.settle", "difference.accept"
 
 
 class NoteMissing(BadRequest):
@@ -43,8 +45,8 @@ def difference_settle(
     """Take a difference off the list of those that are open, with a note on what it was. Where it is still there, the
     next look at the broker's book finds it anew. The same person with the same note is the same act, done once. Raises
     DifferenceNotFound, NoteMissing, DifferenceOver."""
-    row = _open(difference_id, actor, reason)
-    return _settled(row, "difference.settle", {}, actor=actor, reason=reason, now=now, ip=ip)
+    row = _open(difference_id, SETTLE, actor, reason)
+    return _settled(row, SETTLE, {}, actor=actor, reason=reason, now=now, ip=ip)
 
 
 @transaction.atomic
@@ -55,7 +57,7 @@ def difference_accept(
     taken leaves the books of those who hold it. The same person with the same note is the same act, done once. Raises
     DifferenceNotFound, NoteMissing, DifferenceOver, NotOfPositions, taking.NoPrice, DeploymentBusy."""
     desk = BrokerDesk.objects.select_for_update().filter(broker=Broker.ZERODHA).first()
-    row = _open(difference_id, actor, reason)
+    row = _open(difference_id, ACCEPT, actor, reason)
     if row.kind not in (Kind.POSITION, Kind.TAKEN):
         raise NotOfPositions(
             f"A difference of {row.kind} can only be settled: what is accepted is of positions."
@@ -69,10 +71,10 @@ def difference_accept(
         desk.save(update_fields=["outside"])
         if units:
             told = taking.take_out(row, gap.where, units, actor=actor, reason=reason, now=now)
-    return _settled(row, "difference.accept", told, actor=actor, reason=reason, now=now, ip=ip)
+    return _settled(row, ACCEPT, told, actor=actor, reason=reason, now=now, ip=ip)
 
 
-def _open(difference_id: int, actor: str, reason: str) -> Difference:
+def _open(difference_id: int, action: str, actor: str, reason: str) -> Difference:
     """The difference, locked; one that is settled only where it was by this very act. Raises DifferenceNotFound,
     NoteMissing, DifferenceOver."""
     if problem := reason_problem(reason):
@@ -80,9 +82,16 @@ def _open(difference_id: int, actor: str, reason: str) -> Difference:
     row = Difference.objects.select_for_update().filter(pk=difference_id).first()
     if row is None:
         raise DifferenceNotFound(f"There is no difference {difference_id}.")
-    if row.settled_at is not None and (row.settled_by, row.note) != (actor, reason[:NOTE_MAX]):
+    if row.settled_at is not None and not _is_same(row, action, actor, reason):
         raise DifferenceOver(_over(row))
     return row
+
+
+def _is_same(row: Difference, action: str, actor: str, reason: str) -> bool:
+    """Whether it was settled by this very act: what is settled is not accepted, whatever the note says."""
+    if (row.settled_by, row.note) != (actor, reason[:NOTE_MAX]):
+        return False
+    return AuditEntry.objects.filter(action=action, actor=actor, details__difference=row.pk).exists()
 
 
 def _over(row: Difference) -> str:
@@ -111,7 +120,13 @@ def _settled(
         action=action,
         target=f"difference:{row}",
         reason=reason,
-        details={"ours": row.ours, "theirs": row.theirs, "rounds": row.rounds, "taken": told},
+        details={
+            "difference": row.pk,
+            "ours": row.ours,
+            "theirs": row.theirs,
+            "rounds": row.rounds,
+            "taken": told,
+        },
         now=now,
         ip=ip,
     )

@@ -100,6 +100,17 @@ def test_what_is_settled_already_is_refused_with_who_did_it_and_how(act: str) ->
     assert "is gone by itself since" in gone.json()["error"]["message"]
 
 
+def test_to_accept_with_the_note_of_a_settlement_is_not_the_same_act() -> None:
+    row = one_of_each()[Difference]
+    Difference.objects.update(key="NSE:INFY NRML", ours="10", theirs="60")
+    alice, place = client_of("alice"), f"{LIVE}differences/{row.pk}/"
+
+    answers = [alice.post(f"{place}{act}/", {"reason": "a gift"}) for act in ("settle", "accept", "settle")]
+
+    assert [answer.status_code for answer in answers] == [200, 409, 200]
+    assert BrokerDesk.objects.get().outside == {}
+
+
 def test_a_difference_of_positions_is_accepted_and_no_other() -> None:
     row = one_of_each()[Difference]
     Difference.objects.update(key="NSE:INFY NRML", ours="10", theirs="60")
