@@ -83,12 +83,14 @@ function target(form) {
   return { level, step, broker: level === "BROKER" ? name : "", deployment: level === "DEPLOYMENT" ? name : null };
 }
 
-/** A dialog that asks for a reason and posts one act. The key stays, so that a second try is the same act. */
+const ANSWER_MS = 30_000; // a server that says nothing for so long is as good as away
+
+/** A dialog that asks for a reason and posts one act. The key stays, so that a second try is the same act. An answer that
+ * comes when the dialog is closed, or asks for another act, is told all the same and touches nothing of it. */
 class Act {
   #asked = {};
   #facts = () => ({});
   #key = "";
-  #told = {}; // the newest answer
 
   constructor(name, afterwards) {
     const part = (what) => document.getElementById(`${name}-${what}`);
@@ -108,6 +110,7 @@ class Act {
     this.#facts = facts;
     this.#key = [...crypto.getRandomValues(new Uint8Array(16))].map((b) => b.toString(16).padStart(2, "0")).join("");
     this.error.textContent = "";
+    this.button.disabled = false;
     this.form.reset();
     if (asked.title) this.describe(asked);
     this.dialog.showModal();
@@ -116,7 +119,7 @@ class Act {
 
   /** The words of the dialog, and of the result, for what is asked now. */
   describe({ title, what = "", type = "", danger = "", done }) {
-    this.#asked = { ...this.#asked, done };
+    this.#asked = { ...this.#asked, title, done };
     this.title.textContent = title;
     this.what.textContent = what;
     this.button.textContent = title;
@@ -129,46 +132,56 @@ class Act {
   }
 
   async #send() {
+    const [asked, key] = [this.#asked, this.#key];
     this.button.disabled = true;
     this.error.textContent = "";
-    const failure = await this.#post();
-    this.button.disabled = false;
-    this.error.textContent = failure;
-    if (this.#told.error?.code === "not_authenticated") this.error.append(" ", link("Log in", "/login/"));
-    if (!failure) {
-      this.dialog.close();
-      toast(outcome(this.#asked.done ?? "Done.", this.#told), placeOf(this.#asked.act, this.#told));
+    const [failure, told] = await this.#post(asked, key);
+    const isAtHand = this.dialog.open && key === this.#key;
+    if (isAtHand) this.button.disabled = false;
+    if (isAtHand && failure) this.#refused(failure, told);
+    else {
+      if (isAtHand) this.dialog.close();
+      toast(failure ? `${asked.title}: ${failure}` : outcome(asked.done ?? "Done.", told), failure ? null : placeOf(asked.act, told));
     }
     for (const all of document.querySelectorAll("input[data-all]")) all.checked = false;
     this.afterwards(); // what was refused has changed meanwhile
   }
 
-  /** The answer is why it failed, or nothing. */
-  async #post() {
-    this.#told = {};
+  #refused(failure, told) {
+    this.error.textContent = failure;
+    if (told.error?.code === "not_authenticated") this.error.append(" ", link("Log in", "/login/"));
+  }
+
+  /** Why it failed, or nothing; and the answer. */
+  async #post(asked, key) {
     try {
-      const answer = await fetch(this.#asked.act, {
+      const answer = await fetch(asked.act, {
         method: "POST",
         headers: {
           Accept: "application/json",
           "Content-Type": "application/json",
           "X-CSRFToken": this.form.elements.csrfmiddlewaretoken.value,
-          "Idempotency-Key": this.#key,
+          "Idempotency-Key": key,
         },
         body: JSON.stringify({ ...this.#facts(this.form), reason: this.form.elements.reason.value }),
+        signal: AbortSignal.timeout(ANSWER_MS),
       });
       const told = await answer.json().catch(() => ({}));
-      this.#told = told;
-      const problems = Array.isArray(told) ? told.map((one) => one.problem).filter(Boolean) : [];
-      if (problems.length) return `Done for ${told.length - problems.length} of ${told.length}, not for the rest: ${problems.join("; ")}`;
-      if (answer.ok) return "";
-      if (told.error?.code === "not_authenticated") return "Not done: you are logged out.";
-      const why = (told.error?.message ?? `the server answered ${answer.status}`).replace(/\.$/, "");
-      return `Not done: ${why}.${answer.status < 500 ? "" : " Try again."}`;
+      return [failureOf(answer, told), told];
     } catch {
-      return `Not known whether it was done: no answer. Try again. ${this.#asked.again ?? "It is the same act."}`;
+      return [`Not known whether it was done: no answer. Try again. ${asked.again ?? "It is the same act."}`, {}];
     }
   }
+}
+
+/** Why an answer is none of what was asked for; nothing where it was done. */
+function failureOf(answer, told) {
+  const problems = Array.isArray(told) ? told.map((one) => one.problem).filter(Boolean) : [];
+  if (problems.length) return `Done for ${told.length - problems.length} of ${told.length}, not for the rest: ${problems.join("; ")}`;
+  if (answer.ok) return "";
+  if (told.error?.code === "not_authenticated") return "Not done: you are logged out.";
+  const why = (told.error?.message ?? `the server answered ${answer.status}`).replace(/\.$/, "");
+  return `Not done: ${why}.${answer.status < 500 ? "" : " Try again."}`;
 }
 
 /** What became of an act: a release tells what is halted all the same. */

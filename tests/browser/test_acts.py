@@ -82,6 +82,45 @@ def test_an_answer_that_is_lost_is_asked_for_again_and_is_the_same_act(operator:
     assert halts("lost") == 1
 
 
+def test_an_answer_that_comes_late_is_told_and_ends_no_other_act(operator: Person) -> None:
+    held: list[Any] = []
+    operator.page.route(HALTS, held.append)
+    asked_to_halt(operator, "late")
+    sent_and_left(operator)
+    operator.page.keyboard.press("Shift+H")
+    operator.page.keyboard.type("next")
+    held.pop().continue_()
+    operator.page.locator("#toast:visible", has_text="Halted").wait_for()
+    assert operator.page.locator("#halt-dialog").is_visible()
+
+    operator.tolerated.add(503)
+    sent_and_left(operator)
+    assert held[0].request.post_data_json["reason"] == "next"
+    held.pop().fulfill(status=503, json={"error": {"code": "odd", "message": "The database is away."}})
+    operator.page.locator("#toast:visible", has_text="Not done: The database is away.").wait_for()
+    assert halts("late") == 1
+    assert operator.faults == []
+
+
+def sent_and_left(person: Person) -> None:
+    """Out of the dialog before the answer is there."""
+    with person.page.expect_request(HALTS):
+        person.page.keyboard.press("Enter")
+    person.page.keyboard.press("Escape")
+    person.page.wait_for_selector("#halt-dialog", state="hidden")
+
+
+def test_an_answer_that_never_comes_is_not_awaited_for_ever(operator: Person) -> None:
+    operator.page.add_init_script(
+        "const waits = AbortSignal.timeout; AbortSignal.timeout = () => waits.call(AbortSignal, 300)"
+    )
+    operator.page.route(HALTS, lambda _: None)
+    asked_to_halt(operator, "silence")
+    operator.page.keyboard.press("Enter")
+    operator.page.locator("#halt-error", has_text="Not known whether it was done").wait_for()
+    assert operator.page.locator("#halt-send").is_enabled()
+
+
 def test_an_act_without_a_reason_is_not_sent(operator: Person) -> None:
     sent: list[str] = []
     operator.page.on("request", lambda request: sent.append(request.method))
