@@ -173,6 +173,7 @@ def test_an_order_at_hand_is_cancelled_by_keyboard(operator: Person, desk: Simpl
     operator.page.keyboard.type("not wanted any more")
     operator.page.keyboard.press("Enter")
     operator.page.locator("#toast", has_text="Told to cancel").wait_for()
+    assert operator.page.locator("#toast a").get_attribute("href") == f"/orders/{order.pk}/"
 
     command = Command.objects.get(order_id=order.pk)
     assert (command.kind, command.reason) == ("CANCEL", "cancel: not wanted any more")
