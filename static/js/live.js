@@ -67,7 +67,14 @@ function onMessage(socket, message) {
   }
   state.sequence = message.sequence;
   rows.update(message.rows);
-  if (message.hints.length && !state.hinted) state.hinted = setTimeout(refetch, HINTED_MS);
+  if (message.hints.length && !state.hinted) state.hinted = setTimeout(reread, HINTED_MS);
+}
+
+/** As `refetch`; behind one that is under way, which may not have seen what changed. */
+function reread() {
+  clearTimeout(state.hinted);
+  state.hinted = state.fetching ? setTimeout(reread, HINTED_MS) : 0;
+  if (!state.hinted) refetch();
 }
 
 async function refetch() {
@@ -154,7 +161,7 @@ function showAges() {
 }
 
 connect();
-watchActs(refetch);
+watchActs(reread);
 setInterval(refetch, POLL_MS);
 setInterval(() => document.querySelector("tbody progress, [data-under-way]") && refetch(), UNDER_WAY_MS);
 setInterval(showAges, 500);

@@ -25,6 +25,7 @@ from tests.cockpit import world
 pytestmark = pytest.mark.django_db(transaction=True)
 
 POLL_MS = 5_000
+PUSHED_MS = 1_000
 AT_ONCE_S, TRIES = 1.0, 4  # the best of so many looks: machines are shared
 steps = iter(range(20_000, 90_000, 10))
 
@@ -137,6 +138,43 @@ def test_a_list_reads_itself_again_when_it_is_told(
             break
         time.sleep(0.05)
     assert operator.page.locator(f"#orders-{order.pk}").inner_text()
+
+
+def test_what_a_list_is_told_while_it_reads_is_read_behind_it(
+    operator: Person, desk: SimpleNamespace, relay: Relay
+) -> None:
+    held: list[tuple[Any, Any]] = []
+
+    def hold(route: Any) -> None:
+        if "json" in route.request.headers.get("accept", "") and not held:
+            held.append((route, route.fetch()))  # the answer is of now, and comes later
+        else:
+            route.continue_()
+
+    operator.page.clock.install()
+    operator.open("/orders/")
+    operator.page.clock.pause_at(timezone.now().timestamp() + 60)  # no look comes by itself
+    operator.page.wait_for_timeout(PUSHED_MS)
+    operator.page.route("**/orders/", hold)
+    told = [traded(desk, relay).order]
+    pushed(operator)
+    assert held
+    told.append(traded(desk, relay).order)
+    pushed(operator)
+    route, answer = held[0]
+    route.fulfill(response=answer)
+    for _ in range(2):
+        pushed(operator)
+
+    assert [operator.page.locator(f"#orders-{one.pk}").count() for one in told] == [1, 1]
+
+
+def pushed(person: Person) -> None:
+    """Long enough for a push and for what it sets off, and too short for a look that comes by itself."""
+    person.page.wait_for_timeout(PUSHED_MS)
+    person.page.clock.run_for(500)
+    person.page.wait_for_timeout(PUSHED_MS)
+    person.page.clock.run_for(100)
 
 
 @pytest.mark.parametrize("path", ["/", "/orders/"])
