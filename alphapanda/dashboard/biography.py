@@ -27,10 +27,11 @@ def quarantines(found: Deployment) -> dict[str, screen.Row]:
     nothing where it is in none."""
     if found.status != DeploymentStatus.QUARANTINED:
         return {}
-    entries = list(_entries(found).filter(action__in=(QUARANTINE, RELEASE))[:2])
-    entered = next((one for one in entries if one.action == QUARANTINE), None)
+    entries = list(_entries(found).filter(action__in=(QUARANTINE, RELEASE))[:3])
+    falls = [one for one in entries if one.action == QUARANTINE]
+    entered = falls[0] if falls else None
     released = next((one for one in entries if one.action == RELEASE), None)
-    at_same = entered and released and entered.details.get("step") == released.details.get("step")
+    at_same = len(falls) == 2 and _raised_step(falls[0]) == _raised_step(falls[1])
     row = {
         "id": str(found.pk),
         "name": found.name,
@@ -38,6 +39,7 @@ def quarantines(found: Deployment) -> dict[str, screen.Row]:
         "last": found.error.strip().rpartition("\n")[2],
         "where": _where(found.error),
         "step": found.step,
+        "raised_step": _raised_step(entered) if entered else None,
         "at_ms": found.at_ms,
         "since_ms": to_ms(entered.at) if entered else None,
         "released": {"by": released.actor, "why": released.reason, "at_ms": to_ms(released.at)}
@@ -45,6 +47,13 @@ def quarantines(found: Deployment) -> dict[str, screen.Row]:
         else None,
     }
     return {row["id"]: row}
+
+
+def _raised_step(fall: AuditEntry) -> int | None:
+    """The step at which it raised: its checkpoint may stand before that, and another time elsewhere."""
+    told = fall.details
+    step: int | None = told.get("raised_step", told.get("step"))
+    return step
 
 
 def _where(error: str) -> str:

@@ -21,15 +21,19 @@ from strategies.services.runner import ACTIVE
 log = logs.channel("trading")
 
 
-def quarantine(*, deployment_id: UUID, error: str, revision: int | None = None) -> bool:
+def quarantine(
+    *, deployment_id: UUID, error: str, revision: int | None = None, raised_step: int | None = None
+) -> bool:
     """Stop an active deployment at its checkpoint, with the traceback on its row. False, and nothing is done,
-    where it was stopped, or is not at the `revision` given any more: the error is of a state that has gone."""
+    where it was stopped, or is not at the `revision` given any more: the error is of a state that has gone.
+    `raised_step` is where it raised, behind the checkpoint or at it; None where that is the checkpoint itself."""
     with transaction.atomic():
         row = deployments.locked(deployment_id)
         if row.status not in ACTIVE or revision not in (None, row.revision):
             return False
         log.error("strategies.deployment.quarantined", deployment=str(row.id), error=error[-300:])
         details = {"from": row.status, "to": DeploymentStatus.QUARANTINED.value, "step": row.step}
+        details["raised_step"] = row.step if raised_step is None else raised_step
         row.status = DeploymentStatus.QUARANTINED
         row.error = error
         row.save(update_fields=["status", "error"])

@@ -292,7 +292,8 @@ class Shard:
         self._load(runner.id)
 
     def _stand_still(self, runner: Runner, error: str) -> None:
-        quarantine(deployment_id=runner.id, error=error, revision=runner.revision)
+        step = runner.machine.state.step
+        quarantine(deployment_id=runner.id, error=error, revision=runner.revision, raised_step=step)
         self.runners.pop(runner.id, None)
 
     # storing

@@ -186,7 +186,6 @@ def test_what_is_released_falls_again_as_it_was_and_goes_on_once_it_is_mended(pl
         return Deployment.objects.get(name="Cracked")
 
     stack.wait(lambda: cracked().status == "QUARANTINED", timeout_s=PATIENCE_S, what="quarantine")
-    step = cracked().step
     person.open(f"/strategies/{cracked().pk}/")
     why = page.locator("tbody[data-kind=quarantines] tr")
     assert "ZeroDivisionError" in why.inner_text()
@@ -196,7 +195,8 @@ def test_what_is_released_falls_again_as_it_was_and_goes_on_once_it_is_mended(pl
     fallen = AuditEntry.objects.filter(action="deployment.quarantine", target="deployment:Cracked")
     stack.wait(lambda: fallen.count() == 2, timeout_s=PATIENCE_S, what="the second quarantine")
     page.locator("tbody[data-kind=quarantines] .warn", has_text="raised at the same step again").wait_for()
-    assert cracked().step == step
+    assert len({fall.details["raised_step"] for fall in fallen}) == 1
+    step = cracked().step  # its checkpoint may have come nearer to where it raises
 
     command(stack, "deployments", "upgrade", "Cracked", "--params", '{"bars": 100000}', "--reason", "mended")
     _answer(person, "r", "it is mended")

@@ -1,0 +1,70 @@
+"""A deployment that raises: where it raised is told, wherever its checkpoint stands meanwhile."""
+
+from __future__ import annotations
+
+import pytest
+from django.test import override_settings
+from django.utils import timezone
+
+from accounts.models import AuditEntry
+from alphapanda.core.vocabulary import DeploymentStatus
+from alphapanda.dashboard.biography import quarantines
+from alphapanda.deploying import Definition
+from alphapanda.proof.recorded import deployments_over
+from marketdata.reference import YESBANK_FILES
+from strategies.models import Deployment
+from strategies.services import lifecycle
+from strategies.services.shard import FAILURES_MAX, Shard
+from tests.engine import libraries
+from tests.pipeline.hand import Hand, packed, recording, seeded
+
+pytestmark = pytest.mark.django_db(transaction=True)
+FILES = [str(YESBANK_FILES[0])]
+RAISES = """
+from strategies.domain.base import Strategy
+
+
+class Raises(Strategy):
+    name = "raises"
+
+    def on_tick(self, state, tick, view):
+        if tick.at_ms >= {from_ms}:
+            raise ValueError("no luck")
+        return ()
+"""
+
+
+def _fall(monkeypatch: pytest.MonkeyPatch, parts: list[list[bytes]]) -> tuple[Deployment, AuditEntry]:
+    """The deployment once the log has come in so many parts, with a checkpoint after each."""
+    hand = Hand([])
+    hand.attach(monkeypatch)
+    for part in parts:
+        hand.readers[0].values.extend(part)
+        for _ in range(FAILURES_MAX):
+            hand.run()
+    fallen = AuditEntry.objects.filter(action="deployment.quarantine").latest("id")
+    return Deployment.objects.get(), fallen
+
+
+def test_it_raises_at_the_same_step_again_though_its_checkpoint_has_moved(monkeypatch):
+    monkeypatch.setattr(Shard, "_is_checkpoint_due", lambda _shard, _dirty: True)
+    items = list(recording(FILES, deployments_over(FILES)).source().iter_from())[:400]
+    path = libraries.drop("raises", RAISES.format(from_ms=items[200].at_ms))
+    try:
+        with override_settings(SHARDS=1):
+            seeded([Definition(name="Raising", strategy="raises", instruments=("NSE:YESBANK",))])
+        messages = packed(items, source=8, batch=50)
+        first, fallen = _fall(monkeypatch, [messages])
+        released = {"actor": "ann", "reason": "the weather", "now": timezone.now()}
+        lifecycle.deployment_release_quarantine(deployment_id=first.id, **released)
+        again, fallen_again = _fall(monkeypatch, [messages[:3], messages[3:]])
+    finally:
+        libraries.taken_away(path)
+
+    assert (first.status, again.status) == (DeploymentStatus.QUARANTINED, DeploymentStatus.QUARANTINED)
+    assert again.step > first.step
+    raised = [one.details["raised_step"] for one in (fallen, fallen_again)]
+    assert raised[0] == raised[1] > again.step
+    (told,) = quarantines(again).values()
+    assert (told["step"], told["raised_step"]) == (again.step, raised[0])
+    assert told["released"]["why"] == "the weather"
