@@ -12,7 +12,7 @@ from accounts.services import act_record
 from alphapanda.core.clock import ist_text, to_ms
 from alphapanda.core.refusals import BadRequest, Conflict, reason_problem
 from alphapanda.core.vocabulary import Broker
-from execution.domain.kite.account import explained, taken
+from execution.domain.kite.account import explained, heap, taken
 from execution.domain.kite.reconciling import Kind, gap_of
 from execution.live_selectors import DifferenceNotFound
 from execution.models import BrokerDesk, Difference
@@ -66,7 +66,8 @@ def difference_accept(
     if row.settled_at is None and desk is not None:
         gap = gap_of(Kind(row.kind), row.key, row.ours, row.theirs)
         known = explained(account.outside_of(desk), gap)
-        known, units = taken(known, gap.where, books().held[gap.where])
+        held = books().held
+        known, units = taken(known, gap.where, sum(held[where] for where in heap(gap.where)))
         desk.outside = msgspec.to_builtins(known)
         desk.save(update_fields=["outside"])
         if units:

@@ -95,9 +95,16 @@ def twins(instrument: str) -> tuple[str, ...]:
     return tuple(f"{one}:{symbol}" for one in CASH) if exchange in CASH else (instrument,)
 
 
+def heap(where: Where) -> tuple[Where, ...]:
+    """The places whose units are one heap with those of a place: shares at either exchange, for the depository knows
+    none."""
+    names = twins(where.instrument) if where.product == Product.CNC else (where.instrument,)
+    return tuple(Where(name, where.product) for name in names)
+
+
 def pooled(where: Where) -> Where:
-    """The place under one name, whatever exchange a share is held or sold at: the depository has one heap of them."""
-    return Where(twins(where.instrument)[0], where.product) if where.product == Product.CNC else where
+    """The place under one name, whatever exchange a share is held or sold at."""
+    return heap(where)[0]
 
 
 def looked(known: Outside, held: Held) -> tuple[Outside, list[Gap]]:

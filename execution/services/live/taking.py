@@ -10,14 +10,14 @@ from uuid import UUID
 
 import msgspec
 from django.db import transaction
-from django.db.models import Exists, OuterRef, Sum
+from django.db.models import Exists, OuterRef, Q, Sum
 
 from alphapanda.core.clock import to_datetime, to_ms
 from alphapanda.core.money import ZERO, to_e4, value
 from alphapanda.core.refusals import Conflict
 from alphapanda.core.vocabulary import Broker, CommandKind, FillSource, Product, Severity, SignalKind
 from alphapanda.eventlog import doorbell
-from execution.domain.kite.account import began_ms, pooled, text_of
+from execution.domain.kite.account import began_ms, heap, pooled, text_of
 from execution.domain.kite.reconciling import Kind, gap_of
 from execution.domain.kite.rows import TradeRow, Where
 from execution.models import BrokerCall, BrokerName, BrokerOrder, Difference, ExternalOrder, Fill
@@ -70,11 +70,9 @@ def is_of_our_gtts(row: Difference, book: Book, now: datetime) -> bool:
     closed = sum(
         -one.side.sign * one.filled for one in orders if pooled(Where(one.instrument, one.product)) == place
     )
-    exchange, _, symbol = gap.where.instrument.partition(":")
     known = Fill.objects.filter(
+        _is_in(gap.where),
         source=FillSource.ELSEWHERE,
-        instrument__exchange=exchange,
-        instrument__tradingsymbol=symbol,
         order__product=gap.where.product,
         created_at__gte=to_datetime(began_ms(to_ms(now))),
     ).aggregate(units=Sum("quantity"))
@@ -85,20 +83,21 @@ def is_of_our_gtts(row: Difference, book: Book, now: datetime) -> bool:
 def take_out(
     row: Difference, where: Where, units: int, *, actor: str, reason: str, now: datetime
 ) -> dict[str, int]:
-    """Have units that others have traded (negative: sold) leave the books that hold them, the largest first; how many
-    of each deployment. Those that were told already are not told again. Raises NoPrice, DeploymentBusy."""
+    """Have units that others have traded (negative: sold) leave the books that hold them, the largest first, shares at
+    either exchange; how many of each deployment. Those that were told already are not told again. Raises NoPrice,
+    DeploymentBusy."""
     told: Counter[str] = Counter()
     holders = _holders(where, units)
-    waiting = Counter({one.pk: _waiting(one.pk, where) for one, _ in holders})
-    left = abs(units) - waiting.total()
+    rooms = [abs(held) - _waiting(one.pk, place) for one, place, held in holders]
+    left = max(0, abs(units) - sum(abs(held) for _, _, held in holders) + sum(rooms))
     lots = _at(where, left if units > 0 else -left, row.lots, now)
-    for deployment, units_held in holders:
-        room = abs(units_held) - waiting[deployment.pk]
+    for (deployment, place, _), most in zip(holders, rooms, strict=True):
+        room = most
         while room > 0 and lots:
             (count, price_e4), *lots = lots
             taken = min(room, abs(count))
             sign, name = (1 if count > 0 else -1), f"{row.pk}.{told.total()}"
-            _command(deployment, Taken(where.instrument, sign * taken, price_e4, name), actor, reason)
+            _command(deployment, Taken(place.instrument, sign * taken, price_e4, name), actor, reason)
             told[deployment.name] += taken
             room -= taken
             lots = [(count - sign * taken, price_e4), *lots] if taken < abs(count) else lots
@@ -121,16 +120,23 @@ def _at(where: Where, units: int, lots: list[list[int]], now: datetime) -> list[
     return found
 
 
-def _holders(where: Where, units: int) -> list[tuple[Deployment, int]]:
-    """Deployments that hold what is gone, locked, and how much; the largest first."""
-    exchange, _, symbol = where.instrument.partition(":")
-    rows = Position.objects.filter(
-        book__broker=Broker.ZERODHA, instrument__exchange=exchange, instrument__tradingsymbol=symbol
-    )
-    by_book = {row.book_id: row.quantity for row in rows if row.quantity * units < 0}
-    found = [(deployments.locked_soon(one), by_book[one]) for one in sorted(by_book)]
-    found = [(one, units) for one, units in found if product_of(one) == where.product]
-    return sorted(found, key=lambda pair: -abs(pair[1]))
+def _holders(where: Where, units: int) -> list[tuple[Deployment, Where, int]]:
+    """Deployments that hold what is gone, locked, with where and how much; the largest first."""
+    rows = Position.objects.filter(_is_in(where), book__broker=Broker.ZERODHA).select_related("instrument")
+    held = [row for row in rows if row.quantity * units < 0]
+    locked = {one: deployments.locked_soon(one) for one in sorted({row.book_id for row in held})}
+    found = [
+        (locked[row.book_id], Where(str(row.instrument), where.product), row.quantity)
+        for row in held
+        if product_of(locked[row.book_id]) == where.product
+    ]
+    return sorted(found, key=lambda one: -abs(one[2]))
+
+
+def _is_in(where: Where) -> Q:
+    """Whether a row's instrument is that of a place, or of its twin at the other exchange."""
+    names = [place.instrument.partition(":") for place in heap(where)]
+    return Q(instrument__exchange__in=[one for one, _, _ in names], instrument__tradingsymbol=names[0][2])
 
 
 def _waiting(deployment_id: UUID, where: Where) -> int:
