@@ -24,7 +24,7 @@ from portfolio.models import Position
 from risk.models import Alert
 from strategies.models import Deployment
 from tests.kite.live import Live
-from tests.kite.looks import open_differences, tick
+from tests.kite.looks import open_differences, tick, until_morning
 from tests.kite.server import a_simulator, quoted, serving
 from tests.kite.test_live_gtt import FALLS_AT, RATES, authorised, go, live, placed  # noqa: F401
 from tests.kite_builders import snapshot
@@ -105,6 +105,19 @@ def test_the_order_of_a_trigger_that_ends_untraded_is_critical(live: Live) -> No
     Alert.objects.update(acknowledged_at=live.now(), acknowledged_by="alice")
     go(live, 40)
     assert Alert.objects.filter(code="gtt_order_failed").count() == 1
+
+
+def test_an_order_of_a_trigger_that_nobody_saw_end_is_not_told_as_untraded(live: Live) -> None:  # noqa: F811
+    """It may have traded after the last look: the book of the next day does not know it any more."""
+    placed(live, stop_limit=Decimal(1400))
+    go(live, FALLS_AT + 40)
+    until_morning(live)
+    go(live, 40)
+
+    assert ExternalOrder.objects.get().is_open is False
+    assert not Alert.objects.filter(code="gtt_order_failed").exists()
+    told = Alert.objects.get(code="order_day_ended")
+    assert (told.severity, "0 of 10 units traded when it was seen last" in told.text) == ("CRITICAL", True)
 
 
 def test_what_a_trigger_has_closed_halts_nobody_though_its_order_is_told_before_the_list_is_read(

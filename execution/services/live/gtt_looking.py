@@ -13,7 +13,7 @@ from django.db.models import Exists, Q
 
 from alphapanda.core import ids
 from alphapanda.core.clock import ist_date, to_datetime, to_ms
-from alphapanda.core.vocabulary import Broker, HaltStep, Severity
+from alphapanda.core.vocabulary import Broker, HaltStep, OrderStatus, Severity
 from alphapanda.prepared import Prepared
 from execution.domain.kite import gtt, lookup
 from execution.domain.kite.account import pooled
@@ -34,6 +34,7 @@ EVERY_MS = 30_000
 EXCEEDS_AFTER = timedelta(seconds=60)
 UNFILLED_SINCE = timedelta(days=7)  # orders of triggers that ended longer ago are no news
 SHOWN_MAX = 5  # in one alert
+OVER = [status.value for status in OrderStatus if status.is_final]
 Kind = GttCall.Kind
 
 
@@ -257,15 +258,20 @@ def _link(now: datetime) -> None:
 
 
 def _tell_unfilled(order: ExternalOrder, now: datetime) -> None:
+    """One whose end nobody saw, as its day was over, may have traded after it was seen last."""
     told = order.snapshot
     quantity, filled = told.get("quantity", 0), told.get("filled", 0)
     if filled >= quantity:
         return
+    code, ending = "gtt_order_failed", f"ended with {filled} of {quantity} units traded"
     why = told.get("reason") or told.get("status_text")
+    if told.get("status") not in OVER:
+        code, ending = "order_day_ended", f"had {filled} of {quantity} units traded when it was seen last"
+        why = "compare with the broker's statement of the day"
     alert_raise(
-        code="gtt_order_failed",
+        code=code,
         subject=f"{order.instrument} order {order.pk}",
-        text=f"the order {order.pk} that a GTT has made ended with {filled} of {quantity} units traded: {why}",
+        text=f"the order {order.pk} that a GTT has made {ending}: {why}",
         severity=Severity.CRITICAL,
         once=True,
         now=now,
