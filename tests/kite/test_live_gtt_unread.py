@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -11,12 +12,14 @@ import pytest
 from alphapanda.core.clock import to_ms
 from alphapanda.kite_simulator.faults import Kind
 from execution.domain.kite import gtt as kite_gtt
+from execution.domain.kite.account import began_ms
 from execution.domain.kite.rows import NotKites
 from execution.gtt_models import GttCall
 from execution.models import BrokerDesk
 from execution.services.live.gtt import gtt_place
 from risk.models import Alert
 from tests.kite.live import Live
+from tests.kite.looks import DAY_MS, until_morning
 from tests.kite.test_live_gtt import armed, asked, at_broker, authorised, go, live, placed, wanted  # noqa: F401
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -91,3 +94,22 @@ def test_what_is_looked_for_is_found_and_not_given_up(live: Live, unread: set[in
     unread.clear()
     go(live, 200)
     assert (GttCall.objects.get(key="k3").state, len(at_broker(live))) == ("REFUSED", 2)
+
+
+def test_an_empty_list_says_nothing_before_the_brokers_day_begins(live: Live) -> None:  # noqa: F811
+    """Kite makes its lists anew then, with a token that still lives."""
+    row, now_ms = placed(live, stop=Decimal(1300)), to_ms(live.now())
+    kept = dict(live.served.simulator.gtts.all)
+    live.served.advance(began_ms(now_ms) + DAY_MS - now_ms - 600_000)
+    live.served.call(live.served.simulator.gtts.all.clear)
+    go(live, 40)
+    row.refresh_from_db()
+    assert (row.status, Alert.objects.filter(code="gtt_ended").exists()) == ("ACTIVE", False)
+
+    live.served.call(live.served.simulator.gtts.all.update, kept)
+    until_morning(live)
+    go(live, 40)
+    live.served.call(live.served.simulator.gtts.all.clear)
+    go(live, 40)
+    row.refresh_from_db()
+    assert row.status == "GONE", "by day it is no more there"

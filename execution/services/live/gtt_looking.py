@@ -126,7 +126,7 @@ def _search(book: looking.Book, now: datetime) -> None:
 
 def _advance(call: GttCall, book: looking.Book, now: datetime) -> None:
     placed, finding = (
-        (None, None) if book.gtts is None else _found(call, book.gtts, has_faults=bool(book.gtt_faults))
+        (None, None) if book.gtts is None else _found(call, book.gtts, is_all=book.shows_all_gtts)
     )
     search, answer = lookup.advance(msgspec.convert(call.lookup, Lookup), lookup.Read(book.began_ms, finding))
     call.lookup = msgspec.to_builtins(search)
@@ -145,20 +145,18 @@ _WORDS = {
 }
 
 
-def _found(
-    call: GttCall, rows: Sequence[TriggerRow], *, has_faults: bool
-) -> tuple[int | None, Finding | None]:
-    """What a list says of a call, and the broker's id of what it placed; nothing where a row that could not be read may
-    be the one."""
+def _found(call: GttCall, rows: Sequence[TriggerRow], *, is_all: bool) -> tuple[int | None, Finding | None]:
+    """What a list says of a call, and the broker's id of what it placed; nothing where the broker may have it in no
+    row."""
     if call.kind == Kind.PLACE:
         owned = set(Gtt.objects.exclude(trigger_id=None).values_list("trigger_id", flat=True))
         unowned = [row for row in rows if row.trigger_id not in owned]
         row = gtt.of_placing(wanted_of(call), call.sent_at_ms or 0, unowned)
         if row is not None:
             return row.trigger_id, Finding.DONE
-        return None, None if has_faults else Finding.ABSENT
+        return None, Finding.ABSENT if is_all else None
     row = next((one for one in rows if one.trigger_id == call.gtt.trigger_id), None)
-    if row is None and has_faults:
+    if row is None and not is_all:
         return None, None
     if call.kind == Kind.MODIFY:
         return None, gtt.of_modifying(row, wanted_of(call))
@@ -181,7 +179,7 @@ def _take_rows(rows: Sequence[TriggerRow], book: looking.Book, now: datetime) ->
             flying.remove(row.terms)  # it may be one of ours, whose answer is not here yet
         else:
             _keep_external(row, now)
-    for missing in known.values() if book.whole_gtts is not None else ():
+    for missing in known.values() if book.shows_all_gtts else ():
         if missing.status == GttStatus.ACTIVE and missing.told_at_ms < book.began_ms:
             _end(missing, GttStatus.GONE, now)
 

@@ -14,10 +14,11 @@ import msgspec
 from django.db import close_old_connections
 
 from alphapanda import logs
-from alphapanda.core.clock import ist_date, to_datetime, to_ms
+from alphapanda.core.clock import ist_date, ist_day, to_datetime, to_ms
 from alphapanda.core.vocabulary import Severity, SignalKind
 from alphapanda.prepared import Prepared
 from execution.domain.kite import lookup
+from execution.domain.kite.account import day_of
 from execution.domain.kite.answers import Amount, Funds, charges_of, funds_of, holdings_of, positions_of
 from execution.domain.kite.bills import Bill, Charges, said
 from execution.domain.kite.gtt import TriggerRow, Triggers
@@ -96,6 +97,13 @@ class Book(msgspec.Struct, frozen=True):
     @property
     def whole_gtts(self) -> tuple[TriggerRow, ...] | None:
         return None if self.gtt_faults else self.gtts
+
+    @property
+    def shows_all_gtts(self) -> bool:
+        """Whether a trigger that is in no row is gone. An empty list says nothing between midnight and the broker's new
+        day, for which it makes its lists anew."""
+        is_night = day_of(self.began_ms) != ist_day(self.began_ms)
+        return bool(self.gtts or not is_night) and self.whole_gtts is not None
 
 
 class Units(Mapping[str, int]):
