@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from alphapanda.core.clock import to_ms
 from execution.domain.kite.outcomes import Outcome, Resend, Stage, Verdict, of_failure
 from execution.live_selectors import desk_now
-from execution.models import BrokerCall
+from execution.models import BrokerCall, BrokerDesk
 from execution.services.live import answers, calls
 from execution.services.live.held import books
 from execution.services.live.outside import _is_much_the_same
@@ -46,6 +47,31 @@ def test_an_entry_that_never_left_counts_in_no_day_after_a_restart(started: Star
         assert BrokerCall.objects.get(pk=row.pk).state == "REFUSED"
         assert calls.spent_today(to_ms(live.now())).placed == before
     assert BrokerCall.objects.count() == answers.ATTEMPTS_MAX
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(("side", "lane"), [("BUY", "ENTRY"), ("SELL", "EXIT")])
+def test_an_order_that_found_nobody_logged_in_counts_in_no_day(
+    started: Started, side: str, lane: str
+) -> None:
+    """Neither in the process that met it nor after a restart."""
+    live = started()
+    live.want(quantity=10)
+    live.work()
+    looks(live)
+    order = live.want(side=side, quantity=10)
+    live.access = None
+    live.desk._use(None)  # as its session was ended here
+    before = live.desk._spent.placed
+    for _ in range(20):
+        live.desk.round()
+        time.sleep(0.005)
+
+    call = BrokerCall.objects.get(order=order.id)
+    assert (call.lane, call.http_status, call.reason != "") == (lane, None, True)
+    assert BrokerDesk.objects.get().stopped == answers.TOKEN_DEAD
+    assert live.desk._spent.placed == before
+    assert calls.spent_today(to_ms(live.now())).placed == before
 
 
 @pytest.mark.django_db(transaction=True)

@@ -60,6 +60,12 @@ class Outcome(msgspec.Struct, frozen=True):
         return self.resend is not Resend.NEVER
 
     @property
+    def never_left(self) -> bool:
+        """Whether it came no further than our own door: no connection, or nobody who is logged in."""
+        is_ours = self.verdict is Verdict.TOKEN_DEAD and not self.http_status
+        return is_ours or self.resend is Resend.NEW_TAG
+
+    @property
     def order_ids(self) -> tuple[str, ...]:
         """Of all orders that are known to have been taken."""
         found = [self.order_id, *(one.order_id for one in self.slices)]

@@ -68,6 +68,8 @@ def record(call_id: UUID, outcome: Outcome, now: datetime) -> Said:
             return Said.NOTHING
         row.answered_at_ms, row.http_status = to_ms(now), outcome.http_status or None
         row.reason = outcome.reason[:200]
+        if outcome.never_left:
+            row.sent_at_ms = None  # so the broker does not count it
         _BY_VERDICT[outcome.verdict](row, outcome, now)
         failpoints.hit("execution.call.before_record")
     failpoints.hit("execution.call.after_record")
@@ -131,8 +133,6 @@ def _act(row: BrokerCall, stage: ActStage, now: datetime) -> ActNews:
 def _refused(row: BrokerCall, outcome: Outcome, now: datetime) -> None:
     never_left = outcome.resend is Resend.NEW_TAG
     row.turned_away += outcome.resend is Resend.SAME_TAG  # the broker counts it
-    if never_left:
-        row.sent_at_ms = None  # nor does the broker count it
     if outcome.resend is Resend.SAME_TAG or (never_left and row.lane != Lane.ENTRY):
         _back(row, now)
     elif never_left and row.attempt < ATTEMPTS_MAX:

@@ -20,7 +20,7 @@ from alphapanda.core.vocabulary import Broker
 from alphapanda.kite.client import FORBIDDEN, Access
 from execution.domain.kite import budgets
 from execution.domain.kite.budgets import Spent
-from execution.domain.kite.outcomes import Outcome, Resend, Stage, Verdict, of_failure
+from execution.domain.kite.outcomes import Outcome, Stage, Verdict, of_failure
 from execution.models import BrokerDesk
 from execution.services.live import (
     answers,
@@ -182,7 +182,7 @@ class Desk:
             self._spent = budgets.told_too_many(self._spent, to_ms(self._clock()))
         elif said is Said.FINE:
             self._spent = budgets.told_fine(self._spent)
-        elif outcome.resend is Resend.NEW_TAG:
+        elif outcome.never_left:
             self._spent = budgets.never_left(self._spent, flying.call)
 
     def _seen(self, reading: Future[looking.Book]) -> looking.Book | None:
