@@ -9,7 +9,7 @@ import pytest
 
 from execution.domain.kite.budgets import Spent
 from execution.models import BrokerDesk
-from execution.services.live import answers, calls, looking
+from execution.services.live import answers, calls, looking, outages
 from strategies.models import Deployment
 from tests.kite.test_live_way_out import DEAR, FAR, at_work, call_of, held
 
@@ -48,7 +48,7 @@ def test_an_exit_that_waited_for_the_login_leaves_after_the_look_that_follows_it
     at = world.now()
 
     assert calls.claim(Spent(), at).said is None
-    assert calls.claim(Spent(), at + timedelta(milliseconds=calls.LOOK_MS)).said is not None
+    assert calls.claim(Spent(), at + timedelta(milliseconds=outages.LOOK_MS)).said is not None
     assert call_of(order).state == "SENDING"
 
 

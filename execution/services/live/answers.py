@@ -24,7 +24,7 @@ from execution.domain.kite.orders import ActStage, Sending
 from execution.domain.kite.outcomes import Outcome, Resend, Verdict, of_answer, of_failure
 from execution.domain.kite.reducer import ActNews, Placing, answered
 from execution.models import BrokerCall, BrokerDesk
-from execution.services.live import containing, evidence, states
+from execution.services.live import containing, evidence, outages, states
 from execution.services.live.calls import METHODS, Claimed, tell_refused
 from execution.services.live.http import Failed, KiteHttp, NotLoggedIn
 from risk.services.alerts import alert_raise
@@ -133,7 +133,9 @@ def _act(row: BrokerCall, stage: ActStage, now: datetime) -> ActNews:
 def _refused(row: BrokerCall, outcome: Outcome, now: datetime) -> None:
     never_left = outcome.resend is Resend.NEW_TAG
     row.turned_away += outcome.resend is Resend.SAME_TAG  # the broker counts it
-    if outcome.resend is Resend.SAME_TAG or (never_left and row.lane != Lane.ENTRY):
+    if never_left and row.lane == Lane.EXIT and row.kind == SignalKind.ORDER:
+        _back(row, now, pause_ms=outages.pause_ms(PAUSE_MS, now))
+    elif outcome.resend is Resend.SAME_TAG or (never_left and row.lane != Lane.ENTRY):
         _back(row, now)
     elif never_left and row.attempt < ATTEMPTS_MAX:
         row.state = State.REFUSED
@@ -145,10 +147,10 @@ def _refused(row: BrokerCall, outcome: Outcome, now: datetime) -> None:
         tell_refused(row, outcome.reason, now)
 
 
-def _back(row: BrokerCall, now: datetime) -> None:
+def _back(row: BrokerCall, now: datetime, pause_ms: int = PAUSE_MS) -> None:
     """Kite did not take it for now, or it could not leave: the same call waits for its next turn. What was on its way
     is not any more."""
-    row.state, row.sent_at_ms, row.not_before_ms = State.READY, None, to_ms(now) + PAUSE_MS
+    row.state, row.sent_at_ms, row.not_before_ms = State.READY, None, to_ms(now) + pause_ms
     row.save()
 
 

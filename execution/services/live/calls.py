@@ -49,7 +49,6 @@ CLAIMED_MAX = 64  # calls that wait are looked at so many at a time, the most ur
 DROPPED_MAX = 20
 ENTRY_PATIENCE_MS = 120_000  # what an entry was decided on is too old after that
 COMPARED_MAX = timedelta(seconds=120)  # since the books were compared; an entry waits for the next time then
-LOOK_MS = 5_000  # in which the book is read after a login
 WAIT_MS = 30_000  # for an order that is on its way, or looked for; news of it end the wait at once
 
 
@@ -134,13 +133,6 @@ def claim(spent: Spent, now: datetime) -> Round:
         failpoints.hit("execution.call.before_claim")
     failpoints.hit("execution.call.after_claim")
     return Round(found.call, said, halted)
-
-
-def let_exits_wait(now: datetime) -> None:
-    """Exits that waited for a login leave after the look that follows it: a person may have closed by hand what they
-    close."""
-    waiting = BrokerCall.objects.filter(state=State.READY, kind=SignalKind.ORDER, lane=Lane.EXIT)
-    waiting.update(not_before_ms=to_ms(now) + LOOK_MS)
 
 
 def _drop_halted(rows: dict[str, BrokerCall], now: datetime) -> int:

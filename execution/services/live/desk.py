@@ -41,6 +41,7 @@ from execution.services.live.answers import Said
 from execution.services.live.containing import contained
 from execution.services.live.http import KiteHttp, NotLoggedIn
 from execution.services.live.looking import Wanted
+from execution.services.live.outages import Outage
 from execution.services.live.states import Remembered
 from execution.services.live.under_way import under_way
 from risk.services.terms import kill_lock_shared
@@ -97,6 +98,7 @@ class Desk:
         self._whole_ms = 0  # when a look last read holdings and funds too
         self._remembered = Remembered()
         self._unread = billing.Unread()
+        self._outage = Outage()
         self._gtts_looked_ms = 0
         self._tidied_ms = 0
         self._is_begun = False
@@ -106,7 +108,8 @@ class Desk:
         has been compared."""
         now = self._clock()
         containing.forget()
-        BrokerDesk.objects.get_or_create(broker=Broker.ZERODHA, defaults={"house": token_hex(8)})
+        row, _ = BrokerDesk.objects.get_or_create(broker=Broker.ZERODHA, defaults={"house": token_hex(8)})
+        self._outage.begin(row.seen_at, now)
         BrokerDesk.objects.filter(broker=Broker.ZERODHA).update(
             reconciled_at=None, gtts_read_at=None, seen_at=now
         )
@@ -119,6 +122,8 @@ class Desk:
     def round(self) -> bool:
         """One round; whether anything was done. What takes time, the broker's answers, is waited for elsewhere."""
         assert self._is_begun, "begin first"
+        if self._outage.at_work(self._clock()):
+            self.missed()
         did = self._alone("gather", self._gather)
         did |= self._alone("pushes", self._take_pushes)
         did |= self._alone("send", self._send)
@@ -184,6 +189,8 @@ class Desk:
             self._spent = budgets.told_fine(self._spent)
         elif outcome.never_left:
             self._spent = budgets.never_left(self._spent, flying.call)
+            self._outage.met(self._clock())
+            self._looked_ms = 0
 
     def _seen(self, reading: Future[looking.Book]) -> looking.Book | None:
         """What a look has shown; one that failed is no information."""
@@ -267,7 +274,7 @@ class Desk:
         if found is not None and found != self._access:
             stopped = BrokerDesk.objects.filter(broker=Broker.ZERODHA, stopped=answers.TOKEN_DEAD)
             if stopped.update(stopped="", reconciled_at=None):
-                calls.let_exits_wait(self._clock())
+                self._outage.over(self._clock())
                 log.info("execution.broker.logged_in_again")
             self.missed()
         self._access = found
@@ -357,6 +364,8 @@ class Desk:
                 reconciling.compare(book, now, self._remembered)
         if merging.fault or book.began_ms < self._missed_ms:  # entries wait until it can be compared again
             reconciling.let_entries_wait()
+        if not merging.fault:
+            self._outage.looked(book, now)
         with contained("book", "cover", now):
             gtt_looking.watch(book, now)
         with contained("book", "charges", now):

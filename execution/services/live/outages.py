@@ -1,0 +1,69 @@
+"""Exits that waited through an outage, of the login, the network or our own process: they leave after a look at the
+book, for a person may have closed by hand meanwhile what they close."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from alphapanda.core.clock import to_ms
+from alphapanda.core.vocabulary import Broker, SignalKind
+from execution.domain.kite.budgets import Lane
+from execution.models import BrokerCall, BrokerDesk
+
+if TYPE_CHECKING:
+    from django.db.models import QuerySet
+
+    from execution.services.live.looking import Book
+
+LOOK_MS = 5_000  # in which the book is read once an outage is over; no exit waits longer for that
+PROBE_MS = 30_000  # between tries of an exit that cannot leave, where no look tells that it can
+LATELY = timedelta(seconds=45)  # idle looks are half a minute apart
+STILL_MS = 60_000  # between two rounds of a process that stood still: others may have acted
+
+
+class Outage:
+    """The last outage, as the account's process met it."""
+
+    def __init__(self) -> None:
+        self._met_ms = 0  # 0: a look that began since has been compared
+        self._worked_ms = 0
+
+    def begin(self, worked_at: datetime | None, now: datetime) -> None:
+        """A process begins; the one before was last at work at a time (None: there was none)."""
+        self._worked_ms = to_ms(now)
+        if worked_at is not None and to_ms(now) - to_ms(worked_at) > LOOK_MS:
+            self.over(now)
+
+    def at_work(self, now: datetime) -> bool:
+        """A round begins; whether the process stood still for long before it."""
+        stood_ms, self._worked_ms = to_ms(now) - self._worked_ms, to_ms(now)
+        if stood_ms > STILL_MS:
+            self.over(now)
+        return stood_ms > STILL_MS
+
+    def over(self, now: datetime) -> None:
+        """Exits that wait leave after the next look."""
+        _exits().update(not_before_ms=to_ms(now) + LOOK_MS)
+        self.met(now)
+
+    def met(self, now: datetime) -> None:
+        """An outage was met; what a look showed that began before says nothing of it."""
+        self._met_ms = to_ms(now)
+
+    def looked(self, book: Book, now: datetime) -> None:
+        """A look was compared; one that shows the account lets exits go that waited for it."""
+        is_whole = None not in (book.positions, book.whole_orders, book.whole_trades)
+        if is_whole and 0 < self._met_ms <= book.began_ms:
+            _exits().filter(not_before_ms__gt=to_ms(now)).update(not_before_ms=to_ms(now))
+            self._met_ms = 0
+
+
+def pause_ms(default_ms: int, now: datetime) -> int:
+    """How long an exit rests that could not leave: where the books were compared lately, it is tried again soon."""
+    compared_at = BrokerDesk.objects.get(broker=Broker.ZERODHA).reconciled_at
+    return default_ms if compared_at is not None and now - compared_at <= LATELY else PROBE_MS
+
+
+def _exits() -> QuerySet[BrokerCall]:
+    return BrokerCall.objects.filter(state=BrokerCall.State.READY, kind=SignalKind.ORDER, lane=Lane.EXIT)

@@ -1,0 +1,144 @@
+"""Exits that waited through an outage: a person may have closed by hand meanwhile what they close."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+from execution.domain.kite.outcomes import Stage
+from execution.models import BrokerCall, Order
+from execution.services.live.http import Answer, Failed, KiteHttp
+from tests.kite.live import Live
+from tests.kite.looks import Started, looks, open_differences, order_of_others
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def rounds(live: Live, count: int, *, advance_ms: int = 200) -> None:
+    for _ in range(count):
+        live.served.advance(advance_ms)
+        live.desk.round()
+        live.hand.run()
+        time.sleep(0.005)  # the broker answers by threads
+
+
+def away(*_given: Any, **_named: Any) -> Answer:
+    raise Failed(Stage.NOT_SENT, "connection refused")
+
+
+def exit_that_waits(live: Live) -> Order:
+    """Of ten intraday units, decided while no process is at work; then a person sells them in the app."""
+    live.want(quantity=10)
+    live.work()
+    looks(live)
+    order = live.want(side="SELL", quantity=10)
+    live.served.advance(300_000)
+    order_of_others(live, quantity=10)
+    return order
+
+
+def test_an_exit_does_not_leave_before_the_first_look_after_a_process_was_away(started: Started) -> None:
+    live = started()
+    order = exit_that_waits(live)
+
+    live.desk = live.begun()
+    rounds(live, 40)
+
+    assert open_differences() == [("TAKEN", "NSE:INFY MIS", "10", "0")]
+    assert BrokerCall.objects.get(order=order.id).state == "READY", "it would open a position"
+
+
+def test_an_exit_leaves_at_once_after_a_process_was_away_for_a_moment(started: Started) -> None:
+    live = started()
+    live.want(quantity=10)
+    live.work()
+    order = live.want(side="SELL", quantity=10)
+
+    live.desk = live.begun()
+    rounds(live, 2)
+
+    assert BrokerCall.objects.get(order=order.id).state in ("SENDING", "DONE")
+
+
+def test_an_exit_does_not_leave_before_the_first_look_after_the_network_was_away(
+    started: Started, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live = started()
+    live.want(quantity=10)
+    live.work()
+    looks(live)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(KiteHttp, "_ask", away)
+        order = live.want(side="SELL", quantity=10)
+        rounds(live, 100, advance_ms=700)
+        rounds(live, 2, advance_ms=0)
+        assert BrokerCall.objects.get(order=order.id).state == "READY"
+        order_of_others(live, quantity=10)
+    rounds(live, 100)
+
+    assert open_differences() == [("TAKEN", "NSE:INFY MIS", "10", "0")]
+    assert BrokerCall.objects.get(order=order.id).state == "READY", "it would open a position"
+
+
+def test_an_exit_leaves_soon_after_the_network_was_away(
+    started: Started, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live = started()
+    live.want(quantity=10)
+    live.work()
+    looks(live)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(KiteHttp, "_ask", away)
+        order = live.want(side="SELL", quantity=10)
+        rounds(live, 100, advance_ms=700)
+    rounds(live, 35)
+
+    assert BrokerCall.objects.get(order=order.id).state == "DONE", "seven seconds later"
+
+
+def test_an_exit_waits_for_no_look_where_the_book_cannot_be_read(
+    started: Started, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live = started()
+    live.want(quantity=10)
+    live.work()
+    looks(live)
+    order = live.want(side="SELL", quantity=10)
+    live.served.advance(300_000)
+    monkeypatch.setattr(KiteHttp, "read", lambda *_given: Answer(500, b""))
+
+    live.desk = live.begun()
+    rounds(live, 35)
+
+    assert BrokerCall.objects.get(order=order.id).state == "DONE"
+
+
+def test_an_exit_does_not_leave_before_the_first_look_after_a_process_stood_still(started: Started) -> None:
+    live = started()
+    order = exit_that_waits(live)
+
+    rounds(live, 40)
+
+    assert open_differences() == [("TAKEN", "NSE:INFY MIS", "10", "0")]
+    assert BrokerCall.objects.get(order=order.id).state == "READY", "it would open a position"
+
+
+def test_an_exit_that_could_not_leave_is_tried_again_soon_where_the_book_was_read_lately(
+    started: Started, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live = started()
+    live.want(quantity=10)
+    live.work()
+    looks(live)
+    monkeypatch.setattr(KiteHttp, "read", lambda *_given: Answer(500, b""))
+    order = live.want(side="SELL", quantity=10)
+    with monkeypatch.context() as patched:
+        patched.setattr(KiteHttp, "_ask", away)
+        rounds(live, 3)
+    rounds(live, 8)
+
+    assert BrokerCall.objects.get(order=order.id).state == "DONE"
