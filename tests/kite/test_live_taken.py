@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -13,7 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from accounts.models import AuditEntry
 from alphapanda.core.vocabulary import OrderStatus, Side
 from execution.domain.kite.gtt import GttKind, GttTerms, Leg
-from execution.domain.kite.rows import Where
+from execution.domain.kite.rows import Rows, Where, trades_of
 from execution.gtt_models import Gtt
 from execution.models import BrokerCall, BrokerDesk, Difference, ExternalOrder, Fill, Order
 from execution.services.differences import difference_accept
@@ -196,6 +197,34 @@ def test_what_a_gtt_of_ours_has_closed_leaves_the_books_without_a_person(started
     assert Difference.objects.filter(settled_at=None).count() == 0, "what the account holds is theirs"
 
 
+def bought_alone(body: bytes, units: Mapping[str, int]) -> Rows:
+    """A list of trades that shows no sale yet."""
+    shown = trades_of(body, units)
+    return msgspec.structs.replace(shown, trades=tuple(one for one in shown.trades if one.side is Side.BUY))
+
+
+def test_what_a_gtt_of_ours_has_closed_waits_for_the_price_of_its_trades(
+    started: Started, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Kite's list of trades may lag behind that of orders, and the last price is not theirs."""
+    live = started()
+    hold(live)
+    order_of_others(live, quantity=10)
+    monkeypatch.setattr(taking, "marks_before", lambda *_given: {"NSE:INFY": (15_100_000, 0)})
+    with monkeypatch.context() as patched:
+        patched.setattr(looking, "trades_of", bought_alone)
+        looks(live)
+        ExternalOrder.objects.update(gtt=fired(live))
+        looks(live, advance_ms=1_000)
+    assert open_differences() == [("TAKEN", "NSE:INFY MIS", "10", "0")]
+
+    looks(live, advance_ms=1_000)
+    live.hand.run()
+
+    assert (Fill.objects.get(source="ELSEWHERE").price_e4, held()) == (14_999_000, 0)
+    assert Deployment.objects.get().status == "RUNNING"
+
+
 @pytest.mark.parametrize(("product", "is_ours"), [("CNC", True), ("NRML", False)])
 def test_a_gtt_of_ours_has_closed_shares_at_either_exchange(
     started: Started, product: str, is_ours: bool
@@ -206,8 +235,9 @@ def test_a_gtt_of_ours_has_closed_shares_at_either_exchange(
     external.keep([sold], live.now())
     ExternalOrder.objects.update(gtt=fired(live))
     row = Difference(kind="TAKEN", key=f"NSE:INFY {product}", ours="10", theirs="0")
+    of_it = trade(order_id="g1", instrument="BSE:INFY", side=Side.SELL, product=product)
 
-    assert taking.is_of_our_gtts(row, looking.Book(0, (sold,)), live.now()) is is_ours
+    assert taking.is_of_our_gtts(row, looking.Book(0, (sold,), (of_it,)), live.now()) is is_ours
 
 
 def test_what_a_gtt_of_ours_has_closed_waits_for_a_worker_that_stands_still(started: Started) -> None:

@@ -62,13 +62,15 @@ def _lot(trades: list[TradeRow]) -> Lot:
 
 
 def is_of_our_gtts(row: Difference, book: Book, now: datetime) -> bool:
-    """Whether GTTs of ours have closed all that is gone: then nobody need be asked whose it was."""
+    """Whether trades of our GTTs have closed all that is gone: then nobody need be asked whose it was. An order may be
+    shown as filled before its trades are, which tell the price."""
     gap = gap_of(Kind(row.kind), row.key, row.ours, row.theirs)
-    shown = {one.order_id: one for one in book.orders or ()}
-    made = ExternalOrder.objects.filter(pk__in=shown, gtt__is_ours=True).values_list("pk", flat=True)
-    orders, place = [shown[name] for name in made], pooled(gap.where)
+    names, place = {one.order_id for one in book.trades or ()}, pooled(gap.where)
+    made = set(ExternalOrder.objects.filter(pk__in=names, gtt__is_ours=True).values_list("pk", flat=True))
     closed = sum(
-        -one.side.sign * one.filled for one in orders if pooled(Where(one.instrument, one.product)) == place
+        -one.side.sign * one.quantity
+        for one in book.trades or ()
+        if one.order_id in made and pooled(Where(one.instrument, one.product)) == place
     )
     known = Fill.objects.filter(
         _is_in(gap.where),
