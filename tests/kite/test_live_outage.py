@@ -142,3 +142,20 @@ def test_an_exit_that_could_not_leave_is_tried_again_soon_where_the_book_was_rea
     rounds(live, 8)
 
     assert BrokerCall.objects.get(order=order.id).state == "DONE"
+
+
+def test_an_exit_that_is_decided_before_the_first_look_waits_for_it_too(started: Started) -> None:
+    """A strategy reads on as soon as the machine is back."""
+    live = started()
+    live.want(quantity=10)
+    live.work()
+    looks(live)
+    live.served.advance(300_000)
+    order_of_others(live, quantity=10)
+
+    live.desk = live.begun()
+    order = live.want(side="SELL", quantity=10)
+    rounds(live, 40)
+
+    assert open_differences() == [("TAKEN", "NSE:INFY MIS", "10", "0")]
+    assert BrokerCall.objects.get(order=order.id).state == "READY", "it would open a position"

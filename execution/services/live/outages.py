@@ -27,6 +27,7 @@ class Outage:
 
     def __init__(self) -> None:
         self._met_ms = 0  # 0: a look that began since has been compared
+        self._until_ms = 0  # exits wait for a look until then
         self._worked_ms = 0
 
     def begin(self, worked_at: datetime | None, now: datetime) -> None:
@@ -36,16 +37,23 @@ class Outage:
             self.over(now)
 
     def at_work(self, now: datetime) -> bool:
-        """A round begins; whether the process stood still for long before it."""
+        """A round begins: exits that were decided while a look is waited for wait for it too. Whether the process stood
+        still for long before."""
         stood_ms, self._worked_ms = to_ms(now) - self._worked_ms, to_ms(now)
         if stood_ms > STILL_MS:
             self.over(now)
+        elif to_ms(now) < self._until_ms:
+            self._hold_up()
         return stood_ms > STILL_MS
 
     def over(self, now: datetime) -> None:
         """Exits that wait leave after the next look."""
-        _exits().update(not_before_ms=to_ms(now) + LOOK_MS)
+        self._until_ms = to_ms(now) + LOOK_MS
+        self._hold_up()
         self.met(now)
+
+    def _hold_up(self) -> None:
+        _exits().filter(not_before_ms__lt=self._until_ms).update(not_before_ms=self._until_ms)
 
     def met(self, now: datetime) -> None:
         """An outage was met; what a look showed that began before says nothing of it."""
@@ -56,7 +64,7 @@ class Outage:
         is_whole = None not in (book.positions, book.whole_orders, book.whole_trades)
         if is_whole and 0 < self._met_ms <= book.began_ms:
             _exits().filter(not_before_ms__gt=to_ms(now)).update(not_before_ms=to_ms(now))
-            self._met_ms = 0
+            self._met_ms = self._until_ms = 0
 
 
 def pause_ms(default_ms: int, now: datetime) -> int:
