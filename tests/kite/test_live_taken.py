@@ -114,6 +114,27 @@ def test_an_exit_from_what_others_have_closed_does_not_leave(started: Started) -
     assert open_differences() == []
 
 
+def test_a_person_hears_each_time_that_an_exit_is_held_up(started: Started) -> None:
+    live = started()
+    told = Alert.objects.filter(code="exit_held_up")
+    for times in (1, 2):
+        live.want(quantity=10)
+        live.work()
+        order_of_others(live, quantity=10)
+        looks(live)
+        live.want(side="SELL", quantity=10)
+        live.work(rounds=20)
+        assert told.count() == times
+        Alert.objects.update(acknowledged_at=live.now(), acknowledged_by="alice")
+        live.work(rounds=20)
+        assert told.count() == times, "of what it is about a person knows"
+        tick(live, second=600 + times)
+        accept(live)
+        live.work(rounds=40)
+        looks(live)
+        assert (held(), open_differences()) == (0, [])
+
+
 def test_an_exit_from_what_is_still_there_leaves(started: Started) -> None:
     live = started()
     hold(live)

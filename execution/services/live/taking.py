@@ -12,7 +12,7 @@ import msgspec
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, Sum
 
-from alphapanda.core.clock import to_datetime, to_ms
+from alphapanda.core.clock import ist_date, to_datetime, to_ms
 from alphapanda.core.money import ZERO, to_e4, value
 from alphapanda.core.refusals import Conflict
 from alphapanda.core.vocabulary import Broker, CommandKind, FillSource, Product, Severity, SignalKind
@@ -168,7 +168,7 @@ def holds_up(call: BrokerCall, now: datetime) -> bool:
         return False
     alert_raise(
         code="exit_held_up",
-        subject=f"{order.deployment.name} {text_of(where)}",
+        subject=f"{order.deployment.name} {text_of(where)}, {_occasion(row, now)}",
         text="others have closed what it would close: accept the difference TAKEN, and the books say so too",
         severity=Severity.CRITICAL,
         deployment_id=order.deployment_id,
@@ -176,6 +176,11 @@ def holds_up(call: BrokerCall, now: datetime) -> bool:
         now=now,
     )
     return True
+
+
+def _occasion(row: Difference | None, now: datetime) -> str:
+    """By what one time that others closed something is told from the next."""
+    return f"difference {row.pk}" if row is not None else str(ist_date(to_ms(now)))
 
 
 def _still_there(row: Difference, where: Where) -> int:
