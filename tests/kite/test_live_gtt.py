@@ -327,6 +327,17 @@ def test_what_closes_nothing_any_more_is_told_at_the_next_look_and_each_day(live
     assert Alert.objects.filter(code="gtt_exceeds").count() == 2
 
 
+def test_what_covers_too_much_is_told_each_time_that_it_begins_to(live):
+    row = placed(live, quantity=4)
+    for number in range(2):
+        at = live.now() + timedelta(days=number)
+        for problem, later in (("6 units are held", 0), ("6 units are held", 61), ("", 90)):
+            row.refresh_from_db()
+            gtt_looking._exceeds(row, problem, at + timedelta(seconds=later), is_entry=False)
+        assert Alert.objects.filter(code="gtt_exceeds").count() == number + 1
+        Alert.objects.update(acknowledged_at=at, acknowledged_by="alice")
+
+
 def test_a_flatten_says_that_what_stands_opens_positions(live):
     placed(live, quantity=4)
     by = {"level": "GLOBAL", "reason": "drill", "actor": "alice", "now": live.now()}

@@ -300,7 +300,7 @@ def _exceeds(row: Gtt, problem: str, now: datetime, *, is_entry: bool) -> None:
         Gtt.objects.filter(pk=row.pk).update(exceeds_since=since)
     if since is None or not (is_entry or now - since >= EXCEEDS_AFTER):
         return
-    ending = f", on {ist_date(to_ms(now))}" if is_entry else ""
+    ending = f", on {ist_date(to_ms(now))}" if is_entry else f", since {ist_date(to_ms(since))}"
     alert_raise(
         code="gtt_exceeds",
         subject=f"{row.instrument} {row.trigger_id}{ending}",
