@@ -56,6 +56,20 @@ def test_limits_have_the_words_and_units_of_people(operator: Client) -> None:
     assert not [name for name in Limits.__struct_fields__ if "_" in name and f">{name}<" in found]
 
 
+def test_a_limit_of_nothing_is_used_up_and_stands_first(operator: Client) -> None:
+    given = {"position_quantity": 0, "daily_loss": 0, "collar_ticks": 0, "loss_flatten": 0}
+    given |= {"daily_orders": 10, "orders_per_minute": 10, "exit_lane": 10}
+    LimitSet.objects.create(level="GLOBAL", **given)
+    found = rows(operator, "/risk/", "limits")
+    spent = [("used up" in html, html.partition('title="')[2].partition('"')[0]) for html in found]
+
+    own = {name for is_spent, name in spent if is_spent}
+    assert own == {"position_quantity", "daily_loss", "daily_orders", "orders_per_minute"}
+    assert [is_spent for is_spent, _ in spent] == sorted((is_spent for is_spent, _ in spent), reverse=True)
+    assert all("100.0 %" in html for html in found if 'title="position_quantity"' in html)
+    assert ">100.0 %<" in operator.get("/").content.decode()  # the tightest, at a glance
+
+
 def test_halts_are_shown_with_the_way_back(operator: Client) -> None:
     halt = halt_throw(level="GLOBAL", reason="odd prices", actor="bob", now=timezone.now())
     halt_throw(level="BROKER", broker="zerodha", reason="other side", actor="bob", now=timezone.now())
