@@ -115,6 +115,7 @@ def test_long_files_are_not_folded_where_others_wait(yesbank: None, monkeypatch:
     items = result_of(run)["meta"]["items"]
     for most, is_drawn in ((items - 1, False), (items, True)):
         monkeypatch.setattr(played, "ITEMS_MAX", most)
+        monkeypatch.setattr(played, "_kept", {})
         assert bool(bars_played(run, "NSE:YESBANK", 1)) == is_drawn
 
 
