@@ -7,24 +7,22 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from django.urls import path
 from django.utils import timezone
-from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_field
+from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers
 from rest_framework.response import Response
 
 from alphapanda.web.fields import InstantField, PriceField
 from alphapanda.web.roles import RequiredRole
-from alphapanda.web.views import ApiView, DetailView, Form, ListView, Reason, actor_of
+from alphapanda.web.views import KEY_PARAMETER, ApiView, DetailView, ListView, Reason, actor_of, key_of
 from marketdata import selectors as markets
 from risk import selectors
-from risk.services.approvals import KEY_MAX, approval_outlook, approvals_answer
+from risk.services.approvals import approval_outlook, approvals_answer
 from strategies.models import Approval
 
 if TYPE_CHECKING:
     from rest_framework.request import Request
 
 AT_ONCE_MAX = 200
-KEY_HEADER = "Idempotency-Key"
 
 
 class ApprovalSerializer(serializers.ModelSerializer):
@@ -102,10 +100,6 @@ class AnswerSerializer(serializers.Serializer):
     problem = serializers.CharField()
 
 
-class KeyForm(Form):
-    key = serializers.CharField(max_length=KEY_MAX, default="", allow_blank=True)
-
-
 @extend_schema(tags=["approvals"])
 class Approvals(ListView):
     """Entries that wait or waited for a person, newest first; those that wait with what they would do."""
@@ -133,20 +127,18 @@ class ApprovalsAnswer(ApiView):
     @extend_schema(
         request=Answers,
         responses=AnswerSerializer(many=True),
-        parameters=[OpenApiParameter(KEY_HEADER, OpenApiTypes.STR, OpenApiParameter.HEADER)],
+        parameters=[KEY_PARAMETER],
         tags=["approvals"],
     )
     def post(self, request: Request) -> Response:
         """The same answer again changes nothing; with the same Idempotency-Key also when it is over since."""
         form = Answers(data=request.data)
         form.is_valid(raise_exception=True)
-        key = KeyForm(data={"key": request.headers.get(KEY_HEADER, "")})
-        key.is_valid(raise_exception=True)
         answers = approvals_answer(
             is_approved=self.is_approved,
             now=timezone.now(),
+            key=key_of(request),
             **form.validated_data,
-            **key.validated_data,
             **actor_of(request),
         )
         return Response([msgspec.structs.asdict(one) for one in answers])
