@@ -16,10 +16,13 @@ from alphapanda.web.roles import RequiredRole
 from alphapanda.web.views import KEY_PARAMETER, ApiView, DetailView, ListView, Reason, actor_of, key_of
 from marketdata import selectors as markets
 from risk import selectors
-from risk.services.approvals import approval_outlook, approvals_answer
+from risk.services.approvals import approvals_answer
+from risk.services.outlook import approval_outlooks
 from strategies.models import Approval
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from rest_framework.request import Request
 
 AT_ONCE_MAX = 200
@@ -79,9 +82,13 @@ class ApprovalWithOutlook(ApprovalSerializer):
 
     @extend_schema_field({"type": "object", "nullable": True, "additionalProperties": True})
     def get_outlook(self, approval: Approval) -> dict[str, Any] | None:
-        if approval.state != Approval.State.WAITING:
-            return None
-        return approval_outlook(approval, calendar=markets.calendars(), now=timezone.now())
+        if "outlooks" not in self.context:  # of a whole page at once
+            page = self.parent.instance if self.parent else [approval]
+            waiting = [one for one in page if one.state == Approval.State.WAITING]
+            now = timezone.now()
+            self.context["outlooks"] = approval_outlooks(waiting, calendar=markets.calendars(), now=now)
+        outlooks: dict[UUID, dict[str, Any]] = self.context["outlooks"]
+        return outlooks.get(approval.pk)
 
 
 class Answers(Reason):

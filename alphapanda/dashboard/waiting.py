@@ -18,7 +18,7 @@ from execution.domain.kite.reconciling import Kind
 from execution.models import Difference, ExternalOrder
 from marketdata import selectors as market
 from risk import selectors
-from risk.services.approvals import approval_outlook
+from risk.services.outlook import Outlook, approval_outlooks
 from strategies import loading as deployments
 from strategies.models import Approval
 
@@ -38,10 +38,16 @@ def approvals(request: HttpRequest) -> HttpResponse:
     broker = broker_of(request.GET.get("broker", ""))
     live, now = frame.Reading(broker), timezone.now()
     asked = moment.known(selectors.approvals_asked().filter(deployment__broker=broker), "asked_at")
-    waiting = moment.unended(asked, "answered_at")[:SHOWN]
+    waiting = list(moment.unended(asked, "answered_at")[:SHOWN])
+    # what one would have done is not kept
+    known = (
+        approval_outlooks(waiting, calendar=market.calendars(), now=now) if moment.current() is None else {}
+    )
     answered = moment.ended(asked, "answered_at")[:ANSWERED]
     rows = {
-        "waits": {str(one.pk): _waits(one, now) | _left(one, live, broker, now) for one in waiting},
+        "waits": {
+            str(one.pk): _waits(one, known.get(one.pk)) | _left(one, live, broker, now) for one in waiting
+        },
         "answers": {str(one.pk): _asked(one) | _outcome(one) for one in answered},
     }
     html = screen.rendered(rows)
@@ -72,10 +78,9 @@ def _asked(one: Approval) -> screen.Row:
     }
 
 
-def _waits(one: Approval, now: datetime) -> screen.Row:
-    if moment.current() is not None:
-        return _asked(one)  # what it would have done is not kept
-    outlook = approval_outlook(one, calendar=market.calendars(), now=now)
+def _waits(one: Approval, outlook: Outlook | None) -> screen.Row:
+    if outlook is None:
+        return _asked(one)
     numbers = outlook["numbers"]
     return _asked(one) | {
         "passes": outlook["would_pass"],

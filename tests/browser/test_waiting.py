@@ -20,7 +20,7 @@ from execution.models import BrokerDesk, Difference
 from execution.services.differences import difference_settle
 from marketdata.selectors import calendars
 from risk.domain.wording import named
-from risk.services.approvals import approval_outlook
+from risk.services.outlook import approval_outlook
 from strategies.models import Approval, Command, Deployment, Signal
 from strategies.services.approvals import approvals_expire
 from tests.browser import axe
