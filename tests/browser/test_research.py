@@ -6,6 +6,7 @@ import gzip
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from types import SimpleNamespace
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -66,6 +67,28 @@ def test_runs_that_are_not_done_are_waited_for_and_then_stand_beside_each_other(
     profit = operator.page.locator("tr", has=operator.page.get_by_text("profit", exact=True))
     assert profit.locator("td").all_inner_texts() == ["profit", rupees_signed(net), rupees_signed(net)]
     assert operator.faults == []
+
+
+def test_a_result_that_comes_closes_no_dialog_in_which_somebody_writes(
+    operator: Person, desk: SimpleNamespace
+) -> None:
+    run, page = asked("Done meanwhile"), operator.page
+    operator.open(f"/backtests/{run.pk}/")
+    page.keyboard.press("Shift+H")
+    page.keyboard.type("odd prices")
+    with page.expect_response(_is_over, timeout=15_000):
+        backtests()
+    page.wait_for_timeout(1_500)
+
+    assert page.locator("#halt-reason").input_value() == "odd prices"
+    page.keyboard.press("Escape")
+    page.get_by_role("heading", name="Reasons to doubt it").wait_for()
+    BacktestRun.objects.filter(pk=run.pk).delete()
+
+
+def _is_over(answer: Any) -> bool:
+    is_json = "json" in answer.headers.get("content-type", "")
+    return is_json and "/backtests/" in answer.url and answer.json().get("is_over") is True
 
 
 def test_too_many_or_too_few_are_refused_with_the_way_back(operator: Person, desk: SimpleNamespace) -> None:
