@@ -67,8 +67,8 @@ class BacktestSerializer(serializers.ModelSerializer):
         )
 
     def get_sheet(self, run: BacktestRun) -> str | None:
-        """The address of its page in the admin."""
-        return reverse("admin:backtest_sheet", args=[run.pk]) if run.state == BacktestRun.State.DONE else None
+        """The address of its page, for whoever may look."""
+        return reverse("backtest-sheet", args=[run.pk]) if run.state == BacktestRun.State.DONE else None
 
     def get_seconds_left(self, run: BacktestRun) -> int | None:
         return selectors.seconds_left(run, timezone.now())
