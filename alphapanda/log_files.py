@@ -17,6 +17,8 @@ from alphapanda.core.clock import to_ms
 
 TAIL_BYTES = 256 * 1024  # of each file
 LEVELS = ("debug", "info", "warning", "error", "critical")
+ERRORS = "error"  # the file into which every process writes what went wrong, beside its own
+SAME_MS = 50  # each file has a time of its own
 KNOWN = ("event", "level", "logger", "timestamp")
 
 
@@ -52,12 +54,31 @@ def tail(
     is_meant: Callable[[str], bool] = lambda _text: True,
 ) -> list[Line]:
     """The newest lines of a file or of all, the newest first: of a least level, with some words in them, and of whose
-    text `is_meant` says so. Unreadable files are passed over; a name that is no file gives no line."""
+    text `is_meant` says so. What a process also wrote into the file of errors stands once. Unreadable files are passed
+    over; a name that is no file gives no line."""
     chosen = [name for name in names() if file in ("", name)]
     lines = (line for name in chosen for line in _lines(name) if _fits(line, level, words.lower()))
-    found = [line for line in lines if is_meant(f"{line.event} {line.rest}")]
+    found = _once([line for line in lines if is_meant(f"{line.event} {line.rest}")])
     found.sort(key=lambda line: (line.at_ms or 0, line.offset), reverse=True)
     return found[:count]
+
+
+def _once(lines: list[Line]) -> list[Line]:
+    """Without those of the file of errors that the file of their process has."""
+    own: dict[tuple[str, ...], list[int]] = {}
+    for line in lines:
+        if line.file != ERRORS:
+            own.setdefault(_said(line), []).append(line.at_ms or 0)
+    return [
+        line
+        for line in lines
+        if line.file != ERRORS
+        or not any(abs(at_ms - (line.at_ms or 0)) <= SAME_MS for at_ms in own.get(_said(line), ()))
+    ]
+
+
+def _said(line: Line) -> tuple[str, ...]:
+    return line.level, line.logger, line.event, line.rest
 
 
 def naming(name: str, others: Iterable[str], *ids: str) -> Callable[[str], bool]:

@@ -13,7 +13,8 @@ from alphapanda.web.admin import ReadOnlyDesk, by_hand, shown
 from alphapanda.web.formats import pretty
 from marketdata.selectors import calendars
 from risk.selectors import approval_verdict
-from risk.services.approvals import approval_answer, approval_outlook
+from risk.services.approvals import approval_answer
+from risk.services.outlook import approval_outlook
 from strategies.models import Approval
 
 if TYPE_CHECKING:

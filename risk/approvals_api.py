@@ -7,24 +7,25 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from django.urls import path
 from django.utils import timezone
-from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_field
+from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers
 from rest_framework.response import Response
 
 from alphapanda.web.fields import InstantField, PriceField
 from alphapanda.web.roles import RequiredRole
-from alphapanda.web.views import ApiView, DetailView, Form, ListView, Reason, actor_of
+from alphapanda.web.views import KEY_PARAMETER, ApiView, DetailView, ListView, Reason, actor_of, key_of
 from marketdata import selectors as markets
 from risk import selectors
-from risk.services.approvals import KEY_MAX, approval_outlook, approvals_answer
+from risk.services.approvals import approvals_answer
+from risk.services.outlook import approval_outlooks
 from strategies.models import Approval
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from rest_framework.request import Request
 
 AT_ONCE_MAX = 200
-KEY_HEADER = "Idempotency-Key"
 
 
 class ApprovalSerializer(serializers.ModelSerializer):
@@ -81,9 +82,13 @@ class ApprovalWithOutlook(ApprovalSerializer):
 
     @extend_schema_field({"type": "object", "nullable": True, "additionalProperties": True})
     def get_outlook(self, approval: Approval) -> dict[str, Any] | None:
-        if approval.state != Approval.State.WAITING:
-            return None
-        return approval_outlook(approval, calendar=markets.calendars(), now=timezone.now())
+        if "outlooks" not in self.context:  # of a whole page at once
+            page = self.parent.instance if self.parent else [approval]
+            waiting = [one for one in page if one.state == Approval.State.WAITING]
+            now = timezone.now()
+            self.context["outlooks"] = approval_outlooks(waiting, calendar=markets.calendars(), now=now)
+        outlooks: dict[UUID, dict[str, Any]] = self.context["outlooks"]
+        return outlooks.get(approval.pk)
 
 
 class Answers(Reason):
@@ -100,10 +105,6 @@ class AnswerSerializer(serializers.Serializer):
     signal = serializers.UUIDField()
     state = serializers.CharField()
     problem = serializers.CharField()
-
-
-class KeyForm(Form):
-    key = serializers.CharField(max_length=KEY_MAX, default="", allow_blank=True)
 
 
 @extend_schema(tags=["approvals"])
@@ -133,20 +134,18 @@ class ApprovalsAnswer(ApiView):
     @extend_schema(
         request=Answers,
         responses=AnswerSerializer(many=True),
-        parameters=[OpenApiParameter(KEY_HEADER, OpenApiTypes.STR, OpenApiParameter.HEADER)],
+        parameters=[KEY_PARAMETER],
         tags=["approvals"],
     )
     def post(self, request: Request) -> Response:
         """The same answer again changes nothing; with the same Idempotency-Key also when it is over since."""
         form = Answers(data=request.data)
         form.is_valid(raise_exception=True)
-        key = KeyForm(data={"key": request.headers.get(KEY_HEADER, "")})
-        key.is_valid(raise_exception=True)
         answers = approvals_answer(
             is_approved=self.is_approved,
             now=timezone.now(),
+            key=key_of(request),
             **form.validated_data,
-            **key.validated_data,
             **actor_of(request),
         )
         return Response([msgspec.structs.asdict(one) for one in answers])

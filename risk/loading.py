@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import date
 from uuid import UUID
 
@@ -49,6 +49,23 @@ def _covering(broker: str, deployment_id: UUID) -> QuerySet[KillSwitch]:
 
 
 _halts = Prepared(_covering, "anywhere", ANYBODY)
+
+
+def halts_by_deployment(among: Iterable[Deployment]) -> dict[UUID, list[KillSwitch]]:
+    """The same of several deployments."""
+    active = KillSwitch.objects.filter(released_at__isnull=True).select_related("deployment")
+    found = list(active.defer("deployment__checkpoint").order_by("thrown_at", "id"))
+    return {row.id: [one for one in found if _covers(one, row)] for row in among}
+
+
+def _covers(halt: KillSwitch, row: Deployment) -> bool:
+    match HaltLevel(halt.level):
+        case HaltLevel.GLOBAL:
+            return True
+        case HaltLevel.BROKER:
+            return halt.broker == row.broker
+        case HaltLevel.DEPLOYMENT:
+            return halt.deployment_id == row.id
 
 
 # ---- limits --------------------------------------------------------------------------------------------------
@@ -115,12 +132,27 @@ _in_force = Prepared(
 )
 
 
+def terms_by_deployment(ids: Iterable[UUID]) -> dict[UUID, Terms]:
+    """The same of several deployments; without those of whom nothing has been written yet."""
+    rows = LimitsInForce.objects.select_related("version").filter(deployment_id__in=list(ids))
+    return {row.deployment_id: msgspec.convert(row.version.terms, Terms, strict=False) for row in rows}
+
+
 # ---- the books of others -------------------------------------------------------------------------------------
 
 
 def others_of(terms: Terms, deployment_id: UUID) -> dict[UUID, Member]:
     """The books of those with whom a deployment shares sums, as they stand."""
-    ids = sorted(frozenset[UUID]().union(*(scope.members for scope in terms.scopes)) - {deployment_id})
+    return members_of(sharing(terms, deployment_id))
+
+
+def sharing(terms: Terms, deployment_id: UUID) -> list[UUID]:
+    """With whom a deployment shares sums."""
+    return sorted(frozenset[UUID]().union(*(scope.members for scope in terms.scopes)) - {deployment_id})
+
+
+def members_of(ids: Collection[UUID]) -> dict[UUID, Member]:
+    """The books of deployments, as they stand."""
     if not ids:
         return {}
     days = memories_of(ids)
@@ -190,6 +222,15 @@ def specs_of(ids: Iterable[UUID], *, on: date | None = None) -> dict[int, Instru
     rows = Instrument.objects.filter(deployment__in=list(ids)).distinct()
     found = {row.instrument_token: selectors.spec(row) for row in rows}
     return {token: spec if on is None else spec.on(on) for token, spec in found.items()}
+
+
+def specs_by_deployment(ids: Iterable[UUID]) -> dict[UUID, list[InstrumentSpec]]:
+    """The instruments of several deployments, of each."""
+    pairs = Deployment.instruments.through.objects.filter(deployment_id__in=list(ids))
+    found: dict[UUID, list[InstrumentSpec]] = {}
+    for pair in pairs.select_related("instrument"):
+        found.setdefault(pair.deployment_id, []).append(selectors.spec(pair.instrument))
+    return found
 
 
 def is_exposed(deployment_id: UUID) -> bool:

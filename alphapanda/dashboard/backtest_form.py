@@ -58,7 +58,10 @@ class BacktestForm(AskForm):
             self.fields[name].widget = forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
 
     def clean(self) -> dict[str, Any]:
-        self.cleaned_data["search"] = self.cleaned_data.get("search") or search_asked(self.cleaned_data)
+        written, asked = self.cleaned_data.get("search"), search_asked(self.cleaned_data)
+        if written and asked:
+            self.add_error("search", "Values to try stand above as well: give one of the two.")
+        self.cleaned_data["search"] = written or asked
         return super().clean()
 
     def wrong(self) -> list[tuple[forms.BoundField, str]]:

@@ -15,7 +15,7 @@ from django.shortcuts import redirect
 from django.urls import reverse
 
 from alphapanda.core.money import to_rupees
-from alphapanda.dashboard import chart_indicators, chart_marks, frame, screen, seen
+from alphapanda.dashboard import chart_indicators, chart_marks, frame, moment, screen, seen
 from alphapanda.dashboard.access import broker_of, page_view
 from alphapanda.dashboard.chart_marks import traders
 from alphapanda.research.played import bars_played
@@ -33,6 +33,13 @@ starts_of = attrgetter("starts_ms")
 KEPT = f"{', '.join(map(str, INTERVALS[:-1]))} minutes, or {INTERVALS[-1]} for the day"
 
 
+DONE = BacktestRun.objects.filter(state=BacktestRun.State.DONE, kind=BacktestRun.Kind.BACKTEST)
+NOT_PLAYED = (
+    "The files that the backtest was played on are not at hand as they were: these are the bars of the tick stream, "
+    "which may be others than it saw."
+)
+
+
 class Asked(forms.Form):
     """Which bars, from when on and up to when, and whose doings on them."""
 
@@ -46,8 +53,9 @@ class Asked(forms.Form):
     deployment = forms.ModelChoiceField(Deployment.objects.all(), required=False)
     against = forms.ModelChoiceField(Deployment.objects.all(), required=False)
     backtest = forms.ModelChoiceField(
-        BacktestRun.objects.filter(state=BacktestRun.State.DONE, kind=BacktestRun.Kind.BACKTEST),
+        DONE,
         required=False,
+        error_messages={"invalid_choice": "There is no such backtest with a result."},
     )
     since_ms = forms.IntegerField(required=False, min_value=0)
     until_ms = forms.IntegerField(required=False, min_value=0)
@@ -57,6 +65,7 @@ class Asked(forms.Form):
         """Deployments of one broker namespace only: what is on paper and what is real never mix."""
         super().__init__(given)
         self.broker = broker
+        self.fields["backtest"].queryset = moment.known(DONE, "finished_at")  # type: ignore[attr-defined]
         for name in ("deployment", "against"):
             self.fields[name].queryset = Deployment.objects.filter(broker=broker)  # type: ignore[attr-defined]
 
@@ -99,7 +108,8 @@ def page(request: HttpRequest, name: str) -> HttpResponse:
         return frame.snapshot(live, html)
     is_good, own = form.is_valid(), list(traders(broker, instrument))
     given = form.cleaned_data
-    minutes = given.get("minutes") or 1
+    minutes, run = given.get("minutes") or 1, given.get("backtest")
+    alone = own[0] if len(own) == 1 and not run and "deployment" not in request.GET else None
     context = {
         "instrument": instrument,
         "mark": html["marks"].get(token, ""),
@@ -107,13 +117,12 @@ def page(request: HttpRequest, name: str) -> HttpResponse:
         "intervals": Asked.base_fields["minutes"].choices,
         "others": _others(broker),
         "traders": own,
-        "chosen": given.get("deployment")
-        or (own[0] if len(own) == 1 and "deployment" not in request.GET else None),
+        "chosen": given.get("deployment") or alone,
         "other": given.get("against"),
-        "run": given.get("backtest"),
+        "run": run,
         "minutes": minutes,
         "wrong": [f"{field}: {words}" for field, found in form.errors.items() for words in found],
-        "has_bars": bool(given.get("backtest"))  # its files tell
+        "has_bars": bool(run)  # its files tell
         or seen.bars().filter(instrument=instrument, minutes=minutes).exists(),
     }
     status = 200 if is_good else BAD_REQUEST
@@ -129,20 +138,20 @@ def data(request: HttpRequest, name: str) -> JsonResponse:
     instrument, form = _instrument(name), _asked(request)
     if not form.is_valid():
         return JsonResponse({"error": form.errors.get_json_data()}, status=BAD_REQUEST)
-    given = form.cleaned_data
-    run = given["backtest"] if not given["since_ms"] else None
+    given, run = form.cleaned_data, form.cleaned_data["backtest"]
     ran = chart_marks.of_backtest(run, instrument) if run else []
     until_ms = given["until_ms"] or (_behind(ran[-1]["at_ms"], given["minutes"]) if ran else None)
     window = given["since_ms"] or 0, until_ms, given["count"] or BARS
-    played = bars_played(given["backtest"], str(instrument), given["minutes"]) if given["backtest"] else []
+    played = bars_played(run, str(instrument), given["minutes"]) if run else []
     bars = _within(played, *window) if played else _bars(instrument, given["minutes"], *window)
     chosen = form.chosen(instrument)
-    markers = [] if given["backtest"] or not bars else _markers(instrument, chosen, bars, until_ms)
+    markers = [] if run or not bars else _markers(instrument, chosen, bars, until_ms)
     places = instrument.tick_size.normalize().as_tuple().exponent
     told = {
         "bars": bars,
-        "markers": markers + ran,
-        "lines": [] if given["backtest"] else chart_marks.lines(instrument, chosen),
+        "markers": markers + ([] if given["since_ms"] else ran),
+        "doubt": NOT_PLAYED if run and bars and not played else "",
+        "lines": [] if run else chart_marks.lines(instrument, chosen),
         "places": max(2, -int(places)),
         "minutes": given["minutes"],
         "anchor_minutes": anchor_minutes(instrument.exchange),

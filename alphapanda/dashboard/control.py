@@ -71,7 +71,9 @@ def limits_of(found: Iterable[tuple[Deployment, list[Headroom]]]) -> dict[str, s
         for clock in [_clock(deployment)]
         for one in ones
     ]
-    rows.sort(key=lambda row: (-(row["percent"] or 0), row["deployment"], row["limit"]))
+    rows.sort(
+        key=lambda row: (row["state"] != "fail", -(row["percent"] or 0), row["deployment"], row["limit"])
+    )
     return {row["id"]: row | {"order": f"{place:05}"} for place, row in enumerate(rows)}
 
 
@@ -101,14 +103,21 @@ def _limit(deployment: Deployment, one: Headroom) -> screen.Row:
         "what": f"{one.side} {one.instrument}".strip(),
         "smallest": one.smallest_refused,
         "percent": percent,
-        "state": state_of(percent),
+        "state": "fail" if _is_spent(one) else state_of(percent),
     }
+
+
+def _is_spent(one: Headroom) -> bool:
+    """Whether nothing is left of it for an entry: of what is kept for exits none is."""
+    return one.left == 0 and one.smallest_refused is not None
 
 
 def _percent(one: Headroom) -> float | None:
     """How much of a limit is used; None where that is no share of anything."""
-    if one.used is None or not isinstance(one.limit, int | Decimal) or not one.limit:
+    if one.used is None or not isinstance(one.limit, int | Decimal):
         return None
+    if not one.limit:
+        return 100.0 if one.used or _is_spent(one) else 0.0
     return round(min(max(float(one.used) / float(one.limit), 0.0), 1.0) * 100, 1)
 
 

@@ -1,19 +1,23 @@
-"""What the palette finds beside pages and deployments: instruments by name, and whatever has an id by its beginning,
-orders also by that of the broker, or by the tag that was sent with them."""
+"""What the palette finds beside pages and deployments: instruments by name, halts by what they halt, why and by whom,
+and whatever has an id by its beginning, orders also by that of the broker, or by the tag that was sent with them."""
 
 from __future__ import annotations
 
 import re
+from functools import reduce
+from operator import or_
 from uuid import UUID
 
-from django.db.models import Model
+from django.db.models import Model, Q
 from django.http import HttpRequest, JsonResponse
 from django.urls import reverse
 
-from alphapanda.dashboard import seen
+from alphapanda.dashboard import moment, seen
 from alphapanda.dashboard.access import broker_of, page_view
 from execution.models import BrokerName
 from marketdata.models import Instrument
+from risk.models import KillSwitch
+from risk.selectors import halts_thrown
 from strategies.models import Deployment
 
 FEWEST_LETTERS, FEWEST_DIGITS = 2, 6  # less would find everything
@@ -30,7 +34,8 @@ def found(request: HttpRequest) -> JsonResponse:
     asked = request.GET.get("q", "").replace("\0", "").strip()[:60]
     broker = broker_of(request.GET.get("broker", ""))
     suffix = "" if broker == "paper" else f"?broker={broker}"
-    return JsonResponse({"found": [*_instruments(asked, suffix), *_things(asked), *_at_broker(asked)]})
+    of_ids = [*_things(asked), *_at_broker(asked)]
+    return JsonResponse({"found": [*_instruments(asked, suffix), *_halts(asked, broker, suffix), *of_ids]})
 
 
 def _instruments(asked: str, suffix: str) -> Found:
@@ -44,6 +49,26 @@ def _instruments(asked: str, suffix: str) -> Found:
         {str(one) for one in fits.order_by("tradingsymbol")[: MOST * 8]}, key=lambda n: (len(n), n)
     )
     return [_one(name, "chart", reverse("chart", args=[name]) + suffix) for name in names[:MOST]]
+
+
+def _halts(asked: str, broker: str, suffix: str) -> Found:
+    """Those of the namespace, the newest first; the word itself finds all."""
+    if len(asked) < FEWEST_LETTERS:
+        return []
+    own = Q(broker=broker) | Q(deployment__broker=broker) | Q(broker="", deployment=None)
+    known = moment.known(halts_thrown().filter(own), "thrown_at").order_by("-thrown_at", "-id")
+    if not "halts".startswith(asked.lower()):
+        names = ("reason", "thrown_by", "broker", "deployment__name")
+        fits = [Q(**{f"{name}__icontains": asked}) for name in names]
+        known = known.filter(reduce(or_, fits))
+    address = reverse("risk") + suffix
+    return [_one(_halted(one), "halt", f"{address}#switches-{one.pk}") for one in known[:MOST]]
+
+
+def _halted(one: KillSwitch) -> str:
+    target = one.broker or (one.deployment.name if one.deployment else "everything")
+    is_over = moment.ended_at(one.released_at) is not None
+    return f"halt of {target}{', released' if is_over else ''}: {one.reason}"
 
 
 def _things(asked: str) -> Found:

@@ -67,7 +67,8 @@ class TuneForm(forms.Form):
         self.kind = strategy_class_of(deployment.strategy_version)
         self.known = {one.name: one for one in described(self.kind.Params)}
         self.fields["params"] = ParametersField(tuple(self.known.values()), PLAIN)
-        self.initial = {"params": deployment.params | self.initial, "was": deployment.params}
+        # what was tried is all of it: what it does not name had its default there, whatever runs now
+        self.initial = {"params": self.initial or deployment.params, "was": deployment.params}
 
     def clean_params(self) -> dict[str, Any]:
         """As they are stored: what has its default, and was not named before, stays unnamed."""

@@ -79,12 +79,18 @@ def limits_then(numbers: dict[str, Any], signal: SignalRow) -> list[dict[str, An
     """The limits that an entry uses up, with what would be used once it is in, the tightest first. `percent`: None
     where the figure is not known."""
     found = [_then(one) for one in _bounds(numbers, dict.fromkeys(USED_UP), signal)]
-    return sorted(found, key=lambda one: -1 if one["percent"] is None else one["percent"], reverse=True)
+    return sorted(found, key=_tightness, reverse=True)
+
+
+def _tightness(one: dict[str, Any]) -> tuple[bool, float]:
+    """What may not be used at all, and is, before what is used beyond its limit."""
+    percent = -1.0 if one["percent"] is None else one["percent"]
+    return not Decimal(one["bound"]) and percent > 0, percent
 
 
 def _then(one: Seen) -> dict[str, Any]:
     bound, used = Decimal(str(one.bound)), None if one.figure is None else abs(Decimal(str(one.figure)))
-    percent = None if used is None or not bound else float(round(used / bound * 100, 1))
+    percent = None if used is None else _share(used, bound)
     return {
         "limit": one.limit,
         "level": "" if one.level == OWN else one.level,
@@ -94,6 +100,13 @@ def _then(one: Seen) -> dict[str, Any]:
         "percent": percent,
         "state": state_of(percent),
     }
+
+
+def _share(used: Decimal, bound: Decimal) -> float:
+    """In percent; of nothing, all of it is used by whatever is."""
+    if not bound:
+        return 100.0 if used else 0.0
+    return float(round(used / bound * 100, 1))
 
 
 def state_of(percent: float | None) -> str:

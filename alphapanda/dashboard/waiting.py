@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
@@ -18,7 +19,7 @@ from execution.domain.kite.reconciling import Kind
 from execution.models import Difference, ExternalOrder
 from marketdata import selectors as market
 from risk import selectors
-from risk.services.approvals import approval_outlook
+from risk.services.outlook import Outlook, approval_outlooks
 from strategies import loading as deployments
 from strategies.models import Approval
 
@@ -38,10 +39,16 @@ def approvals(request: HttpRequest) -> HttpResponse:
     broker = broker_of(request.GET.get("broker", ""))
     live, now = frame.Reading(broker), timezone.now()
     asked = moment.known(selectors.approvals_asked().filter(deployment__broker=broker), "asked_at")
-    waiting = moment.unended(asked, "answered_at")[:SHOWN]
-    answered = moment.ended(asked, "answered_at")[:ANSWERED]
+    waiting = list(moment.unended(asked, "answered_at").exclude(_let_pass())[:SHOWN])
+    # what one would have done is not kept
+    known = (
+        approval_outlooks(waiting, calendar=market.calendars(), now=now) if moment.current() is None else {}
+    )
+    answered = (moment.ended(asked, "answered_at") | asked.filter(_let_pass()))[:ANSWERED]
     rows = {
-        "waits": {str(one.pk): _waits(one, now) | _left(one, live, broker, now) for one in waiting},
+        "waits": {
+            str(one.pk): _waits(one, known.get(one.pk)) | _left(one, live, broker, now) for one in waiting
+        },
         "answers": {str(one.pk): _asked(one) | _outcome(one) for one in answered},
     }
     html = screen.rendered(rows)
@@ -72,10 +79,9 @@ def _asked(one: Approval) -> screen.Row:
     }
 
 
-def _waits(one: Approval, now: datetime) -> screen.Row:
-    if moment.current() is not None:
-        return _asked(one)  # what it would have done is not kept
-    outlook = approval_outlook(one, calendar=market.calendars(), now=now)
+def _waits(one: Approval, outlook: Outlook | None) -> screen.Row:
+    if outlook is None:
+        return _asked(one)
     numbers = outlook["numbers"]
     return _asked(one) | {
         "passes": outlook["would_pass"],
@@ -100,8 +106,24 @@ def _left(one: Approval, live: frame.Reading, broker: str, now: datetime) -> scr
     return {"wall_ms": wall_ms, "left_s": left_s, "is_soon": left_s < SOON_S}
 
 
+def _let_pass() -> Q:
+    """Entries that had been let pass by the moment that is looked at, but are over otherwise since: dropped or too
+    late. None of now."""
+    then = moment.until()
+    return Q(answered_at__gt=then, signal__approving__created_at__lte=then) if then else Q(pk=None)
+
+
 def _outcome(one: Approval) -> screen.Row:
     """What came of an entry that waits no more: why, when, and what risk said of one that was approved."""
+    if one.answered_at is not None and moment.ended_at(one.answered_at) is None:
+        told = one.signal.approving
+        told_ms = to_ms(told.created_at)
+        return {
+            "state": Approval.State.APPROVED.value,
+            "by": told.actor,
+            "reason": told.reason,
+            "answered_ms": told_ms,
+        }
     told = {"reason": one.reason or OVER.get(Approval.State(one.state), ""), "answered_ms": None}
     if one.answered_at is not None:
         told["answered_ms"] = to_ms(one.answered_at)

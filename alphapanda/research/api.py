@@ -21,7 +21,7 @@ from alphapanda.research.plan import BadPlan, Plan, askable
 from alphapanda.research.search import asked_of
 from alphapanda.research.stored import backtest_again, backtest_cancel, backtest_create
 from alphapanda.web.roles import ROLE_TO_READ, RequiredRole
-from alphapanda.web.views import AnyObject, ApiView, Form, ListView, Reason, actor_of
+from alphapanda.web.views import KEY_PARAMETER, AnyObject, ApiView, Form, ListView, Reason, actor_of, key_of
 from strategies.models import BacktestRun
 
 if TYPE_CHECKING:
@@ -67,8 +67,8 @@ class BacktestSerializer(serializers.ModelSerializer):
         )
 
     def get_sheet(self, run: BacktestRun) -> str | None:
-        """The address of its page in the admin."""
-        return reverse("admin:backtest_sheet", args=[run.pk]) if run.state == BacktestRun.State.DONE else None
+        """The address of its page, for whoever may look."""
+        return reverse("backtest-sheet", args=[run.pk]) if run.state == BacktestRun.State.DONE else None
 
     def get_seconds_left(self, run: BacktestRun) -> int | None:
         return selectors.seconds_left(run, timezone.now())
@@ -194,12 +194,15 @@ class BacktestAct(ApiView):
     required_role = RequiredRole()
     act = ""
 
-    @extend_schema(request=Reason, responses=BacktestSerializer, tags=["backtests"])
+    @extend_schema(
+        request=Reason, responses=BacktestSerializer, parameters=[KEY_PARAMETER], tags=["backtests"]
+    )
     def post(self, request: Request, pk: UUID) -> Response:
+        """With the same Idempotency-Key it is the same act."""
         form = Reason(data=request.data)
         form.is_valid(raise_exception=True)
-        service = {"cancel": backtest_cancel, "again": backtest_again}[self.act]
-        run = service(run_id=pk, now=timezone.now(), **form.validated_data, **actor_of(request))
+        by = {"run_id": pk, "now": timezone.now(), **form.validated_data, **actor_of(request)}
+        run = backtest_cancel(**by) if self.act == "cancel" else backtest_again(**by, key=key_of(request))
         return Response(BacktestSerializer(run).data)
 
 

@@ -32,21 +32,33 @@ _kept: dict[tuple[Any, ...], list[Bar]] = {}
 def bars_played(run: BacktestRun, instrument: str, minutes: int) -> list[Bar]:
     """The newest bars of an instrument in the days that were played, oldest first; none where the files of the run are
     not there any more, are other ones, or are longer than ITEMS_MAX."""
-    key = run.pk, instrument, minutes
+    key = run.pk, run.result_sha256, instrument, minutes, _stamps(run)
     with _lock:  # two who ask for the same wait for one
-        if key in _kept:
-            return _kept[key]
-        if made := _made(run, instrument, minutes):
+        if key not in _kept:
+            made = _made(run, instrument, minutes)
             if len(_kept) >= KEPT_MAX:
                 _kept.clear()
             _kept[key] = made
-        return made
+        return _kept[key]
+
+
+def _stamps(run: BacktestRun) -> tuple[tuple[int, int] | None, ...]:
+    """Size and time of its files: where one comes, goes or changes, they are read again."""
+    return tuple(_stamp(name) for name in run.plan.get("files", []))
+
+
+def _stamp(name: str) -> tuple[int, int] | None:
+    try:
+        found = recorded_file(name).path.stat()
+    except UNREADABLE:
+        return None
+    return found.st_size, found.st_mtime_ns
 
 
 def _made(run: BacktestRun, instrument: str, minutes: int) -> list[Bar]:
-    if selectors.result_of(run)["meta"]["items"] > ITEMS_MAX:
-        return []
     try:
+        if selectors.result_of(run)["meta"]["items"] > ITEMS_MAX:
+            return []
         plan = plan_of(run)
         files = [name for name in plan.files if recorded_file(name).key == instrument]
         return _folded(plan, files, instrument, minutes) if files and _are_the_same(run, files) else []

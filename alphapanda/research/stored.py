@@ -72,10 +72,11 @@ def backtest_create(
     search: Search | None = None,
     reason: str = "",
     ip: str | None = None,
+    run_id: UUID | None = None,
 ) -> BacktestRun:
     """Ask for a backtest, or for a search over what it would run; the research worker takes it up.
     Raises BadPlan, BacktestExists."""
-    run = _inserted(checked(plan), search, name, actor, state=State.QUEUED)
+    run = _inserted(checked(plan), search, name, actor, state=State.QUEUED, run_id=run_id)
     act_record(
         actor=actor,
         action="backtest.create",
@@ -111,14 +112,27 @@ def backtest_cancel(
 
 
 def backtest_again(
-    *, run_id: UUID, actor: str, now: datetime, reason: str = "", ip: str | None = None
+    *, run_id: UUID, actor: str, now: datetime, reason: str = "", ip: str | None = None, key: str = ""
 ) -> BacktestRun:
-    """Ask for the same backtest once more, under the next free name. Raises NoSuchBacktest, BadPlan."""
+    """Ask for the same backtest once more, under the next free name; with the same `key` it is the same run.
+    Raises NoSuchBacktest, BadPlan."""
     run = BacktestRun.objects.defer("result").filter(pk=run_id).first()
     if run is None:
         raise NoSuchBacktest(f"There is no backtest {run_id}.")
-    by = {"actor": actor, "now": now, "reason": reason, "ip": ip}
-    return backtest_create(plan_of(run), search=search_asked(run), name=_next_name(run.name), **by)
+    own = ids.derived("backtest again", str(run_id), key) if key else None
+    if found := _asked_already(own):
+        return found
+    by = {"actor": actor, "now": now, "reason": reason, "ip": ip, "run_id": own}
+    try:
+        return backtest_create(plan_of(run), search=search_asked(run), name=_next_name(run.name), **by)
+    except BacktestExists:
+        if found := _asked_already(own):
+            return found
+        raise
+
+
+def _asked_already(run_id: UUID | None) -> BacktestRun | None:
+    return BacktestRun.objects.defer("result").filter(pk=run_id).first() if run_id else None
 
 
 def _next_name(name: str) -> str:
@@ -131,7 +145,9 @@ def _next_name(name: str) -> str:
     return f"{stem} #{number}"
 
 
-def _inserted(plan: Plan, search: Search | None, name: str, actor: str, **facts: Any) -> BacktestRun:
+def _inserted(
+    plan: Plan, search: Search | None, name: str, actor: str, *, run_id: UUID | None = None, **facts: Any
+) -> BacktestRun:
     name = name.strip()
     longest = BacktestRun._meta.get_field("name").max_length
     if not name or len(name) > longest or not name.isprintable():
@@ -139,7 +155,7 @@ def _inserted(plan: Plan, search: Search | None, name: str, actor: str, **facts:
     try:
         with transaction.atomic():
             return BacktestRun.objects.create(
-                id=ids.derived("backtest", name),
+                id=run_id or ids.derived("backtest", name),
                 name=name,
                 kind=Kind.SEARCH if search else Kind.BACKTEST,
                 plan=msgspec.to_builtins(plan),

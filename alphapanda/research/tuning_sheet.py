@@ -7,6 +7,7 @@ from typing import Any
 from django.template.loader import render_to_string
 
 from alphapanda.research import charts
+from alphapanda.research.heat_cells import binned
 from alphapanda.research.tear_sheet import percent
 from alphapanda.research.tuning import value_text
 from alphapanda.web.formats import number
@@ -40,18 +41,14 @@ def told(result: Object) -> Object:
 def _heat(heat_map: Object | None) -> str:
     if heat_map is None:
         return ""
+    shown = binned(heat_map)
     return charts.heat_map(
-        [text_of(column) for column in heat_map["columns"]],
-        [text_of(row) for row in heat_map["rows"]],
-        {(text_of(cell["x"]), text_of(cell["y"])): cell["value"] for cell in heat_map["cells"]},
+        shown["columns"],
+        shown["rows"],
+        {(cell["x"], cell["y"]): cell["value"] for cell in shown["cells"]},
         value_text,
-        names=(heat_map["x"], heat_map["y"]),
+        names=(shown["x"], shown["y"]),
     )
-
-
-def text_of(value: Any) -> str:
-    """A value of a parameter: a float without its noise."""
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _tiles(result: Object) -> list[Object]:

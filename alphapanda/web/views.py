@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django_filters.rest_framework import DjangoFilterBackend
-from drf_spectacular.utils import extend_schema_field
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema_field
 from rest_framework import generics, serializers
 from rest_framework.views import APIView
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from rest_framework.response import Response
 
 log = logs.channel("api")
+KEY_MAX = 64
+KEY_HEADER = "Idempotency-Key"
+KEY_PARAMETER = OpenApiParameter(KEY_HEADER, OpenApiTypes.STR, OpenApiParameter.HEADER)
 
 
 class Common:
@@ -105,3 +109,14 @@ class Reason(Form):
 def actor_of(request: Request) -> dict[str, Any]:
     """Who acts and from where, as services ask for it."""
     return {"actor": request.user.get_username(), "ip": request.META.get("REMOTE_ADDR")}
+
+
+class _Key(Form):
+    key = serializers.CharField(max_length=KEY_MAX, default="", allow_blank=True)
+
+
+def key_of(request: Request) -> str:
+    """What a client sends so that an act of which it lost the answer is done once; empty where it sends none."""
+    form = _Key(data={"key": request.headers.get(KEY_HEADER, "")})
+    form.is_valid(raise_exception=True)
+    return str(form.validated_data["key"])

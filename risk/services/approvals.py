@@ -10,20 +10,11 @@ from django.db import transaction
 
 from accounts import live
 from accounts.services import act_record
-from alphapanda.core.clock import ist_date
 from alphapanda.core.refusals import BadRequest, Conflict, NotThere, Refusal, reason_problem
 from alphapanda.core.vocabulary import Broker, CommandKind, DeploymentStatus
-from marketdata.domain.calendar import UnknownMarket
 from portfolio.domain.books import FLAT, Holding
 from risk import loading
-from risk.domain.context import Verdict, phases_of
-from risk.domain.figures import Exposure, own_book
-from risk.domain.memory import DayState
-from risk.domain.review import review
-from risk.domain.wording import text
 from risk.models import Decision
-from risk.services.contexts import checkpointed, context_of
-from risk.services.gates import gates_now
 from risk.services.terms import share_kill_lock
 from strategies import loading as deployments
 from strategies.models import Approval, Command, Deployment
@@ -34,8 +25,6 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
-    from marketdata.domain.calendar import MarketHours
-    from risk.domain.context import Context
     from strategies.domain.signals import SignalRow
 
 State = Approval.State
@@ -239,56 +228,3 @@ def approval_guard(
     if asked * signal.side.sign < 0 and held != asked:
         return (("approval", f"it was to turn a position of {asked} units, and {held} are held now"),)
     return ()
-
-
-# ---- looking ahead -------------------------------------------------------------------------------------------
-
-
-def approval_outlook(approval: Approval, *, calendar: MarketHours, now: datetime) -> dict[str, Any]:
-    """What risk would say if the entry were let pass now, with the figures that it would see: exposures before and
-    after, the rest as in a decision. Reads only; prices are those of the last checkpoint. Where no hours of its market
-    are stored nothing is known, and an entry would not pass."""
-    deployment = approval.deployment
-    stored = checkpointed(deployment)
-    entry = deployments.signal_row(approval.signal)
-    signal = msgspec.structs.replace(
-        entry,
-        approves=entry.id,
-        at_ms=max(stored.at_ms, deployment.at_ms, entry.at_ms),
-        marks=stored.marks or entry.marks,
-    )
-    try:
-        context = _context(deployment, signal, calendar, now)
-    except UnknownMarket as unknown:
-        return NOTHING_KNOWN | {"reason": f"cannot be worked out: {unknown}"}
-    (verdict,), _ = review([signal], context)
-    return _told(verdict, context, signal)
-
-
-def _context(deployment: Deployment, signal: SignalRow, calendar: MarketHours, now: datetime) -> Context:
-    today = ist_date(signal.at_ms)
-    specs = loading.specs_of([deployment.id], on=today)
-    one = specs[signal.token]
-    hours = calendar.of(one)
-    return context_of(
-        deployment,
-        day=loading.memories_of([deployment.id]).get(deployment.id, DayState()),
-        instruments={one.token: hours.ruled(one, today)},
-        halts=tuple(f"{halt}: {halt.reason}" for halt in loading.halts_active(deployment)),
-        phases=phases_of([signal], {one.token: hours}),
-        on=today,
-        gates=gates_now(now, deployment.id),
-    )
-
-
-def _told(verdict: Verdict, context: Context, signal: SignalRow) -> dict[str, Any]:
-    before = Exposure([own_book(context)], signal.marks)
-    gross, net = before.gross(), before.net(signal.side)
-    return {
-        "would_pass": verdict.is_approved,
-        "rule": verdict.rule,
-        "reason": verdict.reason,
-        "gross_exposure_before": None if gross is None else text(gross),
-        "net_exposure_before": None if net is None else text(net),
-        "numbers": verdict.numbers,
-    }

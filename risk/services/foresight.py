@@ -16,7 +16,7 @@ from alphapanda.core import ids
 from alphapanda.core.clock import DAY_MS, IST_OFFSET_MS, ist_date, ist_day, ist_text
 from alphapanda.core.refusals import BadRequest
 from alphapanda.core.vocabulary import LimitLevel, Phase
-from marketdata.selectors import unlisted
+from marketdata.selectors import spec, unlisted
 from portfolio.domain.books import BookedFill
 from portfolio.models import Posting
 from risk import loading
@@ -27,8 +27,8 @@ from risk.domain.memory import DayState
 from risk.domain.preview import Change, Past, Preview, preview
 from risk.domain.wording import plain
 from risk.models import Decision, LimitSet
-from risk.services.contexts import checkpointed, context_of
-from risk.services.gates import gates_now
+from risk.services.contexts import Surroundings, checkpointed, context_of, surroundings_of
+from risk.services.gates import Gates, gates_by_deployment
 from strategies import loading as deployments
 from strategies.models import Deployment
 from strategies.services.runner import ACTIVE
@@ -46,25 +46,29 @@ def headroom_now(
 ) -> list[tuple[Deployment, list[Headroom]]]:
     """Used, left and the smallest order refused, for one deployment or for all that run, by name. Prices and time
     are those of the last checkpoint, a few seconds old at most while ticks come."""
-    rows = Deployment.objects.order_by("name")
-    rows = rows.filter(pk=deployment_id) if deployment_id else rows.filter(status__in=ACTIVE)
-    return [(row, _headroom(row, now)) for row in rows]
+    rows = Deployment.objects.order_by("name").prefetch_related("instruments")
+    found = list(rows.filter(pk=deployment_id) if deployment_id else rows.filter(status__in=ACTIVE))
+    around, ids = surroundings_of(found), [row.id for row in found]
+    days, gates = loading.memories_of(ids), gates_by_deployment(now, ids)
+    return [
+        (row, _headroom(row, around[row.id], days.get(row.id, DayState()), gates[row.id])) for row in found
+    ]
 
 
-def _headroom(deployment: Deployment, now: datetime) -> list[Headroom]:
+def _headroom(deployment: Deployment, around: Surroundings, day: DayState, gates: Gates) -> list[Headroom]:
     stored = checkpointed(deployment)
-    day = loading.memories_of([deployment.id]).get(deployment.id, DayState())
     at_ms = max(stored.at_ms, deployment.at_ms)
     today = ist_date(at_ms)
-    instruments = loading.specs_of([deployment.id], on=today)
+    instruments = {row.instrument_token: spec(row).on(today) for row in deployment.instruments.all()}
     context = context_of(
         deployment,
         day=day,
         instruments=instruments,
         halts=(),
         phases=dict.fromkeys(instruments, Phase.CONTINUOUS),
-        gates=gates_now(now, deployment.id),
+        gates=gates,
         on=today,
+        surroundings=around,
     )
     return headroom(context, stored.marks, at_ms=at_ms)
 

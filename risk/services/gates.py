@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -27,10 +28,23 @@ class Gates(NamedTuple):
 
 def gates_now(now: datetime, deployment_id: UUID) -> Gates:
     """What the guards by the wall clock say of a deployment now."""
-    found = {
-        "start_of_day": _start_of_day(now),
-        "unacknowledged_alert": _unacknowledged_alert(now, deployment_id),
-    }
+    minutes = settings.ALERT_PAUSES_MINUTES
+    oldest = next(iter(_waiting(now, deployment_id)), None) if minutes else None
+    return _gates(_start_of_day(now), _unacknowledged_alert(now, oldest))
+
+
+def gates_by_deployment(now: datetime, ids: Iterable[UUID]) -> dict[UUID, Gates]:
+    """The same of several deployments."""
+    day, waiting = _start_of_day(now), list(_critical().filter(raised_at__lt=now).order_by("raised_at"))
+
+    def oldest(one: UUID) -> Alert | None:
+        return next((alert for alert in waiting if alert.deployment_id in (None, one)), None)
+
+    return {one: _gates(day, _unacknowledged_alert(now, oldest(one))) for one in ids}
+
+
+def _gates(day: tuple[str, dict[str, Any]], alert: tuple[str, dict[str, Any]]) -> Gates:
+    found = {"start_of_day": day, "unacknowledged_alert": alert}
     guards = tuple((rule, why) for rule, (why, _) in found.items() if why)
     return Gates(guards, {rule: seen for rule, (_, seen) in found.items()})
 
@@ -43,11 +57,10 @@ def _start_of_day(now: datetime) -> tuple[str, dict[str, Any]]:
     return why, {"is_required": True, "is_passed": is_passed}
 
 
-def _unacknowledged_alert(now: datetime, deployment_id: UUID) -> tuple[str, dict[str, Any]]:
+def _unacknowledged_alert(now: datetime, alert: Alert | None) -> tuple[str, dict[str, Any]]:
     """The oldest critical alert that waits is the one that counts."""
     minutes = settings.ALERT_PAUSES_MINUTES
-    alert = next(iter(_waiting(now, deployment_id)), None) if minutes else None
-    if alert is None:
+    if alert is None or not minutes:
         return "", {"minutes": minutes}
     waited = now - alert.raised_at
     seen = {"minutes": minutes, "alert": alert.pk, "waited_s": int(waited.total_seconds())}
@@ -64,9 +77,12 @@ def is_day_passed(day: date) -> bool:
     return StartOfDay.objects.filter(day=day, is_passed=True).exists()
 
 
+def _critical() -> QuerySet[Alert]:
+    return Alert.objects.filter(severity=Severity.CRITICAL, acknowledged_at=None)
+
+
 def _unacknowledged(raised_before: datetime, deployment_id: UUID) -> QuerySet[Alert]:
-    critical = Alert.objects.filter(severity=Severity.CRITICAL, acknowledged_at=None)
-    concerning = critical.filter(Q(deployment=None) | Q(deployment_id=deployment_id))
+    concerning = _critical().filter(Q(deployment=None) | Q(deployment_id=deployment_id))
     return concerning.filter(raised_at__lt=raised_before).order_by("raised_at")[:1]
 
 

@@ -84,13 +84,20 @@ function target(form) {
 }
 
 const ANSWER_MS = 30_000; // a server that says nothing for so long is as good as away
+const undone = new Map(); // the keys of acts of which it is not known that they are done, by what they are
 
-/** A dialog that asks for a reason and posts one act. The key stays, so that a second try is the same act. An answer that
- * comes when the dialog is closed, or asks for another act, is told all the same and touches nothing of it. */
+/** The key of an act: until it is done, whoever asks for the same means the same act, in this dialog or the next. */
+function keyOf(act) {
+  if (!undone.has(act)) undone.set(act, [...crypto.getRandomValues(new Uint8Array(16))].map((b) => b.toString(16).padStart(2, "0")).join(""));
+  return undone.get(act);
+}
+
+/** A dialog that asks for a reason and posts one act. An answer that comes when the dialog is closed, or asks for another
+ * act, is told all the same and touches nothing of it. */
 class Act {
   #asked = {};
   #facts = () => ({});
-  #key = "";
+  #turn = 0; // how often it was opened
 
   constructor(name, afterwards) {
     const part = (what) => document.getElementById(`${name}-${what}`);
@@ -108,7 +115,7 @@ class Act {
   ask(asked, facts) {
     this.#asked = asked;
     this.#facts = facts;
-    this.#key = [...crypto.getRandomValues(new Uint8Array(16))].map((b) => b.toString(16).padStart(2, "0")).join("");
+    this.#turn += 1;
     this.error.textContent = "";
     this.button.disabled = false;
     this.form.reset();
@@ -132,16 +139,18 @@ class Act {
   }
 
   async #send() {
-    const [asked, key] = [this.#asked, this.#key];
+    const [asked, turn, facts] = [this.#asked, this.#turn, this.#facts(this.form)];
+    const act = JSON.stringify([asked.act, facts]);
     this.button.disabled = true;
     this.error.textContent = "";
-    const [failure, told] = await this.#post(asked, key);
-    const isAtHand = this.dialog.open && key === this.#key;
+    const [failure, told] = await this.#post(asked, keyOf(act), facts);
+    if (!failure) undone.delete(act);
+    const isAtHand = this.dialog.open && turn === this.#turn;
     if (isAtHand) this.button.disabled = false;
     if (isAtHand && failure) this.#refused(failure, told);
     else {
       if (isAtHand) this.dialog.close();
-      toast(failure ? `${asked.title}: ${failure}` : outcome(asked.done ?? "Done.", told), failure ? null : placeOf(asked.act, told));
+      toast(failure ? `${asked.title}: ${failure}` : outcome(asked.done ?? "Done.", told), failure ? null : placeOf(asked.act, told), Boolean(failure));
     }
     for (const all of document.querySelectorAll("input[data-all]")) all.checked = false;
     this.afterwards(); // what was refused has changed meanwhile
@@ -153,7 +162,7 @@ class Act {
   }
 
   /** Why it failed, or nothing; and the answer. */
-  async #post(asked, key) {
+  async #post(asked, key, facts) {
     try {
       const answer = await fetch(asked.act, {
         method: "POST",
@@ -163,7 +172,7 @@ class Act {
           "X-CSRFToken": this.form.elements.csrfmiddlewaretoken.value,
           "Idempotency-Key": key,
         },
-        body: JSON.stringify({ ...this.#facts(this.form), reason: this.form.elements.reason.value }),
+        body: JSON.stringify({ ...facts, reason: this.form.elements.reason.value }),
         signal: AbortSignal.timeout(ANSWER_MS),
       });
       const told = await answer.json().catch(() => ({}));
@@ -207,15 +216,36 @@ function placeOf(act, told) {
 
 const TOAST_MS = 6_000;
 const LINK_MS = 15_000; // a link wants time to be reached
+const toasts = document.getElementById("toast");
 let toasted = 0;
 
-function toast(words, place) {
-  const box = document.getElementById("toast");
-  box.textContent = words;
-  if (place) box.append(" ", link(place.words, place.address));
-  box.hidden = false;
+/** Say what became of something, for a while; what failed stands until somebody has seen it. */
+function toast(words, place, stays = false) {
+  const line = document.createElement("p");
+  line.textContent = words;
+  if (place) line.append(" ", link(place.words, place.address));
+  line.toggleAttribute("data-stays", stays);
+  if (stays) line.append(" ", dismissal(line));
+  untoast("p:not([data-stays])");
+  toasts.append(line);
+  toasts.hidden = false;
   clearTimeout(toasted);
-  toasted = setTimeout(() => (box.hidden = true), place ? LINK_MS : TOAST_MS);
+  toasted = setTimeout(untoast, place ? LINK_MS : TOAST_MS, "p:not([data-stays])");
+}
+
+function untoast(which) {
+  for (const line of toasts.querySelectorAll(which)) line.remove();
+  toasts.hidden = !toasts.children.length;
+}
+
+function dismissal(line) {
+  const button = document.createElement("button");
+  [button.type, button.className, button.textContent] = ["button", "plain", "Dismiss"];
+  button.addEventListener("click", () => {
+    line.remove();
+    toasts.hidden = !toasts.children.length;
+  });
+  return button;
 }
 
 function link(words, address) {

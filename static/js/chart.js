@@ -28,7 +28,7 @@ const moment = new URLSearchParams(location.search).get("at") ?? ""; // the past
 const followed = [box.dataset.deployment, box.dataset.against].filter(Boolean);
 const letter = (deployment) => (followed.length < 2 ? "" : (["A", "B"][followed.indexOf(deployment)] ?? ""));
 const bars = new Bars([...minutes.options].map((one) => Number(one.value)), Number(minutes.value));
-const state = { at: undefined, isWhole: false, isDrawn: false, storedTo: 0, mark: { at: 0 }, toldFor: 0, toldAt: 0, next: 0, byKeys: false };
+const state = { at: undefined, isWhole: false, isDrawn: false, storedTo: 0, mark: { at: 0 }, toldFor: 0, toldAt: 0, next: 0, byKeys: false, doubt: "", isOver: false };
 const length = () => bars.length; // of what is drawn
 
 /** The drawn bar that a moment falls into. */
@@ -145,13 +145,16 @@ async function read() {
     live(); // a mark may have come before there was a bar
     marks.wait(found.lines);
     if (!state.isDrawn && bars.count) show();
+    state.doubt = found.doubt;
+    tellDoubts();
     say();
     await readIndicators();
+    state.isOver = Boolean(box.dataset.backtest); // nothing of it changes any more
   } catch {
     // no network: the age on the dot says so
   } finally {
     clearTimeout(state.next);
-    state.next = setTimeout(read, POLL_MS);
+    if (!state.isOver) state.next = setTimeout(read, POLL_MS);
   }
 }
 
@@ -171,9 +174,13 @@ async function readIndicators() {
   const found = await told(box.dataset.indicators, asked({ since_ms: Math.max(0, since) }));
   state.toldFor = last;
   strategies.take(found);
-  doubt.textContent = strategies.doubts.join(" ");
-  doubt.hidden = !strategies.doubts.length;
+  tellDoubts();
   say();
+}
+
+function tellDoubts() {
+  doubt.textContent = [state.doubt, ...strategies.doubts].filter(Boolean).join(" ");
+  doubt.hidden = !doubt.textContent;
 }
 
 /** Everything before the first bar that is there, once. */
@@ -293,10 +300,7 @@ const nameOf = (seconds) => [...minutes.options].find((one) => Number(one.value)
 /** What stands at the crosshair, or at the last bar. */
 function say() {
   const bar = state.at === undefined ? bars.newest : bars.at(state.at);
-  if (!bar) {
-    legend.textContent = "";
-    return;
-  }
+  if (!bar) return legend.replaceChildren();
   const when = new Date(bar.time * 1000).toISOString().slice(0, length() >= DAY_S ? 10 : 16).replace("T", " ");
   const prices = [["O", bar.open], ["H", bar.high], ["L", bar.low], ["C", bar.close]].flatMap(([name, value]) => [` ${name} `, bold(amount(value))]);
   const rows = [row(`${when} IST `, ...prices, " V ", bold(bar.units === undefined ? "–" : bar.units.toLocaleString("en-IN")))];

@@ -13,7 +13,7 @@ function tick() {
     const now = Number(element.dataset.nowMs) + performance.now() - loaded;
     const left = Number(element.dataset.untilMs) - now;
     element.textContent = words(left);
-    if (left <= 0) location.reload();
+    if (left <= 0 && !document.querySelector("dialog[open]")) location.reload();
   }
 }
 

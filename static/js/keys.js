@@ -57,7 +57,7 @@ function optionOf({ words, kind, address }) {
   const to = new URL(address, location.href);
   const at = new URLSearchParams(location.search).get("at");
   if (at) to.searchParams.set("at", at);
-  option.dataset.address = to.pathname + to.search;
+  option.dataset.address = to.pathname + to.search + to.hash;
   const small = document.createElement("small");
   [small.className, small.textContent] = ["muted", kind];
   option.append(`${words} `, small);

@@ -91,8 +91,9 @@ async function refetch() {
     const message = await answer.json();
     if (!message.rows) return;
     heard(message);
-    if (message.sequence && document.querySelector(".strip-off")) location.reload();
-    if (message.is_over && document.querySelector("[data-under-way]")) location.reload(); // its result has come
+    const isOver = message.is_over && document.querySelector("[data-under-way]"); // its result has come
+    const isBack = message.sequence && document.querySelector(".strip-off");
+    if ((isOver || isBack) && !document.querySelector("dialog[open]")) location.reload(); // nobody loses what was typed
     applySnapshot(message);
   } catch {
     // no network: the age on the dot says so

@@ -83,6 +83,7 @@ def test_an_answer_that_is_lost_is_asked_for_again_and_is_the_same_act(operator:
 
 
 def test_an_answer_that_comes_late_is_told_and_ends_no_other_act(operator: Person) -> None:
+    operator.page.clock.install()
     held: list[Any] = []
     operator.page.route(HALTS, held.append)
     asked_to_halt(operator, "late")
@@ -97,9 +98,35 @@ def test_an_answer_that_comes_late_is_told_and_ends_no_other_act(operator: Perso
     sent_and_left(operator)
     assert held[0].request.post_data_json["reason"] == "next"
     held.pop().fulfill(status=503, json={"error": {"code": "odd", "message": "The database is away."}})
-    operator.page.locator("#toast:visible", has_text="Not done: The database is away.").wait_for()
+    failed = operator.page.locator("#toast p", has_text="Not done: The database is away.")
+    failed.wait_for()
+    operator.page.clock.fast_forward(60_000)
+    assert failed.is_visible()  # nobody looked at that moment
+    failed.get_by_role("button", name="Dismiss").click()
+    operator.page.wait_for_selector("#toast", state="hidden")
     assert halts("late") == 1
     assert operator.faults == []
+
+
+def test_what_is_asked_for_again_is_the_same_act_until_it_is_done(operator: Person) -> None:
+    keys: list[str] = []
+
+    def note(route: Any) -> None:
+        keys.append(route.request.headers["idempotency-key"])
+        if len(keys) > 1:
+            route.continue_()
+        else:
+            route.abort()
+
+    operator.page.route(HALTS, note)
+    asked_to_halt(operator, "once")
+    sent_and_left(operator)
+    for _ in range(2):
+        operator.page.keyboard.press("Shift+H")
+        operator.page.keyboard.type("once more")
+        operator.page.keyboard.press("Enter")
+        operator.page.wait_for_selector("#halt-dialog", state="hidden")
+    assert keys[0] == keys[1] != keys[2]
 
 
 def sent_and_left(person: Person) -> None:

@@ -9,7 +9,9 @@ from types import SimpleNamespace
 import pytest
 
 from alphapanda.proof.browser import PHONE, THEMES, Person
+from strategies.models import BacktestRun
 from tests.browser import axe
+from tests.research.test_stored import asked
 
 pytestmark = pytest.mark.django_db(transaction=True)
 LOOKS = [(theme, palette) for theme in THEMES for palette in ("usual", "blue-orange")]
@@ -74,3 +76,21 @@ def test_a_finger_on_the_chart_scrolls_to_what_is_below(phone: Person, desk: Sim
     top, pages = page.locator(".top").bounding_box(), page.locator(".rail").bounding_box()
     assert box["height"] <= pages["y"] - top["height"]
     assert phone.faults == []
+
+
+def test_the_list_of_backtests_fits(phone: Person, desk: SimpleNamespace) -> None:
+    run = asked("A name of a run that is as long as a person may well write it, 2026-11-29 10:15:30")
+    found = {"profit": "-1234567.89", "net_pnl": "-1234567.89"}
+    codes = ["COSTS_EAT_IT", "FEW_TRADES", "UNFILLABLE"]
+    BacktestRun.objects.filter(pk=run.pk).update(state="DONE", summary=found, findings=codes)
+    phone.open("/backtests/")
+    over = phone.page.locator("table.runs").evaluate(
+        "table => { const box = table.closest('.scroll'); return box.scrollWidth - box.clientWidth; }"
+    )
+    assert over <= 0
+    assert not phone.is_wider_than_the_window()
+    button = phone.page.get_by_role("button", name="Run A name").bounding_box()
+    assert 0 <= button["x"] < button["x"] + button["width"] <= PHONE["width"]
+    for theme in THEMES:
+        assert worn(phone, theme, "usual") == []
+    BacktestRun.objects.filter(pk=run.pk).delete()

@@ -6,6 +6,7 @@ import gzip
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from types import SimpleNamespace
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -68,6 +69,28 @@ def test_runs_that_are_not_done_are_waited_for_and_then_stand_beside_each_other(
     assert operator.faults == []
 
 
+def test_a_result_that_comes_closes_no_dialog_in_which_somebody_writes(
+    operator: Person, desk: SimpleNamespace
+) -> None:
+    run, page = asked("Done meanwhile"), operator.page
+    operator.open(f"/backtests/{run.pk}/")
+    page.keyboard.press("Shift+H")
+    page.keyboard.type("odd prices")
+    with page.expect_response(_is_over, timeout=15_000):
+        backtests()
+    page.wait_for_timeout(1_500)
+
+    assert page.locator("#halt-reason").input_value() == "odd prices"
+    page.keyboard.press("Escape")
+    page.get_by_role("heading", name="Reasons to doubt it").wait_for()
+    BacktestRun.objects.filter(pk=run.pk).delete()
+
+
+def _is_over(answer: Any) -> bool:
+    is_json = "json" in answer.headers.get("content-type", "")
+    return is_json and "/backtests/" in answer.url and answer.json().get("is_over") is True
+
+
 def test_too_many_or_too_few_are_refused_with_the_way_back(operator: Person, desk: SimpleNamespace) -> None:
     runs = [asked(f"One of five {number}") for number in range(5)]
     operator.tolerated = {400}
@@ -115,6 +138,7 @@ def test_long_files_are_not_folded_where_others_wait(yesbank: None, monkeypatch:
     items = result_of(run)["meta"]["items"]
     for most, is_drawn in ((items - 1, False), (items, True)):
         monkeypatch.setattr(played, "ITEMS_MAX", most)
+        monkeypatch.setattr(played, "_kept", {})
         assert bool(bars_played(run, "NSE:YESBANK", 1)) == is_drawn
 
 

@@ -20,7 +20,7 @@ from execution.models import BrokerDesk, Difference
 from execution.services.differences import difference_settle
 from marketdata.selectors import calendars
 from risk.domain.wording import named
-from risk.services.approvals import approval_outlook
+from risk.services.outlook import approval_outlook
 from strategies.models import Approval, Command, Deployment, Signal
 from strategies.services.approvals import approvals_expire
 from tests.browser import axe
@@ -200,6 +200,9 @@ def test_a_phone_shows_all_of_an_entry_with_its_buttons(
     for part in ("Approve", "Deny"):
         box = person.page.locator(WAITS).first.get_by_role("button", name=part).bounding_box()
         assert 0 <= box["x"] < box["x"] + box["width"] <= PHONE["width"]
+    boxes = person.page.locator(f"{WAITS} input")
+    person.page.get_by_label("Choose all, or none").tap()
+    assert boxes.count() == person.page.locator(f"{WAITS} input:checked").count() > 1
     for theme in THEMES:
         person.wear(theme)
         assert axe.findings(person.page, theme=theme) == []

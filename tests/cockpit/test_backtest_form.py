@@ -52,6 +52,18 @@ def test_it_starts_as_it_comes_and_is_one_run_however_often_it_is_sent() -> None
     assert (run.state, bool(result_of(run)["trades"])) == ("DONE", True)
 
 
+def test_a_search_is_asked_for_in_one_way_only() -> None:
+    operator = browser("operator")
+    form = filled(operator.get(f"{NEW}?strategy=ema_cross").content.decode(), try__fast="3, 5")
+    answer = operator.post(NEW, form | {"search": '{"space": {"slow": {"of": [12, 20]}}}'})
+
+    assert answer.status_code == 400
+    assert "Values to try stand above as well" in answer.content.decode()
+    assert not BacktestRun.objects.exists()
+    assert operator.post(NEW, form).status_code == 302
+    assert BacktestRun.objects.get().search["space"] == {"fast": {"of": [3, 5]}}
+
+
 def test_the_same_name_for_something_else_is_refused() -> None:
     operator = browser("operator")
     form = filled(operator.get(f"{NEW}?strategy=ema_cross").content.decode())

@@ -329,8 +329,10 @@ def test_what_a_stored_backtest_did_stands_on_the_bars(viewer: Client) -> None:
         "SELL 5 denied by loss of the day, Trend (backtest)",
     ]
     assert (told["lines"], len(told["bars"])) == ([], 3)
+    assert "not at hand as they were" in told["doubt"]
     again = viewer.get(f"/chart/{NAME}/bars?backtest={run.pk}&since_ms={world.START}").json()
     assert again["markers"] == []
+    assert viewer.get(f"/chart/{NAME}/bars").json()["doubt"] == ""
     assert "backtest <a" in viewer.get(f"/chart/{NAME}/?backtest={run.pk}").content.decode()
     page = viewer.get(f"/backtests/{run.pk}/").content.decode()
     assert f'href="/chart/{NAME}/?backtest={run.pk}"' in page

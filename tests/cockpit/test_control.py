@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts.models import User
@@ -13,6 +15,8 @@ from risk.domain.limits import Limits
 from risk.models import LimitSet
 from risk.services.alerts import alert_acknowledge, alert_raise
 from risk.services.halts import halt_release, halt_throw
+from risk.services.terms import terms_refresh
+from strategies.models import Deployment
 from tests.cockpit import world
 from tests.cockpit.test_pages import ROWS, browser
 
@@ -54,6 +58,38 @@ def test_limits_have_the_words_and_units_of_people(operator: Client) -> None:
         assert f">{words}</td>" in found
     assert found.count("₹") == 3 * found.count(">loss of the day</td>") > 0
     assert not [name for name in Limits.__struct_fields__ if "_" in name and f">{name}<" in found]
+
+
+def test_a_limit_of_nothing_is_used_up_and_stands_first(operator: Client) -> None:
+    given = {"position_quantity": 0, "daily_loss": 0, "collar_ticks": 0, "loss_flatten": 0}
+    given |= {"daily_orders": 10, "orders_per_minute": 10, "exit_lane": 10}
+    LimitSet.objects.create(level="GLOBAL", **given)
+    found = rows(operator, "/risk/", "limits")
+    spent = [("used up" in html, html.partition('title="')[2].partition('"')[0]) for html in found]
+
+    own = {name for is_spent, name in spent if is_spent}
+    assert own == {"position_quantity", "daily_loss", "daily_orders", "orders_per_minute"}
+    assert [is_spent for is_spent, _ in spent] == sorted((is_spent for is_spent, _ in spent), reverse=True)
+    assert all("100.0 %" in html for html in found if 'title="position_quantity"' in html)
+    assert ">100.0 %<" in operator.get("/").content.decode()  # the tightest, at a glance
+
+
+def test_limits_of_many_deployments_cost_no_more_questions_than_of_few() -> None:
+    own = world.desk(count=6).deployments
+    LimitSet.objects.create(level="GLOBAL", daily_orders=10, gross_exposure=100_000, margin=100_000)
+    terms_refresh()
+    projections.rebuild()
+    viewer = browser("viewer")
+
+    def queries() -> int:
+        with CaptureQueriesContext(connection) as asked:
+            assert viewer.get("/risk/", headers=ROWS).status_code == 200
+        return len(asked)
+
+    queries()  # what is asked once in a process
+    of_all = queries()
+    Deployment.objects.exclude(pk__in=[one.pk for one in own[:2]]).update(status="STOPPED")
+    assert of_all == queries()
 
 
 def test_halts_are_shown_with_the_way_back(operator: Client) -> None:

@@ -204,6 +204,33 @@ def test_a_long_file_is_read_from_its_end(written, monkeypatch) -> None:
     assert line.event.endswith("<script>")
 
 
+def test_what_is_in_the_file_of_errors_too_stands_once(written) -> None:
+    def line(at: str, event: str) -> str:
+        told = {
+            "event": event,
+            "level": "error",
+            "logger": "alphapanda.x",
+            "timestamp": f"2019-07-09T04:00:{at}Z",
+        }
+        return json.dumps(told) + "\n"
+
+    (written / "logs" / "web.log").write_text(line("01.000", "a") + line("02.000", "a") + line("02.900", "b"))
+    (written / "logs" / "error.log").write_text(
+        line("01.001", "a") + line("02.001", "a") + line("02.500", "b") + line("03.000", "of before")
+    )
+    found = [(one.file, one.event) for one in log_files.tail(level="error", count=9)]
+
+    assert found == [
+        ("error", "of before"),
+        ("web", "b"),
+        ("error", "b"),
+        ("web", "a"),
+        ("web", "a"),
+        ("trading.0", "order.refused"),
+    ]
+    assert len(log_files.tail(file="error", count=9)) == 4
+
+
 def test_a_deployment_shows_the_lines_that_name_it(written) -> None:
     own, other = world.desk(count=2).deployments
     Deployment.objects.filter(pk=other.pk).update(name=f"{own.name} longer")

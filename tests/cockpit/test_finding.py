@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
+from django.utils import timezone
 
 from alphapanda.core.vocabulary import Side
 from execution.models import BrokerName, BrokerOrder, Fill, Order
+from risk.services.halts import halt_release, halt_throw
 from strategies.models import Signal
 from tests.cockpit import world
 from tests.cockpit.test_pages import browser
@@ -46,6 +50,34 @@ def test_an_order_is_found_by_the_brokers_id_and_by_its_tag() -> None:
         (found,) = viewer.get("/find/", {"q": asked}).json()["found"]
         assert found["address"] == f"/orders/{row.pk}/"
     assert viewer.get("/find/", {"q": "114845"}).json()["found"] == []
+
+
+@pytest.mark.usefixtures("live_enabled")
+def test_halts_are_found_by_what_they_halt_why_and_by_whom() -> None:
+    own = world.desk(count=1).deployments[0]
+    by = {"now": timezone.now(), "actor": "bob"}
+    of_all = halt_throw(level="GLOBAL", reason="odd prices", **by)
+    of_one = halt_throw(level="DEPLOYMENT", deployment_id=own.pk, reason="strange fills", **by)
+    other = halt_throw(level="BROKER", broker="zerodha", reason="odd too", **by)
+    halt_release(halt_id=of_all.pk, reason="fine", actor="ann", now=timezone.now())
+    viewer = browser("viewer")
+
+    def found(asked: str, **more: str) -> list[tuple[str, str]]:
+        told = viewer.get("/find/", {"q": asked, **more}).json()["found"]
+        return [(one["words"], one["address"]) for one in told if one["kind"] == "halt"]
+
+    everything = ("halt of everything, released: odd prices", f"/risk/#switches-{of_all.pk}")
+    one = (f"halt of {own.name}: strange fills", f"/risk/#switches-{of_one.pk}")
+    assert found("halt") == found("bob") == [one, everything]
+    assert found("ODD") == [everything]
+    assert found(own.name) == [one]
+    assert found("h") == found("nothing") == []
+    assert (f"switches-{other.pk}", True) in [
+        (address.partition("#")[2], "broker=zerodha" in address)
+        for _, address in found("odd", broker="zerodha")
+    ]
+    before = f"{timezone.localtime() - timedelta(minutes=1):%Y-%m-%dT%H:%M:%S}"
+    assert found("halt", at=before) == []
 
 
 def test_acts_are_in_the_palette_of_who_may_act() -> None:

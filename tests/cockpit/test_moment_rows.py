@@ -28,6 +28,7 @@ from strategies.services.quarantine import quarantine
 from tests.cockpit import world
 from tests.cockpit.test_moment import now_passed, rows
 from tests.cockpit.test_pages import browser
+from tests.rows import an_approval
 
 pytestmark = pytest.mark.django_db
 
@@ -153,6 +154,36 @@ def test_an_entry_waited_until_it_was_answered() -> None:
     assert rows(viewer, "/approvals/", now_passed(), "waits") == []
     (shown,) = rows(viewer, "/approvals/", now_passed(), "answers")
     assert "ann" in shown
+
+
+def test_an_entry_that_was_let_pass_and_dropped_later_had_been_let_pass() -> None:
+    own = world.desk(count=1)
+    world.trade(own.deployments[0], 60, Side.BUY, 100, 15_000_000, denied="approval")
+    now = timezone.now()
+    asked = an_approval(Signal.objects.get(), asked_at=now, expires_at=now, state=Approval.State.APPROVED)
+    viewer, waited = browser("viewer"), now_passed()
+    Command.objects.create(
+        id=uuid4(),
+        deployment=own.deployments[0],
+        kind=CommandKind.APPROVE,
+        actor="ann",
+        reason="it is good",
+        entry=asked.signal,
+    )
+    passed = now_passed()
+    facts = {"state": Approval.State.DROPPED, "answered_by": "bob", "reason": "halted"}
+    Approval.objects.update(answered_at=timezone.now(), **facts)
+
+    def shown(at: str) -> tuple[int, list[str]]:
+        waits = rows(viewer, "/approvals/", at, "waits")
+        return len(waits), rows(viewer, "/approvals/", at, "answers")
+
+    assert shown(waited) == (1, [])
+    (waits, (answer,)) = shown(passed)
+    assert (waits, "approved" in answer, "ann" in answer, "it is good" in answer) == (0, True, True, True)
+    assert "dropped" not in answer
+    (waits, (answer,)) = shown(now_passed())
+    assert (waits, "dropped" in answer, "bob" in answer) == (0, True, True)
 
 
 def test_a_deployment_has_the_state_code_and_parameters_of_then() -> None:

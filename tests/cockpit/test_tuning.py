@@ -126,6 +126,17 @@ def test_both_are_tried_on_the_recorded_session_under_the_same_limits(
     assert "&quot;fast&quot;: 5" in form  # what runs is what the difference is to
 
 
+def test_a_trial_is_taken_over_as_it_was_whatever_runs_since(trend: Deployment, operator: Client) -> None:
+    operator.post(place(trend), SENT | {"step": "try"})
+    tried = BacktestRun.objects.get(plan__definitions__0__params__fast=8)
+    assert "quantity" not in tried.plan["definitions"][0]["params"]  # it had its default there
+    Deployment.objects.filter(pk=trend.pk).update(params=trend.params | {"quantity": 700})
+
+    form = operator.get(place(trend), {"like": str(tried.pk)}).content.decode()
+    assert 'name="params__fast" value="8"' in form
+    assert 'name="params__quantity" value="1"' in form
+
+
 def test_what_was_never_recorded_cannot_be_tried(trend: Deployment, operator: Client) -> None:
     trend.instruments.set([world._instrument("INFY")])
     answer = operator.post(place(trend), SENT | {"step": "try"})

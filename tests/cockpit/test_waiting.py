@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from alphapanda import projections
@@ -128,3 +130,25 @@ def test_real_money_is_approved_by_typing_what_it_is(broker: str, typed: tuple[s
 
     assert f'data-type="{typed[0]}"' in one
     assert f'data-type="{typed[1]}"' in chosen
+
+
+@pytest.mark.usefixtures("exchange_hours")
+def test_many_entries_that_wait_cost_no_more_questions_than_few() -> None:
+    viewer = browser("viewer")
+
+    def queries() -> int:
+        with CaptureQueriesContext(connection) as asked:
+            assert viewer.get("/approvals/", headers=ROWS).status_code == 200
+        return len(asked)
+
+    counts = []
+    for number in range(3):
+        an_approval(a_signal(a_deployment(f"asks-{number}"), 1))
+        projections.rebuild()
+        queries()  # what is asked once in a process
+        counts.append(queries())
+    assert counts[0] == counts[1] == counts[2]
+    assert (
+        viewer.get("/api/v1/approvals/?state=WAITING").json()["results"][2]["outlook"]["rule"]
+        == "stale_price"
+    )

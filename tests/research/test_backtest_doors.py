@@ -311,6 +311,22 @@ def test_the_list_tells_why_a_run_failed(desk: Client) -> None:
     assert "BadPlan: too short" in desk.get(reverse(LIST)).content.decode()
 
 
+def test_run_again_with_the_key_of_before_is_the_same_run() -> None:
+    client = client_of("alice")
+    made = client.post("/api/v1/backtests/", body()).json()
+
+    def again(key: str) -> tuple[int, str]:
+        address = f"/api/v1/backtests/{made['id']}/again/"
+        answer = client.post(address, {"reason": "more"}, headers={"Idempotency-Key": key})
+        return answer.status_code, answer.json().get("name", "")
+
+    assert [again(key) for key in ("k1", "k1", "k2", "k1")] == [
+        (200, f"over http #{number}") for number in (2, 2, 3, 2)
+    ]
+    assert again("k" * 65) == (400, "")
+    assert BacktestRun.objects.count() == 3
+
+
 def test_run_again_and_cancel_are_actions_of_the_list(desk: Client) -> None:
     run = asked()
     for action in ("again", "cancel"):

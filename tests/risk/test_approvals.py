@@ -29,6 +29,7 @@ from risk.services.approvals import (
     approvals_answer,
 )
 from risk.services.halts import halt_throw
+from risk.services.outlook import approval_outlook
 from strategies.loading import signal_row
 from strategies.models import Approval, Command, Deployment, Signal
 from strategies.services.approvals import approvals_drop, approvals_expire
@@ -248,7 +249,7 @@ def test_the_outlook_tells_exposures_before_and_after_and_who_would_object() -> 
 
     approval = waiting()
 
-    found = service.approval_outlook(approval, calendar=calendars(), now=NOW)
+    found = approval_outlook(approval, calendar=calendars(), now=NOW)
 
     assert (found["would_pass"], found["rule"]) == (False, "stale_price")
     assert found["gross_exposure_before"] == "0"

@@ -14,7 +14,8 @@ from django.utils import timezone
 from alphapanda.web.console import ActCommand
 from marketdata.selectors import calendars
 from risk.selectors import approval_row, approvals_asked
-from risk.services.approvals import approval_outlook, approvals_answer
+from risk.services.approvals import approvals_answer
+from risk.services.outlook import approval_outlooks
 from strategies.models import Approval
 from strategies.services.approvals import approvals_expire
 
@@ -60,10 +61,12 @@ class Command(ActCommand):
         now, hours = timezone.now(), calendars()
         approvals_expire(now=now)
         found = approvals_asked() if everything else approvals_asked().filter(state=Approval.State.WAITING)
+        shown = list(found[:SHOWN_MAX])
+        waiting = [one for one in shown if one.state == Approval.State.WAITING]
+        outlooks = approval_outlooks(waiting, calendar=hours, now=now)
         rows = []
-        for approval in found[:SHOWN_MAX]:
-            waits = approval.state == Approval.State.WAITING
-            outlook = approval_outlook(approval, calendar=hours, now=now) if waits else {}
+        for approval in shown:
+            outlook = outlooks.get(approval.pk, {})
             told = outlook if as_json else {name: outlook.get(name) for name in TOLD}
             rows.append(approval_row(approval) | told)
         self.show(rows, as_json=as_json, nothing="No entry waits for a person.")
