@@ -76,7 +76,7 @@ def page(request: HttpRequest) -> HttpResponse:
         "newest": with_query(request, skip="") if skip else "",
     }
     status = 200 if is_good else BAD_REQUEST
-    hints = [*rows, "fills"]
+    hints = [*rows, "news", "fills"]
     return frame.shown(
         request, "journal", "dashboard/journal.html", context, live=live, hints=hints, status=status
     )

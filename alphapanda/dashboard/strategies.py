@@ -69,7 +69,7 @@ def page(request: HttpRequest) -> HttpResponse:
         "dashboard/strategies.html",
         context,
         live=live,
-        hints=["traders", "signals", "orders"],
+        hints=["traders", "news", "signals", "orders"],
     )
 
 
@@ -177,7 +177,7 @@ def detail(request: HttpRequest, deployment_id: UUID) -> HttpResponse:
         "dashboard/strategy.html",
         context,
         live=live,
-        hints=list(rows),
+        hints=[*rows, "news", "orders"],
         broker=found.broker,
     )
 
