@@ -22,6 +22,7 @@ Row = dict[str, Any]
 Rows = dict[str, dict[str, Row]]
 
 FRAME = ("strip", "bell", "halts")  # on every page
+DRAWN = ("curve", "earned")  # each has `points`
 UNSHOWN = "news"  # no page shows it: it hints that there is something new
 SINGLE = (*FRAME, "tiles", "curve", "held")  # one row for each broker namespace
 TABLES = ("deployments", "positions", "signals", "orders", "fills", "marks")
@@ -204,6 +205,6 @@ def fragment(kind: str, row: Row) -> str:
 def _fragment(kind: str, encoded: bytes) -> str:
     row = msgspec.json.decode(encoded)
     context: dict[str, Any] = {"row": row}
-    if kind == "curve":
+    if kind in DRAWN:
         context["line"] = sparkline.drawn(row["points"])
     return mark_safe(render_to_string(f"dashboard/rows/_{kind}.html", context).strip())
