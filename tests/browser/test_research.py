@@ -228,6 +228,7 @@ def test_one_under_way_is_watched_and_cancelled_by_keyboard(operator: Person, de
     page.keyboard.press("Enter")
 
     page.locator("tr", has_text=run.name).get_by_text("cancelled").wait_for()
+    assert page.locator("#toast a").get_attribute("href") == f"/backtests/{run.pk}/"
     assert there(run.name).state == State.CANCELLED
     assert AuditEntry.objects.get(action="backtest.cancel").reason == "wrong files"
     assert operator.faults == []
