@@ -133,6 +133,7 @@ def signal(found: Signal, decision: Decision | None) -> Row:
         "step": found.step,
         "order_type": found.order_type,
         "limit_price_e4": found.limit_price_e4,
+        "price_e4": found.marks.get(str(found.instrument.instrument_token), {}).get("price_e4"),
         "product": found.product,
         "reason": found.reason,
         "at_ms": found.at_ms,
