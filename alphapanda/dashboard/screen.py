@@ -117,7 +117,13 @@ def _speed(speed: float | None) -> str:
 
 def _halts(session: Mapping[str, Any], broker: str) -> Row:
     active = [halt for halt in session.get("halts", []) if halt["broker"] in ("", broker)]
-    return {"broker": broker, "active": active}
+    alerts = session.get("alerts") or {}
+    return {
+        "broker": broker,
+        "active": active,
+        "critical": alerts.get("critical"),
+        "gravest": alerts.get("gravest"),
+    }
 
 
 def _bell(session: Mapping[str, Any], broker: str) -> Row:

@@ -231,12 +231,14 @@ def test_an_alert_is_on_every_page_within_a_second(operator: Person, relay: Rela
         operator.page.locator("#bell-paper", has_text="1 critical").wait_for()
         took.append(time.monotonic() - began)
         assert "the margin call" in str(bell.get_attribute("title"))
+        assert "CRITICAL the margin call since" in operator.page.locator("#halts-paper").inner_text()
         taken(alert, relay)
         operator.page.locator("#bell-paper", has_text="critical").wait_for(state="detached")
         if took[-1] <= AT_ONCE_S:
             break
 
     assert min(took) <= AT_ONCE_S, took
+    assert operator.page.locator("#halts-paper").is_hidden()
     bell.click()
     operator.page.wait_for_url("**/alerts/")
     assert operator.faults == []
