@@ -29,7 +29,7 @@ from portfolio.audit import one_snapshot
 from portfolio.models import Book, Portfolio, Snapshot
 from portfolio.past import books_then, snapshots_newest
 from risk.models import Decision
-from risk.past import halts_then
+from risk.past import alerts_then, halts_then
 from strategies.domain.signals import Mark
 from strategies.models import Deployment, Signal
 from strategies.past import deployments_then
@@ -138,8 +138,11 @@ def _market(moment: datetime, tables: Rows) -> tuple[Row, Marks, int]:
     """Phase and halts, last prices by token, and the event time of the newest thing known."""
     clock_ms = clock_then(moment)
     marks = _marks(moment, clock_ms, tables)
+    phase = projections.phase_at(clock_ms)
     session = {
-        "phase": projections.phase_at(clock_ms),
+        "phase": phase,
+        "turn": projections.turn_at(phase, clock_ms),
+        "alerts": rows.alerts(alerts_then(moment)),
         "halts": [rows.halt(switch, moment) for switch in halts_then(moment)],
         "orders_today": projections.orders_of_day(orders_known(moment), clock_ms or to_ms(moment)),
     }

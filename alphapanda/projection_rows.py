@@ -12,11 +12,11 @@ from django.db.models import QuerySet
 
 from alphapanda.core.clock import ist_date, ist_midnight_ms, to_ms
 from alphapanda.core.money import ZERO, value, written
-from alphapanda.core.vocabulary import SignalKind
+from alphapanda.core.vocabulary import Severity, SignalKind
 from execution.models import ENDED, Fill, Order
 from portfolio.models import Book, Portfolio, Position, Snapshot
 from risk.loading import product_of
-from risk.models import Decision, KillSwitch
+from risk.models import Alert, Decision, KillSwitch
 from risk.past import act_then, step_then
 from strategies.models import Deployment, Signal
 
@@ -133,6 +133,7 @@ def signal(found: Signal, decision: Decision | None) -> Row:
         "step": found.step,
         "order_type": found.order_type,
         "limit_price_e4": found.limit_price_e4,
+        "price_e4": found.marks.get(str(found.instrument.instrument_token), {}).get("price_e4"),
         "product": found.product,
         "reason": found.reason,
         "at_ms": found.at_ms,
@@ -237,4 +238,17 @@ def halt(found: KillSwitch, moment: datetime | None = None) -> Row:
         "reason": act.reason if act else found.reason,
         "by": act.actor if act else found.thrown_by,
         "at_ms": to_ms(act.at if act else found.thrown_at),
+    }
+
+
+def alerts(found: QuerySet[Alert]) -> Row:
+    """How many alerts wait for a person, how many of them are critical, and what the gravest says, of equals the
+    newest."""
+    told = list(found.values_list("severity", "text", "raised_at"))
+    critical = [one for one in told if one[0] == Severity.CRITICAL]
+    gravest = max(critical or told, key=lambda one: one[2], default=None)
+    return {
+        "open": len(told),
+        "critical": len(critical),
+        "gravest": None if gravest is None else {"text": gravest[1], "at_ms": to_ms(gravest[2])},
     }

@@ -10,9 +10,10 @@ from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import Max, QuerySet
 from django.utils import timezone
 
+from accounts.models import AuditEntry
 from alphapanda import logs
 from alphapanda import projection_rows as rows
 from alphapanda.closes import closes_of
@@ -40,16 +41,24 @@ from alphapanda.core.vocabulary import Phase
 from alphapanda.push import readmodel
 from alphapanda.push.readmodel import ReadModelUnavailable
 from execution.models import Fill, Order
+from marketdata.domain.calendar import NoSession
 from marketdata.domain.markets import UnknownMarket
 from marketdata.selectors import calendar
 from portfolio.models import Book, Portfolio, Position, Snapshot
 from risk.models import Decision, KillSwitch
+from risk.selectors import alerts_open
 from strategies.models import Deployment, Signal
 
 log = logs.channel("application")
 Rows = dict[str, list[dict[str, Any]]]
 
 EXCHANGE = "NSE"
+SHUT = (Phase.CLOSED, Phase.POST_CLOSE)
+TOLD_BY_REFRESH = (
+    OperatorActed,
+    AlertRaised,
+    DeploymentQuarantined,
+)  # no row of the read model is theirs alone
 _is_behind = False  # this process could not write an event's rows: only a rebuild makes good
 
 
@@ -63,6 +72,8 @@ def project(events: Sequence[tuple[Envelope, Payload]]) -> None:
             return
         with readmodel.writing():
             readmodel.upsert(_changed(payload for _, payload in events))
+        if any(isinstance(payload, TOLD_BY_REFRESH) for _, payload in events):
+            refresh()
     except ReadModelUnavailable as error:
         _is_behind = True
         log.warning("push.readmodel.unavailable", error=str(error))
@@ -89,7 +100,7 @@ def ensure_built() -> bool:
 
 
 def refresh() -> None:
-    """Bring in what no event tells: checkpoints of deployments, active halts, the phase of the market."""
+    """Bring in what no event tells: checkpoints of deployments, active halts, open alerts, the phase of the market."""
     with readmodel.writing():
         readmodel.upsert({"deployments": rows.deployments(Deployment.objects.all())})
     switches = KillSwitch.objects.filter(released_at=None).select_related("deployment").order_by("id")
@@ -97,8 +108,12 @@ def refresh() -> None:
     now_ms = to_ms(timezone.now())
     has_own_clock = stats.get("source") in readmodel.OWN_CLOCKS
     at_ms = int(stats.get("last_at_ms") or 0) if has_own_clock else now_ms
+    phase = phase_at(at_ms)
     readmodel.session_write(
-        phase=phase_at(at_ms),
+        phase=phase,
+        turn=turn_at(phase, at_ms),
+        alerts=rows.alerts(alerts_open()),
+        act=AuditEntry.objects.aggregate(newest=Max("pk"))["newest"],
         halts=[rows.halt(switch) for switch in switches],
         orders_today=orders_of_day(Order.objects.all(), at_ms or now_ms),
         closes=_closes(int(stats.get("last_at_ms") or 0)),
@@ -119,6 +134,19 @@ def phase_at(at_ms: int) -> Phase | None:
     try:
         return calendar(EXCHANGE).phase_at(at_ms) if at_ms else None
     except UnknownMarket:
+        return None
+
+
+def turn_at(phase: Phase | None, at_ms: int) -> dict[str, Any] | None:
+    """When trading ends, or begins where it has not or is over; None where no hours are known."""
+    if phase is None:
+        return None
+    try:
+        hours = calendar(EXCHANGE)
+        if phase in SHUT or hours.closes_ms(at_ms) <= at_ms:
+            return {"verb": "opens", "at_ms": hours.next_open_ms(at_ms)}
+        return {"verb": "closes", "at_ms": hours.closes_ms(at_ms)}
+    except (UnknownMarket, NoSession):
         return None
 
 

@@ -1,4 +1,4 @@
-"""Kill switches as they stood at a moment of the wall's clock."""
+"""Kill switches and alerts as they stood at a moment of the wall's clock."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import datetime
 from django.db.models import Q, QuerySet
 
 from accounts.models import AuditEntry
-from risk.models import KillSwitch
+from risk.models import Alert, KillSwitch
 
 STEPS = ("halt.throw", "halt.escalate")
 
@@ -17,6 +17,12 @@ def halts_then(moment: datetime) -> QuerySet[KillSwitch]:
     in_force = Q(released_at=None) | Q(released_at__gt=moment)
     thrown = KillSwitch.objects.filter(in_force, thrown_at__lte=moment)
     return thrown.select_related("deployment").order_by("id")
+
+
+def alerts_then(moment: datetime) -> QuerySet[Alert]:
+    """Alerts that waited for a person at a moment."""
+    is_open = Q(acknowledged_at=None) | Q(acknowledged_at__gt=moment)
+    return Alert.objects.filter(is_open, raised_at__lte=moment)
 
 
 def step_then(switch: KillSwitch, moment: datetime) -> str:

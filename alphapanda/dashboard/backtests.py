@@ -40,7 +40,9 @@ def page(request: HttpRequest) -> HttpResponse:
     if frame.wants_json(request):
         return frame.snapshot(live, html, is_stored=True)
     context = {"rows": list(html["runs"].values())}
-    return frame.shown(request, "backtests", "dashboard/backtests.html", context, live=live, hints=["runs"])
+    return frame.shown(
+        request, "backtests", "dashboard/backtests.html", context, live=live, hints=["runs", "news"]
+    )
 
 
 def _row(run: BacktestRun, now: datetime) -> screen.Row:
@@ -79,7 +81,9 @@ def detail(request: HttpRequest, run_id: UUID) -> HttpResponse:
         "left": len(result.get("trades", [])) - TRADES,
         "charts": _charts(run, result),
     }
-    return frame.shown(request, "backtests", "dashboard/backtest.html", context, live=live, hints=["runs"])
+    return frame.shown(
+        request, "backtests", "dashboard/backtest.html", context, live=live, hints=["runs", "news"]
+    )
 
 
 @csp_update({"style-src": [UNSAFE_INLINE], "img-src": ["data:"]})
@@ -134,7 +138,13 @@ def compare(request: HttpRequest) -> HttpResponse:
         context |= {"tuned": deployment, "tried": runs[-1]}
     status = BAD_REQUEST if context["error"] else 200
     return frame.shown(
-        request, "backtests", "dashboard/compare.html", context, live=live, hints=["runs"], status=status
+        request,
+        "backtests",
+        "dashboard/compare.html",
+        context,
+        live=live,
+        hints=["runs", "news"],
+        status=status,
     )
 
 

@@ -51,7 +51,7 @@ def risk(request: HttpRequest) -> HttpResponse:
         return frame.snapshot(live, html, is_stored=True)
     context = {kind: list(html[kind].values()) for kind in rows}
     return frame.shown(
-        request, "risk", "dashboard/risk.html", context, live=live, hints=[*rows, "orders", "fills"]
+        request, "risk", "dashboard/risk.html", context, live=live, hints=[*rows, "news", "orders", "fills"]
     )
 
 
@@ -177,7 +177,13 @@ def alerts(request: HttpRequest) -> HttpResponse:
         return frame.snapshot(live, html, is_stored=True)
     context = {"form": form, "rows": list(html["alerts"].values())}
     return frame.shown(
-        request, "alerts", "dashboard/alerts.html", context, live=live, hints=["alerts"], status=status
+        request,
+        "alerts",
+        "dashboard/alerts.html",
+        context,
+        live=live,
+        hints=["alerts", "news"],
+        status=status,
     )
 
 

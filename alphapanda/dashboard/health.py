@@ -33,7 +33,7 @@ def page(request: HttpRequest) -> HttpResponse:
         answer.status_code = code
         return answer
     context = {"worst": worst, "verdict": html["verdict"]["all"], "rows": list(html["checks"].values())}
-    return frame.shown(request, "health", "dashboard/health.html", context, live=live, hints=list(rows))
+    return frame.shown(request, "health", "dashboard/health.html", context, live=live, hints=[*rows, "news"])
 
 
 def _rows(results: list[Result]) -> dict[str, screen.Row]:

@@ -58,7 +58,7 @@ def page(request: HttpRequest) -> HttpResponse:
     found = journal.entries(broker, form.cleaned_data, moment.until()) if is_good else []
     skip = form.cleaned_data.get("skip") or 0
     rows = {
-        "trips": {row["id"]: row for row in map(_row, found[skip : skip + PAGE])},
+        "trips": {row["id"]: row for row in map(trade_row, found[skip : skip + PAGE])},
         "tripdays": {"all": _days(found, _query(request))},
         "triptiles": {"all": _tiles(found)},
         "tripsums": {"all": _sums(found)},
@@ -76,7 +76,7 @@ def page(request: HttpRequest) -> HttpResponse:
         "newest": with_query(request, skip="") if skip else "",
     }
     status = 200 if is_good else BAD_REQUEST
-    hints = [*rows, "fills"]
+    hints = [*rows, "news", "fills"]
     return frame.shown(
         request, "journal", "dashboard/journal.html", context, live=live, hints=hints, status=status
     )
@@ -90,7 +90,8 @@ def _query(request: HttpRequest) -> str:
     return query.urlencode()
 
 
-def _row(entry: Entry) -> screen.Row:
+def trade_row(entry: Entry) -> screen.Row:
+    """A trade as its row shows it."""
     trip = entry.trip
     return {
         "id": str(trip.trip_id),
@@ -265,7 +266,7 @@ def _trade(
         return frame.snapshot(live, {}, is_stored=True)
     marks = journal.marks_known(book)
     context = {
-        "row": _row(entry),
+        "row": trade_row(entry),
         "trip": entry.trip,
         "entry": entry,
         "legs": [(leg, journal.slipped_of(leg, marks)) for leg in entry.trip.legs],

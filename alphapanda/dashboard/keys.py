@@ -93,7 +93,7 @@ def _shown(request: HttpRequest, *, status: int = 200, **more: Any) -> HttpRespo
         **more,
     }
     return frame.shown(
-        request, "keys", "dashboard/keys.html", context, live=live, hints=["apikeys"], status=status
+        request, "keys", "dashboard/keys.html", context, live=live, hints=["apikeys", "news"], status=status
     )
 
 

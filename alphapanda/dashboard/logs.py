@@ -88,7 +88,13 @@ def page(request: HttpRequest) -> HttpResponse:
     }
     status = 200 if is_good else BAD_REQUEST
     return frame.shown(
-        request, "logs", "dashboard/logs.html", context, live=live, hints=[kind], status=status
+        request,
+        "logs",
+        "dashboard/logs.html",
+        context,
+        live=live,
+        hints=[kind, *(["news"] if kind == "audits" else [])],
+        status=status,
     )
 
 

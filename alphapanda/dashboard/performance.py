@@ -1,4 +1,4 @@
-"""Performance: what was earned and what it cost, by day, deployment and instrument, out of the ledger."""
+"""Performance: what was earned and what it cost, by day, month, deployment and instrument, out of the ledger."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from datetime import date, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from django import forms
 from django.db.models import F, Sum
@@ -55,6 +55,29 @@ class Sums:
             self.gross -= amount
 
 
+class Fall(NamedTuple):
+    """How far profit, added up by days, was below the most it had been: the deepest, between two days, and now."""
+
+    deepest: Decimal
+    peak: date | None
+    trough: date | None
+    now: Decimal
+
+
+def fall_of(days: dict[date, Decimal]) -> Fall:
+    """Of the net profit of each day. It begins at nought, on no day."""
+    total = most = deepest = ZERO
+    peak: date | None = None
+    span: tuple[date | None, date | None] = (None, None)
+    for day, net in sorted(days.items()):
+        total += net
+        if total > most:
+            most, peak = total, day
+        if most - total > deepest:
+            deepest, span = most - total, (peak, day)
+    return Fall(deepest, *span, most - total)
+
+
 @page_view
 def page(request: HttpRequest) -> HttpResponse:
     """Realised profit after charges; what is still held is on the page of positions."""
@@ -65,11 +88,16 @@ def page(request: HttpRequest) -> HttpResponse:
     if frame.wants_json(request):
         return frame.snapshot(live, {}, is_stored=True)
     days = _by(entries, "day")
+    names = {entry["book"]: entry["book__name"] for entry in entries}
+    dated = {EPOCH + timedelta(days=day): sums for day, sums in days.items()}
     context = {
         "form": form,
         "total": _by(entries, None).get("", Sums()),
-        "days": [(EPOCH + timedelta(days=day), sums) for day, sums in sorted(days.items(), reverse=True)],
-        "by_deployment": _ranked(_by(entries, "book__name")),
+        "fall": fall_of({day: sums.net for day, sums in dated.items()}),
+        "won": sum(sums.net > 0 for sums in dated.values()),
+        "days": sorted(dated.items(), reverse=True),
+        "months": _months(entries),
+        "by_deployment": [(names[book], book, sums) for book, sums in _ranked(_by(entries, "book"))],
         "by_instrument": _ranked(_by(entries, "instrument__tradingsymbol")),
         "lines": _lines(entries),
         "equity": _equity(days),
@@ -91,7 +119,7 @@ def _entries(broker: str, given: dict[str, Any]) -> list[dict[str, Any]]:
         found = found.filter(at_ms__lt=ist_midnight_ms(given["last"]) + DAY_MS)
     if given["portfolio"]:
         found = found.filter(portfolio=given["portfolio"])
-    names = ("day", "account", "book__name", "instrument__tradingsymbol")
+    names = ("day", "account", "book", "book__name", "instrument__tradingsymbol")
     dated = found.annotate(day=(F("at_ms") + IST_OFFSET_MS) / DAY_MS)
     return list(dated.values(*names).annotate(amount=Sum("amount")).order_by(*names))
 
@@ -101,6 +129,15 @@ def _by(entries: Iterable[dict[str, Any]], name: str | None) -> dict[Any, Sums]:
     for entry in entries:
         sums[entry[name] if name else ""].add(entry["account"], entry["amount"])
     return sums
+
+
+def _months(entries: Iterable[dict[str, Any]]) -> list[tuple[date, Sums]]:
+    """By the first day of each, the newest first."""
+    sums: dict[date, Sums] = defaultdict(Sums)
+    for entry in entries:
+        day = EPOCH + timedelta(days=entry["day"])
+        sums[day.replace(day=1)].add(entry["account"], entry["amount"])
+    return sorted(sums.items(), reverse=True)
 
 
 def _ranked(found: dict[Any, Sums]) -> list[tuple[Any, Sums]]:

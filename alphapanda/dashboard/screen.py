@@ -21,7 +21,9 @@ from portfolio.domain.kite import day_change_percent
 Row = dict[str, Any]
 Rows = dict[str, dict[str, Row]]
 
-FRAME = ("strip", "halts")  # on every page
+FRAME = ("strip", "bell", "halts")  # on every page
+DRAWN = ("curve", "earned")  # each has `points`
+UNSHOWN = "news"  # no page shows it: it hints that there is something new
 SINGLE = (*FRAME, "tiles", "curve", "held")  # one row for each broker namespace
 TABLES = ("deployments", "positions", "signals", "orders", "fills", "marks")
 PHASE_WORDS = {
@@ -53,6 +55,8 @@ def rows(overview: Mapping[str, Any]) -> Rows:
         screen[kind] = {i: dated(row, overview["day"]) for i, row in screen[kind].items()}
     screen["strip"] = {broker: _strip(overview, broker) for broker in brokers}
     screen["halts"] = {broker: _halts(overview["session"], broker) for broker in brokers}
+    screen["bell"] = {broker: _bell(overview["session"], broker) for broker in brokers}
+    screen["news"] = {broker: _news(overview["session"], broker) for broker in brokers}
     screen["tiles"] = {broker: _tiles(overview, broker) for broker in brokers}
     screen["held"] = {broker: _held(overview, broker) for broker in brokers}
     screen["curve"] = {broker: _curve(overview, broker) for broker in brokers}
@@ -92,6 +96,7 @@ def _strip(overview: Mapping[str, Any], broker: str) -> Row:
         "open_positions": totals.get("open_positions", 0),
         "phase": phase,
         "phase_words": _phase_words(phase, session_name),
+        "turn": session.get("turn"),
         "session": session_name,
         "speed": _speed(stream.get("speed")),
         "at_ms": stream.get("last_at_ms"),
@@ -112,7 +117,23 @@ def _speed(speed: float | None) -> str:
 
 def _halts(session: Mapping[str, Any], broker: str) -> Row:
     active = [halt for halt in session.get("halts", []) if halt["broker"] in ("", broker)]
-    return {"broker": broker, "active": active}
+    alerts = session.get("alerts") or {}
+    return {
+        "broker": broker,
+        "active": active,
+        "critical": alerts.get("critical"),
+        "gravest": alerts.get("gravest"),
+    }
+
+
+def _bell(session: Mapping[str, Any], broker: str) -> Row:
+    """Alerts are of the house: both namespaces show them."""
+    return {"broker": broker} | session.get("alerts", {"open": None})
+
+
+def _news(session: Mapping[str, Any], broker: str) -> Row:
+    """It changes with each act of a person and each alert."""
+    return {"broker": broker, "act": session.get("act"), "alerts": session.get("alerts")}
 
 
 def _tiles(overview: Mapping[str, Any], broker: str) -> Row:
@@ -177,6 +198,7 @@ def rendered(screen: Rows) -> dict[str, dict[str, str | None]]:
     return {
         kind: {i: None if row is None else fragment(kind, row) for i, row in found.items()}
         for kind, found in screen.items()
+        if kind != UNSHOWN
     }
 
 
@@ -189,6 +211,6 @@ def fragment(kind: str, row: Row) -> str:
 def _fragment(kind: str, encoded: bytes) -> str:
     row = msgspec.json.decode(encoded)
     context: dict[str, Any] = {"row": row}
-    if kind == "curve":
+    if kind in DRAWN:
         context["line"] = sparkline.drawn(row["points"])
     return mark_safe(render_to_string(f"dashboard/rows/_{kind}.html", context).strip())

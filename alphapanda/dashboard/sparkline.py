@@ -36,10 +36,10 @@ def drawn(points: Sequence[tuple[int, str]]) -> Line | None:
     def y(amount: float) -> float:
         return HEIGHT - MARGIN - (HEIGHT - 2 * MARGIN) * (amount - low) / ((high - low) or 1.0)
 
-    steps = [f"M0 {y(0):.1f}"]
-    for (at_ms, _), amount in zip(points, values, strict=True):
-        steps.append(f"H{x(at_ms):.1f}V{y(amount):.1f}")
-    path = "".join(steps) + f"H{WIDTH}"
+    steps = {f"{x(at_ms):.1f}": y(amount) for (at_ms, _), amount in zip(points, values, strict=True)}
+    path = (
+        f"M0 {y(0):.1f}" + "".join(f"H{place}V{height:.1f}" for place, height in steps.items()) + f"H{WIDTH}"
+    )
     amounts = [amount for _, amount in points]
     return Line(
         line=path,

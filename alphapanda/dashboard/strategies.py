@@ -16,6 +16,7 @@ from alphapanda.core.vocabulary import Broker, DeploymentStatus, OrderStatus
 from alphapanda.dashboard import at_work, frame, moment, screen, seen
 from alphapanda.dashboard.access import broker_of, page_view
 from alphapanda.dashboard.biography import LIVED, lived, quarantines
+from alphapanda.dashboard.earned import earned
 from alphapanda.dashboard.gallery import gallery, parameters_of
 from alphapanda.dashboard.logs import line_row
 from alphapanda.dashboard.standing import standings
@@ -69,7 +70,7 @@ def page(request: HttpRequest) -> HttpResponse:
         "dashboard/strategies.html",
         context,
         live=live,
-        hints=["traders", "signals", "orders"],
+        hints=["traders", "news", "signals", "orders"],
     )
 
 
@@ -155,6 +156,7 @@ def detail(request: HttpRequest, deployment_id: UUID) -> HttpResponse:
         "signals": _by_id(seen.signal_rows(_newest(seen.signals(), found)), live),
         "quarantines": quarantines(found),
         **lived(found),
+        **earned(found),
     }
     if moment.current() is None:  # the files of the log are no facts of a moment
         rows["loglines"] = {row["id"]: row for row in map(line_row, _lines(found))}
@@ -168,7 +170,8 @@ def detail(request: HttpRequest, deployment_id: UUID) -> HttpResponse:
         "params": _params(found),
         "trader": next(iter(html["traders"].values()), ""),
         "rows": list(html["signals"].values()),
-        **{kind: list(html[kind].values()) for kind in ("quarantines", *LIVED)},
+        "earned": html["earned"][str(found.pk)],
+        **{kind: list(html[kind].values()) for kind in ("quarantines", "trips", *LIVED)},
         "shadows": moment.known(found.shadows.order_by("name")),
     }
     return frame.shown(
@@ -177,7 +180,7 @@ def detail(request: HttpRequest, deployment_id: UUID) -> HttpResponse:
         "dashboard/strategy.html",
         context,
         live=live,
-        hints=list(rows),
+        hints=[*rows, "news", "orders", "fills"],
         broker=found.broker,
     )
 

@@ -8,7 +8,7 @@ from alphapanda.dashboard import frame, moment, screen
 from alphapanda.dashboard.access import broker_of, page_view
 from alphapanda.dashboard.glance import glance, steps_missing
 
-HINTS = ("glance", "switches", "alerts")
+HINTS = ("glance", "news")
 KINDS = ("tiles", "curve", *screen.TABLES)
 
 

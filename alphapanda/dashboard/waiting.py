@@ -55,7 +55,7 @@ def approvals(request: HttpRequest) -> HttpResponse:
     if frame.wants_json(request):
         return frame.snapshot(live, html, is_stored=True)
     context = {kind: list(html[kind].values()) for kind in rows}
-    hints = [*rows, "signals"]
+    hints = [*rows, "news", "signals"]
     return frame.shown(request, "approvals", "dashboard/approvals.html", context, live=live, hints=hints)
 
 
@@ -152,7 +152,7 @@ def reconciliation(request: HttpRequest) -> HttpResponse:
     context: dict[str, Any] = {kind: list(html[kind].values()) for kind in rows}
     context["desk"] = live_selectors.desk_now(now).desk
     return frame.shown(
-        request, "reconciliation", "dashboard/reconciliation.html", context, live=live, hints=list(rows)
+        request, "reconciliation", "dashboard/reconciliation.html", context, live=live, hints=[*rows, "news"]
     )
 
 

@@ -202,6 +202,8 @@ function outcome(done, told) {
 const PLACES = [
   [/^\/api\/v1\/halts\//, (told) => ["The halt", "/risk/", `#switches-${told.id}`]],
   [/^\/api\/v1\/deployments\//, (told) => ["The deployment", `/strategies/${told.id}/`, ""]],
+  [/^\/api\/v1\/backtests\//, (told) => ["The backtest", `/backtests/${told.id}/`, ""]],
+  [/^\/api\/v1\/live\/differences\//, () => ["What was settled", "/reconciliation/", "#title-settled"]],
   [/^\/api\/v1\/orders\//, (told) => ["The order", `/orders/${told.id}/`, ""]],
   [/^\/api\/v1\/approvals\//, (told) => (told.length > 1 ? ["What was answered", "/approvals/", "#title-answers"] : ["Why", `/signals/${told[0].signal}/`, ""])],
 ];

@@ -154,8 +154,9 @@ function showAges() {
     const text = cell.dataset.at ? age(clock - Number(cell.dataset.at)) : cell.textContent;
     if (cell.textContent !== text) cell.textContent = text;
   }
-  for (const cell of document.querySelectorAll("[data-until][data-wall]")) {
-    const ms = Math.min(Number(cell.dataset.until) - (clock || now), Number(cell.dataset.wall) - now);
+  for (const cell of document.querySelectorAll("[data-until]")) {
+    const { until, wall } = cell.dataset;
+    const ms = Math.min(Number(until) - (clock || now), wall ? Number(wall) - now : Infinity);
     if (cell.textContent !== left(ms)) cell.textContent = left(ms);
     cell.classList.toggle("warn", ms < SOON_MS);
   }

@@ -13,19 +13,25 @@ from django.db import transaction
 from django.utils import timezone
 
 from alphapanda import live, projections
-from alphapanda.core.vocabulary import Side
+from alphapanda.core.vocabulary import Severity, Side
 from alphapanda.eventlog import outbox
 from alphapanda.eventlog.relay import Relay
 from alphapanda.proof.browser import Person
 from alphapanda.push import readmodel
 from execution.models import Fill, Order
 from portfolio.models import Position
+from risk.models import Alert
+from risk.services.alerts import alert_acknowledge, alert_raise
+from risk.services.halts import halt_release, halt_throw
+from strategies.models import Deployment
+from strategies.services.lifecycle import deployment_pause
 from tests.cockpit import world
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 POLL_MS = 5_000
 PUSHED_MS = 1_000
+READ_MS = 4_000  # of a machine that is shared
 AT_ONCE_S, TRIES = 1.0, 4  # the best of so many looks: machines are shared
 steps = iter(range(20_000, 90_000, 10))
 
@@ -211,3 +217,83 @@ def test_with_every_push_lost_positions_are_right_after_five_seconds(
         "([id, quantity]) => document.getElementById(id)?.cells[2].textContent === quantity",
         arg=[f"positions-{held.book_id}:{held.instrument_id}", f"{held.quantity:,}"],
     )
+
+
+def test_an_alert_is_on_every_page_within_a_second(operator: Person, relay: Relay) -> None:
+    without_looks(operator)
+    operator.open("/orders/")
+    bell = operator.page.locator("#bell-paper")
+    assert "critical" not in bell.inner_text()
+
+    took = []
+    for _ in range(TRIES):
+        alert, began = alarmed(relay), time.monotonic()
+        operator.page.locator("#bell-paper", has_text="1 critical").wait_for()
+        took.append(time.monotonic() - began)
+        assert "the margin call" in str(bell.get_attribute("title"))
+        assert "CRITICAL the margin call since" in operator.page.locator("#halts-paper").inner_text()
+        taken(alert, relay)
+        operator.page.locator("#bell-paper", has_text="critical").wait_for(state="detached")
+        if took[-1] <= AT_ONCE_S:
+            break
+
+    assert min(took) <= AT_ONCE_S, took
+    assert operator.page.locator("#halts-paper").is_hidden()
+    bell.click()
+    operator.page.wait_for_url("**/alerts/")
+    assert operator.faults == []
+
+
+def alarmed(relay: Relay) -> Alert:
+    text, now = "the margin call", timezone.now()
+    alert = alert_raise(code="margin", subject="all", text=text, severity=Severity.CRITICAL, now=now)
+    told(relay)
+    return alert
+
+
+def taken(alert: Alert, relay: Relay) -> None:
+    alert_acknowledge(alert_id=alert.pk, actor="ann", reason="paid", now=timezone.now())
+    told(relay)
+
+
+def told(relay: Relay) -> None:
+    while relay.publish_batch():
+        pass
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"), [("/alerts/", "alerts"), ("/risk/", "switches"), ("/logs/", "audits")]
+)
+def test_what_others_do_is_read_as_soon_as_it_is_told(
+    path: str, kind: str, operator: Person, relay: Relay
+) -> None:
+    said, now = f"told at {kind}", timezone.now()
+    never_looking(operator, path)
+    alert = alert_raise(code="odd", subject=kind, text=said, severity=Severity.WARNING, now=now)
+    halt = halt_throw(level="BROKER", broker="paper", reason=said, actor="bob", now=now)
+    told(relay)
+
+    operator.page.wait_for_selector(f"tbody[data-kind={kind}] tr:has-text('{said}')", timeout=READ_MS)
+    halt_release(halt_id=halt.pk, reason="over", actor="ann", now=timezone.now())
+    taken(alert, relay)
+
+
+def test_another_persons_pause_is_read_as_soon_as_it_is_told(
+    operator: Person, desk: SimpleNamespace, relay: Relay
+) -> None:
+    found = desk.deployments[3].pk
+    never_looking(operator, "/strategies/")
+    deployment_pause(deployment_id=found, actor="bob", reason="lunch", now=timezone.now())
+    told(relay)
+
+    operator.page.locator(f"#traders-{found} .pill", has_text="paused").wait_for(timeout=READ_MS)
+    Deployment.objects.filter(pk=found).update(status="RUNNING")
+
+
+def never_looking(person: Person, path: str) -> None:
+    """A page that reads itself only when it is told to; what the first push tells it is over."""
+    person.page.add_init_script(
+        "const every = setInterval; window.setInterval = (what, ms) => (ms < 5000 ? every(what, ms) : 0);"
+    )
+    person.open(path)
+    person.page.wait_for_timeout(2 * PUSHED_MS)

@@ -94,3 +94,26 @@ def test_the_list_of_backtests_fits(phone: Person, desk: SimpleNamespace) -> Non
     for theme in THEMES:
         assert worn(phone, theme, "usual") == []
     BacktestRun.objects.filter(pk=run.pk).delete()
+
+
+def test_a_position_says_whose_it_is_and_no_figure_breaks(phone: Person, desk: SimpleNamespace) -> None:
+    phone.open("/positions/")
+    rows = phone.page.locator("tbody[data-kind=positions] tr")
+    assert rows.first.locator(".of").is_visible()
+    assert {one.partition("\n")[2] for one in rows.locator("td:first-child").all_inner_texts()} == {
+        one.name for one in desk.deployments
+    }
+    figures = phone.page.locator(".positions td.n:visible").evaluate_all(
+        "all => all.map((one) => { const range = document.createRange(); range.selectNodeContents(one);"
+        " return range.getClientRects().length > 1 && one.innerText.includes('₹'); })"
+    )
+    assert not any(figures)
+    assert not phone.is_wider_than_the_window()
+
+
+def test_the_button_that_halts_stands_in_the_first_line(phone: Person, desk: SimpleNamespace) -> None:
+    for path in ("/", "/orders/?broker=zerodha"):
+        phone.open(path)
+        badge, halt = (phone.page.locator(one).bounding_box() for one in (".badge", "#halt"))
+        assert abs(badge["y"] - halt["y"]) < halt["height"] / 2
+    assert phone.faults == []

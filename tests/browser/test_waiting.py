@@ -269,6 +269,9 @@ def test_a_difference_is_settled_once_by_keyboard_and_is_gone(
     assert (entry.actor, entry.reason, entry.details["theirs"]) == ("the operator", "sold in the app", "150")
     settled = texts(operator, "settled")[str(differing.pk)]
     assert settled[5:] == ["the operator", "sold in the app"]
+    place = operator.page.locator("#toast a").get_attribute("href")
+    assert place.endswith("#title-settled")
+    assert operator.page.locator("#title-settled").count() == 1
     assert operator.page.locator("#toast").inner_text().startswith("Settled.")
     assert operator.faults == []
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import re
+from datetime import timedelta
 from decimal import Decimal
 
 import msgspec
@@ -13,14 +14,17 @@ from django.test import Client
 from django.utils import timezone
 
 from alphapanda import projections
-from alphapanda.core.vocabulary import Phase, Side
+from alphapanda.core.clock import to_ms
+from alphapanda.core.vocabulary import Phase, Severity, Side
 from alphapanda.dashboard import glance as glancing
+from alphapanda.dashboard import moment, screen
 from alphapanda.health import registry
 from alphapanda.push import readmodel
 from alphapanda.web.formats import rupees_signed
 from execution.models import Order
 from marketdata.services.calendar import calendars_load_shipped
-from risk.models import LimitSet
+from risk.models import Alert, LimitSet
+from risk.services.alerts import alert_acknowledge, alert_raise
 from risk.services.halts import halt_throw
 from strategies.domain.guards import Guards
 from strategies.domain.memory import State
@@ -73,6 +77,35 @@ def test_a_recorded_session_counts_down_by_its_own_clock(phase: Phase, at: str, 
     at_ms = world.START + ((hours - 9) * 60 + minutes - 15) * 60_000
     strip = {"session": "recorded", "at_ms": at_ms, "phase": phase, "phase_words": "x"}
     assert glancing._market(strip)["next"] == words
+
+
+@pytest.mark.parametrize(
+    ("at", "turn"),
+    [("08:15", "opens 9 Jul 09:15"), ("14:00", "closes 15:30"), ("15:35", "opens 10 Jul 09:15")],
+)
+def test_the_line_on_top_of_every_page_says_when_the_market_turns(at: str, turn: str) -> None:
+    calendars_load_shipped()
+    hours, minutes = map(int, at.split(":"))
+    at_ms = world.START + ((hours - 9) * 60 + minutes - 15) * 60_000
+    turns = projections.turn_at(projections.phase_at(at_ms), at_ms)
+    html = screen.fragment("strip", {"broker": "paper", "phase_words": "x", "turn": turns})
+    assert f'<small class="turn">{turn}<span' in html
+    assert projections.turn_at(None, at_ms) is None
+
+
+def test_the_bell_tells_of_alerts_as_they_stood_at_a_moment(viewer: Client) -> None:
+    now, facts = timezone.now(), {"code": "odd", "text": "it is odd"}
+    for subject, severity in (("a", Severity.CRITICAL), ("b", Severity.WARNING)):
+        alert = alert_raise(subject=subject, severity=severity, now=now, **facts)
+        Alert.objects.filter(pk=alert.pk).update(raised_at=now - timedelta(minutes=2))
+    taken = Alert.objects.get(subject="a")
+    alert_acknowledge(alert_id=taken.pk, actor="ann", reason="seen", now=now - timedelta(minutes=1))
+    projections.rebuild()
+    (bell,) = rows(viewer, "/orders/", "bell")
+    assert "1 alert<" in bell
+    for seconds, words in ((90, "1 critical"), (150, "no alerts")):
+        at = moment.written(to_ms(now - timedelta(seconds=seconds)))
+        assert words in viewer.get("/orders/", {"at": at}, headers=ROWS).json()["rows"]["bell"]["paper"]
 
 
 def test_a_new_installation_shows_the_steps_still_missing(viewer: Client) -> None:

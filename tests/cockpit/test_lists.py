@@ -10,8 +10,9 @@ from django.test import Client
 from alphapanda import projections
 from alphapanda.core.vocabulary import Side
 from alphapanda.dashboard import lists
+from alphapanda.web.formats import price
 from execution.models import Fill, Order
-from strategies.models import Signal
+from strategies.models import Deployment, Signal
 from tests.cockpit import world
 from tests.cockpit.test_pages import ROWS, browser
 
@@ -42,6 +43,17 @@ def test_a_list_shows_what_is_stored_and_its_snapshot_the_same(viewer: Client, p
     assert len(found) == stored > 0
     assert all(html in page for html in found.values())
     assert 'data-hints="' + kind in page
+
+
+def test_a_signal_says_why_its_strategy_raised_it_and_at_what_price(viewer: Client) -> None:
+    world.trade(Deployment.objects.first(), 950, Side.BUY, 10, 15_000_000, seen_e4=14_995_500)
+    found = rows(viewer, "/signals/", "signals")
+    for one in Signal.objects.select_related("instrument"):
+        seen = one.marks.get(str(one.instrument.instrument_token))
+        told = price(seen["price_e4"]) if seen else "–"  # noqa: RUF001
+        assert f'<td class="n wide">{told}</td>' in found[str(one.pk)]
+        assert f'<td class="wide words because">{one.reason}</td>' in found[str(one.pk)]
+    assert sum("1,499.55" in html for html in found.values()) == 1
 
 
 def test_filters_narrow_and_nonsense_is_told_beside_its_field(viewer: Client) -> None:

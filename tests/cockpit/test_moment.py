@@ -189,7 +189,7 @@ def test_before_the_first_fact_there_is_nothing() -> None:
         empty = {
             kind: html
             for kind, html in found.items()
-            if kind not in ("strip", "halts", "tiles", "held", "curve")
+            if kind not in ("strip", "bell", "halts", "tiles", "held", "curve")
         }
         assert not any(empty.values()), path
     assert "None at that moment." in viewer.get("/orders/", {"at": "2019-07-09T10:15:30"}).content.decode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from decimal import Decimal
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from alphapanda import projections
 from alphapanda.core import ids
 from alphapanda.core.clock import DAY_MS
+from alphapanda.dashboard.performance import fall_of
 from portfolio.models import LedgerEntry
 from tests.cockpit import world
 from tests.cockpit.test_pages import browser
@@ -44,6 +46,14 @@ def test_what_was_earned_and_what_it_cost_by_day() -> None:
         ("2019-07-10", Decimal(-100)),
         ("2019-07-09", Decimal("459.7451")),
     ]
+    assert [(month.isoformat(), sums.net) for month, sums in found["months"]] == [
+        ("2019-07-01", Decimal("359.7451"))
+    ]
+    assert (found["fall"].deepest, found["fall"].now, found["won"]) == (Decimal(100), Decimal(100), 1)
+    page = answer.content.decode()
+    assert 'title="From 9 Jul 2019 to 10 Jul 2019, by whole days">₹100.00 <small>now ₹100.00<' in page
+    assert f'<a href="/strategies/{own.deployments[0].pk}/">' in page
+    assert '<a href="/journal/?first=2019-07-10&amp;last=2019-07-10">' in page
     assert found["lines"] == [("stt", Decimal("40.2549"))]
     assert "₹40.2549" not in answer.content.decode()  # charges have two decimals in every sum
     assert "<svg" in found["equity"]
@@ -52,3 +62,20 @@ def test_what_was_earned_and_what_it_cost_by_day() -> None:
     assert not one_day["equity"]
     assert viewer.get("/performance/?first=never").status_code == 400
     assert viewer.get("/performance/?broker=zerodha").context["days"] == []
+
+
+@pytest.mark.parametrize(
+    ("nets", "fall"),
+    [
+        ([], (0, None, None, 0)),
+        ([5, 3], (0, None, None, 0)),
+        ([-4, 1], (4, None, 1, 3)),
+        ([10, -3, 1, -6, 20, -2], (8, 1, 4, 2)),
+        ([10, -3, 5, -3, 3], (3, 1, 2, 0)),
+    ],
+)
+def test_how_deep_profit_fell_below_its_best(nets: list[int], fall: tuple[int | None, ...]) -> None:
+    days = {date(2019, 7, place): Decimal(net) for place, net in enumerate(nets, start=1)}
+    found = fall_of(days)
+    on = [one and one.day for one in (found.peak, found.trough)]
+    assert (found.deepest, *on, found.now) == fall

@@ -10,6 +10,9 @@ from django.utils import timezone
 from accounts.services import act_record
 from alphapanda import projections
 from alphapanda.core.vocabulary import Severity, Side
+from alphapanda.dashboard.earned import ALL
+from alphapanda.journal import entries
+from alphapanda.web.formats import rupees_signed
 from execution.models import Order
 from risk.services.alerts import alert_raise
 from strategies.models import Deployment
@@ -101,3 +104,32 @@ def test_real_money_asks_for_the_name() -> None:
     projections.rebuild()
     (row,) = rows(browser("operator"), "/strategies/?broker=zerodha", "traders")
     assert f'data-type="{own.deployments[0].name}"' in row
+
+
+def test_its_page_has_its_trades_and_what_they_earned_and_no_others() -> None:
+    own = world.desk(count=2)
+    first, second = own.deployments
+    price = 15_000_000
+    for step, side, moved in (
+        (10, Side.BUY, 0),
+        (20, Side.SELL, 90_000),
+        (30, Side.BUY, 0),
+        (40, Side.SELL, 0),
+    ):
+        world.trade(first, step, side, 100, price + moved)
+    world.trade(second, 10, Side.BUY, 100, price)
+    world.posted()
+    projections.rebuild()
+    viewer, path = browser("viewer"), f"/strategies/{first.pk}/"
+    found = {one.trip.net for one in entries("paper", ALL | {"deployment": first}) if one.trip.closed_at_ms}
+    page = viewer.get(path).content.decode()
+    assert len(rows(viewer, path, "trips")) == len(found) == 2
+    assert all(row in page for row in rows(viewer, path, "trips"))
+    (line,) = rows(viewer, path, "earned")
+    assert line in page
+    assert "Net of 2 trades, 1 won" in line
+    assert f"{rupees_signed(sum(found))}</b>" in line
+    assert f'href="/journal/?broker=paper&amp;deployment={first.pk}"' in page
+    (none,) = rows(viewer, f"/strategies/{second.pk}/", "earned")
+    assert "Net of 0 trades<" in none
+    assert "starts with the second trade that is over" in none
