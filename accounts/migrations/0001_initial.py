@@ -38,6 +38,14 @@ class Migration(migrations.Migration):
                 'verbose_name_plural': 'audit entries',
             },
         ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='auditentry',
+            trigger=pgtrigger.compiler.Trigger(name='append_only', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot update or delete rows from % table', TG_TABLE_NAME;", hash='f78d7546cae6abefbfed448b788eab0e8a36f6bf', operation='UPDATE OR DELETE', pgid='pgtrigger_append_only_e6c89', table='accounts_auditentry', when='BEFORE')),
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='auditentry',
+            trigger=pgtrigger.compiler.Trigger(name='untruncated', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot truncate % table', TG_TABLE_NAME;", hash='7f5d2fc043cf0de1b9e978fe5fec1cac129aad49', level='STATEMENT', operation='TRUNCATE', pgid='pgtrigger_untruncated_bcfad', table='accounts_auditentry', when='BEFORE')),
+        ),
         migrations.CreateModel(
             name='BrokerAccount',
             fields=[
@@ -51,31 +59,13 @@ class Migration(migrations.Migration):
                 ('created_at', models.DateTimeField(auto_now_add=True)),
             ],
         ),
-        migrations.CreateModel(
-            name='BrokerLogin',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('state_digest', models.CharField(max_length=64, unique=True)),
-                ('browser_digest', models.CharField(max_length=64)),
-                ('actor', models.CharField(max_length=150)),
-                ('started_at', models.DateTimeField()),
-                ('used_at', models.DateTimeField(null=True)),
-                ('outcome', models.CharField(blank=True, max_length=200)),
-            ],
+        pgtrigger.migrations.AddTrigger(
+            model_name='brokeraccount',
+            trigger=pgtrigger.compiler.Trigger(name='kept', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot delete rows from % table', TG_TABLE_NAME;", hash='c9b6a99729165f1f371d97a365630b65f087da67', operation='DELETE', pgid='pgtrigger_kept_8792a', table='accounts_brokeraccount', when='BEFORE')),
         ),
-        migrations.CreateModel(
-            name='BrokerSession',
-            fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('number', models.IntegerField(help_text="of the account's logins, from 1 on")),
-                ('access_token', models.BinaryField()),
-                ('logged_in_at', models.DateTimeField(help_text='as the broker states it')),
-                ('logged_in_by', models.CharField(max_length=150)),
-                ('dies_at', models.DateTimeField()),
-                ('ended_at', models.DateTimeField(null=True)),
-                ('ended_by', models.CharField(blank=True, choices=[('SUPERSEDED', 'a later login took its place'), ('REFUSED', 'the broker refused its token'), ('LOGGED_OUT', 'an operator ended it'), ('CREDENTIALS', "the account's credentials were changed")], max_length=12)),
-                ('words', models.CharField(blank=True, help_text='of the broker, where it refused', max_length=300)),
-            ],
+        pgtrigger.migrations.AddTrigger(
+            model_name='brokeraccount',
+            trigger=pgtrigger.compiler.Trigger(name='untruncated', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot truncate % table', TG_TABLE_NAME;", hash='8344e3c7ddb015fe8dbe978d0e897469a62b8b82', level='STATEMENT', operation='TRUNCATE', pgid='pgtrigger_untruncated_5cfb9', table='accounts_brokeraccount', when='BEFORE')),
         ),
         migrations.CreateModel(
             name='User',
@@ -103,39 +93,36 @@ class Migration(migrations.Migration):
                 ('objects', django.contrib.auth.models.UserManager()),
             ],
         ),
-        pgtrigger.migrations.AddTrigger(
-            model_name='auditentry',
-            trigger=pgtrigger.compiler.Trigger(name='append_only', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot update or delete rows from % table', TG_TABLE_NAME;", hash='f78d7546cae6abefbfed448b788eab0e8a36f6bf', operation='UPDATE OR DELETE', pgid='pgtrigger_append_only_e6c89', table='accounts_auditentry', when='BEFORE')),
+        migrations.CreateModel(
+            name='BrokerLogin',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('state_digest', models.CharField(max_length=64, unique=True)),
+                ('browser_digest', models.CharField(max_length=64)),
+                ('actor', models.CharField(max_length=150)),
+                ('started_at', models.DateTimeField()),
+                ('used_at', models.DateTimeField(null=True)),
+                ('outcome', models.CharField(blank=True, max_length=200)),
+                ('account', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='logins', to='accounts.brokeraccount')),
+            ],
         ),
-        pgtrigger.migrations.AddTrigger(
-            model_name='auditentry',
-            trigger=pgtrigger.compiler.Trigger(name='untruncated', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot truncate % table', TG_TABLE_NAME;", hash='7f5d2fc043cf0de1b9e978fe5fec1cac129aad49', level='STATEMENT', operation='TRUNCATE', pgid='pgtrigger_untruncated_bcfad', table='accounts_auditentry', when='BEFORE')),
-        ),
-        pgtrigger.migrations.AddTrigger(
-            model_name='brokeraccount',
-            trigger=pgtrigger.compiler.Trigger(name='kept', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot delete rows from % table', TG_TABLE_NAME;", hash='c9b6a99729165f1f371d97a365630b65f087da67', operation='DELETE', pgid='pgtrigger_kept_8792a', table='accounts_brokeraccount', when='BEFORE')),
-        ),
-        pgtrigger.migrations.AddTrigger(
-            model_name='brokeraccount',
-            trigger=pgtrigger.compiler.Trigger(name='untruncated', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot truncate % table', TG_TABLE_NAME;", hash='8344e3c7ddb015fe8dbe978d0e897469a62b8b82', level='STATEMENT', operation='TRUNCATE', pgid='pgtrigger_untruncated_5cfb9', table='accounts_brokeraccount', when='BEFORE')),
-        ),
-        migrations.AddField(
-            model_name='brokerlogin',
-            name='account',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='logins', to='accounts.brokeraccount'),
-        ),
-        migrations.AddField(
-            model_name='brokersession',
-            name='account',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='sessions', to='accounts.brokeraccount'),
-        ),
-        migrations.AddConstraint(
-            model_name='brokersession',
-            constraint=models.UniqueConstraint(fields=('account', 'number'), name='broker_session_once'),
-        ),
-        migrations.AddConstraint(
-            model_name='brokersession',
-            constraint=models.UniqueConstraint(condition=models.Q(('ended_at', None)), fields=('account',), name='broker_session_one_owner'),
+        migrations.CreateModel(
+            name='BrokerSession',
+            fields=[
+                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ('number', models.IntegerField(help_text="of the account's logins, from 1 on")),
+                ('access_token', models.BinaryField()),
+                ('logged_in_at', models.DateTimeField(help_text='as the broker states it')),
+                ('logged_in_by', models.CharField(max_length=150)),
+                ('dies_at', models.DateTimeField()),
+                ('ended_at', models.DateTimeField(null=True)),
+                ('ended_by', models.CharField(blank=True, choices=[('SUPERSEDED', 'a later login took its place'), ('REFUSED', 'the broker refused its token'), ('LOGGED_OUT', 'an operator ended it'), ('CREDENTIALS', "the account's credentials were changed")], max_length=12)),
+                ('words', models.CharField(blank=True, help_text='of the broker, where it refused', max_length=300)),
+                ('account', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='sessions', to='accounts.brokeraccount')),
+            ],
+            options={
+                'constraints': [models.UniqueConstraint(fields=('account', 'number'), name='broker_session_once'), models.UniqueConstraint(condition=models.Q(('ended_at', None)), fields=('account',), name='broker_session_one_owner')],
+            },
         ),
         pgtrigger.migrations.AddTrigger(
             model_name='brokersession',

@@ -34,12 +34,6 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.CreateModel(
-            name='BrokerName',
-            fields=[
-                ('name', models.CharField(max_length=40, primary_key=True, serialize=False)),
-            ],
-        ),
-        migrations.CreateModel(
             name='Order',
             fields=[
                 ('id', models.UUIDField(primary_key=True, serialize=False)),
@@ -84,6 +78,18 @@ class Migration(migrations.Migration):
                 ('deployment', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='orders', to='strategies.deployment')),
                 ('instrument', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='marketdata.instrument')),
             ],
+            options={
+                'indexes': [models.Index(condition=models.Q(('status__in', ['CANCELLED', 'COMPLETE', 'EXPIRED', 'REJECTED']), _negated=True), fields=['deployment'], name='order_open'), models.Index(fields=['-created_at'], name='order_recent')],
+                'constraints': [models.CheckConstraint(condition=models.Q(('filled_quantity__lte', models.F('quantity'))), name='order_not_overfilled'), models.CheckConstraint(condition=models.Q(('broker', 'zerodha'), ('broker_order_id__isnull', True), _connector='OR'), name='paper_has_no_broker_order'), models.UniqueConstraint(fields=('broker', 'broker_order_id'), name='broker_order_once')],
+            },
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='order',
+            trigger=pgtrigger.compiler.Trigger(name='kept', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot delete rows from % table', TG_TABLE_NAME;", hash='1b464394f9b00b297c11121a14af8ea961e4224f', operation='DELETE', pgid='pgtrigger_kept_3892a', table='execution_order', when='BEFORE')),
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='order',
+            trigger=pgtrigger.compiler.Trigger(name='untruncated', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot truncate % table', TG_TABLE_NAME;", hash='b8312f4519f3e1464332726253bf69e861a28cee', level='STATEMENT', operation='TRUNCATE', pgid='pgtrigger_untruncated_f424e', table='execution_order', when='BEFORE')),
         ),
         migrations.CreateModel(
             name='BrokerPush',
@@ -99,46 +105,6 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
-            name='GttCall',
-            fields=[
-                ('id', models.UUIDField(primary_key=True, serialize=False)),
-                ('key', models.CharField(help_text='of who asked: asked again it is this row', max_length=80, unique=True)),
-                ('kind', models.CharField(choices=[('PLACE', 'Place'), ('MODIFY', 'Modify'), ('DELETE', 'Delete')], max_length=6)),
-                ('terms', models.JSONField(blank=True, help_text='wanted; execution.domain.kite.gtt.GttTerms', null=True)),
-                ('last_price_e4', models.BigIntegerField(default=0, help_text='when it was asked for')),
-                ('state', models.CharField(choices=[('READY', 'Ready'), ('SENDING', 'Sending'), ('UNKNOWN', 'Unknown'), ('DONE', 'Done'), ('REFUSED', 'Refused'), ('DROPPED', 'Dropped')], default='READY', max_length=8)),
-                ('form', models.JSONField(default=dict, help_text='what was said')),
-                ('actor', models.CharField(max_length=150)),
-                ('why', models.CharField(max_length=300)),
-                ('reason', models.CharField(blank=True, help_text="of the broker's no, or of ours", max_length=200)),
-                ('not_before_ms', models.BigIntegerField(default=0)),
-                ('queued_at_ms', models.BigIntegerField()),
-                ('sent_at_ms', models.BigIntegerField(blank=True, null=True)),
-                ('answered_at_ms', models.BigIntegerField(blank=True, null=True)),
-                ('http_status', models.IntegerField(blank=True, null=True)),
-                ('lookup', models.JSONField(blank=True, help_text='execution.domain.kite.lookup.Lookup', null=True)),
-            ],
-            options={
-                'verbose_name': 'GTT call',
-                'verbose_name_plural': 'GTT calls',
-            },
-        ),
-        migrations.CreateModel(
-            name='OrderEvent',
-            fields=[
-                ('id', models.UUIDField(primary_key=True, serialize=False)),
-                ('number', models.IntegerField()),
-                ('status', models.CharField(choices=[('PUT ORDER REQ RECEIVED', 'PUT ORDER REQ RECEIVED'), ('AMO REQ RECEIVED', 'AMO REQ RECEIVED'), ('VALIDATION PENDING', 'VALIDATION PENDING'), ('OPEN PENDING', 'OPEN PENDING'), ('TRIGGER PENDING', 'TRIGGER PENDING'), ('OPEN', 'OPEN'), ('MODIFY VALIDATION PENDING', 'MODIFY VALIDATION PENDING'), ('MODIFY PENDING', 'MODIFY PENDING'), ('MODIFIED', 'MODIFIED'), ('CANCEL PENDING', 'CANCEL PENDING'), ('COMPLETE', 'COMPLETE'), ('CANCELLED', 'CANCELLED'), ('REJECTED', 'REJECTED'), ('EXPIRED', 'EXPIRED')], max_length=25)),
-                ('at_ms', models.BigIntegerField()),
-                ('quantity', models.BigIntegerField()),
-                ('filled_quantity', models.BigIntegerField()),
-                ('limit_price_e4', models.BigIntegerField(blank=True, null=True)),
-                ('trigger_price_e4', models.BigIntegerField(blank=True, null=True)),
-                ('reason', models.CharField(blank=True, max_length=200)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-            ],
-        ),
-        migrations.CreateModel(
             name='PaperMemory',
             fields=[
                 ('deployment', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, primary_key=True, serialize=False, to='strategies.deployment')),
@@ -147,40 +113,6 @@ class Migration(migrations.Migration):
             options={
                 'verbose_name_plural': 'paper memories',
             },
-        ),
-        migrations.CreateModel(
-            name='BrokerCall',
-            fields=[
-                ('id', models.UUIDField(primary_key=True, serialize=False)),
-                ('kind', models.CharField(choices=[('ORDER', 'ORDER'), ('CANCEL', 'CANCEL'), ('MODIFY', 'MODIFY')], max_length=6)),
-                ('lane', models.CharField(choices=[('CANCEL', 'CANCEL'), ('EXIT', 'EXIT'), ('ENTRY', 'ENTRY')], max_length=6)),
-                ('attempt', models.IntegerField()),
-                ('state', models.CharField(choices=[('READY', 'Ready'), ('SENDING', 'Sending'), ('UNKNOWN', 'Unknown'), ('DONE', 'Done'), ('REFUSED', 'Refused'), ('DROPPED', 'Dropped')], default='READY', max_length=8)),
-                ('broker_order_id', models.CharField(blank=True, help_text='what it cancels or changes', max_length=40)),
-                ('tag', models.CharField(blank=True, max_length=20, null=True, unique=True)),
-                ('terms', models.JSONField(blank=True, help_text='what a change makes of its order: execution.domain.orders.Terms', null=True)),
-                ('form', models.JSONField(default=dict, help_text='what was said')),
-                ('reason', models.CharField(blank=True, max_length=200)),
-                ('not_before_ms', models.BigIntegerField(default=0)),
-                ('turned_away', models.IntegerField(default=0, help_text='how often it left and was one too many')),
-                ('queued_at_ms', models.BigIntegerField()),
-                ('sent_at_ms', models.BigIntegerField(blank=True, null=True)),
-                ('answered_at_ms', models.BigIntegerField(blank=True, null=True)),
-                ('http_status', models.IntegerField(blank=True, null=True)),
-                ('lookup', models.JSONField(blank=True, help_text='execution.domain.kite.lookup.Lookup', null=True)),
-                ('decision', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, to='risk.decision')),
-            ],
-        ),
-        migrations.CreateModel(
-            name='BrokerOrder',
-            fields=[
-                ('order', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, primary_key=True, related_name='at_broker', serialize=False, to='execution.order')),
-                ('state', models.JSONField()),
-                ('is_open', models.BooleanField(default=True, help_text='it works, or may')),
-                ('wants_trades', models.BooleanField(default=False, help_text='more has traded than trades are here')),
-                ('revision', models.BigIntegerField(default=0, help_text='how often its state was written')),
-                ('changed_at', models.DateTimeField(auto_now=True)),
-            ],
         ),
         migrations.CreateModel(
             name='Difference',
@@ -200,6 +132,10 @@ class Migration(migrations.Migration):
                 ('note', models.CharField(blank=True, max_length=300)),
                 ('deployment', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, to='strategies.deployment')),
             ],
+            options={
+                'indexes': [models.Index(fields=['-first_seen_at'], name='difference_recent')],
+                'constraints': [models.UniqueConstraint(condition=models.Q(('settled_at', None)), fields=('kind', 'key'), name='difference_open_once')],
+            },
         ),
         migrations.CreateModel(
             name='Fill',
@@ -221,6 +157,18 @@ class Migration(migrations.Migration):
                 ('instrument', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='marketdata.instrument')),
                 ('order', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='fills', to='execution.order')),
             ],
+            options={
+                'indexes': [models.Index(condition=models.Q(('source', alphapanda.core.vocabulary.FillSource['ELSEWHERE'])), fields=['instrument'], name='fill_elsewhere'), models.Index(fields=['deployment', 'step'], name='fill_deployment'), models.Index(fields=['-created_at'], name='fill_recent')],
+                'constraints': [models.UniqueConstraint(fields=('order', 'number'), name='fill_once'), models.UniqueConstraint(fields=('broker', 'trade_key'), name='trade_once'), models.CheckConstraint(condition=models.Q(('quantity__gt', 0), models.Q(('price_e4__gt', 0), models.Q(('price_e4', 0), ('source', alphapanda.core.vocabulary.FillSource['SETTLEMENT'])), _connector='OR')), name='fill_positive')],
+            },
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='fill',
+            trigger=pgtrigger.compiler.Trigger(name='append_only', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot update or delete rows from % table', TG_TABLE_NAME;", hash='c19a89161d779c1b50775ca8a0e03e2686ccb53f', operation='UPDATE OR DELETE', pgid='pgtrigger_append_only_88d95', table='execution_fill', when='BEFORE')),
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='fill',
+            trigger=pgtrigger.compiler.Trigger(name='untruncated', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot truncate % table', TG_TABLE_NAME;", hash='9d815ad6f4f56804aefaae1d6cc25570a8cded2f', level='STATEMENT', operation='TRUNCATE', pgid='pgtrigger_untruncated_ec8f6', table='execution_fill', when='BEFORE')),
         ),
         migrations.CreateModel(
             name='Gtt',
@@ -250,6 +198,14 @@ class Migration(migrations.Migration):
                 'indexes': [models.Index(fields=['-first_seen_at'], name='gtt_recent')],
             },
         ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='gtt',
+            trigger=pgtrigger.compiler.Trigger(name='kept', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot delete rows from % table', TG_TABLE_NAME;", hash='bfb21420ab9557f6d8ffabe46e2c8fb9d6a82d4a', operation='DELETE', pgid='pgtrigger_kept_f40fa', table='execution_gtt', when='BEFORE')),
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='gtt',
+            trigger=pgtrigger.compiler.Trigger(name='untruncated', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot truncate % table', TG_TABLE_NAME;", hash='1773e6d115a44de34a722f5da2a47e2ae72f0833', level='STATEMENT', operation='TRUNCATE', pgid='pgtrigger_untruncated_6d837', table='execution_gtt', when='BEFORE')),
+        ),
         migrations.CreateModel(
             name='ExternalOrder',
             fields=[
@@ -263,126 +219,33 @@ class Migration(migrations.Migration):
                 ('gtt', models.ForeignKey(blank=True, help_text='that made it', null=True, on_delete=django.db.models.deletion.PROTECT, related_name='made', to='execution.gtt')),
             ],
         ),
-        pgtrigger.migrations.AddTrigger(
-            model_name='gtt',
-            trigger=pgtrigger.compiler.Trigger(name='kept', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot delete rows from % table', TG_TABLE_NAME;", hash='bfb21420ab9557f6d8ffabe46e2c8fb9d6a82d4a', operation='DELETE', pgid='pgtrigger_kept_f40fa', table='execution_gtt', when='BEFORE')),
-        ),
-        pgtrigger.migrations.AddTrigger(
-            model_name='gtt',
-            trigger=pgtrigger.compiler.Trigger(name='untruncated', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot truncate % table', TG_TABLE_NAME;", hash='1773e6d115a44de34a722f5da2a47e2ae72f0833', level='STATEMENT', operation='TRUNCATE', pgid='pgtrigger_untruncated_6d837', table='execution_gtt', when='BEFORE')),
-        ),
-        migrations.AddField(
-            model_name='gttcall',
-            name='gtt',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='calls', to='execution.gtt'),
-        ),
-        migrations.AddField(
-            model_name='orderevent',
-            name='decision',
-            field=models.OneToOneField(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='act', to='risk.decision'),
-        ),
-        migrations.AddField(
-            model_name='orderevent',
-            name='order',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='events', to='execution.order'),
-        ),
-        migrations.AddIndex(
-            model_name='brokerorder',
-            index=models.Index(condition=models.Q(('is_open', True)), fields=['order'], name='broker_order_open'),
-        ),
-        migrations.AddField(
-            model_name='brokername',
-            name='order',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='names', to='execution.brokerorder'),
-        ),
-        migrations.AddField(
-            model_name='brokercall',
-            name='order',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='calls', to='execution.brokerorder'),
-        ),
-        pgtrigger.migrations.AddTrigger(
-            model_name='brokerorder',
-            trigger=pgtrigger.compiler.Trigger(name='kept', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot delete rows from % table', TG_TABLE_NAME;", hash='595d3a99b2d048f138ff7673c4912c8d71afbe82', operation='DELETE', pgid='pgtrigger_kept_5fad8', table='execution_brokerorder', when='BEFORE')),
-        ),
-        pgtrigger.migrations.AddTrigger(
-            model_name='brokerorder',
-            trigger=pgtrigger.compiler.Trigger(name='untruncated', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot truncate % table', TG_TABLE_NAME;", hash='49026a3004bf3949e3c50621243e9adf2b42c685', level='STATEMENT', operation='TRUNCATE', pgid='pgtrigger_untruncated_98732', table='execution_brokerorder', when='BEFORE')),
-        ),
-        migrations.AddIndex(
-            model_name='order',
-            index=models.Index(condition=models.Q(('status__in', ['CANCELLED', 'COMPLETE', 'EXPIRED', 'REJECTED']), _negated=True), fields=['deployment'], name='order_open'),
-        ),
-        migrations.AddIndex(
-            model_name='order',
-            index=models.Index(fields=['-created_at'], name='order_recent'),
-        ),
-        migrations.AddConstraint(
-            model_name='order',
-            constraint=models.CheckConstraint(condition=models.Q(('filled_quantity__lte', models.F('quantity'))), name='order_not_overfilled'),
-        ),
-        migrations.AddConstraint(
-            model_name='order',
-            constraint=models.CheckConstraint(condition=models.Q(('broker', 'zerodha'), ('broker_order_id__isnull', True), _connector='OR'), name='paper_has_no_broker_order'),
-        ),
-        migrations.AddConstraint(
-            model_name='order',
-            constraint=models.UniqueConstraint(fields=('broker', 'broker_order_id'), name='broker_order_once'),
-        ),
-        pgtrigger.migrations.AddTrigger(
-            model_name='order',
-            trigger=pgtrigger.compiler.Trigger(name='kept', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot delete rows from % table', TG_TABLE_NAME;", hash='1b464394f9b00b297c11121a14af8ea961e4224f', operation='DELETE', pgid='pgtrigger_kept_3892a', table='execution_order', when='BEFORE')),
-        ),
-        pgtrigger.migrations.AddTrigger(
-            model_name='order',
-            trigger=pgtrigger.compiler.Trigger(name='untruncated', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot truncate % table', TG_TABLE_NAME;", hash='b8312f4519f3e1464332726253bf69e861a28cee', level='STATEMENT', operation='TRUNCATE', pgid='pgtrigger_untruncated_f424e', table='execution_order', when='BEFORE')),
-        ),
-        migrations.AddIndex(
-            model_name='difference',
-            index=models.Index(fields=['-first_seen_at'], name='difference_recent'),
-        ),
-        migrations.AddConstraint(
-            model_name='difference',
-            constraint=models.UniqueConstraint(condition=models.Q(('settled_at', None)), fields=('kind', 'key'), name='difference_open_once'),
-        ),
-        migrations.AddIndex(
-            model_name='fill',
-            index=models.Index(condition=models.Q(('source', alphapanda.core.vocabulary.FillSource['ELSEWHERE'])), fields=['instrument'], name='fill_elsewhere'),
-        ),
-        migrations.AddIndex(
-            model_name='fill',
-            index=models.Index(fields=['deployment', 'step'], name='fill_deployment'),
-        ),
-        migrations.AddIndex(
-            model_name='fill',
-            index=models.Index(fields=['-created_at'], name='fill_recent'),
-        ),
-        migrations.AddConstraint(
-            model_name='fill',
-            constraint=models.UniqueConstraint(fields=('order', 'number'), name='fill_once'),
-        ),
-        migrations.AddConstraint(
-            model_name='fill',
-            constraint=models.UniqueConstraint(fields=('broker', 'trade_key'), name='trade_once'),
-        ),
-        migrations.AddConstraint(
-            model_name='fill',
-            constraint=models.CheckConstraint(condition=models.Q(('quantity__gt', 0), models.Q(('price_e4__gt', 0), models.Q(('price_e4', 0), ('source', alphapanda.core.vocabulary.FillSource['SETTLEMENT'])), _connector='OR')), name='fill_positive'),
-        ),
-        pgtrigger.migrations.AddTrigger(
-            model_name='fill',
-            trigger=pgtrigger.compiler.Trigger(name='append_only', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot update or delete rows from % table', TG_TABLE_NAME;", hash='c19a89161d779c1b50775ca8a0e03e2686ccb53f', operation='UPDATE OR DELETE', pgid='pgtrigger_append_only_88d95', table='execution_fill', when='BEFORE')),
-        ),
-        pgtrigger.migrations.AddTrigger(
-            model_name='fill',
-            trigger=pgtrigger.compiler.Trigger(name='untruncated', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot truncate % table', TG_TABLE_NAME;", hash='9d815ad6f4f56804aefaae1d6cc25570a8cded2f', level='STATEMENT', operation='TRUNCATE', pgid='pgtrigger_untruncated_ec8f6', table='execution_fill', when='BEFORE')),
-        ),
-        migrations.AddIndex(
-            model_name='gttcall',
-            index=models.Index(fields=['sent_at_ms'], name='gtt_call_sent'),
-        ),
-        migrations.AddConstraint(
-            model_name='gttcall',
-            constraint=models.UniqueConstraint(condition=models.Q(('state__in', ['READY', 'SENDING', 'UNKNOWN'])), fields=('gtt',), name='gtt_call_one_waits'),
+        migrations.CreateModel(
+            name='GttCall',
+            fields=[
+                ('id', models.UUIDField(primary_key=True, serialize=False)),
+                ('key', models.CharField(help_text='of who asked: asked again it is this row', max_length=80, unique=True)),
+                ('kind', models.CharField(choices=[('PLACE', 'Place'), ('MODIFY', 'Modify'), ('DELETE', 'Delete')], max_length=6)),
+                ('terms', models.JSONField(blank=True, help_text='wanted; execution.domain.kite.gtt.GttTerms', null=True)),
+                ('last_price_e4', models.BigIntegerField(default=0, help_text='when it was asked for')),
+                ('state', models.CharField(choices=[('READY', 'Ready'), ('SENDING', 'Sending'), ('UNKNOWN', 'Unknown'), ('DONE', 'Done'), ('REFUSED', 'Refused'), ('DROPPED', 'Dropped')], default='READY', max_length=8)),
+                ('form', models.JSONField(default=dict, help_text='what was said')),
+                ('actor', models.CharField(max_length=150)),
+                ('why', models.CharField(max_length=300)),
+                ('reason', models.CharField(blank=True, help_text="of the broker's no, or of ours", max_length=200)),
+                ('not_before_ms', models.BigIntegerField(default=0)),
+                ('queued_at_ms', models.BigIntegerField()),
+                ('sent_at_ms', models.BigIntegerField(blank=True, null=True)),
+                ('answered_at_ms', models.BigIntegerField(blank=True, null=True)),
+                ('http_status', models.IntegerField(blank=True, null=True)),
+                ('lookup', models.JSONField(blank=True, help_text='execution.domain.kite.lookup.Lookup', null=True)),
+                ('gtt', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='calls', to='execution.gtt')),
+            ],
+            options={
+                'verbose_name': 'GTT call',
+                'verbose_name_plural': 'GTT calls',
+                'indexes': [models.Index(fields=['sent_at_ms'], name='gtt_call_sent')],
+                'constraints': [models.UniqueConstraint(condition=models.Q(('state__in', ['READY', 'SENDING', 'UNKNOWN'])), fields=('gtt',), name='gtt_call_one_waits')],
+            },
         ),
         pgtrigger.migrations.AddTrigger(
             model_name='gttcall',
@@ -392,9 +255,25 @@ class Migration(migrations.Migration):
             model_name='gttcall',
             trigger=pgtrigger.compiler.Trigger(name='untruncated', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot truncate % table', TG_TABLE_NAME;", hash='5febfc7ff1624b1da40200e4e1345b8f4bab18c9', level='STATEMENT', operation='TRUNCATE', pgid='pgtrigger_untruncated_e8ca2', table='execution_gttcall', when='BEFORE')),
         ),
-        migrations.AddConstraint(
-            model_name='orderevent',
-            constraint=models.UniqueConstraint(fields=('order', 'number'), name='order_event_once'),
+        migrations.CreateModel(
+            name='OrderEvent',
+            fields=[
+                ('id', models.UUIDField(primary_key=True, serialize=False)),
+                ('number', models.IntegerField()),
+                ('status', models.CharField(choices=[('PUT ORDER REQ RECEIVED', 'PUT ORDER REQ RECEIVED'), ('AMO REQ RECEIVED', 'AMO REQ RECEIVED'), ('VALIDATION PENDING', 'VALIDATION PENDING'), ('OPEN PENDING', 'OPEN PENDING'), ('TRIGGER PENDING', 'TRIGGER PENDING'), ('OPEN', 'OPEN'), ('MODIFY VALIDATION PENDING', 'MODIFY VALIDATION PENDING'), ('MODIFY PENDING', 'MODIFY PENDING'), ('MODIFIED', 'MODIFIED'), ('CANCEL PENDING', 'CANCEL PENDING'), ('COMPLETE', 'COMPLETE'), ('CANCELLED', 'CANCELLED'), ('REJECTED', 'REJECTED'), ('EXPIRED', 'EXPIRED')], max_length=25)),
+                ('at_ms', models.BigIntegerField()),
+                ('quantity', models.BigIntegerField()),
+                ('filled_quantity', models.BigIntegerField()),
+                ('limit_price_e4', models.BigIntegerField(blank=True, null=True)),
+                ('trigger_price_e4', models.BigIntegerField(blank=True, null=True)),
+                ('reason', models.CharField(blank=True, max_length=200)),
+                ('created_at', models.DateTimeField(auto_now_add=True)),
+                ('decision', models.OneToOneField(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='act', to='risk.decision')),
+                ('order', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='events', to='execution.order')),
+            ],
+            options={
+                'constraints': [models.UniqueConstraint(fields=('order', 'number'), name='order_event_once')],
+            },
         ),
         pgtrigger.migrations.AddTrigger(
             model_name='orderevent',
@@ -404,6 +283,35 @@ class Migration(migrations.Migration):
             model_name='orderevent',
             trigger=pgtrigger.compiler.Trigger(name='untruncated', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot truncate % table', TG_TABLE_NAME;", hash='45baca07f2b8a88686d4e8f42cf036bc83ee0817', level='STATEMENT', operation='TRUNCATE', pgid='pgtrigger_untruncated_235b3', table='execution_orderevent', when='BEFORE')),
         ),
+        migrations.CreateModel(
+            name='BrokerOrder',
+            fields=[
+                ('order', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, primary_key=True, related_name='at_broker', serialize=False, to='execution.order')),
+                ('state', models.JSONField()),
+                ('is_open', models.BooleanField(default=True, help_text='it works, or may')),
+                ('wants_trades', models.BooleanField(default=False, help_text='more has traded than trades are here')),
+                ('revision', models.BigIntegerField(default=0, help_text='how often its state was written')),
+                ('changed_at', models.DateTimeField(auto_now=True)),
+            ],
+            options={
+                'indexes': [models.Index(condition=models.Q(('is_open', True)), fields=['order'], name='broker_order_open')],
+            },
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='brokerorder',
+            trigger=pgtrigger.compiler.Trigger(name='kept', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot delete rows from % table', TG_TABLE_NAME;", hash='595d3a99b2d048f138ff7673c4912c8d71afbe82', operation='DELETE', pgid='pgtrigger_kept_5fad8', table='execution_brokerorder', when='BEFORE')),
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='brokerorder',
+            trigger=pgtrigger.compiler.Trigger(name='untruncated', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot truncate % table', TG_TABLE_NAME;", hash='49026a3004bf3949e3c50621243e9adf2b42c685', level='STATEMENT', operation='TRUNCATE', pgid='pgtrigger_untruncated_98732', table='execution_brokerorder', when='BEFORE')),
+        ),
+        migrations.CreateModel(
+            name='BrokerName',
+            fields=[
+                ('name', models.CharField(max_length=40, primary_key=True, serialize=False)),
+                ('order', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='names', to='execution.brokerorder')),
+            ],
+        ),
         pgtrigger.migrations.AddTrigger(
             model_name='brokername',
             trigger=pgtrigger.compiler.Trigger(name='append_only', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot update or delete rows from % table', TG_TABLE_NAME;", hash='3182efdc47636518b29e86361b638c8a5e47edda', operation='UPDATE OR DELETE', pgid='pgtrigger_append_only_04c6c', table='execution_brokername', when='BEFORE')),
@@ -412,21 +320,33 @@ class Migration(migrations.Migration):
             model_name='brokername',
             trigger=pgtrigger.compiler.Trigger(name='untruncated', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot truncate % table', TG_TABLE_NAME;", hash='1df16e33a83b5dd02fd288e1a3136147f076f890', level='STATEMENT', operation='TRUNCATE', pgid='pgtrigger_untruncated_38801', table='execution_brokername', when='BEFORE')),
         ),
-        migrations.AddIndex(
-            model_name='brokercall',
-            index=models.Index(condition=models.Q(('state__in', ['READY', 'SENDING', 'UNKNOWN'])), fields=['lane', 'queued_at_ms'], name='broker_call_waiting'),
-        ),
-        migrations.AddIndex(
-            model_name='brokercall',
-            index=models.Index(fields=['sent_at_ms'], name='broker_call_sent'),
-        ),
-        migrations.AddIndex(
-            model_name='brokercall',
-            index=models.Index(condition=models.Q(('turned_away__gt', 0)), fields=['queued_at_ms'], name='broker_call_turned_away'),
-        ),
-        migrations.AddConstraint(
-            model_name='brokercall',
-            constraint=models.UniqueConstraint(fields=('order', 'kind', 'decision', 'attempt'), name='broker_call_once'),
+        migrations.CreateModel(
+            name='BrokerCall',
+            fields=[
+                ('id', models.UUIDField(primary_key=True, serialize=False)),
+                ('kind', models.CharField(choices=[('ORDER', 'ORDER'), ('CANCEL', 'CANCEL'), ('MODIFY', 'MODIFY')], max_length=6)),
+                ('lane', models.CharField(choices=[('CANCEL', 'CANCEL'), ('EXIT', 'EXIT'), ('ENTRY', 'ENTRY')], max_length=6)),
+                ('attempt', models.IntegerField()),
+                ('state', models.CharField(choices=[('READY', 'Ready'), ('SENDING', 'Sending'), ('UNKNOWN', 'Unknown'), ('DONE', 'Done'), ('REFUSED', 'Refused'), ('DROPPED', 'Dropped')], default='READY', max_length=8)),
+                ('broker_order_id', models.CharField(blank=True, help_text='what it cancels or changes', max_length=40)),
+                ('tag', models.CharField(blank=True, max_length=20, null=True, unique=True)),
+                ('terms', models.JSONField(blank=True, help_text='what a change makes of its order: execution.domain.orders.Terms', null=True)),
+                ('form', models.JSONField(default=dict, help_text='what was said')),
+                ('reason', models.CharField(blank=True, max_length=200)),
+                ('not_before_ms', models.BigIntegerField(default=0)),
+                ('turned_away', models.IntegerField(default=0, help_text='how often it left and was one too many')),
+                ('queued_at_ms', models.BigIntegerField()),
+                ('sent_at_ms', models.BigIntegerField(blank=True, null=True)),
+                ('answered_at_ms', models.BigIntegerField(blank=True, null=True)),
+                ('http_status', models.IntegerField(blank=True, null=True)),
+                ('lookup', models.JSONField(blank=True, help_text='execution.domain.kite.lookup.Lookup', null=True)),
+                ('decision', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, to='risk.decision')),
+                ('order', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='calls', to='execution.brokerorder')),
+            ],
+            options={
+                'indexes': [models.Index(condition=models.Q(('state__in', ['READY', 'SENDING', 'UNKNOWN'])), fields=['lane', 'queued_at_ms'], name='broker_call_waiting'), models.Index(fields=['sent_at_ms'], name='broker_call_sent'), models.Index(condition=models.Q(('turned_away__gt', 0)), fields=['queued_at_ms'], name='broker_call_turned_away')],
+                'constraints': [models.UniqueConstraint(fields=('order', 'kind', 'decision', 'attempt'), name='broker_call_once')],
+            },
         ),
         pgtrigger.migrations.AddTrigger(
             model_name='brokercall',

@@ -48,6 +48,17 @@ class Migration(migrations.Migration):
                 ('applied_at', models.DateTimeField(blank=True, null=True)),
                 ('instrument', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='marketdata.instrument')),
             ],
+            options={
+                'constraints': [models.UniqueConstraint(fields=('instrument', 'kind', 'ex_date'), name='corporate_action_once')],
+            },
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='corporateaction',
+            trigger=pgtrigger.compiler.Trigger(name='kept', sql=pgtrigger.compiler.UpsertTriggerSql(condition='WHEN (OLD."applied_at" IS NOT NULL)', func="RAISE EXCEPTION 'pgtrigger: Cannot update or delete rows from % table', TG_TABLE_NAME;", hash='fc0c285619e70f8411e9ab5175610f1912bbd5a9', operation='UPDATE OR DELETE', pgid='pgtrigger_kept_48efa', table='portfolio_corporateaction', when='BEFORE')),
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='corporateaction',
+            trigger=pgtrigger.compiler.Trigger(name='untruncated', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot truncate % table', TG_TABLE_NAME;", hash='647d82b94490d588419188879bef48ac6ac6a42a', level='STATEMENT', operation='TRUNCATE', pgid='pgtrigger_untruncated_5becd', table='portfolio_corporateaction', when='BEFORE')),
         ),
         migrations.CreateModel(
             name='ActionPosting',
@@ -62,6 +73,14 @@ class Migration(migrations.Migration):
                 ('book', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='actions', to='portfolio.book')),
                 ('corporate_action', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='postings', to='portfolio.corporateaction')),
             ],
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='actionposting',
+            trigger=pgtrigger.compiler.Trigger(name='append_only', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot update or delete rows from % table', TG_TABLE_NAME;", hash='946a449893b8f514866f6ff6d53e0fda94eb053f', operation='UPDATE OR DELETE', pgid='pgtrigger_append_only_1fe23', table='portfolio_actionposting', when='BEFORE')),
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='actionposting',
+            trigger=pgtrigger.compiler.Trigger(name='untruncated', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot truncate % table', TG_TABLE_NAME;", hash='71a1447d490a7539ee996ddea3dec2f72d7a88f4', level='STATEMENT', operation='TRUNCATE', pgid='pgtrigger_untruncated_ec48d', table='portfolio_actionposting', when='BEFORE')),
         ),
         migrations.CreateModel(
             name='LedgerEntry',
@@ -79,7 +98,16 @@ class Migration(migrations.Migration):
             ],
             options={
                 'verbose_name_plural': 'ledger entries',
+                'constraints': [models.UniqueConstraint(fields=('fill_id', 'number'), name='ledger_entry_once')],
             },
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='ledgerentry',
+            trigger=pgtrigger.compiler.Trigger(name='append_only', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot update or delete rows from % table', TG_TABLE_NAME;", hash='2dcf4a9355b4759027f715ed03030686afcb9e50', operation='UPDATE OR DELETE', pgid='pgtrigger_append_only_54801', table='portfolio_ledgerentry', when='BEFORE')),
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='ledgerentry',
+            trigger=pgtrigger.compiler.Trigger(name='untruncated', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot truncate % table', TG_TABLE_NAME;", hash='87d356cd5849d8594b545605a492f83e1ffef824', level='STATEMENT', operation='TRUNCATE', pgid='pgtrigger_untruncated_de932', table='portfolio_ledgerentry', when='BEFORE')),
         ),
         migrations.AddField(
             model_name='book',
@@ -98,6 +126,9 @@ class Migration(migrations.Migration):
                 ('book', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='positions', to='portfolio.book')),
                 ('instrument', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='marketdata.instrument')),
             ],
+            options={
+                'constraints': [models.UniqueConstraint(fields=('book', 'instrument'), name='position_once')],
+            },
         ),
         migrations.CreateModel(
             name='Posting',
@@ -112,6 +143,21 @@ class Migration(migrations.Migration):
                 ('booked_at', models.DateTimeField(blank=True, null=True)),
                 ('book', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='postings', to='portfolio.book')),
             ],
+            options={
+                'indexes': [models.Index(condition=models.Q(('state', 'NEW')), fields=['book', 'sequence'], name='posting_new')],
+            },
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='posting',
+            trigger=pgtrigger.compiler.Trigger(name='fixed', sql=pgtrigger.compiler.UpsertTriggerSql(condition='WHEN (OLD."sequence" IS DISTINCT FROM (NEW."sequence") OR OLD."fill_id" IS DISTINCT FROM (NEW."fill_id") OR OLD."book_id" IS DISTINCT FROM (NEW."book_id") OR OLD."fill" IS DISTINCT FROM (NEW."fill") OR OLD."event_id" IS DISTINCT FROM (NEW."event_id") OR OLD."correlation_id" IS DISTINCT FROM (NEW."correlation_id") OR OLD."created_at" IS DISTINCT FROM (NEW."created_at"))', func="RAISE EXCEPTION 'pgtrigger: Cannot update rows from % table', TG_TABLE_NAME;", hash='2f6bff907ed7b2178fa4295770d04f3faa3713ab', operation='UPDATE', pgid='pgtrigger_fixed_3ee51', table='portfolio_posting', when='BEFORE')),
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='posting',
+            trigger=pgtrigger.compiler.Trigger(name='kept', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot delete rows from % table', TG_TABLE_NAME;", hash='552b6c248d3fedc8dba91396c15b9c69f144aa62', operation='DELETE', pgid='pgtrigger_kept_02bc4', table='portfolio_posting', when='BEFORE')),
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='posting',
+            trigger=pgtrigger.compiler.Trigger(name='untruncated', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot truncate % table', TG_TABLE_NAME;", hash='f349ac75d8195e4c3b9eb96d8250cec163fc89f0', level='STATEMENT', operation='TRUNCATE', pgid='pgtrigger_untruncated_d0bc8', table='portfolio_posting', when='BEFORE')),
         ),
         migrations.CreateModel(
             name='Snapshot',
@@ -126,66 +172,13 @@ class Migration(migrations.Migration):
                 ('book', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='snapshots', to='portfolio.book')),
                 ('portfolio', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='snapshots', to='portfolio.portfolio')),
             ],
-        ),
-        migrations.AddConstraint(
-            model_name='corporateaction',
-            constraint=models.UniqueConstraint(fields=('instrument', 'kind', 'ex_date'), name='corporate_action_once'),
-        ),
-        pgtrigger.migrations.AddTrigger(
-            model_name='corporateaction',
-            trigger=pgtrigger.compiler.Trigger(name='kept', sql=pgtrigger.compiler.UpsertTriggerSql(condition='WHEN (OLD."applied_at" IS NOT NULL)', func="RAISE EXCEPTION 'pgtrigger: Cannot update or delete rows from % table', TG_TABLE_NAME;", hash='fc0c285619e70f8411e9ab5175610f1912bbd5a9', operation='UPDATE OR DELETE', pgid='pgtrigger_kept_48efa', table='portfolio_corporateaction', when='BEFORE')),
-        ),
-        pgtrigger.migrations.AddTrigger(
-            model_name='actionposting',
-            trigger=pgtrigger.compiler.Trigger(name='append_only', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot update or delete rows from % table', TG_TABLE_NAME;", hash='946a449893b8f514866f6ff6d53e0fda94eb053f', operation='UPDATE OR DELETE', pgid='pgtrigger_append_only_1fe23', table='portfolio_actionposting', when='BEFORE')),
-        ),
-        migrations.AddConstraint(
-            model_name='ledgerentry',
-            constraint=models.UniqueConstraint(fields=('fill_id', 'number'), name='ledger_entry_once'),
-        ),
-        pgtrigger.migrations.AddTrigger(
-            model_name='ledgerentry',
-            trigger=pgtrigger.compiler.Trigger(name='append_only', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot update or delete rows from % table', TG_TABLE_NAME;", hash='2dcf4a9355b4759027f715ed03030686afcb9e50', operation='UPDATE OR DELETE', pgid='pgtrigger_append_only_54801', table='portfolio_ledgerentry', when='BEFORE')),
-        ),
-        migrations.AddConstraint(
-            model_name='position',
-            constraint=models.UniqueConstraint(fields=('book', 'instrument'), name='position_once'),
-        ),
-        migrations.AddIndex(
-            model_name='posting',
-            index=models.Index(condition=models.Q(('state', 'NEW')), fields=['book', 'sequence'], name='posting_new'),
-        ),
-        pgtrigger.migrations.AddTrigger(
-            model_name='posting',
-            trigger=pgtrigger.compiler.Trigger(name='fixed', sql=pgtrigger.compiler.UpsertTriggerSql(condition='WHEN (OLD."sequence" IS DISTINCT FROM (NEW."sequence") OR OLD."fill_id" IS DISTINCT FROM (NEW."fill_id") OR OLD."book_id" IS DISTINCT FROM (NEW."book_id") OR OLD."fill" IS DISTINCT FROM (NEW."fill") OR OLD."event_id" IS DISTINCT FROM (NEW."event_id") OR OLD."correlation_id" IS DISTINCT FROM (NEW."correlation_id") OR OLD."created_at" IS DISTINCT FROM (NEW."created_at"))', func="RAISE EXCEPTION 'pgtrigger: Cannot update rows from % table', TG_TABLE_NAME;", hash='2f6bff907ed7b2178fa4295770d04f3faa3713ab', operation='UPDATE', pgid='pgtrigger_fixed_3ee51', table='portfolio_posting', when='BEFORE')),
-        ),
-        pgtrigger.migrations.AddTrigger(
-            model_name='posting',
-            trigger=pgtrigger.compiler.Trigger(name='kept', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot delete rows from % table', TG_TABLE_NAME;", hash='552b6c248d3fedc8dba91396c15b9c69f144aa62', operation='DELETE', pgid='pgtrigger_kept_02bc4', table='portfolio_posting', when='BEFORE')),
-        ),
-        migrations.AddIndex(
-            model_name='snapshot',
-            index=models.Index(fields=['portfolio', '-created_at'], name='snapshot_recent'),
+            options={
+                'indexes': [models.Index(fields=['portfolio', '-created_at'], name='snapshot_recent')],
+            },
         ),
         pgtrigger.migrations.AddTrigger(
             model_name='snapshot',
             trigger=pgtrigger.compiler.Trigger(name='append_only', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot update or delete rows from % table', TG_TABLE_NAME;", hash='08d6085b8e20931a9a8ffda786533aa5e4139685', operation='UPDATE OR DELETE', pgid='pgtrigger_append_only_a11df', table='portfolio_snapshot', when='BEFORE')),
-        ),
-        pgtrigger.migrations.AddTrigger(
-            model_name='actionposting',
-            trigger=pgtrigger.compiler.Trigger(name='untruncated', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot truncate % table', TG_TABLE_NAME;", hash='71a1447d490a7539ee996ddea3dec2f72d7a88f4', level='STATEMENT', operation='TRUNCATE', pgid='pgtrigger_untruncated_ec48d', table='portfolio_actionposting', when='BEFORE')),
-        ),
-        pgtrigger.migrations.AddTrigger(
-            model_name='corporateaction',
-            trigger=pgtrigger.compiler.Trigger(name='untruncated', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot truncate % table', TG_TABLE_NAME;", hash='647d82b94490d588419188879bef48ac6ac6a42a', level='STATEMENT', operation='TRUNCATE', pgid='pgtrigger_untruncated_5becd', table='portfolio_corporateaction', when='BEFORE')),
-        ),
-        pgtrigger.migrations.AddTrigger(
-            model_name='ledgerentry',
-            trigger=pgtrigger.compiler.Trigger(name='untruncated', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot truncate % table', TG_TABLE_NAME;", hash='87d356cd5849d8594b545605a492f83e1ffef824', level='STATEMENT', operation='TRUNCATE', pgid='pgtrigger_untruncated_de932', table='portfolio_ledgerentry', when='BEFORE')),
-        ),
-        pgtrigger.migrations.AddTrigger(
-            model_name='posting',
-            trigger=pgtrigger.compiler.Trigger(name='untruncated', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot truncate % table', TG_TABLE_NAME;", hash='f349ac75d8195e4c3b9eb96d8250cec163fc89f0', level='STATEMENT', operation='TRUNCATE', pgid='pgtrigger_untruncated_d0bc8', table='portfolio_posting', when='BEFORE')),
         ),
         pgtrigger.migrations.AddTrigger(
             model_name='snapshot',
@@ -203,6 +196,14 @@ class Migration(migrations.Migration):
                 ('book', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='notes', to='portfolio.book')),
             ],
         ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='tradenote',
+            trigger=pgtrigger.compiler.Trigger(name='kept', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot delete rows from % table', TG_TABLE_NAME;", hash='4e4aae1088ea39402cb0f6c46ad4fcd18b6ac9b1', operation='DELETE', pgid='pgtrigger_kept_51b57', table='portfolio_tradenote', when='BEFORE')),
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='tradenote',
+            trigger=pgtrigger.compiler.Trigger(name='untruncated', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot truncate % table', TG_TABLE_NAME;", hash='3ea0fed5d107acb76c70344e23c4b5ba5db0dcce', level='STATEMENT', operation='TRUNCATE', pgid='pgtrigger_untruncated_c026e', table='portfolio_tradenote', when='BEFORE')),
+        ),
         migrations.CreateModel(
             name='TradePicture',
             fields=[
@@ -219,14 +220,6 @@ class Migration(migrations.Migration):
                 ('removed_at', models.DateTimeField(blank=True, null=True)),
                 ('book', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='pictures', to='portfolio.book')),
             ],
-        ),
-        pgtrigger.migrations.AddTrigger(
-            model_name='tradenote',
-            trigger=pgtrigger.compiler.Trigger(name='kept', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot delete rows from % table', TG_TABLE_NAME;", hash='4e4aae1088ea39402cb0f6c46ad4fcd18b6ac9b1', operation='DELETE', pgid='pgtrigger_kept_51b57', table='portfolio_tradenote', when='BEFORE')),
-        ),
-        pgtrigger.migrations.AddTrigger(
-            model_name='tradenote',
-            trigger=pgtrigger.compiler.Trigger(name='untruncated', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot truncate % table', TG_TABLE_NAME;", hash='3ea0fed5d107acb76c70344e23c4b5ba5db0dcce', level='STATEMENT', operation='TRUNCATE', pgid='pgtrigger_untruncated_c026e', table='portfolio_tradenote', when='BEFORE')),
         ),
         pgtrigger.migrations.AddTrigger(
             model_name='tradepicture',

@@ -28,6 +28,14 @@ class Migration(migrations.Migration):
                 ('created_at', models.DateTimeField(auto_now_add=True)),
             ],
         ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='limitversion',
+            trigger=pgtrigger.compiler.Trigger(name='append_only', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot update or delete rows from % table', TG_TABLE_NAME;", hash='b3a1aba59a85fd2f351dfda967ee57cef8efba0a', operation='UPDATE OR DELETE', pgid='pgtrigger_append_only_ee144', table='risk_limitversion', when='BEFORE')),
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='limitversion',
+            trigger=pgtrigger.compiler.Trigger(name='untruncated', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot truncate % table', TG_TABLE_NAME;", hash='cdf6caf288853b47946555086176d792f27efaa6', level='STATEMENT', operation='TRUNCATE', pgid='pgtrigger_untruncated_9066e', table='risk_limitversion', when='BEFORE')),
+        ),
         migrations.CreateModel(
             name='RiskState',
             fields=[
@@ -83,6 +91,17 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='LimitsInForce',
+            fields=[
+                ('deployment', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, primary_key=True, serialize=False, to='strategies.deployment')),
+                ('since', models.DateTimeField(auto_now=True)),
+                ('version', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='risk.limitversion')),
+            ],
+            options={
+                'verbose_name_plural': 'limits in force',
+            },
+        ),
+        migrations.CreateModel(
             name='Decision',
             fields=[
                 ('id', models.UUIDField(primary_key=True, serialize=False)),
@@ -97,6 +116,17 @@ class Migration(migrations.Migration):
                 ('deployment', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='strategies.deployment')),
                 ('signal', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, to='strategies.signal')),
             ],
+            options={
+                'indexes': [models.Index(fields=['deployment', 'at_ms'], name='decision_deployment')],
+            },
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='decision',
+            trigger=pgtrigger.compiler.Trigger(name='append_only', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot update or delete rows from % table', TG_TABLE_NAME;", hash='21b51f3324b810a977c43a0d58e209fb12fc51e3', operation='UPDATE OR DELETE', pgid='pgtrigger_append_only_c049e', table='risk_decision', when='BEFORE')),
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='decision',
+            trigger=pgtrigger.compiler.Trigger(name='untruncated', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot truncate % table', TG_TABLE_NAME;", hash='c3ab662aed6599bf7c6adb3b17a5fd3be2af7654', level='STATEMENT', operation='TRUNCATE', pgid='pgtrigger_untruncated_21f31', table='risk_decision', when='BEFORE')),
         ),
         migrations.CreateModel(
             name='KillSwitch',
@@ -115,7 +145,16 @@ class Migration(migrations.Migration):
             ],
             options={
                 'verbose_name_plural': 'kill switches',
+                'constraints': [models.UniqueConstraint(condition=models.Q(('released_at__isnull', True)), fields=('level', 'broker', 'deployment'), name='kill_switch_active_once', nulls_distinct=False)],
             },
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='killswitch',
+            trigger=pgtrigger.compiler.Trigger(name='kept', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot delete rows from % table', TG_TABLE_NAME;", hash='7c435b1a626434b33a246b4a79d1858f030f5c66', operation='DELETE', pgid='pgtrigger_kept_34640', table='risk_killswitch', when='BEFORE')),
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='killswitch',
+            trigger=pgtrigger.compiler.Trigger(name='untruncated', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot truncate % table', TG_TABLE_NAME;", hash='228cc48f121b911c4e678f4df22bedece84c4edc', level='STATEMENT', operation='TRUNCATE', pgid='pgtrigger_untruncated_85785', table='risk_killswitch', when='BEFORE')),
         ),
         migrations.CreateModel(
             name='OversightChange',
@@ -131,6 +170,17 @@ class Migration(migrations.Migration):
                 ('created_at', models.DateTimeField(auto_now_add=True)),
                 ('deployment', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='strategies.deployment')),
             ],
+            options={
+                'constraints': [models.UniqueConstraint(fields=('deployment', 'from_step', 'is_look'), name='oversight_change_once')],
+            },
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='oversightchange',
+            trigger=pgtrigger.compiler.Trigger(name='append_only', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot update or delete rows from % table', TG_TABLE_NAME;", hash='229caff3ad688b1cab890956dbc6924b4cae22d9', operation='UPDATE OR DELETE', pgid='pgtrigger_append_only_ad708', table='risk_oversightchange', when='BEFORE')),
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='oversightchange',
+            trigger=pgtrigger.compiler.Trigger(name='untruncated', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot truncate % table', TG_TABLE_NAME;", hash='3647b47515290adaad1f748787931362f7823ba8', level='STATEMENT', operation='TRUNCATE', pgid='pgtrigger_untruncated_ec3f6', table='risk_oversightchange', when='BEFORE')),
         ),
         migrations.CreateModel(
             name='LimitSet',
@@ -172,64 +222,8 @@ class Migration(migrations.Migration):
                 ('instrument', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, to='marketdata.instrument')),
                 ('portfolio', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, to='portfolio.portfolio')),
             ],
-        ),
-        migrations.CreateModel(
-            name='LimitsInForce',
-            fields=[
-                ('deployment', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, primary_key=True, serialize=False, to='strategies.deployment')),
-                ('since', models.DateTimeField(auto_now=True)),
-                ('version', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='risk.limitversion')),
-            ],
             options={
-                'verbose_name_plural': 'limits in force',
+                'constraints': [models.UniqueConstraint(fields=('level', 'broker', 'portfolio', 'deployment', 'instrument'), name='limit_set_once', nulls_distinct=False)],
             },
-        ),
-        pgtrigger.migrations.AddTrigger(
-            model_name='limitversion',
-            trigger=pgtrigger.compiler.Trigger(name='append_only', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot update or delete rows from % table', TG_TABLE_NAME;", hash='b3a1aba59a85fd2f351dfda967ee57cef8efba0a', operation='UPDATE OR DELETE', pgid='pgtrigger_append_only_ee144', table='risk_limitversion', when='BEFORE')),
-        ),
-        migrations.AddIndex(
-            model_name='decision',
-            index=models.Index(fields=['deployment', 'at_ms'], name='decision_deployment'),
-        ),
-        pgtrigger.migrations.AddTrigger(
-            model_name='decision',
-            trigger=pgtrigger.compiler.Trigger(name='append_only', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot update or delete rows from % table', TG_TABLE_NAME;", hash='21b51f3324b810a977c43a0d58e209fb12fc51e3', operation='UPDATE OR DELETE', pgid='pgtrigger_append_only_c049e', table='risk_decision', when='BEFORE')),
-        ),
-        migrations.AddConstraint(
-            model_name='killswitch',
-            constraint=models.UniqueConstraint(condition=models.Q(('released_at__isnull', True)), fields=('level', 'broker', 'deployment'), name='kill_switch_active_once', nulls_distinct=False),
-        ),
-        migrations.AddConstraint(
-            model_name='oversightchange',
-            constraint=models.UniqueConstraint(fields=('deployment', 'from_step', 'is_look'), name='oversight_change_once'),
-        ),
-        migrations.AddConstraint(
-            model_name='limitset',
-            constraint=models.UniqueConstraint(fields=('level', 'broker', 'portfolio', 'deployment', 'instrument'), name='limit_set_once', nulls_distinct=False),
-        ),
-        pgtrigger.migrations.AddTrigger(
-            model_name='decision',
-            trigger=pgtrigger.compiler.Trigger(name='untruncated', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot truncate % table', TG_TABLE_NAME;", hash='c3ab662aed6599bf7c6adb3b17a5fd3be2af7654', level='STATEMENT', operation='TRUNCATE', pgid='pgtrigger_untruncated_21f31', table='risk_decision', when='BEFORE')),
-        ),
-        pgtrigger.migrations.AddTrigger(
-            model_name='killswitch',
-            trigger=pgtrigger.compiler.Trigger(name='kept', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot delete rows from % table', TG_TABLE_NAME;", hash='7c435b1a626434b33a246b4a79d1858f030f5c66', operation='DELETE', pgid='pgtrigger_kept_34640', table='risk_killswitch', when='BEFORE')),
-        ),
-        pgtrigger.migrations.AddTrigger(
-            model_name='killswitch',
-            trigger=pgtrigger.compiler.Trigger(name='untruncated', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot truncate % table', TG_TABLE_NAME;", hash='228cc48f121b911c4e678f4df22bedece84c4edc', level='STATEMENT', operation='TRUNCATE', pgid='pgtrigger_untruncated_85785', table='risk_killswitch', when='BEFORE')),
-        ),
-        pgtrigger.migrations.AddTrigger(
-            model_name='limitversion',
-            trigger=pgtrigger.compiler.Trigger(name='untruncated', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot truncate % table', TG_TABLE_NAME;", hash='cdf6caf288853b47946555086176d792f27efaa6', level='STATEMENT', operation='TRUNCATE', pgid='pgtrigger_untruncated_9066e', table='risk_limitversion', when='BEFORE')),
-        ),
-        pgtrigger.migrations.AddTrigger(
-            model_name='oversightchange',
-            trigger=pgtrigger.compiler.Trigger(name='append_only', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot update or delete rows from % table', TG_TABLE_NAME;", hash='229caff3ad688b1cab890956dbc6924b4cae22d9', operation='UPDATE OR DELETE', pgid='pgtrigger_append_only_ad708', table='risk_oversightchange', when='BEFORE')),
-        ),
-        pgtrigger.migrations.AddTrigger(
-            model_name='oversightchange',
-            trigger=pgtrigger.compiler.Trigger(name='untruncated', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot truncate % table', TG_TABLE_NAME;", hash='3647b47515290adaad1f748787931362f7823ba8', level='STATEMENT', operation='TRUNCATE', pgid='pgtrigger_untruncated_ec3f6', table='risk_oversightchange', when='BEFORE')),
         ),
     ]

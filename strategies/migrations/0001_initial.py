@@ -50,6 +50,10 @@ class Migration(migrations.Migration):
                 ('instruments', models.ManyToManyField(to='marketdata.instrument')),
                 ('shadow_of', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='shadows', to='strategies.deployment')),
             ],
+            options={
+                'indexes': [models.Index(fields=['shard', 'status'], name='deployment_shard')],
+                'constraints': [models.CheckConstraint(condition=models.Q(('broker__in', ['paper', 'zerodha'])), name='deployment_broker'), models.CheckConstraint(condition=models.Q(('shadow_of', None), ('broker', 'paper'), _connector='OR'), name='shadow_on_paper')],
+            },
         ),
         migrations.CreateModel(
             name='Strategy',
@@ -142,6 +146,22 @@ class Migration(migrations.Migration):
                 ('instrument', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='marketdata.instrument')),
                 ('deployment', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='signals', to='strategies.deployment')),
             ],
+            options={
+                'indexes': [models.Index(condition=models.Q(('state', 'NEW')), fields=['deployment', 'step'], name='signal_new'), models.Index(fields=['-created_at'], name='signal_recent')],
+                'constraints': [models.UniqueConstraint(fields=('deployment', 'step', 'ordinal'), name='signal_once'), models.CheckConstraint(condition=models.Q(('quantity__gt', 0)), name='signal_quantity')],
+            },
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='signal',
+            trigger=pgtrigger.compiler.Trigger(name='fixed', sql=pgtrigger.compiler.UpsertTriggerSql(condition='WHEN (OLD."id" IS DISTINCT FROM (NEW."id") OR OLD."deployment_id" IS DISTINCT FROM (NEW."deployment_id") OR OLD."broker" IS DISTINCT FROM (NEW."broker") OR OLD."step" IS DISTINCT FROM (NEW."step") OR OLD."ordinal" IS DISTINCT FROM (NEW."ordinal") OR OLD."instrument_id" IS DISTINCT FROM (NEW."instrument_id") OR OLD."side" IS DISTINCT FROM (NEW."side") OR OLD."quantity" IS DISTINCT FROM (NEW."quantity") OR OLD."order_type" IS DISTINCT FROM (NEW."order_type") OR OLD."limit_price_e4" IS DISTINCT FROM (NEW."limit_price_e4") OR OLD."validity" IS DISTINCT FROM (NEW."validity") OR OLD."product" IS DISTINCT FROM (NEW."product") OR OLD."reason" IS DISTINCT FROM (NEW."reason") OR OLD."origin" IS DISTINCT FROM (NEW."origin") OR OLD."bracket" IS DISTINCT FROM (NEW."bracket") OR OLD."kind" IS DISTINCT FROM (NEW."kind") OR OLD."target" IS DISTINCT FROM (NEW."target") OR OLD."replaces" IS DISTINCT FROM (NEW."replaces") OR OLD."trigger_price_e4" IS DISTINCT FROM (NEW."trigger_price_e4") OR OLD."validity_minutes" IS DISTINCT FROM (NEW."validity_minutes") OR OLD."variety" IS DISTINCT FROM (NEW."variety") OR OLD."disclosed_quantity" IS DISTINCT FROM (NEW."disclosed_quantity") OR OLD."iceberg_legs" IS DISTINCT FROM (NEW."iceberg_legs") OR OLD."tag" IS DISTINCT FROM (NEW."tag") OR OLD."at_ms" IS DISTINCT FROM (NEW."at_ms") OR OLD."marks" IS DISTINCT FROM (NEW."marks") OR OLD."received_at_ms" IS DISTINCT FROM (NEW."received_at_ms") OR OLD."correlation_id" IS DISTINCT FROM (NEW."correlation_id") OR OLD."approves_id" IS DISTINCT FROM (NEW."approves_id") OR OLD."basis" IS DISTINCT FROM (NEW."basis") OR OLD."created_at" IS DISTINCT FROM (NEW."created_at"))', func="RAISE EXCEPTION 'pgtrigger: Cannot update rows from % table', TG_TABLE_NAME;", hash='24dc9c972b780c8d985820fd0a813175abb159a1', operation='UPDATE', pgid='pgtrigger_fixed_34b4f', table='strategies_signal', when='BEFORE')),
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='signal',
+            trigger=pgtrigger.compiler.Trigger(name='kept', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot delete rows from % table', TG_TABLE_NAME;", hash='9eaaca4b76885975dad3aa2f2db01c503b2b3bb9', operation='DELETE', pgid='pgtrigger_kept_53b5a', table='strategies_signal', when='BEFORE')),
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='signal',
+            trigger=pgtrigger.compiler.Trigger(name='untruncated', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot truncate % table', TG_TABLE_NAME;", hash='8babe0ec377db1aba5d347e68870a9a92292df43', level='STATEMENT', operation='TRUNCATE', pgid='pgtrigger_untruncated_83e98', table='strategies_signal', when='BEFORE')),
         ),
         migrations.CreateModel(
             name='Command',
@@ -160,6 +180,22 @@ class Migration(migrations.Migration):
                 ('entry', models.OneToOneField(blank=True, help_text='of an approval: what is raised again', null=True, on_delete=django.db.models.deletion.PROTECT, related_name='approving', to='strategies.signal')),
                 ('deployment', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='commands', to='strategies.deployment')),
             ],
+            options={
+                'indexes': [models.Index(condition=models.Q(('step', None)), fields=['deployment'], name='command_new')],
+                'constraints': [models.UniqueConstraint(fields=('deployment', 'step'), name='command_step_once')],
+            },
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='command',
+            trigger=pgtrigger.compiler.Trigger(name='fixed', sql=pgtrigger.compiler.UpsertTriggerSql(condition='WHEN (OLD."id" IS DISTINCT FROM (NEW."id") OR OLD."deployment_id" IS DISTINCT FROM (NEW."deployment_id") OR OLD."kind" IS DISTINCT FROM (NEW."kind") OR OLD."reason" IS DISTINCT FROM (NEW."reason") OR OLD."actor" IS DISTINCT FROM (NEW."actor") OR OLD."entry_id" IS DISTINCT FROM (NEW."entry_id") OR OLD."expires_at_ms" IS DISTINCT FROM (NEW."expires_at_ms") OR OLD."taken" IS DISTINCT FROM (NEW."taken") OR OLD."instrument_id" IS DISTINCT FROM (NEW."instrument_id") OR OLD."order_id" IS DISTINCT FROM (NEW."order_id") OR OLD."created_at" IS DISTINCT FROM (NEW."created_at"))', func="RAISE EXCEPTION 'pgtrigger: Cannot update rows from % table', TG_TABLE_NAME;", hash='e49dca6e82631b6f1c20264688c72f5504e4322a', operation='UPDATE', pgid='pgtrigger_fixed_d1155', table='strategies_command', when='BEFORE')),
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='command',
+            trigger=pgtrigger.compiler.Trigger(name='kept', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot delete rows from % table', TG_TABLE_NAME;", hash='bddcf9aa060501d5f18e9a469a7146a4b652948b', operation='DELETE', pgid='pgtrigger_kept_09a4e', table='strategies_command', when='BEFORE')),
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='command',
+            trigger=pgtrigger.compiler.Trigger(name='untruncated', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot truncate % table', TG_TABLE_NAME;", hash='3eb79b90660f028a5919124cd65d02819bb3eabb', level='STATEMENT', operation='TRUNCATE', pgid='pgtrigger_untruncated_06bd3', table='strategies_command', when='BEFORE')),
         ),
         migrations.CreateModel(
             name='Report',
@@ -173,6 +209,22 @@ class Migration(migrations.Migration):
                 ('created_at', models.DateTimeField(auto_now_add=True)),
                 ('deployment', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='reports', to='strategies.deployment')),
             ],
+            options={
+                'indexes': [models.Index(condition=models.Q(('told_at', None)), fields=['deployment'], name='report_new')],
+                'constraints': [models.UniqueConstraint(fields=('deployment', 'number'), name='report_once'), models.UniqueConstraint(fields=('deployment', 'step'), name='report_step_once')],
+            },
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='report',
+            trigger=pgtrigger.compiler.Trigger(name='fixed', sql=pgtrigger.compiler.UpsertTriggerSql(condition='WHEN (OLD."id" IS DISTINCT FROM (NEW."id") OR OLD."deployment_id" IS DISTINCT FROM (NEW."deployment_id") OR OLD."number" IS DISTINCT FROM (NEW."number") OR OLD."data" IS DISTINCT FROM (NEW."data") OR OLD."created_at" IS DISTINCT FROM (NEW."created_at"))', func="RAISE EXCEPTION 'pgtrigger: Cannot update rows from % table', TG_TABLE_NAME;", hash='a7296c75922606e941e488327fcecf02d6403a29', operation='UPDATE', pgid='pgtrigger_fixed_41a7e', table='strategies_report', when='BEFORE')),
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='report',
+            trigger=pgtrigger.compiler.Trigger(name='kept', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot delete rows from % table', TG_TABLE_NAME;", hash='e1654f746225b10c69a4d77800874d7b34af6f11', operation='DELETE', pgid='pgtrigger_kept_5fe52', table='strategies_report', when='BEFORE')),
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='report',
+            trigger=pgtrigger.compiler.Trigger(name='untruncated', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot truncate % table', TG_TABLE_NAME;", hash='79fba3f9f099c3eef1724fb140240f04e2469630', level='STATEMENT', operation='TRUNCATE', pgid='pgtrigger_untruncated_62f28', table='strategies_report', when='BEFORE')),
         ),
         migrations.CreateModel(
             name='Due',
@@ -189,6 +241,10 @@ class Migration(migrations.Migration):
                 ('deployment', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='dues', to='strategies.deployment')),
                 ('report', models.OneToOneField(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='due', to='strategies.report')),
             ],
+            options={
+                'indexes': [models.Index(condition=models.Q(('state', 'NEW')), fields=['deployment', 'step'], name='due_new')],
+                'constraints': [models.UniqueConstraint(fields=('deployment', 'step'), name='due_once')],
+            },
         ),
         migrations.CreateModel(
             name='StrategyVersion',
@@ -205,6 +261,13 @@ class Migration(migrations.Migration):
                 ('created_at', models.DateTimeField(auto_now_add=True)),
                 ('strategy', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='versions', to='strategies.strategy')),
             ],
+            options={
+                'constraints': [models.UniqueConstraint(fields=('strategy', 'version', 'source_hash'), name='strategy_version_once')],
+            },
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='strategyversion',
+            trigger=pgtrigger.compiler.Trigger(name='fixed', sql=pgtrigger.compiler.UpsertTriggerSql(condition='WHEN (OLD."id" IS DISTINCT FROM (NEW."id") OR OLD."strategy_id" IS DISTINCT FROM (NEW."strategy_id") OR OLD."version" IS DISTINCT FROM (NEW."version") OR OLD."source_hash" IS DISTINCT FROM (NEW."source_hash") OR OLD."source" IS DISTINCT FROM (NEW."source") OR OLD."file" IS DISTINCT FROM (NEW."file") OR OLD."module" IS DISTINCT FROM (NEW."module") OR OLD."origin" IS DISTINCT FROM (NEW."origin") OR OLD."schema" IS DISTINCT FROM (NEW."schema") OR OLD."created_at" IS DISTINCT FROM (NEW."created_at"))', func="RAISE EXCEPTION 'pgtrigger: Cannot update rows from % table', TG_TABLE_NAME;", hash='8aa86b7cd9e4dc43e742bbac3b2c53a9148bff72', operation='UPDATE', pgid='pgtrigger_fixed_b42a8', table='strategies_strategyversion', when='BEFORE')),
         ),
         migrations.AddField(
             model_name='deployment',
@@ -225,118 +288,9 @@ class Migration(migrations.Migration):
                 ('key', models.CharField(blank=True, help_text='idempotency key of the answer', max_length=64)),
                 ('deployment', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='approvals', to='strategies.deployment')),
             ],
-        ),
-        migrations.AddIndex(
-            model_name='signal',
-            index=models.Index(condition=models.Q(('state', 'NEW')), fields=['deployment', 'step'], name='signal_new'),
-        ),
-        migrations.AddIndex(
-            model_name='signal',
-            index=models.Index(fields=['-created_at'], name='signal_recent'),
-        ),
-        migrations.AddConstraint(
-            model_name='signal',
-            constraint=models.UniqueConstraint(fields=('deployment', 'step', 'ordinal'), name='signal_once'),
-        ),
-        migrations.AddConstraint(
-            model_name='signal',
-            constraint=models.CheckConstraint(condition=models.Q(('quantity__gt', 0)), name='signal_quantity'),
-        ),
-        pgtrigger.migrations.AddTrigger(
-            model_name='signal',
-            trigger=pgtrigger.compiler.Trigger(name='fixed', sql=pgtrigger.compiler.UpsertTriggerSql(condition='WHEN (OLD."id" IS DISTINCT FROM (NEW."id") OR OLD."deployment_id" IS DISTINCT FROM (NEW."deployment_id") OR OLD."broker" IS DISTINCT FROM (NEW."broker") OR OLD."step" IS DISTINCT FROM (NEW."step") OR OLD."ordinal" IS DISTINCT FROM (NEW."ordinal") OR OLD."instrument_id" IS DISTINCT FROM (NEW."instrument_id") OR OLD."side" IS DISTINCT FROM (NEW."side") OR OLD."quantity" IS DISTINCT FROM (NEW."quantity") OR OLD."order_type" IS DISTINCT FROM (NEW."order_type") OR OLD."limit_price_e4" IS DISTINCT FROM (NEW."limit_price_e4") OR OLD."validity" IS DISTINCT FROM (NEW."validity") OR OLD."product" IS DISTINCT FROM (NEW."product") OR OLD."reason" IS DISTINCT FROM (NEW."reason") OR OLD."origin" IS DISTINCT FROM (NEW."origin") OR OLD."bracket" IS DISTINCT FROM (NEW."bracket") OR OLD."kind" IS DISTINCT FROM (NEW."kind") OR OLD."target" IS DISTINCT FROM (NEW."target") OR OLD."replaces" IS DISTINCT FROM (NEW."replaces") OR OLD."trigger_price_e4" IS DISTINCT FROM (NEW."trigger_price_e4") OR OLD."validity_minutes" IS DISTINCT FROM (NEW."validity_minutes") OR OLD."variety" IS DISTINCT FROM (NEW."variety") OR OLD."disclosed_quantity" IS DISTINCT FROM (NEW."disclosed_quantity") OR OLD."iceberg_legs" IS DISTINCT FROM (NEW."iceberg_legs") OR OLD."tag" IS DISTINCT FROM (NEW."tag") OR OLD."at_ms" IS DISTINCT FROM (NEW."at_ms") OR OLD."marks" IS DISTINCT FROM (NEW."marks") OR OLD."received_at_ms" IS DISTINCT FROM (NEW."received_at_ms") OR OLD."correlation_id" IS DISTINCT FROM (NEW."correlation_id") OR OLD."approves_id" IS DISTINCT FROM (NEW."approves_id") OR OLD."basis" IS DISTINCT FROM (NEW."basis") OR OLD."created_at" IS DISTINCT FROM (NEW."created_at"))', func="RAISE EXCEPTION 'pgtrigger: Cannot update rows from % table', TG_TABLE_NAME;", hash='24dc9c972b780c8d985820fd0a813175abb159a1', operation='UPDATE', pgid='pgtrigger_fixed_34b4f', table='strategies_signal', when='BEFORE')),
-        ),
-        pgtrigger.migrations.AddTrigger(
-            model_name='signal',
-            trigger=pgtrigger.compiler.Trigger(name='kept', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot delete rows from % table', TG_TABLE_NAME;", hash='9eaaca4b76885975dad3aa2f2db01c503b2b3bb9', operation='DELETE', pgid='pgtrigger_kept_53b5a', table='strategies_signal', when='BEFORE')),
-        ),
-        pgtrigger.migrations.AddTrigger(
-            model_name='signal',
-            trigger=pgtrigger.compiler.Trigger(name='untruncated', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot truncate % table', TG_TABLE_NAME;", hash='8babe0ec377db1aba5d347e68870a9a92292df43', level='STATEMENT', operation='TRUNCATE', pgid='pgtrigger_untruncated_83e98', table='strategies_signal', when='BEFORE')),
-        ),
-        migrations.AddIndex(
-            model_name='command',
-            index=models.Index(condition=models.Q(('step', None)), fields=['deployment'], name='command_new'),
-        ),
-        migrations.AddConstraint(
-            model_name='command',
-            constraint=models.UniqueConstraint(fields=('deployment', 'step'), name='command_step_once'),
-        ),
-        pgtrigger.migrations.AddTrigger(
-            model_name='command',
-            trigger=pgtrigger.compiler.Trigger(name='fixed', sql=pgtrigger.compiler.UpsertTriggerSql(condition='WHEN (OLD."id" IS DISTINCT FROM (NEW."id") OR OLD."deployment_id" IS DISTINCT FROM (NEW."deployment_id") OR OLD."kind" IS DISTINCT FROM (NEW."kind") OR OLD."reason" IS DISTINCT FROM (NEW."reason") OR OLD."actor" IS DISTINCT FROM (NEW."actor") OR OLD."entry_id" IS DISTINCT FROM (NEW."entry_id") OR OLD."expires_at_ms" IS DISTINCT FROM (NEW."expires_at_ms") OR OLD."taken" IS DISTINCT FROM (NEW."taken") OR OLD."instrument_id" IS DISTINCT FROM (NEW."instrument_id") OR OLD."order_id" IS DISTINCT FROM (NEW."order_id") OR OLD."created_at" IS DISTINCT FROM (NEW."created_at"))', func="RAISE EXCEPTION 'pgtrigger: Cannot update rows from % table', TG_TABLE_NAME;", hash='e49dca6e82631b6f1c20264688c72f5504e4322a', operation='UPDATE', pgid='pgtrigger_fixed_d1155', table='strategies_command', when='BEFORE')),
-        ),
-        pgtrigger.migrations.AddTrigger(
-            model_name='command',
-            trigger=pgtrigger.compiler.Trigger(name='kept', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot delete rows from % table', TG_TABLE_NAME;", hash='bddcf9aa060501d5f18e9a469a7146a4b652948b', operation='DELETE', pgid='pgtrigger_kept_09a4e', table='strategies_command', when='BEFORE')),
-        ),
-        pgtrigger.migrations.AddTrigger(
-            model_name='command',
-            trigger=pgtrigger.compiler.Trigger(name='untruncated', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot truncate % table', TG_TABLE_NAME;", hash='3eb79b90660f028a5919124cd65d02819bb3eabb', level='STATEMENT', operation='TRUNCATE', pgid='pgtrigger_untruncated_06bd3', table='strategies_command', when='BEFORE')),
-        ),
-        migrations.AddIndex(
-            model_name='report',
-            index=models.Index(condition=models.Q(('told_at', None)), fields=['deployment'], name='report_new'),
-        ),
-        migrations.AddConstraint(
-            model_name='report',
-            constraint=models.UniqueConstraint(fields=('deployment', 'number'), name='report_once'),
-        ),
-        migrations.AddConstraint(
-            model_name='report',
-            constraint=models.UniqueConstraint(fields=('deployment', 'step'), name='report_step_once'),
-        ),
-        pgtrigger.migrations.AddTrigger(
-            model_name='report',
-            trigger=pgtrigger.compiler.Trigger(name='fixed', sql=pgtrigger.compiler.UpsertTriggerSql(condition='WHEN (OLD."id" IS DISTINCT FROM (NEW."id") OR OLD."deployment_id" IS DISTINCT FROM (NEW."deployment_id") OR OLD."number" IS DISTINCT FROM (NEW."number") OR OLD."data" IS DISTINCT FROM (NEW."data") OR OLD."created_at" IS DISTINCT FROM (NEW."created_at"))', func="RAISE EXCEPTION 'pgtrigger: Cannot update rows from % table', TG_TABLE_NAME;", hash='a7296c75922606e941e488327fcecf02d6403a29', operation='UPDATE', pgid='pgtrigger_fixed_41a7e', table='strategies_report', when='BEFORE')),
-        ),
-        pgtrigger.migrations.AddTrigger(
-            model_name='report',
-            trigger=pgtrigger.compiler.Trigger(name='kept', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot delete rows from % table', TG_TABLE_NAME;", hash='e1654f746225b10c69a4d77800874d7b34af6f11', operation='DELETE', pgid='pgtrigger_kept_5fe52', table='strategies_report', when='BEFORE')),
-        ),
-        pgtrigger.migrations.AddTrigger(
-            model_name='report',
-            trigger=pgtrigger.compiler.Trigger(name='untruncated', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot truncate % table', TG_TABLE_NAME;", hash='79fba3f9f099c3eef1724fb140240f04e2469630', level='STATEMENT', operation='TRUNCATE', pgid='pgtrigger_untruncated_62f28', table='strategies_report', when='BEFORE')),
-        ),
-        migrations.AddIndex(
-            model_name='due',
-            index=models.Index(condition=models.Q(('state', 'NEW')), fields=['deployment', 'step'], name='due_new'),
-        ),
-        migrations.AddConstraint(
-            model_name='due',
-            constraint=models.UniqueConstraint(fields=('deployment', 'step'), name='due_once'),
-        ),
-        migrations.AddConstraint(
-            model_name='strategyversion',
-            constraint=models.UniqueConstraint(fields=('strategy', 'version', 'source_hash'), name='strategy_version_once'),
-        ),
-        pgtrigger.migrations.AddTrigger(
-            model_name='strategyversion',
-            trigger=pgtrigger.compiler.Trigger(name='fixed', sql=pgtrigger.compiler.UpsertTriggerSql(condition='WHEN (OLD."id" IS DISTINCT FROM (NEW."id") OR OLD."strategy_id" IS DISTINCT FROM (NEW."strategy_id") OR OLD."version" IS DISTINCT FROM (NEW."version") OR OLD."source_hash" IS DISTINCT FROM (NEW."source_hash") OR OLD."source" IS DISTINCT FROM (NEW."source") OR OLD."file" IS DISTINCT FROM (NEW."file") OR OLD."module" IS DISTINCT FROM (NEW."module") OR OLD."origin" IS DISTINCT FROM (NEW."origin") OR OLD."schema" IS DISTINCT FROM (NEW."schema") OR OLD."created_at" IS DISTINCT FROM (NEW."created_at"))', func="RAISE EXCEPTION 'pgtrigger: Cannot update rows from % table', TG_TABLE_NAME;", hash='8aa86b7cd9e4dc43e742bbac3b2c53a9148bff72', operation='UPDATE', pgid='pgtrigger_fixed_b42a8', table='strategies_strategyversion', when='BEFORE')),
-        ),
-        migrations.AddIndex(
-            model_name='deployment',
-            index=models.Index(fields=['shard', 'status'], name='deployment_shard'),
-        ),
-        migrations.AddConstraint(
-            model_name='deployment',
-            constraint=models.CheckConstraint(condition=models.Q(('broker__in', ['paper', 'zerodha'])), name='deployment_broker'),
-        ),
-        migrations.AddConstraint(
-            model_name='deployment',
-            constraint=models.CheckConstraint(condition=models.Q(('shadow_of', None), ('broker', 'paper'), _connector='OR'), name='shadow_on_paper'),
-        ),
-        migrations.AddIndex(
-            model_name='approval',
-            index=models.Index(condition=models.Q(('state', 'WAITING')), fields=['deployment'], name='approval_waiting'),
-        ),
-        migrations.AddIndex(
-            model_name='approval',
-            index=models.Index(fields=['-asked_at'], name='approval_recent'),
-        ),
-        migrations.AddIndex(
-            model_name='approval',
-            index=models.Index(condition=models.Q(('key', ''), _negated=True), fields=['key'], name='approval_key'),
+            options={
+                'indexes': [models.Index(condition=models.Q(('state', 'WAITING')), fields=['deployment'], name='approval_waiting'), models.Index(fields=['-asked_at'], name='approval_recent'), models.Index(condition=models.Q(('key', ''), _negated=True), fields=['key'], name='approval_key')],
+            },
         ),
         pgtrigger.migrations.AddTrigger(
             model_name='approval',
