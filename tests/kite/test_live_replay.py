@@ -43,7 +43,7 @@ PARAMS = {"fast": 2, "slow": 3, "quantity": 5}
 
 def prices() -> list[float]:
     """Up and down, so that averages cross."""
-    return [1500 + 2 * abs((number % 40) - 20) for number in range(160)]
+    return [1500 + 2 * abs((number % 40) - 20) for number in range(110)]
 
 
 @pytest.fixture(

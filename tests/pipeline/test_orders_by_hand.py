@@ -93,7 +93,7 @@ def played(
 
 @pytest.mark.django_db(transaction=True)
 def test_minute_bars_of_two_sessions(monkeypatch):
-    found = played(monkeypatch, YESBANK, definitions("NSE:YESBANK"), items=1_700, batch=53)
+    found = played(monkeypatch, YESBANK, definitions("NSE:YESBANK"), items=1_000, batch=53)
 
     rows = [row for kinds in found.values() for row in kinds["order_events"]]
     statuses = {row["status"] for row in rows}

@@ -83,7 +83,7 @@ def test_one_who_lags_has_nothing_read_again(monkeypatch, a_day):
     source, items, _ = a_day
     with override_settings(SHARDS=1):
         seeded(deployments_over(FILES))
-    hand = Hand(packed(items, source=source, batch=3))
+    hand = Hand(packed(items[:600], source=source, batch=3))
     hand.attach(monkeypatch)
     assigned = []
     assign = hand.readers[0].assign
@@ -199,7 +199,7 @@ def commands_taken() -> dict[UUID, dict[int, CommandRow]]:
 def test_the_exit_of_one_instrument_is_replayed_row_by_row(monkeypatch, batch):
     recorded = recording(FILES, BASKET[:1])
     source = recorded.source()
-    items = of_two(list(source.iter_from())[:800], recorded.known[LEGS[0]].token)
+    items = of_two(list(source.iter_from())[:400], recorded.known[LEGS[0]].token)
     with override_settings(SHARDS=1):
         seeded(BASKET[:1])
     hand = Hand(packed(items, source=source.source, batch=batch))

@@ -109,7 +109,7 @@ def backtest(source, definition: Definition) -> Run:
 
 def test_a_shadow_of_the_same_code_decides_the_same(hand: Hand) -> None:
     shadow()
-    played(hand)
+    played(hand, until=20)
 
     found = shadow_compare("Trend")
     assert found.counts["same"] == len(found.differences) > 20
@@ -248,7 +248,7 @@ def test_the_admin_shadows_and_shows_how_decisions_differ(hand: Hand) -> None:
 def test_the_commands(hand: Hand) -> None:
     with override_settings(SHARDS=1):
         call_command("shadow", "Trend", params=json.dumps(OTHER), reason="drill", stdout=io.StringIO())
-    played(hand)
+    played(hand, until=16)
     out, table = io.StringIO(), io.StringIO()
     call_command("shadow_diff", "Trend", "--json", stdout=out)
     call_command("shadow_diff", "Trend", stdout=table)
@@ -308,13 +308,13 @@ def upgrade(**options: Any) -> Deployment:
 
 def test_a_changed_file_changes_nothing_until_an_operator_says_so(own: tuple[Hand, Path]) -> None:
     hand, _path = own
-    played(hand, until=10)
+    played(hand, until=3)
     libraries.drop("mine", OWN.replace("size = 1", "size = 7  # more"))
-    played(hand, until=20)
+    played(hand, until=6)
     before = mine()
     hand.shards = [hand.shard(0)]  # a worker that starts anew finds the old code too
     upgrade()
-    played(hand)
+    played(hand, until=9)
 
     rows = Signal.objects.filter(deployment=before, origin="STRATEGY").order_by("step", "ordinal")
     assert {row.quantity for row in rows if row.step <= before.step} == {1}
@@ -333,10 +333,10 @@ def test_an_upgrade_that_changes_nothing_is_none(own: tuple[Hand, Path]) -> None
 
 def test_other_parameters_begin_a_memory_anew(own: tuple[Hand, Path]) -> None:
     hand, _ = own
-    played(hand, until=10)
+    played(hand, until=4)
     upgrade(params={"every": 3})
     before = mine()
-    played(hand)
+    played(hand, until=6)
 
     after = Signal.objects.filter(deployment=before, step__gt=before.step).order_by("step", "ordinal")
     assert [row.reason for row in after[:2]] == ["bar 3", "bar 6"]
@@ -344,14 +344,14 @@ def test_other_parameters_begin_a_memory_anew(own: tuple[Hand, Path]) -> None:
 
 def test_a_memory_that_does_not_fit_is_refused_or_begun_anew(own: tuple[Hand, Path]) -> None:
     hand, _path = own
-    played(hand, until=10)
+    played(hand, until=4)
     libraries.drop("mine", OWN.replace("bars: int", "candles: int").replace("state.bars", "state.candles"))
 
     with pytest.raises(MemoryDoesNotFit, match="begin its memory anew"):
         upgrade()
     assert mine().revision == hand.shards[0].runners[mine().pk].revision
     upgrade(is_fresh=True)
-    played(hand)
+    played(hand, until=6)
     assert mine().status == "RUNNING"
 
 
