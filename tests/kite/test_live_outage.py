@@ -29,11 +29,17 @@ def away(*_given: Any, **_named: Any) -> Answer:
     raise Failed(Stage.NOT_SENT, "connection refused")
 
 
-def exit_that_waits(live: Live) -> Order:
-    """Of ten intraday units, decided while no process is at work; then a person sells them in the app."""
+def holding(started: Started) -> Live:
+    """Ten intraday units, and the book has been read since."""
+    live = started()
     live.want(quantity=10)
     live.work()
     looks(live)
+    return live
+
+
+def exit_that_waits(live: Live) -> Order:
+    """Of all that is held, decided while no process is at work; then a person sells it in the app."""
     order = live.want(side="SELL", quantity=10)
     live.served.advance(300_000)
     order_of_others(live, quantity=10)
@@ -41,7 +47,7 @@ def exit_that_waits(live: Live) -> Order:
 
 
 def test_an_exit_does_not_leave_before_the_first_look_after_a_process_was_away(started: Started) -> None:
-    live = started()
+    live = holding(started)
     order = exit_that_waits(live)
 
     live.desk = live.begun()
@@ -66,10 +72,7 @@ def test_an_exit_leaves_at_once_after_a_process_was_away_for_a_moment(started: S
 def test_an_exit_does_not_leave_before_the_first_look_after_the_network_was_away(
     started: Started, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    live = started()
-    live.want(quantity=10)
-    live.work()
-    looks(live)
+    live = holding(started)
 
     with monkeypatch.context() as patched:
         patched.setattr(KiteHttp, "_ask", away)
@@ -87,10 +90,7 @@ def test_an_exit_does_not_leave_before_the_first_look_after_the_network_was_away
 def test_an_exit_leaves_soon_after_the_network_was_away(
     started: Started, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    live = started()
-    live.want(quantity=10)
-    live.work()
-    looks(live)
+    live = holding(started)
 
     with monkeypatch.context() as patched:
         patched.setattr(KiteHttp, "_ask", away)
@@ -104,10 +104,7 @@ def test_an_exit_leaves_soon_after_the_network_was_away(
 def test_an_exit_waits_for_no_look_where_the_book_cannot_be_read(
     started: Started, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    live = started()
-    live.want(quantity=10)
-    live.work()
-    looks(live)
+    live = holding(started)
     order = live.want(side="SELL", quantity=10)
     live.served.advance(300_000)
     monkeypatch.setattr(KiteHttp, "read", lambda *_given: Answer(500, b""))
@@ -119,7 +116,7 @@ def test_an_exit_waits_for_no_look_where_the_book_cannot_be_read(
 
 
 def test_an_exit_does_not_leave_before_the_first_look_after_a_process_stood_still(started: Started) -> None:
-    live = started()
+    live = holding(started)
     order = exit_that_waits(live)
 
     rounds(live, 40)
@@ -131,10 +128,7 @@ def test_an_exit_does_not_leave_before_the_first_look_after_a_process_stood_stil
 def test_an_exit_that_could_not_leave_is_tried_again_soon_where_the_book_was_read_lately(
     started: Started, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    live = started()
-    live.want(quantity=10)
-    live.work()
-    looks(live)
+    live = holding(started)
     monkeypatch.setattr(KiteHttp, "read", lambda *_given: Answer(500, b""))
     order = live.want(side="SELL", quantity=10)
     with monkeypatch.context() as patched:
@@ -147,10 +141,7 @@ def test_an_exit_that_could_not_leave_is_tried_again_soon_where_the_book_was_rea
 
 def test_an_exit_that_is_decided_before_the_first_look_waits_for_it_too(started: Started) -> None:
     """A strategy reads on as soon as the machine is back."""
-    live = started()
-    live.want(quantity=10)
-    live.work()
-    looks(live)
+    live = holding(started)
     live.served.advance(300_000)
     order_of_others(live, quantity=10)
 
