@@ -46,6 +46,12 @@ def exit_that_waits(live: Live) -> Order:
     return order
 
 
+def assert_held_up(order: Order) -> None:
+    """The book has shown that others sold it all, and the exit has not left."""
+    assert open_differences() == [("TAKEN", "NSE:INFY MIS", "10", "0")]
+    assert BrokerCall.objects.get(order=order.id).state == "READY", "it would open a position"
+
+
 def test_an_exit_does_not_leave_before_the_first_look_after_a_process_was_away(started: Started) -> None:
     live = holding(started)
     order = exit_that_waits(live)
@@ -53,8 +59,7 @@ def test_an_exit_does_not_leave_before_the_first_look_after_a_process_was_away(s
     live.desk = live.begun()
     rounds(live, 40)
 
-    assert open_differences() == [("TAKEN", "NSE:INFY MIS", "10", "0")]
-    assert BrokerCall.objects.get(order=order.id).state == "READY", "it would open a position"
+    assert_held_up(order)
 
 
 def test_an_exit_leaves_at_once_after_a_process_was_away_for_a_moment(started: Started) -> None:
@@ -83,8 +88,7 @@ def test_an_exit_does_not_leave_before_the_first_look_after_the_network_was_away
         order_of_others(live, quantity=10)
     rounds(live, 100)
 
-    assert open_differences() == [("TAKEN", "NSE:INFY MIS", "10", "0")]
-    assert BrokerCall.objects.get(order=order.id).state == "READY", "it would open a position"
+    assert_held_up(order)
 
 
 def test_an_exit_leaves_soon_after_the_network_was_away(
@@ -121,8 +125,7 @@ def test_an_exit_does_not_leave_before_the_first_look_after_a_process_stood_stil
 
     rounds(live, 40)
 
-    assert open_differences() == [("TAKEN", "NSE:INFY MIS", "10", "0")]
-    assert BrokerCall.objects.get(order=order.id).state == "READY", "it would open a position"
+    assert_held_up(order)
 
 
 def test_an_exit_that_could_not_leave_is_tried_again_soon_where_the_book_was_read_lately(
@@ -149,5 +152,4 @@ def test_an_exit_that_is_decided_before_the_first_look_waits_for_it_too(started:
     order = live.want(side="SELL", quantity=10)
     rounds(live, 40)
 
-    assert open_differences() == [("TAKEN", "NSE:INFY MIS", "10", "0")]
-    assert BrokerCall.objects.get(order=order.id).state == "READY", "it would open a position"
+    assert_held_up(order)
