@@ -1,4 +1,5 @@
-"""Acts in the browser against a whole stack: what a person approves trades, and what is released goes on."""
+"""Acts in the browser against a whole stack: what a person approves trades, what is released goes on, and who has never
+seen the product gets from the login to the reason for a fill of their own."""
 
 from __future__ import annotations
 
@@ -15,14 +16,17 @@ from alphapanda.proof import browser, screens
 from alphapanda.proof.browser import Person
 from alphapanda.proof.private import command
 from alphapanda.stack import Stack
+from alphapanda.web.formats import price
 from execution.models import Fill, Order
 from strategies.models import Approval, Deployment, Signal
 from tests.browser.test_content import texts
+from tests.people import PASSWORD, a_person
 
 OWN_DATABASE = "postgres"  # what a stack calls its database where it starts one
 WAIT_S = 14_400  # at the pace of the session four minutes
 SOON_S = 240
 PATIENCE_S, LOOK_MS = 120.0, 30_000
+ACTIONS_MAX = 2
 HEAD = """
 from collections.abc import Iterable
 import msgspec
@@ -97,7 +101,7 @@ def _environment(folder: Path) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def playing(
     tmp_path_factory: pytest.TempPathFactory, django_db_setup: None, django_db_blocker: Any
-) -> Iterator[tuple[Callable[[], Person], Stack]]:
+) -> Iterator[tuple[Callable[..., Person], Stack]]:
     """A stack that plays the recorded session, and who opens windows on it."""
     if problem := browser.why_not():
         pytest.skip(f"NOT TESTED IN A BROWSER: {problem}")
@@ -107,8 +111,9 @@ def playing(
         patch.setitem(connection.settings_dict, "NAME", OWN_DATABASE)
         with screens.logged_in(environment, without=("research",)) as (chromium, root, state, stack):
 
-            def enter() -> Person:
-                person = Person(chromium, root, storage_state=state, reduced_motion="reduce")
+            def enter(**context: Any) -> Person:
+                given = {"storage_state": state, "reduced_motion": "reduce"} | context
+                person = Person(chromium, root, **given)
                 person.page.set_default_timeout(LOOK_MS)
                 return person
 
@@ -206,3 +211,81 @@ def test_what_is_released_falls_again_as_it_was_and_goes_on_once_it_is_mended(pl
     assert cracked().status == "RUNNING"
     assert person.faults == []
     person.close()
+
+
+class Walk:
+    """What a person does by what stands on the page, and how many actions a step has taken so far: a link that is
+    followed, a field that is filled, a button that is pressed. Nobody types an address."""
+
+    def __init__(self, person: Person) -> None:
+        self.page, self.faults, self._actions = person.page, person.faults, 0
+
+    def step(self) -> None:
+        assert self._actions <= ACTIONS_MAX
+        self._actions = 0
+
+    def follows(self, words: str, *, of: Any = None) -> None:
+        self._actions += 1
+        (of or self.page).get_by_role("link", name=words).first.click()
+
+    def fills(self, name: str, value: str) -> None:
+        self._actions += 1
+        self.page.fill(f"input[name={name}]", value)
+
+    def presses(self, button: str) -> None:
+        self._actions += 1
+        self.page.get_by_role("button", name=button, exact=True).click()
+
+    def sees(self, words: str) -> None:
+        self.page.get_by_text(words).first.wait_for()
+
+
+def test_who_has_never_seen_it_gets_from_the_login_to_the_reason_for_the_first_fill(playing: Any) -> None:
+    """No step takes more than two actions; the login has its two fields besides."""
+    enter, stack = playing
+    newcomer = enter(storage_state=None)
+    a_person("newcomer", role="operator")
+    walk = Walk(newcomer)
+
+    # 1. log in
+    newcomer.open("/")
+    newcomer.log_in("newcomer", PASSWORD)
+
+    # 2. find what can be run
+    walk.follows("Strategies")
+    walk.sees("Exponential-average cross")
+    walk.step()
+
+    # 3. choose one
+    walk.follows("Deploy Exponential-average cross")
+    walk.sees("Every field has a default")
+    walk.step()
+
+    # 4. let it run with a parameter of one's own
+    walk.fills("params__fast", "5")
+    walk.presses("Deploy on paper")
+    walk.sees("It runs on paper.")
+    made = Deployment.objects.get(params__fast=5)
+    assert (made.status, made.broker) == ("RUNNING", "paper")
+    walk.step()
+
+    # 5. its chart, with the averages that it was asked for
+    walk.follows("chart NSE:")
+    walk.sees("EMA 5")
+    walk.step()
+
+    # 6. its first fill
+    stack.wait(lambda: Fill.objects.filter(deployment=made).exists(), timeout_s=PATIENCE_S, what="a fill")
+    first = Fill.objects.filter(deployment=made).earliest("step")
+    walk.page.go_back()
+    walk.follows("fills")
+    row = walk.page.locator(f"#fills-{first.pk}", has_text=price(first.price_e4))
+    row.wait_for()
+    walk.step()
+
+    # 7. why
+    walk.follows(":", of=row)
+    walk.sees(first.order.decision.signal.reason)
+    walk.step()
+    assert walk.faults == []
+    newcomer.close()
