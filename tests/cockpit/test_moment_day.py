@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -159,6 +160,12 @@ def _comparable(overview: dict[str, Any], kind: str) -> Any:
     return found
 
 
+@cache
+def _then(at_ms: int) -> dict[str, Any]:
+    """The overview of a moment; nothing is written once the morning is over."""
+    return past.overview(at_ms)
+
+
 def _later(seen: Seen) -> dict[str, Any]:
     """The same moment out of the facts, without prices, as the screens had none."""
     when = past.to_datetime(seen.at_ms)
@@ -201,7 +208,7 @@ def _moved(seen: Seen, last: Seen) -> bool:
 
 def test_halts_are_those_that_were_in_force(day: list[Seen]) -> None:
     for seen in day:
-        assert past.overview(seen.at_ms)["session"]["halts"] == seen.halts
+        assert _then(seen.at_ms)["session"]["halts"] == seen.halts
     assert {halt["level"] for seen in day for halt in seen.halts} == {"BROKER", "DEPLOYMENT"}
     assert day[0].halts == []
 
@@ -235,10 +242,10 @@ def totals_alone(overview: dict[str, Any]) -> dict[str, Any]:
 
 def test_prices_are_never_of_later(day: list[Seen]) -> None:
     """Out of what signals saw: the newest before the moment, and none before the first."""
-    assert {row["price_e4"] for row in past.overview(day[0].at_ms)["marks"]} == {None}
+    assert {row["price_e4"] for row in _then(day[0].at_ms)["marks"]} == {None}
     times = []
     for seen in day[1:]:
-        told = past.overview(seen.at_ms)
+        told = _then(seen.at_ms)
         (mark,) = told["marks"]
         newest = max((row["at_ms"] for row in seen.overview["signals"]), default=0)
         assert (mark["at_ms"] or 0) <= told["stream"].get("last_at_ms", 0)
