@@ -15,6 +15,7 @@ from alphapanda.core.clock import to_ms
 from alphapanda.dashboard import frame, moment, screen, seen
 from alphapanda.dashboard.access import broker_of, page_view
 from alphapanda.dashboard.halting import progress, scopes
+from alphapanda.dashboard.holding import exits_of
 from alphapanda.dashboard.open_risk import open_risks, total
 from alphapanda.dashboard.pace import with_pace
 from alphapanda.dashboard.verdicts import state_of
@@ -59,7 +60,8 @@ def _open_risk(live: frame.Reading) -> dict[str, dict[str, screen.Row]]:
     """Nothing where the positions are not known, and of a past moment, for the stops of then are not kept."""
     if live.error or moment.current() is not None:
         return {}
-    risks = open_risks(list(live.rows.get("positions", {}).values()))
+    held = list(live.rows.get("positions", {}).values())
+    risks = open_risks(held, exits_of(held))
     return {"openrisks": risks, "openrisk": {"all": total(risks.values())}}
 
 
