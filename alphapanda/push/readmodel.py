@@ -20,7 +20,7 @@ from alphapanda.push.connection import client
 Row = dict[str, Any]
 Making = tuple[int, int, list[list[int]]]  # price_e4, at_ms, bars in the making
 
-VERSION = "2"  # of the shape of rows; another one counts as not built
+VERSION = "3"  # of the shape of rows; another one counts as not built
 PREFIX = "readmodel:"
 TABLES = ("deployments", "positions", "portfolios", "books")
 RECENT = ("signals", "decisions", "orders", "fills", "snapshots")
