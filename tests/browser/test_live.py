@@ -294,7 +294,8 @@ def told(relay: Relay) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "kind"), [("/alerts/", "alerts"), ("/risk/", "switches"), ("/logs/", "audits")]
+    ("path", "kind"),
+    [("/alerts/", "alerts"), ("/risk/", "switches"), ("/risk/", "breaches"), ("/logs/", "audits")],
 )
 def test_what_others_do_is_read_as_soon_as_it_is_told(
     path: str, kind: str, operator: Person, relay: Relay
