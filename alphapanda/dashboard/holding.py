@@ -15,7 +15,7 @@ from alphapanda import exits
 from alphapanda.core.clock import DAY_MS, ist_midnight_ms
 from alphapanda.core.money import ZERO, to_rupees
 from alphapanda.core.vocabulary import Side
-from alphapanda.dashboard import frame, moment, screen, seen
+from alphapanda.dashboard import frame, idle, moment, screen, seen
 from alphapanda.dashboard.access import broker_of, page_view
 from alphapanda.dashboard.open_risk import is_of
 from execution.models import Fill
@@ -32,8 +32,9 @@ def positions(request: HttpRequest) -> HttpResponse:
     view = request.GET.get("view", VIEWS[0])
     kinds = ("positions", "held")
     held = list(live.rows.get("positions", {}).values())
-    waiting = exits_of(held) if moment.current() is None else []  # those of then are not kept
-    stored = {"stops": stops(held, waiting)} | _of_view(view, broker, live, held)
+    stored = (
+        _of_now(broker, live, held) if moment.current() is None else {"stops": {}, "idle": {}}
+    ) | _of_view(view, broker, live, held)
     html = screen.rendered(screen.showing(live.rows, kinds) | stored)
     if frame.wants_json(request):
         return frame.snapshot(live, html)
@@ -43,6 +44,7 @@ def positions(request: HttpRequest) -> HttpResponse:
         "kind": "positions" if view not in VIEWS[1:] else _KIND[view],
         "rows": list(html.get(_KIND.get(view, "positions"), {}).values()),
         "stops": list(html["stops"].values()),
+        "bare": "" if view == "day" else html["idle"].get("positions", ""),
         "held": next(iter(html.get("held", {}).values()), ""),
     }
     status = UNAVAILABLE if live.error else 200 if view in VIEWS else BAD_REQUEST
@@ -50,6 +52,12 @@ def positions(request: HttpRequest) -> HttpResponse:
         request, "positions", "dashboard/positions.html", context,
         live=live, kinds=kinds, hints=[*stored, "orders", "fills"], status=status,
     )  # fmt: skip
+
+
+def _of_now(broker: str, live: frame.Reading, held: list[screen.Row]) -> dict[str, dict[str, screen.Row]]:
+    """What is not kept of a past moment."""
+    bare = {"id": "positions"} | idle.positions(broker, live)
+    return {"stops": stops(held, exits_of(held)), "idle": {"positions": bare}}
 
 
 _KIND = {"day": "traded", "strategy": "groups"}

@@ -8,12 +8,13 @@ from functools import lru_cache
 from typing import Any
 
 import msgspec
+from django.conf import settings
 from django.template.loader import render_to_string
 from django.utils.safestring import mark_safe
 
 from alphapanda.core.clock import ist_date
 from alphapanda.core.money import ZERO, to_rupees
-from alphapanda.core.vocabulary import Broker, Phase
+from alphapanda.core.vocabulary import Phase
 from alphapanda.dashboard import sparkline
 from alphapanda.dashboard.open_risk import open_risks, total
 from alphapanda.push.readmodel import OWN_CLOCKS
@@ -42,8 +43,8 @@ PHASE_WORDS = {
 
 
 def rows(overview: Mapping[str, Any]) -> Rows:
-    """Every row of the overview of both broker namespaces."""
-    brokers = sorted({*overview["totals"], Broker.PAPER.value})
+    """Every row of the overview of the broker namespaces that are enabled, or have anything."""
+    brokers = sorted({*overview["totals"], *settings.BROKERS})
     screen: Rows = {kind: _by_id(overview[kind]) for kind in TABLES}
     products = {row["id"]: row["product"] for row in overview["deployments"]}
     closes = overview["session"].get("closes", {})

@@ -173,6 +173,7 @@ def test_nothing_held_is_nothing_at_risk(viewer: Client) -> None:
 @pytest.mark.usefixtures("live_enabled")
 def test_paper_and_live_have_each_their_own(viewer: Client) -> None:
     held(stop(14_850_000))
+    assert on_top(viewer, broker="zerodha")[0] == "Open risk ₹0.00"  # nobody trades there yet
     live = world.desk("zerodha", count=1)
     world.trade(live.deployments[0], 60, Side.BUY, 10, 15_000_000)
     projections.rebuild()
