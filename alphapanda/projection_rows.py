@@ -14,6 +14,7 @@ from alphapanda.core.clock import ist_date, ist_midnight_ms, to_ms
 from alphapanda.core.money import ZERO, value, written
 from alphapanda.core.vocabulary import Severity, SignalKind
 from execution.models import ENDED, Fill, Order
+from execution.selectors import orders_timed
 from portfolio.models import Book, Portfolio, Position, Snapshot
 from risk.loading import product_of
 from risk.models import Alert, Decision, KillSwitch
@@ -173,24 +174,42 @@ def decisions(found: QuerySet[Decision]) -> list[Row]:
 
 def orders(found: QuerySet[Order]) -> list[Row]:
     """Orders as they stand."""
-    return [order(one) for one in found.select_related("deployment", "instrument")]
+    return [order(one) for one in orders_timed(found).select_related("deployment", "instrument")]
 
 
-def order(found: Order) -> Row:
-    """An order as it stands."""
+def order(found: Any) -> Row:
+    """An order as it stands, out of `orders_timed`."""
     filled = found.filled_quantity
-    return _traded(found) | {
-        "order_type": found.order_type,
-        "limit_price_e4": found.limit_price_e4,
-        "product": found.product,
-        "validity": found.validity,
-        "status": found.status,
-        "is_open": found.status not in ENDED,
-        "reason": found.reason,
-        "filled_quantity": filled,
-        "average": str(found.turnover / filled) if filled else None,
-        "at_ms": found.placed_at_ms,
-        "updated_at_ms": found.updated_at_ms,
+    return (
+        _traded(found)
+        | _latency(found)
+        | {
+            "broker_order_id": found.broker_order_id,
+            "order_type": found.order_type,
+            "limit_price_e4": found.limit_price_e4,
+            "product": found.product,
+            "validity": found.validity,
+            "status": found.status,
+            "is_open": found.status not in ENDED,
+            "reason": found.reason,
+            "filled_quantity": filled,
+            "average": str(found.turnover / filled) if filled else None,
+            "at_ms": found.placed_at_ms,
+            "updated_at_ms": found.updated_at_ms,
+        }
+    )
+
+
+def _latency(found: Any) -> Row:
+    """Milliseconds of the wall's clock from risk's decision to the broker's answer and to the first fill, as hops are
+    counted; `latency_ms` is that to the answer, or to the fill where nobody answers, as on paper."""
+    decided_ms = to_ms(found.decided_at)
+    answered = None if found.acknowledged_ms is None else found.acknowledged_ms - decided_ms
+    filled = None if found.filled_at is None else to_ms(found.filled_at) - decided_ms
+    return {
+        "answered_after_ms": answered,
+        "filled_after_ms": filled,
+        "latency_ms": filled if answered is None else answered,
     }
 
 

@@ -14,7 +14,7 @@ from django.db.models import Max, QuerySet
 from django.utils import timezone
 
 from accounts.models import AuditEntry
-from alphapanda import logs
+from alphapanda import exits, logs
 from alphapanda import projection_rows as rows
 from alphapanda.closes import closes_of
 from alphapanda.core.clock import ist_date, ist_midnight_ms, to_ms
@@ -100,7 +100,8 @@ def ensure_built() -> bool:
 
 
 def refresh() -> None:
-    """Bring in what no event tells: checkpoints of deployments, active halts, open alerts, the phase of the market."""
+    """Bring in what no event tells: checkpoints of deployments with the exits that wait, active halts, open alerts, the
+    phase of the market."""
     with readmodel.writing():
         readmodel.upsert({"deployments": rows.deployments(Deployment.objects.all())})
     switches = KillSwitch.objects.filter(released_at=None).select_related("deployment").order_by("id")
@@ -117,6 +118,7 @@ def refresh() -> None:
         halts=[rows.halt(switch) for switch in switches],
         orders_today=orders_of_day(Order.objects.all(), at_ms or now_ms),
         closes=_closes(int(stats.get("last_at_ms") or 0)),
+        exits=exits.waiting(set(Position.objects.exclude(quantity=0).values_list("book_id", flat=True))),
     )
 
 

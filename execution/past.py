@@ -15,6 +15,7 @@ from alphapanda.core.vocabulary import Broker, OrderStatus, SignalKind
 from execution import loading
 from execution.domain.past import Traded, stood
 from execution.models import BrokerCall, Fill, Order, OrderEvent
+from execution.selectors import orders_timed
 
 SHOWN = (
     "status", "quantity", "limit_price_e4", "trigger_price_e4", "reason", "filled_quantity", "fills_count", "turnover",
@@ -30,9 +31,14 @@ def orders_known(moment: datetime) -> QuerySet[Order]:
 
 
 def orders_then(found: QuerySet[Order], moment: datetime) -> list[Order]:
-    """Orders as they stood at a moment; not to be saved. One to which nothing has happened since stands as it did; one
-    without a row of history was being written."""
-    orders = list(found.filter(created_at__lte=moment).select_related("deployment", "instrument"))
+    """Orders as they stood at a moment, with the times of `orders_timed`; not to be saved. One to which nothing has
+    happened since stands as it did; one without a row of history was being written. The broker's id comes with its
+    answer."""
+    known = orders_timed(found.filter(created_at__lte=moment), moment)
+    orders = list(known.select_related("deployment", "instrument"))
+    for order in orders:
+        if not order.acknowledged_ms:
+            order.broker_order_id = None
     changed = _changed_since(moment, [order.pk for order in orders])
     rows, trades = _rows(changed, moment), _trades(changed, moment)
     for order in orders:

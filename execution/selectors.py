@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from django.db.models import BigIntegerField, Count, F, Func, TextField, Value
+from django.db.models import BigIntegerField, Count, F, Func, OuterRef, Subquery, TextField, Value
 from django.db.models.functions import Cast
 
-from alphapanda.core.vocabulary import OrderStatus
-from execution.models import Fill, Order, OrderEvent
+from alphapanda.core.clock import to_ms
+from alphapanda.core.vocabulary import OrderStatus, SignalKind
+from execution.models import BrokerCall, Fill, Order, OrderEvent
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -41,6 +42,21 @@ def orders_rejected_in_a_row(*, count: int, since: datetime) -> list[Order]:
         if all(order.status == OrderStatus.REJECTED for order in last):
             found.append(last[0])
     return sorted(found, key=lambda order: order.deployment.name)
+
+
+def orders_timed(found: QuerySet[Order], moment: datetime | None = None) -> QuerySet[Order]:
+    """Orders with three times of the wall's clock: `decided_at` by risk, `acknowledged_ms` (the first answer of a
+    broker outside to a call that placed it) and `filled_at` (its first fill was written); None where it has not been,
+    or had not been by a moment."""
+    calls = BrokerCall.objects.filter(order_id=OuterRef("pk"), kind=SignalKind.ORDER, answered_at_ms__gt=0)
+    fills = Fill.objects.filter(order=OuterRef("pk"))
+    if moment is not None:
+        calls, fills = calls.filter(answered_at_ms__lte=to_ms(moment)), fills.filter(created_at__lte=moment)
+    return found.annotate(
+        decided_at=F("decision__created_at"),
+        acknowledged_ms=Subquery(calls.order_by("answered_at_ms").values("answered_at_ms")[:1]),
+        filled_at=Subquery(fills.order_by("number").values("created_at")[:1]),
+    )
 
 
 def order_events_recorded() -> QuerySet[OrderEvent]:

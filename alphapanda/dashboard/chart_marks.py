@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-import msgspec
 from django.db.models import QuerySet
 from django.urls import reverse
 
@@ -15,23 +14,16 @@ from alphapanda.core.clock import to_ms
 from alphapanda.core.money import to_rupees
 from alphapanda.core.vocabulary import OrderStatus, SignalKind
 from alphapanda.dashboard import moment, seen
+from alphapanda.exits import guarded
 from alphapanda.research import selectors
 from alphapanda.web.formats import number, price
 from execution.models import Fill, Order
 from marketdata.models import Instrument
 from risk.domain.wording import named
-from strategies.domain.guards import Guards
 from strategies.models import BacktestRun, Deployment, Signal
 
 MARKERS = 2_000
 Marker = dict[str, Any]
-
-
-class _Guarded(msgspec.Struct):
-    """Of a checkpoint what the platform watches."""
-
-    guards: Guards = msgspec.field(default_factory=Guards)
-    names: dict[int, str] = {}
 
 
 def markers(instrument: Instrument, deployments: Sequence[Deployment], since_ms: int) -> list[Marker]:
@@ -102,11 +94,9 @@ def _of_order(order: Order) -> Iterator[Marker]:
 
 def _of_brackets(deployment: Deployment, instrument: Instrument) -> Iterator[Marker]:
     """As the checkpoint has them, which is a second old at most."""
-    if not deployment.checkpoint:
-        return
-    state = msgspec.msgpack.decode(bytes(deployment.checkpoint), type=_Guarded)
+    state = guarded(deployment)
     address = reverse("strategy", args=[deployment.pk])
-    for token, protections in state.guards.protections.items():
+    for token, protections in state.guards.protections.items() if state else ():
         if state.names.get(token, "") != str(instrument):
             continue
         for one in protections:

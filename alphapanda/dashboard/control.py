@@ -14,7 +14,9 @@ from django.utils import timezone
 from alphapanda.core.clock import to_ms
 from alphapanda.dashboard import frame, moment, screen, seen
 from alphapanda.dashboard.access import broker_of, page_view
+from alphapanda.dashboard.breaches import breaches, idle
 from alphapanda.dashboard.halting import progress, scopes
+from alphapanda.dashboard.holding import exits_of
 from alphapanda.dashboard.open_risk import open_risks, total
 from alphapanda.dashboard.pace import with_pace
 from alphapanda.dashboard.verdicts import state_of
@@ -40,9 +42,12 @@ def risk(request: HttpRequest) -> HttpResponse:
     now = timezone.now()
     known = headroom_now(now=now) if moment.current() is None else []  # none is kept
     found = [(one, rows) for one, rows in known if one.broker == broker]
+    limits = with_pace(limits_of(found), key=broker)
     rows = {
-        "limits": with_pace(limits_of(found), key=broker),
+        "limits": limits,
         "switches": _switches(broker),
+        "breaches": breaches(broker, now),
+        "idle": {"breaches": idle(limits)},
         "scopes": scopes(broker) if moment.current() is None else {},
         **_open_risk(live),
     }
@@ -50,16 +55,16 @@ def risk(request: HttpRequest) -> HttpResponse:
     if frame.wants_json(request):
         return frame.snapshot(live, html, is_stored=True)
     context = {kind: list(html[kind].values()) for kind in rows}
-    return frame.shown(
-        request, "risk", "dashboard/risk.html", context, live=live, hints=[*rows, "news", "orders", "fills"]
-    )
+    hints = [*rows, "news", "signals", "orders", "fills"]
+    return frame.shown(request, "risk", "dashboard/risk.html", context, live=live, hints=hints)
 
 
 def _open_risk(live: frame.Reading) -> dict[str, dict[str, screen.Row]]:
     """Nothing where the positions are not known, and of a past moment, for the stops of then are not kept."""
     if live.error or moment.current() is not None:
         return {}
-    risks = open_risks(list(live.rows.get("positions", {}).values()))
+    held = list(live.rows.get("positions", {}).values())
+    risks = open_risks(held, exits_of(held))
     return {"openrisks": risks, "openrisk": {"all": total(risks.values())}}
 
 

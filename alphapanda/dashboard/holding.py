@@ -9,17 +9,16 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-import msgspec
 from django.http import HttpRequest, HttpResponse
 
+from alphapanda import exits
 from alphapanda.core.clock import DAY_MS, ist_midnight_ms
 from alphapanda.core.money import ZERO, to_rupees
-from alphapanda.core.vocabulary import FINAL_STATUSES, Side
-from alphapanda.dashboard import frame, moment, screen, seen
+from alphapanda.core.vocabulary import Side
+from alphapanda.dashboard import frame, idle, moment, screen, seen
 from alphapanda.dashboard.access import broker_of, page_view
-from execution.models import Fill, Order
-from strategies.domain.memory import State
-from strategies.models import Deployment
+from alphapanda.dashboard.open_risk import is_of
+from execution.models import Fill
 
 VIEWS = ("net", "day", "strategy")
 BAD_REQUEST, UNAVAILABLE = 400, 503
@@ -33,7 +32,9 @@ def positions(request: HttpRequest) -> HttpResponse:
     view = request.GET.get("view", VIEWS[0])
     kinds = ("positions", "held")
     held = list(live.rows.get("positions", {}).values())
-    stored = {"stops": stops(held)} | _of_view(view, broker, live, held)
+    stored = (
+        _of_now(broker, live, held) if moment.current() is None else {"stops": {}, "idle": {}}
+    ) | _of_view(view, broker, live, held)
     html = screen.rendered(screen.showing(live.rows, kinds) | stored)
     if frame.wants_json(request):
         return frame.snapshot(live, html)
@@ -43,6 +44,7 @@ def positions(request: HttpRequest) -> HttpResponse:
         "kind": "positions" if view not in VIEWS[1:] else _KIND[view],
         "rows": list(html.get(_KIND.get(view, "positions"), {}).values()),
         "stops": list(html["stops"].values()),
+        "bare": "" if view == "day" else html["idle"].get("positions", ""),
         "held": next(iter(html.get("held", {}).values()), ""),
     }
     status = UNAVAILABLE if live.error else 200 if view in VIEWS else BAD_REQUEST
@@ -50,6 +52,12 @@ def positions(request: HttpRequest) -> HttpResponse:
         request, "positions", "dashboard/positions.html", context,
         live=live, kinds=kinds, hints=[*stored, "orders", "fills"], status=status,
     )  # fmt: skip
+
+
+def _of_now(broker: str, live: frame.Reading, held: list[screen.Row]) -> dict[str, dict[str, screen.Row]]:
+    """What is not kept of a past moment."""
+    bare = {"id": "positions"} | idle.positions(broker, live)
+    return {"stops": stops(held, exits_of(held)), "idle": {"positions": bare}}
 
 
 _KIND = {"day": "traded", "strategy": "groups"}
@@ -124,60 +132,26 @@ def _day_row(fills: list[Fill], mark_e4: int | None) -> screen.Row:
     }
 
 
-def stops(held: list[screen.Row]) -> dict[str, screen.Row]:
-    """Of each open position the exits that the platform watches and the stop orders at work, with their distance from
-    the last price. Of the checkpoint, which is written every few seconds; what they were then is not kept. `closes`:
-    whether it ends a loss, as a target does not, nor an order that would add."""
-    if moment.current() is not None:
-        return {}
-    ids = {UUID(row["deployment_id"]) for row in held}
-    states = {str(one.pk): _state(one) for one in Deployment.objects.filter(id__in=ids).only("checkpoint")}
-    working = Order.objects.filter(deployment__in=ids, trigger_price_e4__isnull=False)
-    orders = working.exclude(status__in=[one.value for one in FINAL_STATUSES]).select_related("instrument")
-    rows = [row for one in held for row in _watched(one, states.get(one["deployment_id"]))]
-    rows += [
-        _stop(one, "stop order", order.trigger_price_e4, order.quantity - order.filled_quantity)
-        | {"closes": (order.side == Side.SELL) == (one["quantity"] > 0)}
-        for order in orders
-        for one in held
-        if one["deployment_id"] == str(order.deployment_id) and one["instrument"] == str(order.instrument)
-    ]
+def exits_of(held: Iterable[screen.Row]) -> list[screen.Row]:
+    """The exits that wait at deployments with open positions."""
+    return exits.waiting({UUID(row["deployment_id"]) for row in held})
+
+
+def stops(held: Iterable[screen.Row], waiting: list[screen.Row]) -> dict[str, screen.Row]:
+    """Of each open position the exits that wait, with their distance from the last price."""
+    rows = [_stop(row, one) for row in held for one in waiting if is_of(one, row)]
     return {
         f"{place:04}": row | {"id": f"{place:04}", "order": f"{place:04}"} for place, row in enumerate(rows)
     }
 
 
-def _state(deployment: Deployment) -> State | None:
-    try:
-        return msgspec.msgpack.decode(bytes(deployment.checkpoint) or b"\x80", type=State)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        return None  # its shard says so
-
-
-def _watched(row: screen.Row, state: State | None) -> list[screen.Row]:
-    found = state.guards.protections.get(row["token"], []) if state else []
-    return [
-        _stop(row, words, level, one.quantity)
-        | {"closes": words != "target" and (one.side == Side.BUY) == (row["quantity"] > 0)}
-        for one in found
-        for words, level in (
-            ("trailing stop" if one.trail_e4 else "stop", one.stop_e4),
-            ("target", one.target_e4),
-        )
-        if level
-    ]
-
-
-def _stop(row: screen.Row, words: str, level_e4: int, quantity: int) -> screen.Row:
+def _stop(row: screen.Row, one: screen.Row) -> screen.Row:
     mark_e4 = row["mark_e4"]
-    away = None if mark_e4 is None else level_e4 - mark_e4
-    return {
-        "position": row["id"],
-        "instrument": row["instrument"],
-        "deployment": row["deployment"],
-        "what": words,
-        "quantity": quantity,
-        "level_e4": level_e4,
+    away = None if mark_e4 is None else one["level_e4"] - mark_e4
+    return {name: row[name] for name in ("instrument", "deployment")} | {
+        "what": one["what"],
+        "quantity": one["quantity"],
+        "level_e4": one["level_e4"],
         "away": None if away is None else str(to_rupees(away)),
         "percent": None if not mark_e4 or away is None else f"{Decimal(away) / mark_e4 * 100:+.2f}",
     }

@@ -12,7 +12,7 @@ from django import forms
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 
-from alphapanda.dashboard import frame, screen
+from alphapanda.dashboard import frame, moment, screen
 from alphapanda.dashboard.access import broker_of
 
 PAGE = 100  # rows
@@ -51,6 +51,7 @@ class Listing:
     form: type[Narrowed]
     queryset: Callable[[], QuerySet]
     rows: Callable[[QuerySet], list[screen.Row]]
+    idle: Callable[[str, frame.Reading], screen.Row]  # what to say where there is no row
 
 
 def shown(request: HttpRequest, listing: Listing) -> HttpResponse:
@@ -60,20 +61,38 @@ def shown(request: HttpRequest, listing: Listing) -> HttpResponse:
     form = listing.form(request.GET)
     is_good = form.is_valid()
     found, older = _page(listing, form, broker) if is_good else ([], "")
-    html = screen.rendered({listing.kind: {row["id"]: screen.dated(row, live.day) for row in found}})
+    rows = {row["id"]: screen.dated(row, live.day) for row in found}
+    bare = {
+        listing.kind: {"id": listing.kind}
+        | ({} if rows or not is_good else _idle(listing, form, broker, live))
+    }
+    html = screen.rendered({listing.kind: rows, "idle": bare if moment.current() is None else {}})
     if frame.wants_json(request):
         return frame.snapshot(live, html, is_stored=True)
     context = {
         "listing": listing,
         "form": form,
         "rows": list(html[listing.kind].values()),
+        "bare": html["idle"].get(listing.kind, ""),
         "older": with_query(request, older=older) if older else "",
         "newest": with_query(request, older="") if form.data.get("older") else "",
     }
     status = 200 if is_good else BAD_REQUEST
     return frame.shown(
-        request, listing.page, "dashboard/list.html", context, live=live, hints=[listing.kind], status=status
+        request,
+        listing.page,
+        "dashboard/list.html",
+        context,
+        live=live,
+        hints=[listing.kind, "idle"],
+        status=status,
     )
+
+
+def _idle(listing: Listing, form: Narrowed, broker: str, live: frame.Reading) -> screen.Row:
+    told = listing.idle(broker, live)
+    is_narrowed = bool(told["stored"] and any(form.cleaned_data.values()))
+    return {"broker": broker, "is_empty": True, "is_narrowed": is_narrowed} | told
 
 
 def _page(listing: Listing, form: Narrowed, broker: str) -> tuple[list[screen.Row], str]:

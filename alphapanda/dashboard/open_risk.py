@@ -1,26 +1,37 @@
-"""Open risk: what open positions lose from their last price to their stops, and what no stop bounds."""
+"""Open risk: what open positions lose from their last price to their stops, and what no stop bounds. Pure: the line on
+top of every page and the page of risk count alike."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from decimal import Decimal
+from typing import Any
 
-from alphapanda.core.money import ZERO, to_rupees
-from alphapanda.dashboard import screen
-from alphapanda.dashboard.holding import stops
+from alphapanda.core.money import ZERO, to_rupees, value
+from alphapanda.core.vocabulary import Side
+
+Row = dict[str, Any]
 
 
-def open_risks(held: list[screen.Row]) -> dict[str, screen.Row]:
+def is_of(one: Row, held: Row) -> bool:
+    """Whether an exit that waits is one of this position's deployment and instrument."""
+    return (one["deployment_id"], one["token"]) == (held["deployment_id"], held["token"])
+
+
+def open_risks(held: Iterable[Row], waiting: list[Row]) -> dict[str, Row]:
     """By open position: rupees from the last price to the stops that would close it, nearest first, and the units that
     none would close. A price that jumps over a stop costs more."""
-    by_position: dict[str, list[screen.Row]] = {}
-    for stop in stops(held).values():
-        if stop["closes"]:
-            by_position.setdefault(stop["position"], []).append(stop)
-    return {row["id"]: _risk(row, by_position.get(row["id"], [])) for row in held}
+    return {
+        row["id"]: _risk(row, [one for one in waiting if is_of(one, row) and _ends(one, row)]) for row in held
+    }
 
 
-def _risk(row: screen.Row, found: list[screen.Row]) -> screen.Row:
+def _ends(one: Row, held: Row) -> bool:
+    """A target ends no loss, and an order that would add to the position neither."""
+    return bool(one["is_stop"]) and (one["side"] == Side.SELL) == (held["quantity"] > 0)
+
+
+def _risk(row: Row, found: list[Row]) -> Row:
     sign, mark_e4 = (1 if row["quantity"] > 0 else -1), row["mark_e4"]
     left, lost_e4 = abs(row["quantity"]), 0
     for stop in sorted(found, key=lambda one: -sign * one["level_e4"]):
@@ -31,18 +42,21 @@ def _risk(row: screen.Row, found: list[screen.Row]) -> screen.Row:
     kept = ("id", "broker", "instrument", "deployment", "quantity", "mark_e4")
     return {name: row[name] for name in kept} | {
         "unbounded": left,
+        "unbounded_worth": None if mark_e4 is None else str(value(mark_e4, left)),
         "at_risk": str(to_rupees(lost_e4)) if is_known else None,
     }
 
 
-def total(risks: Iterable[screen.Row]) -> screen.Row:
+def total(risks: Iterable[Row]) -> Row:
     """The sums, of what has a bound and of what has none."""
     every = list(risks)
     known = [Decimal(row["at_risk"]) for row in every if row["at_risk"] is not None]
+    worth = [Decimal(row["unbounded_worth"]) for row in every if row["unbounded_worth"] is not None]
     return {
         "id": "all",
         "count": len(every),
         "at_risk": str(sum(known, ZERO)) if known or not every else None,
         "unbounded": sum(row["unbounded"] > 0 for row in every),
+        "unbounded_worth": str(sum(worth, ZERO)),
         "unmarked": sum(row["mark_e4"] is None for row in every),
     }

@@ -8,13 +8,15 @@ from functools import lru_cache
 from typing import Any
 
 import msgspec
+from django.conf import settings
 from django.template.loader import render_to_string
 from django.utils.safestring import mark_safe
 
 from alphapanda.core.clock import ist_date
 from alphapanda.core.money import ZERO, to_rupees
-from alphapanda.core.vocabulary import Broker, Phase
+from alphapanda.core.vocabulary import Phase
 from alphapanda.dashboard import sparkline
+from alphapanda.dashboard.open_risk import open_risks, total
 from alphapanda.push.readmodel import OWN_CLOCKS
 from portfolio.domain.kite import day_change_percent
 
@@ -41,8 +43,8 @@ PHASE_WORDS = {
 
 
 def rows(overview: Mapping[str, Any]) -> Rows:
-    """Every row of the overview of both broker namespaces."""
-    brokers = sorted({*overview["totals"], Broker.PAPER.value})
+    """Every row of the overview of the broker namespaces that are enabled, or have anything."""
+    brokers = sorted({*overview["totals"], *settings.BROKERS})
     screen: Rows = {kind: _by_id(overview[kind]) for kind in TABLES}
     products = {row["id"]: row["product"] for row in overview["deployments"]}
     closes = overview["session"].get("closes", {})
@@ -94,6 +96,7 @@ def _strip(overview: Mapping[str, Any], broker: str) -> Row:
         "broker": broker,
         "day_pnl": totals.get("day_pnl"),
         "open_positions": totals.get("open_positions", 0),
+        "open_risk": _open_risk(overview, broker),
         "phase": phase,
         "phase_words": _phase_words(phase, session_name),
         "turn": session.get("turn"),
@@ -102,6 +105,13 @@ def _strip(overview: Mapping[str, Any], broker: str) -> Row:
         "at_ms": stream.get("last_at_ms"),
         "received_at_ms": stream.get("received_at_ms"),
     }
+
+
+def _open_risk(overview: Mapping[str, Any], broker: str) -> Row | None:
+    """None: it is not known which exits wait, as of a past moment."""
+    waiting = overview["session"].get("exits")
+    held = [row for row in overview["positions"] if row["broker"] == broker and row["quantity"]]
+    return None if waiting is None else total(open_risks(held, waiting).values())
 
 
 def _phase_words(phase: str | None, session: str | None) -> str:

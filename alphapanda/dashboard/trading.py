@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from alphapanda import projection_rows
 from alphapanda.core.clock import DAY_MS, ist_midnight_ms
 from alphapanda.core.vocabulary import FINAL_STATUSES, OrderStatus, Side
-from alphapanda.dashboard import lists, moment, seen
+from alphapanda.dashboard import idle, lists, moment, seen
 from alphapanda.dashboard.access import page_view
 from alphapanda.dashboard.days import Day
 from alphapanda.dashboard.lists import Listing, Narrowed
@@ -87,9 +87,9 @@ class SignalForm(OfDay):
         return found.filter(decision__is_approved=is_approved, **seen.decided()) if verdict else found
 
 
-ORDERS = Listing("orders", "Orders", "orders", OrderForm, seen.orders, seen.order_rows)
-FILLS = Listing("fills", "Fills", "fills", OfDay, seen.fills, projection_rows.fills)
-SIGNALS = Listing("signals", "Signals", "signals", SignalForm, seen.signals, seen.signal_rows)
+ORDERS = Listing("orders", "Orders", "orders", OrderForm, seen.orders, seen.order_rows, idle.orders)
+FILLS = Listing("fills", "Fills", "fills", OfDay, seen.fills, projection_rows.fills, idle.fills)
+SIGNALS = Listing("signals", "Signals", "signals", SignalForm, seen.signals, seen.signal_rows, idle.signals)
 
 
 @page_view

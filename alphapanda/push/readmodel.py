@@ -20,7 +20,7 @@ from alphapanda.push.connection import client
 Row = dict[str, Any]
 Making = tuple[int, int, list[list[int]]]  # price_e4, at_ms, bars in the making
 
-VERSION = "2"  # of the shape of rows; another one counts as not built
+VERSION = "3"  # of the shape of rows; another one counts as not built
 PREFIX = "readmodel:"
 TABLES = ("deployments", "positions", "portfolios", "books")
 RECENT = ("signals", "decisions", "orders", "fills", "snapshots")
@@ -158,7 +158,8 @@ def stream_write(**stats: str | float) -> None:
 
 def session_write(**facts: Any) -> None:
     """What holds for everything now. Known to the screens: `phase`, `turn` (when it opens or closes), `halts`,
-    `alerts`, `act` (the newest), `orders_today`, `closes` (of the session before), `beat_at_ms` (wall clock)."""
+    `alerts`, `act` (the newest), `orders_today`, `closes` (of the session before), `exits` (that wait for a
+    price), `beat_at_ms` (wall clock)."""
     _write_facts("session", facts)
 
 

@@ -11,7 +11,7 @@ from alphapanda.core.vocabulary import Severity
 from portfolio import selectors as books
 from risk import loading
 from risk.domain.context import Member
-from risk.domain.ladder import FLATTEN, checked, rung_on
+from risk.domain.ladder import ALERT, FLATTEN, checked, rung_on
 from risk.domain.memory import DayState
 from risk.models import RiskState
 from risk.services.alerts import alert_raise
@@ -42,7 +42,7 @@ def ladder_check(deployment: Deployment, *, marks: Mapping[int, Mark], at_ms: in
     if day.rung > rung_on(before, at_ms):
         done = "closes its positions" if day.rung >= FLATTEN else "cancels its entries"
         alert_raise(
-            code="loss_ladder",
+            code=ALERT,
             subject=f"deployment:{deployment.name}",
             deployment_id=deployment.id,
             text=f"the day's loss has reached rung {day.rung}: it {done}, and enters no more today",

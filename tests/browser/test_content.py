@@ -9,6 +9,7 @@ import pytest
 from django.db.models import Sum
 
 from alphapanda import projections
+from alphapanda.core.clock import to_ms
 from alphapanda.proof.browser import Person
 from alphapanda.web import formats
 from execution.models import Fill, Order
@@ -41,6 +42,25 @@ def test_orders(operator: Person, desk: SimpleNamespace) -> None:
         assert cells[5] == formats.average(order.turnover / order.filled_quantity)
         assert cells[6] == order.status.lower()
         assert cells[8] == order.deployment.name
+        filled = order.fills.earliest("number").created_at
+        assert cells[9] == formats.number(to_ms(filled) - to_ms(order.decision.created_at))
+
+
+def test_a_brokers_id_and_its_reason_in_full_need_no_sideways_scroll(
+    operator: Person, desk: SimpleNamespace
+) -> None:
+    operator.open("/orders/?symbol=ICICIBANK")  # the longest name of a deployment
+    why = "Insufficient funds. Required margin is 1,23,456.75 but available margin is 98,765.40. Check the order book."
+    operator.page.evaluate(
+        """([why, id]) => { const { cells } = document.querySelector("tr[id^=orders-]");
+            [cells[3].innerText, cells[7].innerText, cells[10].innerText] = ["limit 1,18,895.00 NRML", why, id]; }""",
+        [why, "261129000123456"],
+    )
+
+    assert not operator.is_wider_than_the_window()
+    why_cell = operator.page.locator("tr[id^=orders-] td.reason").first
+    assert why_cell.inner_text() == why
+    assert why_cell.evaluate("one => one.scrollWidth <= one.clientWidth")
 
 
 def test_fills(operator: Person, desk: SimpleNamespace) -> None:

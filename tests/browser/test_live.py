@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 from django.db import transaction
 from django.utils import timezone
@@ -18,11 +19,15 @@ from alphapanda.eventlog import outbox
 from alphapanda.eventlog.relay import Relay
 from alphapanda.proof.browser import Person
 from alphapanda.push import readmodel
+from alphapanda.web.formats import rupees
 from execution.models import Fill, Order
 from portfolio.models import Position
 from risk.models import Alert
 from risk.services.alerts import alert_acknowledge, alert_raise
 from risk.services.halts import halt_release, halt_throw
+from strategies.domain.guards import Guards
+from strategies.domain.memory import State
+from strategies.domain.protection import Protection
 from strategies.models import Deployment
 from strategies.services.lifecycle import deployment_pause
 from tests.cockpit import world
@@ -108,6 +113,33 @@ def test_a_price_moves_by_a_push(operator: Person, relay: Relay) -> None:
     operator.page.locator("td", has_text="1,531.65").first.wait_for()
     assert set(cells.all_inner_texts()) == {"1,531.65"}
     readmodel.marks_write({token: (price_e4, at_ms)})
+
+
+def test_the_open_risk_on_top_of_a_page_follows_stops_and_prices_by_pushes(
+    operator: Person, desk: SimpleNamespace, relay: Relay
+) -> None:
+    token, price_e4 = world.NAMES["INFY"]
+    held = Position.objects.get(book__deployment_id=desk.deployments[0].pk)
+    side, sign = (Side.BUY, 1) if held.quantity > 0 else (Side.SELL, -1)
+    stop = Protection(token, side, abs(held.quantity), stop_e4=price_e4 - sign * 10_0000)
+    without_looks(operator)
+    operator.open("/orders/")
+    risk = operator.page.locator("#strip-paper .open-risk")
+    before = risk.inner_text()
+
+    guarded = msgspec.msgpack.encode(State(guards=Guards(protections={token: [stop]})))
+    Deployment.objects.filter(pk=held.book_id).update(checkpoint=guarded)
+    figure = risk.locator(".figure")
+    figure.filter(has_text=rupees(10 * abs(held.quantity))).wait_for()
+    readmodel.marks_write({token: (price_e4 + sign * 5_0000, world.START + 7_200_000)})
+    figure.filter(has_text=rupees(15 * abs(held.quantity))).wait_for()
+
+    readmodel.marks_write({token: (price_e4, world.START + 7_200_000)})
+    Deployment.objects.filter(pk=held.book_id).update(checkpoint=b"")
+    operator.page.wait_for_function(
+        "was => document.querySelector('.open-risk').innerText === was", arg=before
+    )
+    assert operator.faults == []
 
 
 def test_what_a_person_has_in_hand_of_a_row_stays_while_its_price_moves(
@@ -262,7 +294,8 @@ def told(relay: Relay) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "kind"), [("/alerts/", "alerts"), ("/risk/", "switches"), ("/logs/", "audits")]
+    ("path", "kind"),
+    [("/alerts/", "alerts"), ("/risk/", "switches"), ("/risk/", "breaches"), ("/logs/", "audits")],
 )
 def test_what_others_do_is_read_as_soon_as_it_is_told(
     path: str, kind: str, operator: Person, relay: Relay

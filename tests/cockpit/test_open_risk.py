@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.utils.html import strip_tags
 
-from alphapanda import projections
+from alphapanda import exits, projections
 from alphapanda.core.vocabulary import OrderStatus, Side
+from alphapanda.dashboard import screen
 from alphapanda.push import readmodel
 from execution.models import Order
 from strategies.domain.guards import Guards
@@ -107,6 +113,86 @@ def test_without_a_price_nothing_is_summed(viewer: Client) -> None:
 def test_what_is_not_known_is_not_said_to_be_nothing(viewer: Client) -> None:
     held(stop(14_850_000))
     at = now_passed()
-    assert "Open risk" in viewer.get("/risk/").content.decode()
-    assert "Open risk" not in viewer.get("/risk/", {"at": at}).content.decode()
+    assert "title-openrisks" in viewer.get("/risk/").content.decode()
+    assert "title-openrisks" not in viewer.get("/risk/", {"at": at}).content.decode()
     assert "openrisk" not in viewer.get("/risk/", {"at": at}, headers=ROWS).json()["rows"]
+
+
+# ---- the line on top of every page ---------------------------------------------------------------------------
+
+
+def on_top(viewer: Client, page: str = "/orders/", **asked: str) -> tuple[str, str]:
+    """The fact in the strip as text, and what is under the pointer."""
+    strip = viewer.get(page, asked, headers=ROWS).json()["rows"]["strip"][asked.get("broker", "paper")]
+    fact = re.search(r'<a class="fact open-risk".*?title="(.*?)">(.*?)</a>', strip, re.DOTALL)
+    assert fact
+    return " ".join(strip_tags(fact[2].replace("<", " <")).split()), fact[1]
+
+
+def test_the_open_risk_of_all_positions_is_on_top_of_every_page(viewer: Client) -> None:
+    held(stop(14_850_000))
+    for page in ("/", "/positions/", "/orders/", "/health/"):
+        assert on_top(viewer, page)[0] == "Open risk ₹1,500.00"
+
+
+def test_it_follows_the_price_without_a_query(viewer: Client) -> None:
+    held(stop(14_850_000))
+    readmodel.marks_write({INFY: (14_900_000, world.START)})
+    with CaptureQueriesContext(connection) as asked:
+        rows = screen.rows(readmodel.overview())
+    assert rows["strip"]["paper"]["open_risk"]["at_risk"] == "500.0000"
+    assert not asked.captured_queries
+
+
+def test_what_has_no_stop_is_counted_in_words_with_its_worth_under_the_pointer(viewer: Client) -> None:
+    held()
+    text, pointed = on_top(viewer)
+    assert text == "Open risk 1 without stop –"  # noqa: RUF001
+    assert "1 of 1 has no stop for all of it" in pointed
+    assert "worth ₹1,50,000.00" in pointed
+
+
+def test_the_part_without_a_stop_is_told_beside_the_sum_of_the_rest(viewer: Client) -> None:
+    held(stop(14_850_000, 60))
+    text, pointed = on_top(viewer)
+    assert text == "Open risk 1 without stop ₹900.00"
+    assert "worth ₹60,000.00" in pointed
+
+
+def test_without_a_price_it_is_a_dash(viewer: Client) -> None:
+    held(stop(14_850_000), mark_e4=0)
+    assert on_top(viewer)[0] == "Open risk 1 without price –"  # noqa: RUF001
+
+
+def test_nothing_held_is_nothing_at_risk(viewer: Client) -> None:
+    world.desk(count=1)
+    projections.rebuild()
+    assert on_top(viewer)[0] == "Open risk ₹0.00"
+
+
+@pytest.mark.usefixtures("live_enabled")
+def test_paper_and_live_have_each_their_own(viewer: Client) -> None:
+    held(stop(14_850_000))
+    assert on_top(viewer, broker="zerodha")[0] == "Open risk ₹0.00"  # nobody trades there yet
+    live = world.desk("zerodha", count=1)
+    world.trade(live.deployments[0], 60, Side.BUY, 10, 15_000_000)
+    projections.rebuild()
+    assert on_top(viewer)[0] == "Open risk ₹1,500.00"
+    assert on_top(viewer, broker="zerodha")[0] == "Open risk 1 without stop –"  # noqa: RUF001
+
+
+def test_stops_of_a_past_moment_are_not_kept(viewer: Client) -> None:
+    held(stop(14_850_000))
+    text, pointed = on_top(viewer, at=now_passed())
+    assert text == "Open risk –"  # noqa: RUF001
+    assert "not kept" in pointed
+
+
+def test_the_exits_of_all_deployments_are_read_in_as_many_queries_as_of_one() -> None:
+    own = world.desk(count=4)
+    counts = []
+    for some in (own.deployments[:1], own.deployments):
+        with CaptureQueriesContext(connection) as asked:
+            exits.waiting({one.pk for one in some})
+        counts.append(len(asked))
+    assert counts == [2, 2]
