@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from accounts.models import BrokerSession
 from execution.domain.kite.outcomes import Stage
 from execution.models import BrokerCall, Order
 from execution.services.live.http import Answer, Failed, KiteHttp
@@ -149,6 +150,22 @@ def test_an_exit_that_is_decided_before_the_first_look_waits_for_it_too(started:
     order_of_others(live, quantity=10)
 
     live.desk = live.begun()
+    order = live.want(side="SELL", quantity=10)
+    rounds(live, 40)
+
+    assert_held_up(order)
+
+
+def test_an_exit_that_is_decided_right_after_a_login_waits_for_the_first_look_too(started: Started) -> None:
+    """Also where nothing was to leave while nobody was logged in."""
+    live = holding(started)
+    live.access = None
+    BrokerSession.objects.update(ended_at=live.now(), ended_by="alice")
+    rounds(live, 10, advance_ms=1_000)
+    order_of_others(live, quantity=10)
+
+    live.access = live.logged_in()
+    rounds(live, 1, advance_ms=1_000)
     order = live.want(side="SELL", quantity=10)
     rounds(live, 40)
 

@@ -273,7 +273,7 @@ class Desk:
             found = None
         if found is not None and found != self._access:
             stopped = BrokerDesk.objects.filter(broker=Broker.ZERODHA, stopped=answers.TOKEN_DEAD)
-            if stopped.update(stopped="", reconciled_at=None):
+            if stopped.update(stopped="", reconciled_at=None) or self._is_begun:
                 self._outage.over(self._clock())
                 log.info("execution.broker.logged_in_again")
             self.missed()
