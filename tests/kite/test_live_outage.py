@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import pytest
+from django.db import OperationalError
 
 from accounts.models import BrokerSession
 from execution.domain.kite.outcomes import Stage
 from execution.models import BrokerCall, Order
+from execution.services.live.desk import Desk
 from execution.services.live.http import Answer, Failed, KiteHttp
 from tests.kite.live import Live
 from tests.kite.looks import Started, looks, open_differences, order_of_others
@@ -28,6 +31,10 @@ def rounds(live: Live, count: int, *, advance_ms: int = 200) -> None:
 
 def away(*_given: Any, **_named: Any) -> Answer:
     raise Failed(Stage.NOT_SENT, "connection refused")
+
+
+def gone(*_given: Any) -> bool:
+    raise OperationalError("the connection is closed")
 
 
 def holding(started: Started) -> Live:
@@ -123,6 +130,41 @@ def test_an_exit_waits_for_no_look_where_the_book_cannot_be_read(
 def test_an_exit_does_not_leave_before_the_first_look_after_a_process_stood_still(started: Started) -> None:
     live = holding(started)
     order = exit_that_waits(live)
+
+    rounds(live, 40)
+
+    assert_held_up(order)
+
+
+def test_an_exit_does_not_leave_before_the_first_look_after_a_process_stood_still_within_a_round(
+    started: Started, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live = holding(started)
+    decided: list[Order] = []
+
+    def asleep(_desk: Desk) -> bool:
+        if not decided:
+            decided.append(exit_that_waits(live))
+        return False
+
+    monkeypatch.setattr(Desk, "_take_pushes", asleep)
+    rounds(live, 40)
+
+    assert_held_up(decided[0])
+
+
+def test_an_exit_does_not_leave_before_the_first_look_after_the_database_was_away(
+    started: Started, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live = holding(started)
+    order = live.want(side="SELL", quantity=10)
+    with monkeypatch.context() as patched:
+        patched.setattr(Desk, "_gather", gone)
+        for _ in range(30):  # it goes on trying
+            live.served.advance(10_000)
+            with suppress(OperationalError):
+                live.desk.round()
+    order_of_others(live, quantity=10)
 
     rounds(live, 40)
 

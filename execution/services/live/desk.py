@@ -48,9 +48,7 @@ from risk.services.terms import kill_lock_shared
 
 BUSY_MS, IDLE_MS = 5_000, 30_000  # between looks at the book, with something in flight and without
 SENDERS = 8  # calls under way at a time: a slow one holds up no other
-BEGIN_S = (
-    1.0  # a thread that does not begin in this time is no reason to hold up a kill switch: the call waits
-)
+BEGIN_S = 1.0  # a thread that does not begin in this time holds up no kill switch: the call waits
 LOOK_MIN_MS = 1_000  # a whole look is seven reads, and two of them in one second more than Kite answers
 TRADES_MS = 1_000
 READ_GAP_S = 0.5  # two reads and eight writes a second
@@ -122,8 +120,6 @@ class Desk:
     def round(self) -> bool:
         """One round; whether anything was done. What takes time, the broker's answers, is waited for elsewhere."""
         assert self._is_begun, "begin first"
-        if self._outage.at_work(self._clock()):
-            self.missed()
         did = self._alone("gather", self._gather)
         did |= self._alone("pushes", self._take_pushes)
         did |= self._alone("send", self._send)
@@ -205,6 +201,8 @@ class Desk:
         did = False
         while self._is_sender_free():
             now = self._clock()
+            if self._outage.at_work(now):
+                self.missed()
             if budgets.is_shut(self._spent, to_ms(now)) or not calls.is_waiting(now):
                 return did
             with kill_lock_shared():
@@ -383,6 +381,7 @@ class Desk:
             return False
         self._tidied_ms = to_ms(now)
         BrokerDesk.objects.filter(broker=Broker.ZERODHA).update(seen_at=now)
+        self._outage.worked(now)
         self._take_access()
         chores: dict[str, Callable[[datetime], object]] = {
             "recover": self._recover,

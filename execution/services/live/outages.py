@@ -1,5 +1,5 @@
-"""Exits that waited through an outage, of the login, the network or our own process: they leave after a look at the
-book, for a person may have closed by hand meanwhile what they close."""
+"""Exits that waited through an outage, of the login, the network, the database or our own process: they leave after a
+look at the book, for a person may have closed by hand meanwhile what they close."""
 
 from __future__ import annotations
 
@@ -36,15 +36,20 @@ class Outage:
         if worked_at is not None and to_ms(now) - to_ms(worked_at) > LOOK_MS:
             self.over(now)
 
+    def worked(self, now: datetime) -> None:
+        """A round has come to its end, and the database has taken down when."""
+        self._worked_ms = to_ms(now)
+
     def at_work(self, now: datetime) -> bool:
-        """A round begins: exits that were decided while a look is waited for wait for it too. Whether the process stood
-        still for long before."""
-        stood_ms, self._worked_ms = to_ms(now) - self._worked_ms, to_ms(now)
-        if stood_ms > STILL_MS:
+        """Calls are about to leave: exits that were decided while a look is waited for wait for it too. Whether no
+        round came to its end for long before, as the process stood still or the database was away."""
+        stood_still = to_ms(now) - self._worked_ms > STILL_MS
+        if stood_still:
             self.over(now)
+            self.worked(now)
         elif to_ms(now) < self._until_ms:
             self._hold_up()
-        return stood_ms > STILL_MS
+        return stood_still
 
     def over(self, now: datetime) -> None:
         """Exits that wait leave after the next look."""
