@@ -212,3 +212,37 @@ def test_an_exit_that_is_decided_right_after_a_login_waits_for_the_first_look_to
     rounds(live, 40)
 
     assert_held_up(order)
+
+
+def test_an_exit_that_is_decided_right_after_the_network_was_away_waits_for_the_first_look_too(
+    started: Started, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where nothing was to leave meanwhile."""
+    live = holding(started)
+    with monkeypatch.context() as patched:
+        patched.setattr(KiteHttp, "_ask", away)
+        rounds(live, 100, advance_ms=700)
+    order_of_others(live, quantity=10)
+
+    order = live.want(side="SELL", quantity=10)
+    rounds(live, 40)
+
+    assert_held_up(order)
+
+
+def test_an_exit_waits_once_while_the_book_cannot_be_read(
+    started: Started, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live = holding(started)
+    monkeypatch.setattr(KiteHttp, "read", lambda *_given: Answer(500, b""))
+    rounds(live, 100, advance_ms=700)
+
+    orders = [live.want(side="SELL", quantity=5)]
+    rounds(live, 15)
+    orders.append(live.want(side="SELL", quantity=5))
+    rounds(live, 15)
+
+    states = [BrokerCall.objects.get(order=order.id).state for order in orders]
+    assert states == ["DONE", "READY"], "five seconds are over for one"
+    rounds(live, 15)
+    assert not BrokerCall.objects.exclude(state="DONE").exists()

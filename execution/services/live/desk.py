@@ -362,8 +362,7 @@ class Desk:
                 reconciling.compare(book, now, self._remembered)
         if merging.fault or book.began_ms < self._missed_ms:  # entries wait until it can be compared again
             reconciling.let_entries_wait()
-        if not merging.fault:
-            self._outage.looked(book, now)
+        self._outage.looked(book, now, is_compared=not merging.fault)
         with contained("book", "cover", now):
             gtt_looking.watch(book, now)
         with contained("book", "charges", now):

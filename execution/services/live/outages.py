@@ -6,10 +6,11 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from alphapanda.core.clock import to_ms
+from alphapanda.core.clock import to_datetime, to_ms
 from alphapanda.core.vocabulary import Broker, SignalKind
 from execution.domain.kite.budgets import Lane
 from execution.models import BrokerCall, BrokerDesk
+from execution.services.live import calls
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -29,10 +30,11 @@ class Outage:
         self._met_ms = 0  # 0: a look that began since has been compared
         self._until_ms = 0  # exits wait for a look until then
         self._worked_ms = 0
+        self._reached_ms = 0  # when the last look began that could read the broker's orders
 
     def begin(self, worked_at: datetime | None, now: datetime) -> None:
         """A process begins; the one before was last at work at a time (None: there was none)."""
-        self._worked_ms = to_ms(now)
+        self._worked_ms = self._reached_ms = to_ms(now)
         if worked_at is not None and to_ms(now) - to_ms(worked_at) > LOOK_MS:
             self.over(now)
 
@@ -41,14 +43,17 @@ class Outage:
         self._worked_ms = to_ms(now)
 
     def at_work(self, now: datetime) -> bool:
-        """Calls are about to leave: exits that were decided while a look is waited for wait for it too. Whether no
-        round came to its end for long before, as the process stood still or the database was away."""
+        """Calls are about to leave: exits that were decided while a look is waited for wait for it too, and so does
+        each once that is decided after none could read. Whether a look is to begin at once: also where no round came
+        to its end for long before, as the process stood still or the database was away."""
         stood_still = to_ms(now) - self._worked_ms > STILL_MS
         if stood_still:
             self.over(now)
             self.worked(now)
         elif to_ms(now) < self._until_ms:
             self._hold_up()
+        elif now - to_datetime(self._reached_ms) > LATELY and calls.is_waiting(now):
+            return self._hold_up_once(now)
         return stood_still
 
     def over(self, now: datetime) -> None:
@@ -60,14 +65,23 @@ class Outage:
     def _hold_up(self) -> None:
         _exits().filter(not_before_ms__lt=self._until_ms).update(not_before_ms=self._until_ms)
 
+    def _hold_up_once(self, now: datetime) -> bool:
+        """Hold up those that nothing has held up yet; whether there are any."""
+        held = _exits().filter(not_before_ms=0).update(not_before_ms=to_ms(now) + LOOK_MS)
+        if held and not self._met_ms:
+            self.met(now)
+        return held > 0
+
     def met(self, now: datetime) -> None:
         """An outage was met; what a look showed that began before says nothing of it."""
         self._met_ms = to_ms(now)
 
-    def looked(self, book: Book, now: datetime) -> None:
-        """A look was compared; one that shows the account lets exits go that waited for it."""
+    def looked(self, book: Book, now: datetime, *, is_compared: bool) -> None:
+        """A look has ended; one that was compared and shows the account lets exits go that waited for it."""
+        if book.orders is not None:
+            self._reached_ms = book.began_ms
         is_whole = None not in (book.positions, book.whole_orders, book.whole_trades)
-        if is_whole and 0 < self._met_ms <= book.began_ms:
+        if is_compared and is_whole and 0 < self._met_ms <= book.began_ms:
             _exits().filter(not_before_ms__gt=to_ms(now)).update(not_before_ms=to_ms(now))
             self._met_ms = self._until_ms = 0
 
