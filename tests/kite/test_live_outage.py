@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from datetime import timedelta
 from typing import Any
 
+import msgspec
 import pytest
 from django.db import OperationalError
 
 from accounts.models import BrokerSession
+from alphapanda.core.clock import to_ms
 from execution.domain.kite.outcomes import Stage
 from execution.models import BrokerCall, Order
 from execution.services.live.desk import Desk
 from execution.services.live.http import Answer, Failed, KiteHttp
+from execution.services.live.looking import Book
+from execution.services.live.outages import LOOK_MS, Outage
 from tests.kite.live import Live
 from tests.kite.looks import Started, looks, open_differences, order_of_others
 
@@ -68,6 +73,17 @@ def test_an_exit_does_not_leave_before_the_first_look_after_a_process_was_away(s
     rounds(live, 40)
 
     assert_held_up(order)
+
+
+def test_an_exit_leaves_as_soon_as_the_first_look_is_compared(started: Started) -> None:
+    live = holding(started)
+    order = live.want(side="SELL", quantity=10)
+    live.served.advance(300_000)
+
+    live.desk = live.begun()
+    rounds(live, 6)
+
+    assert BrokerCall.objects.get(order=order.id).state in ("SENDING", "DONE"), "no five seconds later"
 
 
 def test_an_exit_leaves_at_once_after_a_process_was_away_for_a_moment(started: Started) -> None:
@@ -183,6 +199,23 @@ def test_an_exit_that_could_not_leave_is_tried_again_soon_where_the_book_was_rea
     rounds(live, 8)
 
     assert BrokerCall.objects.get(order=order.id).state == "DONE"
+
+
+def test_only_a_look_that_began_since_and_was_compared_lets_exits_go(started: Started) -> None:
+    live = holding(started)
+    call = BrokerCall.objects.filter(order=live.want(side="SELL", quantity=10).id)
+    outage, now = Outage(), live.now()
+    outage.begin(now - timedelta(minutes=5), now)
+    shown = Book(to_ms(now), (), (), positions={})
+    of_before = msgspec.structs.replace(shown, began_ms=to_ms(now) - 1)
+    unread = msgspec.structs.replace(shown, positions=None)
+
+    for book, is_compared in ((of_before, True), (unread, True), (shown, False)):
+        outage.looked(book, now, is_compared=is_compared)
+        assert call.get().not_before_ms == to_ms(now) + LOOK_MS
+    outage.looked(shown, now, is_compared=True)
+
+    assert call.get().not_before_ms == to_ms(now)
 
 
 def test_an_exit_that_is_decided_before_the_first_look_waits_for_it_too(started: Started) -> None:
