@@ -14,6 +14,7 @@ from accounts.models import BrokerSession
 from alphapanda.core.clock import to_ms
 from execution.domain.kite.outcomes import Stage
 from execution.models import BrokerCall, Order
+from execution.services.live import reconciling
 from execution.services.live.desk import Desk
 from execution.services.live.http import Answer, Failed, KiteHttp
 from execution.services.live.looking import Book
@@ -127,6 +128,22 @@ def test_an_exit_leaves_soon_after_the_network_was_away(
     rounds(live, 35)
 
     assert BrokerCall.objects.get(order=order.id).state == "DONE", "seven seconds later"
+
+
+def test_an_exit_that_could_not_leave_has_the_book_read_and_leaves_then(
+    started: Started, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live = holding(started)
+    reconciling.let_entries_wait()
+    order = live.want(side="SELL", quantity=10)
+    with monkeypatch.context() as patched:
+        patched.setattr(KiteHttp, "write", away)
+        rounds(live, 2)
+    assert BrokerCall.objects.get(order=order.id).not_before_ms > to_ms(live.now()) + LOOK_MS
+
+    rounds(live, 12)
+
+    assert BrokerCall.objects.get(order=order.id).state in ("SENDING", "DONE"), "no half minute later"
 
 
 def test_an_exit_waits_for_no_look_where_the_book_cannot_be_read(
