@@ -94,7 +94,7 @@ def test_an_exit_leaves_at_once_after_a_process_was_away_for_a_moment(started: S
     order = live.want(side="SELL", quantity=10)
 
     live.desk = live.begun()
-    rounds(live, 2)
+    rounds(live, 1)
 
     assert BrokerCall.objects.get(order=order.id).state in ("SENDING", "DONE")
 
@@ -278,6 +278,20 @@ def test_an_exit_that_is_decided_right_after_the_network_was_away_waits_for_the_
     rounds(live, 40)
 
     assert_held_up(order)
+
+
+def test_an_exit_waits_for_no_look_where_the_broker_answers_slowly(started: Started) -> None:
+    live = holding(started)
+    call = BrokerCall.objects.filter(order=live.want(side="SELL", quantity=10).id)
+    outage, now = Outage(), live.now()
+    began = now - timedelta(seconds=50)
+    outage.begin(None, began)
+    outage.worked(now)
+
+    outage.looked(Book(to_ms(began), (), (), moved=frozenset({"1"})), now, is_compared=True)
+
+    assert not outage.at_work(now + timedelta(seconds=1))
+    assert call.get().not_before_ms == 0
 
 
 def test_an_exit_waits_once_while_the_book_cannot_be_read(

@@ -30,7 +30,7 @@ class Outage:
         self._met_ms = 0  # 0: a look that began since has been compared
         self._until_ms = 0  # exits wait for a look until then
         self._worked_ms = 0
-        self._reached_ms = 0  # when the last look began that could read the broker's orders
+        self._reached_ms = 0  # when the last look came to its end that could read the account
 
     def begin(self, worked_at: datetime | None, now: datetime) -> None:
         """A process begins; the one before was last at work at a time (None: there was none)."""
@@ -78,8 +78,10 @@ class Outage:
 
     def looked(self, book: Book, now: datetime, *, is_compared: bool) -> None:
         """A look has ended; one that was compared and shows the account lets exits go that waited for it."""
-        if book.orders is not None:
-            self._reached_ms = book.began_ms
+        if (
+            book.positions is not None or book.moved
+        ):  # where orders moved, positions that were read say nothing
+            self._reached_ms = to_ms(now)
         is_whole = None not in (book.positions, book.whole_orders, book.whole_trades)
         if is_compared and is_whole and 0 < self._met_ms <= book.began_ms:
             _exits().filter(not_before_ms__gt=to_ms(now)).update(not_before_ms=to_ms(now))
