@@ -186,6 +186,17 @@ def test_an_exit_does_not_leave_before_the_first_look_after_a_process_stood_stil
     assert_held_up(decided[0])
 
 
+def test_no_entry_leaves_before_the_first_look_after_a_process_stood_still(started: Started) -> None:
+    live = holding(started)
+    live.served.advance(70_000)
+    order = live.want(quantity=5)
+
+    rounds(live, 1)
+    assert BrokerCall.objects.get(order=order.id).state == "READY"
+    rounds(live, 40)
+    assert BrokerCall.objects.get(order=order.id).state == "DONE"
+
+
 def test_an_exit_does_not_leave_before_the_first_look_after_the_database_was_away(
     started: Started, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -24,7 +24,7 @@ from execution.services.live.held import books
 from portfolio.models import Position
 from risk.models import Alert
 from strategies import loading as deployments
-from strategies.models import Deployment
+from strategies.models import Command, Deployment
 from tests.builders import an_instrument
 from tests.kite.live import Live
 from tests.kite.looks import Started, looks, open_differences, order_of_others, tick, until_morning
@@ -297,6 +297,24 @@ def test_a_stopped_deployment_books_it_when_it_goes_on_and_is_told_once(started:
     looks(live, 2)
 
     assert (held(), open_differences(), Order.objects.filter(origin="TAKEN").count()) == (0, [], 1)
+
+
+def test_what_a_deployment_was_told_of_and_has_not_booked_is_not_told_again(started: Started) -> None:
+    live = started()
+    hold(live)
+    Deployment.objects.update(status="STOPPED")
+    for units in (4, 3):
+        order_of_others(live, quantity=units)
+        looks(live, 2)
+        accept(live)
+    told = Command.objects.filter(kind="TAKEN")
+    assert sorted(one.taken["units"] for one in told) == [-4, -3]
+
+    Deployment.objects.update(status="RUNNING")
+    live.hand.run()
+    looks(live, 2)
+
+    assert (held(), open_differences()) == (3, [])
 
 
 def test_a_contract_of_a_person_that_has_ended_is_no_difference(started: Started, monkeypatch: Any) -> None:

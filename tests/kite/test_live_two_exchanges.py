@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from uuid import uuid4
 
 import pytest
+from django.db import transaction
 
 from alphapanda import deploying
-from alphapanda.core.vocabulary import Broker, Product
+from alphapanda.core.vocabulary import Broker, OrderStatus, Product, Side
 from alphapanda.deploying import Definition
-from execution.models import Difference
+from execution.domain.kite.rows import Where
+from execution.models import Difference, ExternalOrder, Fill
 from execution.services.differences import difference_accept
+from execution.services.live import external, looking, taking
 from portfolio.models import Position
 from strategies.models import Command, Deployment
 from tests.kite.live import Live
 from tests.kite.looks import Started, looks, open_differences, order_of_others, tick
+from tests.kite.test_live_taken import fired
+from tests.kite_builders import snapshot, trade
 from tests.rows import an_instrument
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -74,3 +80,41 @@ def test_what_a_person_sold_leaves_the_books_of_all_who_hold_the_share(
     live.hand.run()
     looks(live, 2)
     assert open_differences() == []
+
+
+@pytest.mark.parametrize(("product", "names"), [("CNC", ["BSE:INFY"]), ("MIS", ["NSE:INFY"])])
+def test_what_was_sold_leaves_no_books_that_hold_it_as_another_product(
+    started: Started, product: str, names: list[str]
+) -> None:
+    live = started()
+    hold_at_bse(5)
+    live.want(quantity=10)
+    live.work()
+
+    with transaction.atomic():
+        found = taking._holders(Where("NSE:INFY", product), -5)
+
+    assert [place.instrument for _, place, _ in found] == names
+
+
+@pytest.mark.parametrize("exchange", ["NSE", "BSE"])
+def test_what_a_gtt_sold_explains_nothing_more_once_it_is_booked(started: Started, exchange: str) -> None:
+    """At whatever exchange the units were held that have left."""
+    live = started(product=Product.CNC)
+    live.want(quantity=10, product=Product.CNC)
+    live.work()
+    at_nse = {"order_id": "g1", "instrument": "NSE:INFY", "side": Side.SELL, "product": "CNC"}
+    sold = snapshot(OrderStatus.COMPLETE, 10, tags=(), **at_nse)
+    external.keep([sold], live.now())
+    ExternalOrder.objects.update(gtt=fired(live))
+    row = Difference(kind="TAKEN", key="NSE:INFY CNC", ours="10", theirs="0")
+    book = looking.Book(0, (sold,), (trade(**at_nse),))
+    assert taking.is_of_our_gtts(row, book, live.now())
+
+    bought = Fill.objects.get()
+    facts = {name: getattr(bought, name) for name in ("order", "deployment", "broker", "step", "charges")}
+    facts |= {"quantity": 10, "price_e4": 14_999_000, "at_ms": bought.at_ms, "side": Side.SELL}
+    share = an_instrument(exchange=exchange, instrument_token=128046084, segment=exchange)
+    Fill.objects.create(id=uuid4(), number=2, instrument=share, source="ELSEWHERE", **facts)
+
+    assert not taking.is_of_our_gtts(row, book, live.now())
