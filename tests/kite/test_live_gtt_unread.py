@@ -9,14 +9,17 @@ from typing import Any
 import msgspec
 import pytest
 
-from alphapanda.core.clock import to_ms
+from alphapanda.core.clock import to_datetime, to_ms
 from alphapanda.kite_simulator.faults import Kind
 from execution.domain.kite import gtt as kite_gtt
 from execution.domain.kite.account import began_ms
+from execution.domain.kite.lookup import Finding
 from execution.domain.kite.rows import NotKites
 from execution.gtt_models import GttCall
 from execution.models import BrokerDesk
+from execution.services.live import gtt_looking
 from execution.services.live.gtt import gtt_place
+from execution.services.live.looking import Book
 from risk.models import Alert
 from tests.kite.live import Live
 from tests.kite.looks import DAY_MS, until_morning
@@ -113,3 +116,30 @@ def test_an_empty_list_says_nothing_before_the_brokers_day_begins(live: Live) ->
     go(live, 40)
     row.refresh_from_db()
     assert row.status == "GONE", "by day it is no more there"
+
+
+@pytest.mark.parametrize(("hours", "state"), [(-1, "UNKNOWN"), (1, "REFUSED")])
+def test_what_is_looked_for_is_not_given_up_by_an_empty_list_of_the_night(
+    live: Live,  # noqa: F811
+    hours: int,
+    state: str,
+) -> None:
+    """One that is asked for late may have been taken, and be in the list of the morning."""
+    armed(live, Kind.LOST)
+    gtt_place(instrument="NSE:INFY", wanted=wanted(quantity=2), asked=asked(live))
+    go(live, 2)
+    assert GttCall.objects.get().state == "UNKNOWN"
+    began = began_ms(to_ms(live.now())) + DAY_MS + hours * 3_600_000
+
+    for number in range(10):
+        book = Book(began + number * 60_000, has_gtts=True, gtts=())
+        gtt_looking.take(book, to_datetime(book.began_ms))
+
+    assert GttCall.objects.get().state == state
+
+
+def test_a_trigger_is_not_taken_for_deleted_where_it_may_be_in_no_row(live: Live) -> None:  # noqa: F811
+    call = GttCall(kind="DELETE", gtt=placed(live, quantity=4))
+
+    assert gtt_looking._found(call, [], is_all=False) == (None, None)
+    assert gtt_looking._found(call, [], is_all=True) == (None, Finding.DONE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -133,6 +134,20 @@ def test_a_person_hears_each_time_that_an_exit_is_held_up(started: Started) -> N
         live.work(rounds=40)
         looks(live)
         assert (held(), open_differences()) == (0, [])
+
+
+def test_a_person_hears_each_day_of_an_exit_that_waits_for_what_is_not_booked(
+    started: Started, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live = started()
+    hold(live)
+    call = BrokerCall.objects.get(order=live.want(side="SELL", quantity=10).id)
+    monkeypatch.setattr(taking, "_waiting", lambda *_given: 10)
+    for day in (0, 0, 1):
+        assert taking.holds_up(call, live.now() + timedelta(days=day))
+        Alert.objects.update(acknowledged_at=live.now(), acknowledged_by="alice")
+
+    assert Alert.objects.filter(code="exit_held_up").count() == 2
 
 
 def test_an_exit_from_what_is_still_there_leaves(started: Started) -> None:
