@@ -17,7 +17,7 @@ from alphapanda.core.money import ZERO, to_rupees
 from alphapanda.core.vocabulary import Side
 from alphapanda.dashboard import frame, idle, moment, screen, seen
 from alphapanda.dashboard.access import broker_of, page_view
-from alphapanda.dashboard.open_risk import is_of
+from alphapanda.dashboard.open_risk import at_positions
 from execution.models import Fill
 
 VIEWS = ("net", "day", "strategy")
@@ -139,7 +139,7 @@ def exits_of(held: Iterable[screen.Row]) -> list[screen.Row]:
 
 def stops(held: Iterable[screen.Row], waiting: list[screen.Row]) -> dict[str, screen.Row]:
     """Of each open position the exits that wait, with their distance from the last price."""
-    rows = [_stop(row, one) for row in held for one in waiting if is_of(one, row)]
+    rows = [_stop(row, one) for row, found in at_positions(held, waiting) for one in found]
     return {
         f"{place:04}": row | {"id": f"{place:04}", "order": f"{place:04}"} for place, row in enumerate(rows)
     }

@@ -3,7 +3,7 @@ top of every page and the page of risk count alike."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -13,16 +13,21 @@ from alphapanda.core.vocabulary import Side
 Row = dict[str, Any]
 
 
-def is_of(one: Row, held: Row) -> bool:
-    """Whether an exit that waits is one of this position's deployment and instrument."""
-    return (one["deployment_id"], one["token"]) == (held["deployment_id"], held["token"])
+def at_positions(held: Iterable[Row], waiting: Iterable[Row]) -> Iterator[tuple[Row, list[Row]]]:
+    """Each position with the exits that wait at its deployment for its instrument."""
+    found: dict[tuple[str, int], list[Row]] = {}
+    for one in waiting:
+        found.setdefault((one["deployment_id"], one["token"]), []).append(one)
+    for row in held:
+        yield row, found.get((row["deployment_id"], row["token"]), [])
 
 
-def open_risks(held: Iterable[Row], waiting: list[Row]) -> dict[str, Row]:
+def open_risks(held: Iterable[Row], waiting: Iterable[Row]) -> dict[str, Row]:
     """By open position: rupees from the last price to the stops that would close it, nearest first, and the units that
     none would close. A price that jumps over a stop costs more."""
     return {
-        row["id"]: _risk(row, [one for one in waiting if is_of(one, row) and _ends(one, row)]) for row in held
+        row["id"]: _risk(row, [one for one in found if _ends(one, row)])
+        for row, found in at_positions(held, waiting)
     }
 
 
