@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import cycle
 from threading import Event, Thread
 
 from django.db import connection
@@ -13,7 +14,7 @@ from alphapanda.dashboard import screen
 from alphapanda.push.pusher import Pusher
 from alphapanda.push.readmodel import ReadModelUnavailable
 
-REFRESH_EVERY_S = 1.0
+REFRESH_EVERY_S, HEED_EVERY_S = 1.0, 0.25
 JOIN_S = 2.0
 
 log = logs.channel("application")
@@ -21,7 +22,8 @@ log = logs.channel("application")
 
 @contextmanager
 def screens(stop: Event) -> Iterator[None]:
-    """Build the read model where Redis lost it, refresh it every second and push what changed, until `stop`."""
+    """Build the read model where Redis lost it, refresh it every second, heed what people write in between, and push
+    what changed, until `stop`."""
     refresher = Thread(target=_refresh_for_ever, args=[stop], name="refresher", daemon=True)
     refresher.start()
     pusher = Pusher(screen.rows).start(stop)
@@ -35,9 +37,9 @@ def screens(stop: Event) -> Iterator[None]:
 
 def _refresh_for_ever(stop: Event) -> None:
     try:
-        while True:
-            refresh()
-            if stop.wait(REFRESH_EVERY_S):
+        for turn in cycle(range(round(REFRESH_EVERY_S / HEED_EVERY_S))):
+            _kept_up(projections.heed) if turn else refresh()
+            if stop.wait(HEED_EVERY_S):
                 return
     finally:
         connection.close()
@@ -45,9 +47,12 @@ def _refresh_for_ever(stop: Event) -> None:
 
 def refresh() -> None:
     """Bring the read model up to date once; the loss of Redis or of the database is waited out."""
+    _kept_up(lambda: projections.ensure_built() or projections.refresh())
+
+
+def _kept_up(act: Callable[[], object]) -> None:
     try:
-        if not projections.ensure_built():
-            projections.refresh()
+        act()
     except ReadModelUnavailable as error:
         log.info("live.redis_away", error=str(error))
     except Exception:

@@ -40,14 +40,14 @@ from alphapanda.core.money import written
 from alphapanda.core.vocabulary import Phase
 from alphapanda.push import readmodel
 from alphapanda.push.readmodel import ReadModelUnavailable
-from execution.models import Fill, Order
+from execution.models import Difference, ExternalOrder, Fill, Order
 from marketdata.domain.calendar import NoSession
 from marketdata.domain.markets import UnknownMarket
 from marketdata.selectors import calendar
 from portfolio.models import Book, Portfolio, Position, Snapshot
 from risk.models import Decision, KillSwitch
 from risk.selectors import alerts_open
-from strategies.models import Deployment, Signal
+from strategies.models import Approval, Deployment, Signal
 
 log = logs.channel("application")
 Rows = dict[str, list[dict[str, Any]]]
@@ -59,6 +59,7 @@ TOLD_BY_REFRESH = (
     AlertRaised,
     DeploymentQuarantined,
 )  # no row of the read model is theirs alone
+_heeded: dict[str, Any] = {}  # what `heed` has told last
 _is_behind = False  # this process could not write an event's rows: only a rebuild makes good
 
 
@@ -114,12 +115,33 @@ def refresh() -> None:
         phase=phase,
         turn=turn_at(phase, at_ms),
         alerts=rows.alerts(alerts_open()),
-        act=AuditEntry.objects.aggregate(newest=Max("pk"))["newest"],
+        **_written(),
         halts=[rows.halt(switch) for switch in switches],
         orders_today=orders_of_day(Order.objects.all(), at_ms or now_ms),
         closes=_closes(int(stats.get("last_at_ms") or 0)),
         exits=exits.waiting(set(Position.objects.exclude(quantity=0).values_list("book_id", flat=True))),
     )
+
+
+def heed() -> None:
+    """While somebody looks, tell of what was written that no event tells of in time, as soon as it differs."""
+    global _heeded
+    if readmodel.is_watched() and (found := _written()) != _heeded:
+        readmodel.session_write(**found)
+        _heeded = found
+
+
+def _written() -> dict[str, Any]:
+    """The newest act of a person, and what waits for one: entries, differences from the broker, orders of others."""
+    waits = (
+        Approval.objects.filter(state=Approval.State.WAITING),
+        Difference.objects.filter(settled_at=None),
+        ExternalOrder.objects.filter(is_open=True),
+    )
+    return {
+        "act": AuditEntry.objects.aggregate(newest=Max("pk"))["newest"],
+        "waits": [sorted(map(str, found.values_list("pk", flat=True))) for found in waits],
+    }
 
 
 def _closes(last_at_ms: int) -> dict[str, Any]:

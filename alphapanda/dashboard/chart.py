@@ -15,9 +15,10 @@ from django.shortcuts import redirect
 from django.urls import reverse
 
 from alphapanda.core.money import to_rupees
-from alphapanda.dashboard import chart_indicators, chart_marks, frame, moment, screen, seen
+from alphapanda.dashboard import chart_indicators, chart_marks, frame, moment, no_bars, screen, seen
 from alphapanda.dashboard.access import broker_of, page_view
 from alphapanda.dashboard.chart_marks import traders
+from alphapanda.research.candles import bars_fetched
 from alphapanda.research.played import bars_played
 from marketdata.domain.bars import DAY_MINUTES, Bar
 from marketdata.domain.markets import anchor_minutes
@@ -38,6 +39,9 @@ NOT_PLAYED = (
     "The files that the backtest was played on are not at hand as they were: these are the bars of the tick stream, "
     "which may be others than it saw."
 )
+
+
+FETCHED = "These are candles of the broker that were fetched: the tick stream has stored no bars of this length yet."
 
 
 class Asked(forms.Form):
@@ -103,9 +107,11 @@ def page(request: HttpRequest, name: str) -> HttpResponse:
     form = Asked(request.GET, broker=broker)
     live = frame.Reading(broker)
     token = str(instrument.instrument_token)
-    html = screen.rendered({"marks": {i: row for i, row in live.rows.get("marks", {}).items() if i == token}})
+    fetches = no_bars.fetched(instrument)
+    marks = {i: row for i, row in live.rows.get("marks", {}).items() if i == token}
+    html = screen.rendered({"marks": marks, "fetches": fetches})
     if frame.wants_json(request):
-        return frame.snapshot(live, html)
+        return frame.snapshot(live, html, is_over=no_bars.is_over(fetches))
     is_good, own = form.is_valid(), list(traders(broker, instrument))
     given = form.cleaned_data
     minutes, run = given.get("minutes") or 1, given.get("backtest")
@@ -122,13 +128,15 @@ def page(request: HttpRequest, name: str) -> HttpResponse:
         "run": run,
         "minutes": minutes,
         "wrong": [f"{field}: {words}" for field, found in form.errors.items() for words in found],
-        "has_bars": bool(run)  # its files tell
-        or seen.bars().filter(instrument=instrument, minutes=minutes).exists(),
+        "has_bars": bool(run) or _has_bars(instrument, minutes) or no_bars.has_candles(instrument),
+        "no_bars": no_bars.told(instrument, live, broker),
+        "fetches": list(html["fetches"].values()),
     }
     status = 200 if is_good else BAD_REQUEST
     return frame.shown(
-        request, "chart", "dashboard/chart.html", context, live=live, kinds=["marks"], status=status
-    )
+        request, "chart", "dashboard/chart.html", context,
+        live=live, kinds=["marks"], hints=["fetches", "news"], status=status,
+    )  # fmt: skip
 
 
 @page_view
@@ -142,7 +150,9 @@ def data(request: HttpRequest, name: str) -> JsonResponse:
     ran = chart_marks.of_backtest(run, instrument) if run else []
     until_ms = given["until_ms"] or (_behind(ran[-1]["at_ms"], given["minutes"]) if ran else None)
     window = given["since_ms"] or 0, until_ms, given["count"] or BARS
-    played = bars_played(run, str(instrument), given["minutes"]) if run else []
+    played = (
+        bars_played(run, str(instrument), given["minutes"]) if run else _fetched(instrument, given["minutes"])
+    )
     bars = _within(played, *window) if played else _bars(instrument, given["minutes"], *window)
     chosen = form.chosen(instrument)
     markers = [] if run or not bars else _markers(instrument, chosen, bars, until_ms)
@@ -150,13 +160,30 @@ def data(request: HttpRequest, name: str) -> JsonResponse:
     told = {
         "bars": bars,
         "markers": markers + ([] if given["since_ms"] else ran),
-        "doubt": NOT_PLAYED if run and bars and not played else "",
+        "doubt": _doubt(run, bars, played),
         "lines": [] if run else chart_marks.lines(instrument, chosen),
         "places": max(2, -int(places)),
         "minutes": given["minutes"],
         "anchor_minutes": anchor_minutes(instrument.exchange),
     }
     return JsonResponse(told)
+
+
+def _fetched(instrument: Instrument, minutes: int) -> list[Bar]:
+    """Candles of the broker where the tick stream has stored no bar of the length; none of a past moment."""
+    is_of_then = moment.current() is not None
+    return [] if is_of_then or _has_bars(instrument, minutes) else bars_fetched(instrument, minutes)
+
+
+def _has_bars(instrument: Instrument, minutes: int) -> bool:
+    return seen.bars().filter(instrument=instrument, minutes=minutes).exists()
+
+
+def _doubt(run: BacktestRun | None, bars: list[list[Any]], played: list[Bar]) -> str:
+    """In which way the bars are not those that one takes them for."""
+    if run is None:
+        return FETCHED if played else ""
+    return NOT_PLAYED if bars and not played else ""
 
 
 @page_view

@@ -59,7 +59,7 @@ def page(request: HttpRequest) -> HttpResponse:
         "masters": {one.exchange: _list(one) for one in coverage.lists_known()},
         "horizons": _horizons(now),
         "gaps": {row["id"]: row for row in map(_gap, coverage.gaps_told())},
-        "fetches": {row["id"]: row for row in map(_fetch, _asked())},
+        "fetches": {row["id"]: row for row in map(fetch_row, _asked())},
     }
     html = screen.rendered(rows)
     if frame.wants_json(request):
@@ -69,7 +69,7 @@ def page(request: HttpRequest) -> HttpResponse:
         **{kind: list(html[kind].values()) for kind in rows},
         "form": form,
         "fetch_form": FetchForm(auto_id="fetch_%s"),
-        "no_session": _no_session(now),
+        "no_session": no_session(now),
         "days": [one.day for one in found[0].days] if found else [],
         "covered": [_covered(one) for one in found],
         "as_of": now,
@@ -132,7 +132,7 @@ def _asked() -> QuerySet[CandleFetch]:
     return CandleFetch.objects.select_related("instrument").order_by("-created_at", "-id")[:FETCHES]
 
 
-def _no_session(now: datetime) -> str:
+def no_session(now: datetime) -> str:
     """Why the broker cannot be asked for candles now, in words; empty where it can."""
     try:
         access_token(the_account().pk, now=now)
@@ -141,7 +141,8 @@ def _no_session(now: datetime) -> str:
     return ""
 
 
-def _fetch(one: CandleFetch) -> screen.Row:
+def fetch_row(one: CandleFetch) -> screen.Row:
+    """Candles that were asked for, as Data and the chart show them."""
     return {
         "id": str(one.pk),
         "order": to_ms(one.created_at),

@@ -41,7 +41,7 @@ def signals(broker: str, live: frame.Reading) -> screen.Row:
     own = Deployment.objects.filter(broker=broker)
     stored = seen.signals().filter(broker=broker).count()
     running = own.filter(status=DeploymentStatus.RUNNING).count()
-    return {"stored": stored, "deployed": own.count(), "running": running} | _hours(clock_ms(live, broker))
+    return {"stored": stored, "deployed": own.count(), "running": running} | hours(clock_ms(live, broker))
 
 
 def positions(broker: str, live: frame.Reading) -> screen.Row:
@@ -63,14 +63,14 @@ def _of_day(found: QuerySet, live: frame.Reading, column: str = "at_ms") -> Quer
     return found.filter(**{f"{column}__gte": start, f"{column}__lt": start + DAY_MS})
 
 
-def _hours(at_ms: int) -> screen.Row:
+def hours(at_ms: int) -> screen.Row:
     """From when to when trading of the day has been, as far as it is over; or when it begins."""
     try:
-        hours = calendar(EXCHANGE)
-        session = hours.session(ist_date(at_ms)) if at_ms else None
+        known = calendar(EXCHANGE)
+        session = known.session(ist_date(at_ms)) if at_ms else None
         if session is not None and session.opens_ms <= at_ms:
             return _since(session, at_ms)
-        return {"opens_ms": hours.next_open_ms(at_ms)} if at_ms else {}
+        return {"opens_ms": known.next_open_ms(at_ms)} if at_ms else {}
     except (UnknownMarket, NoSession):
         return {}
 

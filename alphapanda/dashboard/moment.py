@@ -30,7 +30,9 @@ WANTED = "2026-11-28T10:15:30, a time in India that is over, to the second or th
 FOLLOWS = {
     "overview": "Health, steps that were missing and the use of limits are not kept.",
     "positions": "How far stops were is not kept.",
-    **dict.fromkeys(("orders", "signals", "fills", "performance", "alerts", "chart-first"), ""),
+    **dict.fromkeys(
+        ("orders", "signals", "fills", "performance", "performance-sheet", "alerts", "chart-first"), ""
+    ),
     "order": "",
     "signal": "",
     "fill": "",

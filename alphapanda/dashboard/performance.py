@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from django import forms
 from django.db.models import F, Sum
 from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
 from django.utils.safestring import mark_safe
 
 from alphapanda.core.clock import DAY_MS, IST_OFFSET_MS, ist_midnight_ms
@@ -21,20 +22,22 @@ from alphapanda.dashboard.days import Day
 from alphapanda.research import charts
 from alphapanda.research.tear_sheet import RUPEES
 from alphapanda.web.formats import rupees_signed
-from portfolio.models import LedgerEntry, Portfolio
+from portfolio.models import Book, LedgerEntry, Portfolio
 
 BAD_REQUEST = 400
 EPOCH = date(1970, 1, 1)
 CHARGES, REALISED = "CHARGES:", "REALISED"
 LABELS_MAX = 6
+DAYS_MIN = 2  # of which a curve or a ratio can be made
 
 
 class Period(forms.Form):
-    """Which days, both included, and of which portfolio."""
+    """Which days, both included, and of which portfolio or deployment."""
 
     first = Day(label="From")
     last = Day(label="To")
     portfolio = forms.ModelChoiceField(Portfolio.objects.order_by("name"), required=False, empty_label="all")
+    deployment = forms.ModelChoiceField(Book.objects.order_by("name"), required=False, empty_label="all")
 
 
 class Sums:
@@ -84,22 +87,24 @@ def page(request: HttpRequest) -> HttpResponse:
     broker = broker_of(request.GET.get("broker", ""))
     live, form = frame.Reading(broker), Period(request.GET)
     is_good = form.is_valid()
-    entries = _entries(broker, form.cleaned_data) if is_good else []
+    entries = entries_of(broker, form.cleaned_data) if is_good else []
     if frame.wants_json(request):
         return frame.snapshot(live, {}, is_stored=True)
-    days = _by(entries, "day")
+    days = sums_by(entries, "day")
     names = {entry["book"]: entry["book__name"] for entry in entries}
     dated = {EPOCH + timedelta(days=day): sums for day, sums in days.items()}
     context = {
         "form": form,
-        "total": _by(entries, None).get("", Sums()),
+        "total": sums_by(entries, None).get("", Sums()),
         "fall": fall_of({day: sums.net for day, sums in dated.items()}),
         "won": sum(sums.net > 0 for sums in dated.values()),
         "days": sorted(dated.items(), reverse=True),
         "months": _months(entries),
-        "by_deployment": [(names[book], book, sums) for book, sums in _ranked(_by(entries, "book"))],
-        "by_instrument": _ranked(_by(entries, "instrument__tradingsymbol")),
-        "lines": _lines(entries),
+        "by_deployment": [(names[book], book, sums) for book, sums in _ranked(sums_by(entries, "book"))],
+        "by_instrument": _ranked(sums_by(entries, "instrument__tradingsymbol")),
+        "lines": charges_by_line(entries),
+        "sheet": f"{reverse('performance-sheet')}?{request.GET.urlencode()}" if len(days) >= DAYS_MIN else "",
+        "days_min": DAYS_MIN,
         "equity": _equity(days),
         "bars": _bars(days),
     }
@@ -109,7 +114,7 @@ def page(request: HttpRequest) -> HttpResponse:
     )
 
 
-def _entries(broker: str, given: dict[str, Any]) -> list[dict[str, Any]]:
+def entries_of(broker: str, given: dict[str, Any]) -> list[dict[str, Any]]:
     """Sums of the accounts that profit is made of, by IST day, book and instrument."""
     found = LedgerEntry.objects.filter(book__broker=broker, account__regex=f"^({REALISED}|{CHARGES})")
     found = moment.known(found)
@@ -117,14 +122,16 @@ def _entries(broker: str, given: dict[str, Any]) -> list[dict[str, Any]]:
         found = found.filter(at_ms__gte=ist_midnight_ms(given["first"]))
     if given["last"]:
         found = found.filter(at_ms__lt=ist_midnight_ms(given["last"]) + DAY_MS)
-    if given["portfolio"]:
-        found = found.filter(portfolio=given["portfolio"])
+    for name, column in (("portfolio", "portfolio"), ("deployment", "book")):
+        if given[name]:
+            found = found.filter(**{column: given[name]})
     names = ("day", "account", "book", "book__name", "instrument__tradingsymbol")
     dated = found.annotate(day=(F("at_ms") + IST_OFFSET_MS) / DAY_MS)
     return list(dated.values(*names).annotate(amount=Sum("amount")).order_by(*names))
 
 
-def _by(entries: Iterable[dict[str, Any]], name: str | None) -> dict[Any, Sums]:
+def sums_by(entries: Iterable[dict[str, Any]], name: str | None) -> dict[Any, Sums]:
+    """By what each entry says under a name; by nothing, all together."""
     sums: dict[Any, Sums] = defaultdict(Sums)
     for entry in entries:
         sums[entry[name] if name else ""].add(entry["account"], entry["amount"])
@@ -144,7 +151,8 @@ def _ranked(found: dict[Any, Sums]) -> list[tuple[Any, Sums]]:
     return sorted(found.items(), key=lambda pair: (-pair[1].net, pair[0]))
 
 
-def _lines(entries: Iterable[dict[str, Any]]) -> list[tuple[str, Decimal]]:
+def charges_by_line(entries: Iterable[dict[str, Any]]) -> list[tuple[str, Decimal]]:
+    """The dearest first."""
     lines: dict[str, Decimal] = defaultdict(lambda: ZERO)
     for entry in entries:
         if entry["account"].startswith(CHARGES):
@@ -157,7 +165,7 @@ def _lines(entries: Iterable[dict[str, Any]]) -> list[tuple[str, Decimal]]:
 
 def _equity(days: dict[int, Sums]) -> str:
     """Net profit added up day by day; nothing before there are two."""
-    if len(days) < 2:
+    if len(days) < DAYS_MIN:
         return ""
     total, points = ZERO, [(0.0, 0.0)]
     for place, day in enumerate(sorted(days), start=1):

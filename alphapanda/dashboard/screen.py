@@ -142,8 +142,8 @@ def _bell(session: Mapping[str, Any], broker: str) -> Row:
 
 
 def _news(session: Mapping[str, Any], broker: str) -> Row:
-    """It changes with each act of a person and each alert."""
-    return {"broker": broker, "act": session.get("act"), "alerts": session.get("alerts")}
+    """It changes with each act of a person, each alert, and whatever begins or ends to wait for a person."""
+    return {"broker": broker} | {name: session.get(name) for name in ("act", "alerts", "waits")}
 
 
 def _tiles(overview: Mapping[str, Any], broker: str) -> Row:

@@ -5,6 +5,7 @@ from django.urls import path
 from alphapanda.dashboard import (
     backtest_form,
     backtests,
+    booked,
     broker,
     chart,
     columns,
@@ -52,6 +53,7 @@ urlpatterns = [
     path("backtests/<uuid:run_id>/", backtests.detail, name="backtest"),
     path("backtests/<uuid:run_id>/sheet/", backtests.sheet, name="backtest-sheet"),
     path("performance/", performance.page, name="performance"),
+    path("performance/sheet/", booked.sheet, name="performance-sheet"),
     path("journal/", journal.page, name="journal"),
     path("journal/<uuid:trade_id>/", journal.trade, name="trade"),
     path("journal/pictures/<uuid:picture_id>/", journal.picture, name="trade-picture"),

@@ -60,13 +60,13 @@ def reported(
             "items": items,
         },
         "deployments": [_deployment(run, one) for run, one in zip(runs, definitions, strict=True)],
-        "statistics": _figures(performance.statistics),
+        "statistics": figures_object(performance.statistics),
         "costs": _costs(runs, performance.statistics),
-        "monthly": [_month(month) for month in months(cash, curve)],
-        "drawdowns": [_drawdown(fall) for fall in falls(cash, curve, most=FALLS_MAX)],
+        "monthly": [month_object(month) for month in months(cash, curve)],
+        "drawdowns": [drawdown_object(fall) for fall in falls(cash, curve, most=FALLS_MAX)],
         "findings": list(findings),
         "checks": checks,
-        "trades": _by_time("exited_at", ([_trade(run, one) for one in _trades(run)] for run in runs)),
+        "trades": _by_time("exited_at", map(_trades, runs)),
         "fills": _by_time("time", ([_fill(run, row) for row in run.account.journal.fills] for run in runs)),
         "denied": _by_time("time", (list(_denied(run)) for run in runs)),
         "unfilled": _by_time("time", (list(_unfilled_of(run)) for run in runs)),
@@ -93,20 +93,24 @@ def _deployment(run: Run, definition: Definition) -> Object:
         "execution": msgspec.to_builtins(msgspec.convert(definition.execution, PaperSettings)),
         "limits": msgspec.to_builtins(msgspec.convert(definition.limits, Limits, strict=False)),
         "instruments": [instrument.key for instrument in run.account.spec.instruments],
-        "statistics": _figures(performance.statistics),
+        "statistics": figures_object(performance.statistics),
         "tick_faults": dict(sorted((str(reason), n) for reason, n in faults.items())),
         "error": run.error or None,
     }
 
 
 def _costs(runs: Sequence[Run], figures: Statistics) -> Object:
-    """Charges by line, and against what was traded and earned."""
     fills = [row.fill for run in runs for row in run.account.journal.fills]
     lines: dict[str, Decimal] = {}
     for fill in fills:
         for line, charge in fill.charges.items():
             lines[line] = lines.get(line, ZERO) + Decimal(charge)
     turnover = sum((value(fill.price_e4, fill.quantity) for fill in fills), ZERO)
+    return costs_object(figures, lines, turnover)
+
+
+def costs_object(figures: Statistics, lines: dict[str, Decimal], turnover: Decimal) -> Object:
+    """Charges by line, and against what was traded and earned."""
     return {
         "charges": amount(figures.charges),
         "by_line": {line: amount(total) for line, total in sorted(lines.items())},
@@ -116,7 +120,8 @@ def _costs(runs: Sequence[Run], figures: Statistics) -> Object:
     }
 
 
-def _month(month: Month) -> Object:
+def month_object(month: Month) -> Object:
+    """What a month earned."""
     return {
         "month": month.month,
         "net_pnl": amount(month.net_pnl),
@@ -124,7 +129,8 @@ def _month(month: Month) -> Object:
     }
 
 
-def _drawdown(fall: Fall) -> Object:
+def drawdown_object(fall: Fall) -> Object:
+    """A fall of equity."""
     return {
         "since": ist_text(fall.since_ms),
         "deepest": ist_text(fall.deepest_ms),
@@ -159,20 +165,23 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
-def _figures(figures: Statistics) -> Object:
+def figures_object(figures: Statistics) -> Object:
+    """Every figure by its name."""
     return {
         name: amount(value) if isinstance(value, Decimal) else value
         for name, value in msgspec.structs.asdict(figures).items()
     }
 
 
-def _trades(run: Run) -> list[Trade]:
-    return trades_of(row.fill for row in run.account.journal.fills)
+def _trades(run: Run) -> list[Object]:
+    found = trades_of(row.fill for row in run.account.journal.fills)
+    return [trade_object(run.account.spec.name, one) for one in found]
 
 
-def _trade(run: Run, trade: Trade) -> Object:
+def trade_object(deployment: str, trade: Trade) -> Object:
+    """A closed trade of a deployment."""
     return {
-        "deployment": run.account.spec.name,
+        "deployment": deployment,
         "instrument": trade.instrument,
         "direction": "LONG" if trade.size > 0 else "SHORT",
         "quantity": abs(trade.size),

@@ -158,8 +158,8 @@ def stream_write(**stats: str | float) -> None:
 
 def session_write(**facts: Any) -> None:
     """What holds for everything now. Known to the screens: `phase`, `turn` (when it opens or closes), `halts`,
-    `alerts`, `act` (the newest), `orders_today`, `closes` (of the session before), `exits` (that wait for a
-    price), `beat_at_ms` (wall clock)."""
+    `alerts`, `act` (the newest), `waits` (ids of what waits for a person), `orders_today`, `closes` (of the session
+    before), `exits` (that wait for a price), `beat_at_ms` (wall clock)."""
     _write_facts("session", facts)
 
 

@@ -43,13 +43,27 @@ MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", 
 
 def tear_sheet(result: Object, *, name: str = "") -> str:
     """The page of a result of `docs/backtest.md`."""
+    named = name or ", ".join(one["name"] for one in result["deployments"])
+    return render_to_string("research/tear_sheet.html", _page(result) | {"name": named, "is_backtest": True})
+
+
+def booked_sheet(result: Object, *, name: str, mode: str) -> str:
+    """The page of what was booked: an object as that of a backtest, as far as the books say it. `mode` is PAPER or
+    LIVE."""
+    page = _page(result) | {"name": name, "mode": mode}
+    unsaid = ("Time in the market", "Signals denied by risk", "Orders not filled")
+    page["figures"] = [figure for figure in page["figures"] if figure[0] not in unsaid]
+    page["charts"] = page["charts"][:2]  # how much was held through a day is not kept
+    return render_to_string("research/tear_sheet.html", page)
+
+
+def _page(result: Object) -> Object:
     points = [
         (_ms(point["time"]), Decimal(point["equity"]), Decimal(point["exposure"]))
         for point in result["equity"]
     ]
     trades = result["trades"]
-    page = {
-        "name": name or ", ".join(one["name"] for one in result["deployments"]),
+    return {
         "meta": result["meta"],
         "deployments": [_deployment(one) for one in result["deployments"]],
         "code": {
@@ -68,7 +82,6 @@ def tear_sheet(result: Object, *, name: str = "") -> str:
         "trades_left": max(0, len(trades) - TRADES_SHOWN),
         "period": _period(result["meta"]),
     }
-    return render_to_string("research/tear_sheet.html", page)
 
 
 def _ms(iso: str) -> int:

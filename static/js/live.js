@@ -9,7 +9,8 @@ const UNDER_WAY_MS = 1_000; // where something is under way
 const LATE_MS = 3_000;
 const STALE_MS = 10_000;
 const SOON_MS = 60_000; // what is over so soon is marked
-const HINTED_MS = 400; // so many changes at once are one reading
+const HINTED_MS = 400; // between two readings for hints: many changes at once are one
+const AT_ONCE_MS = 50; // a change that comes alone
 const ACKNOWLEDGE_EACH = 4; // of what the server counts: it cuts off who is ten behind
 const RETRY_MS = { first: 500, most: 15_000 };
 const CLOSED = { notLoggedIn: 4401, noRole: 4403 };
@@ -28,6 +29,7 @@ const state = {
   retries: 0,
   older: 0,
   fetching: false,
+  readAt: 0,
   hinted: 0,
 };
 
@@ -67,7 +69,8 @@ function onMessage(socket, message) {
   }
   state.sequence = message.sequence;
   rows.update(message.rows);
-  if (message.hints.length && !state.hinted) state.hinted = setTimeout(reread, HINTED_MS);
+  const wait = Math.max(AT_ONCE_MS, HINTED_MS - (Date.now() - state.readAt));
+  if (message.hints.length && !state.hinted) state.hinted = setTimeout(reread, wait);
 }
 
 /** As `refetch`; behind one that is under way, which may not have seen what changed. */
@@ -80,6 +83,7 @@ function reread() {
 async function refetch() {
   if (state.fetching || document.hidden) return;
   state.fetching = true;
+  state.readAt = Date.now();
   clearTimeout(state.hinted);
   state.hinted = 0;
   try {

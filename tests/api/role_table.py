@@ -135,6 +135,7 @@ PAGES = {
     "backtests/compare/",
     "backtests/<uuid:run_id>/",
     "backtests/<uuid:run_id>/sheet/",
+    "performance/sheet/",
     "strategies/",
     "strategies/<uuid:deployment_id>/",
     "risk/",

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from datetime import date
 from itertools import pairwise
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from uuid import uuid4
 
 import pytest
+from django.utils import timezone
 
 from alphapanda import live
 from alphapanda.core.clock import DAY_MS, ist_date
@@ -17,7 +21,7 @@ from alphapanda.push import readmodel
 from alphapanda.push.connection import client
 from marketdata.domain.bars import MINUTE_MS
 from marketdata.domain.series import INTERVALS, begun
-from marketdata.models import Bar, Instrument
+from marketdata.models import Bar, CandleFetch, Instrument
 from tests.browser.desk import MINUTES
 from tests.cockpit import world
 from tests.marketdata.helpers import tick
@@ -206,3 +210,27 @@ def _row(bar: Any) -> list[int]:
         bar.close_e4,
         bar.volume,
     ]
+
+
+def test_candles_that_come_are_drawn_without_a_look_of_a_person(
+    operator: Person, desk: SimpleNamespace, tmp_path: Path
+) -> None:
+    tcs = Instrument.objects.get(tradingsymbol="TCS")
+    day, now = date(2019, 7, 8), timezone.now()
+    facts = {"instrument": tcs, "interval": "minute", "first": day, "last": day, "asked_by": "bob"}
+    fetch = CandleFetch.objects.create(pk=uuid4(), state="RUNNING", total=3, done=1, created_at=now, **facts)
+    operator.open("/chart/NSE:TCS/")
+    assert operator.page.locator("#no-bars progress").is_visible()
+    assert "1 of 3 requests" in operator.page.locator("#no-bars").inner_text()
+
+    lines = [f"2019-07-08T09:1{n}:00+05:30,3900,3910,3895,3905,100" for n in range(5, 9)]
+    file = tmp_path / "candles_TCS.csv"
+    file.write_text("\n".join(["timestamp,open,high,low,close,volume", *lines, ""]))
+    CandleFetch.objects.filter(pk=fetch.pk).update(
+        state="DONE", done=3, files=[f"{file}=NSE:TCS"], finished_at=timezone.now()
+    )
+
+    operator.page.locator("#doubt", has_text="candles of the broker").wait_for()
+    assert operator.page.locator("#no-bars").is_hidden()
+    CandleFetch.objects.filter(pk=fetch.pk).delete()
+    assert operator.faults == []

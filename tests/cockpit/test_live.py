@@ -18,6 +18,7 @@ from alphapanda.eventlog import bootstrap, outbox
 from alphapanda.eventlog.records import Record
 from alphapanda.eventlog.relay import Relay
 from alphapanda.push import readmodel
+from execution.models import ExternalOrder
 from marketdata.domain.ticks import pack
 from marketdata.models import TickFaultCount
 from marketdata.stream import StreamCore
@@ -109,3 +110,21 @@ def test_a_refresh_without_redis_is_waited_out(settings: pytest.FixtureRequest) 
     settings.REDIS_URL = "unix:///nowhere/redis.sock"
     live.refresh()
     assert connection.is_usable()
+
+
+@pytest.mark.django_db
+def test_between_refreshes_what_waits_is_told_once_and_only_while_somebody_looks() -> None:
+    projections.rebuild()
+
+    def heeded() -> int:
+        before = readmodel.revision()
+        projections.heed()
+        return readmodel.revision() - before
+
+    assert heeded() == 0
+    readmodel.watch()
+    heeded()  # what the process told last may be of another desk
+    assert heeded() == 0
+    ExternalOrder.objects.create(broker_order_id="7", instrument="NSE:TCS", snapshot={}, seen_at=NOW)
+    assert [heeded(), heeded()] == [1, 0]
+    assert screen.rows(readmodel.overview())["news"]["paper"]["waits"] == [[], [], ["7"]]
