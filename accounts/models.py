@@ -33,10 +33,15 @@ class Look(models.Model):
         USUAL = "usual", "28 pixels a row"
         COMPACT = "compact", "24 pixels a row"
 
+    class Sound(models.TextChoices):
+        OFF = "off", "silent"
+        ON = "on", "a tone when a critical alert comes"
+
     user = models.OneToOneField(User, on_delete=models.CASCADE, primary_key=True)
     theme = models.CharField(max_length=8, choices=Theme, default=Theme.DARK)
     palette = models.CharField(max_length=12, choices=Palette, default=Palette.USUAL)
     density = models.CharField(max_length=8, choices=Density, default=Density.USUAL)
+    sound = models.CharField(max_length=3, choices=Sound, default=Sound.OFF)
     hidden = models.JSONField(default=dict, help_text="columns by the kind of a table's rows")
 
     def __str__(self) -> str:

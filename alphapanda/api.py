@@ -69,6 +69,7 @@ urlpatterns = [
     path("", include("alphapanda.live_clearance_api")),
     path("", include("risk.api")),
     path("", include("risk.approvals_api")),
+    path("", include("risk.alerts_api")),
     path("", include("execution.api")),
     path("", include("execution.live_api")),
     path("", include("execution.gtt_api")),

@@ -21,6 +21,8 @@ NAMES = frozenset(
         "strategies.after_ring",
         "risk.before_commit",
         "risk.after_commit",
+        "risk.tell.after_claim",
+        "risk.tell.after_send",
         "execution.submit.before_commit",
         "execution.submit.after_commit",
         "execution.match.before_commit",

@@ -139,6 +139,7 @@ def configure(*, style: str, level: str, error_file: Path, secrets: Iterable[str
             "handlers": {
                 "console": {"class": "logging.StreamHandler", "formatter": "shown"},
                 "errors": _error_handler(error_file),
+                "nowhere": {"class": "logging.NullHandler"},
             },
             "root": {"handlers": ["console", "errors"], "level": level},
             "loggers": _quieter(),
@@ -184,7 +185,11 @@ class ErrorFile(logging.FileHandler):
 
 
 def _quieter() -> dict[str, Any]:
-    """Libraries that tell of every connection."""
-    return {
-        name: {"level": "WARNING"} for name in ("urllib3", "daphne", "twisted", "kombu", "celery", "asyncio")
-    } | {"channels_redis": {"level": "INFO"}}
+    """Libraries that tell of every connection, or of the addresses that they call, which hold tokens."""
+    told = {name: {"level": "WARNING"} for name in ("daphne", "twisted", "kombu", "celery", "asyncio")}
+    silent = {"handlers": ["nowhere"], "propagate": False, "level": "WARNING"}
+    return told | {
+        "channels_redis": {"level": "INFO"},
+        "urllib3": {"level": "ERROR"},  # a warning of headers that it cannot read has the whole address
+        **dict.fromkeys(("apprise", "oauthlib", "requests_oauthlib"), silent),
+    }

@@ -30,6 +30,7 @@ from portfolio.models import Book, Portfolio, Snapshot
 from portfolio.past import books_then, snapshots_newest
 from risk.models import Decision
 from risk.past import alerts_then, halts_then
+from risk.selectors import silences_in_force
 from strategies.domain.signals import Mark
 from strategies.models import Deployment, Signal
 from strategies.past import deployments_then
@@ -142,7 +143,7 @@ def _market(moment: datetime, tables: Rows) -> tuple[Row, Marks, int]:
     session = {
         "phase": phase,
         "turn": projections.turn_at(phase, clock_ms),
-        "alerts": rows.alerts(alerts_then(moment)),
+        "alerts": rows.alerts(alerts_then(moment), silences_in_force(moment)),
         "halts": [rows.halt(switch, moment) for switch in halts_then(moment)],
         "orders_today": projections.orders_of_day(orders_known(moment), clock_ms or to_ms(moment)),
     }

@@ -51,6 +51,7 @@ def table() -> list[Role]:
             else []
         ),
         Role("research", _worker("research", "research", nice=RESEARCH_NICE), stops=3),
+        Role("alerts", _worker("alerts", "alerts", nice=RELAY_NICE), stops=3),
         Role("stream", _command("stream_ticks"), stops=2, command="stream_ticks"),
         Role("beat", beat, stops=2),
         Role("feed", _command("feed"), stops=1, command="feed"),

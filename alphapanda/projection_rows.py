@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -16,6 +16,8 @@ from alphapanda.core.vocabulary import Severity, SignalKind
 from execution.models import ENDED, Fill, Order
 from execution.selectors import orders_timed
 from portfolio.models import Book, Portfolio, Position, Snapshot
+from risk.channel_models import AlertSilence
+from risk.domain.silences import silence_of
 from risk.loading import product_of
 from risk.models import Alert, Decision, KillSwitch
 from risk.past import act_then, step_then
@@ -260,14 +262,17 @@ def halt(found: KillSwitch, moment: datetime | None = None) -> Row:
     }
 
 
-def alerts(found: QuerySet[Alert]) -> Row:
-    """How many alerts wait for a person, how many of them are critical, and what the gravest says, of equals the
-    newest."""
-    told = list(found.values_list("severity", "text", "raised_at"))
-    critical = [one for one in told if one[0] == Severity.CRITICAL]
-    gravest = max(critical or told, key=lambda one: one[2], default=None)
+def alerts(found: QuerySet[Alert], silences: Sequence[AlertSilence]) -> Row:
+    """How many alerts wait for a person and how many of them are silent; of the others how many are critical, which of
+    those came last, and what the gravest says, of equals the newest."""
+    told = list(found.values_list("severity", "text", "raised_at", "code", "subject", "id"))
+    loud = [one for one in told if not silence_of(one[3], one[4], silences)]
+    critical = [one for one in loud if one[0] == Severity.CRITICAL]
+    gravest = max(critical or loud, key=lambda one: one[2], default=None)
     return {
         "open": len(told),
+        "silent": len(told) - len(loud),
         "critical": len(critical),
+        "newest": max((one[5] for one in critical), default=None),
         "gravest": None if gravest is None else {"text": gravest[1], "at_ms": to_ms(gravest[2])},
     }

@@ -46,7 +46,7 @@ from marketdata.domain.markets import UnknownMarket
 from marketdata.selectors import calendar
 from portfolio.models import Book, Portfolio, Position, Snapshot
 from risk.models import Decision, KillSwitch
-from risk.selectors import alerts_open
+from risk.selectors import alerts_open, silences_in_force
 from strategies.models import Approval, Deployment, Signal
 
 log = logs.channel("application")
@@ -114,7 +114,7 @@ def refresh() -> None:
     readmodel.session_write(
         phase=phase,
         turn=turn_at(phase, at_ms),
-        alerts=rows.alerts(alerts_open()),
+        alerts=rows.alerts(alerts_open(), silences_in_force(timezone.now())),
         **_written(),
         halts=[rows.halt(switch) for switch in switches],
         orders_today=orders_of_day(Order.objects.all(), at_ms or now_ms),

@@ -224,6 +224,8 @@ CELERY_BEAT_SCHEDULE: dict[str, Any] = {
         "schedule": 5.0,
         "options": {"expires": 5, "queue": "research"},
     },
+    # its own worker: no service that is slow to answer, and no backtest, may hold up an alert
+    "tell": {"task": "risk.tell", "schedule": 5.0, "options": {"expires": 5, "queue": "alerts"}},
     "prune": {"task": "alphapanda.prune", "schedule": 3600.0, "options": {"expires": 3600}},
 }
 
@@ -339,6 +341,8 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
         "CallStateEnum": "execution.gtt_models.CallState",
         "OrderStatusEnum": "execution.models.STATUSES",
         "SignalKindEnum": "alphapanda.core.vocabulary.SignalKind",
+        "SeverityEnum": "alphapanda.core.vocabulary.Severity",
+        "DeliveryStateEnum": "risk.channel_models.AlertDelivery.State",
         "DeadLetterStateEnum": "alphapanda.eventlog.models.DeadLetter.State",
     },
 }

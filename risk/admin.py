@@ -12,6 +12,7 @@ from unfold.contrib.filters.admin import AutocompleteSelectFilter
 
 from alphapanda.web.admin import Desk, ReadOnlyDesk, by_hand, shown
 from risk import approvals_admin as _approvals  # noqa: F401  registers its page
+from risk import channels_admin as _channels  # noqa: F401  the same
 from risk.domain.limits import Limits, given
 from risk.loading import level_of
 from risk.models import (

@@ -18,8 +18,7 @@ from alphapanda.web.filters import EventTimeFilter
 from alphapanda.web.roles import RequiredRole
 from alphapanda.web.views import AnyObject, ApiView, Form, ListView, Reason, actor_of
 from risk import selectors
-from risk.models import Alert, Decision, KillSwitch
-from risk.services.alerts import alert_acknowledge
+from risk.models import Decision, KillSwitch
 from risk.services.foresight import (
     SESSIONS,
     headroom_as_rows,
@@ -102,24 +101,6 @@ class HaltRequest(Reason):
     deployment = serializers.UUIDField(source="deployment_id", default=None, allow_null=True)
 
 
-class AlertSerializer(serializers.ModelSerializer):
-    class Meta:
-        model = Alert
-        fields = (
-            "id",
-            "code",
-            "severity",
-            "subject",
-            "text",
-            "deployment",
-            "times",
-            "raised_at",
-            "acknowledged_at",
-            "acknowledged_by",
-            "note",
-        )
-
-
 class HeadroomRequest(serializers.Serializer):
     deployment = serializers.UUIDField(default=None, allow_null=True)
 
@@ -154,14 +135,6 @@ class DecisionFilter(EventTimeFilter):
     class Meta:
         model = Decision
         fields = ("broker", "deployment", "is_approved", "rule", "signal")
-
-
-class AlertFilter(filters.FilterSet):
-    is_open = filters.BooleanFilter(field_name="acknowledged_at", lookup_expr="isnull")
-
-    class Meta:
-        model = Alert
-        fields = ("code", "severity", "subject")
 
 
 class HaltFilter(filters.FilterSet):
@@ -212,28 +185,6 @@ class HaltRelease(ApiView):
         return Response(ReleasedSerializer(halt).data)
 
 
-@extend_schema(tags=["alerts"])
-class Alerts(ListView):
-    """Alerts, newest first."""
-
-    queryset = selectors.alerts_raised()
-    serializer_class = AlertSerializer
-    filterset_class = AlertFilter
-    page_ordering = ("-raised_at", "-id")
-
-
-class AlertAcknowledge(ApiView):
-    required_role = RequiredRole()
-
-    @extend_schema(request=Reason, responses=AlertSerializer, tags=["alerts"])
-    def post(self, request: Request, pk: int) -> Response:
-        """Take an alert upon oneself, with a word on what is done; asked twice, it is done once."""
-        form = Reason(data=request.data)
-        form.is_valid(raise_exception=True)
-        alert = alert_acknowledge(alert_id=pk, now=timezone.now(), **form.validated_data, **actor_of(request))
-        return Response(AlertSerializer(alert).data)
-
-
 class LimitsHeadroom(ApiView):
     required_role = RequiredRole()
     query_names = tuple(HeadroomRequest().fields)
@@ -263,8 +214,6 @@ class LimitsPreview(ApiView):
 
 
 urlpatterns = [
-    path("alerts/", Alerts.as_view()),
-    path("alerts/<int:pk>/acknowledge/", AlertAcknowledge.as_view()),
     path("limits/headroom/", LimitsHeadroom.as_view()),
     path("limits/preview/", LimitsPreview.as_view()),
     path("decisions/", Decisions.as_view()),

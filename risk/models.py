@@ -12,6 +12,7 @@ from alphapanda import kept
 from alphapanda.core.vocabulary import DeploymentStatus, HaltLevel, HaltStep, LimitLevel, Severity
 from marketdata.models import Instrument
 from portfolio.models import Portfolio
+from risk import channel_models as _channels  # noqa: F401  its tables are of this app
 from risk.domain.limits import Limits, check_level, check_names
 from strategies.models import TRADING_BROKERS, Deployment, Signal, choices
 

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from django.db.models import Q
+
 from alphapanda.core.clock import ist_text, to_ms
 from alphapanda.core.refusals import BadRequest
 from alphapanda.core.vocabulary import HaltLevel, LimitLevel
 from marketdata.models import Instrument
 from portfolio.models import Portfolio
+from risk.channel_models import AlertChannel, AlertSilence
+from risk.domain.silences import silence_of
 from risk.models import Alert, Decision, KillSwitch, LimitSet
 from strategies.models import Approval, Deployment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
+    from datetime import datetime
     from uuid import UUID
 
     from django.db.models import QuerySet
@@ -152,8 +157,24 @@ def alerts_open() -> QuerySet[Alert]:
     return alerts_raised().filter(acknowledged_at=None)
 
 
-def alerts_as_rows(alerts: Iterable[Alert]) -> list[dict[str, Any]]:
+def silences_in_force(moment: datetime) -> QuerySet[AlertSilence]:
+    """What keeps messages back at a moment, as far as it was known then."""
+    unended = Q(ended_at=None) | Q(ended_at__gt=moment)
+    return AlertSilence.objects.filter(unended, at__lte=moment, until__gt=moment).order_by("until", "pk")
+
+
+def channels_there() -> QuerySet[AlertChannel]:
+    """The channels of alerts, without their addresses."""
+    return AlertChannel.objects.filter(removed_at=None).defer("address").order_by("name")
+
+
+def alerts_as_rows(alerts: Iterable[Alert], silences: Sequence[AlertSilence] = ()) -> list[dict[str, Any]]:
     """Alerts for a table or for JSON."""
+
+    def silent_until(alert: Alert) -> str:
+        silence = silence_of(alert.code, alert.subject, silences)
+        return ist_text(to_ms(silence.until)) if silence else ""
+
     return [
         {
             "id": alert.pk,
@@ -164,10 +185,43 @@ def alerts_as_rows(alerts: Iterable[Alert]) -> list[dict[str, Any]]:
             "deployment": str(alert.deployment_id or ""),
             "times": alert.times,
             "raised_at": ist_text(to_ms(alert.raised_at)),
+            "silent_until": silent_until(alert),
             "acknowledged_by": alert.acknowledged_by,
             "note": alert.note,
         }
         for alert in alerts
+    ]
+
+
+def channels_as_rows(channels: Iterable[AlertChannel]) -> list[dict[str, Any]]:
+    """Channels for a table or for JSON, without their addresses."""
+    return [
+        {
+            "name": one.name,
+            "service": one.service,
+            "least": one.least,
+            "is_enabled": one.is_enabled,
+            "sent_at": ist_text(to_ms(one.sent_at)) if one.sent_at else "",
+            "failing_since": ist_text(to_ms(one.failing_since)) if one.failing_since else "",
+            "failure": one.failure,
+        }
+        for one in channels
+    ]
+
+
+def silences_as_rows(silences: Iterable[AlertSilence]) -> list[dict[str, Any]]:
+    """Silences for a table or for JSON."""
+    return [
+        {
+            "id": one.pk,
+            "code": one.code,
+            "subject": one.subject,
+            "until": ist_text(to_ms(one.until)),
+            "by": one.by,
+            "reason": one.reason,
+            "ended_by": one.ended_by,
+        }
+        for one in silences
     ]
 
 

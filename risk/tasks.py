@@ -1,4 +1,4 @@
-"""First link of the chain."""
+"""First link of the chain; and alerts on their way to people."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from celery import Task, shared_task
 
 from alphapanda.eventlog import doorbell, retries
 from marketdata import selectors
-from risk.services import decisions
+from risk.services import decisions, deliveries, telling
 from strategies.services.quarantine import quarantine_for
 
 
@@ -20,3 +20,9 @@ def decide(self: Task, *, deployment_ids: list[str], **_newer: object) -> None:
         failed=quarantine_for,
     )
     doorbell.carry_on(self)
+
+
+@shared_task(name=deliveries.TASK)
+def tell(**_newer: object) -> None:
+    """Send what waits for the channels of alerts, and what was left by a process that died."""
+    telling.deliver()

@@ -67,7 +67,7 @@ from risk.models import (
 )
 from strategies.models import Approval, BacktestRun, Command, Deployment, Due, Report, Signal
 from strategies.services.catalogue import catalogue_refresh, version_installed
-from tests.rows_journal import an_api_key, noted
+from tests.rows_journal import an_api_key, others
 
 AT_MS = 1_562_644_200_000  # 2019-07-09 09:20:00 IST
 SOME = UUID(int=7)
@@ -328,7 +328,7 @@ def _books(deployment: Deployment) -> list[Any]:
         ),
         Posting.objects.create(fill_id=SOME, book=book, fill={}, event_id=SOME, correlation_id=SOME),
         *_actions(book),
-        *noted(book),
+        *others(book),
     ]
 
 

@@ -1,4 +1,4 @@
-"""Rows of the journal, and keys of the API."""
+"""Rows of the journal and of the ways of alerts, and keys of the API."""
 
 from __future__ import annotations
 
@@ -8,12 +8,17 @@ from uuid import UUID
 
 from accounts.models import ApiKey, User
 from portfolio.models import Book, TradeNote, TradePicture
+from tests.rows_alerts import alerting
 
 NOTED_AT = datetime(2026, 11, 27, 5, tzinfo=UTC)
 TRADE = UUID(int=7)
 
 
-def noted(book: Book) -> list[Any]:
+def others(book: Book) -> list[Any]:
+    return [*_noted(book), *alerting()]
+
+
+def _noted(book: Book) -> list[Any]:
     note = TradeNote.objects.create(
         trade_id=TRADE, book=book, tags=["drill"], changed_by="alice", changed_at=NOTED_AT
     )

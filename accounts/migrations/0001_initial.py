@@ -194,6 +194,7 @@ class Migration(migrations.Migration):
                 ('theme', models.CharField(choices=[('dark', 'dark'), ('light', 'light'), ('auto', 'as the system says')], default='dark', max_length=8)),
                 ('palette', models.CharField(choices=[('usual', 'green and red'), ('blue-orange', 'blue and orange, for the colour-blind')], default='usual', max_length=12)),
                 ('density', models.CharField(choices=[('usual', '28 pixels a row'), ('compact', '24 pixels a row')], default='usual', max_length=8)),
+                ('sound', models.CharField(choices=[('off', 'silent'), ('on', 'a tone when a critical alert comes')], default='off', max_length=3)),
                 ('hidden', models.JSONField(default=dict, help_text="columns by the kind of a table's rows")),
             ],
         ),

@@ -6,6 +6,7 @@ import django.core.validators
 import django.db.models.deletion
 import pgtrigger.compiler
 import pgtrigger.migrations
+import uuid
 from django.db import migrations, models
 
 
@@ -89,6 +90,91 @@ class Migration(migrations.Migration):
                 'indexes': [models.Index(condition=models.Q(('acknowledged_at', None)), fields=['severity'], name='alert_open')],
                 'constraints': [models.UniqueConstraint(condition=models.Q(('acknowledged_at', None)), fields=('code', 'subject'), name='alert_open_once')],
             },
+        ),
+        migrations.CreateModel(
+            name='AlertChannel',
+            fields=[
+                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ('name', models.CharField(max_length=60)),
+                ('service', models.CharField(help_text='what its address is of', max_length=60)),
+                ('address', models.BinaryField()),
+                ('least', models.CharField(choices=[('WARNING', 'WARNING'), ('CRITICAL', 'CRITICAL')], default='WARNING', help_text='least severity', max_length=8)),
+                ('is_enabled', models.BooleanField(default=True)),
+                ('created_by', models.CharField(max_length=150)),
+                ('created_at', models.DateTimeField()),
+                ('removed_at', models.DateTimeField(blank=True, null=True)),
+                ('recent_ms', django.contrib.postgres.fields.ArrayField(base_field=models.BigIntegerField(), default=list, help_text='when its last messages left', size=None)),
+                ('sent_at', models.DateTimeField(blank=True, help_text='the last message that was taken', null=True)),
+                ('failed_at', models.DateTimeField(blank=True, null=True)),
+                ('failure', models.CharField(blank=True, help_text='the last, without the address', max_length=300)),
+                ('failing_since', models.DateTimeField(blank=True, help_text='no message was taken since; empty: the last one was', null=True)),
+            ],
+            options={
+                'constraints': [models.UniqueConstraint(condition=models.Q(('removed_at', None)), fields=('name',), name='alert_channel_name_once')],
+            },
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='alertchannel',
+            trigger=pgtrigger.compiler.Trigger(name='kept', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot delete rows from % table', TG_TABLE_NAME;", hash='821aa8e331705f64e8c0bf9e89b178e5ca20bcf8', operation='DELETE', pgid='pgtrigger_kept_beecb', table='risk_alertchannel', when='BEFORE')),
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='alertchannel',
+            trigger=pgtrigger.compiler.Trigger(name='untruncated', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot truncate % table', TG_TABLE_NAME;", hash='51befa0f9b9da68e67a47f59540b0fa335dbe975', level='STATEMENT', operation='TRUNCATE', pgid='pgtrigger_untruncated_96e99', table='risk_alertchannel', when='BEFORE')),
+        ),
+        migrations.CreateModel(
+            name='AlertDelivery',
+            fields=[
+                ('id', models.UUIDField(primary_key=True, serialize=False)),
+                ('channel', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='deliveries', to='risk.alertchannel')),
+                ('alert', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='deliveries', to='risk.alert')),
+                ('occasion', models.CharField(help_text='opened, the end of a silence, or a test', max_length=80)),
+                ('state', models.CharField(choices=[('WAITING', 'waits'), ('SENDING', 'is on its way'), ('SENT', 'was taken'), ('GIVEN_UP', 'given up after several tries'), ('DROPPED', 'was not needed any more')], default='WAITING', max_length=8)),
+                ('tries', models.IntegerField(default=0)),
+                ('due_at', models.DateTimeField()),
+                ('claimed_at', models.DateTimeField(blank=True, null=True)),
+                ('sent_at', models.DateTimeField(blank=True, null=True)),
+                ('words', models.CharField(blank=True, help_text='why not, without the address', max_length=300)),
+                ('created_at', models.DateTimeField()),
+            ],
+            options={
+                'verbose_name_plural': 'alert deliveries',
+                'indexes': [models.Index(condition=models.Q(('state__in', ('WAITING', 'SENDING'))), fields=['channel', 'due_at'], name='alert_delivery_unsent')],
+                'constraints': [models.UniqueConstraint(fields=('channel', 'alert', 'occasion'), name='alert_delivery_once', nulls_distinct=False)],
+            },
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='alertdelivery',
+            trigger=pgtrigger.compiler.Trigger(name='kept', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot delete rows from % table', TG_TABLE_NAME;", hash='0e8ba5c99731631f6fbcb5d195a54f50f351031a', operation='DELETE', pgid='pgtrigger_kept_5a66a', table='risk_alertdelivery', when='BEFORE')),
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='alertdelivery',
+            trigger=pgtrigger.compiler.Trigger(name='untruncated', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot truncate % table', TG_TABLE_NAME;", hash='879729d548075aef3f6e2ee0d16e15a14a27dfed', level='STATEMENT', operation='TRUNCATE', pgid='pgtrigger_untruncated_41879', table='risk_alertdelivery', when='BEFORE')),
+        ),
+        migrations.CreateModel(
+            name='AlertSilence',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('code', models.CharField(max_length=40)),
+                ('subject', models.CharField(blank=True, help_text='empty: whatever it is about', max_length=120)),
+                ('until', models.DateTimeField()),
+                ('reason', models.CharField(max_length=300)),
+                ('by', models.CharField(max_length=150)),
+                ('at', models.DateTimeField()),
+                ('ended_at', models.DateTimeField(blank=True, help_text='before its time', null=True)),
+                ('ended_by', models.CharField(blank=True, max_length=150)),
+                ('settled_at', models.DateTimeField(blank=True, help_text='when what was still open behind it was told', null=True)),
+            ],
+            options={
+                'indexes': [models.Index(condition=models.Q(('settled_at', None)), fields=['until'], name='alert_silence_unsettled')],
+            },
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='alertsilence',
+            trigger=pgtrigger.compiler.Trigger(name='kept', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot delete rows from % table', TG_TABLE_NAME;", hash='124f66980777fa1df15e8fc87aa157fb18b14665', operation='DELETE', pgid='pgtrigger_kept_85e63', table='risk_alertsilence', when='BEFORE')),
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='alertsilence',
+            trigger=pgtrigger.compiler.Trigger(name='untruncated', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot truncate % table', TG_TABLE_NAME;", hash='4134c52d4b04ece3e4b806a6cf3f38aacd54878e', level='STATEMENT', operation='TRUNCATE', pgid='pgtrigger_untruncated_36890', table='risk_alertsilence', when='BEFORE')),
         ),
         migrations.CreateModel(
             name='LimitsInForce',

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.db import IntegrityError, transaction
 from django.db.models import F
 
 from accounts.services import act_record
 from alphapanda import logs
-from alphapanda.core import ids
+from alphapanda.core import ids as derived_ids
 from alphapanda.core.clock import to_ms
 from alphapanda.core.envelope import AlertRaised, Envelope, EventType, seal
 from alphapanda.core.refusals import BadRequest, NotThere, reason_problem
 from alphapanda.core.vocabulary import Broker, Severity
 from alphapanda.eventlog import outbox
 from risk.models import Alert
+from risk.services.deliveries import deliveries_write
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
     from uuid import UUID
 
@@ -42,9 +44,11 @@ def alert_raise(
     now: datetime,
     deployment_id: UUID | None = None,
     once: bool = False,
+    but: UUID | None = None,
 ) -> Alert:
-    """Raise an alert and tell the log of it; one about a deployment keeps out the entries of that alone. While it is
-    open it is the same alert, counted; with `once` it is not raised again after it was acknowledged either."""
+    """Raise an alert, tell the log of it and have the channels tell it, all `but` one; one about a deployment keeps out
+    the entries of that alone. While it is open it is the same alert, counted, and no news; with `once` it is not raised
+    again after it was acknowledged either."""
     subject, text = subject[:120], text[:500]
     known = Alert.objects.filter(code=code, subject=subject)
     found = known.filter(acknowledged_at=None).first() or (known.last() if once else None)
@@ -57,6 +61,7 @@ def alert_raise(
     if is_new:
         log.error("risk.alert.raised", code=code, subject=subject, severity=severity, text=text)
         outbox.publish([_event(found, now)])
+        deliveries_write(found, now=found.raised_at, but=but)  # due by the wall's clock, whatever `now` is
     elif found.acknowledged_at is None and not once:
         Alert.objects.filter(pk=found.pk).update(times=F("times") + 1)
     return found
@@ -68,6 +73,12 @@ def _open(key: dict[str, str], **facts: object) -> tuple[Alert, bool]:
             return Alert.objects.create(**key, **facts), True
     except IntegrityError:  # somebody raised it at the same moment; the unique constraint made us wait
         return Alert.objects.get(**key, acknowledged_at=None), False
+
+
+@transaction.atomic
+def alerts_acknowledge(*, ids: Sequence[int], **act: Any) -> list[Alert]:
+    """Take several upon oneself with one reason, all or none. Raises as `alert_acknowledge`."""
+    return [alert_acknowledge(alert_id=one, **act) for one in sorted(set(ids))]
 
 
 @transaction.atomic
@@ -100,7 +111,7 @@ def alert_acknowledge(
 
 
 def _event(alert: Alert, now: datetime) -> Envelope:
-    event_id = ids.event_id(EventType.ALERT_RAISED, alert.pk)
+    event_id = derived_ids.event_id(EventType.ALERT_RAISED, alert.pk)
     payload = AlertRaised(
         alert_id=alert.pk,
         code=alert.code,

@@ -29,7 +29,7 @@ def test_what_was_not_expected_is_an_error(monkeypatch: pytest.MonkeyPatch) -> N
     def broken(*_args: object) -> None:
         raise ZeroDivisionError("of a test")
 
-    monkeypatch.setattr("risk.api.Alerts.get_queryset", broken)
+    monkeypatch.setattr("risk.alerts_api.Alerts.get_queryset", broken)
     client = client_of("bob")
     client.raise_request_exception = False
     with capture_logs() as lines:
