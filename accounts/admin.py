@@ -153,7 +153,7 @@ class BlacklistedTokenAdmin(ReadOnlyDesk):
 class LookAdmin(ReadOnlyDesk):
     """How each person wants pages to look; they choose it on the page Look."""
 
-    list_display = ("user", "theme", "palette", "density")
+    list_display = ("user", "theme", "palette", "density", "sound")
     list_select_related = ("user",)
     search_fields = ("user__username",)
     ordering = ("user",)

@@ -263,9 +263,9 @@ def halt(found: KillSwitch, moment: datetime | None = None) -> Row:
 
 
 def alerts(found: QuerySet[Alert], silences: Sequence[AlertSilence]) -> Row:
-    """How many alerts wait for a person and how many of them are silent; of the others how many are critical, which of
-    those came last, and what the gravest says, of equals the newest."""
-    told = list(found.values_list("severity", "text", "raised_at", "code", "subject", "id"))
+    """How many alerts wait for a person and how many of them are silent; of the others how many are critical, when the
+    last of those was raised, and what the gravest says, of equals the newest."""
+    told = list(found.values_list("severity", "text", "raised_at", "code", "subject"))
     loud = [one for one in told if not silence_of(one[3], one[4], silences)]
     critical = [one for one in loud if one[0] == Severity.CRITICAL]
     gravest = max(critical or loud, key=lambda one: one[2], default=None)
@@ -273,6 +273,6 @@ def alerts(found: QuerySet[Alert], silences: Sequence[AlertSilence]) -> Row:
         "open": len(told),
         "silent": len(told) - len(loud),
         "critical": len(critical),
-        "newest": max((one[5] for one in critical), default=None),
+        "newest": max((to_ms(one[2]) for one in critical), default=None),
         "gravest": None if gravest is None else {"text": gravest[1], "at_ms": to_ms(gravest[2])},
     }

@@ -1,4 +1,4 @@
-"""What keeps trading in bounds: limits with what is left of them, halts, alerts."""
+"""What keeps trading in bounds: limits with what is left of them, and halts."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
-from django import forms
-from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
@@ -25,12 +23,11 @@ from marketdata.selectors import calendars, spec
 from risk import selectors
 from risk.domain.headroom import Headroom
 from risk.domain.wording import unit_of
-from risk.models import Alert, KillSwitch
+from risk.models import KillSwitch
 from risk.past import act_then
 from risk.services.foresight import headroom_now
 from strategies.models import Deployment
 
-ALERTS = 200
 HALTS = 40
 
 
@@ -157,53 +154,4 @@ def _switch(one: KillSwitch) -> screen.Row:
         "at_ms": to_ms(act.at if act else one.thrown_at),
         "released_by": one.released_by,
         "released_ms": moment.ended_at(one.released_at),
-    }
-
-
-class AlertForm(forms.Form):
-    """Which alerts."""
-
-    state = forms.ChoiceField(required=False, choices=[("", "open"), ("all", "all")])
-
-    def narrow(self, found: QuerySet) -> QuerySet:
-        return found if self.cleaned_data.get("state") == "all" else moment.unended(found, "acknowledged_at")
-
-
-@page_view
-def alerts(request: HttpRequest) -> HttpResponse:
-    """What a person must know of, and the way to take it upon oneself."""
-    live = frame.Reading(broker_of(request.GET.get("broker", "")))
-    form = AlertForm(request.GET)
-    status = 200 if form.is_valid() else 400
-    known = moment.known(selectors.alerts_raised(), "raised_at")
-    found = form.narrow(known).order_by("-raised_at", "-id")[:ALERTS]
-    html = screen.rendered({"alerts": {str(one.pk): _alert(one) for one in found}})
-    if frame.wants_json(request):
-        return frame.snapshot(live, html, is_stored=True)
-    context = {"form": form, "rows": list(html["alerts"].values())}
-    return frame.shown(
-        request,
-        "alerts",
-        "dashboard/alerts.html",
-        context,
-        live=live,
-        hints=["alerts", "news"],
-        status=status,
-    )
-
-
-def _alert(one: Alert) -> screen.Row:
-    return {
-        "id": str(one.pk),
-        "order": str(one.pk),
-        "code": one.code,
-        "severity": one.severity,
-        "subject": one.subject,
-        "text": one.text,
-        "deployment": one.deployment.name if one.deployment else "",
-        "times": one.times if moment.current() is None else None,  # how often by then is not kept
-        "at_ms": to_ms(one.raised_at),
-        "by": one.acknowledged_by,
-        "note": one.note,
-        "acknowledged_ms": moment.ended_at(one.acknowledged_at),
     }

@@ -23,8 +23,8 @@ class LookForm(forms.ModelForm):
 
     class Meta:
         model = Look
-        fields = ("theme", "palette", "density")
-        labels = {"palette": "Profit and loss, ups and downs", "density": "Rows"}
+        fields = ("theme", "palette", "density", "sound")
+        labels = {"palette": "Profit and loss, ups and downs", "density": "Rows", "sound": "Critical alerts"}
 
     def __init__(self, *args: Any, **more: Any) -> None:
         super().__init__(*args, **more)
@@ -40,7 +40,7 @@ class LookForm(forms.ModelForm):
 @require_http_methods(["GET", "HEAD", "POST"])
 @viewer_required
 def page(request: HttpRequest) -> HttpResponse:
-    """A form of three choices; who asks for JSON is told what stands."""
+    """A form of few choices; who asks for JSON is told what stands."""
     live = frame.Reading(broker_of(request.GET.get("broker", "")))
     if request.method != "POST" and frame.wants_json(request):
         return frame.snapshot(live, {}, is_stored=True)

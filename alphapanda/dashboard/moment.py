@@ -30,9 +30,8 @@ WANTED = "2026-11-28T10:15:30, a time in India that is over, to the second or th
 FOLLOWS = {
     "overview": "Health, steps that were missing and the use of limits are not kept.",
     "positions": "How far stops were is not kept.",
-    **dict.fromkeys(
-        ("orders", "signals", "fills", "performance", "performance-sheet", "alerts", "chart-first"), ""
-    ),
+    **dict.fromkeys(("orders", "signals", "fills", "performance", "performance-sheet", "chart-first"), ""),
+    "alerts": "Where alerts went is not kept: none is shown.",
     "order": "",
     "signal": "",
     "fill": "",

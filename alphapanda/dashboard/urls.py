@@ -3,6 +3,7 @@
 from django.urls import path
 
 from alphapanda.dashboard import (
+    alerts,
     backtest_form,
     backtests,
     booked,
@@ -41,7 +42,7 @@ urlpatterns = [
     path("chart/<str:name>/indicators", chart.indicators, name="chart-indicators"),
     path("risk/", control.risk, name="risk"),
     path("risk/touched/", halting.preview, name="touched"),
-    path("alerts/", control.alerts, name="alerts"),
+    path("alerts/", alerts.alerts, name="alerts"),
     path("strategies/", strategies.page, name="strategies"),
     path("strategies/deploy/<str:name>/", gallery.deploy, name="deploy"),
     path("strategies/<uuid:deployment_id>/", strategies.detail, name="strategy"),

@@ -94,7 +94,7 @@ function keyOf(act) {
 
 /** A dialog that asks for a reason and posts one act. An answer that comes when the dialog is closed, or asks for another
  * act, is told all the same and touches nothing of it. */
-class Act {
+export class Act {
   #asked = {};
   #facts = () => ({});
   #turn = 0; // how often it was opened
@@ -201,6 +201,7 @@ function outcome(done, told) {
 
 const PLACES = [
   [/^\/api\/v1\/halts\//, (told) => ["The halt", "/risk/", `#switches-${told.id}`]],
+  [/^\/api\/v1\/alert-silences\//, () => ["What is silent", "/alerts/", "#title-silences"]],
   [/^\/api\/v1\/deployments\//, (told) => ["The deployment", `/strategies/${told.id}/`, ""]],
   [/^\/api\/v1\/backtests\//, (told) => ["The backtest", `/backtests/${told.id}/`, ""]],
   [/^\/api\/v1\/live\/differences\//, () => ["What was settled", "/reconciliation/", "#title-settled"]],
@@ -222,7 +223,7 @@ const toasts = document.getElementById("toast");
 let toasted = 0;
 
 /** Say what became of something, for a while; what failed stands until somebody has seen it. */
-function toast(words, place, stays = false) {
+export function toast(words, place, stays = false) {
   const line = document.createElement("p");
   line.textContent = words;
   if (place) line.append(" ", link(place.words, place.address));

@@ -96,7 +96,7 @@ findDialog.addEventListener("click", (event) => {
 
 /** The row at hand moves by one; the first is the first of the first table. */
 function row(by) {
-  const rows = [...document.querySelectorAll("tbody[data-kind] tr")];
+  const rows = [...document.querySelectorAll("tbody[data-kind] tr:not([hidden])")];
   const at = rows.findIndex((one) => one.classList.contains("at-hand"));
   const next = rows[at < 0 ? 0 : Math.min(Math.max(at + by, 0), rows.length - 1)];
   rows[at]?.classList.remove("at-hand");

@@ -168,6 +168,7 @@ function showAges() {
 
 connect();
 watchActs(reread);
+document.addEventListener("acted", reread);
 setInterval(refetch, POLL_MS);
 setInterval(() => document.querySelector("tbody progress, [data-under-way]") && refetch(), UNDER_WAY_MS);
 setInterval(showAges, 500);

@@ -4,3 +4,4 @@ import "./keys.js";
 import "./travel.js";
 import "./theme.js";
 import "./columns.js";
+import "./sound.js";

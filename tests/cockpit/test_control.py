@@ -1,4 +1,4 @@
-"""Risk and alerts: what is left of limits, what is halted, what a person must know of."""
+"""Risk: what is left of limits, what is halted."""
 
 from __future__ import annotations
 
@@ -10,10 +10,8 @@ from django.utils import timezone
 
 from accounts.models import User
 from alphapanda import projections
-from alphapanda.core.vocabulary import Severity
 from risk.domain.limits import Limits
 from risk.models import LimitSet
-from risk.services.alerts import alert_acknowledge, alert_raise
 from risk.services.halts import halt_release, halt_throw
 from risk.services.terms import terms_refresh
 from strategies.models import Deployment
@@ -102,18 +100,3 @@ def test_halts_are_shown_with_the_way_back(operator: Client) -> None:
     (shown,) = rows(operator, "/risk/", "switches")
     assert "released" in shown
     assert "/release/" not in shown
-
-
-def test_alerts_are_open_until_somebody_takes_them(operator: Client) -> None:
-    assert "Nothing to report" in operator.get("/alerts/").content.decode()
-    now = timezone.now()
-    alert_raise(code="odd", subject="INFY", text="it is odd", severity=Severity.CRITICAL, now=now)
-    (shown,) = rows(operator, "/alerts/", "alerts")
-    assert "it is odd" in shown
-    assert "/acknowledge/" in shown
-    number = int(shown.partition("alerts/")[2].partition("/")[0])
-    alert_acknowledge(alert_id=number, reason="seen", actor="ann", now=now)
-    assert rows(operator, "/alerts/", "alerts") == []
-    (shown,) = rows(operator, "/alerts/?state=all", "alerts")
-    assert 'title="seen"' in shown
-    assert operator.get("/alerts/?state=odd").status_code == 400

@@ -107,7 +107,7 @@ def test_halts_alerts_and_differences_are_open_until_they_were_not() -> None:
     assert "<td>cancel</td>" in shown
     (frame,) = rows(viewer, "/risk/", at, "halts", **live)
     assert "zerodha: odd" in frame
-    (shown,) = rows(viewer, "/alerts/", at, "alerts")
+    _, shown = rows(viewer, "/alerts/", at, "alerts")  # behind its group
     assert "it is odd" in shown
     assert rows(viewer, "/alerts/", now_passed(), "alerts") == []
     (shown,) = rows(viewer, "/reconciliation/", at, "differences")
