@@ -27,6 +27,7 @@ from marketdata.selectors import calendar, calendar_known_until
 from marketdata.stream import CONSUMER as TICK_STREAM
 from portfolio.models import Posting
 from risk.models import Alert, Decision
+from risk.selectors import channels_there, deliveries_overdue
 from strategies.models import Approval, Deployment, Due, Signal
 
 EXCHANGE = "NSE"
@@ -37,6 +38,7 @@ WAITING_WARN_S, WAITING_FAIL_S = 5.0, 60.0
 LAG_WARN = 1_000
 CALENDAR_WARN_DAYS = 60
 EVENTS_LOOKED_AT = 200
+MESSAGE_WITHIN = timedelta(minutes=3)  # a channel takes six a minute, and what is more waits its turn
 MONITORING_WARN_S = 5.0  # what MiFID II, RTS 6, asks of alerts
 OVER = (Phase.POST_CLOSE, Phase.CLOSED)
 NO_HOURS = "no session hours are stored: run `manage.py bootstrap`"
@@ -231,6 +233,22 @@ def alerts_open() -> Status:
         return fail(f"{critical['n']} critical: `manage.py alerts`", age_s=age, value=critical["n"])
     count = waiting.count()
     return warn(f"{count}: `manage.py alerts`", value=count) if count else ok("none open", value=0)
+
+
+@check("alert channels", Group.QUEUE)
+def alert_channels() -> Status:
+    """Messages to people leave, and are taken."""
+    now = timezone.now()
+    if overdue := deliveries_overdue(now - MESSAGE_WITHIN):
+        words = f"{len(overdue)} messages do not leave: is the role alerts running?"
+        return fail(words, age_s=age_s(overdue[0].due_at), value=len(overdue))
+    there = channels_there().filter(is_enabled=True)
+    failing = there.exclude(failing_since=None).aggregate(at=Min("failing_since"), n=Count("pk"))
+    if failing["n"]:
+        words = f"{failing['n']} of {there.count()} take nothing: see the page Alerts"
+        return warn(words, age_s=age_s(failing["at"]), value=failing["n"])
+    count = there.count()
+    return ok(f"{count} told of alerts" if count else "none: alerts are on the page alone", value=count)
 
 
 @check("approvals", Group.QUEUE)

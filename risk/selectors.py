@@ -11,7 +11,7 @@ from alphapanda.core.refusals import BadRequest
 from alphapanda.core.vocabulary import HaltLevel, LimitLevel
 from marketdata.models import Instrument
 from portfolio.models import Portfolio
-from risk.channel_models import AlertChannel, AlertSilence
+from risk.channel_models import AlertChannel, AlertDelivery, AlertSilence
 from risk.domain.silences import silence_of
 from risk.models import Alert, Decision, KillSwitch, LimitSet
 from strategies.models import Approval, Deployment
@@ -166,6 +166,20 @@ def silences_in_force(moment: datetime) -> QuerySet[AlertSilence]:
 def channels_there() -> QuerySet[AlertChannel]:
     """The channels of alerts, without their addresses."""
     return AlertChannel.objects.filter(removed_at=None).defer("address").order_by("name")
+
+
+def deliveries_overdue(before: datetime) -> list[AlertDelivery]:
+    """What should have left by a moment, and is kept back neither by a silence nor by a channel that fails; the oldest
+    first."""
+    found = AlertDelivery.objects.filter(
+        state__in=("WAITING", "SENDING"), due_at__lt=before, channel__failing_since=None
+    )
+    silences = list(silences_in_force(before))
+    return [
+        one
+        for one in found.select_related("alert").order_by("due_at")
+        if one.alert is None or not silence_of(one.alert.code, one.alert.subject, silences)
+    ]
 
 
 def alerts_as_rows(alerts: Iterable[Alert], silences: Sequence[AlertSilence] = ()) -> list[dict[str, Any]]:

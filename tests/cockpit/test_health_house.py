@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,11 +11,13 @@ import pytest
 from django.utils import timezone
 
 from accounts.live import readiness_record
-from alphapanda import health_house, tasks
+from alphapanda import health_checks, health_house, tasks
 from alphapanda.core.clock import to_ms
 from alphapanda.health.registry import Level
 from alphapanda.push import readmodel
+from risk.channel_models import AlertChannel, AlertDelivery, AlertSilence
 from tests.cockpit.test_pages import ROWS, browser
+from tests.risk.test_telling import a_channel, raised
 
 pytestmark = pytest.mark.django_db
 GIB = 1 << 30
@@ -84,3 +87,26 @@ def test_what_the_kernel_says_of_ntp(
 def test_the_kernel_is_asked_and_nothing_is_set() -> None:
     told = health_house.clock_kept()
     assert told is None or told[1] >= 0
+
+
+def test_messages_that_do_not_leave_and_channels_that_take_nothing_are_told() -> None:
+    assert health_checks.alert_channels().words == "none: alerts are on the page alone"
+    channel = a_channel("json://127.0.0.1:9/x")
+    assert health_checks.alert_channels().words == "1 told of alerts"
+    raised()
+    assert health_checks.alert_channels().level is Level.OK
+    AlertDelivery.objects.update(due_at=timezone.now() - timedelta(minutes=4))
+    found = health_checks.alert_channels()
+    assert (found.level, found.value) == (Level.FAIL, 1)
+    assert "is the role alerts running" in shown()["alert-channels"]
+
+    at = timezone.now() - timedelta(minutes=10)
+    until = at + timedelta(hours=1)
+    AlertSilence.objects.create(code="drill", until=until, at=at, by="ann", reason="x")
+    assert health_checks.alert_channels().level is Level.OK
+    AlertSilence.objects.update(ended_at=at)
+    AlertChannel.objects.filter(pk=channel.pk).update(failing_since=at)
+    found = health_checks.alert_channels()
+    assert (found.level, found.words) == (Level.WARN, "1 of 1 take nothing: see the page Alerts")
+    AlertChannel.objects.filter(pk=channel.pk).update(is_enabled=False)
+    assert health_checks.alert_channels().level is Level.OK
