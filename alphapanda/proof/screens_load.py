@@ -105,7 +105,7 @@ def _world(folder: Path) -> Iterator[tuple[Person, list[int]]]:
         "ALPHAPANDA_TRADING_WORKERS": "1",
     }
     outer = settings.REDIS_URL
-    with logged_in(environment, without=("beat", "feed", "stream", "research")) as (
+    with logged_in(environment, without=("beat", "feed", "stream", "research", "alerts")) as (
         browser,
         root,
         state,
