@@ -16,7 +16,7 @@ EVERY_FACT = {
     "AuditEntry", "Decision", "LimitVersion", "KillSwitch", "OversightChange", "Order", "OrderEvent", "Fill", "Signal",
     "Command", "Posting", "LedgerEntry", "CorporateAction", "ActionPosting", "Snapshot",
     "BrokerAccount", "BrokerSession", "BrokerOrder", "BrokerName", "BrokerCall", "Report", "LiveAct", "Approval",
-    "Gtt", "GttCall", "ApiKey", "TradeNote", "TradePicture",
+    "Gtt", "GttCall", "ApiKey", "TradeNote", "TradePicture", "AlertChannel", "AlertDelivery", "AlertSilence",
 }  # fmt: skip
 pytestmark = pytest.mark.django_db
 
