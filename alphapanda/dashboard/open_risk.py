@@ -25,10 +25,26 @@ def at_positions(held: Iterable[Row], waiting: Iterable[Row]) -> Iterator[tuple[
 def open_risks(held: Iterable[Row], waiting: Iterable[Row]) -> dict[str, Row]:
     """By open position: rupees from the last price to the stops that would close it, nearest first, and the units that
     none would close. A price that jumps over a stop costs more."""
-    return {
-        row["id"]: _risk(row, [one for one in found if _ends(one, row)])
-        for row, found in at_positions(held, waiting)
-    }
+    return {row["id"]: _risk(row, found) for row, found in _with_stops(held, waiting)}
+
+
+def stop_distances(held: Iterable[Row], waiting: Iterable[Row]) -> dict[str, Row]:
+    """By open position that has one: its nearest stop, and how far from the last price that is, in percent."""
+    return {row["id"]: _distance(row, found[0]) for row, found in _with_stops(held, waiting) if found}
+
+
+def _with_stops(held: Iterable[Row], waiting: Iterable[Row]) -> Iterator[tuple[Row, list[Row]]]:
+    """Each position with the stops that would close it, nearest first."""
+    for row, found in at_positions(held, waiting):
+        sign = 1 if row["quantity"] > 0 else -1
+        stops = [one for one in found if _ends(one, row)]
+        yield row, sorted(stops, key=lambda one: -sign * one["level_e4"])
+
+
+def _distance(row: Row, stop: Row) -> Row:
+    mark_e4, level_e4 = row["mark_e4"], stop["level_e4"]
+    percent = f"{Decimal(level_e4 - mark_e4) / mark_e4 * 100:+.2f}" if mark_e4 else None
+    return {"stop_e4": level_e4, "to_stop": percent}
 
 
 def _ends(one: Row, held: Row) -> bool:
@@ -39,7 +55,7 @@ def _ends(one: Row, held: Row) -> bool:
 def _risk(row: Row, found: list[Row]) -> Row:
     sign, mark_e4 = (1 if row["quantity"] > 0 else -1), row["mark_e4"]
     left, lost_e4 = abs(row["quantity"]), 0
-    for stop in sorted(found, key=lambda one: -sign * one["level_e4"]):
+    for stop in found:
         units = min(left, stop["quantity"])
         left -= units
         lost_e4 += max(sign * ((mark_e4 or 0) - stop["level_e4"]), 0) * units

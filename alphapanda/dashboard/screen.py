@@ -16,7 +16,7 @@ from alphapanda.core.clock import ist_date
 from alphapanda.core.money import ZERO, to_rupees
 from alphapanda.core.vocabulary import Phase
 from alphapanda.dashboard import sparkline
-from alphapanda.dashboard.open_risk import open_risks, total
+from alphapanda.dashboard.open_risk import open_risks, stop_distances, total
 from alphapanda.push.readmodel import OWN_CLOCKS
 from portfolio.domain.kite import day_change_percent
 
@@ -46,13 +46,7 @@ def rows(overview: Mapping[str, Any]) -> Rows:
     """Every row of the overview of the broker namespaces that are enabled, or have anything."""
     brokers = sorted({*overview["totals"], *settings.BROKERS})
     screen: Rows = {kind: _by_id(overview[kind]) for kind in TABLES}
-    products = {row["id"]: row["product"] for row in overview["deployments"]}
-    closes = overview["session"].get("closes", {})
-    screen["positions"] = {
-        i: _open(row, closes) | {"product": products.get(row["deployment_id"])}
-        for i, row in screen["positions"].items()
-        if row["quantity"]
-    }
+    screen["positions"] = _positions(overview)
     for kind in ("signals", "orders", "fills", "deployments"):
         screen[kind] = {i: dated(row, overview["day"]) for i, row in screen[kind].items()}
     screen["strip"] = {broker: _strip(overview, broker) for broker in brokers}
@@ -63,6 +57,20 @@ def rows(overview: Mapping[str, Any]) -> Rows:
     screen["held"] = {broker: _held(overview, broker) for broker in brokers}
     screen["curve"] = {broker: _curve(overview, broker) for broker in brokers}
     return screen
+
+
+def _positions(overview: Mapping[str, Any]) -> dict[str, Row]:
+    """Those that are open. `stop`: None where it is not known which exits wait, as of a past moment."""
+    products = {row["id"]: row["product"] for row in overview["deployments"]}
+    closes, exits = overview["session"].get("closes", {}), overview["session"].get("exits")
+    held = [row for row in overview["positions"] if row["quantity"]]
+    known = stop_distances(held, exits or [])
+    without = None if exits is None else {"stop_e4": None, "to_stop": None}
+    return {
+        row["id"]: _open(row, closes)
+        | {"product": products.get(row["deployment_id"]), "stop": known.get(row["id"], without)}
+        for row in held
+    }
 
 
 def of_broker(screen: Rows, broker: str) -> Rows:

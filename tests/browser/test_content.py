@@ -155,6 +155,7 @@ def test_deployments_and_halts_and_backtests(operator: Person, desk: SimpleNames
     shown = texts(operator, "traders")
     assert {key: cells[0] for key, cells in shown.items()} == {
         str(one.pk): f"{one.name}\n{one.strategy_version.strategy.name} v{one.strategy_version.version}"
+        f" · {one.instruments.get().tradingsymbol}"
         for one in Deployment.objects.select_related("strategy_version__strategy")
     }
     operator.open("/risk/")

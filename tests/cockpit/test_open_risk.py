@@ -196,3 +196,35 @@ def test_the_exits_of_all_deployments_are_read_in_as_many_queries_as_of_one() ->
             exits.waiting({one.pk for one in some})
         counts.append(len(asked))
     assert counts == [2, 2]
+
+
+# ---- the column of positions ---------------------------------------------------------------------------------
+
+
+def to_stop(viewer: Client, **asked: str) -> str:
+    (row,) = viewer.get("/positions/", asked, headers=ROWS).json()["rows"]["positions"].values()
+    return row.split("<td")[12].partition("</td>")[0]
+
+
+def test_a_position_says_how_far_its_nearest_stop_is(viewer: Client) -> None:
+    held(stop(14_000_000, 50), stop(14_850_000, 50, target_e4=15_010_000))
+    told = to_stop(viewer)
+    assert told.endswith(">-1.00 %")
+    assert 'title="stop at 1,485.00"' in told
+
+
+def test_of_a_short_position_the_nearest_stop_lies_above(viewer: Client) -> None:
+    held(stop(15_300_000, side=Side.SELL), stop(15_150_000, side=Side.SELL), side=Side.SELL)
+    assert to_stop(viewer).endswith(">+1.00 %")
+
+
+def test_a_position_without_a_stop_says_so_and_what_is_not_known_is_a_dash(viewer: Client) -> None:
+    held(stop(0, target_e4=15_600_000))
+    assert "no stop" in to_stop(viewer)
+    assert to_stop(viewer, at=now_passed()).endswith(">–")  # noqa: RUF001
+    Deployment.objects.update(
+        checkpoint=msgspec.msgpack.encode(State(guards=Guards(protections={INFY: [stop(14_850_000)]})))
+    )
+    projections.refresh()
+    readmodel.marks_forget([INFY])
+    assert to_stop(viewer).endswith('title="stop at 1,485.00">–')  # noqa: RUF001

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from django.utils import timezone
+from django.utils.html import strip_tags
 
 from accounts.services import act_record
 from alphapanda import projections
@@ -133,3 +134,12 @@ def test_its_page_has_its_trades_and_what_they_earned_and_no_others() -> None:
     (none,) = rows(viewer, f"/strategies/{second.pk}/", "earned")
     assert "Net of 0 trades<" in none
     assert "starts with the second trade that is over" in none
+
+
+def test_a_deployment_says_which_instruments_it_trades_whether_it_holds_them_or_not() -> None:
+    own = world.desk(count=1)
+    own.deployments[0].instruments.set(own.instruments[:5])
+    projections.rebuild()
+    (row,) = browser("viewer").get("/strategies/", headers=ROWS).json()["rows"]["traders"].values()
+    told = " ".join(strip_tags(row).split())
+    assert "ema_cross v1.2 · HDFCBANK · INFY · RELIANCE and 2 more" in told
