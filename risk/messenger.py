@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
-from urllib.parse import unquote
+from urllib.parse import parse_qsl, unquote
 
 from alphapanda import logs
 from alphapanda.core.refusals import BadRequest
@@ -23,6 +23,7 @@ CONNECT_S, READ_S = 5.0, 10.0  # at most, whatever the address asks for
 ADDRESS_MAX, WORDS_MAX = 2_000, 300
 GONE = "…"
 SHORTEST_PART = 3  # of an address that is taken out
+FILE_OPTIONS = {"keyfile", "subfile", "pgpkey"}  # of services that open what they name only when they send
 WANTED = "expected an address as apprise knows it, such as ntfys://ntfy.sh/TOPIC or tgram://BOT_TOKEN/CHAT_ID"
 
 
@@ -40,6 +41,10 @@ def service_of(address: str) -> str:
             f"An address has at most {ADDRESS_MAX} characters and no blanks: {WANTED}."
         )
     found = _plugin(address)
+    if found is not None and _names_file(found, address):
+        raise AddressNotUnderstood(
+            f"An address may name no file: its content would go out with the messages; {WANTED}."
+        )
     if found is None:
         raise AddressNotUnderstood(
             f"An address that begins with {scheme.lower()}:// and goes on like this is not understood: {WANTED}."
@@ -91,6 +96,16 @@ def _why(result: AppriseResult) -> str:
     return (
         f"no answer within {SEND_S} s" if result.status == AppriseResultStatus.TIMEOUT else "it was refused"
     )
+
+
+def _names_file(plugin: NotifyBase, address: str) -> bool:
+    """Whether a service would read a file, such as the template of its messages: who adds a channel in a browser reads
+    nothing of this machine by it."""
+    from apprise import AppriseAttachment
+
+    holds = any(isinstance(held, AppriseAttachment) and len(held) for held in vars(plugin).values())
+    named = {name.strip().lower() for name, _ in parse_qsl(address.partition("?")[2], keep_blank_values=True)}
+    return holds or not named.isdisjoint(FILE_OPTIONS)
 
 
 def _plugin(address: str) -> NotifyBase | None:

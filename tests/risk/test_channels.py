@@ -99,6 +99,29 @@ def test_what_is_no_address_is_refused_in_words_without_it(address):
     assert not AlertChannel.objects.exists()
 
 
+@pytest.mark.parametrize(
+    "address",
+    [
+        "discord://123456789012345678/" + "a" * 60 + "/?template={}",
+        "slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ/#desk?template={}",
+        "workflow://example.org:443/workflow1a/signature/?Template=file://{}",
+        "tgram://123456789:abcdefg_hijklmnopqr/12315544/?template={}",
+        "fcm://project/device?keyfile={}",
+        "vapid://user@example.com?keyfile={0}&subfile={0}",
+    ],
+)
+def test_an_address_names_no_file_whose_content_would_go_out(address, tmp_path):
+    """A template is any JSON that the process may read: whoever adds a channel in a browser would be sent it."""
+    file = tmp_path / "settings.json"
+    file.write_text('{"content": "CanaryToken"}')
+
+    with pytest.raises(messenger.AddressNotUnderstood, match="no file") as refused:
+        a_channel(address.format(file))
+
+    assert str(file) not in str(refused.value)
+    assert not AlertChannel.objects.exists()
+
+
 def test_every_part_of_an_address_is_taken_out_of_words():
     address = "json://user%40desk:CanaryPassword%2F1@hooks.example.org:8443/CanaryToken-1/x?key=CanaryToken2"
     words = (
