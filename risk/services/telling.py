@@ -84,7 +84,7 @@ def _claimed(channel_id: UUID, now: datetime) -> Claim | None:
     )
     if channel is None:
         return None
-    _drop_needless(channel_id, now)
+    _drop_needless(channel, now)
     silences = list(silences_in_force(now))
     found = _due(now).filter(channel=channel_id).select_related("alert__deployment")
     rows = {
@@ -105,9 +105,13 @@ def _claimed(channel_id: UUID, now: datetime) -> Claim | None:
     return Claim(channel, chosen, _message(channel, chosen), now, *_address(channel))
 
 
-def _drop_needless(channel_id: UUID, now: datetime) -> None:
-    """What somebody has taken upon himself before it went out needs no message."""
-    _due(now).filter(channel=channel_id, alert__acknowledged_at__isnull=False).update(
+def _drop_needless(channel: AlertChannel, now: datetime) -> None:
+    """What somebody has taken upon himself before it went out needs no message, nor does a channel that was switched
+    off while a message of it was on its way."""
+    due = _due(now).filter(channel=channel)
+    if not channel.is_enabled:
+        due.filter(alert__isnull=False).update(state=State.DROPPED, words="the channel was switched off")
+    due.filter(alert__acknowledged_at__isnull=False).update(
         state=State.DROPPED, words="acknowledged before it went out"
     )
 
@@ -176,7 +180,7 @@ def _record(claim: Claim, failure: str, now: datetime) -> None:
     if retry_at := min(filter(None, retries), default=None):
         waiting.filter(due_at__lt=retry_at).update(due_at=retry_at)  # each would fail like this one
     channel.failed_at, channel.failure = now, failure
-    if not claim.is_test:
+    if not claim.is_test and channel.is_enabled:
         channel.failing_since = channel.failing_since or now
     channel.save(update_fields=["failed_at", "failure", "failing_since"])
     _tell_of_failing(channel, now)

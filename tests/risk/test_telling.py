@@ -286,6 +286,28 @@ def test_what_waits_for_a_channel_that_is_gone_does_not_go_out(act, there: Servi
     assert bool(channel.address) == (act == "off")
 
 
+@pytest.mark.parametrize("act", [channel_remove, channel_switch])
+def test_a_message_under_way_of_a_channel_that_is_gone_is_not_tried_again(act, there: Service, clock: Clock):
+    """It is while a channel fails that somebody removes it: nothing goes there, and nothing is said of it."""
+    channel = a_channel(there.address)
+    a_channel(there.address, "phone")
+    raised()
+    claim = telling._claimed(channel.pk, clock())
+    assert claim is not None
+    more = {"is_enabled": False} if act is channel_switch else {}
+    act(channel_id=channel.pk, now=clock(), **BY | more)
+    telling._record(claim, "no answer", clock())
+    for pause in PAUSES:
+        clock.pass_(seconds=pause.total_seconds() + 1)
+        telling.deliver(clock)
+
+    assert len(there.heard) == 1
+    assert AlertDelivery.objects.get(channel=channel).state == State.DROPPED
+    assert not Alert.objects.filter(code="channel_fails").exists()
+    channel.refresh_from_db()
+    assert channel.failing_since is None
+
+
 def test_a_channel_that_fails_for_long_is_one_alert_which_the_others_tell(there: Service, clock: Clock):
     with service() as broken:
         broken.status = 500
