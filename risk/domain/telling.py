@@ -15,8 +15,9 @@ PER_MINUTE = 6  # messages to one channel
 KEPT = 2  # of them for critical alerts alone, which no heap of warnings may hold up
 GATHERED_MAX = 50  # alerts in one message; what is over goes into the next
 WINDOW_MS = 60_000
-# A service that is down is asked less and less often; after the last of these a message is given up.
+# A service that is down is asked less and less often; the last of these again and again, until GIVEN_UP_AFTER.
 PAUSES = tuple(timedelta(seconds=seconds) for seconds in (10, 30, 120, 600, 1_800))
+GIVEN_UP_AFTER = timedelta(days=1)  # a line that is dead for a night may not cost the alert that came in it
 LINE_MAX = 300  # characters of an alert among others
 
 
@@ -69,9 +70,10 @@ def next_message(due: Sequence[Due], sent_ms: Sequence[int], now_ms: int) -> tup
     return tuple(ordered[:GATHERED_MAX] if room == 1 else ordered[:1])
 
 
-def pause_after(tries: int) -> timedelta | None:
-    """How long to wait when so many tries have failed; None: no more."""
-    return PAUSES[tries - 1] if tries <= len(PAUSES) else None
+def pause_after(tries: int, waited: timedelta) -> timedelta | None:
+    """How long to wait when so many tries have failed of what is so old; None: no more."""
+    is_over = tries > len(PAUSES) and waited >= GIVEN_UP_AFTER
+    return None if is_over else PAUSES[min(tries, len(PAUSES)) - 1]
 
 
 def message(told: Sequence[Told], *, link: str) -> Message:

@@ -190,7 +190,7 @@ def _postponed(
     own: QuerySet[AlertDelivery], row: AlertDelivery, failure: str, now: datetime
 ) -> datetime | None:
     """When a row is tried again; None: it is given up."""
-    pause = None if row.is_test else pause_after(row.tries + 1)
+    pause = None if row.is_test else pause_after(row.tries + 1, now - row.created_at)
     retry_at = now + pause if pause else None
     own.filter(pk=row.pk).update(
         state=State.WAITING if retry_at else State.GIVEN_UP, due_at=retry_at or row.due_at, words=failure

@@ -15,6 +15,7 @@ from risk.channel_models import AlertSilence
 from risk.domain import silences
 from risk.domain.telling import (
     GATHERED_MAX,
+    GIVEN_UP_AFTER,
     KEPT,
     LINE_MAX,
     PAUSES,
@@ -113,10 +114,11 @@ def test_a_test_goes_before_everything():
 
 
 def test_pauses_grow_and_end():
-    pauses = [pause_after(tries) for tries in range(1, len(PAUSES) + 2)]
-    assert pauses[-1] is None
-    assert pauses[:-1] == sorted(pauses[:-1])
-    assert sum(pauses[:-1], timedelta()) > timedelta(minutes=30)
+    new = [pause_after(tries, timedelta()) for tries in range(1, 99)]
+    assert new == sorted(new)
+    assert set(new) == set(PAUSES)
+    old = [pause_after(tries, GIVEN_UP_AFTER) for tries in range(1, len(PAUSES) + 2)]
+    assert old == [*PAUSES, None]  # it may have stood behind a silence for days
 
 
 def told(severity: Severity = CRITICAL, text: str = "boom", **facts: object) -> Told:
