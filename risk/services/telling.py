@@ -24,7 +24,7 @@ from alphapanda.core.vocabulary import Broker, Severity
 from risk import messenger
 from risk.channel_models import AlertChannel, AlertDelivery
 from risk.domain.silences import silence_of
-from risk.domain.telling import Due, Message, Told, message, next_message, pause_after, recent, trial
+from risk.domain.telling import PAUSES, Due, Message, Told, message, next_message, pause_after, recent, trial
 from risk.selectors import silences_in_force
 from risk.services.alerts import alert_raise
 from risk.services.silences import silences_settle
@@ -68,8 +68,10 @@ def deliver(clock: Callable[[], datetime] = timezone.now) -> int:
 
 
 def _due(now: datetime) -> QuerySet[AlertDelivery]:
-    waits = Q(state=State.WAITING, due_at__lte=now)
-    return AlertDelivery.objects.filter(waits | Q(state=State.SENDING, claimed_at__lt=now - STALE))
+    """What may go out. A time that lies further ahead than any that is set is of a clock that was set back since."""
+    waits = Q(due_at__lte=now) | Q(due_at__gt=now + PAUSES[-1])
+    left = Q(claimed_at__lt=now - STALE) | Q(claimed_at__gt=now + STALE)
+    return AlertDelivery.objects.filter(Q(waits, state=State.WAITING) | Q(left, state=State.SENDING))
 
 
 def _with_due(now: datetime) -> list[UUID]:

@@ -1,8 +1,9 @@
-"""A service of messages that is down: the alert comes all the same."""
+"""A service of messages that is down, a clock that is set back: the alert comes all the same."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 
@@ -77,3 +78,23 @@ def test_what_waited_goes_out_at_once_when_the_service_is_back(there: Service, c
 
     assert len(there.heard) == 2
     assert AlertChannel.objects.get().failing_since is None
+
+
+@pytest.mark.parametrize("state", [State.WAITING, State.SENDING])
+def test_a_clock_that_is_set_back_holds_up_no_message(state, there: Service, clock: Clock):
+    """What a clock that ran ahead has put off, or a process that died then has left, is due at once."""
+    a_channel(there.address)
+    raised()
+    clock.pass_(hours=3)
+    if state == State.WAITING:
+        there.status = 503
+        telling.deliver(clock)
+        there.status = 200
+        there.heard.clear()
+    else:
+        assert telling._claimed(AlertChannel.objects.get().pk, clock())
+    assert states() == [state]
+    clock.ahead = timedelta(seconds=1)
+    telling.deliver(clock)
+
+    assert (states(), len(there.heard)) == ([State.SENT], 1)
