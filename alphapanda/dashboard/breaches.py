@@ -83,7 +83,7 @@ def _halted(broker: str, since: datetime) -> Iterator[screen.Row]:
 
 
 def _stepped(broker: str, since: datetime) -> Iterator[screen.Row]:
-    """The alert of the first rung, and what the ladder then cancelled and closed."""
+    """The alerts of the rungs, and what the ladder then cancelled and closed."""
     raised = Alert.objects.filter(code=ALERT, deployment__broker=broker, raised_at__gte=since)
     for alert in moment.known(raised, "raised_at").select_related("deployment").defer(*HEAVY)[:SHOWN]:
         yield _row("ladder", alert.pk, alert.raised_at, ALERT, alert.text) | _of_deployment(alert.deployment)

@@ -18,7 +18,7 @@ from risk.domain.rules.sums import is_lost
 from strategies.domain.signals import Mark
 
 CANCEL, FLATTEN = 2, 3
-ALERT = "loss_ladder"  # the code of the alert that the first of them raises
+ALERT = "loss_ladder"  # the code of the alert that each of them raises
 
 
 def has_ladder(terms: Terms) -> bool:

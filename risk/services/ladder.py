@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import msgspec
 from django.utils import timezone
 
+from alphapanda.core.clock import ist_date
 from alphapanda.core.vocabulary import Severity
 from portfolio import selectors as books
 from risk import loading
@@ -43,7 +44,7 @@ def ladder_check(deployment: Deployment, *, marks: Mapping[int, Mark], at_ms: in
         done = "closes its positions" if day.rung >= FLATTEN else "cancels its entries"
         alert_raise(
             code=ALERT,
-            subject=f"deployment:{deployment.name}",
+            subject=f"rung {day.rung} on {ist_date(at_ms)}, deployment:{deployment.name}",  # each is news
             deployment_id=deployment.id,
             text=f"the day's loss has reached rung {day.rung}: it {done}, and enters no more today",
             severity=Severity.CRITICAL,

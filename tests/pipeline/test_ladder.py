@@ -79,6 +79,10 @@ def test_the_ladder(monkeypatch, definitions, levels, batch, days):
     assert [row["quantity"] for kinds in rows.values() for row in kinds["positions"]] == [0, 0]
     fired = Alert.objects.filter(code="loss_ladder")
     assert {alert.severity for alert in fired} == {"CRITICAL"}
+    told = [
+        alert.text.partition(":")[0][-1] for alert in fired.filter(deployment__name="wall").order_by("pk")
+    ]
+    assert told == ["2", "3"] * days, "a rung is news though nobody has taken the one before"
     assert Deployment.objects.filter(is_laddered=True).count() == 2
 
 
