@@ -8,7 +8,7 @@ from uuid import UUID
 
 import msgspec
 
-from alphapanda.core.vocabulary import FINAL_STATUSES, Side
+from alphapanda.core.vocabulary import FINAL_STATUSES, OrderStatus, Side
 from execution.models import Order
 from strategies.domain.guards import Guards
 from strategies.domain.protection import Protection
@@ -58,9 +58,12 @@ def _of_bracket(deployment: str, token: int, one: Protection) -> Iterator[Row]:
 
 
 def _of_orders(deployments: Iterable[UUID]) -> Iterator[Row]:
-    working = Order.objects.filter(deployment__in=deployments, trigger_price_e4__isnull=False)
-    final = [status.value for status in FINAL_STATUSES]
-    for one in working.exclude(status__in=final).select_related("instrument"):
+    """Once its price has come it is a limit order as any other, which the price may have left behind."""
+    stops = Order.objects.filter(
+        deployment__in=deployments, trigger_price_e4__isnull=False, triggered_at_ms=0
+    )
+    waiting = stops.exclude(status__in=[status.value for status in FINAL_STATUSES])
+    for one in waiting.exclude(status=OrderStatus.OPEN).select_related("instrument"):
         left, token = one.quantity - one.filled_quantity, one.instrument.instrument_token
         yield _row(str(one.deployment_id), token, "stop order", one.trigger_price_e4, left, Side(one.side))
 

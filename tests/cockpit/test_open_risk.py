@@ -97,9 +97,22 @@ def test_a_stop_that_the_price_has_passed_in_profit_adds_no_gain(viewer: Client)
 def test_a_stop_order_bounds_what_it_would_close(viewer: Client, side: str, words: str) -> None:
     held()
     Order.objects.update(
-        status=OrderStatus.OPEN, trigger_price_e4=14_900_000, side=side, quantity=100, filled_quantity=0
+        status=OrderStatus.TRIGGER_PENDING,
+        trigger_price_e4=14_900_000,
+        side=side,
+        quantity=100,
+        filled_quantity=0,
     )
     assert words in told(viewer)[0]
+
+
+@pytest.mark.parametrize("after", [{"status": OrderStatus.OPEN}, {"triggered_at_ms": world.START}])
+def test_a_stop_order_whose_price_has_come_bounds_nothing_any_more(viewer: Client, after: dict) -> None:
+    """It is a limit order then: where the price has jumped over it, it waits and closes nothing."""
+    held(mark_e4=14_000_000)
+    stop_order = {"status": OrderStatus.TRIGGER_PENDING, "trigger_price_e4": 14_900_000, "side": "SELL"}
+    Order.objects.update(**stop_order | {"quantity": 100, "filled_quantity": 0} | after)
+    assert "no bound: 100 without a stop" in told(viewer)[0]
 
 
 def test_without_a_price_nothing_is_summed(viewer: Client) -> None:
