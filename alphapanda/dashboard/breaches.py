@@ -19,7 +19,7 @@ from risk.selectors import HEAVY
 from strategies.loading import signal_row
 from strategies.models import Signal
 
-SHOWN = 100
+SHOWN = 100  # of each kind: a halt has every entry denied, and those may not push it off the page
 
 
 def breaches(broker: str, now: datetime) -> dict[str, screen.Row]:
@@ -28,7 +28,7 @@ def breaches(broker: str, now: datetime) -> dict[str, screen.Row]:
     seen_at = moment.until() or now
     since = to_datetime(ist_midnight_ms(ist_date(to_ms(seen_at))))
     found = [*_denied(broker, since), *_halted(broker, since), *_stepped(broker, since)]
-    newest = sorted(found, key=lambda row: (row["order"], row["id"]), reverse=True)[:SHOWN]
+    newest = sorted(found, key=lambda row: (row["order"], row["id"]), reverse=True)
     return {row["id"]: row for row in newest}
 
 

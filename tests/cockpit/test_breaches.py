@@ -155,3 +155,14 @@ def test_many_cost_no_more_queries_than_one(viewer: Client) -> None:
             breaches.breaches("paper", timezone.now())
         counts.append(len(asked))
     assert len(set(counts)) == 1
+
+
+def test_what_a_halt_has_denied_does_not_push_the_halt_off(viewer: Client, monkeypatch) -> None:
+    monkeypatch.setattr(breaches, "SHOWN", 2)
+    halt_throw(level="GLOBAL", reason="odd prices", actor="bob", now=timezone.now())
+    for step in (80, 90, 100):
+        world.trade(Deployment.objects.first(), step, Side.BUY, 400, 15_000_000, denied="position_quantity")
+    assert [row["kind"] for row in breaches.breaches("paper", timezone.now()).values()] == [
+        *("denied", "denied"),
+        "halt",
+    ]
