@@ -136,7 +136,7 @@ PERCENT = (percent, lambda value: f"{_rounded(value, 4)} %", lambda value: f"{_r
 def _tiles(result: Object) -> list[Object]:
     figures, cash = result["statistics"], Decimal(result["meta"]["starting_cash"])
     net = Decimal(figures["net_pnl"])
-    gained = float(net / cash) * 100
+    gained = float(net / cash) * 100 if cash > 0 else None  # a portfolio may begin with nothing
     return [
         {"label": "Profit after charges", "text": rupees_signed(net), "note": percent(gained, signed=True)},
         {

@@ -16,6 +16,7 @@ from alphapanda.core.clock import DAY_MS
 from alphapanda.core.vocabulary import Side
 from alphapanda.dashboard import booked, performance
 from alphapanda.engine.statistics import daily_returns
+from alphapanda.research import tear_sheet
 from alphapanda.web.formats import rupees, rupees_signed
 from portfolio.models import LedgerEntry, Portfolio
 from strategies.models import Deployment
@@ -132,3 +133,10 @@ def test_only_who_may_look_sees_it_and_at_a_moment_it_is_of_then(viewer: Client)
     assert viewer.get(SHEET, {"at": "2019-07-20T10:00:00"}).status_code == 404
     then = words(viewer.get(SHEET, {"at": now_passed()}).content.decode())
     assert rupees(40) in then
+
+
+@pytest.mark.parametrize("cash", [0, -400])
+def test_of_a_portfolio_that_began_with_nothing_no_share_is_told(cash: int, viewer: Client) -> None:
+    Portfolio.objects.update(starting_cash=cash)
+    told = words(viewer.get(SHEET).content.decode())
+    assert f"Profit after charges {rupees_signed(360)} {tear_sheet.NOT_DEFINED} Deepest drawdown" in told
