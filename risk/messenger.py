@@ -23,6 +23,7 @@ CONNECT_S, READ_S = 5.0, 10.0  # at most, whatever the address asks for
 ADDRESS_MAX, WORDS_MAX = 2_000, 300
 GONE = "…"
 SHORTEST_PART = 3  # of an address that is taken out
+CONTROL = re.compile(r"[\x00-\x1f\x7f]")  # characters of which no column of a database holds the first
 FILE_OPTIONS = {"keyfile", "subfile", "pgpkey"}  # of services that open what they name only when they send
 WANTED = "expected an address as apprise knows it, such as ntfys://ntfy.sh/TOPIC or tgram://BOT_TOKEN/CHAT_ID"
 
@@ -75,7 +76,7 @@ def send(address: str, message: Message, *, is_critical: bool) -> str:
 
 
 def scrubbed(words: str, address: str) -> str:
-    """Words without any part of an address, and without what looks like a secret by itself."""
+    """Words without any part of an address, without what looks like a secret by itself, and on one line."""
     scheme, _, rest = address.partition("://")
     whole = {address, unquote(address), rest, unquote(rest)}
     parts = {
@@ -84,7 +85,8 @@ def scrubbed(words: str, address: str) -> str:
     hidden = sorted((whole | parts) - {"", scheme}, key=len, reverse=True)
     pattern = "|".join(re.escape(part) for part in hidden if len(part) >= SHORTEST_PART)
     found = re.sub(pattern, GONE, words, flags=re.IGNORECASE) if pattern else words
-    return logs.without_secrets(found)[:WORDS_MAX]
+    plain = CONTROL.sub(lambda one: " " if one[0].isspace() else "", found)
+    return logs.without_secrets(plain)[:WORDS_MAX]
 
 
 def _why(result: AppriseResult) -> str:

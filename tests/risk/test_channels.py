@@ -136,6 +136,17 @@ def test_every_part_of_an_address_is_taken_out_of_words():
     assert said.endswith("in JSON")
 
 
+def test_what_no_column_holds_is_taken_out_of_words_too(there: Service, monkeypatch):
+    """Else what came of it could not be written down, and the message would go out again every minute for ever."""
+    monkeypatch.setattr(messenger, "_why", lambda _result: "no\x00 such\ttopic")
+    there.status = 500
+    a_channel(there.address)
+    raised()
+    telling.deliver()
+
+    assert AlertDelivery.objects.get().words == "no such topic"
+
+
 def test_an_address_is_sealed_and_comes_out_nowhere(there: Service, capfd, everything_logged: None):
     browser = Client(raise_request_exception=False)
     api = client_of("alice")
