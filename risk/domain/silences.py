@@ -57,9 +57,9 @@ def _known(closes_at: datetime | None) -> datetime:
 def _time(words: str) -> datetime:
     try:
         found = datetime.fromisoformat(words)
-    except ValueError:
+        return found.astimezone(IST) if found.tzinfo else found.replace(tzinfo=IST)
+    except (ValueError, OverflowError):  # the latter: a year before the first, by India's clock
         raise BadEnd(f"{words[:40]!r} is no end of a silence: {WANTED}") from None
-    return found if found.tzinfo else found.replace(tzinfo=IST)
 
 
 def _bounded(end: datetime, now: datetime) -> datetime:

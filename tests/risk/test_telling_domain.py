@@ -167,6 +167,7 @@ def test_a_silence_ends_when_it_was_asked_to(words, end):
         ("2026-11-27T11:30", "over already"),
         ("2026-12-05T11:30", "7 days at most"),
         ("for ever", "is no end of a silence: expected 1h"),
+        ("0001-01-01T00:00+14:00", "is no end of a silence"),
         ("", "is no end of a silence"),
         ("close", "knows no close"),
     ],
