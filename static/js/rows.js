@@ -11,6 +11,7 @@ export class Rows {
   #drawn = new WeakMap(); // of an element, the HTML that it was made of
   #tinted = new Map(); // rows whose price has moved, each with when that is no news any more
   #fading = 0;
+  #unsorted = new Set(); // tables of which a row has its place elsewhere now
   #afterwards;
 
   constructor(page, afterwards) {
@@ -52,8 +53,13 @@ export class Rows {
       if (performance.now() > until) break;
     }
     this.#drawing = this.#waiting.size > 0;
-    if (this.#drawing) requestAnimationFrame(() => this.#draw());
-    else this.#afterwards();
+    if (this.#drawing) {
+      requestAnimationFrame(() => this.#draw());
+      return;
+    }
+    for (const body of this.#unsorted) sort(body);
+    this.#unsorted.clear();
+    this.#afterwards();
   }
 
   #place(kind, old, html) {
@@ -64,6 +70,7 @@ export class Rows {
     if (old) {
       this.#keep(old, fresh);
       this.#tint(old, fresh);
+      if (old.dataset.order !== fresh.dataset.order) this.#unsorted.add(old.parentElement);
       become(old, fresh);
       this.#drawn.set(old, html);
       return;
@@ -71,8 +78,7 @@ export class Rows {
     const body = this.#page.querySelector(`tbody[data-kind="${kind}"]`);
     if (!body || (body.dataset.only && fresh.id !== `${kind}-${body.dataset.only}`)) return;
     if (FRESH_KINDS.has(kind)) fresh.classList.add("fresh");
-    const isBefore = body.dataset.sort === "newest" ? (a, b) => Number(a) > Number(b) : (a, b) => a < b;
-    const next = [...body.rows].find((row) => isBefore(fresh.dataset.order, row.dataset.order));
+    const next = [...body.rows].find((row) => isBefore(body, fresh, row));
     body.insertBefore(fresh, next ?? null);
     this.#drawn.set(fresh, html);
   }
@@ -102,6 +108,23 @@ export class Rows {
     }
     this.#fading = this.#tinted.size && setTimeout(() => this.#fade(), TINT_MS);
   }
+}
+
+function isBefore(body, one, other) {
+  const [a, b] = [one.dataset.order, other.dataset.order];
+  return body.dataset.sort === "newest" ? Number(a) > Number(b) : a < b;
+}
+
+/** Move what is not in its place; what a person has the focus on keeps it. */
+function sort(body) {
+  const focus = document.activeElement;
+  const sorted = [...body.rows].sort((a, b) => (isBefore(body, a, b) ? -1 : Number(isBefore(body, b, a))));
+  let next = null;
+  for (const row of sorted.reverse()) {
+    if (row.nextElementSibling !== next) body.insertBefore(row, next);
+    next = row;
+  }
+  if (document.activeElement !== focus) focus?.focus({ preventScroll: true });
 }
 
 /** Write into a node what differs in another of its kind. */

@@ -43,16 +43,16 @@ def clean(desk: Any) -> Iterator[None]:
     """The desk as it was: nothing of the drill is open, silent, or a channel."""
     yield
     now = timezone.now()
-    for alert in Alert.objects.filter(code=CODE, acknowledged_at=None):
+    for alert in Alert.objects.filter(code__startswith=CODE, acknowledged_at=None):
         alert_acknowledge(alert_id=alert.pk, now=now, **DONE)
     AlertSilence.objects.filter(ended_at=None).update(ended_at=now)
     AlertChannel.objects.filter(removed_at=None).update(removed_at=now, is_enabled=False, address=b"")
     projections.refresh()
 
 
-def raised(subject: str, severity: Severity = Severity.CRITICAL) -> Alert:
+def raised(subject: str, severity: Severity = Severity.CRITICAL, *, code: str = CODE) -> Alert:
     return alert_raise(
-        code=CODE, subject=subject, text=f"{subject} burns", severity=severity, now=timezone.now()
+        code=code, subject=subject, text=f"{subject} burns", severity=severity, now=timezone.now()
     )
 
 
@@ -113,6 +113,32 @@ def test_a_wrong_address_is_refused_in_words(operator: Person) -> None:
     assert operator.page.locator("#id_address").input_value() == ""
     assert TOKEN not in operator.page.content()
     assert operator.page.locator("#id_name").input_value() == "Typo"
+    assert operator.faults == []
+
+
+@pytest.mark.usefixtures("clean")
+def test_a_group_that_comes_later_stands_above_with_all_that_is_in_it(
+    operator: Person,
+    relay: Relay,  # noqa: F811
+) -> None:
+    """Of rows that stand, the place changes too."""
+    ids = "all => all.map((one) => one.id)"
+    rows = operator.page.locator("tbody[data-kind=alerts] tr")
+    raised("barn")
+    operator.open("/alerts/")
+    operator.page.locator(f"#alerts-group-{CODE} .fold").focus()
+    later = [raised(subject, code=f"{CODE}_later") for subject in ("shed", "sty")]
+    told(relay)
+    for alert in later:
+        operator.page.locator(f"#alerts-{alert.pk}").wait_for()
+    live = rows.evaluate_all(ids)
+    focused = operator.page.evaluate("document.activeElement.closest('tr').id")
+
+    operator.page.reload()
+    rows.first.wait_for()
+    assert live == rows.evaluate_all(ids)
+    assert live.index(f"alerts-group-{CODE}_later") < live.index(f"alerts-group-{CODE}")
+    assert focused == f"alerts-group-{CODE}"
     assert operator.faults == []
 
 
