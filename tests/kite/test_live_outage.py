@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Any
 
@@ -37,6 +38,14 @@ def rounds(live: Live, count: int, *, advance_ms: int = 200) -> None:
 
 def away(*_given: Any, **_named: Any) -> Answer:
     raise Failed(Stage.NOT_SENT, "connection refused")
+
+
+@contextmanager
+def network_away() -> Iterator[None]:
+    """Nothing reaches the broker."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(KiteHttp, "_ask", away)
+        yield
 
 
 def gone(*_given: Any) -> bool:
@@ -99,13 +108,10 @@ def test_an_exit_leaves_at_once_after_a_process_was_away_for_a_moment(started: S
     assert BrokerCall.objects.get(order=order.id).state in ("SENDING", "DONE")
 
 
-def test_an_exit_does_not_leave_before_the_first_look_after_the_network_was_away(
-    started: Started, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_exit_does_not_leave_before_the_first_look_after_the_network_was_away(started: Started) -> None:
     live = holding(started)
 
-    with monkeypatch.context() as patched:
-        patched.setattr(KiteHttp, "_ask", away)
+    with network_away():
         order = live.want(side="SELL", quantity=10)
         rounds(live, 100, advance_ms=700)
         rounds(live, 2, advance_ms=0)
@@ -116,13 +122,10 @@ def test_an_exit_does_not_leave_before_the_first_look_after_the_network_was_away
     assert_held_up(order)
 
 
-def test_an_exit_leaves_soon_after_the_network_was_away(
-    started: Started, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_exit_leaves_soon_after_the_network_was_away(started: Started) -> None:
     live = holding(started)
 
-    with monkeypatch.context() as patched:
-        patched.setattr(KiteHttp, "_ask", away)
+    with network_away():
         order = live.want(side="SELL", quantity=10)
         rounds(live, 100, advance_ms=700)
     rounds(live, 35)
@@ -221,8 +224,7 @@ def test_an_exit_that_could_not_leave_is_tried_again_soon_where_the_book_was_rea
     live = holding(started)
     monkeypatch.setattr(KiteHttp, "read", lambda *_given: Answer(500, b""))
     order = live.want(side="SELL", quantity=10)
-    with monkeypatch.context() as patched:
-        patched.setattr(KiteHttp, "_ask", away)
+    with network_away():
         rounds(live, 3)
     rounds(live, 8)
 
@@ -276,12 +278,11 @@ def test_an_exit_that_is_decided_right_after_a_login_waits_for_the_first_look_to
 
 
 def test_an_exit_that_is_decided_right_after_the_network_was_away_waits_for_the_first_look_too(
-    started: Started, monkeypatch: pytest.MonkeyPatch
+    started: Started,
 ) -> None:
     """Also where nothing was to leave meanwhile."""
     live = holding(started)
-    with monkeypatch.context() as patched:
-        patched.setattr(KiteHttp, "_ask", away)
+    with network_away():
         rounds(live, 100, advance_ms=700)
     order_of_others(live, quantity=10)
 
