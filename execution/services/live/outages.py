@@ -78,9 +78,7 @@ class Outage:
 
     def looked(self, book: Book, now: datetime, *, is_compared: bool) -> None:
         """A look has ended; one that was compared and shows the account lets exits go that waited for it."""
-        if (
-            book.positions is not None or book.moved
-        ):  # where orders moved, positions that were read say nothing
+        if book.positions is not None or book.moved:  # where orders moved, no positions are told
             self._reached_ms = to_ms(now)
         is_whole = None not in (book.positions, book.whole_orders, book.whole_trades)
         if is_compared and is_whole and 0 < self._met_ms <= book.began_ms:
