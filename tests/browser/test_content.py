@@ -105,6 +105,44 @@ def test_positions_and_their_sums(operator: Person, desk: SimpleNamespace) -> No
     assert (sums[0], sums[7]) == (f"{len(held)} open", formats.rupees_signed(sum(gained.values())))
 
 
+CROWDED = """() => {
+  const body = document.querySelector('tbody[data-kind="marks"]');
+  const first = body.rows[0];
+  body.replaceChildren(...Array.from({ length: 200 }, () => first.cloneNode(true)));
+  for (const { cells } of body.rows) {
+    [cells[0].innerHTML, cells[1].innerText] = ["<b>BANKNIFTY26NOV52000CE</b> <small>NFO</small>", "1,18,895.00"];
+    cells[3].replaceWith(Object.assign(document.createElement("td"), { className: "n", innerText: "no tick yet" }));
+  }
+}"""
+DRAWN = """() => [...document.querySelectorAll('tbody[data-kind="marks"] tr')].map(
+  ({ cells }) => cells[0].checkVisibility({ contentVisibilityAuto: true }))"""
+EDGES_AND_CUT = """(box) => {
+  const rows = [...box.querySelectorAll("tr")].slice(0, 8).map(({ cells }) => [...cells]);
+  const cut = rows.flatMap(([, ...others]) => others).filter((cell) => cell.scrollWidth > cell.clientWidth);
+  const ends = (one) => one.getBoundingClientRect().right;
+  cut.push(...rows.slice(1).map(([name]) => name).filter((name) => ends(name.firstElementChild) > ends(name)));
+  return [rows.map((row) => row.map(ends)),
+          cut.map((cell) => `${cell.innerText} ${cell.scrollWidth} > ${cell.clientWidth}`)];
+}"""
+
+
+@pytest.mark.parametrize("width", [1366, 390])
+def test_two_hundred_prices_stand_under_their_heads_and_only_those_in_sight_are_laid_out(
+    width: int, operator: Person, desk: SimpleNamespace
+) -> None:
+    operator.page.set_viewport_size({"width": width, "height": 768})
+    operator.open("/")
+    operator.page.evaluate(CROWDED)
+    box = operator.page.locator(".scroll:has(> .marks)")
+    box.scroll_into_view_if_needed()
+    operator.page.wait_for_function(f"() => {{ const all = ({DRAWN})(); return all[0] && !all.at(-1); }}")
+    edges, cut = box.evaluate(EDGES_AND_CUT)
+    assert all(row == edges[0] for row in edges)
+    assert cut == []
+    box.evaluate("(box) => box.scrollTo(0, box.scrollHeight)")
+    operator.page.wait_for_function(f"() => {{ const all = ({DRAWN})(); return !all[0] && all.at(-1); }}")
+
+
 def test_the_line_of_the_overview_is_whole(operator: Person, desk: SimpleNamespace) -> None:
     operator.page.set_viewport_size({"width": 1366, "height": 768})
     operator.open("/")
