@@ -9,7 +9,7 @@ from operator import attrgetter
 from typing import Any
 
 from django import forms
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, Min, OuterRef, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect
 from django.urls import reverse
@@ -23,6 +23,7 @@ from alphapanda.research.played import bars_played
 from marketdata.domain.bars import DAY_MINUTES, Bar
 from marketdata.domain.markets import anchor_minutes
 from marketdata.domain.series import INTERVALS
+from marketdata.models import Bar as StoredBar
 from marketdata.models import Instrument
 from strategies.models import BacktestRun, Deployment
 
@@ -34,6 +35,8 @@ starts_of = attrgetter("starts_ms")
 KEPT = f"{', '.join(map(str, INTERVALS[:-1]))} minutes, or {INTERVALS[-1]} for the day"
 
 
+Window = tuple[int, int | None, int]  # from when on, up to when (both in ms), how many
+Told = tuple[list[list[Any]], str]  # bars, and in which way they are not those that one takes them for
 DONE = BacktestRun.objects.filter(state=BacktestRun.State.DONE, kind=BacktestRun.Kind.BACKTEST)
 NOT_PLAYED = (
     "The files that the backtest was played on are not at hand as they were: these are the bars of the tick stream, "
@@ -41,7 +44,7 @@ NOT_PLAYED = (
 )
 
 
-FETCHED = "These are candles of the broker that were fetched: the tick stream has stored no bars of this length yet."
+FETCHED = "Bars before the first that the tick stream has stored are candles of the broker that were fetched."
 
 
 class Asked(forms.Form):
@@ -150,40 +153,48 @@ def data(request: HttpRequest, name: str) -> JsonResponse:
     ran = chart_marks.of_backtest(run, instrument) if run else []
     until_ms = given["until_ms"] or (_behind(ran[-1]["at_ms"], given["minutes"]) if ran else None)
     window = given["since_ms"] or 0, until_ms, given["count"] or BARS
-    played = (
-        bars_played(run, str(instrument), given["minutes"]) if run else _fetched(instrument, given["minutes"])
-    )
-    bars = _within(played, *window) if played else _bars(instrument, given["minutes"], *window)
+    minutes = given["minutes"]
+    bars, doubt = _played(run, instrument, minutes, window) if run else _known(instrument, minutes, window)
     chosen = form.chosen(instrument)
     markers = [] if run or not bars else _markers(instrument, chosen, bars, until_ms)
     places = instrument.tick_size.normalize().as_tuple().exponent
     told = {
         "bars": bars,
         "markers": markers + ([] if given["since_ms"] else ran),
-        "doubt": _doubt(run, bars, played),
+        "doubt": doubt,
         "lines": [] if run else chart_marks.lines(instrument, chosen),
         "places": max(2, -int(places)),
-        "minutes": given["minutes"],
+        "minutes": minutes,
         "anchor_minutes": anchor_minutes(instrument.exchange),
     }
     return JsonResponse(told)
 
 
-def _fetched(instrument: Instrument, minutes: int) -> list[Bar]:
-    """Candles of the broker where the tick stream has stored no bar of the length; none of a past moment."""
-    is_of_then = moment.current() is not None
-    return [] if is_of_then or _has_bars(instrument, minutes) else bars_fetched(instrument, minutes)
+def _played(run: BacktestRun, instrument: Instrument, minutes: int, window: Window) -> Told:
+    """The bars that a backtest was played on, else those of the tick stream."""
+    if played := bars_played(run, str(instrument), minutes):
+        return _within(played, *window), ""
+    bars = _bars(instrument, minutes, *window)
+    return bars, NOT_PLAYED if bars else ""
+
+
+def _known(instrument: Instrument, minutes: int, window: Window) -> Told:
+    """The bars of the tick stream, before the first of them candles of the broker; none of these at a past moment."""
+    bars, (since_ms, until_ms, count) = _bars(instrument, minutes, *window), window
+    first_ms = _stored(instrument, minutes).aggregate(Min("starts_ms"))["starts_ms__min"]
+    ends_ms = min((ms for ms in (until_ms, first_ms) if ms is not None), default=None)
+    if moment.current() is not None or len(bars) == count or (ends_ms is not None and ends_ms <= since_ms):
+        return bars, ""
+    candles = _within(bars_fetched(instrument, minutes), since_ms, ends_ms, count - len(bars))
+    return candles + bars, FETCHED if candles else ""
 
 
 def _has_bars(instrument: Instrument, minutes: int) -> bool:
-    return seen.bars().filter(instrument=instrument, minutes=minutes).exists()
+    return _stored(instrument, minutes).exists()
 
 
-def _doubt(run: BacktestRun | None, bars: list[list[Any]], played: list[Bar]) -> str:
-    """In which way the bars are not those that one takes them for."""
-    if run is None:
-        return FETCHED if played else ""
-    return NOT_PLAYED if bars and not played else ""
+def _stored(instrument: Instrument, minutes: int) -> QuerySet[StoredBar]:
+    return seen.bars().filter(instrument=instrument, minutes=minutes)
 
 
 @page_view
@@ -237,7 +248,7 @@ def _behind(at_ms: int, minutes: int) -> int:
 def _bars(
     instrument: Instrument, minutes: int, since_ms: int, until_ms: int | None, count: int
 ) -> list[list[Any]]:
-    found = seen.bars().filter(instrument=instrument, minutes=minutes, starts_ms__gte=since_ms)
+    found = _stored(instrument, minutes).filter(starts_ms__gte=since_ms)
     if until_ms is not None:
         found = found.filter(starts_ms__lt=until_ms)
     columns = ("starts_ms", "open_e4", "high_e4", "low_e4", "close_e4", "volume")

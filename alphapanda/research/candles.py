@@ -1,4 +1,4 @@
-"""The bars of candles that a person has fetched, for a chart of which the tick stream has stored none."""
+"""The bars of candles that a person has fetched, for a chart: the tick stream has stored none from before it ran."""
 
 from __future__ import annotations
 

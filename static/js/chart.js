@@ -107,6 +107,8 @@ function draw(found, seen) {
   marks.add(found.markers);
   lay(length(), seen);
   strategies.forget();
+  state.doubt ||= found.doubt;
+  tellDoubts();
 }
 
 /** Only what is new since the last stored bar: nothing that is there is drawn again. */
@@ -145,8 +147,6 @@ async function read() {
     live(); // a mark may have come before there was a bar
     marks.wait(found.lines);
     if (!state.isDrawn && bars.count) show();
-    state.doubt = found.doubt;
-    tellDoubts();
     say();
     await readIndicators();
     state.isOver = Boolean(box.dataset.backtest); // nothing of it changes any more
