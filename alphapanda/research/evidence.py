@@ -103,24 +103,27 @@ def _doubts(run: Run, fill: BookedFill, seen: dict[Place, list[Seen]]) -> Iterat
     shown = seen.get((fill.token, fill.at_ms), [])
     settings = msgspec.convert(run.account.spec.execution, PaperSettings)
     tick_e4 = run.account.machine.instruments[fill.token].on(ist_date(fill.at_ms)).tick_size_e4
-    worse_e4 = (settings.slippage_ticks + 1) * tick_e4  # and a tick of rounding
-    if not any(_is_possible(fill, one, worse_e4) for one in shown):
+    if not any(_is_possible(fill, one, settings, tick_e4) for one in shown):
         yield Doubt.IMPOSSIBLE_PRICE
     elif all(one.is_stale for one in shown):
         yield Doubt.STALE_FILL
 
 
-def _is_possible(fill: BookedFill, seen: Seen, worse_e4: int) -> bool:
-    """Inside what was on record (of depth, the other side's), or a little worse for the trader; never better."""
+def _is_possible(fill: BookedFill, seen: Seen, settings: PaperSettings, tick_e4: int) -> bool:
+    """Inside what was on record (of depth, the other side's), or worse for the trader by slippage and a tick of
+    rounding; never better."""
     levels = seen.asks if fill.side is Side.BUY else seen.bids
     prices = [
         seen.low_e4,
         seen.high_e4,
         *(price_e4 for price_e4, size in levels if price_e4 > 0 and size > 0),
     ]
+    low_e4, high_e4 = min(prices), max(prices)
     if fill.side is Side.BUY:
-        return min(prices) <= fill.price_e4 <= max(prices) + worse_e4
-    return min(prices) - worse_e4 <= fill.price_e4 <= max(prices)
+        high_e4 += settings.most_slippage_e4(high_e4, tick_e4) + tick_e4
+    else:
+        low_e4 -= settings.most_slippage_e4(low_e4, tick_e4) + tick_e4
+    return low_e4 <= fill.price_e4 <= high_e4
 
 
 def _depth_taken(run: Run, seen: dict[Place, list[Seen]]) -> list[BookedFill]:

@@ -14,7 +14,7 @@ import msgspec
 import msgspec.inspect
 
 from alphapanda.core.clock import ist_date, ist_day
-from alphapanda.core.money import ZERO
+from alphapanda.core.money import PRICE_SCALE, ZERO
 from alphapanda.core.vocabulary import Product
 from alphapanda.deploying import Definition
 from alphapanda.engine.backtest import Run
@@ -161,12 +161,14 @@ def of_execution(runs: Sequence[Run], flags: int) -> Iterator[Finding]:
     """Fills that cost no spread: no slippage where no depth was on record. `flags`: of the ticks of the fills."""
     for run in runs:
         settings = msgspec.convert(run.account.spec.execution, PaperSettings)
-        if not run.account.journal.fills or settings.slippage_ticks or flags & HAS_DEPTH:
+        is_slipping = settings.most_slippage_e4(PRICE_SCALE, 1) > 0
+        if not run.account.journal.fills or is_slipping or flags & HAS_DEPTH:
             continue
+        setting = "slippage_bps" if settings.slippage == "bps" else "slippage_ticks"
         unlimited = " and any size" if settings.liquidity is Liquidity.UNLIMITED else ""
         yield Finding(
             Doubt.FREE_FILLS,
-            f"orders fill at the last price without a spread{unlimited}; slippage_ticks is 0 and no depth is on "
+            f"orders fill at the last price without a spread{unlimited}; {setting} is 0 and no depth is on "
             "record",
             run.account.spec.name,
         )

@@ -79,4 +79,5 @@ def _random(tuning: Tuning, luck: Luck) -> bool:
 
 LATENCIES: dict[str, Latency] = {"fixed": _fixed, "spread": _spread}
 SLIPPAGES: dict[str, Slippage] = {"ticks": _ticks, "random": _random_ticks, "bps": _bps}
+SLIPPAGES_MOST: dict[str, Slippage] = {"ticks": _ticks, "random": _ticks, "bps": _bps}  # with the worst luck
 REJECTIONS: dict[str, Rejection] = {"none": _never, "random": _random}

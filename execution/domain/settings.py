@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
+from uuid import UUID
 
 import msgspec
 
 from alphapanda.core.vocabulary import Broker
-from execution.domain.models import LATENCIES, REJECTIONS, SLIPPAGES
+from execution.domain.models import LATENCIES, REJECTIONS, SLIPPAGES, SLIPPAGES_MOST, Luck
 
 KITE_BANDS = Decimal(-1)  # of `market_protection`: Kite's own, as in its API
 PERCENT_MAX = 100
@@ -77,6 +78,10 @@ class PaperSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 raise ValueError(f"`{name}` {getattr(self, name)!r} is none of {', '.join(sorted(known))}")
         _check_approval(self.approval_s)
         self._check_amounts()
+
+    def most_slippage_e4(self, price_e4: int, tick_e4: int) -> int:
+        """How far a price without depth is moved against an order of any luck, before it is put onto the tick grid."""
+        return SLIPPAGES_MOST[self.slippage](self, Luck(UUID(int=0), "slippage"), price_e4, tick_e4)
 
     def _check_amounts(self) -> None:
         given = {

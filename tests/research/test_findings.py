@@ -270,10 +270,30 @@ def test_costs_that_eat_the_profit_are_found(file: str) -> None:
     assert found_in(dear).keys() == {Doubt.COSTS_EAT_PROFIT}
 
 
-def test_fills_without_a_spread_are_found(file: str) -> None:
-    free = a_definition(execution={"slippage_ticks": 0})
+@pytest.mark.parametrize(
+    ("execution", "words"),
+    [
+        ({"slippage_ticks": 0}, "slippage_ticks is 0"),
+        ({"slippage": "random", "slippage_ticks": 0}, "slippage_ticks is 0"),
+        ({"slippage": "bps", "slippage_ticks": 5}, "slippage_bps is 0"),
+    ],
+)
+def test_fills_without_a_spread_are_found(file: str, execution: dict[str, Any], words: str) -> None:
+    found = found_in(read(file, a_definition(execution=execution)))
 
-    assert found_in(read(file, free)).keys() == {Doubt.FREE_FILLS}
+    assert found.keys() == {Doubt.FREE_FILLS}
+    assert words in found[Doubt.FREE_FILLS].text
+
+
+def test_slippage_in_basis_points_is_no_price_that_was_not_there(tmp_path: Path) -> None:
+    """The price stays for forty minutes, so that a fill shows its slippage: half a rupee on 500."""
+    file = waves(tmp_path / "steps.csv", days=1, shape=lambda minute: minute // 40 % 2 * 500)
+    execution = {"slippage": "bps", "slippage_bps": "10", "slippage_ticks": 0}
+    opened = read(file, a_definition(execution=execution))
+    assert Doubt.IMPOSSIBLE_PRICE not in doubts(opened, folded(opened))
+
+    farther = with_first_fill(opened, price_e4=lambda fill: fill.price_e4 + fill.side.sign * 1_000)
+    assert Doubt.IMPOSSIBLE_PRICE in doubts(opened, farther)
 
 
 def test_intraday_positions_that_stay_overnight_are_found(file: str) -> None:
