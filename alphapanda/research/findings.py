@@ -100,14 +100,25 @@ def of_trades(performance: Performance, definitions: Sequence[Definition]) -> It
             f"{TRADES_PER_PARAMETER} trades a parameter a good result is easily found by chance",
             numbers={"parameters": knobs, "trades": figures.trades},
         )
-    best, net = figures.best or ZERO, sum((trade.net for trade in performance.trades), ZERO)
-    if net > 0 and best > net * SHARE_MAX:
-        yield Finding(
-            Doubt.ONE_TRADE,
-            f"one trade made {PERCENT * best / net:.0f} % of the profit; without it the rest made "
-            f"{rupees_signed(net - best)}",
-            numbers={"best": str(best), "net": str(net)},
-        )
+    yield from _carried_by_one(performance)
+
+
+def _carried_by_one(performance: Performance) -> Iterator[Finding]:
+    """One trade, or what is still open at the last prices, that makes most of the profit: of the trades that were
+    closed, or of all that the result claims."""
+    closed, figures = sum((trade.net for trade in performance.trades), ZERO), performance.statistics
+    best, claimed = figures.best or ZERO, figures.net_pnl if performance.curve else closed
+    for words, part, net in (
+        ("one trade made", best, closed),
+        ("what is still open at the end makes", claimed - closed, claimed),
+    ):
+        if net > 0 and part > net * SHARE_MAX:
+            yield Finding(
+                Doubt.ONE_TRADE,
+                f"{words} {PERCENT * part / net:.0f} % of the profit; without it the rest made "
+                f"{rupees_signed(net - part)}",
+                numbers={"best": str(part), "net": str(net)},
+            )
 
 
 def parameters_of(definition: Definition) -> int:

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from alphapanda.core.clock import ist_text
+from alphapanda.core.money import to_rupees
+from alphapanda.core.vocabulary import SignalKind
 from alphapanda.engine.backtest import Run
 from alphapanda.engine.excerpt import Excerpt
 from alphapanda.research.findings import Doubt, Finding
 from alphapanda.research.folding import Progress, folded
 from alphapanda.research.plan import Opened
+from strategies.domain.intents import Bracket
 from strategies.domain.signals import SignalRow
 
 CUTS = (1 / 3, 2 / 3)  # where data end in the re-runs for look-ahead
@@ -75,10 +78,10 @@ def first_change(run: Run, shorter: Run) -> str:
         return ""
     for one, other in zip(expected, found, strict=False):
         if one != other:
-            return f"{_text(one)} became {_text(other)}"
+            return f"{one.text()} became {other.text()}"
     longer = expected if len(expected) > len(found) else found
     verb = "is gone" if longer is expected else "is new"
-    return f"{_text(longer[min(len(expected), len(found))])} {verb}"
+    return f"{longer[min(len(expected), len(found))].text()} {verb}"
 
 
 def warm_up(opened: Opened, runs: Sequence[Run], reruns: Reruns, progress: Progress) -> Iterator[Finding]:
@@ -112,17 +115,50 @@ def shared(run: Run, later: Run, since_ms: int, until_ms: int) -> tuple[int, int
     return (ours & theirs).total(), (ours | theirs).total()
 
 
-def _key(signal: SignalRow) -> tuple[Any, ...]:
-    return (
-        signal.step,
-        signal.at_ms,
-        signal.instrument,
-        signal.side.value,
-        signal.quantity,
-        signal.limit_price_e4,
+class _Key(NamedTuple):
+    """All of a signal that its strategy has chosen, and when: what must not hang on the future."""
+
+    step: int
+    at_ms: int
+    instrument: str
+    side: str
+    quantity: int
+    kind: str
+    order_type: str
+    limit_price_e4: int | None
+    trigger_price_e4: int | None
+    bracket: Bracket | None
+    more: tuple[Any, ...]
+
+    def text(self) -> str:
+        prices = [
+            f", {name} {to_rupees(price_e4):.2f}"
+            for name, price_e4 in (("limit", self.limit_price_e4), ("trigger", self.trigger_price_e4))
+            if price_e4 is not None
+        ]
+        kind = "" if self.kind == SignalKind.ORDER.value else f"{self.kind.lower()} of "
+        return (
+            f"{kind}{self.side} {self.quantity} {self.instrument}{''.join(prices)} at {ist_text(self.at_ms)}"
+        )
+
+
+def _key(signal: SignalRow) -> _Key:
+    return _Key(
+        step=signal.step,
+        at_ms=signal.at_ms,
+        instrument=signal.instrument,
+        side=signal.side.value,
+        quantity=signal.quantity,
+        kind=signal.kind.value,
+        order_type=signal.order_type.value,
+        limit_price_e4=signal.limit_price_e4,
+        trigger_price_e4=signal.trigger_price_e4,
+        bracket=signal.bracket,
+        more=(
+            signal.validity,
+            signal.validity_minutes,
+            signal.variety,
+            signal.disclosed_quantity,
+            signal.iceberg_legs,
+        ),
     )
-
-
-def _text(key: tuple[Any, ...]) -> str:
-    _, at_ms, instrument, side, quantity, _ = key
-    return f"{side} {quantity} {instrument} at {ist_text(at_ms)}"

@@ -15,9 +15,7 @@ from alphapanda.core.vocabulary import FillSource, Product
 from alphapanda.engine.backtest import Run
 from alphapanda.engine.combined import combined
 from alphapanda.engine.costs import CostModel, Costs
-from alphapanda.engine.statistics import Performance, statistics_of
-from alphapanda.engine.trades import Trade
-from alphapanda.research import findings, reruns
+from alphapanda.research import reruns
 from alphapanda.research.findings import Doubt, Finding, Weight
 from alphapanda.research.folding import Cancelled, folded
 from alphapanda.research.plan import Opened
@@ -27,8 +25,6 @@ from marketdata.reference import YESBANK_FILES
 from tests.engine import libraries
 from tests.research.waves import KEY, a_definition, read, waves
 from tests.shared_data import SHARED, needs_shared_data
-
-ZERO = Decimal(0)
 
 
 @pytest.fixture(scope="module")
@@ -50,9 +46,12 @@ def own() -> Iterator[Callable[[str, str], None]]:
 
 
 HEAD = """
+from decimal import Decimal
+
 import msgspec
 
 from strategies.domain.base import Strategy
+from strategies.domain.intents import Bracket
 
 SEEN = []
 
@@ -74,6 +73,15 @@ PEEKS = f"""{BARS}
         SEEN.append(bar.close_e4)
         rises = SEEN[state.bars] > bar.close_e4 if knows else state.bars % 7 < 3
         yield from view.target(100 if rises else -100)
+"""
+# wishes at fixed bars, and only what it wishes for knows what comes
+WISHES = f"""{BARS}
+    def on_bar(self, state, bar, view):
+        state.bars += 1
+        ahead = SEEN[state.bars] if len(SEEN) > state.bars else 0
+        SEEN.append(bar.close_e4)
+        if state.bars % 25 == 0:
+            yield WISH
 """
 # turns every 50 bars, counted from wherever the data begin
 COUNTS = f"""{BARS}
@@ -113,6 +121,23 @@ def test_a_strategy_that_knows_the_future_is_found(file: str, own: Callable[[str
     assert found.weight is Weight.FAULT
     assert "the signals before are other ones" in found.text
     assert found.deployment == "wave"
+
+
+@pytest.mark.parametrize(
+    "wish",
+    [
+        "view.buy(1, trigger_price=Decimal(600 + ahead // 1_000 % 7))",
+        "view.buy(1, bracket=Bracket(stop=Decimal(10_000 + ahead // 1_000 % 7)))",
+        "view.cancel(view.orders()[0]) if ahead and view.orders() else view.buy(1, limit_price=Decimal(300))",
+    ],
+    ids=["trigger", "bracket", "cancellation"],
+)
+def test_whatever_of_an_order_knows_the_future_is_found(
+    file: str, own: Callable[[str, str], None], wish: str
+) -> None:
+    own("wishes", WISHES.replace("WISH", wish))
+
+    assert Doubt.LOOK_AHEAD in found_in(read(file, a_definition("wishes", params={})))
 
 
 def test_a_strategy_that_hangs_on_the_first_bar_is_found(file: str, own: Callable[[str, str], None]) -> None:
@@ -226,38 +251,7 @@ def test_more_than_the_depth_on_record_is_found(liquidity: str, is_found: bool) 
     assert not {Doubt.IMPOSSIBLE_PRICE, Doubt.STALE_FILL, Doubt.CLOSED_SESSION, Doubt.FREE_FILLS} & found
 
 
-# ---- trades, costs and data --------------------------------------------------------------------------------
-
-
-def performance(nets: Iterable[int]) -> Performance:
-    trades = [Trade(KEY, 1, Decimal(100), Decimal(100 + net), Decimal(net), ZERO, 0, 60_000) for net in nets]
-    return Performance(trades, [], statistics_of(Decimal(1_000), trades, [], ZERO))
-
-
-@pytest.mark.parametrize(
-    ("nets", "expected"),
-    [
-        ([1] * 30, set()),
-        ([1] * 29, {Doubt.TOO_FEW_TRADES, Doubt.TOO_MANY_PARAMETERS}),
-        ([1] * 40 + [40], set()),
-        ([1] * 40 + [41], {Doubt.ONE_TRADE}),
-        ([-1] * 60 + [50], set()),  # no profit to carry
-    ],
-)
-def test_trades(nets: list[int], expected: set[Doubt]) -> None:
-    assert codes(findings.of_trades(performance(nets), [a_definition()])) == expected
-
-
-@pytest.mark.parametrize(("count", "words"), [(0, "0 closed trades;"), (1, "1 closed trade;")])
-def test_one_trade_is_no_trades(count: int, words: str) -> None:
-    told = findings.of_trades(performance([1] * count), [a_definition()])
-    assert next(told).text.startswith(words)
-
-
-def test_parameters_are_counted_without_size_and_clock() -> None:
-    assert findings.parameters_of(a_definition("ema_cross")) == 3  # fast, slow, short
-    many = codes(findings.of_trades(performance([1] * 35), [a_definition("mean_reversion")]))
-    assert many == {Doubt.TOO_MANY_PARAMETERS}  # length, enter_at, leave_at, short
+# ---- costs and data ---------------------------------------------------------------------------------------
 
 
 def test_costs_that_were_forgotten_are_found(file: str) -> None:
