@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal, InvalidOperation
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal, DecimalException
 
 PRICE_SCALE = 10_000  # price_e4 = rupees x 10,000; exact for equity (2 places) and currency (4 places)
+PRICE_DIGITS_MAX = 28  # of 1/10,000 rupee: as many as Decimal reckons with exactly
 MONEY_QUANTUM = Decimal("0.00000001")
 ZERO = Decimal(0)
 
@@ -17,8 +18,10 @@ def to_e4(rupees: str | int | Decimal) -> int:
     """Rupees to 1/10,000 rupee, exactly. Raises PriceNotExact."""
     try:
         scaled = Decimal(rupees) * PRICE_SCALE
+        if scaled.adjusted() >= PRICE_DIGITS_MAX:
+            raise OverflowError("no price has so many digits")
         whole = int(scaled)
-    except (InvalidOperation, ValueError, OverflowError, TypeError) as error:
+    except (DecimalException, ValueError, OverflowError, TypeError) as error:
         raise PriceNotExact(f"{rupees!r} is not a price in rupees") from error
     if scaled != whole:
         raise PriceNotExact(f"{rupees!r} has more than four decimal places")

@@ -15,6 +15,7 @@ COLUMNS = (
     "instrument", "valid_from", "tick_size", "lot_size", "freeze_quantity", "lower_circuit", "upper_circuit"
 )  # fmt: skip
 _UNITS_MAX = 2**31 - 1
+_RUPEES_BELOW = 10**8
 
 
 class BadRules(ValueError):
@@ -169,7 +170,8 @@ def _day(text: str) -> date:
 
 def _units(cells: Mapping[str, str], name: str) -> int:
     text = cells[name]
-    if not (text.isascii() and text.isdigit()) or not 0 < int(text) <= _UNITS_MAX:
+    is_whole = text.isascii() and text.isdigit() and len(text) <= len(str(_UNITS_MAX))
+    if not is_whole or not 0 < int(text) <= _UNITS_MAX:
         raise BadRules(f"{name} {text[:20]!r} is not a whole number from 1 to {_UNITS_MAX}")
     return int(text)
 
@@ -179,6 +181,8 @@ def _e4(cells: Mapping[str, str], name: str) -> int:
         amount_e4 = to_e4(Decimal(cells[name]))
     except (InvalidOperation, PriceNotExact):
         amount_e4 = 0
-    if amount_e4 <= 0:
-        raise BadRules(f"{name} {cells[name][:20]!r} is not an amount above 0 in rupees of four places")
+    if not 0 < amount_e4 < to_e4(_RUPEES_BELOW):
+        raise BadRules(
+            f"{name} {cells[name][:20]!r} is not an amount above 0 and below {_RUPEES_BELOW} in rupees of four places"
+        )
     return amount_e4

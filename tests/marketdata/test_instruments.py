@@ -91,6 +91,8 @@ def test_a_row_is_exact() -> None:
         (SBIN.replace("0.05", "NaN"), "tick_size"),
         (SBIN.replace("0.05", "-0.05"), "tick_size"),
         (SBIN.replace("0.05", "0.00001"), "tick_size"),
+        (SBIN.replace("0.05", "1e999999"), "tick_size '1e999999' is not an amount"),
+        (SBIN.replace("0.05", "1e600000"), "tick_size '1e600000' is not an amount"),
         (SBIN.replace(",1,EQ", ",1.5,EQ"), "lot_size"),
         (CALL.replace("2025-08-28", "28-08-2025"), "expiry"),
     ],

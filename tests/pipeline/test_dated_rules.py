@@ -109,6 +109,12 @@ def test_a_freeze_quantity_binds_pipeline_and_backtest_from_its_day_on(monkeypat
         ("NSE:YESBANK,2019-07-09,,,1.5,,", "freeze_quantity '1.5' is not a whole number"),
         ("NSE:YESBANK,2019-07-09,,,,95,90", "lower_circuit 95 is not below 90"),
         ("NSE:YESBANK,2019-07-09,,,,NaN,90", "lower_circuit 'NaN' is not an amount"),
+        ("NSE:YESBANK,2019-07-09,1e999999,1,,,", "tick_size '1e999999' is not an amount"),
+        (
+            "NSE:YESBANK,2019-07-09,,,,5,1e20",
+            "upper_circuit '1e20' is not an amount above 0 and below 100000000",
+        ),
+        (f"NSE:YESBANK,2019-07-09,,,{'9' * 5_000},,", f"freeze_quantity '{'9' * 20}' is not a whole number"),
         ("YESBANK,2019-07-09,,,5,,", "instrument 'YESBANK' is not EXCHANGE:TRADINGSYMBOL"),
         ("NSE:YESBANK,2019-07-09", "says nothing of NSE:YESBANK: fill at least one of tick_size"),
         ("NSE:YESBANK,2019-07-09,,,,,", "says nothing of NSE:YESBANK"),
