@@ -126,13 +126,17 @@ class PaperOrder(msgspec.Struct, frozen=True, gc=False):
         lot = max(lot_size, 1)
         return 1 if self.quantity % lot else lot
 
-    def leg_ends(self, lot: int) -> int:
-        """Units of the whole order up to the end of the leg at work; legs are in whole lots, the last one takes
-        what is left."""
+    def leg_units(self, lot: int) -> int:
+        """Units that the exchange sees at once: of the whole order, or of one leg; legs are in whole lots."""
         if not self.iceberg_legs:
             return self.quantity
-        lots = -(-self.quantity // (self.iceberg_legs * lot))
-        return min(self.quantity, self.leg * lots * lot)
+        return -(-self.quantity // (self.iceberg_legs * lot)) * lot
+
+    def leg_ends(self, lot: int) -> int:
+        """Units of the whole order up to the end of the leg at work; the last one takes what is left."""
+        if not self.iceberg_legs:
+            return self.quantity
+        return min(self.quantity, self.leg * self.leg_units(lot))
 
 
 class OrderEventRow(msgspec.Struct, frozen=True, gc=False):

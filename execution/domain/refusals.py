@@ -123,7 +123,7 @@ def _sized(case: Case, standing: Standing, _venue: Venue) -> str:
         if not instrument.is_lot_told:
             return f"{order.instrument}: {LOT_NOT_TOLD}"
     most = instrument.quantity_max
-    if most and order.leg_ends(instrument.lot_size) > most:
+    if most and order.leg_units(instrument.lot_size) > most:
         return (
             f"quantity {order.quantity} is above the freeze quantity of {instrument.freeze_quantity}:"
             f" at most {most} in one order"

@@ -14,13 +14,20 @@ from alphapanda.core.vocabulary import (
     Variety,
 )
 from execution.domain.paper import (
+    Memory,
     PaperSettings,
     Queue,
+    carry_out,
+    match,
     watch,
 )
 from tests.builders import (
     a_clock,
+    a_signal,
+    a_standing,
     a_tick,
+    a_venue,
+    an_instrument,
     an_order,
     at,
     e4,
@@ -105,6 +112,23 @@ def test_a_modification_is_judged_as_an_order_is(wish: dict[str, Any], words: st
 
     assert outcome.orders[order.id].limit_price_e4 == e4("99")
     assert words in outcome.history[-1].reason
+
+
+def test_a_later_leg_can_be_modified_that_is_as_large_as_the_exchange_takes() -> None:
+    listed = msgspec.structs.replace(an_instrument(lot=65), freeze_quantity=1_800)
+    iceberg = {"variety": Variety.ICEBERG, "iceberg_legs": 2}
+    order = an_order(quantity=3_510, limit="100", instrument=listed, settings=EXACT, **iceberg)
+    venue, offer = a_venue(EXACT, instruments=[listed]), a_tick(asks=[("100", 1_755)], at_ms=at())
+    second = match([order], offer, venue=venue, memory=Memory()).orders[order.id]
+    assert (second.leg, second.unfilled) == (2, 1_755)
+
+    wish = {"kind": SignalKind.MODIFY, "target": order.id, "replaces": 1_755, "limit": "99", "step": 2}
+    outcome = carry_out(
+        [a_signal(quantity=1_755, at_ms=LATER, **wish)], a_standing([second]), venue, ended={}
+    )
+
+    assert outcome.history[-1].reason == ""
+    assert outcome.orders[order.id].limit_price_e4 == e4("99")
 
 
 def test_twenty_five_modifications_and_no_more() -> None:
