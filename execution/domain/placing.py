@@ -12,6 +12,7 @@ from alphapanda.core.clock import ist_date, ist_ms
 from alphapanda.core.vocabulary import (
     OrderStatus,
     OrderType,
+    Phase,
     Product,
     Side,
     SignalKind,
@@ -28,6 +29,7 @@ from execution.domain.orders import AT_MARKET, Act, PaperOrder, Place
 from execution.domain.refusals import AMO_HOURS, CASH, refusal
 from execution.domain.settings import Queue
 from execution.domain.venue import Outcome, Standing, Venue
+from marketdata.domain.calendar import Calendar
 from strategies.domain.signals import SignalRow
 
 MINUTE_MS = 60_000
@@ -174,20 +176,28 @@ def _session_of(signal: SignalRow, venue: Venue) -> tuple[Variety, int, int]:
     """Variety, release (0: at once) and end of an order: it works until the end of continuous trading, or for its
     minutes, or is released at the start of the next session."""
     calendar, at_ms = venue.calendars[signal.token], signal.at_ms
-    closes_ms = calendar.closes_ms(at_ms)
-    is_over = not calendar.has_session(at_ms) or at_ms >= closes_ms
+    closes_ms, is_shut = calendar.closes_ms(at_ms), _is_shut(calendar, at_ms)
     if signal.variety is Variety.AMO and not _is_amo_time(signal, venue):
         return Variety.AMO, 0, at_ms
     if signal.variety is Variety.AMO or (
-        is_over and venue.settings.may_queue and signal.variety is Variety.REGULAR
+        is_shut and venue.settings.may_queue and signal.variety is Variety.REGULAR
     ):
         opens_ms = calendar.next_open_ms(at_ms)
         return Variety.AMO, _release_ms(signal, opens_ms), calendar.closes_ms(opens_ms)
-    if is_over:
+    if is_shut:
         return signal.variety, 0, at_ms
     if signal.validity is Validity.TTL:
         return signal.variety, 0, min(closes_ms, at_ms + max(signal.validity_minutes, 0) * MINUTE_MS)
     return signal.variety, 0, closes_ms
+
+
+def _is_shut(calendar: Calendar, at_ms: int) -> bool:
+    """Whether a market takes orders for the next session alone: on days without one, before the first phase of a day,
+    and when its continuous trading has ended."""
+    if not calendar.has_session(at_ms) or at_ms >= calendar.closes_ms(at_ms):
+        return True
+    opens_ms = calendar.trading(at_ms)[0].opens_ms
+    return at_ms < opens_ms and calendar.phase_at(at_ms) is Phase.CLOSED
 
 
 def _is_amo_time(signal: SignalRow, venue: Venue) -> bool:

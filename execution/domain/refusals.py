@@ -26,8 +26,9 @@ NO_MARK = Mark(0, 0)
 AMO_REFUSED = "Your order could not be converted to a After Market Order (AMO)."
 LEGS_MIN, LEGS_MAX = 2, 50
 TTL_MINUTES_MAX = 375  # a session of the cash market
-# When orders for the next session are taken: until the first time of day and from the second one on (Zerodha's
-# support article, undated); released at the start of trading, equity limit and market orders at 09:00.
+# When orders for the next session are taken: until the first time of day and from the second one on, or from the close
+# where that is later (Zerodha's support article, undated); released at the start of trading, equity limit and market
+# orders at 09:00.
 AMO_HOURS = {
     "NSE": (time(8, 58), time(16)),
     "BSE": (time(8, 58), time(16)),
@@ -35,7 +36,7 @@ AMO_HOURS = {
     "BFO": (time(9, 10), time(15, 45)),
     "CDS": (time(8, 59), time(17)),
     "BCD": (time(8, 59), time(17)),
-    "MCX": (time(8, 58), time(23, 55)),
+    "MCX": (time(8, 58), time(23, 30)),
 }
 CASH = ("NSE", "BSE")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -18,10 +19,13 @@ from alphapanda.core.vocabulary import (
 )
 from execution.domain.bands import protected_price_e4, protection_percent
 from execution.domain.paper import (
+    History,
     PaperSettings,
     carry_out,
+    place,
     watch,
 )
+from marketdata.reference import load_calendar
 from tests.builders import (
     a_clock,
     a_holding,
@@ -240,4 +244,28 @@ def test_an_order_of_the_night_is_released_in_the_morning(wish: dict[str, Any], 
 )
 def test_orders_for_the_next_session_are_taken_after_hours(clock: str, *, is_taken: bool) -> None:
     order = an_order(at_ms=at(clock), variety=Variety.AMO)
+    assert (order.status is OrderStatus.AMO_RECEIVED) == is_taken
+
+
+@pytest.mark.parametrize(
+    ("clock", "day", "is_taken"),
+    [
+        ("23:29", date(2026, 6, 10), False),
+        ("23:30", date(2026, 6, 10), True),  # New York keeps summer time: the close
+        ("23:30", date(2026, 12, 2), False),
+        ("23:54", date(2026, 12, 2), False),
+        ("23:55", date(2026, 12, 2), True),
+    ],
+)
+def test_commodities_are_taken_for_the_next_session_from_their_close(
+    clock: str, day: date, *, is_taken: bool
+) -> None:
+    gold = msgspec.structs.replace(
+        an_instrument(lot=100), key="MCX:GOLD26DECFUT", exchange="MCX", instrument_type="FUT"
+    )
+    wish = {"variety": Variety.AMO, "product": Product.NRML, "instrument": gold.key}
+    row = a_signal(quantity=100, at_ms=at(clock, day), **wish)
+    venue = a_venue(instruments=[gold], hours=load_calendar("MCX"))
+    order = place(row, a_standing(), venue, History())
+
     assert (order.status is OrderStatus.AMO_RECEIVED) == is_taken

@@ -70,7 +70,9 @@ def test_a_limit_off_the_grid_is_refused(limit: str) -> None:
 @pytest.mark.parametrize(
     ("clock", "day", "queued_until", "otherwise_until"),
     [
-        ("08:00", DAY, (DAY, "15:30"), (DAY, "15:30")),  # a day that trades: its session is still to come
+        ("00:00", DAY, (DAY, "15:30"), None),  # a day that trades: its session is still to come
+        ("08:59:59.999", DAY, (DAY, "15:30"), None),
+        ("09:00", DAY, (DAY, "15:30"), (DAY, "15:30")),
         ("09:05", DAY, (DAY, "15:30"), (DAY, "15:30")),
         ("15:29:59.999", DAY, (DAY, "15:30"), (DAY, "15:30")),
         ("15:30", DAY, (DAY + timedelta(days=1), "15:30"), None),
