@@ -35,7 +35,8 @@ function isFilled(name) {
  * nothing where none is. */
 function asked(data) {
   if (data.form) return [data, () => Object.fromEntries(new FormData(document.getElementById(data.form)))];
-  if (!data.chosen) return [data, () => JSON.parse(data.facts ?? "{}")];
+  const facts = JSON.parse(data.facts ?? "{}"); // of now: what the row says later, nobody was asked about
+  if (!data.chosen) return [data, () => facts];
   const chosen = [...document.querySelectorAll(`input[name="${data.chosen}"]:checked`)];
   if (!chosen.length) return null;
   const what = `${chosen.length} ${data.noun}${together(chosen)}: ${chosen.map((box) => box.ariaLabel.replace(/^Choose /, "")).join("; ")}.`;
@@ -135,7 +136,7 @@ export class Act {
     row.hidden = !type;
     row.firstElementChild.textContent = type;
     this.typed.required = Boolean(type);
-    this.typed.pattern = type.replace(/[.*+?^${}()|[\]\\/-]/g, "\\$&");
+    this.typed.pattern = type.replace(/[.*+?^${}()|[\]\\/]/g, "\\$&"); // no more than that, or it is no pattern and all passes
   }
 
   async #send() {

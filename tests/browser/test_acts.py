@@ -208,6 +208,31 @@ def test_an_order_at_hand_is_cancelled_by_keyboard(operator: Person, desk: Simpl
     Order.objects.filter(pk=order.pk).update(status=order.status)
 
 
+@pytest.mark.parametrize("name", ["BAJAJ-AUTO", "M&M", "NIFTY 50 (WEEKLY)", "A/B-C.D"])
+def test_real_money_wants_its_name_typed_whatever_signs_are_in_it(
+    name: str, operator: Person, desk: SimpleNamespace
+) -> None:
+    order = Order.objects.filter(deployment__status="RUNNING", broker="paper").first()
+    Order.objects.filter(pk=order.pk).update(status="OPEN")
+    asked: list[Any] = []
+    operator.page.route("**/api/v1/orders/**", asked.append)
+    operator.open("/orders/")
+    cancel = operator.page.locator(f"#orders-{order.pk} [data-key-x]")
+    cancel.evaluate("(button, name) => (button.dataset.type = name)", name)
+    cancel.click()
+    operator.page.fill("#act-reason", "not wanted")
+    operator.page.fill("#act-typed", "anything")
+    operator.page.keyboard.press("Enter")
+    assert not operator.page.evaluate("document.getElementById('act-typed').checkValidity()")
+    assert asked == []
+
+    operator.page.fill("#act-typed", name)
+    with operator.page.expect_request("**/api/v1/orders/**"):
+        operator.page.keyboard.press("Enter")
+    assert operator.faults == []
+    Order.objects.filter(pk=order.pk).update(status=order.status)
+
+
 def test_the_name_of_a_deployment_follows_its_instruments_until_a_person_writes_one(
     operator: Person,
 ) -> None:

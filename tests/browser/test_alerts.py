@@ -230,6 +230,22 @@ def test_a_whole_group_is_acknowledged_with_one_reason(operator: Person) -> None
 
 
 @pytest.mark.usefixtures("clean")
+def test_an_alert_that_joins_its_group_while_a_person_writes_is_not_taken_with_it(operator: Person) -> None:
+    page, seen = operator.page, [raised(name).pk for name in ("one", "two")]
+    operator.open("/alerts/")
+    group = page.locator(f"#alerts-group-{CODE}")
+    group.locator("[data-key-a]").click()
+    page.fill("#act-reason", "I know of these two")
+    unseen = raised("three").pk
+    group.locator(".count", has_text="3").wait_for()
+    press(operator, "Enter")
+    page.locator(f"#alerts-{seen[0]}").wait_for(state="detached")
+
+    assert Alert.objects.filter(pk__in=seen, note="I know of these two").count() == 2
+    assert Alert.objects.get(pk=unseen).acknowledged_at is None
+
+
+@pytest.mark.usefixtures("clean")
 def test_a_tone_is_heard_once_opted_for_and_never_for_what_is_silent(operator: Person) -> None:
     page = operator.page
     page.add_init_script(COUNT_TONES)
