@@ -390,7 +390,7 @@ chart.timeScale().subscribeVisibleLogicalRangeChange((range) => {
   if (state.isDrawn && range) scaling ||= requestAnimationFrame(rescale);
 });
 new MutationObserver(paint).observe(document.documentElement, { attributes: true, attributeFilter: ["data-theme", "data-palette"] });
-new MutationObserver(readRow).observe(document.querySelector(".chart-mark tbody"), { childList: true });
+new MutationObserver(readRow).observe(document.querySelector(".chart-mark tbody"), { childList: true, subtree: true, attributeFilter: ["data-price", "data-at"] });
 box.addEventListener("pointerdown", () => holding(true));
 for (const end of ["pointerup", "pointercancel"]) window.addEventListener(end, () => holding(false));
 document.addEventListener("mark", ({ detail }) => moveTo({ price: detail.price_e4 / 10_000, at: detail.at_ms, bar: detail.bar }));

@@ -23,6 +23,7 @@ from marketdata.domain.bars import MINUTE_MS
 from marketdata.domain.series import INTERVALS, begun
 from marketdata.models import Bar, CandleFetch, Instrument
 from tests.browser.desk import MINUTES
+from tests.browser.test_live import without_pushes
 from tests.cockpit import world
 from tests.marketdata.helpers import tick
 
@@ -117,6 +118,21 @@ def test_where_the_stream_has_no_bar_the_last_price_makes_it(operator: Person, s
     operator.page.locator("#legend", has_text=f"C 1,531.65 V {UNKNOWN}").wait_for()
     readmodel.marks_write({token: (price_e4, world.START + 7_200_000)})
     assert MINUTES < 120
+
+
+def test_with_every_push_lost_the_row_above_moves_the_last_bar(
+    operator: Person, desk: SimpleNamespace
+) -> None:
+    token, price_e4 = world.NAMES["INFY"]
+    without_pushes(operator)
+    operator.open("/chart/NSE:INFY/?minutes=1")
+    operator.page.locator("#legend", has_text="11:15 IST").wait_for()
+    readmodel.marks_write({token: (price_e4 + 25_000, world.START + 7_202_000)})
+    operator.page.locator(".chart-mark", has_text="1,532.90").wait_for()
+    try:
+        operator.page.locator("#legend", has_text="C 1,532.90").wait_for(timeout=3_000)
+    finally:
+        readmodel.marks_write({token: (price_e4, world.START + 7_200_000)})
 
 
 def test_all_bars_in_one_sight_are_longer_ones_and_say_so(
