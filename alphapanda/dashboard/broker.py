@@ -32,7 +32,10 @@ KITE = env.BY_VARIABLE["ALPHAPANDA_KITE_API_URL"].default
 
 @page_view
 def page(request: HttpRequest) -> HttpResponse:
-    """Complete without a line of JavaScript, which only counts down."""
+    """Complete without a line of JavaScript, which only counts down; who asks for JSON is told what stands."""
+    live = frame.Reading(broker_of(request.GET.get("broker", "")))
+    if frame.wants_json(request):
+        return frame.snapshot(live, {}, is_stored=True)
     now = timezone.now()
     context: dict[str, Any] = {
         "accounts": selectors.accounts_now(now=now),
@@ -42,7 +45,6 @@ def page(request: HttpRequest) -> HttpResponse:
     }
     # the form leads on to Kite's page, which browsers count as a target of the form
     shown = csp_update({"form-action": [_origin(settings.KITE_LOGIN_URL)]})(frame.shown)
-    live = frame.Reading(broker_of(request.GET.get("broker", "")))
     return shown(request, "broker", "dashboard/broker.html", context, live=live)
 
 

@@ -97,7 +97,10 @@ def first(request: HttpRequest) -> HttpResponse:
     broker = broker_of(request.GET.get("broker", ""))
     used = _others(broker)
     if not used:
-        return frame.shown(request, "chart", "dashboard/no_chart.html", {}, live=frame.Reading(broker))
+        live = frame.Reading(broker)
+        if frame.wants_json(request):
+            return frame.snapshot(live, {}, is_stored=True)
+        return frame.shown(request, "chart", "dashboard/no_chart.html", {}, live=live)
     has_bars = Exists(seen.bars().filter(instrument=OuterRef("pk")))
     fed = sorted(map(str, _used(broker).filter(has_bars)))
     return redirect(f"{reverse('chart', args=[(fed or used)[0]])}?{request.GET.urlencode()}".rstrip("?"))

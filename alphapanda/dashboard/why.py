@@ -89,13 +89,14 @@ def _shown(
 ) -> HttpResponse:
     related = seen.signals().select_related("instrument", "deployment__strategy_version__strategy")
     signal = get_object_or_404(related, id=signal_id)
-    live = frame.Reading(signal.broker)
+    live, stands = frame.Reading(signal.broker), _stands(signal, order)
     if frame.wants_json(request):
-        return frame.snapshot(live, {}, is_stored=True)
+        return frame.snapshot(live, {}, is_stored=True, stands=stands)
     chain = _chain(signal, order)
     view = request.GET.get("view", VIEWS[0])
     found = hops(chain)
     context = chain | {
+        "stands": stands,
         "view": view if view in VIEWS else VIEWS[0],
         "views": VIEWS,
         "marked": marked,
@@ -103,7 +104,29 @@ def _shown(
         "whole_ms": found[-1].at_ms - found[0].at_ms if found else 0,
         "raw": [(title, pretty(rows)) for title, rows in _raw(chain)] if view == "raw" else [],
     }
-    return frame.shown(request, page, "dashboard/why.html", context, live=live, broker=signal.broker)
+    hints = ["signals", "orders", "fills", "news"]
+    return frame.shown(
+        request, page, "dashboard/why.html", context, live=live, hints=hints, broker=signal.broker
+    )
+
+
+def _stands(signal: Signal, order: Order | None) -> str:
+    """A word that is another after each step of what follows from a signal: a page that shows another is shown anew.
+    It is read before what the page tells, so that a step between the two is seen at the next look."""
+    asked = Decision.objects.filter(signal=signal).count(), Signal.objects.filter(approves=signal).count()
+    told: list[Any] = [*asked]
+    if order is not None:
+        calls = BrokerCall.objects.filter(order__order=order).order_by("queued_at_ms", "attempt")
+        fills = order.fills.values_list("pk", flat=True)
+        entries = LedgerEntry.objects.filter(fill_id__in=list(fills)).count()
+        told += [
+            order.status,
+            order.events.count(),
+            len(fills),
+            entries,
+            *calls.values_list("state", flat=True),
+        ]
+    return "-".join(map(str, told))
 
 
 # ---- what belongs to it --------------------------------------------------------------------------------------

@@ -24,6 +24,7 @@ const rows = new Rows(document, showAges);
 const state = {
   sequence: Number(page.dataset.sequence),
   heardAt: Date.now(), // the page itself is the first snapshot
+  shownAt: Date.now(), // when what is stored last came here: a push says nothing of that
   clockAhead: 0, // the server's clock before ours, in ms
   refused: "",
   retries: 0,
@@ -97,8 +98,10 @@ async function refetch() {
     heard(message);
     const isOver = message.is_over && document.querySelector("[data-under-way]"); // its result has come
     const isBack = message.sequence && document.querySelector(".strip-off");
-    if ((isOver || isBack) && !document.querySelector("dialog[open]")) location.reload(); // nobody loses what was typed
+    const isMore = message.stands && message.stands !== document.querySelector("[data-stands]")?.dataset.stands;
+    if ((isOver || isBack || isMore) && !document.querySelector("dialog[open]")) location.reload(); // nobody loses what was typed
     applySnapshot(message);
+    if (!isMore) state.shownAt = state.heardAt;
   } catch {
     // no network: the age on the dot says so
   } finally {
@@ -132,26 +135,29 @@ function clockText(ms) {
   return new Date(ms).toLocaleTimeString("en-GB", { timeZone: "Asia/Kolkata" });
 }
 
-/** How old what stands here is: the last word of the server, or the last tick while ticks should come. */
+/** How old what stands here is: the last word of the server, the last reading where one is overdue, or the last tick while
+ * ticks should come. */
 function dataAge(strip, now) {
   const silence = now - state.clockAhead - state.heardAt;
+  const since = now - state.clockAhead - state.shownAt;
+  const unread = since >= POLL_MS + LATE_MS ? since : 0;
   const received = Number(strip?.dataset.received);
   const over = strip?.dataset.session ? ["CLOSED", "POST_CLOSE"] : ["CLOSED"];
   const isOpen = strip?.dataset.phase && !over.includes(strip.dataset.phase);
   const quiet = received && isOpen ? now - received : 0;
-  return { silence, quiet, worst: Math.max(silence, quiet) };
+  return { silence, unread, quiet, worst: Math.max(silence, unread, quiet) };
 }
 
 function showAges() {
   const now = Date.now() + state.clockAhead;
   const strip = document.querySelector(".strip");
-  const { silence, quiet, worst } = dataAge(strip, now);
+  const { silence, unread, quiet, worst } = dataAge(strip, now);
   const level = worst >= STALE_MS ? "stale" : worst >= LATE_MS ? "late" : "live";
   link.dataset.state = level;
   page.classList.toggle("is-late", level === "late");
   page.classList.toggle("is-stale", level === "stale");
-  const told = level === "live" ? `live ${age(worst)}` : silence >= LATE_MS ? `no contact ${age(silence)}` : `no ticks ${age(quiet)}`;
-  words.textContent = state.refused || told;
+  const why = silence >= LATE_MS ? `no contact ${age(silence)}` : unread >= quiet ? `not read again ${age(unread)}` : `no ticks ${age(quiet)}`;
+  words.textContent = state.refused || (level === "live" ? `live ${age(worst)}` : why);
   for (const title of document.querySelectorAll(".panel h2")) title.dataset.asOf = `as of ${clockText(now - worst)}`;
   const clock = strip?.dataset.session ? Number(strip.dataset.at) : now;
   for (const cell of document.querySelectorAll(".age[data-at]")) {

@@ -251,6 +251,30 @@ def test_with_every_push_lost_positions_are_right_after_five_seconds(
     )
 
 
+@pytest.mark.parametrize("view", ["compact", "raw"])
+def test_with_every_push_lost_the_page_of_an_order_tells_what_came_of_it_since(
+    view: str, operator: Person, desk: SimpleNamespace
+) -> None:
+    order = traded(desk).order
+    Order.objects.filter(pk=order.pk).update(status="OPEN")
+    without_pushes(operator)
+    operator.page.clock.install()
+    operator.open(f"/orders/{order.pk}/?view={view}")
+    pill = operator.page.locator(".listing-head .pill")
+    assert pill.inner_text() == "open"
+
+    Order.objects.filter(pk=order.pk).update(status=order.status)
+    operator.page.clock.fast_forward(POLL_MS)
+
+    operator.page.locator(".listing-head .pill.s-complete").wait_for()
+    assert operator.page.url.endswith(f"/orders/{order.pk}/?view={view}")
+    operator.page.evaluate("window.isSame = true")
+    operator.page.clock.fast_forward(POLL_MS)
+    operator.page.wait_for_timeout(500)
+    assert operator.page.evaluate("window.isSame")  # shown anew once, and not for ever
+    assert operator.faults == []
+
+
 def test_an_alert_is_on_every_page_within_a_second(operator: Person, relay: Relay) -> None:
     without_looks(operator)
     operator.open("/orders/")

@@ -11,10 +11,16 @@ from alphapanda import projections
 from alphapanda.core.clock import to_ms
 from alphapanda.core.vocabulary import Phase
 from alphapanda.proof.browser import Person
+from alphapanda.proof.pages import PAGES, address_of
 from alphapanda.push import readmodel
 from tests.browser.conftest import Web
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+READ_AGAIN = """async () => {
+  const answer = await fetch(location.href, { headers: { Accept: "application/json" } });
+  return Object.keys((await answer.json()).rows);
+}"""
 
 
 def test_a_dead_server_shows_in_the_age_of_what_stands_there(operator: Person, web: Web) -> None:
@@ -36,6 +42,32 @@ def test_a_dead_server_shows_in_the_age_of_what_stands_there(operator: Person, w
     finally:
         web.thaw()
     person.page.wait_for_selector('#link[data-state="live"]')
+
+
+def test_a_page_that_cannot_be_read_again_says_so_though_its_socket_lives(operator: Person) -> None:
+    page = operator.page
+    page.clock.install()
+    operator.tolerated.add(500)
+    operator.open("/orders/")
+    page.route("**/orders/", lambda route: route.fulfill(status=500, body="the database is away"))
+    page.clock.fast_forward(12_000)
+    page.locator("#link-words", has_text="not read again").wait_for()  # it was heard, else: no contact
+    assert page.locator("#page.is-stale").count() == 1
+    assert "as of" in page.evaluate("document.querySelector('.panel h2').dataset.asOf")
+
+    page.unroute("**/orders/")
+    page.clock.fast_forward(5_000)
+    page.locator('#link[data-state="live"]').wait_for()
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_page_can_be_read_again(name: str, operator: Person) -> None:
+    operator.tolerated.add(503)
+    operator.open(address_of(name))
+
+    told = operator.page.evaluate(READ_AGAIN)
+
+    assert "strip" in told
 
 
 def test_a_socket_that_dies_is_opened_again(operator: Person) -> None:
