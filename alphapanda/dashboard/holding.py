@@ -85,7 +85,13 @@ def groups(live: frame.Reading, held: Iterable[screen.Row]) -> dict[str, screen.
         one["gross"] += abs(Decimal(row["value"]))
         one["unrealised"] += Decimal(row["unrealised"] or 0)
         one["realised"] += Decimal(row["realised"])
-    return {name: one | {field: str(one[field]) for field in _SUMS} for name, one in sorted(sums.items())}
+    return {name: _written(one) for name, one in sorted(sums.items())}
+
+
+def _written(one: screen.Row) -> screen.Row:
+    """Where none of a strategy's positions has a price its profit is not known, which is not nought."""
+    unknown = {"unrealised": None} if one["unmarked"] == one["count"] else {}
+    return one | {field: str(one[field]) for field in _SUMS} | unknown
 
 
 _SUMS = ("gross", "unrealised", "realised")

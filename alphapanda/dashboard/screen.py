@@ -102,7 +102,9 @@ def _strip(overview: Mapping[str, Any], broker: str) -> Row:
     phase, session_name = session.get("phase"), OWN_CLOCKS.get(stream.get("source", ""))
     return {
         "broker": broker,
-        "day_pnl": totals.get("day_pnl"),
+        "day_pnl": None if totals.get("unmarked") else totals.get("day_pnl"),
+        "day_known": totals.get("day_pnl"),
+        "unmarked": totals.get("unmarked", 0),
         "open_positions": totals.get("open_positions", 0),
         "open_risk": _open_risk(overview, broker),
         "phase": phase,
@@ -156,9 +158,11 @@ def _news(session: Mapping[str, Any], broker: str) -> Row:
 
 def _tiles(overview: Mapping[str, Any], broker: str) -> Row:
     totals, stream = overview["totals"].get(broker, {}), overview["stream"]
-    names = ("equity", "realised", "unrealised", "charges", "unmarked")
+    names = ("equity", "realised", "charges", "unmarked")
+    has_price = totals.get("unmarked", 0) < totals.get("open_positions", 0) or not totals.get("unmarked")
     return {name: totals.get(name) for name in names} | {
         "broker": broker,
+        "unrealised": totals.get("unrealised") if has_price else None,
         "ticks_per_s": stream.get("ticks_per_s"),
         "lag": stream.get("lag"),
         "orders_today": overview["session"].get("orders_today", {}).get(broker, 0),

@@ -130,8 +130,9 @@ def _deployment(row: Row, books: list[Row], positions: list[Row], last_events: M
         for position in own
         if position["quantity"]
     ]
-    last = last_events.get(row["id"])
-    return row | {"held": held, "pnl": written(net_day + _add(own, "unrealised")), "last_event": last}
+    is_known = all(position["unrealised"] is not None for position in own)  # without a price it is not nought
+    pnl = written(net_day + _add(own, "unrealised")) if is_known else None
+    return row | {"held": held, "pnl": pnl, "last_event": last_events.get(row["id"])}
 
 
 def _watched(deployments: list[Row], marks: Marks) -> list[Row]:
