@@ -117,3 +117,18 @@ def test_the_button_that_halts_stands_in_the_first_line(phone: Person, desk: Sim
         badge, halt = (phone.page.locator(one).bounding_box() for one in (".badge", "#halt"))
         assert abs(badge["y"] - halt["y"]) < halt["height"] / 2
     assert phone.faults == []
+
+
+@pytest.mark.parametrize("day", ["-₹1,898.73", "-₹1,23,45,678.90"])
+def test_the_bell_lies_on_no_figure(day: str, phone: Person, desk: SimpleNamespace) -> None:
+    page = phone.page
+    page.route_web_socket("**/ws/live/**", lambda socket: socket.on_message(lambda _: None))
+    phone.open("/")
+    page.locator(".day-pnl b").evaluate("(one, text) => (one.textContent = text)", day)
+    page.locator(".bell").evaluate("one => (one.innerHTML = '<span class=\"pill s-fail\">3 critical</span>')")
+    bell = page.locator(".bell").bounding_box()
+    for figure in page.locator(".strip .figure, .strip .label").all():
+        box = figure.bounding_box()
+        is_left = box["x"] + box["width"] <= bell["x"]
+        assert is_left or box["y"] + box["height"] <= bell["y"], figure.inner_text()
+    assert not phone.is_wider_than_the_window()
