@@ -29,7 +29,7 @@ def breaches(broker: str, now: datetime) -> dict[str, screen.Row]:
     since = to_datetime(ist_midnight_ms(ist_date(to_ms(seen_at))))
     found = [*_denied(broker, since), *_halted(broker, since), *_stepped(broker, since)]
     newest = sorted(found, key=lambda row: (row["order"], row["id"]), reverse=True)
-    return {row["id"]: row for row in newest}
+    return {row["id"]: row | {"broker": broker} for row in newest}
 
 
 def idle(limits: dict[str, screen.Row]) -> screen.Row:
@@ -85,7 +85,8 @@ def _halted(broker: str, since: datetime) -> Iterator[screen.Row]:
 def _stepped(broker: str, since: datetime) -> Iterator[screen.Row]:
     """The alerts of the rungs, and what the ladder then cancelled and closed."""
     raised = Alert.objects.filter(code=ALERT, deployment__broker=broker, raised_at__gte=since)
-    for alert in moment.known(raised, "raised_at").select_related("deployment").defer(*HEAVY)[:SHOWN]:
+    newest = moment.known(raised, "raised_at").order_by("-raised_at")
+    for alert in newest.select_related("deployment").defer(*HEAVY)[:SHOWN]:
         yield _row("ladder", alert.pk, alert.raised_at, ALERT, alert.text) | _of_deployment(alert.deployment)
     acts = moment.known(
         Signal.objects.filter(broker=broker, origin=SignalOrigin.LADDER, created_at__gte=since)

@@ -157,6 +157,15 @@ def test_many_cost_no_more_queries_than_one(viewer: Client) -> None:
     assert len(set(counts)) == 1
 
 
+@pytest.mark.parametrize(("broker", "address"), [("paper", ""), ("zerodha", "&broker=zerodha")])
+def test_who_looks_behind_a_breach_stays_with_its_broker(
+    broker: str, address: str, viewer: Client, live_enabled: None
+) -> None:
+    halt_throw(level="BROKER", broker=broker, reason="odd", actor="bob", now=timezone.now())
+    (row,) = told(viewer, broker=broker)
+    assert f'href="/logs/?action=halt.{address}"' in row
+
+
 def test_what_a_halt_has_denied_does_not_push_the_halt_off(viewer: Client, monkeypatch) -> None:
     monkeypatch.setattr(breaches, "SHOWN", 2)
     halt_throw(level="GLOBAL", reason="odd prices", actor="bob", now=timezone.now())
