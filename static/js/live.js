@@ -74,6 +74,12 @@ function onMessage(socket, message) {
   if (message.hints.length && !state.hinted) state.hinted = setTimeout(reread, wait);
 }
 
+/** Whether a person would lose something if the page were shown anew: a dialog, or what was typed. */
+function isInHand() {
+  const isTyped = (one) => one.value !== one.defaultValue || one.checked !== one.defaultChecked;
+  return Boolean(document.querySelector("dialog[open]")) || [...document.querySelectorAll("main :is(input, textarea)")].some(isTyped);
+}
+
 /** As `refetch`; behind one that is under way, which may not have seen what changed. */
 function reread() {
   clearTimeout(state.hinted);
@@ -99,7 +105,7 @@ async function refetch() {
     const isOver = message.is_over && document.querySelector("[data-under-way]"); // its result has come
     const isBack = message.sequence && document.querySelector(".strip-off");
     const isMore = message.stands && message.stands !== document.querySelector("[data-stands]")?.dataset.stands;
-    if ((isOver || isBack || isMore) && !document.querySelector("dialog[open]")) location.reload(); // nobody loses what was typed
+    if ((isOver || isBack || isMore) && !isInHand()) location.reload();
     applySnapshot(message);
     if (!isMore) state.shownAt = state.heardAt;
   } catch {

@@ -14,6 +14,7 @@ from tests.browser.conftest import Web
 pytestmark = pytest.mark.django_db(transaction=True)
 
 POLL_MS = 5_000
+READ_MS = 500
 
 
 @pytest.fixture(autouse=True)
@@ -49,6 +50,24 @@ def test_orders_are_there_all_the_same(operator: Person, web: Web) -> None:
     assert axe.findings(operator.page) == []
 
     web.mend_redis()
+    operator.page.clock.fast_forward(POLL_MS)
+
+    operator.page.wait_for_selector(".strip-off", state="detached")
+
+
+def test_what_is_being_typed_is_not_lost_when_it_comes_back(operator: Person, web: Web) -> None:
+    operator.open("/orders/")
+    typed = operator.page.locator("main input[name=symbol]")
+    typed.fill("INF")
+    web.mend_redis()
+    with operator.page.expect_response(lambda answer: "/orders/" in answer.url) as read:
+        operator.page.clock.fast_forward(POLL_MS)
+    read.value.finished()
+    operator.page.wait_for_timeout(READ_MS)
+    assert typed.input_value() == "INF"
+    assert operator.page.locator(".strip-off").is_visible()
+
+    typed.fill("")
     operator.page.clock.fast_forward(POLL_MS)
 
     operator.page.wait_for_selector(".strip-off", state="detached")
