@@ -261,25 +261,28 @@ def _add_picture(request: HttpRequest, entry: Entry, book: Book) -> HttpResponse
 def _trade(
     request: HttpRequest, entry: Entry, book: Book, form: NoteForm, *, status: int = 200, problem: str = ""
 ) -> HttpResponse:
-    live = frame.Reading(book.broker)
+    live, pictures = frame.Reading(book.broker), list(notes.pictures_of([entry.trip.trip_id], moment.until()))
+    stands = f"{len(entry.trip.legs)}-{len(pictures)}"
     if frame.wants_json(request):
-        return frame.snapshot(live, {}, is_stored=True)
+        return frame.snapshot(live, {}, is_stored=True, stands=stands)
     marks = journal.marks_known(book)
     context = {
+        "stands": stands,
         "row": trade_row(entry),
         "trip": entry.trip,
         "entry": entry,
         "legs": [(leg, journal.slipped_of(leg, marks)) for leg in entry.trip.legs],
         "lines": sorted(entry.trip.charges.items(), key=lambda pair: -pair[1]),
-        "pictures": list(notes.pictures_of([entry.trip.trip_id], moment.until())),
+        "pictures": pictures,
         "form": form,
         "problem": problem,
         "accepted": ACCEPTED,
         "neighbours": _neighbours(entry.trip, book),
     }
     return frame.shown(
-        request, "journal", "dashboard/trade.html", context, live=live, broker=book.broker, status=status
-    )
+        request, "journal", "dashboard/trade.html", context,
+        live=live, hints=["fills", "news"], broker=book.broker, status=status,
+    )  # fmt: skip
 
 
 def _neighbours(trip: Trip, book: Book) -> dict[str, UUID | None]:

@@ -88,14 +88,17 @@ def page(request: HttpRequest) -> HttpResponse:
     live, form = frame.Reading(broker), Period(request.GET)
     is_good = form.is_valid()
     entries = entries_of(broker, form.cleaned_data) if is_good else []
+    total = sums_by(entries, None).get("", Sums())
+    stands = f"{len(entries)}-{total.net}-{total.charges}"  # each fill pays something
     if frame.wants_json(request):
-        return frame.snapshot(live, {}, is_stored=True)
+        return frame.snapshot(live, {}, is_stored=True, stands=stands)
     days = sums_by(entries, "day")
     names = {entry["book"]: entry["book__name"] for entry in entries}
     dated = {EPOCH + timedelta(days=day): sums for day, sums in days.items()}
     context = {
         "form": form,
-        "total": sums_by(entries, None).get("", Sums()),
+        "total": total,
+        "stands": stands,
         "fall": fall_of({day: sums.net for day, sums in dated.items()}),
         "won": sum(sums.net > 0 for sums in dated.values()),
         "days": sorted(dated.items(), reverse=True),
@@ -109,8 +112,9 @@ def page(request: HttpRequest) -> HttpResponse:
         "bars": _bars(days),
     }
     status = 200 if is_good else BAD_REQUEST
+    hints = ["fills", "news"]
     return frame.shown(
-        request, "performance", "dashboard/performance.html", context, live=live, status=status
+        request, "performance", "dashboard/performance.html", context, live=live, hints=hints, status=status
     )
 
 
