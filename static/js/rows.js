@@ -1,6 +1,6 @@
 // Rows come as HTML by kind and id; the element's own id is `kind-id`. Changes are drawn together, many of them in a few
 // frames, so that no frame is late. Of a row that stands only what differs is written: what a person has in hand stays.
-const FRAME_MS = 8; // of sixteen: the layout follows
+const FRAME_MS = 5; // of sixteen: the layout follows, and on a slower machine all takes longer
 const TINT_MS = 400; // no animation: two hundred of them cost a core
 const FRESH_KINDS = new Set(["signals", "orders", "fills"]);
 

@@ -24,7 +24,8 @@ class Command(BaseCommand):
         "keep the pictures. Exit 1 where a page has an error in its console, a broken policy, a request to another "
         f"host, an answer of 400 or more, scrolls sideways, weighs more than {screens.BYTES_MAX:,} bytes or takes more "
         f"than {screens.CONTENT_MS_MAX} ms to its content. With --load: where a page on which {screens_load.ROWS} rows "
-        f"change four times a second has a task of {screens_load.LONG_MS} ms."
+        f"change four times a second has a task of {screens_load.LONG_MS} ms, or draws fewer than "
+        f"{screens_load.FRAMES_LEAST} frames a second."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
