@@ -29,7 +29,17 @@ from marketdata.domain.ticks import Clock, Tick
 from portfolio.domain.books import FLAT, Entry, Holding, held
 from portfolio.domain.history import ledger_of
 from risk.domain.config import config_version
-from risk.domain.context import Context, Member, Terms, Verdict, leaving, phases_of, resting, version_of
+from risk.domain.context import (
+    Context,
+    Member,
+    Terms,
+    Verdict,
+    ended_of,
+    leaving,
+    phases_of,
+    resting,
+    version_of,
+)
 from risk.domain.ladder import checked, has_ladder, look_ms, rung_on
 from risk.domain.limits import Limits
 from risk.domain.memory import DayState
@@ -234,6 +244,7 @@ class Account:
     def _context(self, signals: Sequence[SignalRow]) -> Context:
         seen = self._oversight(signals[0].step)
         self._bind(signals[0].step)
+        known, hours = self._known(signals[0].at_ms), self.machine.calendars
         return Context(
             limits=self.terms.limits,
             day=self.day,
@@ -241,8 +252,9 @@ class Account:
             working=working_by_token(self.open.values()),
             orders=resting(self.machine.consequences.orders),
             leaving=leaving(self.machine.consequences.orders),
-            instruments=self._known(signals[0].at_ms),
-            phases=phases_of(signals, self.machine.calendars),
+            instruments=known,
+            phases=phases_of(signals, hours),
+            ended=ended_of(signals, known, hours),
             status=seen.status,
             halts=seen.halts,
             guards=seen.guards,

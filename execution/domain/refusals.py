@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from alphapanda.core.clock import ist_date, ist_text
+from alphapanda.core.clock import ist_text
 from alphapanda.core.money import is_on_tick, to_rupees, value
 from alphapanda.core.vocabulary import OrderType, Product, Side, Validity, Variety
 from execution.domain.bands import circuit_limits_e4
@@ -92,11 +92,13 @@ def objection(
     return None
 
 
-def _tradable(case: Case, _standing: Standing, _venue: Venue) -> str:
+def _tradable(case: Case, _standing: Standing, venue: Venue) -> str:
+    """An index has no lots; a contract that has ended, or has by the session that an order waits for, is no more."""
     instrument, expiry = case.instrument, case.instrument.expiry
     if instrument.lot_size < 1:
         return f"{case.order.instrument} cannot be traded"
-    if expiry is not None and ist_date(case.at_ms) > expiry:
+    arrives_ms = max(case.at_ms, case.order.release_ms)
+    if expiry is not None and arrives_ms >= venue.calendars[case.order.token].contract_ends_ms(expiry):
         return f"{case.order.instrument} expired on {expiry}"
     return ""
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, time, timedelta
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
 import msgspec
 
-from alphapanda.core.clock import DAY_MS, IST_OFFSET_MS, ist_date, ist_ms
+from alphapanda.core.clock import DAY_MS, IST, IST_OFFSET_MS, ist_date, ist_ms, to_datetime
 from alphapanda.core.vocabulary import Phase
 from marketdata.domain.instruments import InstrumentSpec
 from marketdata.domain.markets import Market, UnknownMarket
@@ -23,6 +23,7 @@ LATEST_MS = 4_102_444_800_000  # 2100-01-01 UTC
 SQUARE_OFF_MINUTES = 10
 _SEARCH_DAYS = 60  # no exchange was ever shut that long; a longer gap means missing rules
 _MINUTE_MS = 60_000
+_USUAL_END = time(15, 30)  # of a contract whose last day has no session
 
 
 class NoSession(LookupError):
@@ -101,10 +102,33 @@ class Calendar:
     _cuts: dict[tuple[CutoffKind, int], int] = field(
         default_factory=dict, init=False, compare=False, repr=False
     )
+    _contracts: dict[date, Calendar] = field(default_factory=dict, init=False, compare=False, repr=False)
 
-    def of(self, _instrument: InstrumentSpec) -> Calendar:
-        """One market's hours stand for every instrument: what `Calendars` tells apart."""
-        return self
+    def of(self, instrument: InstrumentSpec) -> Calendar:
+        """The hours of one of the market's instruments: the market's own, but of a contract that stops earlier on its
+        last day those that end then. Which market it is in is what `Calendars` tells apart."""
+        expiry = instrument.expiry
+        if expiry is None:
+            return self
+        found = self._contracts.get(expiry)
+        if found is None:
+            found = self._contracts[expiry] = self._ending_early(expiry)
+        return found
+
+    def _ending_early(self, day: date) -> Calendar:
+        """The hours of contracts that expire on a day; these where they trade to its end."""
+        session, ends_ms = self.session(day), self.contract_ends_ms(day)
+        if session is None or ends_ms >= session.closes_ms:
+            return self
+        spans = [(starts, min(ends, ends_ms), phase) for starts, ends, phase in self._spans(day)]
+        last = [
+            SpecialHours(day, _time_of(starts), _time_of(ends), phase)
+            for starts, ends, phase in spans
+            if starts < ends
+        ]
+        others = [special for special in self.specials if special.day != day]
+        cutoffs = tuple(cut for cut in self.cutoffs if cut.kind is not CutoffKind.EXPIRY)
+        return replace(self, specials=tuple(sorted([*others, *last])), cutoffs=cutoffs)
 
     def ruled(self, instrument: InstrumentSpec, day: date) -> InstrumentSpec:
         """An instrument as decisions of a day see it: its own rules by date, and what its market took then."""
@@ -159,6 +183,10 @@ class Calendar:
         """When trading ends, on the day of a time, in contracts that expire on it; None without a session."""
         return self._cut_off(CutoffKind.EXPIRY, at_ms, 0)
 
+    def contract_ends_ms(self, expiry: date) -> int:
+        """The end of all trading in contracts that expire on a day; on one without a session, the usual end."""
+        return self.expiry_closes_ms(ist_ms(expiry, time(12))) or ist_ms(expiry, _USUAL_END)
+
     def _cut_off(self, kind: CutoffKind, at_ms: int, default_minutes: int) -> int | None:
         session = self._day_of(at_ms).session
         if session is None:
@@ -190,16 +218,18 @@ class Calendar:
         return day
 
     def _built(self, day: date) -> _Day:
-        spans = [
-            (ist_ms(day, special.opens), ist_ms(day, special.closes), special.phase)
-            for special in self.specials
-            if special.day == day
-        ] or self._ordinary(day)
-        spans.sort()
+        spans = sorted(self._spans(day))
         trading = [span for span in spans if span[2] is Phase.CONTINUOUS]
         if not trading:
             return _NO_DAY
         return _laid_out(spans, Session(trading[0][0], trading[-1][1]))
+
+    def _spans(self, day: date) -> list[tuple[int, int, Phase]]:
+        return [
+            (ist_ms(day, special.opens), ist_ms(day, special.closes), special.phase)
+            for special in self.specials
+            if special.day == day
+        ] or self._ordinary(day)
 
     def _ordinary(self, day: date) -> list[tuple[int, int, Phase]]:
         if day.weekday() > 4 or day in self.holidays:
@@ -228,11 +258,11 @@ class Calendars:
     by_market: Mapping[Market, Calendar]
 
     def of(self, instrument: InstrumentSpec) -> Calendar:
-        """The calendar of an instrument's market. Raises UnknownMarket."""
+        """The hours of an instrument in its market. Raises UnknownMarket."""
         market = instrument.market
         if market not in self.by_market:
             raise UnknownMarket(f"{instrument.key}: no session hours are known for the market {market}")
-        return self.by_market[market]
+        return self.by_market[market].of(instrument)
 
 
 def calendar(
@@ -251,6 +281,10 @@ def calendar(
         tuple(sorted(cutoffs)),
         tuple(sorted(permissions)),
     )
+
+
+def _time_of(at_ms: int) -> time:
+    return to_datetime(at_ms).astimezone(IST).time()
 
 
 def is_us_summer(day: date) -> bool:

@@ -113,10 +113,11 @@ def version_of(terms: Terms) -> str:
 class Context(msgspec.Struct, frozen=True):
     """What risk knows besides the signal. Maps are by instrument token.
 
-    `phases` are those of the markets of what is asked for. `halts` are the active kill switches, `guards` other
-    reasons not to enter, each as (rule, why). `others` are the books of those with whom the deployment shares sums.
-    `outside` is what else the account holds, counted in sums of the account. `product` is the deployment's; where
-    `margins` has no rate for what is held or asked for, the margin is unknown.
+    `phases` are those of the markets of what is asked for, `ended` those contracts of it that trade no more.
+    `halts` are the active kill switches, `guards` other reasons not to enter, each as (rule, why). `others` are the
+    books of those with whom the deployment shares sums. `outside` is what else the account holds, counted in sums of
+    the account. `product` is the deployment's; where `margins` has no rate for what is held or asked for, the margin
+    is unknown.
     `version` and `config` name the limits and the parameters in force."""
 
     limits: Limits
@@ -125,6 +126,7 @@ class Context(msgspec.Struct, frozen=True):
     working: Mapping[int, Working]
     instruments: Mapping[int, InstrumentSpec]
     phases: Mapping[int, Phase]
+    ended: frozenset[int] = frozenset()
     halts: tuple[str, ...] = ()
     status: DeploymentStatus = DeploymentStatus.RUNNING
     may_queue: bool = False  # an order after hours waits for the next session
@@ -149,6 +151,18 @@ class Context(msgspec.Struct, frozen=True):
 def phases_of(signals: Iterable[SignalRow], hours: Mapping[int, Calendar]) -> dict[int, Phase]:
     """In which phase the market of each instrument is when its signal is raised."""
     return {signal.token: hours[signal.token].phase_at(signal.at_ms) for signal in signals}
+
+
+def ended_of(
+    signals: Iterable[SignalRow], instruments: Mapping[int, InstrumentSpec], hours: Mapping[int, Calendar]
+) -> frozenset[int]:
+    """Tokens of contracts in which trading has ended for good when a signal in them is raised."""
+    return frozenset(
+        signal.token
+        for signal in signals
+        if (expiry := instruments[signal.token].expiry) is not None
+        and signal.at_ms >= hours[signal.token].contract_ends_ms(expiry)
+    )
 
 
 class Verdict(msgspec.Struct, frozen=True, gc=False):

@@ -45,10 +45,11 @@ def context_of(
     phases: Mapping[int, Phase],
     gates: Gates,
     on: date,
+    ended: frozenset[int] = frozenset(),
     surroundings: Surroundings | None = None,
 ) -> Context:
-    """The context of a decision of a deployment on a day; `instruments` (as of then) and `phases` are those of the
-    signals. `surroundings`: where they have been read already."""
+    """The context of a decision of a deployment on a day; `instruments` (as of then), `phases` and `ended` are those of
+    the signals. `surroundings`: where they have been read already."""
     terms, others, holdings, outside, _ = own = surroundings or _surroundings_of(deployment)
     after = deployments.consequences_of(deployment)
     return Context(
@@ -60,6 +61,7 @@ def context_of(
         leaving=leaving(after.orders),
         instruments=_instruments(deployment, instruments, own, on),
         phases=phases,
+        ended=ended,
         halts=halts,
         status=DeploymentStatus(deployment.status),
         may_queue=bool(deployment.execution.get("may_queue", False)),

@@ -19,7 +19,7 @@ from alphapanda.eventlog import outbox
 from marketdata import selectors
 from marketdata.domain.calendar import MarketHours
 from risk import loading
-from risk.domain.context import Verdict, phases_of
+from risk.domain.context import Verdict, ended_of, phases_of
 from risk.domain.memory import DayState
 from risk.domain.oversight import Oversight
 from risk.domain.review import review
@@ -58,14 +58,16 @@ def _decide(deployment: Deployment, rows: Sequence[Signal], calendar: MarketHour
     today = ist_date(signals[0].at_ms)
     now = timezone.now()
     listed = [selectors.spec(row.instrument) for row in rows]
-    instruments = {one.token: calendar.of(one).ruled(one, today) for one in listed}
+    hours = {one.token: calendar.of(one) for one in listed}
+    instruments = {one.token: hours[one.token].ruled(one, today) for one in listed}
     gates = gates_now(now, deployment.id)
     context = context_of(
         deployment,
         day=before,
         instruments=instruments,
         halts=tuple(f"{halt}: {halt.reason}" for halt in halts),
-        phases=phases_of(signals, {token: calendar.of(one) for token, one in instruments.items()}),
+        phases=phases_of(signals, hours),
+        ended=ended_of(signals, instruments, hours),
         on=today,
         gates=gates,
     )

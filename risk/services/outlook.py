@@ -12,7 +12,7 @@ from alphapanda.core.clock import ist_date
 from marketdata import selectors
 from marketdata.domain.calendar import UnknownMarket
 from risk import loading
-from risk.domain.context import Verdict, phases_of
+from risk.domain.context import Verdict, ended_of, phases_of
 from risk.domain.figures import Exposure, own_book
 from risk.domain.memory import DayState
 from risk.domain.review import review
@@ -87,12 +87,14 @@ class _Around:
         today = ist_date(signal.at_ms)
         one = selectors.spec(approval.signal.instrument).on(today)
         hours = self._calendar.of(one)
+        instruments = {one.token: hours.ruled(one, today)}
         return context_of(
             deployment,
             day=self._days.get(deployment.id, DayState()),
-            instruments={one.token: hours.ruled(one, today)},
+            instruments=instruments,
             halts=tuple(f"{halt}: {halt.reason}" for halt in self._halts[deployment.id]),
             phases=phases_of([signal], {one.token: hours}),
+            ended=ended_of([signal], instruments, {one.token: hours}),
             on=today,
             gates=self._gates[deployment.id],
             surroundings=self._surroundings[deployment.id],

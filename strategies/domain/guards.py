@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import date, time
+from datetime import time
 from uuid import UUID
 
 import msgspec
@@ -251,8 +251,3 @@ def _is_over(calendar: Calendar, at_ms: int, lead_ms: int) -> bool:
 def _has_ended(calendar: Calendar, since_ms: int, at_ms: int) -> bool:
     """Whether continuous trading of the day of a time has ended since then."""
     return calendar.has_session(since_ms) and since_ms < calendar.closes_ms(since_ms) <= at_ms
-
-
-def ends_ms(expiry: date, calendar: Calendar) -> int:
-    """The end of trading in a contract; of a day without a session, the usual one."""
-    return calendar.expiry_closes_ms(ist_ms(expiry, time(12))) or ist_ms(expiry, time(15, 30))

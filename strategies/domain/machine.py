@@ -18,7 +18,6 @@ from marketdata.domain.quality import Gate
 from marketdata.domain.ticks import Clock, Tick
 from strategies.domain.base import DeploymentSpec, Strategy, View, build
 from strategies.domain.consequences import Consequences
-from strategies.domain.guards import ends_ms
 from strategies.domain.memory import State, remembered, under
 from strategies.domain.signals import CommandRow, DueItem, Moment, Raised, ReportRow, approved, marked, signal
 from strategies.domain.turn import NO_WISHES, Turn
@@ -53,7 +52,7 @@ class Machine:
         self._times = strategy.timers()
         self._warm_up = strategy.warm_up()
         self._expiries = {
-            instrument.token: ends_ms(instrument.expiry, self.calendars[instrument.token])
+            instrument.token: self.calendars[instrument.token].contract_ends_ms(instrument.expiry)
             for instrument in spec.instruments
             if instrument.expiry is not None
         }

@@ -67,11 +67,11 @@ def entry_hours(case: Case) -> str | None:
 
 
 def expiry_day(case: Case) -> str | None:
-    """No entry in a contract that has expired, nor on its last day from a time on, where one is set."""
+    """No entry in a contract whose trading has ended, nor on its last day from a time on, where one is set."""
     expiry, at_ms = case.instrument.expiry, case.signal.at_ms
     if expiry is None or at_ms < ist_midnight_ms(expiry):
         return None
-    if ist_date(at_ms) > expiry:
+    if ist_date(at_ms) > expiry or case.signal.token in case.context.ended:
         return f"{case.signal.instrument} expired on {expiry}"
     until = case.limits.expiry_until
     if until is not None and at_ms >= ist_ms(expiry, until):
