@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from uuid import UUID
@@ -28,7 +28,7 @@ from portfolio.domain.corporate import (
     BookedAction,
     FractionLeft,
     act,
-    booked_action,
+    booked_actions,
 )
 from portfolio.domain.history import rebuild
 from portfolio.models import ActionPosting, Book, CorporateAction, LedgerEntry, Position, Posting, Snapshot
@@ -107,10 +107,20 @@ def action_apply(*, action_id: UUID, now: datetime) -> list[ActionPosting]:
         return list(row.postings.select_related("book").order_by("sequence"))
     action = _checked(row, now)
     books = Book.objects.select_for_update(no_key=True).filter(positions__instrument=row.instrument_id)
-    done = [_apply(row, action, book) for book in books.order_by("pk")]
+    done = [_apply(row, book, booked) for book, booked in _booked(row, action, books.order_by("pk"))]
     row.applied_at = now
     row.save(update_fields=["applied_at"])
-    return [posting for posting in done if posting is not None]
+    return done
+
+
+def _booked(row: CorporateAction, action: Action, books: Iterable[Book]) -> list[tuple[Book, BookedAction]]:
+    """What the action is to each book that held its instrument. The books of a broker namespace are one account."""
+    entitled = {book: units for book in books if (units := _entitled(row, action, book))}
+    found: dict[UUID, BookedAction] = {}
+    for broker in {book.broker for book in entitled}:
+        own = {book.pk: units for book, units in entitled.items() if book.broker == broker}
+        found |= {one.deployment_id: one for one in booked_actions(action, own)}
+    return [(book, found[book.pk]) for book in entitled]
 
 
 def _checked(row: CorporateAction, now: datetime) -> Action:
@@ -127,17 +137,19 @@ def _checked(row: CorporateAction, now: datetime) -> Action:
     return action
 
 
-def _apply(row: CorporateAction, action: Action, book: Book) -> ActionPosting | None:
+def _entitled(row: CorporateAction, action: Action, book: Book) -> int:
+    """Units that a book held before the ex-date. Raises ActionTooLate."""
     if book.postings.filter(state=Posting.State.NEW).exists():
         raise ActionTooLate(f"{row}: fills of {book} wait to be booked; try again.")
     events = [event for event in events_booked(book) if event.instrument == action.instrument]
     entitled = rebuild(event for event in events if event.at_ms < action.at_ms).get(action.instrument, FLAT)
-    if not entitled.quantity:
-        return None
     traded = any(isinstance(event, BookedFill) and event.at_ms >= action.at_ms for event in events)
-    if traded and action.kind is not ActionKind.DIVIDEND:
+    if entitled.quantity and traded and action.kind is not ActionKind.DIVIDEND:
         raise ActionTooLate(f"{row}: {book} has traded {action.instrument} since; its profits would change.")
-    booked = booked_action(action, deployment_id=book.pk, entitled=entitled.quantity)
+    return entitled.quantity
+
+
+def _apply(row: CorporateAction, book: Book, booked: BookedAction) -> ActionPosting:
     position = Position.objects.get(book=book, instrument=row.instrument_id)
     before = holding_of(position)
     try:

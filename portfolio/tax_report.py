@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import msgspec
 
@@ -15,7 +16,7 @@ from alphapanda.web.formats import plain
 from marketdata.domain.instruments import Segment, segment_of
 from marketdata.selectors import specs_by_key
 from portfolio.audit import one_snapshot
-from portfolio.domain.corporate import BookedAction
+from portfolio.domain.corporate import BookedAction, together
 from portfolio.domain.history import Event
 from portfolio.domain.lots import Lot
 from portfolio.domain.tax import TaxLot, TaxSum, tax_lots, tax_sums
@@ -57,15 +58,15 @@ def tax_report(portfolios: Sequence[Portfolio], *, financial_year: str = "") -> 
 
 
 def _by_instrument(events: Sequence[Event]) -> dict[str, list[Event]]:
-    """Events by time; an action that several books booked counts once."""
+    """Events by time; an action that several books booked is one of them `together`."""
     found: dict[str, list[Event]] = defaultdict(list)
-    seen = set()
-    for event in sorted(events, key=lambda event: event.at_ms):
+    actions: dict[UUID, list[BookedAction]] = defaultdict(list)
+    for event in events:
         if isinstance(event, BookedAction):
-            if event.action.action_id in seen:
-                continue
-            seen.add(event.action.action_id)
-        found[event.instrument].append(event)
+            actions[event.action.action_id].append(event)
+    once = [event for event in events if not isinstance(event, BookedAction)]
+    for one in sorted([*once, *map(together, actions.values())], key=lambda event: event.at_ms):
+        found[one.instrument].append(one)
     return dict(found)
 
 

@@ -1,13 +1,15 @@
 """Corporate actions: what a split, a bonus or a dividend does to holdings, lots and the ledger. Pure.
 
 An action takes effect at the start of its ex-date, for what was held then. A split changes how many shares the
-cost stands for; bonus shares cost nothing and are held from the ex-date (as Kite's console shows them); a
-dividend is cash and profit, gross of the tax that a company withholds. A short position owes what a long one
-receives. Derivatives are not adjusted here: an exchange changes their strikes and lots.
+cost stands for; bonus shares cost nothing and are held from the ex-date (as Kite's console shows them), as many
+as the account gets for all that its books hold; a dividend is cash and profit, gross of the tax that a company
+withholds. A short position owes what a long one receives. Derivatives are not adjusted here: an exchange changes
+their strikes and lots.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
@@ -75,12 +77,14 @@ class Action(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class BookedAction(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """An action as it was applied to one book: `entitled` units (signed) were held before the ex-date."""
+    """An action as it was applied to one book: `entitled` units (signed) were held before the ex-date, `given` is
+    the book's part (signed) of the bonus shares of its account."""
 
     posting_id: UUID
     deployment_id: UUID
     action: Action
     entitled: int
+    given: int = 0
 
     @property
     def instrument(self) -> str:
@@ -91,23 +95,40 @@ class BookedAction(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return self.action.at_ms
 
 
-def booked_action(action: Action, *, deployment_id: UUID, entitled: int) -> BookedAction:
-    """The one application of an action to a book."""
-    posting_id = ids.derived("corporate action", action.action_id, deployment_id)
-    return BookedAction(posting_id, deployment_id, action, entitled)
+def booked_actions(action: Action, entitled: Mapping[UUID, int]) -> list[BookedAction]:
+    """The one application of an action to the books of one account, by the units of each."""
+    given = shared(action, entitled) if action.kind is ActionKind.BONUS else {}
+    return [
+        BookedAction(
+            ids.derived("corporate action", action.action_id, book), book, action, units, given.get(book, 0)
+        )
+        for book, units in entitled.items()
+    ]
+
+
+def shared(action: Action, entitled: Mapping[UUID, int]) -> dict[UUID, int]:
+    """The bonus shares of an account by book. A depository credits the whole shares of all that an account holds, so
+    that parts of several books make whole ones: these go one by one to the largest parts, of equal ones by id."""
+    found = {book: units_after(action, units)[0] for book, units in entitled.items()}
+    left = units_after(action, sum(entitled.values()))[0] - sum(found.values())
+    step = 1 if left > 0 else -1
+    parts = {book: units * action.new - found[book] * action.old for book, units in entitled.items()}
+    for book in sorted(parts, key=lambda book: (-step * parts[book], book))[: abs(left)]:
+        found[book] += step
+    return found
 
 
 def units_after(action: Action, units: int) -> tuple[int, int]:
-    """Whole units that so many become, and by how many parts of `old` of a unit they would be more."""
-    ratio = action.new if action.kind is ActionKind.SPLIT else action.old + action.new
-    whole, parts = divmod(abs(units) * ratio, action.old)
+    """Whole units that so many become by a split or bring by a bonus, and how many parts of `old` of one are left."""
+    whole, parts = divmod(abs(units) * action.new, action.old)
     return (whole if units > 0 else -whole), parts
 
 
 def act(holding: Holding, booked: BookedAction) -> tuple[Holding, list[Entry]]:
     """The holding after an action, and its ledger entries, which add up to exactly zero.
 
-    A part of a bonus share is given up: companies pay for it later, by an amount that nobody knows here.
+    The part of a bonus share that is left of all that an account holds is given up: companies pay for it later, by an
+    amount that nobody knows here.
     Raises FractionLeft for a split that would leave one, for its cost would be lost with it.
     """
     action = booked.action
@@ -115,8 +136,10 @@ def act(holding: Holding, booked: BookedAction) -> tuple[Holding, list[Entry]]:
         received = quantized(action.amount * booked.entitled)
         entries = entries_of(booked.posting_id, {CASH: received, DIVIDEND: -received})
         return msgspec.structs.replace(holding, realised=holding.realised + received), entries
+    if action.kind is ActionKind.BONUS:
+        return msgspec.structs.replace(holding, quantity=holding.quantity + booked.given), []
     after, parts = units_after(action, holding.quantity)
-    if parts and action.kind is ActionKind.SPLIT:
+    if parts:
         raise FractionLeft(
             f"{holding.quantity} of {action.instrument} do not divide: {action.old} become {action.new}"
         )
@@ -124,20 +147,21 @@ def act(holding: Holding, booked: BookedAction) -> tuple[Holding, list[Entry]]:
 
 
 def act_on_lots(lots: Lots, booked: BookedAction) -> Lots:
-    """The lots after an action; together they hold what the books hold.
+    """The lots of several books after an action; `booked` is that of all of them `together`, and so are the units.
 
     A lot that a split does not divide is rounded down and the next one has the rest, so that only the total
     decides; what a lot cost and its age stay. Bonus shares are a new lot.
     """
-    action = booked.action
-    total = sum(lot.quantity for lot in lots)
-    if action.kind is ActionKind.DIVIDEND or not total:
-        return lots
-    after, _ = units_after(action, total)
-    if action.kind is ActionKind.BONUS:
-        given = after - total
-        return (*lots, Lot(booked.posting_id, given, ZERO, ZERO, action.at_ms)) if given else lots
-    return _split(lots, action)
+    action, given = booked.action, booked.given
+    if action.kind is ActionKind.SPLIT:
+        return _split(lots, action)
+    return (*lots, Lot(booked.posting_id, given, ZERO, ZERO, action.at_ms)) if given else lots
+
+
+def together(booked: Sequence[BookedAction]) -> BookedAction:
+    """One action, as several books booked it, as if they were one."""
+    entitled, given = sum(one.entitled for one in booked), sum(one.given for one in booked)
+    return msgspec.structs.replace(booked[0], entitled=entitled, given=given)
 
 
 def _split(lots: Lots, action: Action) -> Lots:

@@ -24,7 +24,9 @@ from portfolio.domain.corporate import (
     FractionLeft,
     act,
     act_on_lots,
-    booked_action,
+    booked_actions,
+    shared,
+    together,
 )
 from portfolio.domain.history import rebuild
 from portfolio.domain.lots import Lots, match
@@ -46,7 +48,7 @@ def an_action(kind: str, *, new: int = 0, old: int = 0, amount: object = 0, name
 
 
 def applied(action: Action, entitled: int = 0) -> BookedAction:
-    return booked_action(action, deployment_id=DEPLOYMENT, entitled=entitled)
+    return booked_actions(action, {DEPLOYMENT: entitled})[0]
 
 
 SPLIT = an_action("SPLIT", new=5, old=1)
@@ -76,7 +78,7 @@ def test_a_split_that_would_leave_part_of_a_share_is_refused() -> None:
 def test_a_bonus_gives_whole_shares_for_nothing(held: int, after: int) -> None:
     """Half a share of a bonus of one for two is given up; who is short owes the bonus."""
     holding = Holding(held, Decimal(held * 100))
-    assert act(holding, applied(BONUS)) == (Holding(after, Decimal(held * 100)), [])
+    assert act(holding, applied(BONUS, held)) == (Holding(after, Decimal(held * 100)), [])
 
 
 def test_a_dividend_is_cash_and_profit() -> None:
@@ -99,7 +101,7 @@ def test_it_takes_effect_at_the_start_of_the_ex_date_and_once_a_book() -> None:
     first = applied(SPLIT, 10)
     assert ist_text(first.at_ms) == "2018-09-04T00:00:00.000+05:30"
     assert applied(SPLIT, 10).posting_id == first.posting_id
-    other = booked_action(SPLIT, deployment_id=ids.deployment_id("other"), entitled=10)
+    other = booked_actions(SPLIT, {ids.deployment_id("other"): 10})[0]
     assert other.posting_id != first.posting_id
 
 
@@ -159,15 +161,58 @@ def test_a_lot_that_a_split_does_not_divide_leaves_the_rest_to_the_next() -> Non
 
 
 def test_bonus_shares_are_a_lot_of_their_own_that_cost_nothing() -> None:
-    *kept, given = act_on_lots(lots_of(10), applied(BONUS))
+    *kept, given = act_on_lots(lots_of(10), applied(BONUS, 10))
     assert tuple(kept) == lots_of(10)
     assert (given.quantity, given.cost, given.opened_at_ms) == (5, 0, SPLIT.at_ms)
-    assert act_on_lots(lots_of(1), applied(BONUS)) == lots_of(1)
+    assert act_on_lots(lots_of(1), applied(BONUS, 1)) == lots_of(1)
     assert act_on_lots((), applied(BONUS)) == ()
 
 
 def test_a_dividend_leaves_lots_alone() -> None:
     assert act_on_lots(lots_of(10), applied(DIVIDEND, 10)) == lots_of(10)
+
+
+BOOKS = [ids.deployment_id(name) for name in "abcde"]
+
+
+@pytest.mark.parametrize(
+    ("units", "given"),
+    [
+        ((1, 1), (0, 1)),  # of equal parts the lower id has it
+        ((1, 1, 1), (0, 0, 1)),
+        ((3, 2), (1, 1)),
+        ((2, 3), (1, 1)),
+        ((1, 2, 1, 3), (0, 1, 0, 2)),  # seven bring three
+        ((-1, -1), (0, -1)),
+        ((2, -1), (1, -1)),  # one is held in all, and brings none
+        ((1, -1), (0, 0)),
+    ],
+)
+def test_a_depository_gives_the_whole_shares_of_an_account(
+    units: tuple[int, ...], given: tuple[int, ...]
+) -> None:
+    """One for two, over several books of one account."""
+    books = sorted(BOOKS)[::-1]
+    assert shared(BONUS, dict(zip(books, units, strict=False))) == dict(zip(books, given, strict=False))
+
+
+@given(
+    units=st.lists(st.integers(-300, 300), min_size=1, max_size=5),
+    new=st.integers(1, 12),
+    old=st.integers(1, 12),
+)
+def test_books_of_an_account_and_its_lots_have_what_the_depository_gives(
+    units: list[int], new: int, old: int
+) -> None:
+    bonus, total = an_action("BONUS", new=new, old=old), sum(units)
+    each = booked_actions(bonus, dict(zip(BOOKS, units, strict=False)))
+    held = [act(Holding(one.entitled), one)[0].quantity for one in each]
+    side = 1 if total > 0 else -1
+
+    assert sum(held) == total + side * (abs(total) * new // old)
+    for one in each:  # nobody is a whole share away from its part
+        assert abs(one.given * old - one.entitled * new) < old
+    assert sum(lot.quantity for lot in act_on_lots(lots_of(total), together(each))) == sum(held)
 
 
 RATIOS = st.integers(1, 12)
@@ -181,8 +226,8 @@ def test_books_and_lots_hold_the_same_after_an_action(
     assume(kind == "BONUS" or new != old)
     first = [a_fill(number, *row) for number, row in enumerate(before)]
     then = [a_fill(1_000 + number, *row) for number, row in enumerate(after)]
-    one = applied(an_action(kind, new=new, old=old))
     holding, lots = _folded(FLAT, (), first)
+    one = applied(an_action(kind, new=new, old=old), holding.quantity)
     cost = holding.cost
     try:
         holding, entries = act(holding, one)

@@ -16,7 +16,7 @@ from alphapanda.core.clock import ist_midnight_ms
 from alphapanda.core.money import ZERO, to_e4
 from alphapanda.core.vocabulary import Side
 from portfolio.domain.books import FLAT, Entry
-from portfolio.domain.corporate import Action, ActionKind, BookedAction, booked_action
+from portfolio.domain.corporate import Action, ActionKind, BookedAction, booked_actions
 from portfolio.domain.history import Event, booked
 from portfolio.domain.statement import BookHistory, DayMark, LedgerSums, Statement, statement
 from tests.portfolio.fills import DEPLOYMENT, a_fill
@@ -161,7 +161,7 @@ def test_fills_that_wait_to_be_booked_are_a_stated_difference() -> None:
 
 def on_day(kind: str, **figures: Any) -> BookedAction:
     action = Action(ids.derived("action", 1), ActionKind(kind), "NSE:INFY", DAY, **figures)
-    return booked_action(action, deployment_id=DEPLOYMENT, entitled=10)
+    return booked_actions(action, {DEPLOYMENT: 10})[0]
 
 
 def test_a_dividend_is_told_beside_the_trades() -> None:

@@ -18,8 +18,9 @@ from django.utils import timezone
 from alphapanda.core.money import to_e4
 from alphapanda.core.vocabulary import Broker, Side
 from alphapanda.push import readmodel
+from portfolio.audit import books_differences
 from portfolio.corporate import action_add, action_apply
-from portfolio.models import LedgerEntry, Portfolio
+from portfolio.models import LedgerEntry, Portfolio, Position
 from portfolio.services import portfolio_create, postings_book, postings_receive
 from portfolio.statement_files import as_csv
 from portfolio.statements import statement_named
@@ -246,3 +247,18 @@ def test_an_action_that_two_books_booked_changes_their_lots_once() -> None:
     assert len(action_apply(action_id=action.pk, now=timezone.now())) == 2
     report = tax_report(list(Portfolio.objects.all()))
     assert [one.lot.quantity for one in report.left] == [10, 10, 20]
+
+
+def test_books_with_one_share_each_and_their_lots_hold_the_same_after_a_bonus_of_one_for_two() -> None:
+    """Two shares in one account bring one: it is in a book, as it is at the depository."""
+    for name in ("one", "two"):
+        deployment = book_make(name)
+        postings_receive([request(deployment, 1, Side.BUY, 1, 700)])
+        postings_book(deployment_id=deployment, now=timezone.now())
+    action = action_add(instrument="NSE:INFY", kind="BONUS", ex_date=date(2019, 7, 10), new=1, old=2)
+    done = action_apply(action_id=action.pk, now=timezone.now())
+
+    assert sorted(one.quantity_after for one in done) == [1, 2]
+    assert sorted(Position.objects.values_list("quantity", flat=True)) == [1, 2]
+    assert [one.lot.quantity for one in tax_report(list(Portfolio.objects.all())).left] == [1, 1, 1]
+    assert books_differences().adds_up

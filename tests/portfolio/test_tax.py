@@ -13,7 +13,7 @@ from alphapanda.core import ids
 from alphapanda.core.money import ZERO, to_e4
 from alphapanda.core.vocabulary import Side
 from portfolio.domain.books import FLAT, BookedFill, book, unrealised
-from portfolio.domain.corporate import Action, ActionKind, booked_action
+from portfolio.domain.corporate import Action, ActionKind, booked_actions
 from portfolio.domain.tax import TaxSum, Term, financial_year, netted, tax_lots, tax_sums, term_of
 from tests.portfolio.fills import DEPLOYMENT, a_fill
 
@@ -98,7 +98,7 @@ def test_bonus_shares_cost_nothing_and_are_young() -> None:
     bonus = Action(ids.derived("action", 1), ActionKind.BONUS, "NSE:INFY", date(2018, 9, 4), new=1, old=1)
     events = [
         on("2017-01-02", 1, BUY, 10, 1_000),
-        booked_action(bonus, deployment_id=DEPLOYMENT, entitled=10),
+        *booked_actions(bonus, {DEPLOYMENT: 10}),
         on("2018-10-01", 2, SELL, 20, 700),
     ]
     closed, left = tax_lots(events, is_equity=True)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from alphapanda.core import ids
 from alphapanda.core.money import ZERO
 from alphapanda.core.vocabulary import Side
-from portfolio.domain.corporate import Action, ActionKind, booked_action
+from portfolio.domain.corporate import Action, ActionKind, booked_actions
 from portfolio.domain.history import rebuild
 from portfolio.domain.trips import Trip, trips_of
 from tests.portfolio.fills import DEPLOYMENT, a_fill
@@ -57,7 +57,7 @@ def test_instruments_have_trips_of_their_own() -> None:
 
 def an_action(kind: ActionKind, day: date, entitled: int, **facts: object):
     action = Action(ids.derived("a", kind), kind, "NSE:INFY", day, **facts)
-    return booked_action(action, deployment_id=DEPLOYMENT, entitled=entitled)
+    return booked_actions(action, {DEPLOYMENT: entitled})[0]
 
 
 def test_a_dividend_is_of_the_trip_that_was_open_before_its_day_also_when_that_is_over() -> None:
