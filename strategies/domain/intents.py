@@ -38,7 +38,8 @@ class Intent(msgspec.Struct, frozen=True):
 
     Its order type follows from its prices: with a trigger it waits for that and goes on at the market (SL-M) or at
     the limit (SL). `validity_minutes` is the life of a TTL order; an order in `iceberg_legs` sends the next leg when
-    the one before has traded; `tag` is at most 20 letters and digits, as at the broker."""
+    the one before has traded, fewer of them where whole lots make no more; `tag` is at most 20 letters and digits, as
+    at the broker."""
 
     instrument: str
     side: Side

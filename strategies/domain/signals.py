@@ -23,6 +23,7 @@ from alphapanda.core.vocabulary import (
 from marketdata.domain.instruments import InstrumentSpec
 from marketdata.domain.ticks import Tick, best
 from strategies.domain.intents import Bracket, Cancel, Intent, Modify, Wish
+from strategies.domain.slicing import legs
 
 # Beyond these no exchange takes an order, and columns of the database would not hold the amounts.
 QUANTITY_MAX = 10**9
@@ -192,6 +193,7 @@ def _order(
     intent: Intent, origin: SignalOrigin, ordinal: int, instrument: InstrumentSpec, moment: Moment
 ) -> SignalRow:
     signal_id = ids.signal_id(moment.deployment_id, moment.step, ordinal)
+    quantity = _units("quantity", intent.quantity, least=1)
     return SignalRow(
         id=signal_id,
         deployment_id=moment.deployment_id,
@@ -200,7 +202,7 @@ def _order(
         token=instrument.token,
         instrument=instrument.key,
         side=Side(intent.side),
-        quantity=_units("quantity", intent.quantity, least=1),
+        quantity=quantity,
         order_type=intent.order_type,
         limit_price_e4=_limit_e4(intent.limit_price, intent.side, instrument),
         validity=Validity(intent.validity),
@@ -216,7 +218,7 @@ def _order(
         validity_minutes=_units("validity_minutes", intent.validity_minutes),
         variety=Variety.ICEBERG if intent.iceberg_legs else Variety(intent.variety),
         disclosed_quantity=_units("disclosed_quantity", intent.disclosed_quantity),
-        iceberg_legs=_units("iceberg_legs", intent.iceberg_legs),
+        iceberg_legs=legs(quantity, _units("iceberg_legs", intent.iceberg_legs), instrument),
         tag=_tag(intent.tag),
     )
 

@@ -1,4 +1,4 @@
-"""Entries larger than one order may be, as several of the same wish."""
+"""Wishes that go out as several orders: entries larger than one may be, and the legs of icebergs."""
 
 from __future__ import annotations
 
@@ -28,6 +28,17 @@ def parts(intent: Intent, instrument: InstrumentSpec, mark_e4: int) -> tuple[Int
         return (intent,)
     size = -(-quantity // (count * lot)) * lot
     return tuple(_part(intent, min(size, quantity - done)) for done in range(0, quantity, size))
+
+
+def legs(quantity: int, wanted: int, instrument: InstrumentSpec) -> int:
+    """As how many orders an iceberg of so many legs goes out. They are of equal whole lots, the last one of what is
+    left, so that five lots in four legs are two, two and one. What does not fill its legs keeps them, to be refused."""
+    lot = max(instrument.lot_size, 1)
+    lot = 1 if quantity % lot else lot
+    if wanted < 1 or quantity < wanted * lot:
+        return wanted
+    size = -(-quantity // (wanted * lot)) * lot
+    return -(-quantity // size)
 
 
 def _is_plain(intent: Intent) -> bool:

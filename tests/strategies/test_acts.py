@@ -62,12 +62,12 @@ def a_turn(
     )
 
 
-def as_signal(wish: Any) -> SignalRow:
+def as_signal(wish: Any, lot: int = 1) -> SignalRow:
     moment = Moment(
         deployment_id=DEPLOYMENT, step=5, at_ms=at(), received_at_ms=0, product=Product.MIS,
         correlation_id=None, marks={},
     )  # fmt: skip
-    return signal(wish, SignalOrigin.STRATEGY, 0, SEVEN, moment)
+    return signal(wish, SignalOrigin.STRATEGY, 0, an_instrument(7, lot=lot), moment)
 
 
 def test_a_view_has_the_working_orders_of_its_instrument() -> None:

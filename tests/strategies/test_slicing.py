@@ -1,4 +1,4 @@
-"""Entries larger than one order may be."""
+"""Entries larger than one order may be, and the legs of icebergs."""
 
 from __future__ import annotations
 
@@ -7,17 +7,20 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from alphapanda.core.vocabulary import Side, Variety
+from alphapanda.core.vocabulary import OrderStatus, Side, Variety
+from execution.domain.paper import Memory, match
 from marketdata.domain.instruments import InstrumentSpec
+from risk.domain.memory import DayState, counted
 from strategies.domain.base import Bracket, Intent
-from strategies.domain.slicing import PARTS_MAX, parts
-from tests.builders import an_instrument, e4
-from tests.strategies.test_acts import OPTION, SEVEN, a_turn
+from strategies.domain.slicing import PARTS_MAX, legs, parts
+from tests.builders import a_tick, a_venue, an_instrument, an_order, at, e4
+from tests.strategies.test_acts import OPTION, SEVEN, a_turn, as_signal
 
 BRACKET = Bracket(stop=Decimal(5))
+SIXTY_FIVES = an_instrument(7, lot=65)
 
 
 def quantities(quantity: int, instrument: InstrumentSpec, **more: Any) -> list[int]:
@@ -55,6 +58,39 @@ def test_the_largest_order_depends_on_the_price_at_which_it_may_trade() -> None:
 @pytest.mark.parametrize("more", [{"iceberg_legs": 3}, {"variety": Variety.ICEBERG}])
 def test_legs_are_small_already(more: dict[str, Any]) -> None:
     assert quantities(3_900, OPTION, **more) == [3_900]
+
+
+@pytest.mark.parametrize(
+    ("lots", "wanted", "sent"),
+    [(5, 4, 3), (4, 4, 4), (8, 4, 4), (9, 4, 3), (10, 6, 5), (99, 51, 50), (3, 4, 4)],
+)
+def test_an_iceberg_says_the_legs_that_whole_lots_make(lots: int, wanted: int, sent: int) -> None:
+    row = as_signal(Intent(SEVEN.key, Side.BUY, 65 * lots, iceberg_legs=wanted), lot=65)
+
+    assert row.iceberg_legs == sent
+    assert counted(DayState(), row, is_kept=False).orders == max(sent, 1)
+
+
+@given(lots=st.integers(2, 60), wanted=st.integers(2, 20))
+def test_the_legs_that_are_said_are_those_that_go_out(lots: int, wanted: int) -> None:
+    assume(lots >= wanted)
+    said = legs(65 * lots, wanted, SIXTY_FIVES)
+    order = an_order(
+        quantity=65 * lots,
+        instrument=SIXTY_FIVES,
+        variety=Variety.ICEBERG,
+        iceberg_legs=said,
+    )
+    venue, rows = a_venue(instruments=[SIXTY_FIVES]), []
+    for number in range(wanted + 1):
+        tick = a_tick(100, at_ms=at() + 1_000 * number, size=65 * lots, volume=number)
+        outcome = match([order], tick, venue=venue, memory=Memory())
+        order = outcome.orders.get(order.id, order)
+        rows += [row.reason for row in outcome.history if row.reason]
+
+    assert order.status is OrderStatus.COMPLETE
+    assert order.leg == said <= wanted
+    assert rows == [f"leg {number} of {said}" for number in range(2, said + 1)]
 
 
 @pytest.mark.parametrize("quantity", [0, -65, 65.5, True, "65"])
