@@ -24,6 +24,7 @@ from execution.domain.charges import Cards, NoChargeCard
 from execution.domain.paper import Liquidity, PaperSettings
 from marketdata.domain.ticks import HAS_DEPTH
 from marketdata.feeds.files import FileReport
+from portfolio.domain.trips import trips_of
 from strategies.registry import find
 
 TRADES_MIN = 30
@@ -188,16 +189,26 @@ def of_execution(runs: Sequence[Run], flags: int) -> Iterator[Finding]:
 def of_product(runs: Sequence[Run], definitions: Sequence[Definition]) -> Iterator[Finding]:
     """Intraday positions that were carried to another day: a broker squares them off, and the charges differ."""
     for run, definition in zip(runs, definitions, strict=True):
-        trades = run.performance().trades if definition.product is Product.MIS else []
-        carried = sum(ist_day(trade.entered_at_ms) != ist_day(trade.exited_at_ms) for trade in trades)
+        stays = _stays(run) if definition.product is Product.MIS else []
+        carried = sum(ist_day(entered_ms) != ist_day(left_ms) for entered_ms, left_ms in stays)
         if carried:
             yield Finding(
                 Doubt.HELD_OVERNIGHT,
-                f"{carried} of {len(trades)} trades of the intraday product MIS were held overnight; a broker "
-                "squares them off, and to hold them costs the charges of delivery (--product CNC)",
+                f"{carried} of {counted(len(stays), 'trade')} of the intraday product MIS, those still open too, were "
+                "held overnight; a broker squares them off, and to hold them costs the charges of delivery "
+                "(--product CNC)",
                 definition.name,
-                {"trades": carried, "of": len(trades)},
+                {"trades": carried, "of": len(stays)},
             )
+
+
+def _stays(run: Run) -> list[tuple[int, int]]:
+    """From when to when each trade was held; what is still open, to the last item."""
+    closed = [(trade.entered_at_ms, trade.exited_at_ms) for trade in run.performance().trades]
+    held = {token for token, holding in run.account.holdings.items() if holding.quantity}
+    trips = trips_of(row.fill for row in run.account.journal.fills if row.fill.token in held)
+    still = [trip.opened_at_ms for trip in trips if trip.closed_at_ms is None]
+    return [*closed, *((opened_ms, run.account.machine.state.at_ms) for opened_ms in still)]
 
 
 def of_data(

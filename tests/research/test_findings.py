@@ -297,6 +297,30 @@ def test_intraday_positions_that_stay_overnight_are_found(file: str) -> None:
     assert 0 < found[Doubt.HELD_OVERNIGHT].numbers["trades"] < 14
 
 
+# buys once, and never sells
+STAYS = f"""{BARS}
+    def on_bar(self, state, bar, view):
+        state.bars += 1
+        if state.bars == 10:
+            yield view.buy(100)
+"""
+
+
+@pytest.mark.parametrize(("days", "numbers"), [(1, None), (2, {"trades": 1, "of": 1})])
+def test_an_intraday_position_that_is_still_open_after_a_night_is_found(
+    tmp_path: Path, own: Callable[[str, str], None], days: int, numbers: dict[str, int] | None
+) -> None:
+    own("stays", STAYS)
+    keeps = a_definition("stays", params={}, product=Product.MIS, execution={"square_off": False})
+    opened = read(waves(tmp_path / "bars.csv", days=days), keeps)
+    runs = folded(opened)
+    found = {one.code: one for one in checked(opened, runs, combined(runs))}
+
+    assert len(runs[0].account.journal.fills) == 1
+    assert runs[0].performance().trades == []
+    assert (found[Doubt.HELD_OVERNIGHT].numbers if numbers else found.get(Doubt.HELD_OVERNIGHT)) == numbers
+
+
 def test_rates_that_are_assumed_are_found() -> None:
     opened = read(f"{YESBANK_FILES[0]}={KEY}")
 
