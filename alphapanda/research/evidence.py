@@ -11,15 +11,18 @@ from typing import NamedTuple
 import msgspec
 
 from alphapanda.core.clock import ist_date, ist_text
-from alphapanda.core.money import to_rupees
+from alphapanda.core.money import PRICE_SCALE, to_rupees
 from alphapanda.core.vocabulary import FillSource, Phase, Side
 from alphapanda.engine.backtest import Run
 from alphapanda.research.findings import Doubt, Finding
-from execution.domain.paper import PaperSettings
+from alphapanda.web.formats import counted
+from execution.domain.paper import Liquidity, PaperSettings
+from execution.domain.settlement import FillRow
 from marketdata.domain.ticks import FROM_BAR, HAS_DEPTH, Item, Tick
 from portfolio.domain.books import BookedFill
 
 TICKS_OF_A_BAR = 4
+FREE_SHARE_MAX = 0.05  # of fills without a spread
 STALE_MS = 60_000  # a price that nobody has traded at for so long is no offer
 Place = tuple[int, int]  # token, event time (ms)
 
@@ -148,6 +151,30 @@ def _depth_taken(run: Run, seen: dict[Place, list[Seen]]) -> list[BookedFill]:
 def _offered(seen: Seen, fill: BookedFill) -> int:
     levels = seen.asks if fill.side is Side.BUY else seen.bids
     return sum(size for price_e4, size in levels if price_e4 == fill.price_e4)
+
+
+def of_spread(runs: Sequence[Run], seen: dict[Place, list[Seen]]) -> Iterator[Finding]:
+    """Fills that cost no spread: no slippage, and more of them than a few without depth on record."""
+    for run in runs:
+        settings = msgspec.convert(run.account.spec.execution, PaperSettings)
+        traded = [row for row in run.account.journal.fills if row.source is not FillSource.SETTLEMENT]
+        free = sum(_is_free(row, seen) for row in traded)
+        if settings.most_slippage_e4(PRICE_SCALE, 1) > 0 or free <= FREE_SHARE_MAX * len(traded):
+            continue
+        setting = "slippage_bps" if settings.slippage == "bps" else "slippage_ticks"
+        unlimited = " and any size" if settings.liquidity is Liquidity.UNLIMITED else ""
+        yield Finding(
+            Doubt.FREE_FILLS,
+            f"{free} of {counted(len(traded), 'fill')} are at the last price without a spread{unlimited}; {setting} is "
+            "0 and no depth is on record there",
+            run.account.spec.name,
+            {"fills": free, "of": len(traded)},
+        )
+
+
+def _is_free(row: FillRow, seen: dict[Place, list[Seen]]) -> bool:
+    shown = seen.get((row.fill.token, row.fill.at_ms), [])
+    return row.source is not FillSource.QUEUE and not any(one.flags & HAS_DEPTH for one in shown)
 
 
 WORDS = {

@@ -1,7 +1,8 @@
 """Reasons to doubt a result, found by themselves on every backtest. Each has a stable code.
 
 Thresholds are conventions, said here once: thirty trades are the least of which a mean says anything, ten trades a
-parameter the least against fitting by chance, and half of the profit in one trade or in charges is too much."""
+parameter the least against fitting by chance, half of the profit in one trade or in charges is too much, and a fifth
+of the broker's rate card is the least that can be called its costs."""
 
 from __future__ import annotations
 
@@ -14,15 +15,16 @@ import msgspec
 import msgspec.inspect
 
 from alphapanda.core.clock import ist_date, ist_day
-from alphapanda.core.money import PRICE_SCALE, ZERO
-from alphapanda.core.vocabulary import Product
+from alphapanda.core.money import ZERO, quantized
+from alphapanda.core.vocabulary import Product, SignalOrigin
 from alphapanda.deploying import Definition
 from alphapanda.engine.backtest import Run
 from alphapanda.engine.statistics import Performance
 from alphapanda.web.formats import counted, rupees, rupees_signed
-from execution.domain.charges import Cards, NoChargeCard
-from execution.domain.paper import Liquidity, PaperSettings
-from marketdata.domain.ticks import HAS_DEPTH
+from execution.domain.charges import Cards, NoChargeCard, order_charges, rate_group
+from execution.domain.paper import PaperOrder
+from execution.reference import charge_cards
+from marketdata.domain.instruments import segment_of
 from marketdata.feeds.files import FileReport
 from portfolio.domain.trips import trips_of
 from strategies.registry import find
@@ -30,6 +32,7 @@ from strategies.registry import find
 TRADES_MIN = 30
 TRADES_PER_PARAMETER = 10
 SHARE_MAX = Decimal("0.5")
+COSTS_SHARE_MIN = Decimal("0.2")
 REFUSED_SHARE_MAX = 0.05
 NOT_TUNED = {"quantity", "bar_minutes"}  # a size and a clock, no knobs of the idea
 PERCENT = 100
@@ -139,11 +142,14 @@ def of_costs(performance: Performance, runs: Sequence[Run], cards: Cards) -> Ite
     """Costs that were forgotten, that were guessed, or that eat the profit."""
     figures = performance.statistics
     fills = [row.fill for run in runs for row in run.account.journal.fills]
-    if fills and not figures.charges:
+    due = ZERO if cards is charge_cards() else sum(map(_due, runs), ZERO)
+    if fills and (not figures.charges or figures.charges < due * COSTS_SHARE_MIN):
+        cost = rupees(figures.charges) if figures.charges else "nothing"
+        by_card = f", by the rate card {rupees(due)}" if due else ""
         yield Finding(
             Doubt.COSTS_FORGOTTEN,
-            f"{counted(len(fills), 'fill')} cost nothing; a broker and an exchange charge for each",
-            numbers={"fills": len(fills)},
+            f"{counted(len(fills), 'fill')} cost {cost}; a broker and an exchange charge for each{by_card}",
+            numbers={"fills": len(fills), "charges": str(figures.charges), "due": str(quantized(due))},
         )
     elif figures.gross_pnl > 0 and figures.charges > figures.gross_pnl * SHARE_MAX:
         yield Finding(
@@ -162,28 +168,35 @@ def of_costs(performance: Performance, runs: Sequence[Run], cards: Cards) -> Ite
         )
 
 
+def _due(run: Run) -> Decimal:
+    """Rupees that the dated rate card of the broker takes for the orders of a run; of days that have none, nothing."""
+    orders = run.account.journal.orders.values()
+    return sum((_charge(run, order) for order in orders if order.origin is not SignalOrigin.EXPIRY), ZERO)
+
+
+def _charge(run: Run, order: PaperOrder) -> Decimal:
+    instrument = run.account.machine.instruments[order.token]
+    segment = segment_of(instrument.exchange, instrument.instrument_type)
+    try:
+        lines = order_charges(
+            charge_cards().on(ist_date(order.updated_at_ms)),
+            side=order.side,
+            turnover=order.turnover,
+            product=order.product,
+            exchange=instrument.exchange,
+            segment=segment,
+            group=rate_group(instrument.exchange, segment, instrument.tradingsymbol),
+        )
+    except NoChargeCard:
+        return ZERO
+    return sum(lines.values(), ZERO)
+
+
 def _is_assumed(cards: Cards, day: Any) -> bool:
     try:
         return cards.on(day).is_assumed_on(day)
     except NoChargeCard:
         return False
-
-
-def of_execution(runs: Sequence[Run], flags: int) -> Iterator[Finding]:
-    """Fills that cost no spread: no slippage where no depth was on record. `flags`: of the ticks of the fills."""
-    for run in runs:
-        settings = msgspec.convert(run.account.spec.execution, PaperSettings)
-        is_slipping = settings.most_slippage_e4(PRICE_SCALE, 1) > 0
-        if not run.account.journal.fills or is_slipping or flags & HAS_DEPTH:
-            continue
-        setting = "slippage_bps" if settings.slippage == "bps" else "slippage_ticks"
-        unlimited = " and any size" if settings.liquidity is Liquidity.UNLIMITED else ""
-        yield Finding(
-            Doubt.FREE_FILLS,
-            f"orders fill at the last price without a spread{unlimited}; {setting} is 0 and no depth is on "
-            "record",
-            run.account.spec.name,
-        )
 
 
 def of_product(runs: Sequence[Run], definitions: Sequence[Definition]) -> Iterator[Finding]:

@@ -77,10 +77,7 @@ def checked(opened: Opened, runs: Sequence[Run], performance: Performance) -> It
     yield from evidence.of_fills(runs, seen)
     yield from findings.of_trades(performance, definitions)
     yield from findings.of_costs(performance, runs, opened.cards)
-    flags = 0
-    for one in (one for shown in seen.values() for one in shown):
-        flags |= one.flags
-    yield from findings.of_execution(runs, flags)
+    yield from evidence.of_spread(runs, seen)
     yield from findings.of_product(runs, definitions)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,6 @@ from alphapanda.core.clock import DAY_MS
 from alphapanda.core.vocabulary import FillSource, Product
 from alphapanda.engine.backtest import Run
 from alphapanda.engine.combined import combined
-from alphapanda.engine.costs import CostModel, Costs
 from alphapanda.research import reruns
 from alphapanda.research.findings import Doubt, Finding, Weight
 from alphapanda.research.folding import Cancelled, folded
@@ -251,32 +249,7 @@ def test_more_than_the_depth_on_record_is_found(liquidity: str, is_found: bool) 
     assert not {Doubt.IMPOSSIBLE_PRICE, Doubt.STALE_FILL, Doubt.CLOSED_SESSION, Doubt.FREE_FILLS} & found
 
 
-# ---- costs and data ---------------------------------------------------------------------------------------
-
-
-def test_costs_that_were_forgotten_are_found(file: str) -> None:
-    assert Doubt.COSTS_FORGOTTEN in found_in(read(file, costs=Costs(CostModel.NONE)))
-
-
-def test_costs_that_eat_the_profit_are_found(file: str) -> None:
-    dear = read(file, costs=Costs(CostModel.OF_TURNOVER, Decimal(60)))
-
-    assert found_in(dear).keys() == {Doubt.COSTS_EAT_PROFIT}
-
-
-@pytest.mark.parametrize(
-    ("execution", "words"),
-    [
-        ({"slippage_ticks": 0}, "slippage_ticks is 0"),
-        ({"slippage": "random", "slippage_ticks": 0}, "slippage_ticks is 0"),
-        ({"slippage": "bps", "slippage_ticks": 5}, "slippage_bps is 0"),
-    ],
-)
-def test_fills_without_a_spread_are_found(file: str, execution: dict[str, Any], words: str) -> None:
-    found = found_in(read(file, a_definition(execution=execution)))
-
-    assert found.keys() == {Doubt.FREE_FILLS}
-    assert words in found[Doubt.FREE_FILLS].text
+# ---- product and data --------------------------------------------------------------------------------------
 
 
 def test_slippage_in_basis_points_is_no_price_that_was_not_there(tmp_path: Path) -> None:
