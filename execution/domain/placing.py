@@ -176,6 +176,8 @@ def _session_of(signal: SignalRow, venue: Venue) -> tuple[Variety, int, int]:
     """Variety, release (0: at once) and end of an order: it works until the end of continuous trading, or for its
     minutes, or is released at the start of the next session."""
     calendar, at_ms = venue.calendars[signal.token], signal.at_ms
+    if signal.origin is SignalOrigin.EXPIRY:
+        return signal.variety, 0, at_ms  # a settlement waits for no session
     closes_ms, is_shut = calendar.closes_ms(at_ms), _is_shut(calendar, at_ms)
     if signal.variety is Variety.AMO and not _is_amo_time(signal, venue):
         return Variety.AMO, 0, at_ms

@@ -191,7 +191,11 @@ class Turn:
         return None
 
     def _is_taken(self, token: int) -> bool:
-        return self._calendars[token].phase_at(self.at_ms) in self._taking
+        """Whether an order is: none in a contract that has ended, also where others wait for the next session."""
+        hours, expiry = self._calendars[token], self._instruments[token].expiry
+        if expiry is not None and self.at_ms >= hours.contract_ends_ms(expiry):
+            return False
+        return hours.phase_at(self.at_ms) in self._taking
 
     def _units_max(self, token: int) -> int:
         """The most units of one order that the rules of the day and the last price let pass; 0: any number."""

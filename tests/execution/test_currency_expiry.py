@@ -33,6 +33,7 @@ from strategies.domain.base import Strategy
 from strategies.domain.machine import Machine
 from tests.builders import a_clock, a_deployment, a_signal, a_standing, a_tick, a_venue, an_instrument, at
 from tests.risk.test_rules import a_context, rule_on
+from tests.strategies.test_guards import Told, fed, flatten
 
 LAST = date(2026, 8, 27)  # a Thursday
 BEFORE, AFTER = LAST - timedelta(days=1), LAST + timedelta(days=1)
@@ -205,3 +206,22 @@ def test_positions_are_out_when_it_ends_and_nothing_trades_after(
     assert not [
         one for one in journal.orders.values() if one.token == 7 and one.placed_at_ms > at("12:31", LAST)
     ]
+
+
+def test_what_an_operator_wants_out_of_is_settled_and_not_asked_of_the_next_session() -> None:
+    """Nobody takes the exit of 12:29; where orders may wait for the next session none is asked for any more."""
+    spec = a_deployment(instruments=(PAIR,), execution={"latency_ms": 0, "may_queue": True})
+    spec = msgspec.structs.replace(spec, product=Product.NRML)
+    account = Account(spec, calendar=load_calendars(), cards=charge_cards(), commands=flatten(4))
+    account.machine = Machine(spec, Told(on_start=lambda view: [view.buy(1_000)]), load_calendars())
+    ticks = [a_tick(85, at_ms=at("12:00", LAST) + number, size=9_000) for number in range(2)]
+
+    fed(account, *ticks, *(a_clock(clock, LAST) for clock in ("12:29", "12:30", "12:31", "12:40")))
+
+    orders = [(order.origin, order.status) for order in account.journal.orders.values()]
+    assert orders == [
+        (SignalOrigin.STRATEGY, OrderStatus.COMPLETE),
+        (SignalOrigin.OPERATOR, OrderStatus.EXPIRED),
+        (SignalOrigin.EXPIRY, OrderStatus.COMPLETE),
+    ]
+    assert account.journal.fills[-1].fill.at_ms == at("12:30", LAST)
