@@ -78,13 +78,21 @@ class Action(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class BookedAction(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An action as it was applied to one book: `entitled` units (signed) were held before the ex-date, `given` is
-    the book's part (signed) of the bonus shares of its account."""
+    the book's part (signed) of the bonus shares of its account; None of one that was booked before accounts shared
+    them, when each book had the whole ones of its own."""
 
     posting_id: UUID
     deployment_id: UUID
     action: Action
     entitled: int
-    given: int = 0
+    given: int | None = None
+
+    @property
+    def bonus(self) -> int:
+        """The bonus shares (signed) that the book got."""
+        if self.given is not None or self.action.kind is not ActionKind.BONUS:
+            return self.given or 0
+        return units_after(self.action, self.entitled)[0]
 
     @property
     def instrument(self) -> str:
@@ -137,7 +145,7 @@ def act(holding: Holding, booked: BookedAction) -> tuple[Holding, list[Entry]]:
         entries = entries_of(booked.posting_id, {CASH: received, DIVIDEND: -received})
         return msgspec.structs.replace(holding, realised=holding.realised + received), entries
     if action.kind is ActionKind.BONUS:
-        return msgspec.structs.replace(holding, quantity=holding.quantity + booked.given), []
+        return msgspec.structs.replace(holding, quantity=holding.quantity + booked.bonus), []
     after, parts = units_after(action, holding.quantity)
     if parts:
         raise FractionLeft(
@@ -152,7 +160,7 @@ def act_on_lots(lots: Lots, booked: BookedAction) -> Lots:
     A lot that a split does not divide is rounded down and the next one has the rest, so that only the total
     decides; what a lot cost and its age stay. Bonus shares are a new lot.
     """
-    action, given = booked.action, booked.given
+    action, given = booked.action, booked.bonus
     if action.kind is ActionKind.SPLIT:
         return _split(lots, action)
     return (*lots, Lot(booked.posting_id, given, ZERO, ZERO, action.at_ms)) if given else lots
@@ -160,7 +168,7 @@ def act_on_lots(lots: Lots, booked: BookedAction) -> Lots:
 
 def together(booked: Sequence[BookedAction]) -> BookedAction:
     """One action, as several books booked it, as if they were one."""
-    entitled, given = sum(one.entitled for one in booked), sum(one.given for one in booked)
+    entitled, given = sum(one.entitled for one in booked), sum(one.bonus for one in booked)
     return msgspec.structs.replace(booked[0], entitled=entitled, given=given)
 
 

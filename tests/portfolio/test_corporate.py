@@ -132,6 +132,15 @@ def test_an_applied_action_survives_json() -> None:
         assert msgspec.convert(msgspec.to_builtins(one), BookedAction) == one
 
 
+def test_a_bonus_that_was_booked_before_accounts_shared_them_gives_what_it_gave() -> None:
+    """Each book then had the whole shares of its own, and its row says no more than what was held."""
+    row = msgspec.to_builtins(applied(BONUS, 5))
+    del row["given"]
+    then = msgspec.convert(row, BookedAction)
+    assert act(Holding(5), then)[0].quantity == 7
+    assert act_on_lots(lots_of(10), together([then, then]))[-1].quantity == 4
+
+
 def lots_of(*sizes: int) -> Lots:
     lots: Lots = ()
     for number, size in enumerate(sizes, start=1):
@@ -211,7 +220,7 @@ def test_books_of_an_account_and_its_lots_have_what_the_depository_gives(
 
     assert sum(held) == total + side * (abs(total) * new // old)
     for one in each:  # nobody is a whole share away from its part
-        assert abs(one.given * old - one.entitled * new) < old
+        assert abs(one.bonus * old - one.entitled * new) < old
     assert sum(lot.quantity for lot in act_on_lots(lots_of(total), together(each))) == sum(held)
 
 
