@@ -9,6 +9,7 @@ const UNDER_WAY_MS = 1_000; // where something is under way
 const LATE_MS = 3_000;
 const STALE_MS = 10_000;
 const SOON_MS = 60_000; // what is over so soon is marked
+const ANEW_MS = 5_000; // between two times that a page is shown anew for more: who reads it is not put off by each fill
 const HINTED_MS = 400; // between two readings for hints: many changes at once are one
 const AT_ONCE_MS = 50; // a change that comes alone
 const ACKNOWLEDGE_EACH = 4; // of what the server counts: it cuts off who is ten behind
@@ -25,6 +26,7 @@ const state = {
   sequence: Number(page.dataset.sequence),
   heardAt: Date.now(), // the page itself is the first snapshot
   shownAt: Date.now(), // when what is stored last came here: a push says nothing of that
+  openedAt: Date.now(),
   clockAhead: 0, // the server's clock before ours, in ms
   refused: "",
   retries: 0,
@@ -74,10 +76,12 @@ function onMessage(socket, message) {
   if (message.hints.length && !state.hinted) state.hinted = setTimeout(reread, wait);
 }
 
-/** Whether a person would lose something if the page were shown anew: a dialog, or what was typed. */
+/** Whether a person would lose something if the page were shown anew: a dialog, what was typed, or what was sent and refused,
+ * which would be sent again. */
 function isInHand() {
   const isTyped = (one) => one.value !== one.defaultValue || one.checked !== one.defaultChecked;
-  return Boolean(document.querySelector("dialog[open]")) || [...document.querySelectorAll("main :is(input, textarea)")].some(isTyped);
+  const held = 'dialog[open], main:has(form[method="post"]) [role="alert"]';
+  return Boolean(document.querySelector(held)) || [...document.querySelectorAll("main :is(input, textarea)")].some(isTyped);
 }
 
 /** As `refetch`; behind one that is under way, which may not have seen what changed. */
@@ -105,7 +109,8 @@ async function refetch() {
     const isOver = message.is_over && document.querySelector("[data-under-way]"); // its result has come
     const isBack = message.sequence && document.querySelector(".strip-off");
     const isMore = message.stands && message.stands !== document.querySelector("[data-stands]")?.dataset.stands;
-    if ((isOver || isBack || isMore) && !isInHand()) location.reload();
+    const isDue = isMore && Date.now() - state.openedAt >= ANEW_MS;
+    if ((isOver || isBack || isDue) && !isInHand()) location.reload();
     applySnapshot(message);
     if (!isMore) state.shownAt = state.heardAt;
   } catch {
