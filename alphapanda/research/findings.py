@@ -169,9 +169,10 @@ def of_costs(performance: Performance, runs: Sequence[Run], cards: Cards) -> Ite
 
 
 def _due(run: Run) -> Decimal:
-    """Rupees that the dated rate card of the broker takes for the orders of a run; of days that have none, nothing."""
-    orders = run.account.journal.orders.values()
-    return sum((_charge(run, order) for order in orders if order.origin is not SignalOrigin.EXPIRY), ZERO)
+    """Rupees that the dated rate card of the broker takes for the orders of a run that have traded; of days that have
+    none, nothing. Orders in what has no rates, such as an index, were refused."""
+    traded = (order for order in run.account.journal.orders.values() if order.turnover)
+    return sum((_charge(run, order) for order in traded if order.origin is not SignalOrigin.EXPIRY), ZERO)
 
 
 def _charge(run: Run, order: PaperOrder) -> Decimal:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from decimal import Decimal
 from typing import Any
+from uuid import uuid4
 
+import msgspec
 import pytest
 
+from alphapanda.core.money import ZERO
 from alphapanda.engine.costs import CostModel, Costs
 from alphapanda.research import evidence
-from alphapanda.research.findings import Doubt
+from alphapanda.research.findings import Doubt, of_costs
 from alphapanda.research.folding import folded
 from marketdata.domain.ticks import HAS_DEPTH
+from tests.builders import an_instrument
 from tests.research.test_findings import codes, found_in
 from tests.research.waves import a_definition, read, waves
 
@@ -31,6 +35,19 @@ def test_costs_that_are_a_token_of_the_rate_card_are_found(file: str, points: st
     found = found_in(read(file, costs=Costs(CostModel.OF_TURNOVER, Decimal(points))))
 
     assert (Doubt.COSTS_FORGOTTEN in found) is is_found
+
+
+def test_an_order_that_was_refused_in_an_index_without_rates_costs_nothing(file: str) -> None:
+    opened = read(file, costs=Costs(CostModel.NONE))
+    (run,) = folded(opened)
+    journal, index = run.account.journal, msgspec.structs.replace(an_instrument(99, lot=0), exchange="MCX")
+    known, order = run.account.machine.instruments, next(iter(journal.orders.values()))
+    before = codes(of_costs(run.performance(), [run], opened.cards))
+    known[index.token] = index
+    refused = msgspec.structs.replace(order, id=uuid4(), token=index.token, filled_quantity=0, turnover=ZERO)
+    journal.orders[refused.id] = refused
+
+    assert codes(of_costs(run.performance(), [run], opened.cards)) == before == {Doubt.COSTS_FORGOTTEN}
 
 
 def test_costs_that_eat_the_profit_are_found(file: str) -> None:
