@@ -84,10 +84,13 @@ def test_limits_of_many_deployments_cost_no_more_questions_than_of_few() -> None
             assert viewer.get("/risk/", headers=ROWS).status_code == 200
         return len(asked)
 
-    queries()  # what is asked once in a process
-    of_all = queries()
+    def least() -> int:
+        """Without what is asked once in a process, or once in some seconds of the wall's clock."""
+        return min(queries() for _ in range(3))
+
+    of_all = least()
     Deployment.objects.exclude(pk__in=[one.pk for one in own[:2]]).update(status="STOPPED")
-    assert of_all == queries()
+    assert of_all == least()
 
 
 def test_halts_are_shown_with_the_way_back(operator: Client) -> None:

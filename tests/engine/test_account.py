@@ -6,19 +6,20 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from datetime import date
 from decimal import Decimal
+from itertools import count
 from random import Random
 from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from alphapanda.core.vocabulary import OrderStatus, OrderType, Phase
 from alphapanda.engine.account import Account
 from alphapanda.engine.rows import of_account
 from execution.reference import charge_cards
-from marketdata.domain.ticks import Item, pack, unpack
+from marketdata.domain.ticks import Item, Tick, pack, unpack
 from marketdata.reference import load_calendars
 from portfolio.domain.books import cash_moved, cash_of
 from portfolio.domain.history import rebuild
@@ -208,11 +209,37 @@ def test_items_of_others_change_no_row(name: str) -> None:
     assert of_account(account) == of_account(alone)
 
 
+def none_comes_back(items: list[Item]) -> list[Item]:
+    """The items with sizes a little larger where a level of depth that had gone comes back just as it was: the exchange
+    knows it again, and what was taken from it, unless it was asked in between."""
+    seen: set[tuple[int, bool, int, int]] = set()
+    before: dict[int, dict[tuple[bool, int, int], int]] = {}
+
+    def told(tick: Tick, is_ask: bool, price_e4: int, size: int) -> int:
+        new = before.get(tick.token, {}).get((is_ask, price_e4, size))
+        if new is None:
+            new = next(one for one in count(size) if (tick.token, is_ask, price_e4, one) not in seen)
+            seen.add((tick.token, is_ask, price_e4, new))
+        now[is_ask, price_e4, size] = new
+        return new
+
+    changed: list[Item] = []
+    for item in items:
+        if isinstance(item, Tick):
+            now: dict[tuple[bool, int, int], int] = {}
+            bids = tuple((price_e4, told(item, False, price_e4, size)) for price_e4, size in item.bids)
+            asks = tuple((price_e4, told(item, True, price_e4, size)) for price_e4, size in item.asks)
+            before[item.token] = now
+        changed.append(item._replace(bids=bids, asks=asks) if isinstance(item, Tick) else item)
+    return changed
+
+
 @settings(max_examples=15, deadline=None)
 @given(SEEDS)
+@example(seed=805702)  # of one that came back
 def test_deliberate_waking_changes_no_row(seed: int) -> None:
     """A watch may wake idly: matching every open order at every item gives the same rows."""
-    items = a_walk(seed, days=1, minutes=60)
+    items = none_comes_back(a_walk(seed, days=1, minutes=60))
 
     def restless(account: Account) -> None:
         told = account.machine.consequences
