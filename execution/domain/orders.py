@@ -20,6 +20,7 @@ from alphapanda.core.vocabulary import (
     Validity,
     Variety,
 )
+from strategies.domain.slicing import part_units
 
 STOPS = (OrderType.SL, OrderType.SL_M)
 AT_MARKET = (OrderType.MARKET, OrderType.SL_M)
@@ -128,9 +129,7 @@ class PaperOrder(msgspec.Struct, frozen=True, gc=False):
 
     def leg_units(self, lot: int) -> int:
         """Units that the exchange sees at once: of the whole order, or of one leg; legs are in whole lots."""
-        if not self.iceberg_legs:
-            return self.quantity
-        return -(-self.quantity // (self.iceberg_legs * lot)) * lot
+        return part_units(self.quantity, self.iceberg_legs, lot) if self.iceberg_legs else self.quantity
 
     def leg_ends(self, lot: int) -> int:
         """Units of the whole order up to the end of the leg at work; the last one takes what is left."""

@@ -26,8 +26,13 @@ def parts(intent: Intent, instrument: InstrumentSpec, mark_e4: int) -> tuple[Int
     count = -(-quantity // most) if most else 1
     if not 1 < count <= PARTS_MAX:
         return (intent,)
-    size = -(-quantity // (count * lot)) * lot
+    size = part_units(quantity, count, lot)
     return tuple(_part(intent, min(size, quantity - done)) for done in range(0, quantity, size))
+
+
+def part_units(quantity: int, count: int, lot: int) -> int:
+    """Units of each of so many parts of whole lots, as equal as these allow; the last one is what is left."""
+    return -(-quantity // (count * lot)) * lot
 
 
 def legs(quantity: int, wanted: int, instrument: InstrumentSpec) -> int:
@@ -37,8 +42,7 @@ def legs(quantity: int, wanted: int, instrument: InstrumentSpec) -> int:
     lot = 1 if quantity % lot else lot
     if wanted < 1 or quantity < wanted * lot:
         return wanted
-    size = -(-quantity // (wanted * lot)) * lot
-    return -(-quantity // size)
+    return -(-quantity // part_units(quantity, wanted, lot))
 
 
 def _is_plain(intent: Intent) -> bool:

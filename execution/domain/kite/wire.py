@@ -11,6 +11,7 @@ from alphapanda.core.vocabulary import OrderType, Product, Side, Validity, Varie
 from execution.domain.orders import AT_MARKET, STOPS, Terms
 from execution.domain.settings import KITE_BANDS
 from marketdata.domain.instruments import LOT_NOT_TOLD, LOTS_OF_MANY, InstrumentSpec, segment_of
+from strategies.domain.slicing import part_units
 
 LIMITED = (OrderType.LIMIT, OrderType.SL)
 PERCENT_MAX = 100
@@ -126,7 +127,7 @@ def _legs(order: Placement) -> dict[str, str]:
     lot, legs = max(order.instrument.lot_size, 1), order.iceberg_legs
     if legs < 1:
         raise CannotBeSaid("an iceberg order needs its number of legs")
-    leg = -(-order.terms.quantity // (legs * lot)) * lot
+    leg = part_units(order.terms.quantity, legs, lot)
     return {"iceberg_legs": str(legs), "iceberg_quantity": counted(leg, order.instrument)}
 
 

@@ -8,6 +8,7 @@ from alphapanda.core.vocabulary import Side, SignalKind
 from risk.domain.context import Case, Resting
 from risk.domain.memory import sent_of
 from risk.domain.wording import text
+from strategies.domain.slicing import part_units
 
 
 def order_quantity(case: Case) -> str | None:
@@ -24,7 +25,7 @@ def order_quantity(case: Case) -> str | None:
 def _leg(case: Case) -> int:
     """Units of the largest order that the exchange sees at once: legs are in whole lots."""
     lot = max(case.instrument.lot_size, 1)
-    return -(-case.signal.quantity // (max(case.signal.iceberg_legs, 1) * lot)) * lot
+    return part_units(case.signal.quantity, max(case.signal.iceberg_legs, 1), lot)
 
 
 def order_value(case: Case) -> str | None:
