@@ -28,14 +28,14 @@ from alphapanda.core.clock import ist_date, ist_ms
 from alphapanda.core.vocabulary import Broker, DeploymentStatus
 from alphapanda.deploying import Definition
 from alphapanda.eventlog import segregation
-from alphapanda.proof import canary, parity, twins
+from alphapanda.proof import canary, parity, quiet, twins
 from alphapanda.proof.kite_books import against_the_broker, keep, recorded
 from alphapanda.proof.kite_process import Browser, KiteProcess, free_port
 from alphapanda.proof.private import command, private_stack
 from alphapanda.proof.sessions import NoSharedData
 from alphapanda.stack import Stack, StackFailed
 from alphapanda.web.roles import Role
-from execution.models import BrokerCall, BrokerDesk, BrokerOrder, Difference, Fill
+from execution.models import BrokerCall, BrokerDesk, Difference, Fill
 from marketdata.domain.bars import MINUTE_MS
 from portfolio import services as portfolios
 from portfolio.models import Position
@@ -61,7 +61,6 @@ WAIT_S = 300.0  # a bound, no measure
 PAGES = ("/", "/broker/", "/admin/accounts/brokeraccount/", "/admin/accounts/brokersession/",
          "/admin/execution/order/", "/admin/accounts/auditentry/", "/api/v1/broker-accounts/")  # fmt: skip
 SERVERS = ("postgres", "kafka", "redis", "secrets.json", "sockets")  # not text that anybody reads
-UNDER_WAY = (BrokerCall.State.READY, BrokerCall.State.SENDING, BrokerCall.State.UNKNOWN)
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -175,11 +174,11 @@ class Session:
         self._until(kite, stack, close_ms - FLAT_MS)
         _quiet_moment(kite, stack)
         self._flatten()
-        stack.wait(_is_quiet, timeout_s=WAIT_S, what="end of what flattening began")
+        quiet.wait(stack, timeout_s=WAIT_S, what="end of what flattening began")
         kite.run_at(self.plan.speed)
         self._until(kite, stack, close_ms)
         kite.run_at(1)
-        stack.wait(_is_quiet, timeout_s=WAIT_S, what="end of all that is under way")
+        quiet.wait(stack, timeout_s=WAIT_S, what="end of all that is under way")
         self._judge(kite, stack)
 
     def _until(self, kite: KiteProcess, stack: Stack, at_ms: int) -> None:
@@ -247,7 +246,7 @@ class Session:
         self._until(kite, stack, kite.clock()["now_ms"] + CUT_MS)
         kite.disarm()
         self.result.updates_lost = _lost(kite)
-        stack.wait(_is_quiet, timeout_s=BACK_S, what="news of the orders whose updates were lost")
+        quiet.wait(stack, timeout_s=BACK_S, what="news of the orders whose updates were lost")
 
     def _log_in_again(self, kite: KiteProcess, stack: Stack) -> None:
         """A login elsewhere kills the token; the twins are flattened while nothing can go; the operator logs in."""
@@ -266,7 +265,7 @@ class Session:
             if not 0 <= after <= RESUME_S:
                 self.result.faults.append(f"{name} is {after} after the new login, more than {RESUME_S:.0f}")
 
-        stack.wait(_is_quiet, timeout_s=WAIT_S, what="end of what flattening began")
+        quiet.wait(stack, timeout_s=WAIT_S, what="end of what flattening began")
         self._start()  # flattening has paused them
 
     def _is_back(self, since: float, read: int, asked: int) -> bool:
@@ -387,12 +386,7 @@ def _are_held(kite: KiteProcess) -> bool:
     """Whether both hold, and no bar ends in the next moments: an entry that meets the dead token would be refused."""
     if kite.clock()["now_ms"] % MINUTE_MS > MINUTE_MS // 2:
         return False
-    return _is_quiet() and Position.objects.exclude(quantity=0).count() == Deployment.objects.count()
-
-
-def _is_quiet() -> bool:
-    is_open = BrokerOrder.objects.filter(is_open=True).exists()
-    return parity.is_idle() and not is_open and not BrokerCall.objects.filter(state__in=UNDER_WAY).exists()
+    return quiet.is_quiet() and Position.objects.exclude(quantity=0).count() == Deployment.objects.count()
 
 
 def _alerts(page: str) -> str:

@@ -9,10 +9,9 @@ from typing import Any
 import msgspec
 from django.db import OperationalError, connection
 
-from alphapanda.core.vocabulary import Waiting
 from alphapanda.engine import rows, stored_rows
 from alphapanda.engine.rows import KINDS, Row
-from alphapanda.eventlog.models import OutboxEvent
+from alphapanda.proof import quiet
 from alphapanda.proof.private import private_stack
 from alphapanda.stack import Stack
 from portfolio.audit import books_differences
@@ -134,17 +133,10 @@ def is_done(last_seq: int) -> bool:
     """Whether every deployment has folded the whole stream, booked all of it, and every event is published."""
     try:
         behind = Deployment.objects.filter(status__in=ACTIVE, seq__lt=last_seq)
-        return not behind.exists() and is_idle()
+        return not behind.exists() and not quiet.in_pipeline()
     except OperationalError:  # the proof may just have killed the database
         connection.close()
         return False
-
-
-def is_idle() -> bool:
-    """Whether no deployment waits and every event is published."""
-    waiting = Deployment.objects.filter(status__in=ACTIVE).exclude(waiting=Waiting.NOTHING)
-    unpublished = OutboxEvent.objects.filter(published_at__isnull=True)
-    return not (waiting.exists() or unpublished.exists())
 
 
 def run(

@@ -20,7 +20,7 @@ from alphapanda.eventlog import dead_letters
 from alphapanda.eventlog.client import LogProducer
 from alphapanda.eventlog.models import DeadLetter, LogCursor
 from alphapanda.eventlog.topics import MARKET_TICKS
-from alphapanda.proof import parity, sessions
+from alphapanda.proof import parity, quiet, sessions
 from alphapanda.proof.private import private_stack
 from marketdata.domain.stretch import stretch_of
 from marketdata.domain.ticks import FIRST_SEQ, Item, pack, source_id
@@ -163,7 +163,7 @@ def _is_settled(end: int, letters: int) -> bool:
     """Whether every reader stands at the end of the log, nothing waits, and the dead letters are all there."""
     offsets = list(LogCursor.objects.values_list("offset", flat=True))
     is_read = bool(offsets) and min(offsets) >= end
-    return is_read and parity.is_idle() and DeadLetter.objects.count() == letters
+    return is_read and not quiet.in_pipeline() and DeadLetter.objects.count() == letters
 
 
 def _redrive(originals: list[bytes]) -> None:
