@@ -12,7 +12,7 @@ from django.utils import timezone
 from accounts.broker import secret_set
 from accounts.models import BrokerAccount, BrokerLogin, BrokerSession, LiveAct, Look
 from alphapanda.core import ids
-from alphapanda.eventlog.models import DeadLetter, InboxMark, LogCursor, OutboxEvent
+from alphapanda.eventlog.models import DeadLetter, LogCursor, OutboxEvent
 from execution.gtt_models import Gtt, GttCall
 from execution.models import (
     BrokerCall,
@@ -386,7 +386,6 @@ def _log() -> list[Any]:
     return [
         DeadLetter.objects.create(**place, body=b"{not json", reason="UNDECODABLE", error="bad byte"),
         LogCursor.objects.create(**place),
-        InboxMark.objects.create(consumer="relay", event_id=SOME),
         OutboxEvent.objects.create(
             event_id=SOME,
             type="signal.raised",

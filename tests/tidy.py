@@ -62,9 +62,6 @@ MACHINE_PATH = re.compile(r"(?<![\w.$~<{])/(home|Users|root|work|mnt)/[\w.-]+")
 SETTING = re.compile(r"\bALPHAPANDA_[A-Z][A-Z_]*[A-Z]\b")
 # found by Django, Celery or the registry of strategies, by where they are
 ENTRY_NAMES = {"admin.py", "apps.py", "manage.py", "models.py", "settings.py", "tasks.py"}
-# The loop for services that consume the log's events: tested, but no service of the product consumes any yet. The core
-# of the adapter to Zerodha: tested, its process is not there yet.
-UNUSED_YET = {"alphapanda/eventlog/stage.py"}
 ENTRY_PLACES = ("/locales/", "/management/commands/", "/migrations/", "/templatetags/", "/domain/library/")
 PASSED_OVER = {".env", ".git", "__pycache__", "my_strategies", "node_modules"}
 TEXTS = {".py", ".md", ".html", ".js", ".css", ".toml", ".yaml", ".yml", ".sh", ".xml", ""}
@@ -269,10 +266,7 @@ def every_module_is_used(root: Path) -> Iterator[str]:
         others = [path for path in imported if path != source.path]
         is_imported = any(_is_within(name, source.module) for path in others for name in imported[path])
         is_named = any(_is_within(text, source.module) for path in others for text in texts[path])
-        is_used = is_imported or is_named
-        if is_used and source.path in UNUSED_YET:
-            yield f"{source.path}: is used now, take it from UNUSED_YET"
-        if not is_used and source.path not in UNUSED_YET:
+        if not (is_imported or is_named):
             yield f"{source.path}: nothing imports it"
 
 

@@ -1,4 +1,4 @@
-"""Outbox, inbox, dead letters and cursors in the admin."""
+"""Outbox, dead letters and cursors in the admin."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from django.contrib import admin
 
 from alphapanda.eventlog import dead_letters
-from alphapanda.eventlog.models import DeadLetter, InboxMark, LogCursor, OutboxEvent
+from alphapanda.eventlog.models import DeadLetter, LogCursor, OutboxEvent
 from alphapanda.web.admin import ReadOnlyDesk
 
 if TYPE_CHECKING:
@@ -27,14 +27,6 @@ class OutboxEventAdmin(ReadOnlyDesk):
     list_filter = ("type", "broker", ("published_at", admin.EmptyFieldListFilter))
     search_fields = ("=event_id", "=correlation_id", "=causation_id", "key")
     date_hierarchy = "created_at"
-    ordering = ("-id",)
-
-
-@admin.register(InboxMark)
-class InboxMarkAdmin(ReadOnlyDesk):
-    list_display = ("consumer", "event_id", "created_at")
-    list_filter = ("consumer",)
-    search_fields = ("=event_id",)
     ordering = ("-id",)
 
 

@@ -1,4 +1,4 @@
-"""The event log: topics, the one Kafka client, outbox, relay, inbox, dead letters."""
+"""The event log: topics, the one Kafka client, outbox, relay, dead letters."""
 
 from django.apps import AppConfig
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
-from django.conf import settings
 
 from alphapanda import env, logs
 from alphapanda.core.vocabulary import Broker
@@ -25,7 +24,7 @@ from alphapanda.eventlog.records import (
     QueueFull,
     Record,
 )
-from alphapanda.eventlog.tuning import GROUP, PRODUCER, READER, TRANSIENT
+from alphapanda.eventlog.tuning import PRODUCER, READER, TRANSIENT
 
 QUEUE_WAIT_S = 5.0
 ASK_TIMEOUT_S = 10.0
@@ -180,15 +179,48 @@ def _delivery(told: Delivered) -> Callable[[KafkaError | None, Message], None]:
     return heard
 
 
-class _Reader:
-    """What both kinds of reader share: bounded polls, errors as exceptions."""
+class LogReader:
+    """Reads partitions that it is told, from offsets that it is told, in bounded polls; no rebalance, no commit: the
+    position that counts is stored with the rows."""
 
-    def __init__(self, client_id: str, more: dict[str, Any]) -> None:
+    def __init__(self, service: str = "reader") -> None:
+        client_id = topics.group_id(service)
         self._watch = Watch(client_id)
         self._failed: LogError | None = None
         self.positions: dict[tuple[str, int], int] = {}
-        config = READER | {"group.id": client_id} | more
-        self._consumer = Consumer(config_for(client_id, self._watch, config))
+        self._paused: set[tuple[str, int]] = set()
+        self._consumer = Consumer(config_for(client_id, self._watch, READER | {"group.id": client_id}))
+
+    def assign(self, topic: str, offsets: Mapping[int, int]) -> None:
+        """Read these partitions of a topic from these offsets on, instead of what was read before."""
+        self.positions = {(topic, partition): offset for partition, offset in offsets.items()}
+        self._paused.clear()
+        self._assign()
+
+    def _assign(self) -> None:
+        self._failed = None
+        self._consumer.assign(
+            [TopicPartition(topics.wire_name(t), p, offset) for (t, p), offset in self.positions.items()]
+        )
+
+    def seek(self, topic: str, partition: int, offset: int) -> None:
+        """Go on at another offset of an assigned partition."""
+        # Consumer.seek fails while an assignment is still being taken up; assigning anew never does.
+        self.positions[topic, partition] = offset
+        self._assign()
+        self._consumer.pause(_partitions(self._paused))
+
+    def pause(self, topic: str, partitions: Iterable[int]) -> None:
+        """Return nothing of these partitions until resumed."""
+        chosen = {(topic, partition) for partition in partitions}
+        self._paused |= chosen
+        self._consumer.pause(_partitions(chosen))
+
+    def resume(self, topic: str, partitions: Iterable[int]) -> None:
+        """Go on where the partitions were paused."""
+        chosen = {(topic, partition) for partition in partitions}
+        self._paused -= chosen
+        self._consumer.resume(_partitions(chosen))
 
     def poll(self, *, messages_max: int, timeout_s: float) -> list[Record]:
         """What is there, at most so many, waiting only while there is nothing. Raises OffsetGone for a gap,
@@ -261,78 +293,8 @@ class _Reader:
         self.close()
 
 
-class LogReader(_Reader):
-    """Reads partitions that it is told, from offsets that it is told; no group, no rebalance, no commit."""
-
-    def __init__(self, service: str = "reader") -> None:
-        super().__init__(topics.group_id(service), {"auto.offset.reset": "error"})
-        self._paused: set[tuple[str, int]] = set()
-
-    def assign(self, topic: str, offsets: Mapping[int, int]) -> None:
-        """Read these partitions of a topic from these offsets on, instead of what was read before."""
-        self.positions = {(topic, partition): offset for partition, offset in offsets.items()}
-        self._paused.clear()
-        self._assign()
-
-    def _assign(self) -> None:
-        self._failed = None
-        self._consumer.assign(
-            [TopicPartition(topics.wire_name(t), p, offset) for (t, p), offset in self.positions.items()]
-        )
-
-    def seek(self, topic: str, partition: int, offset: int) -> None:
-        """Go on at another offset of an assigned partition."""
-        # Consumer.seek fails while an assignment is still being taken up; assigning anew never does.
-        self.positions[topic, partition] = offset
-        self._assign()
-        self._consumer.pause(_partitions(self._paused))
-
-    def pause(self, topic: str, partitions: Iterable[int]) -> None:
-        """Return nothing of these partitions until resumed."""
-        chosen = {(topic, partition) for partition in partitions}
-        self._paused |= chosen
-        self._consumer.pause(_partitions(chosen))
-
-    def resume(self, topic: str, partitions: Iterable[int]) -> None:
-        """Go on where the partitions were paused."""
-        chosen = {(topic, partition) for partition in partitions}
-        self._paused -= chosen
-        self._consumer.resume(_partitions(chosen))
-
-
-class GroupReader(_Reader):
-    """Reads topics as a member of the group of a service; positions are committed after the effects."""
-
-    def __init__(self, service: str, topic_names: Sequence[str], *, instance: str = "1") -> None:
-        # A fixed instance id lets a restart after SIGKILL take over at once; the embedded log does not know
-        # such members and would make the restarted one wait for the session of the old one to end.
-        fixed = {} if settings.KAFKA_EMBEDDED else {"group.instance.id": f"{service}-{instance}"}
-        super().__init__(topics.group_id(service), GROUP | fixed)
-        self.topics = tuple(topic_names)
-        self._consumer.subscribe([topics.wire_name(topics.find(name).name) for name in topic_names])
-
-    def commit(self, records: Sequence[Record]) -> None:
-        """Tell the log that the effects of these records are durable. Not having told costs a second reading
-        only, so a commit refused in a rebalance is logged. Raises LogUnavailable where the log is away."""
-        ends: dict[tuple[str, int], int] = {}
-        for record in records:
-            place = record.topic, record.partition
-            ends[place] = max(ends.get(place, 0), record.offset + 1)
-        try:
-            self._consumer.commit(offsets=_partitions(ends, ends), asynchronous=False)
-        except KafkaException as error:
-            failure = error_of(error.args[0])
-            if isinstance(failure, (LogUnavailable, LogFatal)):
-                raise failure from error
-            log.warning("eventlog.commit.refused", text=str(failure))
-
-
-def _partitions(
-    places: Iterable[tuple[str, int]], offsets: Mapping[tuple[str, int], int] | None = None
-) -> list[TopicPartition]:
-    if offsets is None:
-        return [TopicPartition(topics.wire_name(topic), partition) for topic, partition in places]
-    return [TopicPartition(topics.wire_name(t), p, offsets[t, p]) for t, p in places]
+def _partitions(places: Iterable[tuple[str, int]]) -> list[TopicPartition]:
+    return [TopicPartition(topics.wire_name(topic), partition) for topic, partition in places]
 
 
 def _record(message: Message) -> Record:

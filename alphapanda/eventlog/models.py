@@ -45,20 +45,6 @@ class OutboxEvent(models.Model):
         return f"{self.type} {self.event_id}"
 
 
-class InboxMark(models.Model):
-    """An event that a consumer has taken effect of, written in the transaction of the effect."""
-
-    consumer = models.CharField(max_length=60)
-    event_id = models.UUIDField()
-    created_at = models.DateTimeField(auto_now_add=True)
-
-    class Meta:
-        constraints = [models.UniqueConstraint(fields=["consumer", "event_id"], name="inbox_once")]
-
-    def __str__(self) -> str:
-        return f"{self.consumer} {self.event_id}"
-
-
 class DeadLetter(models.Model):
     """A message that could not be handled, whole, with the reason and where it stood."""
 

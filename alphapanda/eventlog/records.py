@@ -61,7 +61,3 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     def is_redriven(self) -> bool:
         """Whether it was a dead letter and is here for a second time, behind what came after it."""
         return REDRIVEN_HEADER in self.headers
-
-
-class InvalidMessage(ValueError):
-    """A handler says that this message can never be handled: park it, go on."""

@@ -17,7 +17,7 @@ from kombu.exceptions import OperationalError as DoorbellDown
 
 from alphapanda import logs
 from alphapanda.core.envelope import UndecodableEvent
-from alphapanda.eventlog.records import InvalidMessage, LogUnavailable, MessageTooLarge
+from alphapanda.eventlog.records import LogUnavailable, MessageTooLarge
 
 FIRST_WAIT_S = 0.1
 MOST_WAIT_S = 10.0
@@ -55,7 +55,7 @@ def classify(error: BaseException) -> Fault:
         return Fault.CODE if sqlstate.startswith(_CONFIGURATION_SQLSTATES) else Fault.TRANSIENT
     if isinstance(error, _TRANSIENT):
         return Fault.TRANSIENT
-    if isinstance(error, (UndecodableEvent, InvalidMessage, MessageTooLarge)):
+    if isinstance(error, (UndecodableEvent, MessageTooLarge)):
         return Fault.PERMANENT
     return Fault.CODE
 

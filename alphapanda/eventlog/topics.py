@@ -125,13 +125,6 @@ def topic_for(event_type: EventType, broker: Broker) -> str:
     return f"{broker}.{_OF_EVENT[event_type]}"
 
 
-def check_belongs(topic: str, event_type: EventType, broker: Broker) -> None:
-    """Raises WrongNamespace unless events of this type and broker live in the topic."""
-    expected = topic_for(event_type, broker)
-    if topic != expected:
-        raise WrongNamespace(f"{event_type} of {broker} belongs to {expected}, not to {topic}")
-
-
 def find(name: str) -> Topic:
     """A topic of the map. Raises UnknownTopic."""
     if name not in TOPICS:

@@ -22,16 +22,12 @@ READER = {
     "enable.auto.commit": False,
     "enable.auto.offset.store": False,
     "isolation.level": "read_uncommitted",
+    "auto.offset.reset": "error",  # a gap is told, never skipped
     "queued.min.messages": 2000,
     "fetch.queue.backoff.ms": 10,  # the default of 1 s stalls a reader whose queue ran full
     "fetch.wait.max.ms": 10,  # the embedded log answers an empty fetch only after this wait
     "fetch.error.backoff.ms": 100,
     "fetch.message.max.bytes": WIRE_BYTES_MAX,
-}
-GROUP = {
-    "partition.assignment.strategy": "cooperative-sticky",
-    "session.timeout.ms": 10_000,
-    "auto.offset.reset": "earliest",
 }
 
 # By librdkafka's names. A topic is not known everywhere in the moment after it was made.

@@ -65,7 +65,7 @@ MACHINE_WRITTEN = {
         "PaperMemory",
     ),
     *("TradeNote", "TradePicture", "ApiKey", "Look"),
-    *("Book", "Position", "Posting", "OutboxEvent", "InboxMark", "LogCursor", "DeadLetter"),
+    *("Book", "Position", "Posting", "OutboxEvent", "LogCursor", "DeadLetter"),
     *("MasterLoad", "MasterChange", "Bar"),
     *("BrokerSession", "BrokerLogin"),
     *(

@@ -9,7 +9,7 @@ import pytest
 from alphapanda import embedded
 from alphapanda.core.vocabulary import Broker
 from alphapanda.eventlog import bootstrap, incarnation, topics
-from alphapanda.eventlog.client import GroupReader, LogProducer, LogReader
+from alphapanda.eventlog.client import LogProducer, LogReader
 from alphapanda.eventlog.records import (
     MESSAGE_BYTES_MAX,
     LogUnavailable,
@@ -125,19 +125,6 @@ def test_a_broker_that_is_away_is_said_plainly(settings, tmp_path):
 
     with pytest.raises(LogUnavailable, match="no embedded Kafka broker serves"):
         LogReader()
-
-
-@pytest.mark.usefixtures("the_log")
-def test_a_group_goes_on_where_it_committed():
-    write("operator.actions", [b"0", b"1", b"2"])
-    with GroupReader("projections", ["operator.actions"]) as reader:
-        first = _some(reader, messages_max=2)
-        reader.commit(first)
-
-    with GroupReader("projections", ["operator.actions"]) as reader:
-        rest = _some(reader, messages_max=9)
-
-    assert [r.offset for r in first + rest] == [0, 1, 2]
 
 
 def _some(reader, *, messages_max):

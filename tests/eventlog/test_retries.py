@@ -39,7 +39,6 @@ def from_postgres(cause):
         (ConnectionRefusedError(), "TRANSIENT"),
         (TimeoutError(), "TRANSIENT"),
         (UndecodableEvent("bad"), "PERMANENT"),
-        (records.InvalidMessage("bad"), "PERMANENT"),
         (records.MessageTooLarge("big"), "PERMANENT"),
         (records.LogFatal("fenced"), "CODE"),
         (records.LogError("not authorized"), "CODE"),

@@ -1,4 +1,4 @@
-"""Outbox, inbox and cursors: they commit with the change they stand for, once."""
+"""Outbox and cursors: they commit with the change they stand for, once."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ from datetime import timedelta
 from uuid import UUID
 
 import pytest
-from django.db import transaction
 from django.utils import timezone
 
 from alphapanda.core.vocabulary import Broker
-from alphapanda.eventlog import cursors, inbox, outbox
-from alphapanda.eventlog.models import InboxMark, OutboxEvent
+from alphapanda.eventlog import cursors, outbox
+from alphapanda.eventlog.models import OutboxEvent
 from alphapanda.eventlog.topics import WrongNamespace
 
 LOG, OTHER_LOG = UUID(int=1), UUID(int=2)
@@ -22,7 +21,6 @@ LOG, OTHER_LOG = UUID(int=1), UUID(int=2)
     "write",
     [
         lambda event: outbox.publish([event]),
-        lambda event: inbox.once("c", event.id),
         lambda event: cursors.advance("c", "t", 0, expected_offset=None, offset=1, incarnation=LOG),
     ],
 )
@@ -62,22 +60,6 @@ def test_only_old_published_rows_are_pruned(an_event, settings):
 
     assert outbox.prune(now=now) == 1
     assert not OutboxEvent.objects.filter(event_id=an_event("old").id).exists()
-
-
-@pytest.mark.django_db
-def test_an_event_takes_effect_once_for_each_consumer():
-    assert inbox.once("books", LOG)
-    assert not inbox.once("books", LOG)
-    assert inbox.once("pushes", LOG)
-
-
-@pytest.mark.django_db(transaction=True)
-def test_a_mark_is_gone_with_its_transaction():
-    with transaction.atomic():
-        assert inbox.once("books", LOG)
-        transaction.set_rollback(True)
-
-    assert not InboxMark.objects.exists()
 
 
 @pytest.mark.django_db

@@ -26,11 +26,6 @@ def test_an_event_goes_to_its_own_namespace(event_type, broker):
     assert (topic.namespace is Broker.SHARED) == (topic.name in ("operator.actions", "market.bars"))
 
 
-def test_a_paper_event_in_a_zerodha_topic_is_refused():
-    with pytest.raises(topics.WrongNamespace):
-        topics.check_belongs("zerodha.orders.filled", EventType.ORDER_FILLED, Broker.PAPER)
-
-
 def test_an_order_is_never_shared():
     with pytest.raises(topics.WrongNamespace):
         topics.topic_for(EventType.ORDER_SUBMITTED, Broker.SHARED)
