@@ -6,9 +6,11 @@ import ast
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain
 from pathlib import Path
 
 # Bottom up. A package imports from rows below its own; packages of one row know nothing of each other.
@@ -87,13 +89,13 @@ class Source:
         return "/domain/" in self.path or self.path.startswith("alphapanda/core/")
 
     @property
-    def tree(self) -> ast.Module:
-        return _parsed(self.text)
+    def nodes(self) -> tuple[ast.AST, ...]:
+        return _nodes(self.text)
 
     def imports(self) -> Iterator[tuple[int, str]]:
         """Line and full name of each; `from a import b` counts as a.b, for b may be a module. A name that
         `import_module` is given counts too, where it is written out."""
-        for node in ast.walk(self.tree):
+        for node in self.nodes:
             if isinstance(node, ast.Import):
                 yield from ((node.lineno, name.name) for name in node.names)
             elif isinstance(node, ast.ImportFrom):
@@ -112,8 +114,8 @@ class Source:
 
 
 @cache
-def _parsed(text: str) -> ast.Module:
-    return ast.parse(text)
+def _nodes(text: str) -> tuple[ast.AST, ...]:
+    return tuple(ast.walk(ast.parse(text)))
 
 
 def files(root: Path) -> Iterator[Path]:
@@ -174,7 +176,7 @@ def domain_is_pure(root: Path) -> Iterator[str]:
                 and not _is_within(name, "alphapanda.core")
             ):
                 yield f"{source.path}:{line}: imports {name}, which is neither domain nor core"
-        for node in ast.walk(source.tree):
+        for node in source.nodes:
             if isinstance(node, ast.Call) and _called(node) in IMPURE_CALLS:
                 yield f"{source.path}:{node.lineno}: calls {_called(node)}()"
             if isinstance(node, ast.Attribute) and ast.unparse(node) in IMPURE_MEMBERS:
@@ -212,7 +214,7 @@ def one_kafka_client(root: Path) -> Iterator[str]:
 
 def functions_are_short(root: Path) -> Iterator[str]:
     for source in sources(root):
-        for node in ast.walk(source.tree):
+        for node in source.nodes:
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 lines = (node.end_lineno or node.lineno) - node.lineno + 1
                 if lines > FUNCTION_LINES_MAX:
@@ -228,14 +230,14 @@ def files_are_short(root: Path) -> Iterator[str]:
 
 def nothing_is_printed(root: Path) -> Iterator[str]:
     for source in product(root):
-        for node in ast.walk(source.tree):
+        for node in source.nodes:
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print":
                 yield f"{source.path}:{node.lineno}: print"
 
 
 def no_except_is_bare(root: Path) -> Iterator[str]:
     for source in sources(root):
-        for node in ast.walk(source.tree):
+        for node in source.nodes:
             if isinstance(node, ast.ExceptHandler) and node.type is None:
                 yield f"{source.path}:{node.lineno}: except without a type"
 
@@ -258,21 +260,28 @@ def _lines_with(pattern: re.Pattern[str], root: Path) -> Iterator[str]:
 def every_module_is_used(root: Path) -> Iterator[str]:
     """Imported by a module of the product, named in a text of one (settings do), or found by its place."""
     code = product(root)
-    imported = {source.path: {name for _, name in source.imports()} for source in code}
-    texts = {source.path: _texts(source) for source in code}
+    named = {source.path: _named(source) for source in code}
+    by_how_many = Counter(chain.from_iterable(named.values()))
     for source in code:
-        if _is_entry(source):
-            continue
-        others = [path for path in imported if path != source.path]
-        is_imported = any(_is_within(name, source.module) for path in others for name in imported[path])
-        is_named = any(_is_within(text, source.module) for path in others for text in texts[path])
-        if not (is_imported or is_named):
+        others = by_how_many[source.module] - (source.module in named[source.path])
+        if not others and not _is_entry(source):
             yield f"{source.path}: nothing imports it"
 
 
+def _named(source: Source) -> set[str]:
+    """What a module imports and what its texts are, and all that these are within."""
+    full = {name for _, name in source.imports()} | _texts(source)
+    return {
+        ".".join(parts[:length])
+        for parts in (name.split(".") for name in full)
+        for length in range(1, len(parts) + 1)
+    }
+
+
 def _texts(source: Source) -> set[str]:
-    nodes = ast.walk(source.tree)
-    return {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    return {
+        node.value for node in source.nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
 
 
 def _is_entry(source: Source) -> bool:
@@ -294,11 +303,7 @@ def settings_are_in_the_readme(root: Path) -> Iterator[str]:
 
 def _declared(root: Path) -> set[str]:
     """The settings of alphapanda/env.py: the first argument of each Setting(...)."""
-    calls = [
-        node
-        for node in ast.walk(_parsed((root / "alphapanda/env.py").read_text()))
-        if isinstance(node, ast.Call)
-    ]
+    calls = [node for node in _nodes((root / "alphapanda/env.py").read_text()) if isinstance(node, ast.Call)]
     named = [call.args[0] for call in calls if _called(call) == "Setting" and call.args]
     return {f"ALPHAPANDA_{name.value}" for name in named if isinstance(name, ast.Constant)}
 
@@ -308,7 +313,7 @@ def texts_are_shown_as_they_are(root: Path) -> Iterator[str]:
     for source in product(root):
         if source.path == "alphapanda/web/console.py":
             continue
-        for node in ast.walk(source.tree):
+        for node in source.nodes:
             if not isinstance(node, ast.Call):
                 continue
             if _called(node) in ("Console", "get_console", "from_markup"):
@@ -323,7 +328,7 @@ def channels_are_named(root: Path) -> Iterator[str]:
     for source in product(root):
         if source.path in KAFKA_CLIENTS or source.path == "alphapanda/logs.py":
             continue
-        for node in ast.walk(source.tree):
+        for node in source.nodes:
             if isinstance(node, ast.Call) and _called(node) in ("getLogger", "get_logger"):
                 yield f"{source.path}:{node.lineno}: {_called(node)}()"
 
