@@ -35,7 +35,6 @@ CONFIGURED = {
     "killswitch": {"add"},
     "brokeraccount": {"add", "change"},
 }
-NOT_FOR_VIEWERS = {"outstandingtoken", "blacklistedtoken", "session"}
 OUR_APPS = ["accounts", "eventlog", "execution", "marketdata", "portfolio", "risk", "strategies"]
 
 

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
@@ -52,6 +53,16 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_unconfigure() -> None:
     servers.close()
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
+    """The roles stand in the database of the tests, as in one that `manage.py bootstrap` has made: who needs a person
+    need not make them."""
+    from accounts.services import ensure_roles  # needs the app registry
+
+    with django_db_blocker.unblock():
+        ensure_roles()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -109,9 +120,9 @@ def exchange_hours(db: None) -> None:
 
 @lru_cache
 def _written_tables() -> str:
-    """The query for the tables that hold rows, apart from those that a migration fills."""
+    """The query for the tables that hold rows, apart from those that migrations and `django_db_setup` fill."""
     names = set(connection.introspection.django_table_names(only_existing=True, include_views=False))
-    names -= {"auth_permission", "django_content_type"}
+    names -= {"auth_permission", "django_content_type", "auth_group", "auth_group_permissions"}
     return " UNION ALL ".join(f"SELECT '{name}' WHERE EXISTS (SELECT FROM {name})" for name in sorted(names))
 
 

@@ -6,14 +6,12 @@ from django.contrib.auth.models import Group
 from rest_framework.test import APIClient
 
 from accounts.models import User
-from accounts.services import ensure_roles
 
 PASSWORD = "correct horse battery"
 
 
 def a_person(name: str, *, role: str = "", **facts: object) -> User:
     """A user, in the group of a role."""
-    ensure_roles()
     user = User.objects.create_user(name, password=PASSWORD, **facts)
     if role:
         user.groups.add(Group.objects.get(name=role))

@@ -26,6 +26,7 @@ pytestmark = pytest.mark.django_db
 
 
 def test_roles_are_made_once_and_keep_their_permissions():
+    Group.objects.all().delete()
     ensure_roles()
     Group.objects.get(name="viewer").permissions.clear()
     ensure_roles()

@@ -12,7 +12,6 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.models import User
-from accounts.services import ensure_roles
 from alphapanda import projections
 from alphapanda.core.envelope import FeedGap
 from alphapanda.core.vocabulary import Severity
@@ -38,7 +37,6 @@ MINUTES = 90
 
 
 def traded() -> SimpleNamespace:
-    ensure_roles()
     calendars_load_shipped()
     bootstrap.ensure_topics()
     own = world.desk()
