@@ -35,6 +35,7 @@ from risk.domain.limits import given, written
 from risk.models import LimitSet
 from strategies.domain.base import DeploymentSpec, UnknownStrategy, build
 from strategies.domain.machine import StrategyFailed, assembled
+from strategies.domain.memory import NotStorable
 from strategies.models import Deployment, StrategyVersion
 from strategies.registry import find
 from strategies.services.catalogue import version_installed
@@ -245,7 +246,7 @@ def _warmed_up(definition: Definition, instruments: list[Instrument], history: H
     try:
         plan = spec(definition, known.__getitem__, history=history)
         return assembled(plan, find(definition.strategy), load_calendars()).checkpoint()
-    except StrategyFailed as error:
+    except (StrategyFailed, NotStorable) as error:
         raise BadDefinition(f"{definition.name}: its warm-up failed: {error}") from error
 
 

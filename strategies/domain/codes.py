@@ -12,6 +12,7 @@ from types import ModuleType
 import msgspec
 
 from strategies.domain.base import Strategy, UnknownStrategy
+from strategies.domain.memory import kept
 from strategies.domain.source import Fault, Offer
 
 SHIPPED = "shipped"
@@ -70,7 +71,8 @@ def described(code: Code, offer: Offer) -> Described:
     """Load a strategy and check that it can be configured and stored. Raises DoesNotLoad."""
     found = loaded(code, offer.name)
     try:
-        msgspec.msgpack.encode(found.State())
+        _check_structs(found)
+        kept(found.State(), found.State)
         schema = msgspec.json.schema(found.Params)
     except Exception as error:
         raise DoesNotLoad(code.file, Fault(offer.line, f"{offer.name}: Params or State: {error}")) from error
@@ -79,6 +81,12 @@ def described(code: Code, offer: Offer) -> Described:
         raise DoesNotLoad(code.file, fault)
     description = (sys.modules[found.__module__].__doc__ or found.on_bar.__doc__ or "").strip()
     return Described(found.name, found.version, found.title or found.name, description, schema)
+
+
+def _check_structs(found: type[Strategy]) -> None:
+    for name in ("Params", "State"):
+        if not issubclass(getattr(found, name), msgspec.Struct):
+            raise TypeError(f"{name} is a class of msgspec.Struct")
 
 
 def _module(code: Code) -> ModuleType:

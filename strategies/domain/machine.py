@@ -18,7 +18,7 @@ from marketdata.domain.quality import Gate
 from marketdata.domain.ticks import Clock, Tick
 from strategies.domain.base import DeploymentSpec, Strategy, View, build
 from strategies.domain.consequences import Consequences
-from strategies.domain.memory import State, remembered, under
+from strategies.domain.memory import State, packed, remembered, under
 from strategies.domain.signals import CommandRow, DueItem, Moment, Raised, ReportRow, approved, marked, signal
 from strategies.domain.turn import NO_WISHES, Turn
 
@@ -86,8 +86,8 @@ class Machine:
             self._cold += bool(self._warm_up) and seen <= self._warm_up
 
     def checkpoint(self) -> bytes:
-        """The state as bytes."""
-        return msgspec.msgpack.encode(self.state)
+        """The state as bytes. Raises NotStorable."""
+        return packed(self.state, type(self.strategy).State)
 
     def restore(self, checkpoint: bytes) -> None:
         """Take up the state of a checkpoint; empty bytes are a fresh start. What the checkpoint does not know

@@ -15,6 +15,10 @@ from strategies.domain.signals import Mark
 Kept = TypeVar("Kept")
 
 
+class NotStorable(ValueError):
+    """What a strategy remembers cannot be stored, or could not be taken up again; the text says which part."""
+
+
 class State(msgspec.Struct):
     """All that a deployment remembers; the checkpoint is this and nothing else."""
 
@@ -84,3 +88,31 @@ def remembered(stored: Any, state_class: type) -> Any:
     if strange:
         raise msgspec.ValidationError(f"State has no {', '.join(map(repr, sorted(strange)))}")
     return state
+
+
+def packed(state: State, state_class: type) -> bytes:
+    """The state as bytes that can be taken up again. Raises NotStorable."""
+    kept(state.strategy, state_class)
+    return msgspec.msgpack.encode(state)
+
+
+def kept(memory: Any, state_class: type) -> Any:
+    """What a strategy remembers, as it is once it was stored and taken up again. Raises NotStorable."""
+    try:
+        raw = msgspec.msgpack.encode(memory)
+    except Exception as error:  # what cannot be stored raises what it likes
+        raise NotStorable(f"its State cannot be stored: {_unstorable(memory)}{error}") from error
+    try:
+        return remembered(msgspec.msgpack.decode(raw), state_class)
+    except Exception as error:
+        raise NotStorable(f"its State could not be taken up again: {error}") from error
+
+
+def _unstorable(memory: Any) -> str:
+    """The name of the first field that cannot be stored."""
+    for name in memory.__struct_fields__:
+        try:
+            msgspec.msgpack.encode(getattr(memory, name))
+        except Exception:  # noqa: BLE001 - as above
+            return f"{name}: "
+    return ""

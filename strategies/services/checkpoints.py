@@ -23,7 +23,7 @@ from strategies.services.runner import ACTIVE, Runner
 
 
 def store(runners: Sequence[Runner], *, now: datetime) -> list[Runner]:
-    """Store all runners at once; returns those that lost the race and must be loaded again.
+    """Store all runners at once, as they were packed; returns those that lost the race and must be loaded again.
 
     Runs in the caller's transaction, if there is one, or its own."""
     with transaction.atomic(savepoint=False):
@@ -60,7 +60,7 @@ def _swap(runner: Runner, now: datetime) -> bool:
             seq=runner.seq,
             step=runner.machine.state.step,
             at_ms=runner.machine.state.at_ms,
-            checkpoint=runner.machine.checkpoint(),
+            checkpoint=runner.checkpoint,
             waiting=waiting,
             waiting_since=now if waiting is not Waiting.NOTHING else None,
             checkpointed_at=now,

@@ -57,6 +57,7 @@ class Runner:
     build: str = ""  # the product's
     first_offset: int | None = None  # read first; None: not all that it has read is in this log
     group: str = ""  # with whom it is decided in the order of the log
+    checkpoint: bytes = b""  # what is stored next
     stored_seq: int = -1
     stored_offset: int = 0
     is_dirty: bool = False
@@ -103,6 +104,10 @@ class Runner:
         self.is_dirty = True
         self.hear()
         return not self.is_ready
+
+    def pack(self) -> None:
+        """Have ready what is stored. Raises NotStorable."""
+        self.checkpoint = self.machine.checkpoint()
 
     def obey(self) -> None:
         """Carry out the commands that wait, up to the first that raises signals."""

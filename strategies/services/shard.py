@@ -24,6 +24,7 @@ from marketdata.domain.ticks import Batch, MalformedTicks, unpack
 from strategies import loading
 from strategies.domain.base import BadParameters, UnknownStrategy
 from strategies.domain.machine import CheckpointDoesNotFit, StrategyFailed
+from strategies.domain.memory import NotStorable
 from strategies.models import Deployment
 from strategies.services import checkpoints
 from strategies.services.held import Held
@@ -302,7 +303,8 @@ class Shard:
         stopped = [runner for runner in self.runners.values() if runner.stopped and self._may_stop(runner)]
         dirty = [runner for runner in self.runners.values() if runner.is_dirty and not runner.stopped]
         is_due = self._is_new or (bool(dirty) and self._is_checkpoint_due(dirty))
-        storing = stopped + (dirty if is_due else [])
+        storing = [runner for runner in stopped + (dirty if is_due else []) if self._is_packed(runner)]
+        stopped = [runner for runner in storing if runner.stopped]
         if not storing and not self._is_new:
             return []
         with transaction.atomic():
@@ -317,6 +319,15 @@ class Shard:
         self._is_new = False
         self._ring([runner for runner in stopped if runner not in lost])
         return stopped
+
+    def _is_packed(self, runner: Runner) -> bool:
+        """Whether a runner can be stored; what cannot would hold up all that is stored with it."""
+        try:
+            runner.pack()
+        except NotStorable as error:
+            self._stand_still(runner, str(error))
+            return False
+        return True
 
     def _may_stop(self, runner: Runner) -> bool:
         """Whether the stop of a runner may have consequences now: of a group, only that of the first place of the

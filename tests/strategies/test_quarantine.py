@@ -11,6 +11,7 @@ from alphapanda.core.vocabulary import DeploymentStatus
 from alphapanda.dashboard.biography import quarantines
 from alphapanda.deploying import Definition
 from alphapanda.proof.recorded import deployments_over
+from marketdata.domain.ticks import FIRST_SEQ
 from marketdata.reference import YESBANK_FILES
 from strategies.models import Deployment
 from strategies.services import lifecycle
@@ -68,3 +69,54 @@ def test_it_raises_at_the_same_step_again_though_its_checkpoint_has_moved(monkey
     (told,) = quarantines(again).values()
     assert (told["step"], told["raised_step"]) == (again.step, raised[0])
     assert told["released"]["why"] == "the weather"
+
+
+UNSTORABLE = """
+from collections import deque
+from typing import Any
+
+import msgspec
+from strategies.domain.base import Strategy
+
+
+class Hoards(Strategy):
+    name = "hoards"
+
+    class State(msgspec.Struct):
+        seen: Any = None
+        last: int = 0
+
+    def on_tick(self, state, tick, view):
+        {hoard}
+        return ()
+"""
+
+
+@pytest.mark.parametrize(
+    ("hoard", "told"),
+    [
+        ("state.seen = deque([tick.price_e4])", "State cannot be stored: seen: Encoding objects of type"),
+        ("state.last = 2**70", "State cannot be stored: last: can't serialize ints"),
+        ("state.last = None", "State could not be taken up again: Expected `int`, got `null` - at `$.last`"),
+    ],
+)
+def test_a_memory_that_cannot_be_stored_costs_its_deployment_only(monkeypatch, hoard, told):
+    """What all of the shard have come to is stored together: it would hold up the others for ever."""
+    monkeypatch.setattr(Shard, "_is_checkpoint_due", lambda _shard, _dirty: True)
+    items = list(recording(FILES, deployments_over(FILES)).source().iter_from())[:400]
+    path = libraries.drop("hoards", UNSTORABLE.format(hoard=hoard))
+    try:
+        with override_settings(SHARDS=1):
+            hoards = Definition(name="Hoarding", strategy="hoards", instruments=("NSE:YESBANK",))
+            seeded([*deployments_over(FILES), hoards])
+        hand = Hand(packed(items, source=8, batch=50))
+        hand.attach(monkeypatch)
+        hand.run()
+    finally:
+        libraries.taken_away(path)
+
+    rows = {row.name: row for row in Deployment.objects.all()}
+    fallen = rows.pop("Hoarding")
+    assert (fallen.status, fallen.step) == (DeploymentStatus.QUARANTINED, 0)
+    assert told in fallen.error
+    assert {row.seq for row in rows.values()} == {FIRST_SEQ + 399}

@@ -125,11 +125,26 @@ def test_a_file_that_does_not_import_is_told_by_line(body: str, line: int, said:
     assert str(error.value).startswith(f"f/mine.py:{line}: does not import")
 
 
-def test_a_state_that_cannot_be_stored_is_refused() -> None:
-    body = "    class State:\n        def __init__(self):\n            self.x = object()\n"
-
-    with pytest.raises(DoesNotLoad, match="Params or State"):
-        described(Code("f/mine.py", GOOD + body, "folder f"), Offer("mine", "2.1", 2))
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (
+            "class State:\n        def __init__(self):\n            self.x = object()\n",
+            "State is a class of msgspec.Struct",
+        ),
+        ("class State(msgspec.Struct):\n        x: object = object()\n", "State cannot be stored: x: "),
+        (
+            "class State(msgspec.Struct):\n        x: float = None\n",
+            "could not be taken up again: Expected `float`, got `null`",
+        ),
+        ("class Params:\n        size: int = 3\n", "Params is a class of msgspec.Struct"),
+    ],
+)
+def test_a_state_that_cannot_be_stored_is_refused(body: str, said: str) -> None:
+    with pytest.raises(DoesNotLoad, match=said):
+        described(
+            Code("f/mine.py", "import msgspec\n" + GOOD + f"    {body}", "folder f"), Offer("mine", "2.1", 2)
+        )
 
 
 def test_a_version_that_is_not_what_was_read_is_refused() -> None:
