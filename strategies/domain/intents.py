@@ -12,11 +12,19 @@ from strategies.domain.consequences import WorkingOrder
 MINUTES_MAX = 1_440
 
 
+def check_rupees(wish: msgspec.Struct, *names: str) -> None:
+    """Refuse prices that are no Decimal: a float is no price. Raises TypeError."""
+    for name in names:
+        given = getattr(wish, name)
+        if given is not None and not isinstance(given, Decimal):
+            raise TypeError(f"`{name}` is a Decimal of rupees, not the {type(given).__name__} {given!r}")
+
+
 class Bracket(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Exits of an entry, watched by the platform in event time from each fill on, carried out at the market.
 
     `stop` and `target` are distances in rupees from the price of the fill; `trail` is the distance in rupees at
-    which a stop follows the best price since; `minutes` is the longest stay. Raises ValueError."""
+    which a stop follows the best price since; `minutes` is the longest stay. Raises ValueError, TypeError."""
 
     stop: Decimal | None = None
     target: Decimal | None = None
@@ -24,6 +32,7 @@ class Bracket(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     minutes: int | None = None
 
     def __post_init__(self) -> None:
+        check_rupees(self, "stop", "target", "trail")
         distances = (self.stop, self.target, self.trail)
         if all(distance is None for distance in distances) and self.minutes is None:
             raise ValueError("a bracket needs a stop, a target, a trail or minutes")
@@ -54,6 +63,9 @@ class Intent(msgspec.Struct, frozen=True):
     disclosed_quantity: int = 0
     iceberg_legs: int = 0
     tag: str = ""
+
+    def __post_init__(self) -> None:
+        check_rupees(self, "limit_price", "trigger_price")
 
     @property
     def order_type(self) -> OrderType:
@@ -86,6 +98,9 @@ class Modify(msgspec.Struct, frozen=True):
     validity_minutes: int | None = None
     disclosed_quantity: int | None = None
     reason: str = ""
+
+    def __post_init__(self) -> None:
+        check_rupees(self, "limit_price", "trigger_price")
 
     @property
     def instrument(self) -> str:

@@ -72,12 +72,20 @@ class Turn:
 
     def _is_heard(self, wish: Wish) -> bool:
         if isinstance(wish, Intent):
+            if wish.instrument not in (self._holdings or self._seen()):
+                raise ValueError(self._unknown(wish.instrument))
             return self._is_warm(wish.instrument)
         if not isinstance(wish, Cancel | Modify):
             raise TypeError(
                 f"a strategy yields intents, cancellations and modifications, not {type(wish).__name__}"
             )
         return any(order.id == wish.order.id for order in self._consequences.orders)
+
+    def _unknown(self, instrument: str) -> str:
+        there_are = ", ".join(one.key for one in self._instruments.values())
+        if not instrument:
+            return f"at a start or a timer name an `instrument`; the deployment has {there_are}"
+        return f"the deployment has no instrument {instrument!r}, but {there_are}"
 
     def want(self, wish: Wish, origin: SignalOrigin) -> None:
         """One wish, whoever's it is."""

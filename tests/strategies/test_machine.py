@@ -13,7 +13,7 @@ from alphapanda.core.vocabulary import OrderType, Side, TickFault, Validity
 from execution.domain.paper import watch
 from marketdata.domain.bars import Bar
 from marketdata.domain.ticks import Tick
-from strategies.domain.base import View
+from strategies.domain.base import Bracket, View
 from strategies.domain.consequences import Consequences
 from strategies.domain.machine import StrategyFailed
 from strategies.domain.signals import DueItem, Mark, Raised
@@ -178,8 +178,16 @@ def raises(view: View, tick: Tick) -> Any:
         (lambda view, tick: [view.buy(1.0)], "whole number"),
         (lambda view, tick: [view.buy(True)], "whole number"),
         (lambda view, tick: [view.buy(2**63)], "whole number"),
-        (lambda view, tick: [view.buy(1, instrument="NSE:OTHER")], "NSE:OTHER"),
-        (lambda view, tick: [view.buy(1, limit_price=100.05)], "float"),
+        (lambda view, tick: [view.buy(1, instrument="NSE:OTHER")], "no instrument 'NSE:OTHER', but NSE:"),
+        (lambda view, tick: [View(0, "", {}).buy(1)], "at a start or a timer name an `instrument`"),
+        (
+            lambda view, tick: [view.buy(1, limit_price=100.05)],
+            "`limit_price` is a Decimal of rupees, not the float",
+        ),
+        (
+            lambda view, tick: [view.buy(1, bracket=Bracket(stop=1.5))],
+            "`stop` is a Decimal of rupees, not the float",
+        ),
         (lambda view, tick: [view.buy(1, limit_price=Decimal("NaN"))], "NaN"),
         (lambda view, tick: [view.buy(1, limit_price=Decimal(10) ** 15)], "beyond"),
         (lambda view, tick: [view.buy(1, colour="red")], "colour"),
