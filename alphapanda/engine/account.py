@@ -46,7 +46,7 @@ from risk.domain.memory import DayState
 from risk.domain.oversight import Changes, Oversight, change_at
 from risk.domain.review import review
 from risk.reference import margin_tables
-from strategies.domain.base import DeploymentSpec
+from strategies.domain.base import DeploymentSpec, build
 from strategies.domain.machine import Machine, assembled
 from strategies.domain.signals import CommandRow, DueItem, Raised, SignalRow
 from strategies.domain.watches import Watch
@@ -89,6 +89,7 @@ class Account:
         self.oversights = oversights
         self.looks = [change.from_step for change in oversights if change.is_look]
         self.spec = spec
+        self.calendar = calendar
         self.cards = cards
         self.settings = self._settings()
         self.terms = terms or _alone(spec)
@@ -122,6 +123,14 @@ class Account:
         if stop is not None:
             assert not isinstance(stop, DueItem), "an item is matched once"
             self.settle(stop, item)
+
+    def take_up_again(self) -> None:
+        """Go on from what is stored, as another process does. Raises NotStorable, CheckpointDoesNotFit."""
+        before = self.machine
+        strategy = build(type(before.strategy), self.spec.params)
+        self.machine = Machine(self.spec, strategy, self.calendar)
+        self.machine.restore(before.checkpoint())
+        self.machine.consequences = before.consequences
 
     def settle(self, stop: Raised | DueItem, item: Tick | Clock) -> None:
         """All that a stop of the machine at an item sets off."""

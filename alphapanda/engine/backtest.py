@@ -24,7 +24,8 @@ from portfolio.domain.books import cash_of
 from risk.domain.limits import Level
 from risk.domain.oversight import Changes
 from strategies.domain.base import DeploymentSpec
-from strategies.domain.machine import StrategyFailed
+from strategies.domain.machine import CheckpointDoesNotFit, StrategyFailed
+from strategies.domain.memory import NotStorable
 from strategies.domain.outlook import Minutes
 from strategies.domain.passage import Passage
 from strategies.domain.signals import CommandRow, DueItem, Raised
@@ -78,6 +79,15 @@ class Run:
             self._mark(minutes.at_ms[marked:])
         else:
             self._mark_until(passage.number, minutes, marked)
+
+    def take_up_again(self) -> None:
+        """Go on with nothing but what is stored, as a process that begins anew does."""
+        if self.error:
+            return
+        try:
+            self.account.take_up_again()
+        except (NotStorable, CheckpointDoesNotFit) as error:
+            self.error = str(error)
 
     def end(self) -> None:
         """The last point, where something has changed since the last minute that was marked."""
@@ -193,11 +203,12 @@ def fold(
     levels: Sequence[Level] = (),
     on_progress: Callable[[int], None] = lambda _items: None,
     limit: TimeLimit | None = None,
+    is_restarted: bool = False,
 ) -> list[Run]:
     """Fold a stream through deployments; `on_progress` is told the number of items now and then. `commands`
     are what operators did, by deployment and step, `oversights` under what signals were judged, `reports`
     what a broker outside told; `levels` are limits besides those of the specs; `limit` stops a strategy that does not
-    come back."""
+    come back; `is_restarted`: before each stretch all is taken up again from what is stored."""
     desk = Desk(
         specs,
         calendar=calendar,
@@ -213,6 +224,8 @@ def fold(
     on_progress(items)
     try:
         for stretch in stream:
+            for run in runs if is_restarted else ():
+                run.take_up_again()
             for run in runs:
                 if not run.account.is_coupled:
                     run.read(stretch, source)

@@ -42,6 +42,7 @@ class Doubt(StrEnum):
     """Codes of findings; they never change their meaning."""
 
     LOOK_AHEAD = "LOOK_AHEAD"
+    FORGETS = "FORGETS"
     WARM_UP = "WARM_UP"
     IMPOSSIBLE_PRICE = "IMPOSSIBLE_PRICE"
     BEYOND_DEPTH = "BEYOND_DEPTH"
@@ -68,6 +69,7 @@ class Weight(StrEnum):
 
 FAULTS = {
     Doubt.LOOK_AHEAD,
+    Doubt.FORGETS,
     Doubt.IMPOSSIBLE_PRICE,
     Doubt.CLOSED_SESSION,
     Doubt.STRATEGY_RAISED,

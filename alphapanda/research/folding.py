@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import chain, pairwise
 
 from alphapanda.engine.backtest import Run, fold
 from alphapanda.engine.excerpt import Excerpt
@@ -14,6 +15,7 @@ from marketdata.domain.ticks import Item
 from strategies.domain.base import DeploymentSpec
 
 TOLD_EVERY = 50_000  # items at most
+RESTARTS = 20
 Told = Callable[[int], None]  # how many items are done; may raise Cancelled
 
 
@@ -55,6 +57,14 @@ def folded(
     return _folded(opened, excerpt.stretches(), excerpt, specs, told)
 
 
+def folded_restarted(opened: Opened, excerpt: Excerpt, *, told: Told = untold) -> list[Run]:
+    """As `folded`, taken up again and again from what is stored, as by processes that die and begin anew."""
+    edges = [round(len(excerpt) * place / RESTARTS) for place in range(RESTARTS + 1)]
+    parts = [excerpt.part(start, stop) for start, stop in pairwise(edges)]
+    stream = chain.from_iterable(part.stretches() for part in parts)
+    return _folded(opened, stream, excerpt, None, told, is_restarted=True)
+
+
 def folded_items(
     opened: Opened,
     items: Iterable[Item],
@@ -78,6 +88,8 @@ def _folded(
     excerpt: Excerpt,
     specs: Sequence[DeploymentSpec] | None,
     told: Told,
+    *,
+    is_restarted: bool = False,
 ) -> list[Run]:
     try:
         return fold(
@@ -89,6 +101,7 @@ def _folded(
             starting_cash=opened.plan.cash,
             on_progress=told,
             limit=time_limit(),
+            is_restarted=is_restarted,
         )
     except (NoChargeCard, NoSegment) as error:
         raise BadPlan(

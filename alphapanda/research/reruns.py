@@ -18,7 +18,7 @@ from alphapanda.core.vocabulary import SignalKind
 from alphapanda.engine.backtest import Run
 from alphapanda.engine.excerpt import Excerpt
 from alphapanda.research.findings import Doubt, Finding
-from alphapanda.research.folding import Progress, folded
+from alphapanda.research.folding import Progress, folded, folded_restarted
 from alphapanda.research.plan import Opened
 from strategies.domain.intents import Bracket
 from strategies.domain.signals import SignalRow
@@ -49,24 +49,47 @@ def planned(excerpt: Excerpt) -> Reruns:
 
 
 def look_ahead(opened: Opened, runs: Sequence[Run], reruns: Reruns, progress: Progress) -> Iterator[Finding]:
-    """Signals that are other ones when the data end earlier."""
-    named: set[str] = set()
-    for cut in reruns.cuts:
-        excerpt = opened.excerpt.part(0, cut)
-        again = folded(opened, excerpt, told=progress.told)
+    """Signals that are other ones when the data end earlier, or when all that is not stored is lost meanwhile: the
+    first cut is folded with restarts, and once more without them where that changed something."""
+    first, *others = reruns.cuts
+    restarted = folded_restarted(opened, opened.excerpt.part(0, first), told=progress.told)
+    progress.over(first)
+    changed = [first_change(*pair) for pair in zip(runs, restarted, strict=True)]
+    cuts = [first, *others] if any(changed) else others
+    ahead: dict[str, Finding] = {}
+    for cut in cuts:
+        again = folded(opened, opened.excerpt.part(0, cut), told=progress.told)
         progress.over(cut)
         for run, shorter in zip(runs, again, strict=True):
-            changed = first_change(run, shorter)
-            name = run.account.spec.name
-            if changed and name not in named:
-                named.add(name)
-                ended = ist_text(shorter.account.machine.state.at_ms)
-                yield Finding(
-                    Doubt.LOOK_AHEAD,
-                    f"with data that end at {ended} the signals before are other ones; the first that differs: "
-                    f"{changed}",
-                    name,
-                )
+            if found := _looks_ahead(run, shorter):
+                ahead.setdefault(found.deployment, found)
+    yield from ahead.values()
+    for run, after, what in zip(runs, restarted, changed, strict=True):
+        is_broken = bool(after.error) and not run.error
+        if (what or is_broken) and run.account.spec.name not in ahead:
+            yield _forgets(run, after, what)
+
+
+def _looks_ahead(run: Run, shorter: Run) -> Finding | None:
+    changed, name = first_change(run, shorter), run.account.spec.name
+    if not changed:
+        return None
+    ended = ist_text(shorter.account.machine.state.at_ms)
+    return Finding(
+        Doubt.LOOK_AHEAD,
+        f"with data that end at {ended} the signals before are other ones; the first that differs: {changed}",
+        name,
+    )
+
+
+def _forgets(run: Run, restarted: Run, changed: str) -> Finding:
+    why = restarted.error.strip().rpartition("\n")[2] or f"the first signal that differs: {changed}"
+    return Finding(
+        Doubt.FORGETS,
+        "where a process begins anew from what is stored, the strategy decides otherwise, for it remembers outside its "
+        f"State, or what comes back there is another type; {why}",
+        run.account.spec.name,
+    )
 
 
 def first_change(run: Run, shorter: Run) -> str:

@@ -89,6 +89,24 @@ COUNTS = f"""{BARS}
 """
 
 
+REMEMBERS = """
+    class Params(msgspec.Struct, frozen=True):
+        bar_minutes: int = 1
+
+    class State(msgspec.Struct):
+        last: dict = {{}}
+        seen: object = None
+
+    def __init__(self, params):
+        super().__init__(params)
+        self.bars = 0
+
+    def on_bar(self, state, bar, view):
+        {step}
+        yield from view.target(100 if bars // 50 % 2 else -100)
+"""
+
+
 def codes(found: Iterable[Finding]) -> set[Doubt]:
     return {one.code for one in found}
 
@@ -110,6 +128,25 @@ def test_a_clean_portfolio_has_no_finding(file: str) -> None:
     second = a_definition(name="second", params={"fast": 5, "slow": 15, "quantity": 100, "short": False})
 
     assert carried_out(read(file, a_definition(), second)).findings == []
+
+
+@pytest.mark.parametrize(
+    ("step", "said"),
+    [
+        ("self.bars += 1; bars = self.bars", "the first signal that differs: "),
+        ("bars = state.last['n'] = state.last.get('n', Decimal(0)) + 1", "can only concatenate str"),
+        ("bars = 1; state.seen = {1, object()}", "State cannot be stored: seen: "),
+    ],
+)
+def test_a_strategy_that_remembers_what_is_not_stored_is_found(
+    file: str, own: Callable[[str, str], None], step: str, said: str
+) -> None:
+    own("remembers", REMEMBERS.format(step=step))
+    found = found_in(read(file, a_definition("remembers", params={})))
+
+    assert found[Doubt.FORGETS].weight is Weight.FAULT
+    assert said in found[Doubt.FORGETS].text
+    assert Doubt.LOOK_AHEAD not in found
 
 
 def test_a_strategy_that_knows_the_future_is_found(file: str, own: Callable[[str, str], None]) -> None:
