@@ -21,6 +21,7 @@ from risk.domain.silences import silence_of
 from risk.loading import product_of
 from risk.models import Alert, Decision, KillSwitch
 from risk.past import act_then, step_then
+from strategies.domain.errors import in_short
 from strategies.models import Deployment, Signal
 
 Row = dict[str, Any]
@@ -71,7 +72,7 @@ def deployment(found: Deployment) -> Row:
         "waiting_since_ms": to_ms(found.waiting_since) if found.waiting_since else None,
         "step": found.step,
         "at_ms": found.at_ms,
-        "error": found.error.strip().rpartition("\n")[2],  # the last line of a traceback says what
+        "error": in_short(found.error),
         "instruments": [{"instrument": name, "token": token} for name, token in instruments],
     }
 

@@ -20,6 +20,7 @@ from alphapanda.core.clock import ist_text
 from alphapanda.core.money import ZERO, to_rupees
 from alphapanda.core.refusals import Conflict, NotThere
 from alphapanda.core.vocabulary import Broker, DeploymentStatus, HaltLevel, Side, SignalKind
+from alphapanda.deploying import NAME_MAX, check_name
 from execution.domain.settings import as_paper
 from execution.models import Fill
 from portfolio import services as portfolios
@@ -33,6 +34,7 @@ from strategies.services.sharding import least_loaded_shard
 from strategies.services.upgrades import built, version_named
 
 PORTFOLIO = "Shadows"
+SUFFIX = " (shadow)"
 SAME, ONLY_HERE, ONLY_THERE, OTHER = "same", "only here", "only there", "other"
 # all that a wish is, but for its reason and the order that it is about, whose id is of one alone
 WISH = (
@@ -98,12 +100,14 @@ def shadow_create(
     """A shadow that goes on where its original stands: with the same open bars and gates, without a position and
     without a memory. Locks the original's row, changes nothing of it.
 
-    Raises DeploymentNotFound, ReasonMissing, VersionNotFound, DoesNotFit, ShadowExists, CannotBeShadowed.
+    Raises DeploymentNotFound, ReasonMissing, BadDefinition, VersionNotFound, DoesNotFit, ShadowExists,
+    CannotBeShadowed.
     """
     original = deployment_locked(deployment_id, reason)
     if original.shadow_of_id is not None:
         raise CannotBeShadowed(f"{original.name} is a shadow itself.")
-    name = name or f"{original.name} (shadow)"
+    name = name or f"{original.name[: NAME_MAX - len(SUFFIX)]}{SUFFIX}"
+    check_name(name)
     if Deployment.objects.filter(name=name).exists():
         raise ShadowExists(f"There is a deployment named {name!r} already.")
     found = version_named(original.strategy_version.strategy.name, version)

@@ -11,6 +11,7 @@ from django.utils.html import format_html
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
 
 from alphapanda.web.admin import Desk, ReadOnlyDesk, by_hand, link, shown
+from strategies.domain.errors import in_short
 from strategies.forms import CONFIGURABLE, DeploymentForm
 from strategies.models import (
     Command,
@@ -163,8 +164,7 @@ class DeploymentAdmin(Desk):
     @admin.display(description="error", ordering="error")
     def fault(self, deployment: Deployment) -> str:
         """The line that says what was wrong; all of it is on the deployment's page."""
-        lines = deployment.error.strip().splitlines() or [""]
-        return lines[-1 if lines[0].startswith("Traceback") else 0].partition("; it was at")[0]
+        return in_short(deployment.error)
 
     def get_fields(self, _request: HttpRequest, obj: Deployment | None = None) -> tuple[Any, ...]:
         asked = (*self.fixed, *CONFIGURABLE)

@@ -8,6 +8,7 @@ from django.db.models import Count, Prefetch, Q
 
 from alphapanda.core.clock import ist_text
 from alphapanda.core.refusals import NotThere
+from strategies.domain.errors import in_short
 from strategies.models import Deployment, Signal, Strategy, StrategyFile, StrategyVersion
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def deployments_as_rows(deployments: Iterable[Deployment]) -> list[dict[str, Any
             "step": deployment.step,
             "waiting": deployment.waiting,
             "last_event": ist_text(deployment.at_ms) if deployment.at_ms else None,
-            "error": deployment.error.strip().rpartition("\n")[2],
+            "error": in_short(deployment.error),
         }
         for deployment in deployments
     ]

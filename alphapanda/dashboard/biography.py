@@ -13,6 +13,7 @@ from alphapanda.core.vocabulary import DeploymentStatus
 from alphapanda.dashboard import moment, screen
 from alphapanda.web.formats import pretty
 from risk.models import Alert
+from strategies.domain.errors import in_short
 from strategies.models import Command, Deployment
 
 SHOWN = 30
@@ -36,7 +37,7 @@ def quarantines(found: Deployment) -> dict[str, screen.Row]:
         "id": str(found.pk),
         "name": found.name,
         "error": found.error,
-        "last": found.error.strip().rpartition("\n")[2],
+        "last": in_short(found.error),
         "where": _where(found.error),
         "step": found.step,
         "raised_step": _raised_step(entered) if entered else None,

@@ -162,10 +162,19 @@ def _reading(deployment_id: UUID, act: str, reason: str) -> Deployment:
     deployment = deployment_locked(deployment_id, reason)
     if deployment.status not in (RUNNING, PAUSED):
         raise IllegalTransition(
-            f"{deployment.name} is {deployment.status}: {act} is not possible, for it reads nothing. Start it; or halt "
-            f"it with the step CANCEL, which takes its orders out of Zerodha's book though it rests."
+            f"{deployment.name} is {deployment.status}: {act} is not possible, for it reads nothing. "
+            f"{_way_on(deployment)}"
         )
     return deployment
+
+
+def _way_on(deployment: Deployment) -> str:
+    """What has a deployment that rests take up commands again, or does without."""
+    is_fallen = deployment.status == DeploymentStatus.QUARANTINED
+    way = "Release it, once it is mended or another version upgrades it" if is_fallen else "Start it"
+    if deployment.broker != Broker.ZERODHA:
+        return f"{way}."
+    return f"{way}; or halt it with the step CANCEL, which takes its orders out of Zerodha's book though it rests."
 
 
 def _record_given(

@@ -15,6 +15,7 @@ from alphapanda.core.envelope import DeploymentQuarantined, EventType, seal
 from alphapanda.core.vocabulary import Broker, DeploymentStatus
 from alphapanda.eventlog import outbox
 from strategies import loading as deployments
+from strategies.domain.errors import in_short
 from strategies.services.approvals import approvals_drop
 from strategies.services.runner import ACTIVE
 
@@ -41,7 +42,7 @@ def quarantine(
             actor="strategies",
             action="deployment.quarantine",
             target=f"deployment:{row.name}",
-            reason=error.strip().rpartition("\n")[2][:300],
+            reason=in_short(error)[:300],
             details=details | {"revision": row.revision},
         )
         approvals_drop([row.id], why="its deployment is quarantined", actor="strategies", now=timezone.now())

@@ -32,7 +32,7 @@ def test_the_last_decision_says_why_not_and_acts_fit_the_state() -> None:
     own = world.desk(count=2)
     world.trade(own.deployments[0], 60, Side.BUY, 400, 15_000_000, denied="position_limit")
     Deployment.objects.filter(id=own.deployments[1].id).update(
-        status="QUARANTINED", error="boom\nValueError: 7"
+        status="QUARANTINED", error="Traceback: boom\nValueError: 7"
     )
     projections.rebuild()
     operator = browser("operator")

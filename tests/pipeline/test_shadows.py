@@ -19,7 +19,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import AuditEntry, User
-from alphapanda.deploying import Definition
+from alphapanda.deploying import BadDefinition, Definition
 from alphapanda.engine.backtest import Run
 from alphapanda.proof import parity
 from alphapanda.shadows import (
@@ -115,6 +115,16 @@ def test_a_shadow_of_the_same_code_decides_the_same(hand: Hand) -> None:
     assert found.counts["same"] == len(found.differences) > 20
     assert found.profit_difference == 0
     assert found.profit_here != 0
+
+
+def test_a_shadow_has_a_name_that_can_be_kept_and_read(hand: Hand) -> None:
+    for name in ("\x07", "x" * 81, " Slow"):
+        with pytest.raises(BadDefinition, match="1 to 80 printable characters"):
+            shadow(name=name)
+
+    Deployment.objects.filter(name="Trend").update(name="T" * 80)
+    made = shadow_create(deployment_id=Deployment.objects.get(name="T" * 80).pk, **ACT)
+    assert made.name == f"{'T' * 71} (shadow)"
 
 
 def test_a_shadow_trades_as_a_backtest_of_its_own_and_leaves_the_original_alone(hand: Hand, source) -> None:

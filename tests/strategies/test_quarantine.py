@@ -18,6 +18,7 @@ from strategies.services import lifecycle
 from strategies.services.shard import FAILURES_MAX, Shard
 from tests.engine import libraries
 from tests.pipeline.hand import Hand, packed, recording, seeded
+from tests.rows import a_deployment
 
 pytestmark = pytest.mark.django_db(transaction=True)
 FILES = [str(YESBANK_FILES[0])]
@@ -120,3 +121,16 @@ def test_a_memory_that_cannot_be_stored_costs_its_deployment_only(monkeypatch, h
     assert (fallen.status, fallen.step) == (DeploymentStatus.QUARANTINED, 0)
     assert told in fallen.error
     assert {row.seq for row in rows.values()} == {FIRST_SEQ + 399}
+
+
+@pytest.mark.parametrize(
+    ("status", "way"),
+    [("QUARANTINED", "Release it, once it is mended"), ("STOPPED", "Start it[.]$")],
+)
+def test_who_asks_one_that_reads_nothing_is_told_the_way_on(status, way):
+    resting = a_deployment(status=status)
+
+    with pytest.raises(lifecycle.IllegalTransition, match=f"for it reads nothing. {way}"):
+        lifecycle.deployment_exit(
+            deployment_id=resting.id, instrument="NSE:INFY", actor="ann", reason="out", now=timezone.now()
+        )
