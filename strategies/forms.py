@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import math
+from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django import forms
@@ -150,7 +151,16 @@ def _typed(kind: str, text: Any, choices: tuple[Any, ...]) -> Any:
         return number
     if kind == "json":
         return json.loads(text)
+    if kind == "decimal" and not _is_decimal(text):
+        raise ValueError(text)
     return next((choice for choice in choices if str(choice) == text), text)
+
+
+def _is_decimal(text: str) -> bool:
+    try:
+        return Decimal(text).is_finite()
+    except InvalidOperation:
+        return False
 
 
 class DeploymentForm(forms.ModelForm):

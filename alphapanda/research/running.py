@@ -17,7 +17,7 @@ from alphapanda.engine.combined import combined
 from alphapanda.engine.report import reported
 from alphapanda.engine.statistics import Performance
 from alphapanda.research import evidence, findings, reruns
-from alphapanda.research.findings import Finding
+from alphapanda.research.findings import Finding, Weight
 from alphapanda.research.folding import Progress, folded
 from alphapanda.research.plan import Opened
 
@@ -55,6 +55,7 @@ def carried_out(opened: Opened, tell: Callable[[int, int], None] = lambda _done,
         *reruns.look_ahead(opened, runs, again, progress),
         *reruns.warm_up(opened, runs, again, progress),
     ]
+    found.sort(key=lambda one: one.weight is not Weight.FAULT)  # what makes the result wrong comes first
     result = reported(
         runs,
         performance,

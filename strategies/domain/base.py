@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import time
+from decimal import Decimal
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -234,12 +235,21 @@ def build(
     Raises BadParameters."""
     try:
         strategy = strategy_class(msgspec.convert(params, strategy_class.Params, strict=True))
+        _check_finite(strategy.params)
         _check_bars(strategy)
         if instruments:
             strategy.check(instruments)
         return strategy
     except (msgspec.ValidationError, ValueError) as error:
         raise BadParameters(f"{strategy_class.name}: {error}") from error
+
+
+def _check_finite(params: Any) -> None:
+    """JSON has no number that is none, but a text may be a Decimal that is. Raises ValueError."""
+    for name in params.__struct_fields__:
+        given = getattr(params, name)
+        if isinstance(given, Decimal) and not given.is_finite():
+            raise ValueError(f"Expected a finite number, got {given} - at `$.{name}`")
 
 
 def _check_bars(strategy: Strategy) -> None:

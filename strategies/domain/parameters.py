@@ -34,8 +34,8 @@ def minute_at(at_ms: int) -> int:
 
 
 class Parameter(msgspec.Struct, frozen=True):
-    """One parameter as people are shown it. `kind` is int, float, bool, text, choice, or json for what has no
-    input of its own; `low` and `high` are what is accepted, `is_above` where low itself is not."""
+    """One parameter as people are shown it. `kind` is int, float, bool, decimal, text (times and days too), choice, or
+    json for what has no input of its own; `low` and `high` are what is accepted, `is_above` where low itself is not."""
 
     name: str
     kind: str
@@ -56,7 +56,7 @@ class Parameter(msgspec.Struct, frozen=True):
         low = "" if self.low is None else f"{'above' if self.is_above else 'from'} {self.low}"
         high = "" if self.high is None else f"to {self.high}"
         bounds = " ".join(part for part in (low, high) if part)
-        return bounds or {"bool": "true or false", "json": "JSON"}.get(self.kind, "")
+        return bounds or _ACCEPTED.get(self.kind, "")
 
     @property
     def words(self) -> str:
@@ -71,7 +71,13 @@ _KINDS = {
     msgspec.inspect.BoolType: "bool",
     msgspec.inspect.StrType: "text",
     msgspec.inspect.LiteralType: "choice",
+    # what JSON has as texts
+    msgspec.inspect.DecimalType: "decimal",
+    msgspec.inspect.TimeType: "text",
+    msgspec.inspect.DateType: "text",
+    msgspec.inspect.DateTimeType: "text",
 }
+_ACCEPTED = {"bool": "true or false", "decimal": "a decimal number", "json": "JSON"}
 
 
 def described(params: type[msgspec.Struct]) -> tuple[Parameter, ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import time
+from decimal import Decimal
 from html import unescape
 from typing import Annotated, Any, Literal
 
@@ -36,6 +38,8 @@ class Params(msgspec.Struct):
     opens: Annotated[str, Meta(pattern=r"^[0-9:]+$")] = "09:15"
     times: tuple[str, ...] = ("10:00",)
     first: str = msgspec.field(default_factory=str)
+    stop: Decimal = Decimal("1.50")
+    until: time = time(15, 10)
 
 
 FIELD = ParametersField(described(Params))
@@ -68,6 +72,9 @@ def test_texts_become_what_the_strategy_takes() -> None:
     assert found == {
         "length": 9, "factor": 2.5, "side": "long", "opens": "10:00", "times": ["11:00"], "is_quick": False,
     }  # fmt: skip
+    assert asked("params__stop=0.10&params__until=14:00:00") == {
+        "stop": "0.10", "until": "14:00:00", "is_quick": False,
+    }  # fmt: skip
     assert asked("params__is_quick=on&params__length=") == {"is_quick": True}
     assert asked('params={"length": 3}') == {"length": 3}
 
@@ -77,6 +84,8 @@ def test_texts_become_what_the_strategy_takes() -> None:
     [
         ("params__length=x", "length: 'x' is not a whole number"),
         ("params__factor=nan", "factor: 'nan' is not a number"),
+        ("params__stop=1,5", "stop: '1,5' is not a decimal number"),
+        ("params__stop=NaN", "stop: 'NaN' is not a decimal number"),
         ("params__times=[", "times: '[' is not JSON"),
         ("params=[1]", "Write a JSON object"),
         ("params={", "Write a JSON object"),
@@ -90,6 +99,7 @@ def test_texts_that_mean_nothing_are_refused_by_name(text: str, said: str) -> No
 
 def test_what_is_posted_as_it_was_is_no_change() -> None:
     posted = {"length": "7", "factor": "1.5", "is_quick": True, "times": '["10:00"]'}
+    posted |= {"stop": "1.50", "until": "15:10:00"}
 
     assert not FIELD.has_changed({"length": 7}, posted)
     assert FIELD.has_changed({"length": 8}, posted)

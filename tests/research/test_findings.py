@@ -13,6 +13,7 @@ from alphapanda.core.clock import DAY_MS
 from alphapanda.core.vocabulary import FillSource, Product
 from alphapanda.engine.backtest import Run
 from alphapanda.engine.combined import combined
+from alphapanda.engine.costs import costs_of
 from alphapanda.research import reruns
 from alphapanda.research.findings import Doubt, Finding, Weight
 from alphapanda.research.folding import Cancelled, folded
@@ -50,9 +51,7 @@ import msgspec
 
 from strategies.domain.base import Strategy
 from strategies.domain.intents import Bracket
-
 SEEN = []
-
 
 """
 BARS = """
@@ -142,10 +141,11 @@ def test_a_strategy_that_remembers_what_is_not_stored_is_found(
     file: str, own: Callable[[str, str], None], step: str, said: str
 ) -> None:
     own("remembers", REMEMBERS.format(step=step))
-    found = found_in(read(file, a_definition("remembers", params={})))
+    found = found_in(read(file, a_definition("remembers", params={}), costs=costs_of("none")))
 
     assert found[Doubt.FORGETS].weight is Weight.FAULT
     assert said in found[Doubt.FORGETS].text
+    assert next(iter(found)) is Doubt.FORGETS  # what is wrong comes before what is doubtful
     assert Doubt.LOOK_AHEAD not in found
 
 

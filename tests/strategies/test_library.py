@@ -7,6 +7,7 @@ from datetime import time
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -159,6 +160,17 @@ class AtNoon(Deaf):
 class Hearing(Deaf):
     def bar_minutes(self) -> tuple[int, ...]:
         return (5,)
+
+
+def test_a_decimal_that_is_no_number_is_refused() -> None:
+    class Stops(Strategy):
+        name = "stops"
+
+        class Params(msgspec.Struct, frozen=True):
+            stop: Decimal = Decimal(1)
+
+    with pytest.raises(BadParameters, match=r"stops: Expected a finite number, got NaN - at `[$].stop`"):
+        build(Stops, {"stop": "NaN"})
 
 
 def test_bars_that_nobody_asked_for_are_missed_at_once() -> None:
