@@ -4,7 +4,8 @@ What cannot be seen in a bar (the order of its high and low, when they were, the
 open comes first and the close last, in a rising bar the low before the high, in a falling one the high; the four
 stand at the start, at a third, at two thirds and in the last millisecond. A bar of a day is told inside the
 session of that day, an hour that the close cuts short until the close. Volume is split evenly, the rest on the
-close."""
+close. Of fewer than four units some ticks have none: they tell the trade before them again, for a tick that tells no
+quantity offers any number."""
 
 from __future__ import annotations
 
@@ -22,6 +23,7 @@ from marketdata.domain.ticks import FROM_BAR, Tick
 DAY_MINUTES = 1_440
 INTERVALS_MIN = (1, 3, 5, 15, 30, 60)  # of bars inside a day
 CLOSED_DAYS_MAX = 5  # in a row: bars that never stand nearer are weeks or longer
+FEW = {1: (1, 0, 0, 0), 2: (1, 0, 0, 1), 3: (1, 1, 0, 1)}  # units of each tick
 CHANCE = 10**6  # one in so many
 _U4_MAX = 2**32 - 1
 
@@ -149,7 +151,7 @@ class BarTeller:
         middle = (row.low, row.high) if row.close[0] >= row.open[0] else (row.high, row.low)
         length_ms, share = ends_ms - starts_ms, row.volume // 4
         offsets_ms = (0, length_ms // 3, 2 * length_ms // 3, length_ms - 1)
-        shares = (share, share, share, row.volume - 3 * share)
+        shares = FEW.get(row.volume, (share, share, share, row.volume - 3 * share))
         told = zip((row.open, *middle, row.close), offsets_ms, shares, strict=True)
         for (price_e4, bad), offset_ms, quantity in told:
             self._traded += quantity
@@ -159,7 +161,7 @@ class BarTeller:
                 0,
                 0,
                 price_e4,
-                min(quantity, _U4_MAX),
+                min(max(quantity, 1 if row.volume else 0), _U4_MAX),
                 self._traded,
                 0,
                 0,

@@ -42,6 +42,17 @@ def test_a_day_is_told_inside_its_session(tmp_path: Path, nse: Calendar) -> None
     ]
 
 
+@pytest.mark.parametrize("volume", [1, 2, 3, 4, 7])
+def test_no_tick_of_a_bar_offers_what_the_bar_has_not(tmp_path: Path, nse: Calendar, volume: int) -> None:
+    """A tick that tells no quantity is one of which it is not known, and bounds nothing; one with the volume of the
+    tick before is that trade again."""
+    stream = source([bars(tmp_path, "2019-07-09T10:00:00+05:30", cells=f"100,104,98,103,{volume}")], nse)
+    ticks = [item for item in stream.iter_from() if isinstance(item, Tick)]
+
+    assert all(tick.quantity > 0 for tick in ticks)
+    assert sum({tick.volume: tick.quantity for tick in ticks}.values()) == volume == ticks[-1].volume
+
+
 def test_the_evening_of_diwali_is_a_session_too(tmp_path: Path, nse: Calendar) -> None:
     [first, *_, last] = told(source([bars(tmp_path, "2020-11-14T00:00:00+05:30")], nse))
     session = nse.session(date(2020, 11, 14))
