@@ -25,10 +25,12 @@ from alphapanda.stack import ROOT, Stack, StackFailed
 def private_stack(
     environment: Mapping[str, str], *, without: Sequence[str] = ("web", "beat")
 ) -> Iterator[Stack]:
-    """Start a stack in a new folder and point this process at its database and log; remove all afterwards."""
+    """Start a stack in a new folder, with our data and own strategies, and point this process at its database and log;
+    remove all afterwards."""
     with tempfile.TemporaryDirectory(prefix="alphapanda-", ignore_cleanup_errors=True) as folder:
         run_dir = Path(folder)
-        env = {"ALPHAPANDA_DATA": str(settings.DATA), **environment}
+        ours = {"ALPHAPANDA_DATA": str(settings.DATA), "ALPHAPANDA_STRATEGIES": str(settings.STRATEGIES)}
+        env = {**ours, **environment}
         host, outer_dir = connection.settings_dict["HOST"], settings.RUN_DIR
         try:
             with Stack(run_dir, without=without, env=env) as stack:
