@@ -9,7 +9,8 @@ from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group
-from django.http import HttpRequest
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
@@ -29,6 +30,7 @@ class UserAdmin(DjangoUserAdmin, Desk):
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
+    not_compared = frozenset({"last_login"})
     list_display = ("username", "roles", "is_active", "is_superuser", "last_login")
     list_filter = ("is_active", "groups")
 
@@ -38,6 +40,11 @@ class UserAdmin(DjangoUserAdmin, Desk):
 
     def get_queryset(self, request: HttpRequest) -> object:
         return super().get_queryset(request).prefetch_related("groups")
+
+    def user_change_password(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """In one transaction with its audit entry; Django's page begins none."""
+        with transaction.atomic():
+            return super().user_change_password(request, *args, **kwargs)
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> tuple[Any, Any, set[str], Any]:
         """With a person goes how pages look to them, which the person chose: it wants no permission of its own."""

@@ -124,8 +124,10 @@ class LimitSetAdmin(Desk):
         return self.has_change_permission(request) if object_id else self.has_add_permission(request)
 
     def _previewed(self, request: HttpRequest, object_id: str | None) -> HttpResponse | None:
-        """The page between; None where the form does not fit, which the form itself says better."""
+        """The page between; None where the form does not fit or is out of date, which the form itself says better."""
         row = LimitSet.objects.filter(pk=object_id).first() if object_id else None
+        if row is not None and self.changed_meanwhile(request, row):
+            return None
         before = Limits() if row is None else row.limits
         form = self.get_form(request, row)(request.POST, instance=row)
         if not form.is_valid():

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import messages
+from django.contrib.admin.utils import unquote
 from django.db import DataError, models, transaction
+from django.forms.models import model_to_dict
 from django.http import HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
@@ -15,7 +19,7 @@ from unfold.admin import ModelAdmin
 
 from alphapanda.core.clock import to_ms
 from alphapanda.core.money import to_rupees
-from alphapanda.core.refusals import Refusal
+from alphapanda.core.refusals import Conflict, Refusal
 from alphapanda.web.formats import ist_exact, pretty, rupees_exact
 from alphapanda.web.roles import Role, roles_of
 
@@ -27,6 +31,11 @@ if TYPE_CHECKING:
 
 BYTES_SHOWN = 4000
 UNTOLD = re.compile("password|secret")  # fields whose values no audit entry holds
+AS_READ = "_as_read"  # what a form was opened with, as posted with it
+
+
+class ChangedMeanwhile(Conflict):
+    """Somebody has saved a row since its form was opened, which holds all fields: saving it would undo that."""
 
 
 def shown(name: str, label: str = "") -> Callable[[Model], Any]:
@@ -93,7 +102,9 @@ class Desk(ModelAdmin):
     show_full_result_count = False
     list_fullwidth = True
     list_filter_submit = True
+    change_form_before_template = "as_read.html"
     deferred: tuple[str, ...] = ()  # heavy columns that no page here shows
+    not_compared: frozenset[str] = frozenset()  # fields of the form that the machine writes
     audited_by_services: frozenset[str] = frozenset()  # acts of which a service writes the audit entry
 
     def get_queryset(self, request: HttpRequest) -> QuerySet:
@@ -109,12 +120,51 @@ class Desk(ModelAdmin):
             messages.error(request, f"The address asks for what cannot be looked up: {error}")
             return HttpResponseRedirect(request.path)
 
-    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+    def changeform_view(
+        self, request: HttpRequest, object_id: str | None = None, *args: Any, **kwargs: Any
+    ) -> HttpResponse:
         try:
-            return super().changeform_view(request, *args, **kwargs)
+            with transaction.atomic():
+                if request.method == "POST" and object_id:
+                    self._check_as_read(request, object_id)
+                return super().changeform_view(request, object_id, *args, **kwargs)
         except Refusal as refusal:
             self.message_user(request, str(refusal), messages.ERROR)
             return HttpResponseRedirect(request.get_full_path())
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, obj: Model | None = None, **more: Any
+    ) -> HttpResponse:
+        read = request.POST.get(AS_READ, "")  # shown again, with what is wrong: it was opened before that
+        if request.method != "POST" and obj and self.has_change_permission(request, obj):
+            read = self._as_read(request, obj)
+        return super().render_change_form(request, context | {"as_read": read}, *args, obj=obj, **more)
+
+    def changed_meanwhile(self, request: HttpRequest, row: Model) -> bool:
+        """Whether a row is another one than the form was opened with that was posted."""
+        read = request.POST.get(AS_READ)
+        return bool(read) and read != self._as_read(request, row)
+
+    def _check_as_read(self, request: HttpRequest, object_id: str) -> None:
+        """Two people may have one form open: the second is told. Locks the row. Raises ChangedMeanwhile."""
+        row = self.get_object(request, unquote(object_id))
+        if row is None:
+            return
+        locked = self.model._base_manager.select_for_update(no_key=True)
+        locked.filter(pk=row.pk).values_list("pk").first()
+        if self.changed_meanwhile(request, self.get_object(request, unquote(object_id)) or row):
+            raise ChangedMeanwhile(
+                f"Somebody has changed {row} since you opened it: look at it anew. Nothing of yours was saved."
+            )
+
+    def _as_read(self, request: HttpRequest, row: Model) -> str:
+        """What a form shows of a row, as a digest."""
+        names = set(self.get_form(request, row, change=True).base_fields) - self.not_compared
+        values = {
+            name: sorted(str(getattr(one, "pk", one)) for one in value) if isinstance(value, list) else value
+            for name, value in model_to_dict(row, fields=names).items()
+        }
+        return sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()
 
     def log_addition(self, request: HttpRequest, obj: Model, message: Any) -> Any:
         self._record(request, "add", obj, message)
