@@ -301,6 +301,7 @@ REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_PAGINATION_CLASS": "alphapanda.web.pages.Page",
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "DEFAULT_THROTTLE_CLASSES": ["alphapanda.web.throttles.Anonymous", "alphapanda.web.throttles.Known"],
+    "NUM_PROXIES": 0,  # the address is the web server's to tell: a stranger writes any X-Forwarded-For
     "DEFAULT_THROTTLE_RATES": {"anon": "60/min", "user": "1200/min", "token": "20/min"},
     "EXCEPTION_HANDLER": "alphapanda.web.errors.handler",
     "TEST_REQUEST_DEFAULT_FORMAT": "json",

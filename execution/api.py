@@ -169,6 +169,7 @@ class OrderCancel(ApiView):
     """Cancel what works of an order; its deployment goes on. Asked twice, it is done once."""
 
     required_role = RequiredRole()
+    lowers_risk = True
 
     @extend_schema(request=Reason, responses=OrderSerializer, tags=["orders"])
     def post(self, request: Request, pk: UUID) -> Response:

@@ -163,6 +163,7 @@ class Halts(ListView):
     serializer_class = HaltSerializer
     filterset_class = HaltFilter
     page_ordering = ("-thrown_at", "-id")
+    lowers_risk = True
 
     @extend_schema(request=HaltRequest, responses={201: HaltSerializer})
     def post(self, request: Request) -> Response:

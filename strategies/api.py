@@ -216,6 +216,7 @@ class DeploymentExit(ApiView):
     """Close what a deployment holds of one instrument; it goes on. Asked twice, it is done once."""
 
     required_role = RequiredRole()
+    lowers_risk = True
 
     @extend_schema(request=Exit, responses=DeploymentSerializer, tags=["deployments"])
     def post(self, request: Request, pk: UUID) -> Response:
@@ -268,10 +269,10 @@ urlpatterns = [
     path("strategies/files/", StrategyFiles.as_view()),
     path("deployments/<uuid:pk>/", DeploymentDetail.as_view()),
     path("deployments/<uuid:pk>/start/", DeploymentAct.as_view(act="start")),
-    path("deployments/<uuid:pk>/pause/", DeploymentAct.as_view(act="pause")),
-    path("deployments/<uuid:pk>/flatten/", DeploymentAct.as_view(act="flatten")),
+    path("deployments/<uuid:pk>/pause/", DeploymentAct.as_view(act="pause", lowers_risk=True)),
+    path("deployments/<uuid:pk>/flatten/", DeploymentAct.as_view(act="flatten", lowers_risk=True)),
     path("deployments/<uuid:pk>/exit/", DeploymentExit.as_view()),
-    path("deployments/<uuid:pk>/stop/", DeploymentAct.as_view(act="stop")),
+    path("deployments/<uuid:pk>/stop/", DeploymentAct.as_view(act="stop", lowers_risk=True)),
     path("deployments/<uuid:pk>/release/", DeploymentAct.as_view(act="release_quarantine")),
     path("deployments/<uuid:pk>/upgrade/", DeploymentUpgrade.as_view()),
     path("signals/", Signals.as_view()),

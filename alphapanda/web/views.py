@@ -29,6 +29,7 @@ class Common:
     parameter that nobody knows is refused: it may be one that is known, misspelt. Each answer is a line of the log."""
 
     query_names: ClassVar[tuple[str, ...] | None] = ()  # None: whatever is asked
+    lowers_risk = False  # whether its acts can do nothing else: then no throttle holds them up
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)

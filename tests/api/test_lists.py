@@ -18,6 +18,7 @@ from alphapanda.push import readmodel
 from alphapanda.web.formats import plain, presentable, rupees_exact
 from marketdata.models import TickFaultCount
 from portfolio.models import Portfolio
+from strategies.models import Deployment
 from tests.people import PASSWORD, client_of
 from tests.rows import AT_MS, a_deployment, a_signal, an_instrument, one_of_each
 
@@ -297,6 +298,36 @@ def test_too_many_requests_are_throttled(monkeypatch, name: str, scope: str):
 
     served = 200 if name == "bob" else 401
     assert codes == [served, served, 429]
+
+
+def test_a_stranger_is_counted_whatever_address_the_headers_claim(monkeypatch):
+    monkeypatch.setattr("alphapanda.web.throttles.Token.THROTTLE_RATES", {"token": "2/min"})
+    client, asked = client_of("anonymous"), {"username": "alice", "password": "wrong"}
+
+    codes = [
+        client.post(AREA + "token/", asked, HTTP_X_FORWARDED_FOR=f"10.0.0.{number}").status_code
+        for number in range(3)
+    ]
+
+    assert codes == [401, 401, 429]
+
+
+def test_what_lowers_risk_gets_through_though_the_same_person_asks_too_often(monkeypatch):
+    monkeypatch.setattr("alphapanda.web.throttles.Known.THROTTLE_RATES", {"user": "2/min"})
+    deployment = one_of_each()[Deployment]
+    client, own, why = client_of("alice"), f"{AREA}deployments/{deployment.pk}/", {"reason": "drill"}
+
+    looked = [client.get(AREA + "strategies/").status_code for _ in range(3)]
+    raised = [client.post(AREA + "halts/9/release/", why).status_code for _ in range(3)]
+    halted = [client.post(AREA + "halts/", why | {"level": "GLOBAL"}).status_code for _ in range(3)]
+    acts = [client.post(f"{own}{act}/", why).status_code for act in ("pause", "flatten", "exit", "stop")]
+
+    assert looked == [200, 200, 429]
+    assert raised == [404, 404, 429]
+    assert halted == [201, 201, 201]
+    assert 429 not in acts
+    assert client.post(f"{AREA}orders/{deployment.pk}/cancel/", why).status_code == 404
+    assert client_of("anonymous").post(AREA + "halts/", why | {"level": "GLOBAL"}).status_code == 401
 
 
 @pytest.mark.parametrize(("name", "expected"), [("alice", 201), ("anonymous", 503)])
