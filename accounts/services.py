@@ -27,7 +27,7 @@ CONFIGURED = {
     "holiday": {"add", "change", "delete"},
     "specialsession": {"add", "change", "delete"},
     "sessionrule": {"add", "change", "delete"},
-    "strategy": {"add", "change"},
+    "strategy": {"change"},
     "deployment": {"add", "change"},
     "portfolio": {"add", "change"},
     "corporateaction": {"add", "change", "delete"},

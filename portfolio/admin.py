@@ -27,10 +27,24 @@ if TYPE_CHECKING:
     from django.http import HttpRequest
 
 
+class PortfolioForm(forms.ModelForm):
+    """The identity of a portfolio follows from the name under which it was made, and outlives that name."""
+
+    def clean_name(self) -> str:
+        name: str = self.cleaned_data["name"]
+        made = Portfolio.objects.filter(pk=ids.derived("portfolio", name)).first()
+        if self.instance._state.adding and made is not None:
+            raise forms.ValidationError(
+                f"{made} was made under this name, and stays that: choose another one."
+            )
+        return name
+
+
 @admin.register(Portfolio)
 class PortfolioAdmin(Desk):
     """The broker of a portfolio and its cash at the start are fixed when it is made."""
 
+    form = PortfolioForm
     list_display = ("name", "broker", shown("starting_cash"), "created_at")
     list_filter = ("broker",)
     search_fields = ("name",)

@@ -30,6 +30,9 @@ class Portfolio(models.Model):
     starting_cash = amount_field(default=0)
     created_at = models.DateTimeField(auto_now_add=True)
 
+    class Meta:
+        triggers = [pgtrigger.ReadOnly(name="fixed", exclude=["name"])]
+
     def __str__(self) -> str:
         return self.name
 
@@ -42,6 +45,9 @@ class Book(models.Model):
     broker = models.CharField(max_length=10, choices=TRADING_BROKERS)
     name = models.CharField(max_length=80)
     cash = amount_field(default=0, help_text="rupees moved since the start")
+
+    class Meta:
+        triggers = [pgtrigger.ReadOnly(name="fixed", exclude=["name", "cash"])]
 
     def __str__(self) -> str:
         return self.name

@@ -52,10 +52,19 @@ class Refreshed:
 
 @admin.register(Strategy)
 class StrategyAdmin(Refreshed, Desk):
+    """Known from its file: its name is that of the class there, by which deployments load it."""
+
+    readonly_fields = ("name",)
     list_display = ("name", "title", "is_enabled")
     list_filter = ("is_enabled",)
     search_fields = ("name", "title")
     ordering = ("name",)
+
+    def has_add_permission(self, _request: HttpRequest, _obj: Strategy | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, _request: HttpRequest, _obj: Strategy | None = None) -> bool:
+        return False
 
 
 @admin.register(StrategyVersion)

@@ -229,4 +229,12 @@ class Migration(migrations.Migration):
             model_name='tradepicture',
             trigger=pgtrigger.compiler.Trigger(name='untruncated', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot truncate % table', TG_TABLE_NAME;", hash='90e40d17ae310b9e3b5f9ffd5d93719705da4133', level='STATEMENT', operation='TRUNCATE', pgid='pgtrigger_untruncated_c89c9', table='portfolio_tradepicture', when='BEFORE')),
         ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='book',
+            trigger=pgtrigger.compiler.Trigger(name='fixed', sql=pgtrigger.compiler.UpsertTriggerSql(condition='WHEN (OLD."deployment_id" IS DISTINCT FROM (NEW."deployment_id") OR OLD."portfolio_id" IS DISTINCT FROM (NEW."portfolio_id") OR OLD."broker" IS DISTINCT FROM (NEW."broker"))', func="RAISE EXCEPTION 'pgtrigger: Cannot update rows from % table', TG_TABLE_NAME;", hash='660709a1c9f5275123d29715347e978072f777fc', operation='UPDATE', pgid='pgtrigger_fixed_176f3', table='portfolio_book', when='BEFORE')),
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='portfolio',
+            trigger=pgtrigger.compiler.Trigger(name='fixed', sql=pgtrigger.compiler.UpsertTriggerSql(condition='WHEN (OLD."id" IS DISTINCT FROM (NEW."id") OR OLD."broker" IS DISTINCT FROM (NEW."broker") OR OLD."starting_cash" IS DISTINCT FROM (NEW."starting_cash") OR OLD."created_at" IS DISTINCT FROM (NEW."created_at"))', func="RAISE EXCEPTION 'pgtrigger: Cannot update rows from % table', TG_TABLE_NAME;", hash='0c873c644e479c2e3620ef3caee71c077e707795', operation='UPDATE', pgid='pgtrigger_fixed_4cfc9', table='portfolio_portfolio', when='BEFORE')),
+        ),
     ]

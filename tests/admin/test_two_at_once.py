@@ -1,19 +1,24 @@
-"""Two people, one form: what the second would undo unseen is refused."""
+"""Two people, one form: what the second would undo unseen is refused. And what no form may change."""
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.db import ProgrammingError, transaction
 from django.test import Client
 from django.urls import reverse
 
 from accounts.models import User
+from alphapanda.core.vocabulary import Broker
 from marketdata.models import Holiday
+from portfolio.models import Book, Portfolio
+from portfolio.services import portfolio_create
 from risk.models import LimitSet
-from strategies.models import Deployment
+from strategies.models import Deployment, Strategy
 from tests.people import a_person
-from tests.rows import a_deployment
+from tests.rows import a_book, a_deployment
 
 pytestmark = pytest.mark.django_db
 
@@ -104,3 +109,30 @@ def test_who_logs_in_while_the_form_is_open_is_no_change(desk: Client):
     desk.post(page(User, "change", bob.pk), asked | {"_as_read": read})
 
     assert User.objects.get(username="bob").first_name == "Robert"
+
+
+def test_a_portfolio_keeps_its_side_though_its_name_is_given_to_another(desk: Client):
+    live = portfolio_create(name="Main", broker=Broker.ZERODHA, starting_cash=Decimal(7))
+    desk.post(page(Portfolio, "change", live.pk), {"name": "Main, live"})
+
+    answer = desk.post(page(Portfolio, "add"), {"name": "Main", "broker": "paper", "starting_cash": "5"})
+
+    live.refresh_from_db()
+    assert (live.name, live.broker, live.starting_cash) == ("Main, live", "zerodha", 7)
+    assert "Main, live was made under this name" in answer.content.decode()
+    for change in ({"broker": "paper"}, {"starting_cash": 5}):
+        with pytest.raises(ProgrammingError, match="Cannot update"), transaction.atomic():
+            Portfolio.objects.update(**change)
+    a_book(a_deployment())
+    with pytest.raises(ProgrammingError, match="Cannot update"), transaction.atomic():
+        Book.objects.update(broker="zerodha")
+
+
+def test_a_strategy_keeps_the_name_by_which_deployments_load_it(desk: Client):
+    strategy = a_deployment().strategy_version.strategy
+
+    desk.post(page(Strategy, "change", strategy.pk), {"name": "other", "title": "Anew", "is_enabled": "on"})
+
+    strategy.refresh_from_db()
+    assert (strategy.name != "other", strategy.title) == (True, "Anew")
+    assert desk.get(page(Strategy, "add")).status_code == 403

@@ -15,7 +15,7 @@ from alphapanda.eventlog.models import OutboxEvent
 from portfolio.models import Position
 from risk.models import Alert, KillSwitch
 from risk.services.halts import HaltNotFound, HaltReasonMissing, HaltTargetInvalid, halt_release, halt_throw
-from strategies.models import Command
+from strategies.models import Command, Deployment
 from tests.people import client_of
 from tests.rows import SOME, a_book, a_deployment, an_instrument
 
@@ -163,6 +163,27 @@ def test_a_halt_goes_further_and_never_back(capsys):
     assert "flat" not in alert.text.split(";")[0].split(": ")[1]
     acts = list(AuditEntry.objects.order_by("id").values_list("action", "details__step"))
     assert acts == [("halt.throw", "PAUSE"), ("halt.escalate", "FLATTEN")]
+
+
+def test_thrown_again_it_reaches_who_could_not_be_told_and_nobody_twice():
+    a_deployment("runs")
+    holds, flat = a_deployment("holds", status="STOPPED"), a_deployment("flat", status="STOPPED")
+    Position.objects.create(book=a_book(holds), instrument=an_instrument(), quantity=5)
+    halt_throw(level="GLOBAL", step="FLATTEN", **BY)
+    assert Command.objects.get().deployment.name == "runs"
+
+    Deployment.objects.filter(pk__in=[holds.pk, flat.pk]).update(status="RUNNING")
+    for step in ("PAUSE", "FLATTEN", "FLATTEN", "CANCEL"):
+        halt_throw(level="GLOBAL", step=step, **BY | {"reason": "it runs again"})
+        assert Command.objects.filter(deployment=holds).count() == (step != "PAUSE")
+        Command.objects.filter(deployment=holds, step=None).update(step=7)
+
+    assert sorted(Command.objects.values_list("deployment__name", "kind")) == [
+        ("holds", "FLATTEN"),
+        ("runs", "FLATTEN"),
+    ]
+    again = AuditEntry.objects.get(action="halt.repeat")
+    assert (again.details["told"], again.reason) == (["holds"], "it runs again")
 
 
 def test_steps_by_command_and_api(capsys):
