@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
@@ -20,6 +21,7 @@ from alphapanda.core.clock import ist_text
 from alphapanda.web.roles import ROLE_TO_READ, RequiredRole
 from alphapanda.web.views import AnyObject, ApiView, Form, ListView, Reason, actor_of
 from marketdata import coverage
+from marketdata.coverage import EPOCH
 from marketdata.domain.kite_candles import Interval
 from marketdata.models import CandleFetch
 from marketdata.services.kite_candles import WHY_NOT_KEPT
@@ -43,6 +45,11 @@ class DaysAsked(Form):
 
     days = serializers.IntegerField(min_value=1, max_value=DAYS_MAX, default=DAYS)
     until = serializers.DateField(required=False, default=None)
+
+    def validate_until(self, day: date | None) -> date | None:
+        if day is not None and day < EPOCH:
+            raise serializers.ValidationError(f"A day from {EPOCH} on.")
+        return day
 
 
 class LinesAsked(Form):

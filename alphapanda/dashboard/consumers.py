@@ -28,6 +28,7 @@ RECHECK_S = 60.0  # for how long a disabled user or a lowered role may still wat
 BEHIND_MAX = 10  # flushes that a client has not acknowledged
 MARKS_BEHIND_MAX = 4  # from then on a chart waits for its next price: what cuts off is the rest
 INBOUND_MAX = 256  # characters; a ping needs 30
+DIGITS_MAX = 19  # of a number that an address asks for
 
 
 class LiveConsumer(AsyncWebsocketConsumer):
@@ -154,5 +155,5 @@ class LiveConsumer(AsyncWebsocketConsumer):
 
 def _sight(token: str, minutes: str) -> Sight | None:
     """What a chart looks at; None for all other pages, and for what is no number."""
-    is_good = token.isdecimal() and minutes.isdecimal()
+    is_good = all(text.isdecimal() and len(text) < DIGITS_MAX for text in (token, minutes))
     return Sight(int(token), int(minutes)) if is_good else None

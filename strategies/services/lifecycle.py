@@ -107,11 +107,9 @@ def deployment_flatten(
     Its machine raises the exits at its next step, which is stored with the command.
     Raises DeploymentNotFound, IllegalTransition, ReasonMissing.
     """
-    deployment = _locked(deployment_id)
+    deployment = _reading(deployment_id, "flatten", reason)
     if deployment.status != PAUSED:
         deployment = _move("pause", deployment_id=deployment_id, actor=actor, reason=reason, now=now, ip=ip)
-    elif problem := reason_problem(reason):
-        raise ReasonMissing(problem)
     command = command_give(deployment=deployment, kind=CommandKind.FLATTEN, reason=reason, actor=actor)
     _record_given(command, "deployment.flatten", reason, now=now, ip=ip)
     return deployment

@@ -39,7 +39,7 @@ def test_data_is_what_the_page_shows() -> None:
     assert days["instrument"] == "NSE:INFY"
     assert days["days"][-1] == {"day": "2019-07-09", "stored": 300, "expected": 375, "missing": 75}
     assert len(days["days"]) == 2
-    for query in ("days=0", "days=x", "until=soon", "most=1"):
+    for query in ("days=0", "days=x", "until=soon", "until=0001-01-01", "most=1"):
         assert client_of("bob").get(f"/api/v1/data/coverage/?{query}").status_code == 400, query
 
 

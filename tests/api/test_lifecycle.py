@@ -112,6 +112,10 @@ def test_what_reads_nothing_exits_nothing(status: str):
     deployment = a_deployment(status=status)
     with pytest.raises(IllegalTransition, match=f"is {status}: exit is not possible"):
         deployment_exit(deployment_id=deployment.pk, instrument="NSE:INFY", **BY)
+    with pytest.raises(
+        IllegalTransition, match=f"is {status}: flatten is not possible, for it reads nothing"
+    ):
+        deployment_flatten(deployment_id=deployment.pk, **BY)
     assert not Command.objects.exists()
 
 

@@ -273,6 +273,15 @@ async def test_a_charts_last_bar_is_told_ten_times_a_second_and_nothing_else_is(
         await one.disconnect()
 
 
+@pytest.mark.parametrize("asked", ["mark=" + "9" * 5_000 + "&minutes=1", "mark=1&minutes=" + "9" * 5_000])
+async def test_a_number_without_end_in_an_address_is_nothing_to_look_at(asked: str) -> None:
+    await sync_to_async(projections.rebuild)()
+    chart = dial(await session_of("a", "viewer"), path=f"/ws/live/?{asked}")
+    await chart.connect()
+    assert json.loads(await chart.receive_from(timeout=3))["type"] == "snapshot"
+    await chart.disconnect()
+
+
 async def test_a_chart_that_does_not_read_is_told_no_more_prices_and_cut_off_as_others_are(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
