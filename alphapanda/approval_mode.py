@@ -6,6 +6,8 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
+from django.db import transaction
+
 from alphapanda.core.refusals import BadRequest, reason_problem
 from alphapanda.core.vocabulary import Broker
 from execution.domain.settings import settings_of
@@ -18,16 +20,19 @@ class BadApprovalMode(BadRequest):
     """Entries cannot wait so long, or nobody says why they shall."""
 
 
+@transaction.atomic
 def approval_mode_set(
     *, deployment_id: UUID, seconds: int, actor: str, reason: str, now: datetime, ip: str | None = None
 ) -> Deployment:
     """Let the entries of a stopped deployment wait for a person so many seconds of event time; 0: they do not wait.
+    Locks the row.
 
     Raises DeploymentNotFound, DeploymentNotStopped, BadApprovalMode.
     """
     if problem := reason_problem(reason):
         raise BadApprovalMode(problem)
-    found = Deployment.objects.filter(pk=deployment_id).only("broker", "execution").first()
+    rows = Deployment.objects.select_for_update(no_key=True)  # what else is set meanwhile stays
+    found = rows.filter(pk=deployment_id).only("broker", "execution").first()
     if found is None:
         raise DeploymentNotFound(f"There is no deployment {deployment_id}.")
     execution = {name: value for name, value in found.execution.items() if name != "approval_s"}

@@ -13,7 +13,7 @@ from accounts.broker import tokens_forget
 from accounts.selectors import sessions_refused
 from alphapanda import backfills, logs
 from alphapanda.core.clock import ist_date, ist_text, to_ms
-from alphapanda.core.vocabulary import DeploymentStatus, Severity
+from alphapanda.core.vocabulary import Broker, DeploymentStatus, Severity
 from alphapanda.eventlog import outbox
 from alphapanda.push import readmodel
 from alphapanda.push.readmodel import ReadModelUnavailable
@@ -131,6 +131,7 @@ def _tell_of_sessions() -> None:
             subject=str(session),
             text=f"Kite refused the token ({session.words}): log in on the page Broker; nothing is sent until then",
             severity=severity,
+            broker=Broker.ZERODHA,
             now=now,
             once=True,
         )

@@ -47,6 +47,7 @@ class AlertSerializer(serializers.ModelSerializer):
             "subject",
             "text",
             "deployment",
+            "broker",
             "times",
             "raised_at",
             "silent_until",

@@ -295,6 +295,12 @@ class Alert(models.Model):
         blank=True,
         help_text="whose entries it keeps out when it is left alone; without one those of all",
     )
+    broker = models.CharField(
+        max_length=10,
+        choices=TRADING_BROKERS,
+        blank=True,
+        help_text="without a deployment: in which namespace it keeps entries out; empty: in all",
+    )
     times = models.IntegerField(default=1, help_text="how often it was raised")
     raised_at = models.DateTimeField(auto_now_add=True)
     acknowledged_at = models.DateTimeField(null=True, blank=True)

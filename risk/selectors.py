@@ -197,6 +197,7 @@ def alerts_as_rows(alerts: Iterable[Alert], silences: Sequence[AlertSilence] = (
             "subject": alert.subject,
             "text": alert.text,
             "deployment": str(alert.deployment_id or ""),
+            "broker": alert.broker,
             "times": alert.times,
             "raised_at": ist_text(to_ms(alert.raised_at)),
             "silent_until": silent_until(alert),

@@ -80,6 +80,7 @@ class Migration(migrations.Migration):
                 ('subject', models.CharField(help_text='what it is about', max_length=120)),
                 ('text', models.CharField(max_length=500)),
                 ('deployment', models.ForeignKey(blank=True, help_text='whose entries it keeps out when it is left alone; without one those of all', null=True, on_delete=django.db.models.deletion.PROTECT, to='strategies.deployment')),
+                ('broker', models.CharField(blank=True, choices=[('paper', 'paper'), ('zerodha', 'zerodha')], help_text='without a deployment: in which namespace it keeps entries out; empty: in all', max_length=10)),
                 ('times', models.IntegerField(default=1, help_text='how often it was raised')),
                 ('raised_at', models.DateTimeField(auto_now_add=True)),
                 ('acknowledged_at', models.DateTimeField(blank=True, null=True)),

@@ -43,18 +43,23 @@ def alert_raise(
     severity: Severity,
     now: datetime,
     deployment_id: UUID | None = None,
+    broker: str = "",
     once: bool = False,
     but: UUID | None = None,
 ) -> Alert:
     """Raise an alert, tell the log of it and have the channels tell it, all `but` one; one about a deployment keeps out
-    the entries of that alone. While it is open it is the same alert, counted, and no news; with `once` it is not raised
-    again after it was acknowledged either."""
+    the entries of that alone, one about a broker namespace those of that namespace. While it is open it is the same
+    alert, counted, and no news; with `once` it is not raised again after it was acknowledged either."""
     subject, text = subject[:120], text[:500]
     known = Alert.objects.filter(code=code, subject=subject)
     found = known.filter(acknowledged_at=None).first() or (known.last() if once else None)
     if found is None:
         found, is_new = _open(
-            {"code": code, "subject": subject}, text=text, severity=severity, deployment_id=deployment_id
+            {"code": code, "subject": subject},
+            text=text,
+            severity=severity,
+            deployment_id=deployment_id,
+            broker=broker,
         )
     else:
         is_new = False

@@ -60,7 +60,7 @@ def _decide(deployment: Deployment, rows: Sequence[Signal], calendar: MarketHour
     listed = [selectors.spec(row.instrument) for row in rows]
     hours = {one.token: calendar.of(one) for one in listed}
     instruments = {one.token: hours[one.token].ruled(one, today) for one in listed}
-    gates = gates_now(now, deployment.id)
+    gates = gates_now(now, deployment.id, deployment.broker)
     context = context_of(
         deployment,
         day=before,

@@ -17,6 +17,7 @@ from alphapanda.core.vocabulary import Severity
 from alphapanda.prepared import ANYBODY, Prepared
 from risk.models import Alert, StartOfDay
 from risk.services.alerts import alert_raise
+from strategies.models import Deployment
 
 
 class Gates(NamedTuple):
@@ -26,21 +27,28 @@ class Gates(NamedTuple):
     seen: dict[str, dict[str, Any]]
 
 
-def gates_now(now: datetime, deployment_id: UUID) -> Gates:
-    """What the guards by the wall clock say of a deployment now."""
+def gates_now(now: datetime, deployment_id: UUID, broker: str) -> Gates:
+    """What the guards by the wall clock say of a deployment of a namespace now."""
     minutes = settings.ALERT_PAUSES_MINUTES
-    oldest = next(iter(_waiting(now, deployment_id)), None) if minutes else None
+    oldest = next(iter(_waiting(now, deployment_id, broker)), None) if minutes else None
     return _gates(_start_of_day(now), _unacknowledged_alert(now, oldest))
 
 
 def gates_by_deployment(now: datetime, ids: Iterable[UUID]) -> dict[UUID, Gates]:
     """The same of several deployments."""
     day, waiting = _start_of_day(now), list(_critical().filter(raised_at__lt=now).order_by("raised_at"))
+    brokers = dict(Deployment.objects.filter(id__in=list(ids)).values_list("id", "broker"))
 
-    def oldest(one: UUID) -> Alert | None:
-        return next((alert for alert in waiting if alert.deployment_id in (None, one)), None)
+    def oldest(one: UUID, broker: str) -> Alert | None:
+        return next((alert for alert in waiting if _concerns(alert, one, broker)), None)
 
-    return {one: _gates(day, _unacknowledged_alert(now, oldest(one))) for one in ids}
+    return {one: _gates(day, _unacknowledged_alert(now, oldest(one, at))) for one, at in brokers.items()}
+
+
+def _concerns(alert: Alert, deployment_id: UUID, broker: str) -> bool:
+    if alert.deployment_id is not None:
+        return alert.deployment_id == deployment_id
+    return alert.broker in ("", broker)
 
 
 def _gates(day: tuple[str, dict[str, Any]], alert: tuple[str, dict[str, Any]]) -> Gates:
@@ -81,12 +89,13 @@ def _critical() -> QuerySet[Alert]:
     return Alert.objects.filter(severity=Severity.CRITICAL, acknowledged_at=None)
 
 
-def _unacknowledged(raised_before: datetime, deployment_id: UUID) -> QuerySet[Alert]:
-    concerning = _critical().filter(Q(deployment=None) | Q(deployment_id=deployment_id))
+def _unacknowledged(raised_before: datetime, deployment_id: UUID, broker: str) -> QuerySet[Alert]:
+    of_all = Q(deployment=None) & (Q(broker="") | Q(broker=broker))
+    concerning = _critical().filter(of_all | Q(deployment_id=deployment_id))
     return concerning.filter(raised_at__lt=raised_before).order_by("raised_at")[:1]
 
 
-_waiting = Prepared(_unacknowledged, datetime(1, 1, 2, tzinfo=UTC), ANYBODY)
+_waiting = Prepared(_unacknowledged, datetime(1, 1, 2, tzinfo=UTC), ANYBODY, "anywhere")
 
 
 @transaction.atomic
@@ -96,7 +105,7 @@ def start_of_day_record(
     """Write down how the checks of today came out; a day that has passed stays passed. What failed is an alert."""
     today = ist_date(to_ms(now))
     failed = [finding["name"] for finding in findings if not finding["is_good"]]
-    row, _ = StartOfDay.objects.get_or_create(
+    row, _ = StartOfDay.objects.select_for_update().get_or_create(
         day=today, defaults={"is_passed": not failed, "findings": findings, "checked_by": actor}
     )
     row.is_passed, row.findings, row.checked_by = row.is_passed or not failed, findings, actor

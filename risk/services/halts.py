@@ -13,7 +13,7 @@ from risk.loading import is_exposed
 from risk.models import KillSwitch
 from risk.services.alerts import alert_raise
 from risk.services.terms import take_kill_lock
-from strategies.models import Deployment
+from strategies.models import Command, Deployment
 from strategies.services.approvals import approvals_drop
 from strategies.services.lifecycle import command_give
 from strategies.services.runner import ACTIVE
@@ -53,7 +53,8 @@ def halt_throw(
     how far it goes: it is latched until the release, may be thrown again to go further, and never goes back.
 
     Waits for the decisions that are being made; none commits afterwards with the view of before. Cancelling and
-    closing are commands that each deployment carries out at its next step.
+    closing are commands that each deployment carries out at its next step; one that read nothing then, and has
+    something at stake now that it reads again, is told by throwing it again.
     Raises HaltTargetInvalid, HaltReasonMissing.
     """
     _check_reason(reason)
@@ -63,6 +64,7 @@ def halt_throw(
     target = {"level": level, "broker": broker, "deployment_id": deployment_id}
     halt, created = _active_or_new(target, reason=reason, actor=actor)
     if not created and HaltStep(halt.step).rank >= wanted.rank:
+        _reach(halt, wanted, reason=reason, actor=actor, now=now, ip=ip)
         return halt
     halt.step = wanted
     halt.save(update_fields=["step", "reached_at"])
@@ -86,15 +88,42 @@ def _carry_out(
 ) -> dict[str, list[str]]:
     """Give the commands of a step to all that the halt covers; who reads nothing cannot carry them out. Entries that
     wait for a person are dropped."""
-    covered = Deployment.objects.order_by("name").only("id", "name", "status")
-    if halt.level == HaltLevel.BROKER:
-        covered = covered.filter(broker=halt.broker)
-    elif halt.level == HaltLevel.DEPLOYMENT:
-        covered = covered.filter(id=halt.deployment_id)
+    covered = _covered(halt)
     told = {} if step not in COMMANDS else _command(halt, step, covered, reason, actor, now)
     everybody = covered.values_list("id", flat=True)
     dropped = approvals_drop(everybody, why=f"{_name(halt)}: {reason}", actor=actor, now=now)
     return told | ({"dropped": dropped} if dropped else {})
+
+
+def _reach(
+    halt: KillSwitch, step: HaltStep, *, reason: str, actor: str, now: datetime, ip: str | None
+) -> None:
+    """Tell those who have not been told since the halt came to its step; nothing is recorded where there are none."""
+    if step not in COMMANDS:
+        return
+    kinds = [kind for one, kind in COMMANDS.items() if one.rank >= step.rank]
+    told = Command.objects.filter(kind__in=kinds, created_at__gte=halt.reached_at, order_id=None)
+    untold = _covered(halt).filter(status__in=ACTIVE).exclude(id__in=told.values("deployment"))
+    late = [one for one in untold if is_exposed(one.id)]
+    for deployment in late:
+        command_give(deployment=deployment, kind=COMMANDS[step], reason=reason, actor=actor)
+    if late:
+        act_record(
+            actor=actor,
+            action="halt.repeat",
+            target=_name(halt),
+            reason=reason,
+            details={"halt": halt.pk, "step": step.value, "told": [one.name for one in late]},
+            now=now,
+            ip=ip,
+        )
+
+
+def _covered(halt: KillSwitch) -> QuerySet[Deployment]:
+    covered = Deployment.objects.order_by("name").only("id", "name", "status")
+    if halt.level == HaltLevel.BROKER:
+        return covered.filter(broker=halt.broker)
+    return covered.filter(id=halt.deployment_id) if halt.level == HaltLevel.DEPLOYMENT else covered
 
 
 def _command(
@@ -116,8 +145,11 @@ def _command(
         alert_raise(
             code="halt_out_of_reach",
             subject=_name(halt),
-            text=f"holds something and reads nothing: {', '.join(unreached)}; start it, or close it by hand",
+            text=f"holds something and reads nothing: {', '.join(unreached)}; start it and throw the halt again,"
+            " or close it by hand",
             severity=Severity.CRITICAL,
+            deployment_id=halt.deployment_id,
+            broker=halt.broker,
             now=now,
         )
     return {"told": told, "unreached": unreached}

@@ -133,7 +133,8 @@ def _message(channel: AlertChannel, rows: list[AlertDelivery]) -> Message:
 
 def _told(row: AlertDelivery) -> Told:
     alert = row.alert
-    is_live = alert.deployment.broker == Broker.ZERODHA if alert.deployment else settings.ZERODHA_ENABLED
+    broker = alert.deployment.broker if alert.deployment else alert.broker
+    is_live = broker == Broker.ZERODHA if broker else settings.ZERODHA_ENABLED
     return Told(
         severity=Severity(alert.severity),
         mode="LIVE" if is_live else "PAPER",

@@ -37,6 +37,7 @@ from risk.services import halts
 from tests.kite.live import Live
 from tests.kite.server import INFY, a_simulator, quoted, serving
 from tests.kite_builders import snapshot
+from tests.rows import a_deployment
 
 pytestmark = pytest.mark.django_db(transaction=True)
 RATES = Rates(other=1_000)  # the simulator counts by the machine's clock
@@ -341,6 +342,10 @@ def test_what_covers_too_much_is_told_each_time_that_it_begins_to(live):
 def test_a_flatten_says_that_what_stands_opens_positions(live):
     placed(live, quantity=4)
     by = {"level": "GLOBAL", "reason": "drill", "actor": "alice", "now": live.now()}
+    on_paper = by | {"level": "DEPLOYMENT", "deployment_id": a_deployment("on paper").pk}
+    halts.halt_throw(step="FLATTEN", **on_paper)
+    gtt_looking.tell_standing(live.now())
+    assert not Alert.objects.exists()
     halts.halt_throw(step="CANCEL", **by)
     gtt_looking.tell_standing(live.now())
     halts.halt_throw(step="FLATTEN", **by)

@@ -16,12 +16,14 @@ from alphapanda.core.vocabulary import OrderStatus, Severity
 from alphapanda.eventlog.models import OutboxEvent
 from marketdata.domain.instruments import COLUMNS
 from marketdata.services.instruments import load
+from portfolio.models import Position
 from risk.models import Alert, StartOfDay
 from risk.services.alerts import AlertNoteMissing, AlertNotFound, alert_acknowledge, alert_raise
-from risk.services.gates import gates_now, start_of_day_record
+from risk.services.gates import gates_by_deployment, gates_now, start_of_day_record
+from risk.services.halts import halt_throw
 from strategies.models import Deployment
 from tests.people import client_of
-from tests.rows import SOME, a_decision, a_deployment, a_signal, an_instrument, an_order
+from tests.rows import SOME, a_book, a_decision, a_deployment, a_signal, an_instrument, an_order
 
 pytestmark = pytest.mark.django_db
 NOW = datetime(2019, 7, 9, 4, 0, tzinfo=UTC)
@@ -89,14 +91,14 @@ def test_a_critical_alert_left_alone_keeps_entries_out(settings, severity, minut
     at = timezone.now()
     Alert.objects.update(raised_at=at - timedelta(minutes=minutes))
 
-    assert [rule for rule, _ in gates_now(at, SOME).guards] == (
+    assert [rule for rule, _ in gates_now(at, SOME, "paper").guards] == (
         ["unacknowledged_alert"] if is_refused else []
     )
     waits = setting and severity is Severity.CRITICAL
     known = {"alert": alert.pk, "waited_s": minutes * 60} if waits else {}
-    assert gates_now(at, SOME).seen["unacknowledged_alert"] == {"minutes": setting} | known
+    assert gates_now(at, SOME, "paper").seen["unacknowledged_alert"] == {"minutes": setting} | known
     alert_acknowledge(alert_id=alert.pk, **BY)
-    assert gates_now(at, SOME).guards == ()
+    assert gates_now(at, SOME, "paper").guards == ()
 
 
 def test_an_alert_about_one_deployment_stops_no_other():
@@ -105,31 +107,61 @@ def test_an_alert_about_one_deployment_stops_no_other():
     at = timezone.now() + timedelta(minutes=16)
 
     assert Alert.objects.get().deployment == failing
-    assert [rule for rule, _ in gates_now(at, failing.pk).guards] == ["unacknowledged_alert"]
-    assert gates_now(at, other.pk).guards == ()
+    assert [rule for rule, _ in gates_now(at, failing.pk, "paper").guards] == ["unacknowledged_alert"]
+    assert gates_now(at, other.pk, "paper").guards == ()
     raised()
-    assert [rule for rule, _ in gates_now(at, other.pk).guards] == ["unacknowledged_alert"]
+    assert [rule for rule, _ in gates_now(at, other.pk, "paper").guards] == ["unacknowledged_alert"]
+
+
+def test_an_alert_about_a_namespace_stops_no_other():
+    paper, live = a_deployment("paper"), a_deployment("live", broker="zerodha")
+    raised(broker="zerodha")
+    at = timezone.now() + timedelta(minutes=16)
+
+    def stopped() -> dict[str, list[str]]:
+        both = gates_by_deployment(at, [paper.pk, live.pk])
+        for one in (paper, live):
+            assert gates_now(at, one.pk, one.broker) == both[one.pk]
+        return {one.name: [rule for rule, _ in both[one.pk].guards] for one in (paper, live)}
+
+    assert stopped() == {"paper": [], "live": ["unacknowledged_alert"]}
+    raised(subject="elsewhere", broker="paper")
+    Alert.objects.filter(broker="zerodha").update(acknowledged_at=at)
+    assert stopped() == {"paper": ["unacknowledged_alert"], "live": []}
+
+
+@pytest.mark.parametrize("level", ["BROKER", "DEPLOYMENT"])
+def test_a_halt_on_paper_that_does_not_reach_everybody_keeps_no_live_entry_out(level: str):
+    holds, live = a_deployment("holds", status="STOPPED"), a_deployment("live", broker="zerodha")
+    Position.objects.create(book=a_book(holds), instrument=an_instrument(), quantity=5)
+    target = {"broker": "paper"} if level == "BROKER" else {"deployment_id": holds.pk}
+    halt_throw(level=level, step="FLATTEN", **target, **BY)
+    at = timezone.now() + timedelta(minutes=16)
+
+    assert Alert.objects.get().code == "halt_out_of_reach"
+    assert gates_now(at, holds.pk, "paper").guards
+    assert gates_now(at, live.pk, "zerodha").guards == ()
 
 
 def test_the_day_is_a_gate_where_the_setting_asks_for_it(settings):
     settings.START_OF_DAY_REQUIRED = True
     bad, good = [{"name": "clock", "is_good": False}], [{"name": "clock", "is_good": True}]
-    assert [rule for rule, _ in gates_now(NOW, SOME).guards] == ["start_of_day"]
+    assert [rule for rule, _ in gates_now(NOW, SOME, "paper").guards] == ["start_of_day"]
 
     start_of_day_record(findings=bad, actor="alice", now=NOW)
-    assert [rule for rule, _ in gates_now(NOW, SOME).guards] == ["start_of_day"]
+    assert [rule for rule, _ in gates_now(NOW, SOME, "paper").guards] == ["start_of_day"]
     start_of_day_record(findings=good, actor="alice", now=NOW)
     start_of_day_record(findings=bad, actor="alice", now=NOW)  # a day that has passed stays passed
 
-    assert gates_now(NOW, SOME).guards == ()
-    assert gates_now(NOW, SOME).seen["start_of_day"] == {"is_required": True, "is_passed": True}
-    assert [rule for rule, _ in gates_now(NOW + timedelta(days=1), SOME).guards] == ["start_of_day"]
+    assert gates_now(NOW, SOME, "paper").guards == ()
+    assert gates_now(NOW, SOME, "paper").seen["start_of_day"] == {"is_required": True, "is_passed": True}
+    assert [rule for rule, _ in gates_now(NOW + timedelta(days=1), SOME, "paper").guards] == ["start_of_day"]
     row = StartOfDay.objects.get()
     assert (str(row.day), row.is_passed, row.findings) == ("2019-07-09", True, bad)
     assert Alert.objects.get().text == "did not pass: clock"
     settings.START_OF_DAY_REQUIRED = False
-    assert gates_now(NOW + timedelta(days=1), SOME).guards == ()
-    assert gates_now(NOW, SOME).seen["start_of_day"] == {"is_required": False}
+    assert gates_now(NOW + timedelta(days=1), SOME, "paper").guards == ()
+    assert gates_now(NOW, SOME, "paper").seen["start_of_day"] == {"is_required": False}
 
 
 def test_alerts_by_command(capsys):

@@ -85,7 +85,7 @@ def as_decided(rows: list[Deployment]) -> None:
     gates, days, on = gates_by_deployment(NOW, ids), loading.memories_of(ids), ist_date(AT_MS)
     for row in rows:
         assert halts[row.id] == loading.halts_active(row)
-        assert gates[row.id] == gates_now(NOW, row.id)
+        assert gates[row.id] == gates_now(NOW, row.id, row.broker)
         facts = {"day": days.get(row.id, DayState()), "instruments": {}, "halts": (), "phases": {}}
         both = [
             context_of(row, **facts, gates=gates[row.id], on=on, surroundings=known)

@@ -115,9 +115,9 @@ def test_a_silence_never_lets_entries_in_that_the_alert_keeps_out(covers, settin
         silent(clock)
     clock.pass_(minutes=16)
 
-    assert [rule for rule, _ in gates_now(clock(), SOME).guards] == ["unacknowledged_alert"]
+    assert [rule for rule, _ in gates_now(clock(), SOME, "paper").guards] == ["unacknowledged_alert"]
     clock.pass_(minutes=60)
-    assert [rule for rule, _ in gates_now(clock(), SOME).guards] == ["unacknowledged_alert"]
+    assert [rule for rule, _ in gates_now(clock(), SOME, "paper").guards] == ["unacknowledged_alert"]
 
 
 def test_the_banner_counts_what_is_not_silent(clock: Clock):

@@ -142,10 +142,11 @@ def test_live_and_paper_are_told_apart(there: Service, settings):
     settings.ZERODHA_ENABLED = True
     raised(subject="house")
     raised(deployment_id=a_deployment("paper").pk, subject="paper")
+    raised(broker="paper", subject="all of paper")
     tell()
 
     modes = {one["message"].split("About ")[1].split("\n")[0]: one["title"].split()[1] for one in there.heard}
-    assert modes == {"live": "LIVE:", "house": "LIVE:", "paper": "PAPER:"}
+    assert modes == {"live": "LIVE:", "house": "LIVE:", "paper": "PAPER:", "all of paper": "PAPER:"}
     assert there.heard[0]["message"].endswith("\nhttps://panda.example.org/alerts/")
 
 

@@ -200,6 +200,7 @@ def stop(reason: str, now: datetime) -> None:
         subject=Broker.ZERODHA,
         text=reason,
         severity=Severity.CRITICAL,
+        broker=Broker.ZERODHA,
         now=now,
     )
 

@@ -12,7 +12,7 @@ from django.db import OperationalError, transaction
 
 from alphapanda import logs
 from alphapanda.core.clock import to_ms
-from alphapanda.core.vocabulary import Severity
+from alphapanda.core.vocabulary import Broker, Severity
 from alphapanda.eventlog.retries import Fault, classify
 from execution.models import BrokerCall, Order
 from risk.models import Alert
@@ -82,6 +82,7 @@ def park(unit: str, subject: object, error: Exception, now: datetime) -> str:
         text=words,
         severity=Severity.CRITICAL if deployment_id or unit in OF_ALL else Severity.WARNING,
         deployment_id=deployment_id,
+        broker=Broker.ZERODHA,
         now=now,
     )
     return words

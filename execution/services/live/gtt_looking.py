@@ -235,6 +235,7 @@ def _end(row: Gtt, status: GttStatus, now: datetime) -> None:
         subject=f"{row.instrument} {row.trigger_id}",
         text=f"The GTT {row.trigger_id} to {row.side} {row.quantity} {row.instrument} {told[1]}",
         severity=Severity.CRITICAL if failed else Severity.WARNING,
+        broker=Broker.ZERODHA,
         now=now,
     )
 
@@ -271,6 +272,7 @@ def _tell_unfilled(order: ExternalOrder, now: datetime) -> None:
         subject=f"{order.instrument} order {order.pk}",
         text=f"the order {order.pk} that a GTT has made {ending}: {why}",
         severity=Severity.CRITICAL,
+        broker=Broker.ZERODHA,
         once=True,
         now=now,
     )
@@ -306,6 +308,7 @@ def _exceeds(row: Gtt, problem: str, now: datetime, *, is_entry: bool) -> None:
         subject=f"{row.instrument} {row.trigger_id}{ending}",
         text=f"{problem}: `manage.py gtt delete {row.pk}`, or it {'opens' if is_entry else 'may open'} a position",
         severity=Severity.CRITICAL if is_entry else Severity.WARNING,
+        broker=Broker.ZERODHA,
         once=True,
         now=now,
     )
@@ -315,7 +318,8 @@ def tell_standing(now: datetime) -> None:
     """A halt that cancels leaves triggers where they are, for they are exits: people hear which, once for each step of
     each halt. Those that one leaves that flattens are none once it is done."""
     for halt in KillSwitch.objects.filter(released_at=None, step__in=(HaltStep.CANCEL, HaltStep.FLATTEN)):
-        if halt.broker not in ("", Broker.ZERODHA):
+        own = halt.deployment.broker if halt.deployment else halt.broker
+        if own not in ("", Broker.ZERODHA):
             continue
         standing = list(Gtt.objects.filter(status=GttStatus.ACTIVE).order_by("instrument", "pk"))
         if not standing:
@@ -329,6 +333,7 @@ def tell_standing(now: datetime) -> None:
             text=f"{len(standing)} GTTs stand at the broker, and no halt deletes them: {', '.join(named)}; "
             f"{exceeds}`manage.py gtt` lists them",
             severity=Severity.CRITICAL if is_flat else Severity.WARNING,
+            broker=Broker.ZERODHA,
             once=True,
             now=now,
         )

@@ -15,7 +15,7 @@ from django.db import close_old_connections
 
 from alphapanda import logs
 from alphapanda.core.clock import ist_date, ist_day, to_datetime, to_ms
-from alphapanda.core.vocabulary import Severity, SignalKind
+from alphapanda.core.vocabulary import Broker, Severity, SignalKind
 from alphapanda.prepared import Prepared
 from execution.domain.kite import lookup
 from execution.domain.kite.account import day_of
@@ -242,6 +242,7 @@ def _tell_unread(book: Book, now: datetime) -> None:
                 subject=f"{name} of {ist_date(book.began_ms)}",
                 text=f"{len(faults)} rows of the broker's {name} say nothing to us, such as: {faults[0]}",
                 severity=Severity.CRITICAL,
+                broker=Broker.ZERODHA,
                 once=True,
                 now=now,
             )

@@ -179,6 +179,7 @@ def _stop_entries(row: Difference, now: datetime) -> None:
         text=f"here {row.ours}, at the broker {row.theirs}",
         severity=Severity.CRITICAL,
         deployment_id=row.deployment_id,
+        broker=Broker.ZERODHA,
         now=now,
     )
     if _pause_all(f"differs from the broker: {row.kind} {row.key}", now, alone=row.deployment_id):
@@ -194,6 +195,7 @@ def forbidden(reason: str, now: datetime) -> None:
         subject=Broker.ZERODHA,
         text=f"no live deployment enters any more: {reason}",
         severity=Severity.CRITICAL,
+        broker=Broker.ZERODHA,
         now=now,
     )
     _pause_all(f"the broker forbids it: {reason}", now)
