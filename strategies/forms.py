@@ -189,7 +189,10 @@ class DeploymentForm(forms.ModelForm):
         return self.cleaned_data["params"] or {}
 
     def clean_execution(self) -> dict[str, Any]:
-        return self.cleaned_data["execution"] or {}
+        execution = self.cleaned_data["execution"] or {}
+        if not isinstance(execution, dict):
+            raise ValidationError("Write a JSON object, such as {}.")
+        return execution
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean()

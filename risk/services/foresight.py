@@ -31,6 +31,7 @@ from risk.services.contexts import Surroundings, checkpointed, context_of, surro
 from risk.services.gates import Gates, gates_by_deployment
 from strategies import loading as deployments
 from strategies.models import Deployment
+from strategies.selectors import DeploymentNotFound
 from strategies.services.runner import ACTIVE
 
 SESSIONS = 20
@@ -45,9 +46,11 @@ def headroom_now(
     *, deployment_id: UUID | None = None, now: datetime
 ) -> list[tuple[Deployment, list[Headroom]]]:
     """Used, left and the smallest order refused, for one deployment or for all that run, by name. Prices and time
-    are those of the last checkpoint, a few seconds old at most while ticks come."""
+    are those of the last checkpoint, a few seconds old at most while ticks come. Raises DeploymentNotFound."""
     rows = Deployment.objects.order_by("name").prefetch_related("instruments")
     found = list(rows.filter(pk=deployment_id) if deployment_id else rows.filter(status__in=ACTIVE))
+    if deployment_id and not found:
+        raise DeploymentNotFound(f"There is no deployment {deployment_id}.")
     around, ids = surroundings_of(found), [row.id for row in found]
     days, gates = loading.memories_of(ids), gates_by_deployment(now, ids)
     return [

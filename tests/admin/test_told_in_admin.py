@@ -78,3 +78,13 @@ def test_a_list_of_deployments_tells_in_a_line_what_was_wrong(desk: Client, erro
     listed = unescape(desk.get(page(Deployment, "changelist")).content.decode())
 
     assert f">{shown}<" in "".join(line.strip() for line in listed.splitlines())
+
+
+@pytest.mark.parametrize("text", ["5", "[1]", "NaN", '"MIS"'])
+def test_how_orders_are_carried_out_is_an_object_or_refused_in_words(desk: Client, text: str):
+    deployment = a_deployment(status="STOPPED")
+    asked = {"params": "{}", "execution": text}
+
+    answer = desk.post(page(Deployment, "change", deployment.pk), asked)
+
+    assert "Write a JSON object" in answer.content.decode()

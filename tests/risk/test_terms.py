@@ -160,7 +160,8 @@ def test_headroom_by_command_and_api(capsys):
     assert (buy["instrument"], buy["side"], buy["smallest_refused"]) == ("NSE:INFY", "BUY", 21)
     answer = client_of("bob").get("/api/v1/limits/headroom/", {"deployment": str(deployment.pk)})
     assert answer.json()[0] == buy
-    assert client_of("bob").get("/api/v1/limits/headroom/", {"deployment": "x"}).status_code == 400
+    for wrong, status in (("x", 400), (str(SOME), 404)):
+        assert client_of("bob").get("/api/v1/limits/headroom/", {"deployment": wrong}).status_code == status
     with pytest.raises(CommandError, match="no deployment named 'x'"):
         call_command("limits", "x")
 
