@@ -31,6 +31,12 @@ class UserAdmin(DjangoUserAdmin, Desk):
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
     not_compared = frozenset({"last_login"})
+
+    def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> Any:
+        """The audit trail, clearances and deployments know a person by name: nobody takes that of another."""
+        fixed = () if obj is None else ("username",)
+        return (*super().get_readonly_fields(request, obj), *fixed)
+
     list_display = ("username", "roles", "is_active", "is_superuser", "last_login")
     list_filter = ("is_active", "groups")
 

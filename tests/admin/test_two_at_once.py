@@ -136,3 +136,18 @@ def test_a_strategy_keeps_the_name_by_which_deployments_load_it(desk: Client):
     strategy.refresh_from_db()
     assert (strategy.name != "other", strategy.title) == (True, "Anew")
     assert desk.get(page(Strategy, "add")).status_code == 403
+
+
+def test_a_person_keeps_the_name_by_which_what_they_did_is_known(desk: Client):
+    bob = a_person("bob", role="viewer")
+    asked = {
+        "username": "alice2",
+        "first_name": "Robert",
+        "date_joined_0": "2026-01-01",
+        "date_joined_1": "00:00",
+    }
+
+    answer = desk.post(page(User, "change", bob.pk), asked)
+
+    bob.refresh_from_db()
+    assert (answer.status_code, bob.username, bob.first_name) == (302, "bob", "Robert")
