@@ -8,6 +8,7 @@ from uuid import UUID
 
 import msgspec
 from django.db import connection, transaction
+from django.db.models import Q, QuerySet
 
 from accounts.models import AuditEntry
 from alphapanda.core.refusals import BadRequest
@@ -80,7 +81,12 @@ def _members(name: str) -> list[Deployment]:
     found = rows.filter(name=name).first()
     if found is None:
         raise NoReplay(f"there is no deployment {name!r}")
-    return list(rows.filter(group=found.group).order_by("id")) if found.group else [found]
+    return list(_sharing(rows.filter(group=found.group), found)) if found.group else [found]
+
+
+def _sharing(group: QuerySet[Deployment], asked: Deployment) -> QuerySet[Deployment]:
+    """One that was never started has done nothing that counts to the others' limits."""
+    return group.filter(Q(pk=asked.pk) | Q(incarnation__isnull=False)).order_by("id")
 
 
 def _check(row: Deployment, incarnation: UUID) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from uuid import uuid4
+
 import pytest
 from django.test import override_settings
 
@@ -56,3 +58,25 @@ def test_it_is_refused_while_a_chain_is_under_way(monkeypatch: pytest.MonkeyPatc
 
     with pytest.raises(NoReplay, match="is at work"):
         replay(plan.name, reader=MemoryReader(values), incarnation=INCARNATION)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_one_that_was_never_started_keeps_no_other_from_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    [plan] = deployments_over(FILES)[:1]
+    source = recording(FILES, [plan]).source()
+    values = packed(first_days(source.iter_from(), 1)[:ITEMS], source=source.source, batch=37)
+    with override_settings(SHARDS=1):
+        seeded([plan])
+    hand = Hand(values)
+    hand.attach(monkeypatch)
+    hand.run()
+    Deployment.objects.update(group="shared")
+    born = Deployment(strategy_version_id=Deployment.objects.get().strategy_version_id)
+    born.id, born.name, born.broker, born.status, born.group = uuid4(), "Born", "paper", "STOPPED", "shared"
+    born.save()
+
+    found = replay(plan.name, reader=MemoryReader(values), incarnation=INCARNATION)
+
+    assert (found.deployments, found.differences) == ([plan.name], 0)
+    with pytest.raises(NoReplay, match="Born has read nothing yet"):
+        replay("Born", reader=MemoryReader(values), incarnation=INCARNATION)
