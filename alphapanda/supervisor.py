@@ -6,6 +6,7 @@ The parent imports what is heavy once and opens no connection and no thread; chi
 from __future__ import annotations
 
 import ctypes
+import errno
 import gc
 import json
 import os
@@ -88,6 +89,7 @@ class Supervisor:
         self.is_ready = False
         self.stopping: list[int] = []
         self._written = ""
+        self._complaints: set[str] = set()
 
     def start_servers(self) -> None:
         """Block the signals that `serve` waits for and start the embedded servers."""
@@ -153,17 +155,28 @@ class Supervisor:
     def _start_due(self) -> None:
         for child in self.children:
             if not child.pid and child.due_at <= time.time():
-                child.pid = self._fork(
-                    child.role.run, name=child.role.name, log=None if self.verbose else self._log_of(child)
-                )
-                child.started_at = time.time()
-                child.restarts += 1
+                self._start(child)
+
+    def _start(self, child: Child) -> None:
+        log = None if self.verbose else self._log_of(child)
+        try:
+            child.pid = self._fork(child.role.run, name=child.role.name, log=log)
+        except OSError as error:
+            child.due_at = time.time() + BACKOFF_MAX_S
+            self._complain(f"{child.role.name} cannot be started: {error.strerror}")
+            return
+        child.started_at = time.time()
+        child.restarts += 1
 
     def _trim_logs(self) -> None:
-        """Set a log that has grown large aside, in place: its writers append to the open file."""
+        """Set a log that has grown large aside, in place: its writers append to the open file. What has no room
+        beside it goes: the disk is the database's too."""
         for path in (self.run_dir / "logs").glob("*.log"):
             if path.stat().st_size > LOG_BYTES_MAX:
-                shutil.copyfile(path, path.with_suffix(".log.1"))
+                try:
+                    shutil.copyfile(path, path.with_suffix(".log.1"))
+                except OSError as error:
+                    self._complain(f"{path.name} is emptied, not set aside: {error.strerror}")
                 os.truncate(path, 0)
 
     def _log_of(self, child: Child) -> Path:
@@ -227,22 +240,37 @@ class Supervisor:
         text = json.dumps({"supervisor": os.getpid(), "ready": self.is_ready, "processes": rows}, indent=1)
         if text == self._written:
             return
-        draft = self.run_dir / f"{PROCESSES_FILE}.tmp"
-        draft.write_text(text)
-        draft.replace(self.run_dir / PROCESSES_FILE)
-        self._written = text
         self.changed(rows)
+        draft = self.run_dir / f"{PROCESSES_FILE}.tmp"
+        try:
+            draft.write_text(text)
+            draft.replace(self.run_dir / PROCESSES_FILE)
+        except OSError as error:
+            self._complain(f"{PROCESSES_FILE} is not up to date: {error.strerror}")
+            return
+        self._written = text
+        self._complaints.clear()
+
+    def _complain(self, text: str) -> None:
+        """Tell, once, of what the machine does not give: it is tried again, and no reason to end what runs."""
+        if text not in self._complaints:
+            self.notice(text)
+        self._complaints.add(text)
 
 
-def is_port_free(host: str, port: int) -> bool:
-    """Whether the web process could listen there now."""
+def why_not_listen(host: str, port: int) -> str:
+    """Why the web process could not listen there now, and the setting that is to change; empty: it could."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
-        except OSError:
-            return False
-    return True
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                return f"{host}:{port} is taken: set ALPHAPANDA_PORT"
+            if error.errno == errno.EACCES:
+                return f"{host}:{port} may not be listened on: set ALPHAPANDA_PORT to one from 1024 up"
+            return f"{host} is no address of this machine ({error.strerror}): set ALPHAPANDA_HOST"
+    return ""
 
 
 def _row(name: str, kind: str, pid: int, started: float, restarts: int) -> dict[str, object]:

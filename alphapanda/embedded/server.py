@@ -66,6 +66,13 @@ class Server:
 
     def start(self) -> None:
         """Start and wait until ready; an early death is tried again, raises DidNotStart in the end."""
+        try:
+            self._start()
+        except (OSError, subprocess.CalledProcessError) as error:
+            why = getattr(error, "strerror", None) or str(error)
+            raise DidNotStart(f"{self.name} did not start: {why}\n{self._log_tail()}") from None
+
+    def _start(self) -> None:
         deadline = time.monotonic() + START_TIMEOUT_S
         self.log_path.parent.mkdir(parents=True, exist_ok=True)
         self.prepare()

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
+from alphapanda import embedded, supervisor
+from alphapanda.processes import Role
 from alphapanda.stack import NotOurs, Stack
+from alphapanda.supervisor import Supervisor
 
 Build = Callable[..., Stack]
 PROGRAM = str(Path(__file__).with_name("dummies.py"))
@@ -136,3 +141,60 @@ def test_a_stranger_is_not_killed(build: Build, run_dir: Path) -> None:
 
     with pytest.raises(NotOurs):
         stack.kill("obedient")
+
+
+def full(*_args: object, **_named: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_full_disk_ends_nothing(monkeypatch: pytest.MonkeyPatch, run_dir: Path) -> None:
+    told: list[str] = []
+    log = run_dir / "logs" / "web.log"
+    log.parent.mkdir()
+    log.write_text("1234")
+    one = Supervisor(run_dir=run_dir, roles=[], notice=told.append)
+    monkeypatch.setattr(supervisor, "LOG_BYTES_MAX", 3)
+    monkeypatch.setattr(supervisor.shutil, "copyfile", full)
+    monkeypatch.setattr(Path, "write_text", full)
+
+    for _ in range(3):
+        one._publish()
+        one._trim_logs()
+
+    assert told == [
+        "processes.json is not up to date: No space left on device",
+        "web.log is emptied, not set aside: No space left on device",
+    ]
+    assert log.read_text() == ""
+    monkeypatch.undo()
+    one._publish()
+    assert (run_dir / "processes.json").exists()
+
+
+def test_a_machine_without_room_for_a_process_is_asked_again(
+    monkeypatch: pytest.MonkeyPatch, run_dir: Path
+) -> None:
+    told: list[str] = []
+    one = Supervisor(run_dir=run_dir, roles=[Role("web", lambda: None, stops=1)], notice=told.append)
+    monkeypatch.setattr(one, "_fork", full)
+
+    one._start_due()
+
+    [child] = one.children
+    assert (child.pid, told) == (0, ["web cannot be started: No space left on device"])
+    assert child.due_at > time.time()
+
+
+def test_a_server_that_cannot_be_made_says_why(monkeypatch: pytest.MonkeyPatch, run_dir: Path) -> None:
+    [server] = embedded.make(run_dir, ["redis"]).values()
+    monkeypatch.setattr(server, "prepare", full)
+    with pytest.raises(embedded.DidNotStart, match="redis did not start: No space left on device"):
+        server.start()
+
+    def failed() -> None:
+        raise subprocess.CalledProcessError(1, ["initdb"])
+
+    monkeypatch.setattr(server, "prepare", failed)
+    server.log_path.write_text("could not extend file: No space left")
+    with pytest.raises(embedded.DidNotStart, match="could not extend file: No space left"):
+        server.start()
