@@ -239,6 +239,8 @@ def load(environment: Mapping[str, str], *, dotenv: Path | None = None) -> dict[
             values |= _generated(values)
         except OSError as error:
             raise Misconfigured(_message([unusable(Path(str(values["RUN_DIR"])), error)])) from None
+        except generated.Damaged as error:
+            raise Misconfigured(_message([str(error)])) from None
     return values
 
 

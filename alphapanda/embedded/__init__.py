@@ -41,7 +41,9 @@ def lock(run_dir: Path) -> Iterator[int]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise RunDirTaken(f"another `manage.py up` uses {run_dir}: stop it, or give --run-dir") from None
+            raise RunDirTaken(
+                f"another `manage.py up` uses {run_dir}: stop it, or set ALPHAPANDA_RUN_DIR"
+            ) from None
         yield file.fileno()
 
 

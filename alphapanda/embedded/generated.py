@@ -8,8 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 
+class Damaged(ValueError):
+    """The secrets cannot be read; others must not be made in their place, for the database is sealed with them."""
+
+
 def secrets_of(run_dir: Path, names: Sequence[str]) -> dict[str, str]:
-    """The secrets of these names, those that are missing made; the same in every process of RUN_DIR."""
+    """The secrets of these names, those that are missing made; the same in every process of RUN_DIR.
+    Raises Damaged, OSError."""
     if not names:
         return {}
     path = run_dir / "secrets.json"
@@ -26,7 +31,19 @@ def secrets_of(run_dir: Path, names: Sequence[str]) -> dict[str, str]:
 
 
 def _kept(path: Path) -> dict[str, str]:
-    return dict(json.loads(path.read_text())) if path.exists() else {}
+    """What the file holds; nothing where there is none. Raises Damaged."""
+    if not path.exists():
+        return {}
+    try:
+        found = json.loads(path.read_text())
+    except ValueError:
+        found = None
+    if not isinstance(found, dict) or not found or not all(isinstance(text, str) for text in found.values()):
+        raise Damaged(
+            f"{path} is damaged; expected that of your backup, or no such file: new keys are made then, and what was"
+            " sealed in the database is to be entered anew"
+        )
+    return found
 
 
 def _first_wins(draft: Path, path: Path, *, has_file: bool) -> None:

@@ -260,6 +260,16 @@ def test_generated_secrets_are_ours_only_and_stay(tmp_path: Path) -> None:
     assert loads[0]["JWT_KEY"] != loads[0]["SECRET_KEY"]
 
 
+@pytest.mark.parametrize("text", ["", "{bad", "[]", "{}", '{"SECRET_KEY": 1}'])
+def test_damaged_secrets_are_told_and_left_alone(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "secrets.json"
+    path.write_text(text)
+
+    with pytest.raises(env.Misconfigured, match=r"secrets\.json is damaged; expected that of your backup"):
+        env.load({"ALPHAPANDA_RUN_DIR": str(tmp_path)})
+    assert path.read_text() == text
+
+
 def test_the_command_line_refuses_in_words_not_with_a_traceback(tmp_path: Path) -> None:
     run = subprocess.run(
         [sys.executable, str(env.ROOT / "manage.py"), "check"],
