@@ -21,7 +21,7 @@ from alphapanda.eventlog.bootstrap import missing_topics
 from alphapanda.eventlog.records import LogError
 from alphapanda.health.registry import Level
 from alphapanda.health_checks import calendar_horizon
-from alphapanda.supervisor import PROCESSES_FILE, is_port_free
+from alphapanda.supervisor import PROCESSES_FILE, why_not_listen
 
 SERVERS = ("database", "redis", "log")  # without one of these no other check can be made
 CLOCK_DRIFT_S_MAX = 2.0
@@ -112,10 +112,10 @@ def folders() -> str:
 
 
 def port() -> str:
-    if not is_port_free(settings.HOST, settings.PORT):
+    if why := why_not_listen(settings.HOST, settings.PORT):
         if _is_up():
             return f"{settings.HOST}:{settings.PORT} is ours: `manage.py up` runs"
-        raise Missing(f"{settings.HOST}:{settings.PORT} is taken: set ALPHAPANDA_PORT")
+        raise Missing(why)
     return f"{settings.HOST}:{settings.PORT} is free"
 
 

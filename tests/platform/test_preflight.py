@@ -91,6 +91,19 @@ def test_a_port_that_is_taken(settings: Any) -> None:
     assert "ALPHAPANDA_PORT" in found.detail
 
 
+@pytest.mark.django_db
+@pytest.mark.parametrize("host", ["192.0.2.1", "no.such.host.invalid"])
+def test_an_address_of_another_machine_is_no_port_that_is_taken(settings: Any, host: str) -> None:
+    settings.HOST = host
+
+    found = finding("port")
+
+    assert not found.is_good
+    assert "no address of this machine" in found.detail
+    assert "ALPHAPANDA_HOST" in found.detail
+    assert "taken" not in found.detail
+
+
 def test_roles_are_chosen_by_name_or_kind() -> None:
     roles = processes.table()
 

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.management import CommandError, call_command
 from rich.console import Console
 
+from alphapanda import embedded
 from alphapanda.management.commands import up
 from alphapanda.supervisor import Supervisor
 
@@ -91,3 +93,15 @@ def test_interrupted_before_it_is_ready_it_starts_nothing(
     said = command.console.file.getvalue()
     assert "http://" not in said
     assert "stopped" in said
+
+
+def test_a_second_one_in_the_folder_is_told_so_and_not_of_the_port(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, settings: Any
+) -> None:
+    settings.RUN_DIR = tmp_path
+    monkeypatch.setattr(up, "why_not_listen", lambda _host, _port: "the port is taken")
+
+    with embedded.lock(tmp_path), pytest.raises(CommandError, match=r"another `manage\.py up` uses"):
+        call_command("up", only="web")
+    with pytest.raises(CommandError, match="the port is taken"):
+        call_command("up", only="web")

@@ -20,7 +20,7 @@ from alphapanda import embedded, preflight, processes
 from alphapanda.env import unusable
 from alphapanda.eventlog.bootstrap import ensure_topics
 from alphapanda.eventlog.records import LogError
-from alphapanda.supervisor import Supervisor, is_port_free
+from alphapanda.supervisor import Supervisor, why_not_listen
 from alphapanda.web.console import screen
 
 SERVED_BY = {"database": "postgres", "redis": "redis", "log": "kafka"}  # by name of the check
@@ -44,6 +44,7 @@ class Command(BaseCommand):
         try:
             _make(settings.RUN_DIR)
             with embedded.lock(settings.RUN_DIR) as lock:
+                _check_port(roles)
                 self._run(roles, lock=lock, verbose=options["verbose"])
         except (embedded.RunDirTaken, embedded.DidNotStart) as error:
             raise CommandError(str(error)) from None
@@ -52,8 +53,6 @@ class Command(BaseCommand):
         roles = choose(processes.table(), only=_names(only), without=_names(without))
         for role in [role for role in roles if not role.is_available]:
             self._warn(f"{role.name} is left out: there is no command {role.command}")
-        if any(role.name == "web" for role in roles) and not is_port_free(settings.HOST, settings.PORT):
-            raise CommandError(f"{settings.HOST}:{settings.PORT} is taken: set ALPHAPANDA_PORT")
         has_feed = settings.FEED != "none"
         return [role for role in roles if role.is_available and (has_feed or role.name != "feed")]
 
@@ -137,6 +136,12 @@ class Command(BaseCommand):
 
     def _warn(self, text: str) -> None:
         self.console.print(Text.assemble(("  !", "yellow"), f" {text}"))
+
+
+def _check_port(roles: list[processes.Role]) -> None:
+    """Once RUN_DIR is ours: of a platform that is up already the folder is told, not the port."""
+    if any(role.name == "web" for role in roles) and (why := why_not_listen(settings.HOST, settings.PORT)):
+        raise CommandError(why)
 
 
 def choose(roles: list[processes.Role], *, only: set[str], without: set[str]) -> list[processes.Role]:
