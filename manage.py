@@ -16,6 +16,8 @@ if __name__ == "__main__":
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         execute_from_command_line(sys.argv)
+    except KeyboardInterrupt:
+        sys.exit(130)
     except Misconfigured as error:
         sys.exit(str(error))
     except LogUnavailable as error:

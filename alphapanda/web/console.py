@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import json
+import sys
 from argparse import ArgumentTypeError
 from typing import IO, TYPE_CHECKING, Any
 
@@ -28,6 +29,18 @@ def json_object(option: str, text: str) -> dict[str, Any]:
         return decoded(text, dict[str, Any])
     except BadJson as error:
         raise CommandError(f"{option} wants a JSON object such as '{{\"quantity\": 10}}': {error}") from None
+
+
+def asked_for(what: str) -> str:
+    """A secret from the keyboard without echo, or the first line of a pipe: as an argument everybody on the machine
+    would see it. Raises CommandError where none is given."""
+    try:
+        given = getpass.getpass(f"{what}: ") if sys.stdin.isatty() else sys.stdin.readline().rstrip("\r\n")
+    except EOFError:
+        given = ""
+    if not given:
+        raise CommandError(f"Nothing was given where this was asked for: {what}.")
+    return given
 
 
 def screen(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+from contextlib import nullcontext
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import Permission
+from django.core.management import CommandError, call_command
 from django.http import HttpRequest
 from django.utils import timezone
 
@@ -148,6 +151,23 @@ def test_a_check_counts_for_an_hour() -> None:
     unlocked(later)
 
     assert "within the last hour" in live.why_not_live(actor="alice", now=later)[0]
+
+
+@pytest.mark.parametrize(("typed", "acts"), [("", 0), ("\n", 0), (f"{PASSWORD}\n", 1)])
+def test_the_password_comes_through_a_pipe_as_well(
+    monkeypatch: pytest.MonkeyPatch, typed: str, acts: int
+) -> None:
+    a_trader()
+    monkeypatch.setattr("sys.stdin", io.StringIO(typed))
+
+    with (
+        nullcontext()
+        if acts
+        else pytest.raises(CommandError, match=r"Nothing was given .* Password of alice")
+    ):
+        call_command("live", "unlock", actor="alice")
+
+    assert LiveAct.objects.count() == acts
 
 
 def test_a_wrong_password_and_people_without_the_permission_are_refused() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +10,7 @@ from django.utils import timezone
 
 from accounts import live
 from alphapanda.readiness import readiness_check
-from alphapanda.web.console import ListCommand
+from alphapanda.web.console import ListCommand, asked_for
 
 if TYPE_CHECKING:
     from django.core.management.base import CommandParser
@@ -37,7 +36,7 @@ class Command(ListCommand):
         if act == "acknowledge":
             self.act(live.terms_acknowledge, version=terms, actor=actor, now=now)
         if act == "unlock":
-            password = getpass.getpass(f"Password of {actor}: ")
+            password = asked_for(f"Password of {actor}")
             self.act(live.unlock, password=password, request=HttpRequest(), actor=actor, now=now)
         if act == "check":
             self._check(actor, as_json=as_json)

@@ -5,8 +5,6 @@ lists where they go, `alerts add NAME` reads an address without showing it, `ale
 
 from __future__ import annotations
 
-import getpass
-import sys
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +12,7 @@ from django.core.management.base import CommandError
 from django.utils import timezone
 
 from alphapanda.core.vocabulary import Severity
-from alphapanda.web.console import ActCommand
+from alphapanda.web.console import ActCommand, asked_for
 from risk.channel_models import AlertDelivery, AlertSilence
 from risk.domain.silences import WANTED
 from risk.selectors import (
@@ -95,7 +93,8 @@ class Command(ActCommand):
             raise CommandError(f"Name the channel: `alerts {act} NAME`.")
         if act == "add":
             least = Severity(options["least"])
-            self.act(channels.channel_add, name=what[0], address=_address(), least=least, **self.by)
+            address = asked_for("Address (not shown)")
+            self.act(channels.channel_add, name=what[0], address=address, least=least, **self.by)
             return
         found = self.act(channels.channel_named, name=what[0]).pk
         if act == "test":
@@ -125,8 +124,3 @@ def _ids(what: list[str]) -> list[int]:
     if not what or not all(one.isdecimal() for one in what):
         raise CommandError("Name them by their ids: `alerts ack 3 4 --reason …`.")
     return [int(one) for one in what]
-
-
-def _address() -> str:
-    """From the keyboard without echo, or from a pipe: as an argument everybody on the machine would see it."""
-    return getpass.getpass("Address (not shown): ") if sys.stdin.isatty() else sys.stdin.readline().strip()
