@@ -113,8 +113,10 @@ def alerts() -> str:
 
 
 def broker_tokens() -> str:
-    """Every broker account that is in use has logged in today."""
+    """Every broker account that is in use has logged in today; there is one where ticks or orders are to be its."""
     found = accounts_now(now=timezone.now())
+    if not found and (settings.FEED == "kite" or settings.ZERODHA_ENABLED):
+        raise Missing("no broker account is active: make one in the admin, Broker accounts")
     if missing := [one.account.name for one in found if not one.is_alive]:
         raise Missing(f"no token of {', '.join(missing)}: log in to Kite on the page Broker")
     return f"{len(found)} accounts logged in" if found else "no broker account is active"

@@ -123,6 +123,15 @@ def test_an_order_larger_than_its_signal_is_an_alert(quantity, alerts):
     assert Alert.objects.filter(code="oversized_order", text__contains=str(order.pk)).count() == alerts
 
 
+@pytest.mark.parametrize("setting", [{"FEED": "kite"}, {"ZERODHA_ENABLED": True}])
+def test_a_day_at_kite_wants_an_account(setting, settings):
+    assert start_of_day.broker_tokens() == "no broker account is active"
+    for name, value in setting.items():
+        setattr(settings, name, value)
+    with pytest.raises(Missing, match="no broker account is active: make one"):
+        start_of_day.broker_tokens()
+
+
 def test_a_full_disk_is_told(monkeypatch):
     monkeypatch.setattr(start_of_day, "DISK_FREE_MIN", 1 << 60)
     with pytest.raises(Missing, match="MiB free"):
