@@ -151,6 +151,8 @@ def _check_approval(seconds: int) -> None:
 def settings_of(execution: Mapping[str, Any], broker: Broker = Broker.PAPER) -> PaperSettings | LiveSettings:
     """The settings as somebody wrote them down. Raises ValueError, which names what is accepted."""
     kind = SETTINGS_BY_BROKER[broker]
+    if "product" in execution:
+        raise ValueError("execution: `product` stands beside `execution`, not in it")
     if odd := sorted(set(execution) - set(kind.__struct_fields__)):
         accepted = ", ".join(kind.__struct_fields__)
         raise ValueError(f"execution: {odd[0]!r} is an unknown field at {broker}; accepted: {accepted}")

@@ -26,6 +26,7 @@ def test_what_goes_along_with_live_orders_is_kept() -> None:
             {"latency_ms": 5},
             "'latency_ms' is an unknown field at zerodha; accepted: square_off, market_protection, algo_id",
         ),
+        ({"product": "CNC"}, "`product` stands beside `execution`, not in it"),
         ({"market_protection": 0}, "-1 or percent above 0"),
         ({"market_protection": "NaN"}, "-1 or percent above 0"),
         ({"market_protection": None}, "market_protection"),

@@ -19,9 +19,10 @@ from alphapanda.core.vocabulary import Broker, OrderStatus
 from alphapanda.eventlog import bootstrap, topics
 from alphapanda.eventlog.client import LogProducer, LogReader
 from alphapanda.kite_simulator import parsing
+from alphapanda.kite_simulator.clock import SimClock, wall_ms
 from alphapanda.kite_simulator.following import Follower
 from alphapanda.kite_simulator.simulator import Simulator
-from alphapanda.management.commands.kite_simulator import Command, built
+from alphapanda.management.commands.kite_simulator import Command, _words, built
 from marketdata.domain.ticks import Clock, Item, Tick, pack
 from marketdata.reference import YESBANK_FILES
 from tests.builders import at
@@ -47,6 +48,21 @@ def made(*arguments: str) -> Simulator:
 def following(told: list[Item]) -> Simulator:
     parser = Command().create_parser("manage.py", "kite_simulator")
     return built(vars(parser.parse_args(["--log"])), told)
+
+
+def said(clock: SimClock) -> str:
+    simulator = made("--recorded", str(YESBANK_FILES[0]))
+    simulator.clock = clock
+    return _words(simulator, 1, feed_clock=True)
+
+
+def test_it_says_whose_time_the_feed_has_to_take() -> None:
+    ticks = "ALPHAPANDA_FEED_CLOCK=ticks"
+
+    assert ticks not in said(SimClock())
+    assert ticks in said(SimClock(starts_ms=wall_ms() + 7_200_000))
+    assert ticks in said(SimClock(speed=10))
+    assert ticks not in _words(made("--recorded", str(YESBANK_FILES[0])), 1, feed_clock=False)
 
 
 def test_a_recording_is_told_in_its_own_time() -> None:

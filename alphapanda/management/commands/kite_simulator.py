@@ -44,6 +44,7 @@ from marketdata.feeds.recorded import RecordedSource, UnknownInstrument
 from marketdata.reference import load_calendars
 
 HOST = "127.0.0.1"
+AS_THE_WALL_MS = 5_000  # older ticks the feed of a wall's clock leaves out
 BAD_FILES = (UnknownFormat, UnknownInstrument, NotInOrder, NotAnInstrumentList, BadRules, BadScript, OSError)
 
 
@@ -139,7 +140,9 @@ class Command(BaseCommand):
         await runner.setup()
         try:
             await web.TCPSite(runner, HOST, port).start()
-            screen(self.stdout).print(_words(simulator, runner.addresses[0][1]), soft_wrap=True)
+            screen(self.stdout).print(
+                _words(simulator, runner.addresses[0][1], feed_clock=not follower), soft_wrap=True
+            )
             await (follow_log(follower, simulator.hear) if follower else asyncio.Event().wait())
         finally:
             await runner.cleanup()
@@ -262,16 +265,24 @@ def _walk(listing: Listing, options: dict[str, Any]) -> _Chosen:
     return _Chosen(tokens, walk.batches(starts_ms), starts_ms, past=walk)
 
 
-def _words(simulator: Simulator, port: int) -> str:
+def _feed_clock(clock: SimClock) -> str:
+    """The setting without which a feed from here tells of a time that is not that of its ticks."""
+    if clock.speed == 1 and abs(clock.now_ms() - wall_ms()) <= AS_THE_WALL_MS:
+        return ""
+    return f"\n    {PREFIX}FEED_CLOCK=ticks    (its clock is not the wall's)"
+
+
+def _words(simulator: Simulator, port: int, *, feed_clock: bool) -> str:
     """What an operator must know to use it."""
     account, api = simulator.account, f"http://{HOST}:{port}"
     ws = f"ws://{HOST}:{port}"
+    time = _feed_clock(simulator.clock) if feed_clock else ""
     return f"""Kite simulator on {api}, its clock at {ist_text(simulator.clock.now_ms())}; stop it with Ctrl-C
   user {account.user_id}, api_key {account.api_key}, api_secret {account.api_secret}
   Alpha Panda:
     {PREFIX}KITE_API_URL={api}
     {PREFIX}KITE_LOGIN_URL={api}/connect/login
-    {PREFIX}KITE_WS_URL={ws}
+    {PREFIX}KITE_WS_URL={ws}{time}
   The official client:
     kite = KiteConnect("{account.api_key}", root="{api}")
     log in at {api}/connect/login?v=3&api_key={account.api_key}
