@@ -42,7 +42,7 @@ def unseal(box: bytes, *, place: str) -> str:
         return ""
     head, rest = box[: 1 + KEY_ID], box[1 + KEY_ID :]
     try:
-        text = AESGCM(_key_of(head)).decrypt(rest[:NONCE], rest[NONCE:], _bound(head, place))
+        text = AESGCM(_key_of(head, place)).decrypt(rest[:NONCE], rest[NONCE:], _bound(head, place))
     except (InvalidTag, ValueError):
         raise Unreadable(f"{place} was moved or changed: it does not open with its key") from None
     return text.decode()
@@ -53,11 +53,14 @@ def is_sealed_anew(box: bytes) -> bool:
     return not box or bytes(box)[: 1 + KEY_ID] == FORMAT + _id(_key(settings.CREDENTIAL_KEYS[0]))
 
 
-def _key_of(head: bytes) -> bytes:
+def _key_of(head: bytes, place: str) -> bytes:
     for text in settings.CREDENTIAL_KEYS:
         if FORMAT + _id(_key(text)) == head:
             return _key(text)
-    raise Unreadable("the key of a stored secret is not among ALPHAPANDA_CREDENTIAL_KEYS: put it back")
+    raise Unreadable(
+        f"{place}: the key of a stored secret is not among ALPHAPANDA_CREDENTIAL_KEYS: put it back, or enter the"
+        " secret anew"
+    )
 
 
 def _bound(head: bytes, place: str) -> bytes:
