@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from datetime import UTC, datetime
 from uuid import UUID
 
 import pytest
@@ -154,6 +155,8 @@ def test_the_command_lists_and_shows():
     (shown,) = json.loads(command("show", str(letters[0].id), "--json"))
     assert shown["body_base64"] == "AGJyb2tlbg=="
     assert "3 dead letters" in command("list")
+    DeadLetter.objects.update(failed_at=datetime(2026, 11, 30, 20, 5, tzinfo=UTC))
+    assert "2026-12-01 01:35:00" in command("list")  # in IST, and whole where no terminal is
     assert "truncated" in command("show", str(letters[0].id))
 
 

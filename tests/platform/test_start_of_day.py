@@ -152,3 +152,11 @@ def test_the_command_records_what_it_found(monkeypatch, capsys):
     call_command("start_of_day")
     assert "passed" in capsys.readouterr().out
     assert StartOfDay.objects.get().is_passed
+    monkeypatch.setattr(start_of_day, "CHECKS", {"bad": bad})
+    with pytest.raises(SystemExit):
+        call_command("start_of_day")
+    assert "not passed; it had passed before" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        call_command("start_of_day", "--json")
+    told = json.loads(capsys.readouterr().out)
+    assert (told["passed"], told["day_passed"]) == (False, True)

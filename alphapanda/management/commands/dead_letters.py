@@ -24,6 +24,7 @@ from alphapanda.eventlog.models import DeadLetter
 from alphapanda.web.console import screen
 
 SHOWN_MAX = 200
+WIDTH = 200  # of what is not a terminal
 ID_DIGITS_MAX = 18  # what the database can look for
 RATE_MIN = 0.01
 COLUMNS = (
@@ -35,7 +36,7 @@ COLUMNS = (
     "consumer",
     "reason",
     "redrives",
-    "failed at",
+    "failed at, IST",
     "error",
 )
 
@@ -83,7 +84,7 @@ class Command(BaseCommand):
         table = Table(*COLUMNS)
         for letter in letters[:SHOWN_MAX]:
             table.add_row(*_cells(letter))
-        console = screen(self.stdout)
+        console = screen(self.stdout, width=None if self.stdout.isatty() else WIDTH)
         console.print(table)
         console.print(f"{letters.count()} dead letters, {min(letters.count(), SHOWN_MAX)} shown")
 
@@ -198,4 +199,5 @@ def _contents(letter: DeadLetter) -> dict[str, str]:
 def _cells(letter: DeadLetter) -> list[str]:
     fields = _fields(letter)
     names = ("id", "state", "topic", "partition", "offset", "consumer", "reason", "redrive_count")
-    return [*(str(fields[n]) for n in names), f"{letter.failed_at:%Y-%m-%d %H:%M:%S}", letter.error]
+    failed = f"{timezone.localtime(letter.failed_at):%Y-%m-%d %H:%M:%S}"
+    return [*(str(fields[n]) for n in names), failed, letter.error]
