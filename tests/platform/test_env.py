@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import runpy
 import stat
 import subprocess
 import sys
@@ -282,6 +283,17 @@ def test_the_command_line_refuses_in_words_not_with_a_traceback(tmp_path: Path) 
     assert run.returncode == 1
     assert run.stderr.startswith("Alpha Panda does not start: one setting does not fit.")
     assert "Traceback" not in run.stderr
+
+
+def test_an_interrupt_ends_a_command_without_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(_argv: list[str]) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("django.core.management.execute_from_command_line", interrupted)
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(env.ROOT / "manage.py"), run_name="__main__")
+
+    assert ended.value.code == 130
 
 
 def test_without_its_database_a_command_says_what_to_do(tmp_path: Path) -> None:
