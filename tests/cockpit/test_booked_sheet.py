@@ -32,8 +32,12 @@ GIVEN = {"first": None, "last": None, "portfolio": None, "deployment": None}
 
 @pytest.fixture
 def viewer() -> Client:
+    return traded(10_00_000)
+
+
+def traded(cash: int) -> Client:
     """Tuesday 9 July earns 460, Friday the 12th loses 100; one trade is over, which cost 40.27."""
-    own = world.desk(count=2)
+    own = world.desk(count=2, cash=cash)
     entry(own, 1, "REALISED", "-500", world.START)
     entry(own, 2, "CHARGES:stt", "40", world.START)
     entry(own, 3, "REALISED", "100", world.START + 3 * DAY_MS)
@@ -136,7 +140,6 @@ def test_only_who_may_look_sees_it_and_at_a_moment_it_is_of_then(viewer: Client)
 
 
 @pytest.mark.parametrize("cash", [0, -400])
-def test_of_a_portfolio_that_began_with_nothing_no_share_is_told(cash: int, viewer: Client) -> None:
-    Portfolio.objects.update(starting_cash=cash)
-    told = words(viewer.get(SHEET).content.decode())
+def test_of_a_portfolio_that_began_with_nothing_no_share_is_told(cash: int) -> None:
+    told = words(traded(cash).get(SHEET).content.decode())
     assert f"Profit after charges {rupees_signed(360)} {tear_sheet.NOT_DEFINED} Deepest drawdown" in told

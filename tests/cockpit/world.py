@@ -54,10 +54,10 @@ START = ist_ms(timezone.datetime(2019, 7, 9).date(), timezone.datetime(2019, 7, 
 Events = list[tuple[Envelope, Payload]]
 
 
-def desk(broker: str = "paper", count: int = 6) -> SimpleNamespace:
+def desk(broker: str = "paper", count: int = 6, cash: int = 10_00_000) -> SimpleNamespace:
     """Deployments on instruments, each with a book in one portfolio."""
     portfolio = Portfolio.objects.create(
-        id=ids.derived("portfolio", broker), name=f"{broker} main", broker=broker, starting_cash=10_00_000
+        id=ids.derived("portfolio", broker), name=f"{broker} main", broker=broker, starting_cash=cash
     )
     instruments = [_instrument(name) for name in NAMES]
     deployments = [_deployment(portfolio, instruments[n % len(instruments)], n) for n in range(count)]
