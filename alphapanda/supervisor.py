@@ -17,6 +17,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -188,17 +189,17 @@ class Supervisor:
             if code is not None:
                 child.has_died(time.time())
                 again = f"in {child.delay_s:.1f} s" if child.delay_s else "at once"
-                self.notice(f"{child.role.name} ended ({_words(code)}), starts again {again}")
+                self._say(f"{child.role.name} ended ({_words(code)}), starts again {again}")
 
     def _revive_servers(self) -> None:
         for name, server in self.servers.items():
             if server.is_running():
                 continue
-            self.notice(f"{name} ended, starts again")
+            self._say(f"{name} ended, starts again")
             try:
                 server.start()
             except embedded.DidNotStart as error:
-                self.notice(str(error))
+                self._say(str(error))
                 continue
             self.server_restarts[name] += 1
             if name == "kafka":
@@ -209,8 +210,13 @@ class Supervisor:
         for child in self.children:
             if child.pid:
                 os.kill(child.pid, signal.SIGKILL)
-        if self.once(self.renew) != 0 and not self.stopping:
-            self.notice("the new log could not be made ready: see above")
+        try:
+            is_ready = self.once(self.renew) == 0
+        except OSError as error:  # no room for a process
+            self._say(f"the new log cannot be made ready: {error.strerror}")
+            return
+        if not is_ready and not self.stopping:
+            self._say("the new log could not be made ready: see above")
 
     def _stop_group(self, group: list[Child]) -> None:
         deadline = time.monotonic() + STOP_TIMEOUT_S
@@ -226,8 +232,9 @@ class Supervisor:
     def _fork(self, work: Callable[[], None], *, name: str, log: Path | None) -> int:
         if "twisted.internet.reactor" in sys.modules:
             raise NotForkable("twisted.internet.reactor is imported: import kiteconnect and daphne lazily")
-        sys.stdout.flush()
-        sys.stderr.flush()
+        with suppress(OSError):
+            sys.stdout.flush()
+            sys.stderr.flush()
         parent = os.getpid()
         pid = os.fork()
         if pid == 0:
@@ -254,8 +261,13 @@ class Supervisor:
     def _complain(self, text: str) -> None:
         """Tell, once, of what the machine does not give: it is tried again, and no reason to end what runs."""
         if text not in self._complaints:
-            self.notice(text)
+            self._say(text)
         self._complaints.add(text)
+
+    def _say(self, text: str) -> None:
+        """Tell the operator; a console that is a file on the full disk takes nothing, which ends nothing either."""
+        with suppress(OSError):
+            self.notice(text)
 
 
 def why_not_listen(host: str, port: int) -> str:
@@ -317,8 +329,15 @@ def _become(
     except BaseException:  # noqa: BLE001
         traceback.print_exc()
     finally:
+        _leave(code)
+
+
+def _leave(code: int) -> NoReturn:
+    """End this fork, whatever becomes of its last lines: one that went on would supervise beside its parent."""
+    try:
         sys.stdout.flush()
         sys.stderr.flush()
+    finally:
         os._exit(code)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from pathlib import Path
@@ -29,10 +30,17 @@ def failing() -> None:
     raise RuntimeError("this role cannot run")
 
 
+def talking() -> None:
+    sys.stdout = os.fdopen(1, "w", closefd=False)  # with a buffer, whatever PYTHONUNBUFFERED says
+    sys.stdout.write("its last words")
+    failing()
+
+
 ROLES = {
     "obedient": Role("obedient", obedient, stops=1),
     "stubborn": Role("stubborn", stubborn, stops=2),
     "failing": Role("failing", failing, stops=2),
+    "talking": Role("talking", talking, stops=2),
 }
 
 

@@ -97,6 +97,18 @@ def test_a_role_that_cannot_run_costs_itself_only(build: Build) -> None:
     assert "this role cannot run" in (stack.run_dir / "logs" / "failing.log").read_text()
 
 
+def test_a_role_whose_last_words_find_no_room_costs_itself_only(build: Build, run_dir: Path) -> None:
+    log = run_dir / "logs" / "talking.log"
+    log.parent.mkdir()
+    log.symlink_to("/dev/full")
+    stack = build("obedient,talking")
+    stack.launch()
+
+    stack.wait(lambda: stack.restarts().get("talking", 0) >= 3, timeout_s=10, what="restarts")
+
+    assert stack.restarts()["obedient"] == 0
+
+
 def test_children_die_with_a_killed_supervisor(build: Build) -> None:
     stack = build("obedient", "redis")
     stack.start()
@@ -183,6 +195,34 @@ def test_a_machine_without_room_for_a_process_is_asked_again(
     [child] = one.children
     assert (child.pid, told) == (0, ["web cannot be started: No space left on device"])
     assert child.due_at > time.time()
+
+
+def test_a_console_on_a_full_disk_ends_nothing(monkeypatch: pytest.MonkeyPatch, run_dir: Path) -> None:
+    one = Supervisor(run_dir=run_dir, roles=[Role("web", lambda: None, stops=1)], notice=full)
+    [child] = one.children
+    with monkeypatch.context() as world:
+        world.delitem(sys.modules, "twisted.internet.reactor", raising=False)
+        world.setattr(os, "fork", lambda: 4321)
+        world.setattr(sys.stdout, "flush", full)
+        one._start_due()
+    assert child.pid == 4321
+
+    monkeypatch.setattr(supervisor, "_ended", lambda _pid: 1)
+    one._reap()
+
+    assert child.pid == 0
+
+
+def test_a_log_for_whose_renewal_there_is_no_process_ends_nothing(
+    monkeypatch: pytest.MonkeyPatch, run_dir: Path
+) -> None:
+    told: list[str] = []
+    one = Supervisor(run_dir=run_dir, roles=[], notice=told.append)
+    monkeypatch.setattr(one, "_fork", full)
+
+    one._renew_all()
+
+    assert told == ["the new log cannot be made ready: No space left on device"]
 
 
 def test_a_server_that_cannot_be_made_says_why(monkeypatch: pytest.MonkeyPatch, run_dir: Path) -> None:
