@@ -25,6 +25,7 @@ from marketdata.services.kite_candles import candles_forget
 from marketdata.services.master import in_words
 from portfolio.audit import books_differences
 from risk.services.alerts import alert_raise
+from strategies.domain.errors import in_short
 from strategies.models import Deployment
 from strategies.services.approvals import approvals_expire
 
@@ -86,12 +87,11 @@ def watch(**_newer: object) -> None:
     for row in Deployment.objects.filter(status=DeploymentStatus.QUARANTINED).defer(
         "checkpoint", "consequences"
     ):
-        last = row.error.strip().rpartition("\n")[2]
         alert_raise(
             code="quarantine",
             subject=f"deployment:{row.name} at step {row.step}, revision {row.revision}",
             deployment_id=row.id,
-            text=last or "no error was stored",
+            text=in_short(row.error) or "no error was stored",
             severity=Severity.CRITICAL,
             now=timezone.now(),
             once=True,

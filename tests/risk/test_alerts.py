@@ -210,6 +210,14 @@ def test_a_list_that_changes_what_is_in_use_is_an_alert_once():
     assert found.count() == 1
 
 
+def test_the_alert_of_one_that_hung_says_what_was_wrong():
+    a_deployment(
+        status="QUARANTINED", error="did not come back; it was at\n  File x, line 1\n    while 1: pass"
+    )
+    tasks.watch()
+    assert Alert.objects.get().text == "did not come back"
+
+
 def test_every_quarantine_is_an_alert_of_its_own():
     deployment = a_deployment(status="QUARANTINED", error="Traceback\nValueError: boom", step=41)
     for _ in range(2):
