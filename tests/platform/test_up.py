@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import subprocess
@@ -93,6 +94,35 @@ def test_interrupted_before_it_is_ready_it_starts_nothing(
     said = command.console.file.getvalue()
     assert "http://" not in said
     assert "stopped" in said
+
+
+class Full(io.StringIO):
+    """A file on a disk that has no room."""
+
+    def write(self, _text: str) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_it_stops_in_order_though_the_console_takes_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, settings: Any
+) -> None:
+    stopped: list[Supervisor] = []
+
+    def stop(supervisor: Supervisor) -> None:
+        stopped.append(supervisor)
+
+    settings.RUN_DIR = tmp_path
+    settings.ADDRESSES = dict.fromkeys(settings.ADDRESSES, "somewhere")
+    monkeypatch.setattr(Supervisor, "start_servers", lambda supervisor: supervisor.stopping.append(2))
+    monkeypatch.setattr(Supervisor, "once", lambda _supervisor, _work: -15)
+    monkeypatch.setattr(Supervisor, "stop", stop)
+    monkeypatch.setattr(up, "preload", lambda: None)
+    command = up.Command()
+    command.console = Console(file=Full())
+
+    command._run([], lock=0, verbose=False)
+
+    assert len(stopped) == 1
 
 
 def test_a_second_one_in_the_folder_is_told_so_and_not_of_the_port(

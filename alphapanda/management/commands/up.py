@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from argparse import ArgumentParser
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -97,12 +98,16 @@ class Command(BaseCommand):
                 self.console.print(address)
             supervisor.serve()
         finally:
-            live.stop()
-            if supervisor.stopping:
-                self.console.print(Text.assemble("  stopping, in order ", ("(Ctrl-C again kills)", "dim")))
+            with suppress(OSError):  # a console on a full disk: what runs ends in order all the same
+                live.stop()
+                if supervisor.stopping:
+                    self.console.print(
+                        Text.assemble("  stopping, in order ", ("(Ctrl-C again kills)", "dim"))
+                    )
             supervisor.stop()
-            if supervisor.stopping:
-                self.console.print(STOPPED)
+            with suppress(OSError):
+                if supervisor.stopping:
+                    self.console.print(STOPPED)
 
     def _prepare(self, supervisor: Supervisor) -> None:
         """Migrate, bootstrap, seed and check, in a fork: the parent must hold no connection."""
