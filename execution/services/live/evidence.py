@@ -30,6 +30,7 @@ from strategies.models import Deployment, Report
 from strategies.services.runner import ACTIVE
 
 LATE = timedelta(milliseconds=250)
+LEFT = (BrokerCall.State.SENDING, BrokerCall.State.UNKNOWN, BrokerCall.State.DONE)
 AGAIN_MS = 5_000  # before an order that did not go is told so again
 
 
@@ -92,6 +93,8 @@ def _keep(row: BrokerOrder, before: LiveOrder, result: Result, now: datetime) ->
         _tell_no_exit(row, after, now)
     if Want.CANCEL in result.wants:
         cancel_wanted(row, now=now)
+    if after.is_iceberg:
+        _cancel_next_leg(row, after, now)
     for alarm in sorted(result.alarms):
         alert_raise(
             code=f"order_{alarm.lower()}",
@@ -205,10 +208,26 @@ def told_to_go(now: datetime) -> QuerySet[BrokerCall, UUID]:
 def cancel_wanted(row: BrokerOrder, *, now: datetime, reason: str = "it was given up and lives") -> int:
     """A cancellation that nobody but the platform asks for, unless one is under way or was just said; how many were
     before."""
-    count = BrokerCall.objects.filter(order=row, kind=SignalKind.CANCEL).count()
-    if told_to_go(now).filter(order=row).exists():
-        return count
-    attempt = count + 1
+    calls = BrokerCall.objects.filter(order=row, kind=SignalKind.CANCEL)
+    count = calls.count()
+    if not told_to_go(now).filter(order=row).exists():
+        _cancel(row, attempt=count + 1, reason=reason, now=now)
+    return count
+
+
+def _cancel_next_leg(row: BrokerOrder, order: LiveOrder, now: datetime) -> None:
+    """A cancellation that has left for a leg of an iceberg and came too late for it was meant for the whole order: the
+    leg that the broker has sent since gets one of its own, each leg once."""
+    calls = BrokerCall.objects.filter(order=row, kind=SignalKind.CANCEL)
+    at_work = [name for name, part in order.parts.items() if part.ended is None]
+    traded = [name for name, part in order.parts.items() if part.ended is OrderStatus.COMPLETE]
+    is_missed = Q(state__in=LEFT, broker_order_id__in=traded)
+    is_told = Q(state=BrokerCall.State.READY) | Q(broker_order_id__in=at_work)
+    if at_work and calls.filter(is_missed).exists() and not calls.filter(is_told).exists():
+        _cancel(row, attempt=calls.count() + 1, reason="the leg before has traded all the same", now=now)
+
+
+def _cancel(row: BrokerOrder, *, attempt: int, reason: str, now: datetime) -> None:
     BrokerCall.objects.create(
         id=ids.derived("broker call", "cancel", row.order_id, attempt),
         order=row,
@@ -218,4 +237,3 @@ def cancel_wanted(row: BrokerOrder, *, now: datetime, reason: str = "it was give
         reason=reason,
         queued_at_ms=to_ms(now),
     )
-    return count
