@@ -8,19 +8,11 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from accounts.models import AuditEntry, User
+from accounts.models import AuditEntry
 from portfolio.models import CorporateAction, Position
 from tests.rows import a_book, a_deployment, an_instrument
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def desk() -> Client:
-    client = Client()
-    root = User.objects.create_superuser("alice", password="x" * 20)
-    client.force_login(root, backend="django.contrib.auth.backends.ModelBackend")
-    return client
 
 
 def page(name: str, *parts: object) -> str:

@@ -13,14 +13,6 @@ pytestmark = pytest.mark.django_db(transaction=True)  # within that of a test no
 NEW = "a horse of another colour"
 
 
-@pytest.fixture
-def desk() -> Client:
-    client = Client()
-    root = User.objects.create_superuser("alice", password="x" * 20)
-    client.force_login(root, backend="django.contrib.auth.backends.ModelBackend")
-    return client
-
-
 def test_a_password_that_is_set_for_another_is_told_with_its_entry(desk: Client):
     bob = a_person("bob", role="viewer")
     given = {"usable_password": "true", "password1": NEW, "password2": NEW, "set-password": "yes"}

@@ -9,21 +9,12 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from accounts.models import User
 from alphapanda.core.vocabulary import DeploymentStatus
 from marketdata.models import FreezeQuantity, Holiday, InstrumentRule, SpecialSession
 from strategies.models import Deployment, StrategyVersion
 from tests.rows import a_deployment, one_of_each
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def desk() -> Client:
-    client = Client()
-    root = User.objects.create_superuser("alice", password="x" * 20)
-    client.force_login(root, backend="django.contrib.auth.backends.ModelBackend")
-    return client
 
 
 def page(model: type, name: str, *parts: object) -> str:

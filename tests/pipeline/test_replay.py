@@ -17,8 +17,8 @@ FILES = [str(YESBANK_FILES[0])]
 ITEMS, MOMENTS = 1_200, 40
 
 
-@pytest.mark.django_db(transaction=True)
-def test_it_agrees_after_every_link_of_a_chain(monkeypatch: pytest.MonkeyPatch) -> None:
+def at_hand(monkeypatch: pytest.MonkeyPatch) -> tuple[str, list[bytes], Hand]:
+    """A deployment by name, its log, and the hand that drives its pipeline."""
     [plan] = deployments_over(FILES)[:1]
     source = recording(FILES, [plan]).source()
     values = packed(first_days(source.iter_from(), 1)[:ITEMS], source=source.source, batch=37)
@@ -26,13 +26,19 @@ def test_it_agrees_after_every_link_of_a_chain(monkeypatch: pytest.MonkeyPatch) 
         seeded([plan])
     hand = Hand(values)
     hand.attach(monkeypatch)
+    return plan.name, values, hand
+
+
+@pytest.mark.django_db(transaction=True)
+def test_it_agrees_after_every_link_of_a_chain(monkeypatch: pytest.MonkeyPatch) -> None:
+    name, values, hand = at_hand(monkeypatch)
     asked, ahead = 0, 0
 
     def settled(one: str, settle=hand.settle) -> None:
         nonlocal asked, ahead
         settle(one)
         if asked < MOMENTS:
-            found = replay(plan.name, reader=MemoryReader(values), incarnation=INCARNATION)
+            found = replay(name, reader=MemoryReader(values), incarnation=INCARNATION)
             assert (found.differences, found.first) == (0, [])
             row = Deployment.objects.get()
             asked, ahead = asked + 1, ahead + (row.consequences["matched_step"] > row.step)
@@ -46,37 +52,25 @@ def test_it_agrees_after_every_link_of_a_chain(monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.django_db(transaction=True)
 def test_it_is_refused_while_a_chain_is_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    [plan] = deployments_over(FILES)[:1]
-    source = recording(FILES, [plan]).source()
-    values = packed(first_days(source.iter_from(), 1)[:ITEMS], source=source.source, batch=37)
-    with override_settings(SHARDS=1):
-        seeded([plan])
-    hand = Hand(values)
-    hand.attach(monkeypatch)
+    name, values, hand = at_hand(monkeypatch)
     while not hand.rung and hand.shards[0].evaluate({0: len(values)}):
         pass
 
     with pytest.raises(NoReplay, match="is at work"):
-        replay(plan.name, reader=MemoryReader(values), incarnation=INCARNATION)
+        replay(name, reader=MemoryReader(values), incarnation=INCARNATION)
 
 
 @pytest.mark.django_db(transaction=True)
 def test_one_that_was_never_started_keeps_no_other_from_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    [plan] = deployments_over(FILES)[:1]
-    source = recording(FILES, [plan]).source()
-    values = packed(first_days(source.iter_from(), 1)[:ITEMS], source=source.source, batch=37)
-    with override_settings(SHARDS=1):
-        seeded([plan])
-    hand = Hand(values)
-    hand.attach(monkeypatch)
+    name, values, hand = at_hand(monkeypatch)
     hand.run()
     Deployment.objects.update(group="shared")
     born = Deployment(strategy_version_id=Deployment.objects.get().strategy_version_id)
     born.id, born.name, born.broker, born.status, born.group = uuid4(), "Born", "paper", "STOPPED", "shared"
     born.save()
 
-    found = replay(plan.name, reader=MemoryReader(values), incarnation=INCARNATION)
+    found = replay(name, reader=MemoryReader(values), incarnation=INCARNATION)
 
-    assert (found.deployments, found.differences) == ([plan.name], 0)
+    assert (found.deployments, found.differences) == ([name], 0)
     with pytest.raises(NoReplay, match="Born has read nothing yet"):
         replay("Born", reader=MemoryReader(values), incarnation=INCARNATION)

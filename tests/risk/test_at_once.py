@@ -2,35 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 import pytest
-from django.db import connection, transaction
+from django.db import transaction
 
 from alphapanda.approval_mode import approval_mode_set
 from risk.models import StartOfDay
 from risk.services.gates import start_of_day_record
 from strategies.models import Deployment
 from strategies.services.lifecycle import deployment_configure
+from tests.risk.test_kill_lock import elsewhere
 from tests.rows import a_deployment
 
 pytestmark = pytest.mark.django_db(transaction=True)
 NOW = datetime(2019, 7, 9, 4, 0, tzinfo=UTC)
 BY = {"actor": "alice", "reason": "drill", "now": NOW}
-
-
-def elsewhere(pool: ThreadPoolExecutor, work: Callable[[], object]) -> Future[object]:
-    """Do it on a connection of its own."""
-
-    def run() -> object:
-        try:
-            return work()
-        finally:
-            connection.close()
-
-    return pool.submit(run)
 
 
 def test_approval_mode_keeps_what_is_configured_at_the_same_moment():
