@@ -6,6 +6,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -257,6 +258,15 @@ def _is_killed(order: Order) -> bool:
     return since.exists()
 
 
+def _total(order: SimOrder) -> int:
+    """Its units, of an iceberg those of all its legs."""
+    return order.wanted.quantity if order.wanted.legs else order.core.quantity
+
+
+def _terms(order: Order | PaperOrder, quantity: int) -> tuple[Any, ...]:
+    return quantity, order.order_type, order.limit_price_e4 or 0, order.trigger_price_e4 or 0
+
+
 # ---- what must hold ------------------------------------------------------------------------------------------
 
 
@@ -300,6 +310,14 @@ class Comparison:
             if order.filled_quantity != filled:
                 yield f"{order.id}: filled {order.filled_quantity} here, {filled} there"
             yield from self._status(order, theirs)
+            yield from self._revived(order)
+
+    def _revived(self, order: Order) -> Iterator[str]:
+        """What a deployment heard to be over stays so; only what was given up unseen may come to light."""
+        told = [OrderStatus(one) for one in order.events.order_by("number").values_list("status", flat=True)]
+        for before, after in pairwise(told):
+            if before.is_final and before is not OrderStatus.REJECTED and not after.is_final:
+                yield f"{order.id}: {after} after it was {before}"
 
     def _status(self, order: Order, theirs: list[SimOrder]) -> Iterator[str]:
         here = OrderStatus(order.status)
@@ -317,8 +335,8 @@ class Comparison:
             yield f"{order.id}: {here} here ({order.reason}), {there} there"
         if not there.is_final and _is_killed(order):
             yield f"{order.id}: works in spite of the kill switch"
-        if not here.is_final and order.limit_price_e4 != theirs[-1].core.limit_price_e4:
-            yield f"{order.id}: at {order.limit_price_e4} here, at {theirs[-1].core.limit_price_e4} there"
+        if (ours := _terms(order, order.quantity)) != (told := _terms(theirs[-1].core, _total(theirs[-1]))):
+            yield f"{order.id}: {ours} here, {told} there"
 
     def _trades(self) -> Iterator[str]:
         there = Counter(

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from alphapanda.kite_simulator.book import Habits
 from alphapanda.kite_simulator.faults import Fault, Kind
 from alphapanda.proof import kite_faults, kite_kills, kite_outage
+from alphapanda.proof.kite_parts import PRICE_E4
 from alphapanda.proof.kite_world import set_up
+from execution.domain.kite.orders import LiveOrder
 from execution.services.live import killing, ways_out
 from risk.models import KillSwitch
 from tests.kite.test_live_way_out import DEAR, at_work, held, pass_ms, throw
@@ -54,6 +57,18 @@ def test_an_exit_of_before_a_kill_switch_that_works_on_is_found(world, monkeypat
     wrong = [told for told in kite_faults.Comparison(world).wrong() if "kill switch" in told]
 
     assert len(wrong) == 1
+
+
+def test_an_order_that_works_on_after_its_deployment_heard_of_its_end_is_found(world, monkeypatch):
+    monkeypatch.setattr(LiveOrder, "_has_legs_to_come", False)  # an iceberg that ends with each leg
+    near = {"order_type": "LIMIT", "limit_price_e4": PRICE_E4 + 10_000}
+    at_work(world, **near, quantity=800, variety="iceberg", iceberg_legs=2)
+    world.broker.book.habits = Habits(ladder_ms=8_000)  # between two legs it is looked at
+    pass_ms(world, 100_000)
+
+    wrong = [told for told in kite_faults.Comparison(world).wrong() if "after it was" in told]
+
+    assert [told.split(": ")[1] for told in wrong] == ["OPEN PENDING after it was COMPLETE"]
 
 
 @pytest.mark.django_db(transaction=True)
