@@ -125,7 +125,7 @@ class LimitSetAdmin(Desk):
 
     def _previewed(self, request: HttpRequest, object_id: str | None) -> HttpResponse | None:
         """The page between; None where the form does not fit or is out of date, which the form itself says better."""
-        row = LimitSet.objects.filter(pk=object_id).first() if object_id else None
+        row = self.get_object(request, object_id) if object_id else None
         if row is not None and self.changed_meanwhile(request, row):
             return None
         before = Limits() if row is None else row.limits

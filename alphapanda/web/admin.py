@@ -8,7 +8,10 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.utils import unquote
+from django.core.exceptions import ValidationError
 from django.db import DataError, models, transaction
 from django.forms.models import model_to_dict
 from django.http import HttpResponse, HttpResponseRedirect
@@ -30,6 +33,8 @@ if TYPE_CHECKING:
     from django.http import HttpRequest
 
 BYTES_SHOWN = 4000
+# a year 0, a key of no kind, a character that no column holds
+UNFINDABLE = (ValidationError, ValueError, OverflowError, DataError)
 UNTOLD = re.compile("password|secret")  # fields whose values no audit entry holds
 AS_READ = "_as_read"  # what a form was opened with, as posted with it
 
@@ -111,14 +116,36 @@ class Desk(ModelAdmin):
         return super().get_queryset(request).defer(*self.deferred)
 
     def changelist_view(self, request: HttpRequest, extra_context: dict | None = None) -> HttpResponse:
+        is_act = request.method == "POST"
         try:
             with transaction.atomic():
-                return super().changelist_view(request, extra_context)
-        except (ValueError, OverflowError, DataError) as error:  # a year 0, a character that no column holds
-            if request.method != "GET" or not request.GET:
+                if not is_act:
+                    return super().changelist_view(request, extra_context)
+                self._look_up_chosen(request)
+        except UNFINDABLE as error:
+            if not (is_act or request.GET):
                 raise
-            messages.error(request, f"The address asks for what cannot be looked up: {error}")
+            said = " ".join(getattr(error, "messages", [str(error)]))
+            messages.error(request, f"What is asked for cannot be looked up: {said}")
             return HttpResponseRedirect(request.path)
+        with transaction.atomic():  # an error of the act itself is ours, and is told as such
+            return super().changelist_view(request, extra_context)
+
+    def _look_up_chosen(self, request: HttpRequest) -> None:
+        """Look for the rows that an act is to be done to, on the list that its address names. Raises UNFINDABLE."""
+        try:
+            rows = self.get_changelist_instance(request).get_queryset(request)
+        except IncorrectLookupParameters:  # Django's page says it
+            return
+        rows.filter(pk__in=request.POST.getlist(ACTION_CHECKBOX_NAME)).exists()
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Model | None:
+        """None for what is no row's key, also where the database is the first that says so."""
+        try:
+            with transaction.atomic():
+                return super().get_object(request, object_id, from_field)
+        except DataError:
+            return None
 
     def changeform_view(
         self, request: HttpRequest, object_id: str | None = None, *args: Any, **kwargs: Any
