@@ -7,13 +7,15 @@ import string
 from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth.models import Group, Permission
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
 from django.db import connection, transaction
 
 from accounts.models import AuditEntry, User
 from alphapanda.core import ids
 from alphapanda.core.clock import to_ms
 from alphapanda.core.envelope import EventType, OperatorActed, seal
-from alphapanda.core.refusals import Conflict
+from alphapanda.core.refusals import BadRequest, Conflict, NotThere
 from alphapanda.core.vocabulary import Broker
 from alphapanda.eventlog import outbox
 from alphapanda.web.roles import Role
@@ -40,6 +42,14 @@ OUR_APPS = ["accounts", "eventlog", "execution", "marketdata", "portfolio", "ris
 
 class OperatorExists(Conflict):
     """The first operator was created before; others are made in the admin."""
+
+
+class UnknownPerson(NotThere):
+    """Nobody has that name."""
+
+
+class PasswordRefused(BadRequest):
+    """A password that is too easy to guess; the message says why."""
 
 
 class AuditOutsideTransaction(RuntimeError):
@@ -78,6 +88,26 @@ def operator_create(username: str) -> str:
         user.groups.add(group)
         audit(actor=username, action="operator.create", target=f"user:{username}")
     return password
+
+
+@transaction.atomic
+def password_change(*, username: str, password: str, actor: str, reason: str, now: datetime) -> None:
+    """Give a person another password, which ends all sessions and tokens that they have.
+
+    Raises UnknownPerson, PasswordRefused.
+    """
+    user = User.objects.select_for_update().filter(username=username).first()
+    if user is None:
+        raise UnknownPerson(f"There is no user {username!r}.")
+    try:
+        validate_password(password, user)
+    except ValidationError as error:
+        raise PasswordRefused(" ".join(error.messages)) from error
+    user.set_password(password)
+    user.save(update_fields=["password"])
+    facts = {"message": "Changed the password.", "changes": {}, "pk": str(user.pk)}
+    target = f"user:{username}"
+    act_record(actor=actor, action="user.change", target=target, reason=reason, details=facts, now=now)
 
 
 def audit(

@@ -75,7 +75,6 @@ INSTALLED_APPS = [
     "unfold.apps.BasicAppConfig",  # the site itself is alphapanda.site, which audits
     "unfold.contrib.filters",
     "alphapanda.apps.DeskAdminConfig",
-    "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.messages",
@@ -94,6 +93,7 @@ INSTALLED_APPS = [
     "alphapanda.apps.AlphapandaConfig",
     "alphapanda.eventlog.apps.EventlogConfig",
     "accounts.apps.AccountsConfig",
+    "django.contrib.auth",  # after accounts, whose audited `changepassword` replaces its own
     "marketdata.apps.MarketdataConfig",
     "portfolio.apps.PortfolioConfig",
     "strategies.apps.StrategiesConfig",
