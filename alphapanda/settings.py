@@ -281,8 +281,7 @@ AUTHENTICATION_BACKENDS = [
 ]
 AXES_FAILURE_LIMIT = 10
 AXES_COOLOFF_TIME = timedelta(minutes=15)
-AXES_LOCKOUT_PARAMETERS = ["username"]  # however many addresses a guesser has; open sessions are not touched
-SILENCED_SYSTEM_CHECKS = ["axes.W006"]  # it wants the address too, which gives a guesser more tries
+AXES_LOCKOUT_PARAMETERS = "accounts.lockout.counted_by"
 AXES_LOCKOUT_CALLABLE = "alphapanda.errors.locked_out"
 AXES_RESET_ON_SUCCESS = True
 AXES_ENABLE_ADMIN = False  # registered by accounts.admin
