@@ -125,6 +125,25 @@ def test_it_stops_in_order_though_the_console_takes_nothing(
     assert len(stopped) == 1
 
 
+def test_without_room_for_its_first_process_it_ends_in_words(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, settings: Any
+) -> None:
+    def no_room() -> int:
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    settings.RUN_DIR = tmp_path
+    settings.ADDRESSES = dict.fromkeys(settings.ADDRESSES, "somewhere")
+    monkeypatch.setattr(Supervisor, "start_servers", lambda _supervisor: None)
+    monkeypatch.setattr(up, "preload", lambda: None)
+    monkeypatch.delitem(sys.modules, "twisted.internet.reactor", raising=False)
+    monkeypatch.setattr(os, "fork", no_room)
+
+    with pytest.raises(CommandError, match=r"no process .*: Resource temporarily unavailable") as ended:
+        call_command("up", only="beat")
+
+    assert ended.value.returncode == 1
+
+
 def test_a_second_one_in_the_folder_is_told_so_and_not_of_the_port(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, settings: Any
 ) -> None:

@@ -111,7 +111,11 @@ class Command(BaseCommand):
 
     def _prepare(self, supervisor: Supervisor) -> None:
         """Migrate, bootstrap, seed and check, in a fork: the parent must hold no connection."""
-        if supervisor.once(self._ready_the_house) != 0 and not supervisor.stopping:
+        try:
+            code = supervisor.once(self._ready_the_house)
+        except OSError as error:
+            raise CommandError(f"not started: no process can be made here: {error.strerror}") from None
+        if code != 0 and not supervisor.stopping:
             raise CommandError("not started: see above")
 
     def _ready_the_house(self) -> None:
