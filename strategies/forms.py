@@ -59,8 +59,13 @@ class ParametersWidget(forms.Widget):
         if name in data:
             return data[name]
         texts = {one.name: data.get(f"{name}__{one.name}") for one in self.parameters}
-        switches = {one.name: texts[one.name] is not None for one in self.parameters if one.kind == "bool"}
-        return {key: text for key, text in texts.items() if text not in (None, "")} | switches
+        given: dict[str, Any] = {key: text for key, text in texts.items() if text not in (None, "")}
+        for one in self.parameters:
+            if one.kind == "bool" and not one.is_optional:
+                given[one.name] = texts[one.name] is not None
+            elif one.is_optional and texts[one.name] == "" and (one.is_required or one.default is not None):
+                given[one.name] = None
+        return given
 
     def value_omitted_from_data(self, _data: Any, _files: Any, _name: str) -> bool:
         return False
@@ -82,10 +87,10 @@ def _object(value: Any) -> dict[str, Any]:
 def _input(one: Parameter, name: str, given: dict[str, Any], look: Look) -> str:
     value = given.get(one.name, one.default)
     attrs: dict[str, Any] = {"id": f"id_{name}"}
-    if one.kind == "bool":
+    if one.kind == "bool" and not one.is_optional:
         return str(look.box(attrs=attrs).render(name, value))
-    if one.kind == "choice":
-        return str(look.select(attrs=attrs, choices=[(one, one) for one in one.choices]).render(name, value))
+    if one.kind in ("bool", "choice"):
+        return str(look.select(attrs=attrs, choices=_choices(one)).render(name, _text(value)))
     if one.kind in ("int", "float"):
         attrs |= {"type": "number", "step": "1" if one.kind == "int" else "any"}
         attrs |= {bound: at for bound, at in (("min", one.low), ("max", one.high)) if at is not None}
@@ -93,6 +98,18 @@ def _input(one: Parameter, name: str, given: dict[str, Any], look: Look) -> str:
         attrs["pattern"] = one.pattern.removeprefix("^").removesuffix("$")
     text = json.dumps(value) if one.kind == "json" and not isinstance(value, str) else value
     return str(look.text(attrs=attrs).render(name, text))
+
+
+def _choices(one: Parameter) -> list[tuple[str, str]]:
+    """What can be chosen, by the texts that are posted; the empty one stands for None."""
+    texts = ["true", "false"] if one.kind == "bool" else list(map(str, one.choices))
+    return [("", "null")] * one.is_optional + [(text, text) for text in texts]
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return json.dumps(value)
+    return "" if value is None else str(value)
 
 
 class ParametersField(forms.Field):
@@ -128,7 +145,7 @@ class ParametersField(forms.Field):
                 one.kind, one.accepted
             )
             raise ValidationError(f"{name}: {text!r} is not {wanted}") from None
-        if one.kind in ("int", "float") and not _is_within(one, value):
+        if one.kind in ("int", "float") and value is not None and not _is_within(one, value):
             raise ValidationError(f"{name}: {text} is not {one.accepted}")
         return value
 
@@ -149,7 +166,7 @@ def _typed(kind: str, text: Any, choices: tuple[Any, ...]) -> Any:
         if not math.isfinite(number):
             raise ValueError(text)
         return number
-    if kind == "json":
+    if kind in ("json", "bool"):
         return json.loads(text)
     if kind == "decimal" and not _is_decimal(text):
         raise ValueError(text)

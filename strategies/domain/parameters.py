@@ -35,7 +35,8 @@ def minute_at(at_ms: int) -> int:
 
 class Parameter(msgspec.Struct, frozen=True):
     """One parameter as people are shown it. `kind` is int, float, bool, decimal, text (times and days too), choice, or
-    json for what has no input of its own; `low` and `high` are what is accepted, `is_above` where low itself is not."""
+    json for what has no input of its own; `low` and `high` are what is accepted, `is_above` where low itself is not,
+    `is_optional` where None is as well."""
 
     name: str
     kind: str
@@ -47,10 +48,15 @@ class Parameter(msgspec.Struct, frozen=True):
     is_above: bool = False
     pattern: str = ""
     choices: tuple[Any, ...] = ()
+    is_optional: bool = False
 
     @property
     def accepted(self) -> str:
         """What may be given, for people."""
+        return " or ".join(part for part in (self._value, "null" if self.is_optional else "") if part)
+
+    @property
+    def _value(self) -> str:
         if self.choices:
             return "one of " + ", ".join(map(str, self.choices))
         low = "" if self.low is None else f"{'above' if self.is_above else 'from'} {self.low}"
@@ -61,8 +67,11 @@ class Parameter(msgspec.Struct, frozen=True):
     @property
     def words(self) -> str:
         """What it means, what may be given, and what it is otherwise."""
-        default = "" if self.is_required else f"{msgspec.json.encode(self.default).decode()} if left out"
-        return "; ".join(part for part in (self.description, self.accepted, default) if part)
+        has_default = not self.is_required and not (self.is_optional and self.default is None)
+        left_out = f"{msgspec.json.encode(self.default).decode()} if left out" if has_default else ""
+        left_empty = "null if left empty" if self.is_optional else ""
+        default = ", ".join(part for part in (left_out, left_empty) if part)
+        return "; ".join(part for part in (self.description, self._value, default) if part)
 
 
 _KINDS = {
@@ -88,10 +97,7 @@ def described(params: type[msgspec.Struct]) -> tuple[Parameter, ...]:
 
 
 def _parameter(field: msgspec.inspect.Field) -> Parameter:
-    kind, description = field.type, ""
-    while isinstance(kind, msgspec.inspect.Metadata):
-        description = description or str((kind.extra_json_schema or {}).get("description", ""))
-        kind = kind.type
+    kind, description, is_optional = _unwrapped(field.type)
     low = getattr(kind, "ge", None)
     above = getattr(kind, "gt", None)
     return Parameter(
@@ -104,8 +110,28 @@ def _parameter(field: msgspec.inspect.Field) -> Parameter:
         high=getattr(kind, "le", None),
         is_above=low is None and above is not None,
         pattern=getattr(kind, "pattern", None) or "",
-        choices=tuple(getattr(kind, "values", ())),
+        choices=tuple(one for one in getattr(kind, "values", ()) if one is not None),
+        is_optional=is_optional or None in getattr(kind, "values", ()),
     )
+
+
+def _unwrapped(kind: msgspec.inspect.Type) -> tuple[msgspec.inspect.Type, str, bool]:
+    """A type without its description and without the None that it may be instead."""
+    description, is_optional = "", False
+    while True:
+        if isinstance(kind, msgspec.inspect.Metadata):
+            description = description or str((kind.extra_json_schema or {}).get("description", ""))
+            kind = kind.type
+        elif len(others := _but_none(kind)) == 1:
+            kind, is_optional = others[0], True
+        else:
+            return kind, description, is_optional
+
+
+def _but_none(kind: msgspec.inspect.Type) -> list[msgspec.inspect.Type]:
+    """The types of a union beside None; nothing of what is no union."""
+    types = kind.types if isinstance(kind, msgspec.inspect.UnionType) else ()
+    return [one for one in types if not isinstance(one, msgspec.inspect.NoneType)]
 
 
 def _default(field: msgspec.inspect.Field) -> Any:

@@ -42,12 +42,25 @@ class Params(msgspec.Struct):
     until: time = time(15, 10)
 
 
-FIELD = ParametersField(described(Params))
+class Optional(msgspec.Struct):
+    """Each may be None instead."""
+
+    needed: Annotated[Decimal | None, Meta(description="a price")]
+    stop: Annotated[int, Meta(ge=2, le=50, description="ticks")] | None = None
+    share: float | None = 0.5
+    side: Literal["long", "both"] | None = "both"
+    leg: Literal["near", "far", None] = "near"
+    is_quick: bool | None = None
+    word: str | None = None
+    odd: int | str | None = None
 
 
-def asked(text: str) -> Any:
+FIELD, OPTIONAL = ParametersField(described(Params)), ParametersField(described(Optional))
+
+
+def asked(text: str, field: ParametersField = FIELD) -> Any:
     """What a posted form comes to."""
-    return FIELD.clean(FIELD.widget.value_from_datadict(QueryDict(text), {}, "params"))
+    return field.clean(field.widget.value_from_datadict(QueryDict(text), {}, "params"))
 
 
 def test_every_parameter_has_an_input_with_its_range_default_and_meaning() -> None:
@@ -103,6 +116,40 @@ def test_what_is_posted_as_it_was_is_no_change() -> None:
 
     assert not FIELD.has_changed({"length": 7}, posted)
     assert FIELD.has_changed({"length": 8}, posted)
+
+
+def test_what_may_be_none_has_the_input_of_what_it_is_otherwise() -> None:
+    page = OPTIONAL.widget.render("params", {"stop": 7, "is_quick": False, "leg": None})
+    by_name = {one.name: one for one in OPTIONAL.parameters.values()}
+
+    assert [one.kind for one in by_name.values()] == [
+        "decimal", "int", "float", "choice", "choice", "bool", "text", "json",
+    ]  # fmt: skip
+    assert 'min="2"' in page
+    assert 'value="7"' in page
+    assert '<option value="both" selected>' in page
+    assert '<option value="false" selected>' in page
+    assert page.count('<option value="" selected>null') == 1
+    assert by_name["stop"].words == "ticks; from 2 to 50; null if left empty"
+    assert by_name["share"].words == "0.5 if left out, null if left empty"
+    assert by_name["needed"].words == "a price; a decimal number; null if left empty"
+    assert by_name["needed"].accepted == "a decimal number or null"
+
+
+def test_an_empty_input_of_what_may_be_none_is_none() -> None:
+    names = [name for name in Optional.__struct_fields__ if name != "odd"]
+    emptied = asked("&".join(f"params__{name}=" for name in names), OPTIONAL)
+
+    assert msgspec.convert(emptied, Optional) == Optional(needed=None, share=None, side=None, leg=None)
+    assert asked("params__stop=9&params__is_quick=true&params__leg=far&params__needed=1.5", OPTIONAL) == {
+        "stop": 9, "is_quick": True, "leg": "far", "needed": "1.5",
+    }  # fmt: skip
+    assert not OPTIONAL.has_changed({"needed": "1"}, {"needed": "1", "stop": None})
+    assert OPTIONAL.has_changed({"needed": "1"}, {"needed": None})
+    with pytest.raises(Exception, match="stop: 1 is not from 2 to 50 or null"):
+        asked("params__stop=1", OPTIONAL)
+    with pytest.raises(Exception, match="is_quick: 'maybe' is not true or false or null"):
+        asked("params__is_quick=maybe", OPTIONAL)
 
 
 @pytest.fixture
