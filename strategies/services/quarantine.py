@@ -15,11 +15,12 @@ from alphapanda.core.envelope import DeploymentQuarantined, EventType, seal
 from alphapanda.core.vocabulary import Broker, DeploymentStatus
 from alphapanda.eventlog import outbox
 from strategies import loading as deployments
-from strategies.domain.errors import in_short
+from strategies.domain.errors import in_short, shortened
 from strategies.services.approvals import approvals_drop
 from strategies.services.runner import ACTIVE
 
 log = logs.channel("trading")
+LOGGED, TOLD = 600, 2000  # characters of an error in the log, in the event
 
 
 def quarantine(
@@ -32,7 +33,7 @@ def quarantine(
         row = deployments.locked(deployment_id)
         if row.status not in ACTIVE or revision not in (None, row.revision):
             return False
-        log.error("strategies.deployment.quarantined", deployment=str(row.id), error=error[-300:])
+        log.error("strategies.deployment.quarantined", deployment=str(row.id), error=shortened(error, LOGGED))
         details = {"from": row.status, "to": DeploymentStatus.QUARANTINED.value, "step": row.step}
         details["raised_step"] = row.step if raised_step is None else raised_step
         row.status = DeploymentStatus.QUARANTINED
@@ -48,7 +49,7 @@ def quarantine(
         approvals_drop([row.id], why="its deployment is quarantined", actor="strategies", now=timezone.now())
         subject = f"{row.id}:{row.step}:{row.revision}"
         event_id = ids.event_id(EventType.DEPLOYMENT_QUARANTINED, subject)
-        payload = DeploymentQuarantined(deployment_id=row.id, step=row.step, error=error[-2000:])
+        payload = DeploymentQuarantined(deployment_id=row.id, step=row.step, error=shortened(error, TOLD))
         envelope = seal(
             payload,
             event_type=EventType.DEPLOYMENT_QUARANTINED,

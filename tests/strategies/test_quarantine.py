@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from django.test import override_settings
 from django.utils import timezone
+from structlog.testing import capture_logs
 
 from accounts.models import AuditEntry
 from alphapanda.core.vocabulary import DeploymentStatus
 from alphapanda.dashboard.biography import quarantines
 from alphapanda.deploying import Definition
+from alphapanda.eventlog.models import OutboxEvent
 from alphapanda.proof.recorded import deployments_over
 from marketdata.domain.ticks import FIRST_SEQ
 from marketdata.reference import YESBANK_FILES
 from strategies.models import Deployment
 from strategies.services import lifecycle
+from strategies.services.quarantine import quarantine
 from strategies.services.shard import FAILURES_MAX, Shard
 from tests.engine import libraries
 from tests.pipeline.hand import Hand, packed, recording, seeded
@@ -134,3 +139,18 @@ def test_who_asks_one_that_reads_nothing_is_told_the_way_on(status, way):
         lifecycle.deployment_exit(
             deployment_id=resting.id, instrument="NSE:INFY", actor="ann", reason="out", now=timezone.now()
         )
+
+
+def test_the_line_of_the_log_begins_with_what_was_wrong():
+    deployment = a_deployment()
+    error = f"did not come back within 20 s, twice; its process was ended\n{'  in on_tick' * 300}\nthe end"
+
+    with capture_logs() as lines:
+        assert quarantine(deployment_id=deployment.pk, error=error)
+
+    [line] = [line for line in lines if line["event"] == "strategies.deployment.quarantined"]
+    told = OutboxEvent.objects.get(type="deployment.quarantined").body
+    for said, room in ((line["error"], 600), (json.loads(bytes(told))["data"]["error"], 2000)):
+        assert said.startswith("did not come back within 20 s, twice; its process was ended\n…")
+        assert said.endswith("the end")
+        assert len(said) <= room
