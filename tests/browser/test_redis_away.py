@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from django.utils import timezone
 
 from alphapanda.proof.browser import Person
 from execution.models import Order
+from risk.models import KillSwitch
+from risk.services.halts import halt_release
 from tests.browser import axe
 from tests.browser.conftest import Web
 
@@ -53,6 +56,19 @@ def test_orders_are_there_all_the_same(operator: Person, web: Web) -> None:
     operator.page.clock.fast_forward(POLL_MS)
 
     operator.page.wait_for_selector(".strip-off", state="detached")
+
+
+@pytest.mark.parametrize("page", ["/", "/orders/", "/broker/"])
+def test_all_is_halted_all_the_same(operator: Person, page: str) -> None:
+    """The kill switch needs PostgreSQL alone."""
+    operator.open(page)
+    operator.page.keyboard.press("Shift+H")
+    operator.page.keyboard.type("without Redis")
+    operator.page.keyboard.press("Enter")
+    operator.page.wait_for_selector("#halt-dialog", state="hidden")
+
+    halt = KillSwitch.objects.get(reason="without Redis", released_at=None)
+    halt_release(halt_id=halt.pk, reason="the test is over", actor="tests", now=timezone.now())
 
 
 def test_what_is_being_typed_is_not_lost_when_it_comes_back(operator: Person, web: Web) -> None:

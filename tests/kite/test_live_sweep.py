@@ -1,0 +1,53 @@
+"""How often a kill switch and the comparison look again, and what is named that will not go."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import pytest
+
+from alphapanda.kite_simulator.faults import Fault, Kind
+from execution.models import BrokerCall, Order
+from risk.models import Alert
+from tests.kite.test_live_way_out import FAR, at_work, pass_ms, throw
+
+if TYPE_CHECKING:
+    from alphapanda.proof.kite_world import World
+
+pytestmark = pytest.mark.django_db
+
+
+def test_what_will_not_die_is_asked_again_every_five_seconds_and_named(world: World) -> None:
+    world.broker.faults.arm([Fault(kind=Kind.LOST, on=["cancel"], times=-1)])
+    order = at_work(world, **FAR)
+    throw(world)
+    world.is_killed = True  # its steps are short then
+    pass_ms(world, 22_000)
+
+    said = BrokerCall.objects.filter(kind="CANCEL", decision=None).order_by("sent_at_ms")
+    times = list(said.values_list("sent_at_ms", flat=True))
+    alert = Alert.objects.get(code="order_will_not_die")
+    assert (alert.severity, alert.subject) == ("CRITICAL", str(order.id))
+    assert [5_000 <= after - before < 8_000 for before, after in pairwise(times)] == [True] * 3
+
+    world.broker.faults.clear()
+    world.work(until=lambda: Order.objects.get(id=order.id).status == "CANCELLED", ends_ms=20_000)
+    assert Order.objects.get(id=order.id).status == "CANCELLED"
+
+
+def test_the_book_is_read_every_five_seconds_while_an_order_works_and_else_every_half_minute(
+    world: World,
+) -> None:
+    def looks(ms: int) -> int:
+        began, ends_ms = set[int](), world.broker.clock.now_ms() + ms
+        while world.broker.clock.now_ms() < ends_ms:
+            began.add(world.desk._began_ms)
+            pass_ms(world, 500)
+        return len(began) - 1
+
+    pass_ms(world, 31_000)
+    idle = looks(91_000)
+    at_work(world, **FAR)
+
+    assert (idle, looks(61_000)) == (3, 12)
