@@ -75,6 +75,7 @@ class Book:
         self._working: dict[str, SimOrder] = {}  # those of them that are not over
         self.fills: list[BookedFill] = []  # with their charges
         self.habits = habits
+        self.leg_sent: Callable[[], None] = lambda: None  # hears of each further leg of an iceberg
         self._user_id = user_id
         self._market = market
         self._ledger = ledger
@@ -295,6 +296,7 @@ class Book:
 
         def send(then_ms: int) -> None:
             following, leg = signals.triggered(wanted), order.leg + 1
+            self.leg_sent()
             self.place(following, app=order.app, at_ms=then_ms, leg=leg, is_answered=False)
 
         self._schedule.at(at_ms + self.habits.ladder_ms, send)

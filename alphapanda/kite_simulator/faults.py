@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 WRITES = ("place", "modify", "cancel", "gtt")
+CALLS = (*WRITES, "get", "update", "websocket")  # what faults can be said to hit
 
 
 class Kind(StrEnum):
@@ -58,8 +59,10 @@ class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     ms: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
-        if self.times < -1 or not 0 < self.share <= 1:
+        if self.times < -1 or not self.times or not 0 < self.share <= 1:
             raise ValueError("`times` is from 1, or -1 for always; `share` is above 0, at most 1")
+        if unknown := [name for name in self.on if name not in CALLS and not name.startswith("/")]:
+            raise ValueError(f"`on` is {', '.join(CALLS)}, or the start of a path, not {unknown[0][:40]}")
         low, high = self.ms or (0, 0)
         if not 0 <= low <= high:
             raise ValueError("`ms` is two whole numbers from 0, the smaller one first")

@@ -14,7 +14,7 @@ ORDERS_OF_THE_DAY = "Maximum allowed orders for the day exceeded."
 
 class Rates(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Requests a second by kind, and orders a minute and a day. Every order that is asked for counts to the day, also
-    one that is refused; what the limits themselves refuse does not."""
+    one that is refused, and of other apps; what the limits themselves refuse does not."""
 
     quote: int = 1
     historical: int = 3
@@ -47,6 +47,10 @@ class Limits:
                 raise self.refusal(ORDERS_OF_THE_DAY if name == "day" else TOO_MANY)
         for name, (window, _) in windows.items():
             self._counted[name] = (window, self.count(name, window) + 1)
+
+    def also(self, at_ms: int) -> None:
+        """Count an order to the day that nobody asked for by this door: another app's, a further leg of an iceberg."""
+        self._counted["day"] = (ist_day(at_ms), self.orders_today(at_ms) + 1)
 
     def count(self, name: str, window: int) -> int:
         """How many are counted in a window."""

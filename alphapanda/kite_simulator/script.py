@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from alphapanda.kite_simulator.errors import KiteError
 from alphapanda.kite_simulator.faults import Fault, Kind
 from alphapanda.kite_simulator.simulator import Simulator
 
+EXAMPLE = '{"after_ms": 60000, "skew_ms": 90000}'
+
 
 class BadScript(ValueError):
     """A script that cannot be read; the text says what is accepted."""
@@ -19,8 +22,8 @@ class BadScript(ValueError):
 
 class Step(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is done `after_ms` after the start: faults armed or cleared, an order of another app placed (`place`, the
-    fields of a request) or ended (`cancel`, its id), the session ended, the stated clock put so far from the true one,
-    a switch put on or off."""
+    fields of a request) or ended (`cancel`, its id), the session ended, a message sent to all who listen, the stated
+    clock put so far from the true one, a switch put on or off."""
 
     after_ms: int = 0
     arm: list[Fault] = []
@@ -28,6 +31,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     place: dict[str, Any] = {}
     cancel: str = ""
     end_session: bool = False
+    message: str = ""
     skew_ms: int | None = None
     static_ip_refused: bool | None = None
     slices_are_flat: bool | None = None
@@ -49,11 +53,24 @@ def read_script(path: Path) -> Script:
         raise BadScript(f"{path}: {error}; kinds of faults are {', '.join(Kind)}") from None
 
 
+def step_from(text: str) -> Step:
+    """Raises BadScript."""
+    try:
+        return msgspec.json.decode(text, type=Step)
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise BadScript(f"{text}: {error}; a step is JSON, such as {EXAMPLE}") from None
+
+
 def follow(simulator: Simulator, script: Script) -> None:
     """Do the steps of a script when they are due."""
     simulator.faults.reseed(script.seed)
+    enter(simulator, script.steps)
+
+
+def enter(simulator: Simulator, steps: Iterable[Step]) -> None:
+    """Do steps when they are due, by the seed that is there."""
     now_ms = simulator.clock.now_ms()
-    for step in script.steps:
+    for step in steps:
         simulator.schedule.at(now_ms + step.after_ms, lambda _, step=step: _do_quietly(simulator, step))
 
 
@@ -71,6 +88,8 @@ def do(simulator: Simulator, step: Step) -> dict[str, Any]:
     simulator.faults.arm(msgspec.convert(msgspec.to_builtins(step.arm), list[Fault]))  # each step its own
     if step.end_session:
         simulator.sessions.end()
+    if step.message:
+        simulator.ticker.say(step.message)
     if step.skew_ms is not None:
         simulator.clock.skew_ms = step.skew_ms
     _switch(simulator, step)

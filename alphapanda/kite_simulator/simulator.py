@@ -95,6 +95,7 @@ class Simulator:
         self.ledger = Ledger(chosen.demat)
         self.desk = Desk(listing, self.ledger, margin_tables(), cash=chosen.cash, settings=self.paper)
         self.book = self._book()
+        self.book.leg_sent = self._count_one
         self.gtts = Gtts(self.account, self.book, clock, listing.by_key)
         self.ticker = Ticker(self)
         self.alerts = Alerts(self.account, self.book, self.market, clock, listing)
@@ -113,6 +114,9 @@ class Simulator:
             updates=self.updates,
             habits=self.settings.habits,
         )
+
+    def _count_one(self) -> None:
+        self.limits.also(self.clock.pace_ms())
 
     def _last_e4(self, token: int) -> int:
         tick = self.market.last(token)
@@ -182,6 +186,8 @@ class Simulator:
         refused at once all the same, for an order with an id comes to the book, if only as rejected. `is_ours`: the
         app of the account sends it. Raises KiteError."""
         now_ms, app = self.clock.now_ms(), self.account.api_key if is_ours else ""
+        if not is_ours:
+            self._count_one()
         order_id = self.book.next_id(now_ms)
         parts = self._parts(wanted, now_ms)
         if not late_ms:

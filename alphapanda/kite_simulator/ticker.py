@@ -42,6 +42,11 @@ class Ticker:
         self.simulator = simulator
         self.connections: set[TickerConnection] = set()
 
+    def say(self, words: str) -> None:
+        """Tell every connection something for people, as Kite does in text frames of the type `message`."""
+        for connection in self.connections:
+            connection.said.put_nowait(words)
+
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """One connection from handshake to end. Raises KiteError where the handshake is refused."""
         access = request.query.get("api_key", ""), request.query.get("access_token", "")
@@ -72,6 +77,7 @@ class TickerConnection:
         access: tuple[str, str],
     ) -> None:
         self.modes: dict[int, Mode] = {}
+        self.said: asyncio.Queue[str] = asyncio.Queue()  # for people
         self._simulator = simulator
         self._market = simulator.market
         self._request = request
@@ -82,7 +88,8 @@ class TickerConnection:
 
     async def serve(self) -> None:
         """Until either side ends it."""
-        acts = (self._read(), self._tell_ticks(), self._tell_updates(), self._beat(), self._is_cut.wait())
+        told = (self._tell_ticks(), self._tell_updates(), self._tell_messages())
+        acts = (self._read(), *told, self._beat(), self._is_cut.wait())
         tasks = [asyncio.ensure_future(act) for act in acts]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -163,6 +170,10 @@ class TickerConnection:
                 await self._text("order", await queue.get())
         finally:
             self._simulator.updates.unsubscribe(queue)
+
+    async def _tell_messages(self) -> None:
+        while True:
+            await self._text("message", await self.said.get())
 
     async def _beat(self) -> None:
         """Heartbeats, until the session is over; and what is to go wrong here goes wrong."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 import subprocess
@@ -21,6 +22,7 @@ from alphapanda.eventlog.client import LogProducer, LogReader
 from alphapanda.kite_simulator import parsing
 from alphapanda.kite_simulator.clock import SimClock, wall_ms
 from alphapanda.kite_simulator.following import Follower
+from alphapanda.kite_simulator.sessions import Session
 from alphapanda.kite_simulator.simulator import Simulator
 from alphapanda.management.commands.kite_simulator import Command, _words, built
 from marketdata.domain.ticks import Clock, Item, Tick, pack
@@ -140,6 +142,22 @@ def test_options_reach_the_account_and_its_orders() -> None:
     assert (gateway.kind.value, gateway.times) == ("504", 1)
 
 
+def test_what_a_script_can_do_can_be_said_in_the_command_too() -> None:
+    order = dict.fromkeys(("quantity", "price"), "1") | {"exchange": "NSE", "tradingsymbol": "INFY"}
+    order |= {"transaction_type": "BUY", "product": "CNC", "order_type": "LIMIT"}
+    steps = [{"skew_ms": 90_000, "static_ip_refused": True}, {"after_ms": 60_000, "end_session": True}]
+    texts = [json.dumps(step) for step in (*steps, {"after_ms": 30_000, "place": order | {"price": "2400"}})]
+    simulator = made("--walk", "7", "--symbols", "NSE:INFY", "--at", "2026-11-30 10:00", "--step", *texts)
+    simulator.sessions.current = Session("a", "p", "e", 0, 1 << 50)
+    simulator.advance(31_000)
+
+    assert (simulator.clock.skew_ms, simulator.switches.static_ip_refused) == (90_000, True)
+    assert [order.app for order in simulator.book.orders.values()] == [""]
+    assert simulator.sessions.current is not None
+    simulator.advance(30_000)
+    assert simulator.sessions.current is None
+
+
 @pytest.mark.usefixtures("a_log")
 def test_the_market_can_be_the_platforms_own_log() -> None:
     def tell(*items: Tick | Clock) -> None:
@@ -183,6 +201,9 @@ def test_orders_at_the_platforms_log_are_matched_in_its_time() -> None:
         (["--symbols", "NSE:NOBODY"], "NSE:NOBODY is in no list"),
         (["--recorded", "nowhere_NSE_INFY.csv"], "nowhere"),
         (["--script", "nowhere.json"], "nowhere"),
+        (["--step", '{"skew": 1}'], "a step is JSON, such as"),
+        (["--fault", "504,times=0"], "from 1, or -1"),
+        (["--fault", "504,on=plcae"], "place, modify, cancel, gtt, get, update, websocket"),
         (["--holdings", "NSE:INFY"], "QUANTITY@PRICE"),
         (["--matching", '{"queue": "LONG"}'], "queue"),
         (["--habits", '{"ladder_ms": -1}'], "ladder_ms"),

@@ -12,6 +12,7 @@ import pytest
 
 from alphapanda.kite_simulator import ticker
 from alphapanda.kite_simulator.faults import Fault, Kind
+from alphapanda.kite_simulator.script import Step, do
 from marketdata.domain.kite_frames import HEARTBEAT, split
 from marketdata.domain.ticks import INDEX, Tick
 from tests.builders import at
@@ -266,3 +267,14 @@ def test_a_mute_connection_says_nothing_until_it_speaks_again(served: Served) ->
         return loop.time() - began
 
     assert talk(served, act) > 1.8
+
+
+def test_messages_for_people_are_text_frames_of_their_own_type(served: Served) -> None:
+    async def act(raw: Raw) -> Any:
+        await raw.send("subscribe", [INFY])
+        await asyncio.to_thread(served.call, do, served.simulator, Step(message="The market closes early."))
+        while not isinstance(told := await raw.receive(), dict):
+            pass
+        return told
+
+    assert talk(served, act) == {"type": "message", "data": "The market closes early."}

@@ -29,7 +29,7 @@ from alphapanda.kite_simulator.limits import Rates
 from alphapanda.kite_simulator.listing import Listing, load_listing
 from alphapanda.kite_simulator.market import opening_ms, recorded_batches
 from alphapanda.kite_simulator.positions import demat_of
-from alphapanda.kite_simulator.script import BadScript, follow, read_script
+from alphapanda.kite_simulator.script import EXAMPLE, BadScript, enter, follow, read_script, step_from
 from alphapanda.kite_simulator.sessions import Account
 from alphapanda.kite_simulator.simulator import MATCHING, Simulator, SimulatorSettings
 from alphapanda.kite_simulator.walk import Batch, Walk
@@ -102,6 +102,9 @@ class Command(BaseCommand):
             default=[],
             metavar="KIND[,NAME=VALUE]",
             help="such as 504,times=3,share=0.5",
+        )
+        parser.add_argument(
+            "--step", nargs="+", default=[], metavar="JSON", help=f"steps of a script, such as '{EXAMPLE}'"
         )
         parser.add_argument("--script", type=Path, metavar="FILE", help="JSON: steps of faults and acts")
         parser.add_argument("--seed", type=int, default=0, help="of faults")
@@ -190,6 +193,7 @@ def built(options: dict[str, Any], told: Sequence[Item] = ()) -> Simulator:
     )
     simulator.faults.arm(_fault(text) for text in options["fault"])
     simulator.hear(told)
+    enter(simulator, [step_from(text) for text in options["step"]])
     return simulator
 
 
