@@ -18,6 +18,7 @@ from marketdata.domain.instruments import InstrumentSpec
 from strategies.domain.signals import QUANTITY_MAX, TAG_LENGTH_MAX
 
 DIGITS_MAX = 12
+COMMODITIES = "MCX"  # takes no IOC orders of programs since April 2026
 Word = TypeVar("Word", bound=StrEnum)
 NO_SUCH_INSTRUMENT = (
     "The instrument you are placing an order for has either expired or does not exist. "
@@ -119,6 +120,8 @@ def _check(order: Wanted) -> None:
         raise bad_input(f"Price cannot be empty for {order.order_type} orders.")
     if order.order_type in STOPS and order.trigger_e4 is None:
         raise bad_input(f"Trigger price cannot be empty for {order.order_type} orders.")
+    if order.validity is Validity.IOC and order.spec.exchange == COMMODITIES:
+        raise bad_input("IOC orders are not allowed via API at MCX.")
     if order.variety is Variety.ICEBERG:
         _check_iceberg(order)
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 import requests
 from kiteconnect import KiteConnect, exceptions
 
 from alphapanda.kite_simulator import parsing, simulator
+from alphapanda.kite_simulator.errors import KiteError
+from alphapanda.kite_simulator.listing import load_listing
 from tests.builders import at
 from tests.kite.acts import BUY, last, statuses
 from tests.kite.server import SECOND_MS, Served, a_simulator, quoted, serving
@@ -301,3 +305,14 @@ def test_fields_are_taken_from_json_too(served: Served, kite: KiteConnect) -> No
     answer = requests.post(f"{served.url}/orders/regular", json=order, headers=headers, timeout=5)
 
     assert answer.json()["status"] == "success"
+
+
+@pytest.mark.parametrize(("validity", "is_refused"), [("IOC", True), ("DAY", False)])
+def test_commodities_take_no_ioc_orders(validity: str, is_refused: bool) -> None:
+    silver = msgspec.structs.replace(
+        load_listing().by_key["NSE:INFY"], exchange="MCX", tradingsymbol="SILVER"
+    )
+    fields = {name: str(value) for name, value in BUY.items() if name != "variety"}
+    fields |= {"exchange": "MCX", "tradingsymbol": "SILVER", "price": "1500", "validity": validity}
+    with pytest.raises(KiteError, match="at MCX") if is_refused else nullcontext():
+        parsing.wanted("regular", fields, {"MCX:SILVER": silver})
