@@ -23,6 +23,7 @@ DEATHS = (
 UPDATE_KINDS = (Kind.MISSING, Kind.DUPLICATE, Kind.REORDERED, Kind.PARTIAL_AFTER_COMPLETE)
 CALL_KINDS = (*AFTER_ACCEPT, Kind.GARBAGE, Kind.LATE, Kind.STUCK, *REFUSALS)
 WRITES = ("place", "modify", "cancel")
+SKEWS_MS = (-90_000, 90_000)
 
 
 class Act(msgspec.Struct, frozen=True):
@@ -43,13 +44,15 @@ class Scenario(msgspec.Struct, frozen=True):
     deaths: tuple[tuple[str, int], ...]
     is_pushed: bool
     looks_ms: int  # between looks at the broker's book while something is in flight
+    skew_ms: int = 0  # of the times that the broker states
 
     def told(self) -> str:
         """In words, so that a failure can be understood."""
         acts = ", ".join(f"{one.at_ms} ms {one.kind} {one.order} {one.fields}" for one in self.acts)
         faults = ", ".join(f"{one.kind} x{one.times} on {','.join(one.on) or 'all'}" for one in self.faults)
         deaths = ", ".join(f"{place} at {passing}" for place, passing in self.deaths)
-        return f"acts: {acts}; faults: {faults}; deaths: {deaths}; pushed: {self.is_pushed}; looks: {self.looks_ms} ms"
+        how = f"pushed: {self.is_pushed}; looks: {self.looks_ms} ms; skew: {self.skew_ms} ms"
+        return f"acts: {acts}; faults: {faults}; deaths: {deaths}; {how}"
 
 
 def scenario(seed: int, number: int) -> Scenario:
@@ -72,6 +75,7 @@ def scenario(seed: int, number: int) -> Scenario:
         deaths,
         is_pushed=chance.random() < 0.8,
         looks_ms=BUSY_MS if chance.random() < 0.15 else IDLE_MS,
+        skew_ms=chance.choice((0, 0, 0, *SKEWS_MS)),
     )
 
 

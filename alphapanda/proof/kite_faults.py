@@ -106,6 +106,7 @@ class _Play:
         world = self.world
         world.work(until=lambda: world.reconciled_at() is not None, ends_ms=60_000)
         self.began_ms = world.broker.clock.now_ms()
+        world.broker.clock.skew_ms = self.told.skew_ms
         world.broker.faults.arm(list(self.told.faults))
         world.deaths = list(self.told.deaths)
         for act in self.told.acts:
