@@ -10,7 +10,8 @@ from typing import Any
 import msgspec
 
 WRITES = ("place", "modify", "cancel", "gtt")
-CALLS = (*WRITES, "get", "update", "websocket")  # what faults can be said to hit
+PATHS = "/"  # what a path starts with
+CALLS = (*WRITES, "get", PATHS)
 
 
 class Kind(StrEnum):
@@ -43,6 +44,16 @@ DEFAULT_MS: dict[Kind, tuple[int, int]] = {
 }
 AFTER_ACCEPT = (Kind.GATEWAY_504, Kind.TIMED_OUT_400, Kind.DROPPED)
 REFUSALS = (Kind.UNAVAILABLE, Kind.BURST_429, Kind.BURST_200, Kind.LOST)
+OF_UPDATES = (Kind.MISSING, Kind.DUPLICATE, Kind.REORDERED, Kind.PARTIAL_AFTER_COMPLETE)
+OF_SOCKETS = (Kind.MUTE, Kind.HANDSHAKE_403, Kind.CUT)
+# What a fault can hit, of those that cannot hit every call.
+HITS: dict[Kind, tuple[str, ...]] = {
+    **dict.fromkeys(AFTER_ACCEPT, (*WRITES, PATHS)),
+    **dict.fromkeys(OF_UPDATES, ("update",)),
+    **dict.fromkeys(OF_SOCKETS, ("websocket",)),
+    Kind.LATE: ("place", "modify", "cancel"),
+    Kind.STUCK: ("place",),
+}
 
 
 class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -61,8 +72,9 @@ class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         if self.times < -1 or not self.times or not 0 < self.share <= 1:
             raise ValueError("`times` is from 1, or -1 for always; `share` is above 0, at most 1")
-        if unknown := [name for name in self.on if name not in CALLS and not name.startswith("/")]:
-            raise ValueError(f"`on` is {', '.join(CALLS)}, or the start of a path, not {unknown[0][:40]}")
+        names = HITS.get(self.kind, CALLS)
+        if wrong := [one for one in self.on if (PATHS if one.startswith(PATHS) else one) not in names]:
+            raise ValueError(f"`on` of {self.kind} is {', '.join(names)}, not {wrong[0][:40]!r}")
         low, high = self.ms or (0, 0)
         if not 0 <= low <= high:
             raise ValueError("`ms` is two whole numbers from 0, the smaller one first")

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from alphapanda.kite_simulator.faults import AFTER_ACCEPT, REFUSALS, Fault, Kind
+from alphapanda.kite_simulator.faults import AFTER_ACCEPT, OF_UPDATES, REFUSALS, Fault, Kind
 from alphapanda.proof.kite_parts import PRICE_E4, TICK_E4
 from execution.services.live.desk import BUSY_MS, IDLE_MS
 
@@ -20,7 +20,6 @@ DEATHS = (
     "execution.call.before_record",
     "execution.call.after_record",
 )
-UPDATE_KINDS = (Kind.MISSING, Kind.DUPLICATE, Kind.REORDERED, Kind.PARTIAL_AFTER_COMPLETE)
 CALL_KINDS = (*AFTER_ACCEPT, Kind.GARBAGE, Kind.LATE, Kind.STUCK, *REFUSALS)
 WRITES = ("place", "modify", "cancel")
 SKEWS_MS = (-90_000, 90_000)
@@ -132,7 +131,7 @@ def _leaving(chance: random.Random) -> Iterator[Act]:
 def _fault(chance: random.Random) -> Fault:
     if chance.random() < 0.3:
         return Fault(
-            kind=chance.choice(UPDATE_KINDS), times=chance.randint(1, 4), share=chance.choice((0.5, 1))
+            kind=chance.choice(OF_UPDATES), times=chance.randint(1, 4), share=chance.choice((0.5, 1))
         )
     kind = chance.choice(CALL_KINDS)
     on = [] if kind in (Kind.LATE, Kind.STUCK) else [chance.choice((*WRITES, "place", "place", "get"))]

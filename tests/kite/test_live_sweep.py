@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from alphapanda.core.money import to_rupees
 from alphapanda.kite_simulator.faults import Fault, Kind
-from execution.models import BrokerCall, Order
+from alphapanda.kite_simulator.script import Step, do
+from execution.models import BrokerCall, ExternalOrder, Order
 from risk.models import Alert
 from tests.kite.test_live_way_out import FAR, at_work, pass_ms, throw
 
@@ -51,3 +53,17 @@ def test_the_book_is_read_every_five_seconds_while_an_order_works_and_else_every
     at_work(world, **FAR)
 
     assert (idle, looks(61_000)) == (3, 12)
+
+
+def test_a_kill_switch_leaves_orders_of_others_alone(world: World) -> None:
+    order = {"exchange": "NSE", "tradingsymbol": "INFY", "transaction_type": "BUY", "quantity": 3}
+    order |= {"product": "MIS", "order_type": "LIMIT", "price": to_rupees(FAR["limit_price_e4"])}
+    placed = do(world.broker, Step(place=order))
+    ours = at_work(world, **FAR)
+    throw(world)
+    world.work(until=lambda: Order.objects.get(id=ours.id).status == "CANCELLED", ends_ms=20_000)
+    pass_ms(world, 12_000)
+
+    others = world.broker.book.find(placed["order_id"])
+    assert (others.core.status, Order.objects.get(id=ours.id).status) == ("OPEN", "CANCELLED")
+    assert ExternalOrder.objects.get().is_open
