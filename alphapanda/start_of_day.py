@@ -17,6 +17,7 @@ from alphapanda.eventlog.models import DeadLetter
 from alphapanda.health_checks import EXCHANGE
 from alphapanda.preflight import Finding, Missing
 from execution.selectors import orders_oversized
+from marketdata.domain.markets import UnknownMarket
 from marketdata.models import Holiday, Instrument
 from marketdata.selectors import calendar
 from portfolio.audit import books_differences
@@ -36,7 +37,10 @@ def exchange_calendar() -> str:
     last = Holiday.objects.filter(exchange=EXCHANGE).order_by("-date").values_list("date", flat=True).first()
     if last is None or last < today:
         raise Missing(f"holidays are known until {last}: add this year's in the admin, Holidays")
-    is_open = calendar(EXCHANGE).is_trading_day(today)
+    try:
+        is_open = calendar(EXCHANGE).is_trading_day(today)
+    except UnknownMarket as error:
+        raise Missing(f"{error}: `manage.py load_instruments`") from None
     return f"{today} is {'a' if is_open else 'no'} trading day; holidays known until {last}"
 
 

@@ -22,7 +22,9 @@ from alphapanda import readiness
 from alphapanda.core.clock import ist_date, to_ms
 from alphapanda.preflight import Finding, Missing
 from execution.models import BrokerDesk, Difference
-from marketdata.models import Instrument, MasterLoad
+from marketdata import selectors
+from marketdata.models import Holiday, Instrument, MasterLoad
+from marketdata.services.calendar import calendars_load_shipped
 from strategies.models import Deployment
 from strategies.services.lifecycle import deployment_start
 from tests.kite.server import a_simulator, quoted, serving
@@ -252,6 +254,23 @@ def test_limits_and_reconciliation_are_asked_for() -> None:
     desk.stopped = "no token"
     desk.save()
     assert "sends nothing: no token" in found("reconciliation").detail
+
+
+def test_settings_and_calendar_are_looked_at(settings: Any) -> None:
+    Holiday.objects.all().delete()
+    assert "holidays are known until None" in found("calendar").detail
+    next_year = timezone.now().date() + timedelta(days=365)
+    Holiday.objects.create(exchange="NSE", date=next_year, name="New Year")
+    assert found("calendar").detail == "'NSE': no session hours are stored: `manage.py load_instruments`"
+    calendars_load_shipped()
+    selectors.calendars_forget()
+    assert (found("calendar").is_good, found("switches").is_good) == (True, True)
+
+    settings.LIVE_TRADING = False
+    assert (found("switches").is_good, found("switches").detail) == (
+        False,
+        "orders to Zerodha are off in the settings",
+    )
 
 
 def test_what_no_check_can_tell_is_doubtful_and_lists_must_be_fresh() -> None:
