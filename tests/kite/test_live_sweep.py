@@ -11,7 +11,9 @@ from alphapanda.core.money import to_rupees
 from alphapanda.kite_simulator.faults import Fault, Kind
 from alphapanda.kite_simulator.script import Step, do
 from execution.models import BrokerCall, ExternalOrder, Order
+from execution.services.live import killing
 from risk.models import Alert
+from risk.services import halts
 from tests.kite.test_live_way_out import FAR, at_work, pass_ms, throw
 
 if TYPE_CHECKING:
@@ -67,3 +69,13 @@ def test_a_kill_switch_leaves_orders_of_others_alone(world: World) -> None:
     others = world.broker.book.find(placed["order_id"])
     assert (others.core.status, Order.objects.get(id=ours.id).status) == ("OPEN", "CANCELLED")
     assert ExternalOrder.objects.get().is_open
+
+
+def test_the_largest_exposure_is_cancelled_first(world: World) -> None:
+    sizes = (5, 40, 10, 20)
+    placed = {at_work(world, **FAR | {"quantity": size}).id: size for size in sizes}
+    halts.halt_throw(level="GLOBAL", step="CANCEL", reason="drill", actor="alice", now=world.now())
+    killing.sweep(world.now())
+
+    asked = BrokerCall.objects.filter(kind="CANCEL").order_by("queued_at_ms", "id")  # as calls leave
+    assert [placed[call.order_id] for call in asked] == sorted(sizes, reverse=True)
