@@ -14,6 +14,7 @@ from strategies.domain.signals import SignalRow
 
 MINUTE_MS = 60_000
 TOO_OFTEN = "Maximum allowed order modifications exceeded."
+OF_ALL_LEGS = "the quantity of an iceberg order cannot be modified"
 IS_PROCESSED = "Order cannot be {verb} as it is being processed. Try later."
 
 
@@ -65,7 +66,7 @@ def _objection(order: PaperOrder, act: Act, signal: SignalRow, standing: Standin
         return TOO_OFTEN
     assert act.terms is not None, "a modification has its terms"
     if order.iceberg_legs and act.terms.quantity != order.quantity:
-        return "the quantity of an iceberg order cannot be modified"
+        return OF_ALL_LEGS
     after = _with_terms(order, act.terms)
     if after == order:
         return "the modification changes nothing"

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from alphapanda.kite_simulator.book import Habits
 from alphapanda.kite_simulator.faults import Fault, Kind
 from alphapanda.proof.kite_parts import PRICE_E4
 from execution.models import BrokerCall, Order
@@ -55,3 +56,60 @@ def test_a_leg_that_comes_after_none_was_cancelled_works_on(world: Any) -> None:
 
     order.refresh_from_db()
     assert (order.status, cancelled(order)) == ("COMPLETE", [])
+
+
+def test_an_iceberg_is_as_large_as_all_its_legs_from_the_first_on(world: Any) -> None:
+    order = iceberg(world, legs=3)
+
+    assert Order.objects.get(id=order.id).quantity == 3 * LEG
+
+
+def test_a_change_of_the_price_of_an_iceberg_says_no_quantity_of_its_leg(world: Any) -> None:
+    terms = {"order_type": "LIMIT", "variety": "iceberg", "quantity": 2 * LEG, "iceberg_legs": 2}
+    order = world.want(**terms, limit_price_e4=PRICE_E4 + 10_000)
+    world.want(kind="MODIFY", target=order.id, replaces=2 * LEG, **terms, limit_price_e4=PRICE_E4 + 20_000)
+
+    pass_ms(world, 10_000)
+
+    call = BrokerCall.objects.get(kind="MODIFY")
+    assert (call.state, call.form) == ("DONE", {"order_type": "LIMIT", "price": "1502.00"})
+
+
+def test_the_quantity_of_an_iceberg_cannot_be_changed(world: Any) -> None:
+    """Said of a leg, it would be beside what the legs to come add to it."""
+    order = iceberg(world, legs=2)
+    terms = {"order_type": "LIMIT", "variety": "iceberg", "iceberg_legs": 2}
+    world.want(
+        kind="MODIFY", target=order.id, replaces=2 * LEG, quantity=LEG, **terms, limit_price_e4=PRICE_E4
+    )
+
+    pass_ms(world, 5_000)
+
+    call = BrokerCall.objects.get(kind="MODIFY")
+    assert (call.state, call.reason) == ("DROPPED", "the quantity of an iceberg order cannot be modified")
+
+
+def legs_of(world: Any) -> list[str]:
+    return [order.rows[-1]["status"] for order in world.broker.book.orders.values()]
+
+
+def filled(order: Order) -> int:
+    return Order.objects.get(id=order.id).filled_quantity
+
+
+def let_legs_rest(world: Any) -> None:
+    """The broker takes a while to send the next leg, longer than between two looks at its book."""
+    world.broker.book.habits = Habits(ladder_ms=8_000)
+
+
+def test_a_cancellation_between_two_legs_reaches_the_next(world: Any) -> None:
+    order = iceberg(world, legs=3)
+    let_legs_rest(world)
+    world.work(until=lambda: filled(order) == LEG, ends_ms=300_000)
+    assert (Order.objects.get(id=order.id).status, legs_of(world)) == ("OPEN", ["COMPLETE"])
+    cancel(world, order)
+
+    pass_ms(world, 60_000)
+
+    order.refresh_from_db()
+    assert (order.status, order.filled_quantity // LEG, len(cancelled(order))) == ("CANCELLED", 1, 1)

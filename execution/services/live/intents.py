@@ -106,6 +106,7 @@ def _known(order: PaperOrder) -> LiveOrder:
         variety=order.variety,
         terms=live.terms_of(order),
         expires_at_ms=order.expires_at_ms,
+        iceberg_legs=order.iceberg_legs,
     )
 
 

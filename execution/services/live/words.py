@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from execution.domain.acts import OF_ALL_LEGS
 from execution.domain.kite import wire
 from execution.domain.kite.orders import LiveOrder
 from execution.domain.orders import Terms
@@ -35,6 +36,8 @@ def changing(live: LiveOrder, spec: InstrumentSpec, row: BrokerCall) -> dict[str
     terms, traded = wanted(row), live.worst_filled
     if terms.quantity <= traded:
         raise wire.CannotBeSaid(f"{traded} units had traded when the change was to leave")
+    if live.is_iceberg and terms.quantity != live.quantity:  # it would be that of a leg
+        raise wire.CannotBeSaid(OF_ALL_LEGS)
     settings = LiveSettings.of(row.order.order.deployment.execution)
     return wire.modify(live.now, terms, spec, protection=settings.market_protection)
 
