@@ -113,3 +113,46 @@ def test_a_cancellation_between_two_legs_reaches_the_next(world: Any) -> None:
 
     order.refresh_from_db()
     assert (order.status, order.filled_quantity // LEG, len(cancelled(order))) == ("CANCELLED", 1, 1)
+
+
+def test_a_cancellation_that_is_refused_for_a_leg_that_had_traded_reaches_the_next(world: Any) -> None:
+    """Nobody has heard of that yet when it leaves."""
+    order = iceberg(world, legs=3)
+    world.is_pushed = False
+    while legs_of(world) != ["COMPLETE", "OPEN"]:
+        world.advance(100)
+    cancel(world, order)
+
+    pass_ms(world, 60_000)
+
+    order.refresh_from_db()
+    assert (order.status, order.filled_quantity // LEG) == ("CANCELLED", 1)
+    assert [state for _, state in cancelled(order)] == ["REFUSED", "DONE"]
+
+
+def test_a_lost_cancellation_of_a_leg_that_traded_reaches_the_next_though_that_comes_later(
+    world: Any,
+) -> None:
+    order = iceberg(world, legs=3)
+    world.work(until=lambda: filled(order) > LEG - 60, ends_ms=300_000)
+    let_legs_rest(world)
+    world.broker.faults.arm([Fault(kind=Kind.LOST, on=["cancel"])])
+    cancel(world, order)
+
+    pass_ms(world, 60_000)
+
+    order.refresh_from_db()
+    assert (order.status, order.filled_quantity // LEG) == ("CANCELLED", 1)
+
+
+def test_a_cancellation_that_is_refused_while_its_leg_rests_leaves_the_next_alone(world: Any) -> None:
+    """Whoever asked for it has heard so, and may have changed its mind since."""
+    order = iceberg(world, legs=2)
+    cancel(world, order)
+    refused = {"state": "REFUSED", "broker_order_id": next(iter(world.broker.book.orders))}
+    BrokerCall.objects.filter(kind="CANCEL").update(answered_at_ms=world.broker.clock.now_ms(), **refused)
+
+    pass_ms(world, 300_000)
+
+    order.refresh_from_db()
+    assert (order.status, len(cancelled(order))) == ("COMPLETE", 1)

@@ -18,7 +18,7 @@ from alphapanda.eventlog import doorbell
 from alphapanda.prepared import ANYBODY, Prepared
 from execution.domain.kite import reducer
 from execution.domain.kite.budgets import Lane
-from execution.domain.kite.orders import LiveOrder, Want
+from execution.domain.kite.orders import SECONDS_MS, LiveOrder, Part, Want
 from execution.domain.kite.reducer import Evidence, Result
 from execution.domain.live import Reported
 from execution.models import BrokerCall, BrokerName, BrokerOrder
@@ -220,11 +220,20 @@ def _cancel_next_leg(row: BrokerOrder, order: LiveOrder, now: datetime) -> None:
     leg that the broker has sent since gets one of its own, each leg once."""
     calls = BrokerCall.objects.filter(order=row, kind=SignalKind.CANCEL)
     at_work = [name for name, part in order.parts.items() if part.ended is None]
-    traded = [name for name, part in order.parts.items() if part.ended is OrderStatus.COMPLETE]
-    is_missed = Q(state__in=LEFT, broker_order_id__in=traded)
-    is_told = Q(state=BrokerCall.State.READY) | Q(broker_order_id__in=at_work)
-    if at_work and calls.filter(is_missed).exists() and not calls.filter(is_told).exists():
+    if not at_work or not any(_came_too_late(call, order) for call in calls):
+        return
+    if not calls.filter(Q(state=BrokerCall.State.READY) | Q(broker_order_id__in=at_work)).exists():
         _cancel(row, attempt=calls.count() + 1, reason="the leg before has traded all the same", now=now)
+
+
+def _came_too_late(call: BrokerCall, order: LiveOrder) -> bool:
+    """Whether its leg has traded all the same. Of one that was refused while its leg was at work, for another reason,
+    whoever asked for it has heard."""
+    part = order.parts.get(call.broker_order_id, Part())
+    if part.end is None or part.ended is not OrderStatus.COMPLETE:
+        return False
+    was_over = part.end.at_ms <= (call.answered_at_ms or 0) + SECONDS_MS
+    return call.state in LEFT or (call.state == BrokerCall.State.REFUSED and was_over)
 
 
 def _cancel(row: BrokerOrder, *, attempt: int, reason: str, now: datetime) -> None:
