@@ -16,6 +16,7 @@ from execution.domain.kite.reducer import (
     ActNews,
     Evidence,
     Gone,
+    LastLeg,
     NewFill,
     Placing,
     Seen,
@@ -96,6 +97,7 @@ ANY_NEWS = st.one_of(
         limit_price_e4=st.sampled_from([None, e4(100), e4(101)]),
     ),
     st.builds(Gone, st.integers(at(), at() + 2)),
+    st.builds(LastLeg, st.integers(1, 2), st.integers(at(), at() + 2)),
     st.integers(1, 6).map(lambda number: traded(number, number)),  # the same trade each time it is told
     st.integers(1, 2).map(lambda number: traded(number, number, order_id=OTHER_ID)),
     st.builds(

@@ -8,13 +8,15 @@ import pytest
 
 from alphapanda.kite_simulator.book import Habits
 from alphapanda.kite_simulator.faults import Fault, Kind
+from alphapanda.proof.kite_faults import leave_beside
 from alphapanda.proof.kite_parts import PRICE_E4
 from execution.models import BrokerCall, Order
+from risk.models import Alert
 from tests.kite.test_live_way_out import at_work, pass_ms
 
 pytestmark = pytest.mark.django_db
 
-LEG = 400
+LEG, SMALL = 400, 60
 
 
 def iceberg(world: Any, *, legs: int) -> Order:
@@ -156,3 +158,44 @@ def test_a_cancellation_that_is_refused_while_its_leg_rests_leaves_the_next_alon
 
     order.refresh_from_db()
     assert (order.status, len(cancelled(order))) == ("COMPLETE", 1)
+
+
+def beside_a_leg_that_never_comes(world: Any, monkeypatch: pytest.MonkeyPatch) -> tuple[Order, Order]:
+    """A position, what was to close it by legs, of which the broker sends one, and an exit of what is left."""
+    send_next = world.broker.book._next_leg
+    monkeypatch.setattr(world.broker.book, "_next_leg", lambda order, at_ms: None)
+    entry = world.want(quantity=2 * SMALL)
+    world.work(until=lambda: filled(entry) == 2 * SMALL, ends_ms=100_000)
+    price = {"order_type": "LIMIT", "limit_price_e4": PRICE_E4 - 10_000, "side": "SELL"}
+    resting = at_work(world, variety="iceberg", iceberg_legs=2, quantity=2 * SMALL, **price)
+    world.work(until=lambda: filled(resting) == SMALL, ends_ms=300_000)
+    monkeypatch.setattr(world.broker.book, "_next_leg", send_next)
+    resting.refresh_from_db()
+    return resting, leave_beside(world, resting, SMALL)
+
+
+def test_an_exit_does_not_wait_for_ever_for_a_leg_that_never_comes(
+    world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resting, order = beside_a_leg_that_never_comes(world, monkeypatch)
+
+    pass_ms(world, 200_000)
+
+    assert (filled(order), legs_of(world)[1:]) == (SMALL, ["COMPLETE", "COMPLETE"])
+    assert Order.objects.get(id=resting.id).status == "COMPLETE"
+    assert not Alert.objects.exists()
+
+
+def test_a_leg_that_comes_after_it_was_given_up_is_cancelled(
+    world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resting, order = beside_a_leg_that_never_comes(world, monkeypatch)
+    world.work(until=lambda: filled(order) == SMALL, ends_ms=200_000)
+    first = next(one for one in world.broker.book.orders.values() if one.wanted.legs)
+    world.broker.book._next_leg(first, world.broker.clock.now_ms())
+
+    pass_ms(world, 20_000)
+
+    assert legs_of(world)[-1] == "CANCELLED"
+    assert Alert.objects.get(code="order_revived").severity == "CRITICAL"
+    assert Order.objects.get(id=resting.id).status == "CANCELLED"

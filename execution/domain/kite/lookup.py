@@ -109,6 +109,13 @@ def next_read_ms(lookup: Lookup) -> int:
     return lookup.unknown_ms + READS_MS[-1] + later * LATER_MS
 
 
+def is_without_leg(order: LiveOrder, compared_ms: int) -> bool:
+    """Of an iceberg order between its legs: whether a whole read of the book shows none so long after the last one has
+    traded that none is waited for. `compared_ms`: when the last whole read was compared."""
+    ends = [part.end.received_ms for part in order.parts.values() if part.end]
+    return bool(ends) and compared_ms - max(ends) > PATIENCE_MS
+
+
 def found(order: LiveOrder, rows: Iterable[OrderSnapshot]) -> tuple[OrderSnapshot, ...]:
     """The orders in the book that carry a tag of ours; more than one is a fault that the reducer tells."""
     return tuple(row for row in rows if not order.tags.isdisjoint(row.tags))

@@ -171,6 +171,7 @@ class LiveOrder(msgspec.Struct, frozen=True):
     terms: Terms
     expires_at_ms: int
     iceberg_legs: int = 0  # each is an order to the broker, which sends the next when one has traded
+    last_leg: int = 0  # after so many none came in the stated patience
     tags: frozenset[str] = frozenset()  # of all attempts
     local: Local = Local()
     parts: dict[str, Part] = {}  # by the broker's order id
@@ -184,7 +185,7 @@ class LiveOrder(msgspec.Struct, frozen=True):
 
     @property
     def _has_legs_to_come(self) -> bool:
-        return self.is_iceberg and len(self.parts) < self.iceberg_legs
+        return self.is_iceberg and len(self.parts) < (self.last_leg or self.iceberg_legs)
 
     @property
     def trades(self) -> Iterator[TradeRow]:
@@ -238,7 +239,7 @@ class LiveOrder(msgspec.Struct, frozen=True):
 
     @property
     def is_revived(self) -> bool:
-        return self.local.sending.is_in_vain and bool(self.parts)
+        return (self.local.sending.is_in_vain and bool(self.parts)) or 0 < self.last_leg < len(self.parts)
 
     @property
     def modifications(self) -> int:

@@ -72,7 +72,15 @@ class Gone(msgspec.Struct, frozen=True):
     at_ms: int
 
 
-Evidence = Placing | Seen | Traded | ActNews | Gone
+class LastLeg(msgspec.Struct, frozen=True):
+    """After so many legs of an iceberg order that was to end the broker has sent none for so long that none is waited
+    for."""
+
+    legs: int
+    at_ms: int
+
+
+Evidence = Placing | Seen | Traded | ActNews | Gone | LastLeg
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -176,6 +184,8 @@ def _merged(order: LiveOrder, evidence: Evidence) -> LiveOrder:
         return _seen(order, evidence)
     if isinstance(evidence, Traded):
         return _traded(order, evidence.trade)
+    if isinstance(evidence, LastLeg):
+        return msgspec.structs.replace(order, last_leg=min(order.last_leg or evidence.legs, evidence.legs))
     if isinstance(evidence, Gone):
         return msgspec.structs.replace(order, gone_ms=min(order.gone_ms or evidence.at_ms, evidence.at_ms))
     return _acted(order, evidence)

@@ -21,10 +21,10 @@ from alphapanda.core.clock import ist_date, ist_midnight_ms, ist_text, to_ms
 from alphapanda.core.vocabulary import Broker, DeploymentStatus, Severity, SignalKind, Variety
 from alphapanda.prepared import Prepared
 from execution.domain import acts
-from execution.domain.kite import budgets, tags, wire
+from execution.domain.kite import budgets, lookup, tags, wire
 from execution.domain.kite.budgets import Lane, Spent
 from execution.domain.kite.orders import ActStage, LiveOrder, Sending
-from execution.domain.kite.reducer import ActNews, Placing
+from execution.domain.kite.reducer import ActNews, LastLeg, Placing
 from execution.gtt_models import GttCall
 from execution.models import BrokerCall, BrokerDesk
 from execution.services.live import containing, evidence, external, states, taking, ways_out, words
@@ -385,6 +385,14 @@ def _not_yet(row: BrokerCall, live: LiveOrder, now: datetime) -> None:
         drop(unsent, "cancelled before it was sent", now)
         row.state, row.answered_at_ms = State.DONE, to_ms(now)
         row.save()
+    elif row.kind == SignalKind.CANCEL and lookup.is_without_leg(live, _compared_ms()):
+        evidence.take(row.order_id, [LastLeg(len(live.parts), to_ms(now))], now=now)
+        drop(row, "the order is over", now)
     else:
         row.not_before_ms = to_ms(now) + WAIT_MS
         row.save()
+
+
+def _compared_ms() -> int:
+    compared_at = BrokerDesk.objects.get(broker=Broker.ZERODHA).reconciled_at
+    return to_ms(compared_at) if compared_at else 0
