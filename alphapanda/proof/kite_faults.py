@@ -149,6 +149,8 @@ class _Play:
         """An act on an order that works still, as a strategy sees it."""
         if act.order >= len(self.orders):
             return
+        self.world.is_shard_rung = True
+        self.world.pipeline()  # what is decided stands on what has traded
         order = self.orders[act.order]
         order.refresh_from_db()
         left = order.quantity - order.filled_quantity
@@ -310,6 +312,8 @@ class Comparison:
             filled = sum(one.core.filled_quantity for one in theirs)
             if order.filled_quantity != filled:
                 yield f"{order.id}: filled {order.filled_quantity} here, {filled} there"
+            if filled > order.decision.signal.quantity:
+                yield f"{order.id}: {filled} units of {order.decision.signal.quantity} have traded"
             yield from self._status(order, theirs)
             yield from self._revived(order)
 

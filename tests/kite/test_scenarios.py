@@ -6,6 +6,7 @@ import pytest
 
 from alphapanda.kite_simulator.book import Habits
 from alphapanda.kite_simulator.faults import Fault, Kind
+from alphapanda.kite_simulator.parsing import Changed
 from alphapanda.proof import kite_faults, kite_kills, kite_outage
 from alphapanda.proof.kite_parts import PRICE_E4
 from alphapanda.proof.kite_world import set_up
@@ -69,6 +70,18 @@ def test_an_order_that_works_on_after_its_deployment_heard_of_its_end_is_found(w
     wrong = [told for told in kite_faults.Comparison(world).wrong() if "after it was" in told]
 
     assert [told.split(": ")[1] for told in wrong] == ["OPEN PENDING after it was COMPLETE"]
+
+
+def test_an_order_that_was_made_larger_than_anybody_asked_is_found(world):
+    order = world.want(quantity=10, order_type="LIMIT", limit_price_e4=PRICE_E4 + 10_000)
+    world.desk.round()
+    (broker_id,) = world.broker.book.orders
+    world.broker.book.modification(broker_id, Changed(quantity=20), at_ms=world.broker.clock.now_ms())()
+    pass_ms(world, 20_000)
+
+    wrong = [told for told in kite_faults.Comparison(world).wrong() if "have traded" in told]
+
+    assert wrong == [f"{order.id}: 20 units of 10 have traded"]
 
 
 @pytest.mark.django_db(transaction=True)
