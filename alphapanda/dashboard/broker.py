@@ -1,4 +1,5 @@
-"""The page Broker: which account has a token and until when, and the way to Kite's login page and back."""
+"""The page Broker: which account has a token and until when, the way to Kite's login page and back, where orders stand
+and what is left of the limits."""
 
 from __future__ import annotations
 
@@ -21,6 +22,8 @@ from alphapanda.core.clock import to_ms
 from alphapanda.core.refusals import Refusal
 from alphapanda.dashboard import frame
 from alphapanda.dashboard.access import broker_of, may_act, page_view
+from execution import live_selectors
+from execution.domain.kite import budgets
 
 if TYPE_CHECKING:
     from typing import Any
@@ -39,7 +42,11 @@ def page(request: HttpRequest) -> HttpResponse:
     now = timezone.now()
     context: dict[str, Any] = {
         "accounts": selectors.accounts_now(now=now),
+        "now": now,
         "now_ms": to_ms(now),
+        "desk": live_selectors.desk_now(now),
+        "is_on": settings.ZERODHA_ENABLED,
+        "changes_max": budgets.MODIFICATIONS_MAX,
         "callback": request.build_absolute_uri("/broker/callback/"),
         "simulator": "" if settings.KITE_API_URL == KITE else settings.KITE_API_URL,
     }

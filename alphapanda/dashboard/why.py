@@ -19,6 +19,7 @@ from alphapanda.dashboard.verdicts import rules_of
 from alphapanda.projection_rows import is_asked
 from alphapanda.version import build
 from alphapanda.web.formats import pretty
+from execution.domain.kite.budgets import MODIFICATIONS_MAX
 from execution.models import BrokerCall, Fill, Order, OrderEvent
 from marketdata.domain.ticks import Clock, Item, Tick, tick_from_json
 from portfolio.models import LedgerEntry, Posting
@@ -150,6 +151,7 @@ def _chain(signal: Signal, order: Order | None) -> dict[str, Any]:
         "versions": _versions(signal, basis, decision),
         "order": order,
         "history": _history(order) if order else [],
+        "changes_max": MODIFICATIONS_MAX,
         "calls": _calls(order) if order else [],
         "at_broker": _at_broker(order) if order else None,
         "fills": fills,

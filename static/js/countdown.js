@@ -1,5 +1,5 @@
-// What is left of each token, by the server's clock. The page looks again every minute, and when a token is over.
-const LOOK_MS = 60_000;
+// What is left of each token, by the server's clock. The page looks again every ten seconds, and when a token is over.
+const LOOK_MS = 10_000;
 let loaded = performance.now();
 
 function words(left) {

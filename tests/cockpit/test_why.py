@@ -237,6 +237,15 @@ def test_the_waterfall_goes_from_tick_to_books_in_order(messages: list[bytes]) -
     assert f"{formats.number(whole)} ms in all" in page
 
 
+def test_how_often_an_order_was_changed_is_shown_beside_how_often_it_may_be(messages: list[bytes]) -> None:
+    order = Order.objects.first()
+    assert order is not None
+    client, address = browser("viewer"), f"/orders/{order.pk}/"
+    assert "Changed" not in words(client.get(address).content.decode())
+    Order.objects.filter(pk=order.pk).update(modifications=3)
+    assert "Changed 3 of 25 times" in words(client.get(address).content.decode())
+
+
 def test_a_call_to_the_broker_is_shown_without_secrets(messages: list[bytes]) -> None:
     order = Order.objects.get(id=a_fill().order_id)
     at_broker = BrokerOrder.objects.create(order=order, state={"filled": 10, "checksum": "c0ffee"})
