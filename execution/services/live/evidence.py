@@ -228,11 +228,12 @@ def _cancel_next_leg(row: BrokerOrder, order: LiveOrder, now: datetime) -> None:
 
 def _came_too_late(call: BrokerCall, order: LiveOrder) -> bool:
     """Whether its leg has traded all the same. Of one that was refused while its leg was at work, for another reason,
-    whoever asked for it has heard."""
+    whoever asked for it has heard: by the broker's clock it traded later, and by ours it was seen at work since."""
     part = order.parts.get(call.broker_order_id, Part())
     if part.end is None or part.ended is not OrderStatus.COMPLETE:
         return False
-    was_over = part.end.at_ms <= (call.answered_at_ms or 0) + SECONDS_MS
+    answered_ms, seen_ms = call.answered_at_ms or 0, part.latest.received_ms if part.latest else 0
+    was_over = part.end.at_ms <= answered_ms + SECONDS_MS or seen_ms <= answered_ms
     return call.state in LEFT or (call.state == BrokerCall.State.REFUSED and was_over)
 
 
