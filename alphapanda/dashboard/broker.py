@@ -22,10 +22,12 @@ from alphapanda.core.clock import to_ms
 from alphapanda.core.refusals import Refusal
 from alphapanda.dashboard import frame
 from alphapanda.dashboard.access import broker_of, may_act, page_view
+from alphapanda.health_broker import SEEN_FAIL_S
 from execution import live_selectors
 from execution.domain.kite import budgets
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from typing import Any
 
     from accounts.models import BrokerAccount
@@ -40,11 +42,13 @@ def page(request: HttpRequest) -> HttpResponse:
     if frame.wants_json(request):
         return frame.snapshot(live, {}, is_stored=True)
     now = timezone.now()
+    desk = live_selectors.desk_now(now)
     context: dict[str, Any] = {
         "accounts": selectors.accounts_now(now=now),
         "now": now,
         "now_ms": to_ms(now),
-        "desk": live_selectors.desk_now(now),
+        "desk": desk,
+        "is_at_work": _is_at_work(desk, now),
         "is_on": settings.ZERODHA_ENABLED,
         "changes_max": budgets.MODIFICATIONS_MAX,
         "callback": request.build_absolute_uri("/broker/callback/"),
@@ -53,6 +57,12 @@ def page(request: HttpRequest) -> HttpResponse:
     # the form leads on to Kite's page, which browsers count as a target of the form
     shown = csp_update({"form-action": [_origin(settings.KITE_LOGIN_URL)]})(frame.shown)
     return shown(request, "broker", "dashboard/broker.html", context, live=live)
+
+
+def _is_at_work(desk: live_selectors.DeskNow, now: datetime) -> bool:
+    """Whether the broker's process has told so lately, as Health asks."""
+    seen_at = desk.desk and desk.desk.seen_at
+    return seen_at is not None and (now - seen_at).total_seconds() < SEEN_FAIL_S
 
 
 @never_cache

@@ -59,6 +59,17 @@ def test_a_broker_that_was_never_at_work_is_told_how_to_begin() -> None:
     assert "the process of the broker has never run" in page()
 
 
+@pytest.mark.parametrize(("age_s", "pill"), [(1, 's-ok">sent'), (3_600, 's-fail">not at work')])
+def test_a_process_that_has_gone_sends_nothing(age_s: int, pill: str) -> None:
+    seen_at = timezone.now() - timedelta(seconds=age_s)
+    BrokerDesk.objects.create(broker="zerodha", house="x", seen_at=seen_at)
+
+    told = page()
+
+    assert f'Orders at Zerodha <span class="pill {pill}</span>' in told
+    assert ("the process of the broker is not at work" in told) == (age_s > 60)
+
+
 def test_nothing_of_it_stands_where_orders_to_zerodha_are_off(settings: LazySettings) -> None:
     settings.ZERODHA_ENABLED = False
     assert "Orders at Zerodha" not in page()
