@@ -1,3 +1,5 @@
+import { become } from "./rows.js";
+
 // What is left of each token, by the server's clock. The page looks again every ten seconds, and when a token is over.
 const LOOK_MS = 10_000;
 let loaded = performance.now();
@@ -17,7 +19,7 @@ function tick() {
   }
 }
 
-/** What stands there is put anew in its place, unless a person is at it. */
+/** What differs is written anew, unless a person is at it; what this page was told when it was opened stays. */
 async function look() {
   const main = document.getElementById("main");
   if (document.hidden || main.contains(document.activeElement)) return;
@@ -25,7 +27,9 @@ async function look() {
     const answer = await fetch(location.href, { signal: AbortSignal.timeout(LOOK_MS / 2) });
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("main");
     if (!fresh) return;
-    main.replaceWith(fresh);
+    const told = [...main.querySelectorAll(".told")].map((words) => words.cloneNode(true));
+    if (told.length) fresh.querySelector("h1").after("", ...told); // with the text between, so that both are alike
+    become(main, fresh);
     loaded = performance.now();
     tick();
   } catch {

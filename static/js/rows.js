@@ -128,7 +128,7 @@ function sort(body) {
 }
 
 /** Write into a node what differs in another of its kind. */
-function become(old, fresh) {
+export function become(old, fresh) {
   if (!(old instanceof Element)) {
     if (old.data !== fresh.data) old.data = fresh.data;
     return;

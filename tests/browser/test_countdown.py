@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from accounts.models import BrokerSession
+from accounts.models import BrokerAccount, BrokerSession
 from alphapanda.proof.browser import Person
 from tests.rows import a_broker_account
 
@@ -19,7 +19,8 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def session() -> Iterator[BrokerSession]:
     """A login that has two hours to live."""
     now = timezone.now()
-    account = a_broker_account(name="counted", user_id="CD5678", api_key="counted")
+    number = BrokerSession.objects.count() + 1
+    account = a_broker_account(name=f"counted {number}", user_id=f"CD{number:04}", api_key=f"counted{number}")
     row = BrokerSession(
         account=account, number=1, logged_in_at=now, logged_in_by="alice", dies_at=now + timedelta(hours=2)
     )
@@ -50,4 +51,22 @@ def test_what_is_left_of_the_token_is_counted_down_until_it_is_over(
     BrokerSession.objects.filter(pk=session.pk).update(dies_at=timezone.now())
     operator.page.clock.fast_forward(7_200_000)
     operator.page.locator(".account .pill", has_text="token expired").first.wait_for()
+    assert operator.faults == []
+
+
+def test_a_look_leaves_what_was_told_and_what_stands_the_same(
+    operator: Person, session: BrokerSession
+) -> None:
+    operator.page.clock.install()
+    operator.open("/broker/callback/?status=success&request_token=x")  # of no login that was begun here
+    told = operator.page.locator("main .told")
+    words = told.inner_text()
+    operator.page.evaluate("document.querySelector('main .acts').wasHere = true")
+    BrokerAccount.objects.filter(pk=session.account_id).update(api_key="another")
+
+    operator.page.clock.fast_forward(10_000)
+    operator.page.locator(".facts dd", has_text="another").wait_for()
+
+    assert told.inner_text() == words
+    assert operator.page.evaluate("document.querySelector('main .acts').wasHere")
     assert operator.faults == []
