@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from alphapanda.core.clock import to_ms
 from execution.domain.kite.outcomes import Outcome, Resend, Stage, Verdict, of_failure
@@ -31,6 +33,22 @@ def test_orders_turned_away_as_too_many_count_in_the_day_after_a_restart(started
         answers.record(call.id, TOO_MANY, live.now())
         assert BrokerCall.objects.get().state == "READY"
         assert calls.spent_today(to_ms(live.now())).placed == before + attempt
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_days_calls_are_counted_without_reading_what_is_known_of_their_orders(started: Started) -> None:
+    """Pages ask for it every few seconds, of thousands of calls."""
+    live = started()
+    for _ in range(3):
+        live.want(quantity=10)
+    BrokerCall.objects.update(sent_at_ms=to_ms(live.now()), turned_away=1)
+
+    with CaptureQueriesContext(connection) as asked:
+        calls.spent_today(to_ms(live.now()))
+
+    said = [one["sql"] for one in asked.captured_queries]
+    assert len(said) == 4  # calls, those turned away, triggers, orders of others: none for each call
+    assert not any('"execution_brokerorder"."state"' in one for one in said)
 
 
 @pytest.mark.django_db(transaction=True)

@@ -44,6 +44,9 @@ KINDS = {
 }
 URGENCY = Case(*(When(lane=lane, then=Value(place)) for place, lane in enumerate(Lane)))
 METHODS = {SignalKind.ORDER: "POST", SignalKind.MODIFY: "PUT", SignalKind.CANCEL: "DELETE"}
+BUDGETED = (
+    "kind", "lane", "queued_at_ms", "sent_at_ms", "turned_away", "order__order__variety", "order__order__iceberg_legs",
+)  # fmt: skip
 LEFT = (State.SENDING, State.UNKNOWN, State.DONE)
 CLAIMED_MAX = 64  # calls that wait are looked at so many at a time, the most urgent first
 DROPPED_MAX = 20
@@ -73,10 +76,9 @@ class Round(msgspec.Struct, frozen=True):
 def spent_today(now_ms: int) -> Spent:
     """What was said today, by others in the account too, from the rows: after a restart nothing is forgotten."""
     midnight_ms = ist_midnight_ms(ist_date(now_ms))
-    rows = BrokerCall.objects.filter(sent_at_ms__gte=midnight_ms).select_related("order__order")
-    said = [(row.sent_at_ms or 0, _budgeted(row)) for row in rows]
-    away = BrokerCall.objects.filter(turned_away__gt=0, queued_at_ms__gte=midnight_ms)
-    for row in away.select_related("order__order"):
+    rows = BrokerCall.objects.select_related("order__order").only(*BUDGETED)
+    said = [(row.sent_at_ms or 0, _budgeted(row)) for row in rows.filter(sent_at_ms__gte=midnight_ms)]
+    for row in rows.filter(turned_away__gt=0, queued_at_ms__gte=midnight_ms):
         said += [(row.queued_at_ms, _budgeted(row))] * row.turned_away
     gtts = GttCall.objects.filter(
         sent_at_ms__gte=now_ms - budgets.MINUTE_MS
