@@ -282,6 +282,7 @@ AUTHENTICATION_BACKENDS = [
 AXES_FAILURE_LIMIT = 10
 AXES_COOLOFF_TIME = timedelta(minutes=15)
 AXES_LOCKOUT_PARAMETERS = "accounts.lockout.counted_by"
+AXES_USERNAME_CALLABLE = "accounts.lockout.name_of"
 AXES_LOCKOUT_CALLABLE = "alphapanda.errors.locked_out"
 AXES_RESET_ON_SUCCESS = True
 AXES_ENABLE_ADMIN = False  # registered by accounts.admin

@@ -76,3 +76,7 @@ def test_a_command_on_this_machine_counts_by_itself():
     for _ in range(3):
         authenticate(HttpRequest(), username="bob", password="wrong")
     assert authenticate(HttpRequest(), username="bob", password=PASSWORD) is None
+
+
+def test_a_name_that_nobody_can_have_is_answered_as_any_other():
+    assert guessed(name="b" * 5_000) == [200, 200, 429, 429]
