@@ -33,13 +33,16 @@ def json_object(option: str, text: str) -> dict[str, Any]:
 
 def asked_for(what: str) -> str:
     """A secret from the keyboard without echo, or the first line of a pipe: as an argument everybody on the machine
-    would see it. Raises CommandError where none is given."""
+    would see it. Raises CommandError where none is given, or what no page would take."""
     try:
         given = getpass.getpass(f"{what}: ") if sys.stdin.isatty() else sys.stdin.readline().rstrip("\r\n")
+        given.encode()
     except EOFError:
         given = ""
-    if not given:
-        raise CommandError(f"Nothing was given where this was asked for: {what}.")
+    except UnicodeError:  # its words would tell of the secret
+        raise CommandError(f"No text in UTF-8 was given where this was asked for: {what}.") from None
+    if not given or "\0" in given:
+        raise CommandError(f"{'No text' if given else 'Nothing'} was given where this was asked for: {what}.")
     return given
 
 

@@ -77,6 +77,31 @@ def test_what_cannot_be_is_refused_in_words(bob: User, monkeypatch, name: str, t
     assert not AuditEntry.objects.exists()
 
 
+@pytest.mark.parametrize("piped_in", ["a latin hor\xdfe of old".encode("latin-1"), NEW.encode("utf-16")])
+@pytest.mark.parametrize("errors", ["strict", "surrogateescape"])
+def test_bytes_that_nobody_could_type_again_change_nothing(
+    bob: User, monkeypatch, piped_in: bytes, errors: str
+):
+    stdin = io.TextIOWrapper(io.BytesIO(piped_in), encoding="utf-8", errors=errors)
+    monkeypatch.setattr("sys.stdin", stdin)
+
+    with pytest.raises(CommandError, match="No text in UTF-8 was given"):
+        call_command("changepassword", "bob")
+
+    bob.refresh_from_db()
+    assert bob.check_password(PASSWORD)
+
+
+def test_a_password_with_a_character_that_the_login_page_refuses_is_refused(bob: User, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{NEW}\0\n"))
+
+    with pytest.raises(CommandError, match="No text was given"):
+        call_command("changepassword", "bob")
+
+    bob.refresh_from_db()
+    assert bob.check_password(PASSWORD)
+
+
 @pytest.mark.parametrize(("again", "changed"), [(NEW, True), ("another", False)])
 def test_at_the_keyboard_it_is_asked_for_twice(bob: User, monkeypatch, again: str, changed: bool):
     answers = iter([NEW, again])
