@@ -8,11 +8,13 @@ from typing import Any
 
 import msgspec
 
+from alphapanda import logs
 from alphapanda.kite_simulator import parsing
 from alphapanda.kite_simulator.errors import KiteError
 from alphapanda.kite_simulator.faults import Fault, Kind
 from alphapanda.kite_simulator.simulator import Simulator
 
+log = logs.channel("application")
 EXAMPLE = '{"after_ms": 60000, "skew_ms": 90000}'
 
 
@@ -77,8 +79,8 @@ def enter(simulator: Simulator, steps: Iterable[Step]) -> None:
 def _do_quietly(simulator: Simulator, step: Step) -> None:
     try:
         do(simulator, step)
-    except KiteError:
-        return  # an order of another app may be refused like any
+    except KiteError as error:  # an order of another app may be refused like any
+        log.warning("application.kite_simulator.refused", reason=str(error), order=step.place or step.cancel)
 
 
 def do(simulator: Simulator, step: Step) -> dict[str, Any]:

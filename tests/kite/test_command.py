@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import msgspec
 import pytest
 from django.core.management import CommandError, call_command
+from structlog.testing import capture_logs
 
 from alphapanda.core.clock import ist_text
 from alphapanda.core.vocabulary import Broker, OrderStatus
@@ -22,6 +24,7 @@ from alphapanda.eventlog.client import LogProducer, LogReader
 from alphapanda.kite_simulator import parsing
 from alphapanda.kite_simulator.clock import SimClock, wall_ms
 from alphapanda.kite_simulator.following import Follower
+from alphapanda.kite_simulator.script import Script, follow
 from alphapanda.kite_simulator.sessions import Session
 from alphapanda.kite_simulator.simulator import Simulator
 from alphapanda.management.commands.kite_simulator import Command, _words, built
@@ -156,6 +159,28 @@ def test_what_a_script_can_do_can_be_said_in_the_command_too() -> None:
     assert simulator.sessions.current is not None
     simulator.advance(30_000)
     assert simulator.sessions.current is None
+
+
+def test_what_is_refused_of_a_script_is_told_in_the_log() -> None:
+    simulator = made("--walk", "7", "--symbols", "NSE:INFY", "--step", '{"cancel": "1"}')
+
+    with capture_logs() as lines:
+        simulator.advance(SECOND_MS)
+
+    assert [(line["event"], line["reason"]) for line in lines] == [
+        ("application.kite_simulator.refused", "Couldn't find that `order_id`.")
+    ]
+
+
+def test_the_script_of_the_documentation_does_what_it_says() -> None:
+    page = (ROOT / "docs/kite-simulator.md").read_text()
+    script = msgspec.json.decode(page.partition("```json")[2].partition("```")[0], type=Script)
+    simulator = made("--walk", "7", "--at", "2026-11-30 10:00")
+    follow(simulator, script)
+
+    simulator.advance(91_000)
+
+    assert [order.app for order in simulator.book.orders.values()] == [""]
 
 
 @pytest.mark.usefixtures("a_log")
