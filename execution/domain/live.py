@@ -140,14 +140,19 @@ def _filled(order: PaperOrder, execution: Execution) -> PaperOrder:
 
 
 def _told(order: PaperOrder, change: Change) -> PaperOrder:
+    told = {name: getattr(change, name) for name in _TERMS}
     return msgspec.structs.replace(
         order,
+        **{name: one for name, one in told.items() if one is not None},
         quantity=max(change.quantity, order.filled_quantity),
         limit_price_e4=change.limit_price_e4,
         trigger_price_e4=change.trigger_price_e4,
         modifications=max(order.modifications, change.modifications),
         reason=change.reason[:200] if change.status.is_final else order.reason,
     )
+
+
+_TERMS = ("order_type", "validity", "validity_minutes", "disclosed_quantity")
 
 
 def _moved(

@@ -12,7 +12,7 @@ from uuid import UUID
 import msgspec
 
 from alphapanda.core import ids
-from alphapanda.core.vocabulary import OrderStatus
+from alphapanda.core.vocabulary import OrderStatus, OrderType, Validity
 from execution.domain.kite.orders import (
     BEFORE_EXCHANGE,
     STEPS,
@@ -84,7 +84,8 @@ Evidence = Placing | Seen | Traded | ActNews | Gone | LastLeg
 
 
 class Change(msgspec.Struct, frozen=True):
-    """A row of history to write; whoever stores it gives it its number. `decision_id` is that of an act that ended."""
+    """A row of history to write; whoever stores it gives it its number. `decision_id` is that of an act that ended.
+    Terms that were not told (None) stay as they were."""
 
     status: OrderStatus
     at_ms: int
@@ -95,6 +96,10 @@ class Change(msgspec.Struct, frozen=True):
     reason: str
     decision_id: UUID | None = None
     modifications: int = 0
+    order_type: OrderType | None = None
+    validity: Validity | None = None
+    validity_minutes: int | None = None
+    disclosed_quantity: int | None = None
 
 
 class NewFill(msgspec.Struct, frozen=True):
@@ -316,6 +321,10 @@ def _row(order: LiveOrder, at_ms: int) -> Change:
         limit_price_e4=terms.limit_price_e4,
         trigger_price_e4=terms.trigger_price_e4,
         reason=order.reason,
+        order_type=terms.order_type,
+        validity=terms.validity,
+        validity_minutes=terms.validity_minutes,
+        disclosed_quantity=terms.disclosed_quantity,
     )
 
 

@@ -19,7 +19,8 @@ from execution.services.live.containing import contained
 
 CHANGING = (
     "status", "reason", "quantity", "filled_quantity", "fills_count", "turnover", "leg_turnover", "limit_price_e4",
-    "trigger_price_e4", "modifications", "events_count", "updated_at_ms",
+    "trigger_price_e4", "order_type", "validity", "validity_minutes", "disclosed_quantity", "modifications",
+    "events_count", "updated_at_ms",
 )  # fmt: skip
 
 
