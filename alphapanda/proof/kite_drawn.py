@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -22,13 +22,22 @@ DEATHS = (
 )
 CALL_KINDS = (*AFTER_ACCEPT, Kind.GARBAGE, Kind.LATE, Kind.STUCK, *REFUSALS)
 WRITES = ("place", "modify", "cancel")
+CHANGES: tuple[dict[str, Any], ...] = (
+    {},
+    {},
+    {"order_type": "MARKET"},
+    {"order_type": "LIMIT"},
+    {"validity": "IOC"},
+)
+STEPS = ("PAUSE", "CANCEL", "CANCEL", "FLATTEN")  # of a kill switch
+LEVELS = ("GLOBAL", "BROKER", "DEPLOYMENT")
 SKEWS_MS = (-90_000, 90_000)
 
 
 class Act(msgspec.Struct, frozen=True):
-    """Something that happens `at_ms` after the start: an order, an act on one of those before (`order`), the kill
-    switch, an exit beside the cancellation of one that rests, an order of another app, the end of the session, a
-    new login."""
+    """Something that happens `at_ms` after the start: an order, an act on one of those before (`order`), a change of
+    the newest that works, the kill switch and its end, what is held closed by a person, an exit beside the cancellation
+    of one that rests, an order of another app, the end of the session, a new login."""
 
     at_ms: int
     kind: str
@@ -67,6 +76,14 @@ def scenario(seed: int, number: int) -> Scenario:
     deaths = tuple(
         (chance.choice(DEATHS), chance.randint(1, 3)) for _ in range(chance.choice((0, 0, 1, 1, 2)))
     )
+    more = random.Random(f"kite faults, more {seed} {number}")  # so that what is drawn above stays as it was
+    is_alone = "other" not in {
+        act.kind for act in acts
+    }  # what others closed, no exit closes until a person comes
+    acts = [_widened(more, one, STEPS if is_alone else STEPS[:2]) for one in acts]
+    acts += _changing(more) if more.random() < 0.2 else ()
+    acts += _released(more, acts)
+    acts += _by_people(more) if more.random() < 0.15 and is_alone else ()
     return Scenario(
         number,
         tuple(sorted(acts, key=lambda one: one.at_ms)),
@@ -126,6 +143,58 @@ def _leaving(chance: random.Random) -> Iterator[Act]:
     at_ms += chance.randint(1_000, 4_000)
     yield Act(at_ms, "order", fields={"side": side, "quantity": quantity, **price})
     yield Act(at_ms + chance.randint(1_000, 9_000), "leave", fields={"side": side})
+
+
+def _widened(chance: random.Random, act: Act, steps: Sequence[str]) -> Act:
+    """The act, now and then of another type, validity or reach."""
+    kind = act.fields.get("order_type", "MARKET") if "variety" not in act.fields else "ICEBERG"
+    draw = chance.random()
+    fields: dict[str, Any] = {}
+    if act.kind == "order" and kind == "SL" and draw < 0.4:
+        fields = {"order_type": "SL-M", "limit_price_e4": None}
+    elif act.kind == "order" and kind in ("LIMIT", "MARKET") and draw < 0.2:
+        fields = chance.choice(({"validity": "IOC"}, {"validity": "TTL", "validity_minutes": 1}))
+    elif act.kind == "order" and kind == "LIMIT" and draw < 0.3:
+        fields = {"disclosed_quantity": act.fields["quantity"] // 2 + 1}
+    elif act.kind == "kill" and draw < 0.7:
+        fields = {
+            "level": chance.choice(LEVELS),
+            "step": chance.choice(steps),
+        }
+    return msgspec.structs.replace(act, fields=act.fields | fields)
+
+
+def _changing(chance: random.Random) -> Iterator[Act]:
+    """An order that rests, and is changed in price, quantity, type or validity, up to three times."""
+    side, at_ms = chance.choice(("BUY", "SELL")), chance.randint(0, 4_000)
+    away = TICK_E4 * (1 if side == "BUY" else -1)
+    rests = {"order_type": "LIMIT", "limit_price_e4": PRICE_E4 - 200 * away}
+    waits = {
+        "order_type": "SL",
+        "trigger_price_e4": PRICE_E4 + 300 * away,
+        "limit_price_e4": PRICE_E4 + 400 * away,
+    }
+    fields = chance.choice((rests, rests, waits)) | {"side": side, "quantity": chance.randint(1, 50)}
+    yield Act(at_ms, "order", fields=fields)
+    for _ in range(chance.randint(1, 3)):
+        at_ms += chance.randint(200, 12_000)
+        price_e4 = PRICE_E4 + away * chance.choice((-200, -100, -4, 2))
+        more = {"more": chance.choice((0, 0, *range(-25, 26))), "limit_price_e4": price_e4}
+        yield Act(at_ms, "change", fields=more | chance.choice(CHANGES))
+
+
+def _released(chance: random.Random, acts: Sequence[Act]) -> Iterator[Act]:
+    """The end of a kill switch, and an order after it."""
+    kills = [act.at_ms for act in acts if act.kind == "kill"]
+    if kills and chance.random() < 0.5:
+        at_ms = max(kills) + chance.randint(100, 20_000)
+        yield Act(at_ms, "release")
+        yield msgspec.structs.replace(_order(chance), at_ms=at_ms + chance.randint(0, 3_000))
+
+
+def _by_people(chance: random.Random) -> Iterator[Act]:
+    """Somebody closes the position of the instrument, or all of the deployment, which is paused then."""
+    yield Act(chance.randint(2_000, 20_000), chance.choice(("exit", "exit", "flatten")))
 
 
 def _fault(chance: random.Random) -> Fault:

@@ -4,50 +4,67 @@ rest, the broker's book and ours must say the same, and nothing may have been se
 from __future__ import annotations
 
 import random
-from collections import Counter
 from collections.abc import Iterator
-from itertools import pairwise
 from typing import Any
 
 import msgspec
 from django.db import transaction
 
 from alphapanda.core import ids
-from alphapanda.core.money import ZERO, value
-from alphapanda.core.vocabulary import OrderStatus, Side, SignalKind
+from alphapanda.core.vocabulary import (
+    CommandKind,
+    DeploymentStatus,
+    OrderStatus,
+    OrderType,
+    Side,
+    SignalKind,
+    Validity,
+    Variety,
+)
 from alphapanda.kite_simulator.errors import KiteError
-from alphapanda.kite_simulator.faults import Kind
+from alphapanda.kite_simulator.faults import AFTER_ACCEPT, REFUSALS, Kind
 from alphapanda.kite_simulator.listing import load_listing
-from alphapanda.kite_simulator.orders import SimOrder
 from alphapanda.kite_simulator.script import Step, do
+from alphapanda.proof.kite_compared import NEVER, Comparison
 from alphapanda.proof.kite_drawn import Act, Scenario, scenario
-from alphapanda.proof.kite_parts import simulator
+from alphapanda.proof.kite_parts import INFY, PRICE_E4, simulator
 from alphapanda.proof.kite_served import serving
 from alphapanda.proof.kite_world import World
-from execution.domain.orders import PaperOrder
-from execution.live_selectors import desk_now
+from execution.domain.kite.budgets import Lane
+from execution.domain.orders import STOPS, PaperOrder
 from execution.models import (
     ENDED,
     BrokerCall,
-    BrokerDesk,
     BrokerOrder,
-    Difference,
-    ExternalOrder,
     Fill,
     Order,
 )
-from execution.services.live import killing
-from portfolio.models import Book, Position
-from risk.domain.review import EXIT
+from portfolio.models import Position
 from risk.models import Alert, KillSwitch
 from risk.services import halts
+from strategies.domain.signals import Mark
+from strategies.models import Command, Deployment
+from strategies.services import lifecycle
 
 ENDS_MS = 900_000  # a scenario that has not come to rest by then never will
 DEEP_EVERY = (
     5  # seconds between those in which large orders are filled; in the others they are in small parts
 )
 WHOLE_LOOKS = 2  # of the book, after all is quiet
-NEVER = ("order_doubled", "order_overfilled", "order_contradicted")
+# What an alert may be raised for, at least one of: acts, faults, deaths.
+LOST = {Kind.LOST, Kind.UNAVAILABLE, Kind.BURST_200, Kind.GARBAGE, Kind.LATE, *AFTER_ACCEPT, "death"}
+ENDS = {"exit", "flatten", "kill", "leave", "other", *LOST, *REFUSALS, "logged out", "login"}
+REASONS: dict[str, set[str]] = {
+    "broker_stopped": {"logged out", "login"},
+    "broker_differs": {"other", Kind.STUCK},
+    "order_not_placed": LOST,
+    "outcome_unknown": LOST,
+    "order_revived": {Kind.LATE, Kind.STUCK},
+    "order_will_not_die": {Kind.LATE, Kind.STUCK, *LOST},
+    "exit_held_up": {"other"},
+    "exit_dropped": {"leave", "exit", "flatten", "kill"},
+    "exit_refused": ENDS,
+}
 
 
 class Run(msgspec.Struct):
@@ -93,6 +110,19 @@ def leave_beside(world: World, resting: Order, units: int) -> Order:
     return Order.objects.get(decision__signal=row)
 
 
+def see(world: World) -> None:
+    """Let the deployment know time and price, as a tick would: an act of a person is worth nothing without."""
+    world.is_shard_rung = True
+    world.pipeline()
+    machine = world.shard.runners[world.deployment.id].machine
+    mark, state = world.broker.market.last(INFY), machine.state
+    state.at_ms = world.broker.clock.now_ms()
+    state.marks[INFY] = Mark(price_e4=mark.price_e4 if mark else PRICE_E4, at_ms=state.at_ms)
+    Deployment.objects.filter(id=world.deployment.id).update(
+        at_ms=state.at_ms, checkpoint=machine.checkpoint()
+    )
+
+
 class _Play:
     """One scenario on its way."""
 
@@ -113,7 +143,13 @@ class _Play:
             world.work(until_ms=self.began_ms + act.at_ms)
             self._do(act)
         wrong = [] if self._rests() else [f"not at rest after {ENDS_MS // 1000} s: {self._unrest()}"]
-        wrong += [*Comparison(world).wrong(), *self._forsaken(), *self._hasty()]
+        wrong += [
+            *Comparison(world).wrong(),
+            *self._forsaken(),
+            *self._hasty(),
+            *self._held_on(),
+            *self._called(),
+        ]
         return Run(
             self.told,
             wrong,
@@ -132,10 +168,13 @@ class _Play:
         elif act.kind in ("cancel", "modify"):
             self._change(act)
         elif act.kind == "kill":
-            world.is_killed = True
-            world.touch()
-            halts.halt_throw(level="GLOBAL", step="CANCEL", reason="drill", actor="alice", now=world.now())
-            world.is_shard_rung = True
+            self._kill(act)
+        elif act.kind in ("exit", "flatten"):
+            self._close(act)
+        elif act.kind == "release":
+            self._release()
+        elif act.kind == "change":
+            self._change_newest(act)
         elif act.kind == "leave":
             self._leave(act)
         elif act.kind == "other":
@@ -144,6 +183,41 @@ class _Play:
             world.broker.sessions.end()
         else:
             world.access = world.logged_in()
+
+    def _kill(self, act: Act) -> None:
+        world, level = self.world, act.fields.get("level", "GLOBAL")
+        target: dict[str, Any] = {"BROKER": {"broker": "zerodha"}, "GLOBAL": {}}.get(
+            level, {"deployment_id": world.deployment.id}
+        )
+        step = act.fields.get("step", "CANCEL")
+        world.is_killed = True
+        world.touch()
+        see(world)
+        halts.halt_throw(level=level, step=step, reason="drill", actor="alice", now=world.now(), **target)
+        world.is_shard_rung = True
+
+    def _close(self, act: Act) -> None:
+        see(self.world)
+        who = {"deployment_id": self.world.deployment.id, "actor": "alice", "reason": "drill"}
+        if act.kind == "exit":
+            lifecycle.deployment_exit(**who, instrument="NSE:INFY", now=self.world.now())
+        else:
+            lifecycle.deployment_flatten(**who, now=self.world.now())
+        self.world.is_shard_rung = True
+
+    def _release(self) -> None:
+        for halt in KillSwitch.objects.filter(released_at=None):
+            halts.halt_release(halt_id=halt.pk, reason="drill", actor="alice", now=self.world.now())
+        self.world.is_killed = False
+        self.world.touch()
+
+    def _change_newest(self, act: Act) -> None:
+        self.world.is_shard_rung = True
+        self.world.pipeline()
+        working = set(Order.objects.exclude(status__in=ENDED).values_list("id", flat=True))
+        newest = [at for at, order in enumerate(self.orders) if order.id in working]
+        if newest:
+            self._change(Act(act.at_ms, "modify", newest[-1], act.fields))
 
     def _change(self, act: Act) -> None:
         """An act on an order that works still, as a strategy sees it."""
@@ -165,9 +239,8 @@ class _Play:
             "order_type": order.order_type,
             "variety": order.variety,
         }
-        if act.kind == "modify" and order.limit_price_e4:
-            price = {"limit_price_e4": act.fields["limit_price_e4"]}
-            fields |= {"trigger_price_e4": order.trigger_price_e4, **price}
+        if act.kind == "modify":
+            fields |= _changed(order, left, act.fields)
         self.world.want(**fields)
 
     def _leave(self, act: Act) -> None:
@@ -186,7 +259,7 @@ class _Play:
     def _forsaken(self) -> Iterator[str]:
         """Exits that were dropped though nothing but what was cancelled beside them could have closed their units, and
         that is gone: else it stands, and closes them still."""
-        if {"kill", "other"} & {act.kind for act in self.told.acts}:
+        if {"kill", "other", "exit", "flatten"} & {act.kind for act in self.told.acts}:
             return
         for resting, filled, order in self.left:
             for one in (resting, order):
@@ -201,10 +274,36 @@ class _Play:
 
     def _hasty(self) -> Iterator[str]:
         """Exits that reached the broker while what was cancelled beside them might still trade: both would."""
+        exits = BrokerCall.objects.filter(kind=SignalKind.ORDER, lane=Lane.EXIT)
+        sent = set(exits.values_list("order_id", flat=True))
         for resting, _, order in self.left:
+            if order.id not in sent:
+                continue  # beside other exits at work it would close what they close: an entry to risk
             beside, left = self._at_broker(resting), self._at_broker(order)
             if beside and left and beside.updated_at_ms > left.placed_at_ms:
                 yield f"{order.id}: sent before what was cancelled beside it was over"
+
+    def _held_on(self) -> Iterator[str]:
+        """What was to be closed is closed, an exit works, or a person was told why not."""
+        flattened = Command.objects.filter(kind=CommandKind.FLATTEN).exists()
+        is_over = Deployment.objects.get(id=self.world.deployment.id).status == DeploymentStatus.PAUSED
+        told = Alert.objects.filter(
+            code__in=("exit_refused", "exit_dropped", "exit_held_up", "broker_differs")
+        )
+        held = Position.objects.filter(book_id=self.world.deployment.id).exclude(quantity=0).first()
+        if not (flattened and is_over and held) or told.exists():
+            return
+        side = Side.SELL if held.quantity > 0 else Side.BUY
+        if not Order.objects.filter(side=side).exclude(status__in=ENDED).exists():
+            yield f"{held.quantity} units are held on after a flatten, nothing closes them, and nobody was told"
+
+    def _called(self) -> Iterator[str]:
+        """Alerts that nothing in the scenario calls for."""
+        happened = {one.kind.value for one in self.world.broker.faults.fired}
+        happened |= {act.kind for act in self.told.acts} | ({"death"} if self.world.died else set())
+        for code in sorted(set(Alert.objects.values_list("code", flat=True)) - set(NEVER)):
+            if not REASONS.get(code, set()) & happened:
+                yield f"an alert {code} for nothing"
 
     def _at_broker(self, order: Order) -> PaperOrder | None:
         names = BrokerOrder.objects.get(order=order).state["parts"]
@@ -237,8 +336,9 @@ class _Play:
         world.deaths.clear()
         if not world.work(until=lambda: bool(world.held_up()) or world.is_quiet(), ends_ms=ENDS_MS):
             return False
-        for number in (at for at, order in enumerate(self.orders) if order.id in world.held_up()):
-            self._change(Act(0, "cancel", number))  # else it waits until a person comes
+        for order in Order.objects.filter(id__in=world.held_up()):
+            self.orders.append(order)
+            self._change(Act(0, "cancel", len(self.orders) - 1))  # else it waits until a person comes
         if not world.work(until=world.is_quiet, ends_ms=ENDS_MS):
             return False
         world.broker.market.close()
@@ -253,140 +353,24 @@ class _Play:
         return ", ".join(f"{call.kind} {call.state} {call.reason}" for call in calls) or "reports or updates"
 
 
-def _is_killed(order: Order) -> bool:
-    """Whether a kill switch covers an order: all but exits that were decided after it."""
-    since = KillSwitch.objects.filter(released_at=None, step__in=killing.CANCELLING)
-    if order.decision.rule == EXIT:
-        since = since.filter(reached_at__gte=order.decision.created_at)
-    return since.exists()
-
-
-def _total(order: SimOrder) -> int:
-    """Its units, of an iceberg those of all its legs."""
-    return order.wanted.quantity if order.wanted.legs else order.core.quantity
-
-
-def _terms(order: Order | PaperOrder, quantity: int) -> tuple[Any, ...]:
-    return quantity, order.order_type, order.limit_price_e4 or 0, order.trigger_price_e4 or 0
-
-
-# ---- what must hold ------------------------------------------------------------------------------------------
-
-
-class Comparison:
-    """The broker's whole book against ours."""
-
-    def __init__(self, world: World) -> None:
-        self.world = world
-        self.theirs = [one for one in world.broker.book.orders.values() if one.app]
-        self.others = [one for one in world.broker.book.orders.values() if not one.app]
-        self.tags = dict(BrokerCall.objects.exclude(tag=None).values_list("tag", "order_id"))
-
-    def wrong(self) -> Iterator[str]:
-        yield from self._sent_once()
-        yield from self._orders()
-        yield from self._trades()
-        yield from self._money()
-        yield from self._told()
-        yield from self._outside()
-        yield from (f"left alone: {fault}" for fault in desk_now(self.world.now()).faults)
-
-    def _sent_once(self) -> Iterator[str]:
-        for tag, times in self.world.posts().items():
-            if times > 1:
-                yield f"sent {times} times: {tag}"
-        for one in self.theirs:
-            if one.wanted.tag not in self.tags:
-                yield f"nobody's: {one.order_id} with tag {one.wanted.tag}"
-        firsts = Counter(self.tags.get(one.wanted.tag or "") for one in self.theirs if one.leg == 1)
-        for order_id, count in firsts.items():
-            if count > 1:
-                yield f"{count} orders at the broker of one intent: {order_id}"
-
-    def _orders(self) -> Iterator[str]:
-        by_order: dict[Any, list[SimOrder]] = {}
-        for one in self.theirs:
-            by_order.setdefault(self.tags.get(one.wanted.tag or ""), []).append(one)
-        for order in Order.objects.all():
-            theirs = by_order.get(order.id, [])
-            filled = sum(one.core.filled_quantity for one in theirs)
-            if order.filled_quantity != filled:
-                yield f"{order.id}: filled {order.filled_quantity} here, {filled} there"
-            if filled > order.decision.signal.quantity:
-                yield f"{order.id}: {filled} units of {order.decision.signal.quantity} have traded"
-            yield from self._status(order, theirs)
-            yield from self._revived(order)
-
-    def _revived(self, order: Order) -> Iterator[str]:
-        """What a deployment heard to be over stays so; only what was given up unseen may come to light."""
-        told = [OrderStatus(one) for one in order.events.order_by("number").values_list("status", flat=True)]
-        for before, after in pairwise(told):
-            if before.is_final and before is not OrderStatus.REJECTED and not after.is_final:
-                yield f"{order.id}: {after} after it was {before}"
-
-    def _status(self, order: Order, theirs: list[SimOrder]) -> Iterator[str]:
-        here = OrderStatus(order.status)
-        known = BrokerOrder.objects.get(order=order)
-        if known.is_open == here.is_final:
-            yield f"{order.id}: {here} for its deployment, open {known.is_open} for its process"
-        if not theirs:
-            if here is not OrderStatus.REJECTED:
-                yield f"{order.id}: {here} here, not at the broker"
-            return
-        there = theirs[-1].core.status
-        if theirs[-1].leg < (theirs[-1].wanted.legs or 1) and there is OrderStatus.COMPLETE:
-            yield f"{order.id}: an iceberg between its legs"
-        if here.is_final != there.is_final or (here.is_final and here is not there):
-            yield f"{order.id}: {here} here ({order.reason}), {there} there"
-        if not there.is_final and _is_killed(order):
-            yield f"{order.id}: works in spite of the kill switch"
-        if (ours := _terms(order, order.quantity)) != (told := _terms(theirs[-1].core, _total(theirs[-1]))):
-            yield f"{order.id}: {ours} here, {told} there"
-
-    def _trades(self) -> Iterator[str]:
-        there = Counter(
-            (f"NSE:{trade.trade_id}:{one.order_id}", trade.fill.quantity, trade.fill.price_e4)
-            for one in self.theirs
-            for trade in one.trades
-        )
-        here = Counter(Fill.objects.values_list("trade_key", "quantity", "price_e4"))
-        for trade in there - here:
-            yield f"not booked: {trade}"
-        for trade in here - there:
-            yield f"booked and not there: {trade}"
-
-    def _money(self) -> Iterator[str]:
-        fills = [trade.fill for one in self.theirs for trade in one.trades]
-        held = sum(fill.side.sign * fill.quantity for fill in fills)
-        ours = sum(Position.objects.values_list("quantity", flat=True))
-        if held != ours:
-            yield f"position {ours} here, {held} there"
-        paid = sum((fill.side.sign * value(fill.price_e4, fill.quantity) for fill in fills), ZERO)
-        charged = sum((sum(fill.charges.values(), ZERO) for fill in fills), ZERO)
-        cash = Book.objects.get(deployment_id=self.world.deployment.id).cash
-        if cash != -paid - charged:
-            yield f"cash {cash} here, {-paid - charged} there"
-
-    def _told(self) -> Iterator[str]:
-        """Nothing is left that differs, and nobody was called for nothing. Others who trade the same share may have
-        closed what is ours: that is a difference."""
-        taken = ["TAKEN"] if any(one.core.filled_quantity for one in self.others) else []
-        for row in Difference.objects.filter(settled_at=None).exclude(kind__in=taken):
-            yield f"differs: {row.kind} {row.key}, {row.ours} here, {row.theirs} there"
-        codes = set(Alert.objects.values_list("code", flat=True))
-        yield from sorted(f"alarm {code}" for code in codes & set(NEVER))
-        fired = {one.kind for one in self.world.broker.faults.fired}
-        if "broker_differs" in codes and Kind.STUCK not in fired:
-            rows = Difference.objects.filter(halted_at__isnull=False).exclude(kind__in=taken)
-            if found := ", ".join(f"{row.kind} {row.ours} / {row.theirs}" for row in rows):
-                yield f"halted for a difference that was none: {found}"
-
-    def _outside(self) -> Iterator[str]:
-        here = {row.broker_order_id: row.is_open for row in ExternalOrder.objects.all()}
-        there = {one.order_id: not one.core.status.is_final for one in self.others}
-        if here != there:
-            yield f"orders of others: {here} here, {there} there"
-        known = sum(BrokerDesk.objects.get().outside.get("units", {}).values())
-        held = sum(one.wanted.side.sign * one.core.filled_quantity for one in self.others)
-        if known != held:
-            yield f"what others hold: {known} here, {held} there"
+def _changed(order: Order, left: int, fields: dict[str, Any]) -> dict[str, Any]:
+    """The terms of an order as a strategy changes them: its price, and what else is drawn. Of an iceberg only the price
+    changes; a stop moves as a whole."""
+    is_iceberg = order.variety == Variety.ICEBERG
+    kind = OrderType(order.order_type if is_iceberg else fields.get("order_type", order.order_type))
+    units = left if is_iceberg else max(left + fields.get("more", 0), 1)
+    terms: dict[str, Any] = {
+        "order_type": kind,
+        "quantity": units,
+        "validity": order.validity if is_iceberg else fields.get("validity", order.validity),
+        "disclosed_quantity": min(order.disclosed_quantity, units),
+    }
+    if terms["validity"] == Validity.TTL:
+        terms["validity_minutes"] = order.validity_minutes
+    if kind is OrderType.LIMIT:
+        terms["limit_price_e4"] = fields["limit_price_e4"]
+    elif kind in STOPS:
+        up = fields["limit_price_e4"] - PRICE_E4
+        terms["trigger_price_e4"] = (order.trigger_price_e4 or 0) + up
+        terms["limit_price_e4"] = (order.limit_price_e4 or 0) + up if kind is OrderType.SL else None
+    return terms

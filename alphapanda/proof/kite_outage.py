@@ -9,7 +9,7 @@ import msgspec
 from django.db import transaction
 
 from alphapanda.kite_simulator.listing import load_listing
-from alphapanda.proof.kite_faults import Comparison
+from alphapanda.proof.kite_compared import Comparison
 from alphapanda.proof.kite_parts import PRICE_E4, simulator
 from alphapanda.proof.kite_served import serving
 from alphapanda.proof.kite_world import World

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
+from alphapanda.core.vocabulary import Severity
 from alphapanda.kite_simulator.book import Habits
 from alphapanda.kite_simulator.faults import Fault, Kind
 from alphapanda.kite_simulator.parsing import Changed
 from alphapanda.proof import kite_faults, kite_kills, kite_outage
+from alphapanda.proof.kite_compared import Comparison
+from alphapanda.proof.kite_drawn import Act
 from alphapanda.proof.kite_parts import PRICE_E4
 from alphapanda.proof.kite_world import set_up
 from execution.domain.kite.orders import LiveOrder
 from execution.services.live import killing, ways_out
+from portfolio.models import Position
 from risk.models import KillSwitch
+from risk.services.alerts import alert_raise
 from tests.kite.test_live_way_out import DEAR, at_work, held, pass_ms, throw
 
 SEED = 20261128
@@ -55,7 +61,7 @@ def test_an_exit_of_before_a_kill_switch_that_works_on_is_found(world, monkeypat
     world.want(**DEAR, quantity=6)
     pass_ms(world, 10_000)
 
-    wrong = [told for told in kite_faults.Comparison(world).wrong() if "kill switch" in told]
+    wrong = [told for told in Comparison(world).wrong() if "kill switch" in told]
 
     assert len(wrong) == 1
 
@@ -67,7 +73,7 @@ def test_an_order_that_works_on_after_its_deployment_heard_of_its_end_is_found(w
     world.broker.book.habits = Habits(ladder_ms=8_000)  # between two legs it is looked at
     pass_ms(world, 100_000)
 
-    wrong = [told for told in kite_faults.Comparison(world).wrong() if "after it was" in told]
+    wrong = [told for told in Comparison(world).wrong() if "after it was" in told]
 
     assert [told.split(": ")[1] for told in wrong] == ["OPEN PENDING after it was COMPLETE"]
 
@@ -79,9 +85,54 @@ def test_an_order_that_was_made_larger_than_anybody_asked_is_found(world):
     world.broker.book.modification(broker_id, Changed(quantity=20), at_ms=world.broker.clock.now_ms())()
     pass_ms(world, 20_000)
 
-    wrong = [told for told in kite_faults.Comparison(world).wrong() if "have traded" in told]
+    wrong = [told for told in Comparison(world).wrong() if "have traded" in told]
 
     assert wrong == [f"{order.id}: 20 units of 10 have traded"]
+
+
+def test_a_position_that_is_held_on_after_a_flatten_is_found(world, monkeypatch):
+    held(world)
+    monkeypatch.setattr(kite_faults, "see", lambda world: None)  # it knows no time, and asks for nothing
+    play = kite_faults._Play(world, kite_faults.scenario(SEED, 7))
+    play._do(Act(0, "flatten"))
+    pass_ms(world, 20_000)
+
+    assert ["held on after a flatten" in told for told in play._held_on()] == [True]
+
+
+def test_a_flatten_closes_what_is_held(world):
+    held(world)
+    play = kite_faults._Play(world, kite_faults.scenario(SEED, 7))
+    play._do(Act(0, "flatten"))
+    pass_ms(world, 60_000)
+
+    assert [row.quantity for row in Position.objects.all()] == [0]
+    assert list(play._held_on()) == []
+
+
+def test_an_alert_for_nothing_is_found(world):
+    alert_raise(code="order_not_placed", subject="7", text="", severity=Severity.CRITICAL, now=world.now())
+    play = kite_faults._Play(world, kite_faults.scenario(SEED, 7))
+    play.told = msgspec.structs.replace(play.told, acts=())
+
+    assert list(play._called()) == ["an alert order_not_placed for nothing"]
+
+
+def test_what_the_scenarios_are_made_of():
+    acts = [act for number in range(200) for act in kite_faults.scenario(SEED, number).acts]
+    kinds = {act.kind for act in acts}
+    types = {act.fields.get("order_type", "MARKET") for act in acts if act.kind == "order"}
+    assert kinds == {
+        "order", "cancel", "modify", "change", "kill", "release", "exit", "flatten", "leave", "other", "logged out",
+        "login",
+    }  # fmt: skip
+    assert types == {"MARKET", "LIMIT", "SL", "SL-M"}
+    assert {act.fields.get("validity") for act in acts} == {None, "IOC", "TTL"}
+    assert {act.fields["level"] for act in acts if "level" in act.fields} == {
+        "GLOBAL",
+        "BROKER",
+        "DEPLOYMENT",
+    }
 
 
 @pytest.mark.django_db(transaction=True)
