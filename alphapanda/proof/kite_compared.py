@@ -63,9 +63,12 @@ def _asked(order: Order) -> int:
 
 
 def _terms(order: Order | PaperOrder, quantity: int) -> tuple[Any, ...]:
+    """Of what is over no type: an order that goes to the market is shown as a limit order, so nobody is told whether it
+    traded before a change of its type."""
     prices = order.limit_price_e4 or 0, order.trigger_price_e4 or 0
     hidden = order.disclosed_quantity, order.validity_minutes
-    return quantity, str(order.order_type), *prices, str(order.validity), *hidden, str(order.product)
+    kind = "" if OrderStatus(order.status).is_final else str(order.order_type)
+    return quantity, kind, *prices, str(order.validity), *hidden, str(order.product)
 
 
 class Comparison:
@@ -157,7 +160,10 @@ class Comparison:
         if theirs[-1].leg < (theirs[-1].wanted.legs or 1) and there is OrderStatus.COMPLETE:
             yield f"{order.id}: an iceberg between its legs"
         ends = {here, there}
-        is_named_so = ends == {OrderStatus.CANCELLED, OrderStatus.EXPIRED} and self.world.broker.clock.skew_ms
+        is_named_so = ends == {
+            OrderStatus.CANCELLED,
+            OrderStatus.EXPIRED,
+        }  # which one, the broker's clock decides
         if here.is_final != there.is_final or (here.is_final and len(ends) > 1 and not is_named_so):
             yield f"{order.id}: {here} here ({order.reason}), {there} there"
         if not there.is_final and _is_killed(order):

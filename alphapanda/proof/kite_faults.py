@@ -38,7 +38,9 @@ from execution.models import (
     BrokerOrder,
     Fill,
     Order,
+    OrderEvent,
 )
+from execution.services.live.killing import CANCELLING
 from portfolio.models import Position
 from risk.models import Alert, KillSwitch
 from risk.services import halts
@@ -50,7 +52,7 @@ ENDS_MS = 900_000  # a scenario that has not come to rest by then never will
 DEEP_EVERY = (
     5  # seconds between those in which large orders are filled; in the others they are in small parts
 )
-WHOLE_LOOKS = 2  # of the book, after all is quiet
+STILL_LOOKS, LOOKS_MAX = 2, 20  # at the book, after all is quiet
 # What an alert may be raised for, at least one of: acts, faults, deaths.
 LOST = {Kind.LOST, Kind.UNAVAILABLE, Kind.BURST_200, Kind.GARBAGE, Kind.LATE, *AFTER_ACCEPT, "death"}
 ENDS = {"exit", "flatten", "kill", "leave", "other", *LOST, *REFUSALS, "logged out", "login"}
@@ -284,14 +286,15 @@ class _Play:
                 yield f"{order.id}: sent before what was cancelled beside it was over"
 
     def _held_on(self) -> Iterator[str]:
-        """What was to be closed is closed, an exit works, or a person was told why not."""
+        """What was to be closed is closed, an exit works, or a person was told why not. A kill switch calls off exits
+        too that were decided before it: whoever threw it knows."""
         flattened = Command.objects.filter(kind=CommandKind.FLATTEN).exists()
         is_over = Deployment.objects.get(id=self.world.deployment.id).status == DeploymentStatus.PAUSED
         told = Alert.objects.filter(
             code__in=("exit_refused", "exit_dropped", "exit_held_up", "broker_differs")
         )
         held = Position.objects.filter(book_id=self.world.deployment.id).exclude(quantity=0).first()
-        if not (flattened and is_over and held) or told.exists():
+        if not (flattened and is_over and held) or told.exists() or _is_called_off():
             return
         side = Side.SELL if held.quantity > 0 else Side.BUY
         if not Order.objects.filter(side=side).exclude(status__in=ENDED).exists():
@@ -342,15 +345,35 @@ class _Play:
         if not world.work(until=world.is_quiet, ends_ms=ENDS_MS):
             return False
         world.broker.market.close()
-        for _ in range(WHOLE_LOOKS):
+        return self._is_still()
+
+    def _is_still(self) -> bool:
+        """Whether looks at the whole book bring nothing new in the end: an exit may have waited for one, and leave."""
+        world, told, still = self.world, self._told_so_far(), 0
+        for _ in range(LOOKS_MAX):
             before = world.reconciled_at()
             world.desk.look_soon()
             world.work(until=lambda before=before: world.reconciled_at() != before, ends_ms=60_000)
-        return world.work(until=world.is_quiet, ends_ms=ENDS_MS)
+            if not world.work(until=world.is_quiet, ends_ms=ENDS_MS):
+                return False
+            now = self._told_so_far()
+            told, still = now, still + 1 if now == told else 0
+            if still == STILL_LOOKS:
+                return True
+        return False
+
+    def _told_so_far(self) -> tuple[int, int]:
+        """Grows with each order and with each row of its history."""
+        return Order.objects.count(), OrderEvent.objects.count()
 
     def _unrest(self) -> str:
         calls = BrokerCall.objects.exclude(state__in=("DONE", "REFUSED", "DROPPED"))
         return ", ".join(f"{call.kind} {call.state} {call.reason}" for call in calls) or "reports or updates"
+
+
+def _is_called_off() -> bool:
+    flattened_at = Command.objects.filter(kind=CommandKind.FLATTEN).latest("created_at").created_at
+    return KillSwitch.objects.filter(step__in=CANCELLING, reached_at__gte=flattened_at).exists()
 
 
 def _changed(order: Order, left: int, fields: dict[str, Any]) -> dict[str, Any]:
