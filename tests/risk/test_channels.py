@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -180,7 +181,7 @@ def test_an_address_is_sealed_and_comes_out_nowhere(there: Service, capfd, every
     assert [leaks(one) for one in shown] == [[]] * len(shown)
     assert leaks(dump()) == []
     assert "nobody there" in "".join(shown)
-    assert "127.0.0.1:1" not in "".join(shown) + dump()
+    assert not re.search(r"127\.0\.0\.1:1\b", "".join(shown) + dump())  # other ports begin with a 1
 
 
 def test_no_log_level_lets_the_library_speak(there: Service, capfd, everything_logged: None):
