@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import logging
-import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -28,6 +27,7 @@ from tests.risk.test_telling import BY, a_channel, raised
 
 pytestmark = pytest.mark.django_db
 CHANNELS = "/api/v1/alert-channels/"
+NOWHERE = "127.83.47.1:1"  # of this test alone: the page Logs shows what others have logged
 PAGES = (
     "/admin/risk/alertchannel/",
     "/admin/risk/alertdelivery/",
@@ -166,7 +166,7 @@ def test_an_address_is_sealed_and_comes_out_nowhere(there: Service, capfd, every
         there.status = status
         shown.append(api.post(f"{CHANNELS}{channel.pk}/test/", {}).content.decode())
         telling.deliver()
-    a_channel(f"json://127.0.0.1:1/{TOKEN}/", "nobody there")
+    a_channel(f"json://{NOWHERE}/{TOKEN}/", "nobody there")
     raised()
     telling.deliver()
     pages = (*PAGES, f"/admin/risk/alertchannel/{channel.pk}/change/")
@@ -181,7 +181,7 @@ def test_an_address_is_sealed_and_comes_out_nowhere(there: Service, capfd, every
     assert [leaks(one) for one in shown] == [[]] * len(shown)
     assert leaks(dump()) == []
     assert "nobody there" in "".join(shown)
-    assert not re.search(r"127\.0\.0\.1:1\b", "".join(shown) + dump())  # other ports begin with a 1
+    assert NOWHERE not in "".join(shown) + dump()
 
 
 def test_no_log_level_lets_the_library_speak(there: Service, capfd, everything_logged: None):
